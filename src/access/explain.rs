@@ -1,0 +1,41 @@
+//! Why: every rule that was asked, in order, with what it went by.
+
+use serde::Serialize;
+
+use super::decide::Question;
+use super::rules::{Finding, RULES};
+use crate::domain::Reason;
+
+/// One line of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleResult {
+    /// The number of the rule in the documentation.
+    pub rule: u8,
+    pub reason: Reason,
+    pub title: &'static str,
+    pub matched: bool,
+    pub evidence: Option<String>,
+}
+
+/// Asks the rules again and keeps what each of them said; ends with the one that decided.
+#[must_use]
+pub fn explain(question: &Question) -> Vec<RuleResult> {
+    let mut results = Vec::with_capacity(RULES.len());
+    for rule in &RULES {
+        let (matched, evidence) = match (rule.examine)(question) {
+            Finding::Matched { evidence, .. } => (true, evidence),
+            Finding::Passed(evidence) => (false, evidence),
+        };
+        results.push(RuleResult {
+            rule: rule.number,
+            reason: rule.reason,
+            title: rule.title,
+            matched,
+            evidence,
+        });
+        if matched {
+            break;
+        }
+    }
+    results
+}

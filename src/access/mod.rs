@@ -1,0 +1,21 @@
+//! [`Facts`](crate::mail::Facts), the account's standing and the access settings in, a
+//! [`Decision`] out.
+//!
+//! Everything here is pure: no clock, no database, no network. `decide` runs inside the transaction
+//! that records what it says, and again, on the recorded input, when somebody asks why.
+
+mod decide;
+mod explain;
+mod rules;
+mod settings;
+
+pub use decide::{
+    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
+    Standing, decide, sender_for,
+};
+pub use explain::{RuleResult, explain};
+pub use rules::{RULES, Rule};
+pub use settings::{
+    AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Key,
+    KeyError, Overrides, Settings, Source, Value, Warning,
+};

@@ -1,0 +1,342 @@
+//! The table of rules, in the order in which they are asked. The first that matches decides.
+
+use super::decide::{Consequence, Enforcement, Question};
+use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
+use crate::mail::Sender;
+
+/// The most Received fields a message may have (RFC 5321 6.3 asks for a limit of at least 100 hops
+/// for relays; a help desk is the last hop, so half of that is a loop).
+const MOST_RECEIVED_FIELDS: u32 = 50;
+
+/// One row of the table.
+pub struct Rule {
+    /// The number in the documentation.
+    pub number: u8,
+    pub reason: Reason,
+    /// What the rule asks, as `explain` shows it.
+    pub title: &'static str,
+    pub(super) examine: fn(&Question) -> Finding,
+}
+
+/// What a rule found.
+pub(super) enum Finding {
+    Matched {
+        verdict: Verdict,
+        consequence: Consequence,
+        evidence: Option<String>,
+    },
+    /// With what it went by, where there was something.
+    Passed(Option<String>),
+}
+
+/// The rules of the product's description. `hold_quota`, which has no number there, stands where an
+/// account that may only wait would get one more request.
+pub static RULES: [Rule; 15] = [
+    Rule {
+        number: 1,
+        reason: Reason::Duplicate,
+        title: "the same message came within the last 7 days",
+        examine: duplicate,
+    },
+    Rule {
+        number: 2,
+        reason: Reason::Bounce,
+        title: "it is a delivery report",
+        examine: bounce,
+    },
+    Rule {
+        number: 3,
+        reason: Reason::Loop,
+        title: "it came from us or goes round",
+        examine: goes_round,
+    },
+    Rule {
+        number: 4,
+        reason: Reason::SenderUnusable,
+        title: "nobody can be taken for the sender",
+        examine: sender_unusable,
+    },
+    Rule {
+        number: 5,
+        reason: Reason::AccountBlocked,
+        title: "the account is blocked",
+        examine: account_blocked,
+    },
+    Rule {
+        number: 6,
+        reason: Reason::Automatic,
+        title: "a program wrote it",
+        examine: automatic,
+    },
+    Rule {
+        number: 7,
+        reason: Reason::Bulk,
+        title: "it came through a list or a mailing",
+        examine: bulk,
+    },
+    Rule {
+        number: 8,
+        reason: Reason::AuthenticationFailed,
+        title: "sender authentication is enforced and fails",
+        examine: authentication_failed,
+    },
+    Rule {
+        number: 9,
+        reason: Reason::AccountActive,
+        title: "the account is active",
+        examine: account_active,
+    },
+    Rule {
+        number: 15,
+        reason: Reason::HoldQuota,
+        title: "the account has as much waiting as it may",
+        examine: hold_quota,
+    },
+    Rule {
+        number: 10,
+        reason: Reason::AccountPending,
+        title: "the account is pending",
+        examine: account_pending,
+    },
+    Rule {
+        number: 11,
+        reason: Reason::InternalAccountCreated,
+        title: "the domain is approved",
+        examine: domain_approved,
+    },
+    Rule {
+        number: 12,
+        reason: Reason::ExternalAccountsDisabled,
+        title: "portal-only accounts are not allowed",
+        examine: external_accounts_disabled,
+    },
+    Rule {
+        number: 13,
+        reason: Reason::DomainNotAllowed,
+        title: "external domains are restricted and this one is not on the list",
+        examine: domain_not_allowed,
+    },
+    Rule {
+        number: 14,
+        reason: Reason::ExternalAccountCreated,
+        title: "anyone else gets an external account",
+        examine: external_account,
+    },
+];
+
+fn dropped(evidence: impl Into<Option<String>>) -> Finding {
+    Finding::Matched {
+        verdict: Verdict::Dropped,
+        consequence: Consequence::Nothing,
+        evidence: evidence.into(),
+    }
+}
+
+fn passed(evidence: impl Into<Option<String>>) -> Finding {
+    Finding::Passed(evidence.into())
+}
+
+fn duplicate(question: &Question) -> Finding {
+    match question.standing.original {
+        Some(original) => Finding::Matched {
+            verdict: original.verdict,
+            consequence: Consequence::Nothing,
+            evidence: Some(format!("first received as {}", original.ledger)),
+        },
+        None => passed(None),
+    }
+}
+
+fn bounce(question: &Question) -> Finding {
+    match &question.facts.report {
+        Some(report) => dropped(report.evidence.to_string()),
+        None => passed(None),
+    }
+}
+
+fn goes_round(question: &Question) -> Finding {
+    let facts = question.facts;
+    if let Some(mark) = &facts.own_mark {
+        return dropped(mark.to_string());
+    }
+    if question.circumstances.sender_is_ours {
+        let written = question.sender().written().unwrap_or_default();
+        return dropped(format!("From: {written} is an address of ours"));
+    }
+    let hops = format!("{} Received fields", facts.received_fields);
+    if facts.received_fields > MOST_RECEIVED_FIELDS {
+        return dropped(hops);
+    }
+    passed(hops)
+}
+
+fn sender_unusable(question: &Question) -> Finding {
+    match question.sender() {
+        Sender::Unusable { fault, .. } => dropped(fault.to_string()),
+        Sender::Usable {
+            address, lookalike, ..
+        } => passed(match lookalike {
+            Some(warning) => format!("{address} ({warning})"),
+            None => address.to_string(),
+        }),
+    }
+}
+
+fn account_blocked(question: &Question) -> Finding {
+    match question.status() {
+        Some(Status::Blocked) => dropped(None),
+        status => passed(standing(status)),
+    }
+}
+
+fn automatic(question: &Question) -> Finding {
+    let Some(evidence) = &question.facts.automatic else {
+        return passed(None);
+    };
+    let account = question.standing.account;
+    let active = question.status() == Some(Status::Active);
+    if active && question.circumstances.takes_automatic {
+        return passed(format!(
+            "{evidence}; the portal takes it from active accounts"
+        ));
+    }
+    if active && account.is_some_and(|account| account.takes_automatic) {
+        return passed(format!("{evidence}; this account's is taken"));
+    }
+    dropped(evidence.to_string())
+}
+
+fn bulk(question: &Question) -> Finding {
+    let Some(evidence) = &question.facts.bulk else {
+        return passed(None);
+    };
+    if question.status() == Some(Status::Active) {
+        return passed(format!("{evidence}; taken from an active account"));
+    }
+    match &question.circumstances.own_list {
+        Some(list) => passed(format!("{evidence}; {list} is a list of the portal's own")),
+        None => dropped(evidence.to_string()),
+    }
+}
+
+fn authentication_failed(question: &Question) -> Finding {
+    let authentication = &question.facts.authentication;
+    let evidence = authentication.evidence.as_ref().map(ToString::to_string);
+    match question.circumstances.enforcement {
+        Enforcement::Enforce if authentication.fails() => dropped(evidence),
+        Enforcement::Report if authentication.fails() => passed(format!(
+            "would fail, and is only reported: {}",
+            evidence.unwrap_or_default()
+        )),
+        Enforcement::Off => passed("not checked: authentication.mode is off".to_owned()),
+        _ => passed(evidence),
+    }
+}
+
+fn account_active(question: &Question) -> Finding {
+    match question.status() {
+        Some(Status::Active) => Finding::Matched {
+            verdict: Verdict::Accepted,
+            consequence: Consequence::Accept(None),
+            evidence: Some(standing(question.status())),
+        },
+        status => passed(standing(status)),
+    }
+}
+
+fn hold_quota(question: &Question) -> Finding {
+    match question.standing.account {
+        Some(account) if account.status == Status::Pending && account.quota_reached => {
+            dropped("quota.requests or quota.bytes".to_owned())
+        }
+        _ => passed(None),
+    }
+}
+
+fn account_pending(question: &Question) -> Finding {
+    match question.status() {
+        Some(Status::Pending) => Finding::Matched {
+            verdict: Verdict::Held,
+            consequence: Consequence::Hold(None),
+            evidence: Some(standing(question.status())),
+        },
+        status => passed(standing(status)),
+    }
+}
+
+fn domain_approved(question: &Question) -> Finding {
+    let internal = &question.settings.internal;
+    if !internal.enabled {
+        return passed("internal.enabled is false".to_owned());
+    }
+    match matching(question, &internal.approved_domains) {
+        Ok(pattern) => Finding::Matched {
+            verdict: Verdict::Held,
+            consequence: Consequence::Hold(Some(NewAccount {
+                kind: Kind::Internal,
+                proof_needed: true,
+            })),
+            evidence: Some(format!("internal.approved_domains: {pattern}")),
+        },
+        Err(domain) => passed(format!("{domain} is not in internal.approved_domains")),
+    }
+}
+
+fn external_accounts_disabled(question: &Question) -> Finding {
+    if question.settings.external.allow_portal_only_accounts {
+        passed(None)
+    } else {
+        dropped("external.allow_portal_only_accounts is false".to_owned())
+    }
+}
+
+fn domain_not_allowed(question: &Question) -> Finding {
+    let external = &question.settings.external;
+    if !external.restrict_domains {
+        return passed("external.restrict_domains is false".to_owned());
+    }
+    match matching(question, &external.allowed_domains) {
+        Ok(pattern) => passed(format!("external.allowed_domains: {pattern}")),
+        Err(domain) => dropped(format!("{domain} is not in external.allowed_domains")),
+    }
+}
+
+fn external_account(question: &Question) -> Finding {
+    let proof_needed = question.settings.external.verify;
+    let account = Some(NewAccount {
+        kind: Kind::External,
+        proof_needed,
+    });
+    let (verdict, consequence) = if proof_needed {
+        (Verdict::Held, Consequence::Hold(account))
+    } else {
+        (Verdict::Accepted, Consequence::Accept(account))
+    };
+    Finding::Matched {
+        verdict,
+        consequence,
+        evidence: Some(format!("external.verify is {proof_needed}")),
+    }
+}
+
+fn standing(status: Option<Status>) -> String {
+    match status {
+        Some(status) => format!("the account is {status}"),
+        None => "there is no account".to_owned(),
+    }
+}
+
+/// The pattern that matches the sender's domain, or the domain.
+fn matching<'a>(
+    question: &Question<'a>,
+    patterns: &'a [DomainPattern],
+) -> Result<&'a DomainPattern, String> {
+    let Some(address) = question.sender().address() else {
+        return Err("nothing".to_owned());
+    };
+    let domain = address.domain();
+    patterns
+        .iter()
+        .find(|pattern| pattern.matches(domain))
+        .ok_or_else(|| domain.to_string())
+}

@@ -1,0 +1,94 @@
+//! Accounts: customers, by email address.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, EmailAddress, Timestamp};
+
+/// What an account is for: an approved domain makes it internal, all others are portal-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Internal,
+    External,
+}
+
+/// Where an account stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The address is not proved; requests are held.
+    Pending,
+    Active,
+    /// An operator shut it out; its mail is dropped.
+    Blocked,
+}
+
+/// Which of the three ways in made an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    Mail,
+    SignUp,
+    Operator,
+}
+
+macro_rules! names {
+    ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word for it in JSON, tables, logs and the database.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The value that `name` is the word for.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == name)
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(super) use names;
+
+names!(Kind { Internal => "internal", External => "external" });
+names!(Status { Pending => "pending", Active => "active", Blocked => "blocked" });
+names!(Origin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
+
+/// A customer as the store knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    pub id: AccountId,
+    pub address: EmailAddress,
+    pub kind: Kind,
+    pub status: Status,
+    /// How the address was proved (`link`, `reply`, `operator:NAME`), once it was.
+    pub verified_by: Option<String>,
+    pub verified_at: Option<Timestamp>,
+    pub groups: Vec<String>,
+    /// Requests that wait for the proof.
+    pub held: u32,
+    /// Our mail to this address came back; it gets no more until an operator says so.
+    pub undeliverable: bool,
+    /// Automatic mail of this account is taken as if a person had written it.
+    pub takes_automatic: bool,
+    pub created_at: Timestamp,
+    pub created_by: Origin,
+}
+
+/// An account that a decision calls for; the store makes it in the same transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAccount {
+    pub kind: Kind,
+    /// Whether the address must be proved before anything is passed on.
+    pub proof_needed: bool,
+}

@@ -1,0 +1,31 @@
+//! The nouns of the house. Nothing here reads a file, a socket or a clock.
+//!
+//! What was checked has a type with private fields and one way in; states are enums, and the only
+//! ways to change one are the operations of [`crate::store`].
+
+mod account;
+mod address;
+mod authority;
+mod envelope;
+mod name;
+mod names;
+mod pattern;
+mod request;
+mod token;
+mod ulid_id;
+mod verdict;
+
+pub use account::{Account, Kind, NewAccount, Origin, Status};
+pub use address::{AddressError, EmailAddress};
+pub use authority::{Actor, Proof, Release};
+pub use envelope::{Envelope, ForwardedClient, Mailbox, Recipient, ReversePath};
+pub use name::{Domain, DomainError};
+pub use names::{DestinationName, NameError, PortalName};
+pub use pattern::{DomainPattern, PatternError};
+pub use request::RequestState;
+pub use token::{Token, TokenError, TokenHash};
+pub use ulid_id::{AccountId, IdError, LedgerId, LetterId, RequestId};
+pub use verdict::{Class, Reason, Verdict};
+
+/// An instant in UTC, kept to the millisecond in the database and shown as RFC 3339.
+pub use jiff::Timestamp;

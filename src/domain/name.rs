@@ -1,0 +1,170 @@
+//! A domain name in its ASCII form, the one form in which domains are compared.
+//!
+//! In: a name as somebody wrote it, in Unicode or ASCII, with or without a trailing dot.
+//! Out: lower-case labels by UTS 46 (RFC 5890 A-labels), no trailing dot.
+
+use std::fmt;
+use std::str::FromStr;
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use serde::{Deserialize, Serialize};
+
+/// A domain name: lower case, A-labels, no trailing dot, at most 253 octets (RFC 1035 2.3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Domain(String);
+
+/// Why a text is no domain name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DomainError {
+    #[error("the domain is empty")]
+    Empty,
+    #[error("{0} is an address literal, not a domain")]
+    Literal(String),
+    #[error("{0:?} is not a domain name")]
+    Invalid(String),
+}
+
+impl Domain {
+    /// Reads a domain as a person or a program wrote it.
+    ///
+    /// # Errors
+    /// What UTS 46 or the length rules of RFC 1035 refuse, and address literals (RFC 5321 4.1.3).
+    pub fn parse(text: &str) -> Result<Self, DomainError> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.is_empty() {
+            return Err(DomainError::Empty);
+        }
+        if name.starts_with('[') {
+            return Err(DomainError::Literal(text.to_owned()));
+        }
+        let ascii = Uts46::new()
+            .to_ascii(
+                name.as_bytes(),
+                AsciiDenyList::STD3,
+                Hyphens::Check,
+                DnsLength::Verify,
+            )
+            .map_err(|_| DomainError::Invalid(text.to_owned()))?;
+        // A name of digits and dots is an IPv4 address that lacks its brackets, never a domain.
+        if ascii.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return Err(DomainError::Invalid(text.to_owned()));
+        }
+        Ok(Self(ascii.into_owned()))
+    }
+
+    /// The ASCII form, for comparing, storing and sending.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form for people to read; what cannot be shown safely stays in A-labels.
+    #[must_use]
+    pub fn to_unicode(&self) -> String {
+        let (text, result) =
+            Uts46::new().to_unicode(self.0.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+        if result.is_ok() {
+            text.into_owned()
+        } else {
+            self.0.clone()
+        }
+    }
+
+    /// The labels from left to right.
+    pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Whether `self` lies below `parent`, on whole labels; a domain is not below itself.
+    #[must_use]
+    pub fn is_below(&self, parent: &Domain) -> bool {
+        self.0
+            .strip_suffix(parent.as_str())
+            .is_some_and(|rest| rest.ends_with('.'))
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Domain {
+    type Err = DomainError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = DomainError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_form_for_every_way_of_writing() {
+        for (written, ascii) in [
+            ("Example.COM", "example.com"),
+            ("example.com.", "example.com"),
+            ("Bücher.example", "xn--bcher-kva.example"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("例子.广告", "xn--fsqu00a.xn--4rr70v"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(
+                Domain::parse(written).map(String::from).as_deref(),
+                Ok(ascii),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        let long = format!("{}.example", "a".repeat(64));
+        for written in [
+            "",
+            ".",
+            "a..b",
+            ".example.com",
+            "[192.0.2.1]",
+            "192.0.2.1",
+            "exa mple.com",
+            "-a.example",
+            "a-.example",
+            "example.com..",
+            &long,
+            "xn--a.example",
+        ] {
+            assert!(Domain::parse(written).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn below_means_whole_labels() {
+        let parent = Domain::parse("example.com").expect("a domain");
+        for (name, below) in [
+            ("a.example.com", true),
+            ("a.b.example.com", true),
+            ("example.com", false),
+            ("badexample.com", false),
+            ("example.com.evil.example", false),
+        ] {
+            assert_eq!(Domain::parse(name).expect(name).is_below(&parent), below);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The names an operator gives to portals and destinations in the configuration.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Not a name: letters, digits, `-` and `_`, 1 to 64 of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a name; use 1 to 64 letters, digits, - or _")]
+pub struct NameError(pub String);
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// # Errors
+            /// Anything but 1 to 64 ASCII letters, digits, `-` and `_`.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+                if text.is_empty() || text.len() > 64 || !text.bytes().all(good) {
+                    return Err(NameError(text.to_owned()));
+                }
+                Ok(Self(text.into()))
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+name!(
+    /// Names a portal: one service that takes requests.
+    PortalName
+);
+name!(
+    /// Names a destination: where a portal's released requests go.
+    DestinationName
+);

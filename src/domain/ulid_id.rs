@@ -1,0 +1,70 @@
+//! Ids that sort by time (ULID). An id is a name, never a secret: it opens nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// Not the 26 characters of a ULID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an id; ids look like 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
+pub struct IdError(pub String);
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// A new id of this moment.
+            #[expect(clippy::new_without_default, reason = "two calls differ; a default would not say so")]
+            #[must_use]
+            pub fn new() -> Self {
+                Self(Ulid::generate())
+            }
+
+            /// The 16 bytes that the database keeps; they sort as the ids do.
+            #[must_use]
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.to_bytes()
+            }
+
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Ulid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ulid::from_string(text)
+                    .map(Self)
+                    .map_err(|_| IdError(text.to_owned()))
+            }
+        }
+    };
+}
+
+id!(
+    /// One entry of the ledger: a message for one portal.
+    LedgerId
+);
+id!(
+    /// A request; stable over all attempts to deliver it.
+    RequestId
+);
+id!(AccountId);
+id!(
+    /// A mail that the daemon owes somebody: a verification mail, a reminder.
+    LetterId
+);

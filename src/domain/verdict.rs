@@ -1,0 +1,82 @@
+//! Verdicts and reasons. The codes are a contract: scripts and operators rely on them.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::names;
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Accepted,
+    Held,
+    Dropped,
+}
+
+/// The stable code of the rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Duplicate,
+    Bounce,
+    Loop,
+    SenderUnusable,
+    AccountBlocked,
+    Automatic,
+    Bulk,
+    AuthenticationFailed,
+    AccountActive,
+    AccountPending,
+    InternalAccountCreated,
+    ExternalAccountsDisabled,
+    DomainNotAllowed,
+    ExternalAccountCreated,
+    /// A hold beyond what one account may have waiting.
+    HoldQuota,
+}
+
+/// What kind of mail a message is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Normal,
+    Automatic,
+    Bulk,
+    Bounce,
+}
+
+names!(Verdict { Accepted => "accepted", Held => "held", Dropped => "dropped" });
+names!(Class { Normal => "normal", Automatic => "automatic", Bulk => "bulk", Bounce => "bounce" });
+names!(Reason {
+    Duplicate => "duplicate",
+    Bounce => "bounce",
+    Loop => "loop",
+    SenderUnusable => "sender_unusable",
+    AccountBlocked => "account_blocked",
+    Automatic => "automatic",
+    Bulk => "bulk",
+    AuthenticationFailed => "authentication_failed",
+    AccountActive => "account_active",
+    AccountPending => "account_pending",
+    InternalAccountCreated => "internal_account_created",
+    ExternalAccountsDisabled => "external_accounts_disabled",
+    DomainNotAllowed => "domain_not_allowed",
+    ExternalAccountCreated => "external_account_created",
+    HoldQuota => "hold_quota",
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_and_the_table_use_the_same_words() {
+        for reason in Reason::ALL {
+            assert_eq!(
+                serde_json::to_string(reason).expect("plain data"),
+                format!("{:?}", reason.as_str())
+            );
+            assert_eq!(Reason::from_name(reason.as_str()), Some(*reason));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The journey of a message.
+
+pub mod access;
+pub mod domain;
+pub mod mail;

@@ -1,0 +1,265 @@
+//! What was found out about one message. Facts are stored with the ledger entry, so that a decision
+//! can be explained and tried again under other settings without the message.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Class, EmailAddress};
+
+/// A header field that was the evidence of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub field: String,
+    /// Unfolded, control characters escaped, at most 200 characters.
+    pub value: String,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.value)
+    }
+}
+
+/// The one author in `From:`, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sender {
+    Usable {
+        address: EmailAddress,
+        /// The addr-spec as it stands in the field.
+        written: String,
+        /// A warning where the domain mixes scripts so as to look like another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lookalike: Option<String>,
+    },
+    Unusable {
+        fault: SenderFault,
+        /// The addr-spec, where there is exactly one that all readings agree on (a domain literal).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<String>,
+    },
+}
+
+impl Sender {
+    #[must_use]
+    pub fn address(&self) -> Option<&EmailAddress> {
+        match self {
+            Self::Usable { address, .. } => Some(address),
+            Self::Unusable { .. } => None,
+        }
+    }
+
+    /// The addr-spec as it stands in the message.
+    #[must_use]
+    pub fn written(&self) -> Option<&str> {
+        match self {
+            Self::Usable { written, .. } => Some(written),
+            Self::Unusable { written, .. } => written.as_deref(),
+        }
+    }
+}
+
+/// Why nobody can be taken for the sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
+pub enum SenderFault {
+    #[error("there is no From field")]
+    Missing,
+    #[error("From names more than one author")]
+    SeveralAuthors,
+    #[error("there is more than one From field")]
+    SeveralFields,
+    #[error("From names a group without a member")]
+    EmptyGroup,
+    #[error("the address has no domain")]
+    NoDomain,
+    #[error("the address has an address literal in place of a domain")]
+    DomainLiteral,
+    #[error("From holds no address: {0}")]
+    NotAnAddress(String),
+    #[error("From can be read in two ways: {0}")]
+    Ambiguous(String),
+}
+
+/// What kind of report a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    /// Delivery status notification (RFC 3464).
+    Dsn,
+    /// Message disposition notification (RFC 8098).
+    Mdn,
+    /// A delivery report in a mailer's own words (qmail, Exchange, sendmail, Exim).
+    Text,
+}
+
+/// What a report says of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedRecipient {
+    pub address: String,
+    /// RFC 3464 2.3.3: `failed`, `delayed`, `delivered`, `relayed`, `expanded`; lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// RFC 3463, such as `5.1.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// A delivery report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub kind: ReportKind,
+    pub evidence: Evidence,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<ReportedRecipient>,
+    /// The Message-ID of the message reported on, without angle brackets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_message_id: Option<String>,
+}
+
+/// The results of RFC 8601 2.7 that a method can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthenticationResult {
+    Pass,
+    Fail,
+    SoftFail,
+    Neutral,
+    Policy,
+    None,
+    TempError,
+    PermError,
+}
+
+/// What the domain's DMARC record asks for (RFC 7489 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DmarcPolicy {
+    None,
+    Quarantine,
+    Reject,
+}
+
+/// What is known about whether the From domain vouches for the message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authentication {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dmarc: Option<AuthenticationResult>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dmarc_policy: Option<DmarcPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spf: Option<AuthenticationResult>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkim: Option<AuthenticationResult>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arc: Option<AuthenticationResult>,
+    /// The field all this was read from, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+impl Authentication {
+    /// A DMARC fail under a `reject` or `quarantine` policy; nothing else is a failure. Where the
+    /// field says `fail` and names no policy, our MTA has already judged, and that counts.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.dmarc == Some(AuthenticationResult::Fail)
+            && self.dmarc_policy != Some(DmarcPolicy::None)
+    }
+}
+
+/// SHA-256 over what stays the same when an MTA hands over the same message again: the body and the
+/// fields the author's program wrote, not the trace fields (RFC 5322 3.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl From<Fingerprint> for String {
+    fn from(print: Fingerprint) -> Self {
+        print
+            .0
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err("a fingerprint is 64 hexadecimal digits");
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+                .ok_or("a fingerprint is 64 hexadecimal digits")?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// All that reading one message found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub sender: Sender,
+    /// Who wrote, where a mailing list put itself into From; counts for a portal's own lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_behind_list: Option<Sender>,
+    /// Decoded, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Without angle brackets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<Evidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<Evidence>,
+    /// The identifiers of `List-Id` fields (RFC 2919), lower case, without angle brackets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list_ids: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    /// Our own loop header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_mark: Option<Evidence>,
+    /// How many Received fields there are.
+    pub received_fields: u32,
+    pub authentication: Authentication,
+    pub fingerprint: Fingerprint,
+    /// Octets of the message as it came.
+    pub size: u64,
+}
+
+impl Facts {
+    /// The message in one word; a report is a report before it is automatic, and so on.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        if self.report.is_some() {
+            Class::Bounce
+        } else if self.automatic.is_some() {
+            Class::Automatic
+        } else if self.bulk.is_some() {
+            Class::Bulk
+        } else {
+            Class::Normal
+        }
+    }
+
+    /// The field behind [`class`](Self::class).
+    #[must_use]
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self.class() {
+            Class::Bounce => self.report.as_ref().map(|report| &report.evidence),
+            Class::Automatic => self.automatic.as_ref(),
+            Class::Bulk => self.bulk.as_ref(),
+            Class::Normal => None,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The journey of a message.
 
 pub mod access;
+pub mod config;
 pub mod domain;
 pub mod mail;

@@ -1,0 +1,287 @@
+//! One TOML file in, a checked [`Config`] out.
+//!
+//! What is here can work: names refer to something, addresses belong to one portal, sizes and times
+//! are numbers in bytes and [`Duration`]s. All that is wrong is reported together, with its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use lettre::message::Mailbox as Author;
+use secrecy::SecretString;
+
+use crate::access::{AccessSettings, Enforcement};
+use crate::domain::{DestinationName, Domain, EmailAddress, Mailbox, PortalName};
+
+/// Everything that needs a restart or a reload.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// SMTP greeting, `Received`, Message-ID, loop header.
+    pub hostname: Domain,
+    pub data_dir: PathBuf,
+    pub smtp: Smtp,
+    pub http: Http,
+    /// At least one.
+    pub portals: Vec<Portal>,
+    pub destinations: BTreeMap<DestinationName, Destination>,
+    pub verification: Verification,
+    pub outgoing: Outgoing,
+    pub authentication: Authentication,
+    pub quota: Quota,
+    pub dropped: Dropped,
+    pub retention: Retention,
+    pub log: Log,
+    /// For the first revision only, portals' overrides included.
+    pub access: AccessSettings,
+}
+
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    pub listen: Vec<SocketAddr>,
+    pub trusted_peers: Vec<IpNet>,
+    /// Octets.
+    pub max_message_size: u64,
+    pub max_connections: usize,
+    pub max_recipients: usize,
+    /// Octets of all messages that are being received at one moment.
+    pub memory_budget: u64,
+    pub command_timeout: Duration,
+    pub tls: Option<SmtpTls>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SmtpTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// MAIL is refused before STARTTLS.
+    pub required: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    /// Without a trailing slash; https, or http on loopback.
+    pub public_url: String,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Portal {
+    pub name: PortalName,
+    pub title: String,
+    /// Where a person goes on to after confirming.
+    pub url: Option<String>,
+    /// Whom a person may ask who cannot get in.
+    pub contact: Option<String>,
+    pub addresses: Vec<EmailAddress>,
+    pub destination: DestinationName,
+    /// RFC 2919 list identifiers, lower case, without angle brackets.
+    pub list_ids: Vec<String>,
+    pub automatic_mail: bool,
+}
+
+/// Where a portal's released requests go.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    Smtp(SmtpDestination),
+    Maildir(MaildirDestination),
+    Webhook(WebhookDestination),
+    Command(CommandDestination),
+}
+
+/// How a connection to an SMTP server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// `smtp://`: in the clear.
+    None,
+    /// `smtp+starttls://`: STARTTLS is required.
+    StartTls,
+    /// `smtps://`: TLS from the first byte (RFC 8314).
+    Tls,
+}
+
+/// An SMTP server to send to.
+#[derive(Debug, Clone)]
+pub struct SmtpServer {
+    pub host: String,
+    pub port: u16,
+    pub security: SmtpSecurity,
+    /// Whether the certificate must be valid for the host.
+    pub tls_verify: bool,
+    pub login: Option<(String, SecretString)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SmtpDestination {
+    pub server: SmtpServer,
+    /// None: the portal address that the message came for.
+    pub recipient: Option<EmailAddress>,
+    pub envelope_from: EnvelopeFrom,
+    pub concurrency: usize,
+}
+
+/// The reverse-path of what is handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvelopeFrom {
+    Null,
+    Address(EmailAddress),
+    /// The sender in From.
+    Sender,
+}
+
+#[derive(Debug, Clone)]
+pub struct MaildirDestination {
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookFormat {
+    Raw,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct WebhookDestination {
+    pub url: String,
+    pub format: WebhookFormat,
+    /// Standard Webhooks: the key behind `whsec_`.
+    pub secret: Option<SecretString>,
+    pub bearer: Option<SecretString>,
+    pub headers: BTreeMap<String, String>,
+    pub timeout: Duration,
+    /// Whether addresses of the own network may be called.
+    pub allow_private: bool,
+    pub concurrency: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct CommandDestination {
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    pub timeout: Duration,
+    pub concurrency: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Verification {
+    pub from: Author,
+    /// Enables confirming by reply.
+    pub reply_address: Option<EmailAddress>,
+    /// Enables VERP: reports return to its subaddresses. None: the envelope sender is null.
+    pub return_address: Option<EmailAddress>,
+    pub token_ttl: Duration,
+    pub hold_for: Duration,
+    /// How long before the end of a hold the person is reminded.
+    pub remind_before: Duration,
+    /// How long "This was not me" keeps an address from getting more.
+    pub quiet_for: Duration,
+    pub limits: LetterLimits,
+    /// Operators' own templates, by file name; the built-in ones where a file is missing.
+    pub templates: Option<PathBuf>,
+}
+
+/// How many verification mails may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LetterLimits {
+    pub per_address_hour: u32,
+    pub per_address_day: u32,
+    pub per_domain_hour: u32,
+    pub total_hour: u32,
+}
+
+/// How verification mail leaves.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    Smtp(SmtpServer),
+    /// One complete `.eml` for each mail in this folder.
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+pub struct Authentication {
+    pub mode: Enforcement,
+    pub authserv_id: Option<String>,
+}
+
+/// What one account may have waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    pub requests: u32,
+    /// Octets; at least `smtp.max_message_size`.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Dropped {
+    pub keep_content: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    pub delivered_content: Duration,
+    pub ledger: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: tracing::Level,
+    /// Addresses are shortened to their domain.
+    pub redact: bool,
+}
+
+impl Config {
+    /// The mailbox behind a recipient's address: exact, or without its subaddress (RFC 5233).
+    #[must_use]
+    pub fn mailbox(&self, recipient: &EmailAddress) -> Option<Mailbox> {
+        let user = recipient.without_detail();
+        let is = |own: &EmailAddress| own == recipient || *own == user;
+        if let Some(portal) = self
+            .portals
+            .iter()
+            .find(|portal| portal.addresses.iter().any(is))
+        {
+            return Some(Mailbox::Portal(portal.name.clone()));
+        }
+        if self.verification.reply_address.as_ref().is_some_and(is) {
+            return Some(Mailbox::Confirmation);
+        }
+        if self.verification.return_address.as_ref().is_some_and(is) {
+            return Some(Mailbox::Returns);
+        }
+        None
+    }
+
+    #[must_use]
+    pub fn portal(&self, name: &PortalName) -> Option<&Portal> {
+        self.portals.iter().find(|portal| portal.name == *name)
+    }
+
+    /// Whether mail from this address came from us: a portal's, or one that we send from.
+    #[must_use]
+    pub fn is_ours(&self, address: &EmailAddress) -> bool {
+        self.mailbox(address).is_some()
+            || self
+                .verification
+                .from
+                .email
+                .to_string()
+                .eq_ignore_ascii_case(&address.to_string())
+    }
+
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("vestibule.db")
+    }
+}

@@ -14,6 +14,7 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub(super) request: RequestId,
+    #[expect(dead_code, reason = "signature first")]
     pub(super) lease: Timestamp,
     pub ledger: LedgerId,
     pub portal: PortalName,

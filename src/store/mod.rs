@@ -67,6 +67,7 @@ impl Store {
 
     /// Resolves when rows may have come that a worker waits for: letters, released requests, or a
     /// change by another process. Spurious wake-ups are allowed, lost ones are not.
+    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn changed(&self) {
         unimplemented!()
     }

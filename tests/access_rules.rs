@@ -1,0 +1,502 @@
+//! Every row of the table of rules, every pair of neighbouring rows, and what the rows except.
+
+use vestibule::access::{
+    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question, RULES,
+    Settings, Standing, decide, explain,
+};
+use vestibule::domain::{
+    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PortalName, Reason, Status, Verdict,
+};
+use vestibule::mail::{
+    Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, Report,
+    ReportKind, Sender, SenderFault,
+};
+
+/// A question that can be changed; as it stands, the last rule answers it.
+#[derive(Clone)]
+struct Case {
+    facts: Facts,
+    circumstances: Circumstances,
+    standing: Standing,
+    settings: Settings,
+}
+
+fn evidence(field: &str, value: &str) -> Evidence {
+    Evidence {
+        field: field.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+fn usable(address: &str) -> Sender {
+    Sender::Usable {
+        address: EmailAddress::parse(address).expect(address),
+        written: address.to_owned(),
+        lookalike: None,
+    }
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            facts: Facts {
+                sender: usable("ann@customer.example"),
+                author_behind_list: None,
+                subject: Some("Printer".to_owned()),
+                message_id: Some("1@customer.example".to_owned()),
+                automatic: None,
+                bulk: None,
+                list_ids: Vec::new(),
+                report: None,
+                own_mark: None,
+                received_fields: 2,
+                authentication: Authentication::default(),
+                fingerprint: Fingerprint([7; 32]),
+                size: 1234,
+            },
+            circumstances: Circumstances {
+                portal: PortalName::parse("it").expect("a name"),
+                takes_automatic: false,
+                own_list: None,
+                sender_is_ours: false,
+                enforcement: Enforcement::Enforce,
+            },
+            standing: Standing::default(),
+            settings: Settings::default(),
+        }
+    }
+
+    fn account(&mut self, status: Status) -> &mut AccountStanding {
+        self.standing.account.insert(AccountStanding {
+            kind: Kind::External,
+            status,
+            takes_automatic: false,
+            quota_reached: false,
+        })
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question {
+            facts: &self.facts,
+            circumstances: &self.circumstances,
+            standing: &self.standing,
+            settings: &self.settings,
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        decide(&self.question())
+    }
+}
+
+fn sender_domain(case: &Case) -> DomainPattern {
+    let domain = case.facts.sender.address().map(|a| a.domain().to_string());
+    DomainPattern::parse(domain.as_deref().unwrap_or("customer.example")).expect("a pattern")
+}
+
+/// What makes each rule match, whatever else is true of the case.
+fn make_match(rule: u8, case: &mut Case) {
+    match rule {
+        1 => {
+            case.standing.original = Some(Original {
+                ledger: LedgerId::new(),
+                verdict: Verdict::Held,
+                request: None,
+            });
+        }
+        2 => {
+            case.facts.report = Some(Report {
+                kind: ReportKind::Dsn,
+                evidence: evidence("Content-Type", "multipart/report"),
+                recipients: Vec::new(),
+                original_message_id: None,
+            });
+        }
+        3 => case.facts.received_fields = 51,
+        4 => {
+            case.facts.sender = Sender::Unusable {
+                fault: SenderFault::SeveralAuthors,
+                written: None,
+            };
+        }
+        5 => {
+            case.account(Status::Blocked);
+        }
+        6 => case.facts.automatic = Some(evidence("Auto-Submitted", "auto-replied")),
+        7 => case.facts.bulk = Some(evidence("Precedence", "bulk")),
+        8 => {
+            case.facts.authentication.dmarc = Some(AuthenticationResult::Fail);
+            case.facts.authentication.dmarc_policy = Some(DmarcPolicy::Reject);
+        }
+        9 => {
+            case.account(Status::Active);
+        }
+        15 => case.account(Status::Pending).quota_reached = true,
+        10 => {
+            if case.standing.account.is_none() {
+                case.account(Status::Pending);
+            }
+        }
+        11 => {
+            let pattern = sender_domain(case);
+            case.settings.internal.approved_domains.push(pattern);
+        }
+        12 => case.settings.external.allow_portal_only_accounts = false,
+        13 => case.settings.external.restrict_domains = true,
+        14 => {}
+        other => panic!("no rule {other}"),
+    }
+}
+
+const EXPECTED: [(u8, Verdict, Reason); 15] = [
+    (1, Verdict::Held, Reason::Duplicate),
+    (2, Verdict::Dropped, Reason::Bounce),
+    (3, Verdict::Dropped, Reason::Loop),
+    (4, Verdict::Dropped, Reason::SenderUnusable),
+    (5, Verdict::Dropped, Reason::AccountBlocked),
+    (6, Verdict::Dropped, Reason::Automatic),
+    (7, Verdict::Dropped, Reason::Bulk),
+    (8, Verdict::Dropped, Reason::AuthenticationFailed),
+    (9, Verdict::Accepted, Reason::AccountActive),
+    (15, Verdict::Dropped, Reason::HoldQuota),
+    (10, Verdict::Held, Reason::AccountPending),
+    (11, Verdict::Held, Reason::InternalAccountCreated),
+    (12, Verdict::Dropped, Reason::ExternalAccountsDisabled),
+    (13, Verdict::Dropped, Reason::DomainNotAllowed),
+    (14, Verdict::Accepted, Reason::ExternalAccountCreated),
+];
+
+#[test]
+fn every_row_decides_when_it_alone_matches() {
+    for (rule, verdict, reason) in EXPECTED {
+        let mut case = Case::new();
+        make_match(rule, &mut case);
+        let decision = case.decide();
+        assert_eq!(
+            (decision.rule, decision.verdict, decision.reason),
+            (rule, verdict, reason)
+        );
+    }
+}
+
+#[test]
+fn of_two_neighbouring_rows_the_earlier_decides() {
+    for pair in EXPECTED.windows(2) {
+        let [(first, ..), (second, ..)] = pair else {
+            unreachable!("windows of two")
+        };
+        // An account has one status, so that these two can never match together.
+        if (*first, *second) == (9, 15) {
+            continue;
+        }
+        let mut case = Case::new();
+        make_match(*second, &mut case);
+        make_match(*first, &mut case);
+        assert_eq!(case.decide().rule, *first, "rules {first} and {second}");
+    }
+}
+
+#[test]
+fn an_account_has_one_status_and_one_rule() {
+    for (status, rule) in [
+        (Status::Blocked, 5),
+        (Status::Active, 9),
+        (Status::Pending, 10),
+    ] {
+        let mut case = Case::new();
+        case.account(status);
+        assert_eq!(case.decide().rule, rule);
+    }
+    let mut active_with_much_waiting = Case::new();
+    active_with_much_waiting
+        .account(Status::Active)
+        .quota_reached = true;
+    assert_eq!(active_with_much_waiting.decide().rule, 9);
+}
+
+#[test]
+fn the_table_and_the_expectations_have_the_same_rows() {
+    let rows: Vec<_> = RULES
+        .iter()
+        .map(|rule| (rule.number, rule.reason))
+        .collect();
+    let expected: Vec<_> = EXPECTED.iter().map(|row| (row.0, row.2)).collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn what_follows_from_a_decision() {
+    let consequence = |change: fn(&mut Case)| {
+        let mut case = Case::new();
+        change(&mut case);
+        case.decide().consequence
+    };
+    let new = |kind, proof_needed| Some(NewAccount { kind, proof_needed });
+    assert_eq!(
+        consequence(|case| make_match(11, case)),
+        Consequence::Hold(new(Kind::Internal, true))
+    );
+    assert_eq!(
+        consequence(|_| {}),
+        Consequence::Accept(new(Kind::External, false))
+    );
+    assert_eq!(
+        consequence(|case| case.settings.external.verify = true),
+        Consequence::Hold(new(Kind::External, true))
+    );
+    assert_eq!(
+        consequence(|case| make_match(9, case)),
+        Consequence::Accept(None)
+    );
+    assert_eq!(
+        consequence(|case| make_match(10, case)),
+        Consequence::Hold(None)
+    );
+    assert_eq!(
+        consequence(|case| make_match(1, case)),
+        Consequence::Nothing,
+        "a repeat makes nothing new, whatever its verdict"
+    );
+}
+
+/// Name, change, and the rule that must decide then.
+type Row = (&'static str, fn(&mut Case), u8);
+
+#[test]
+fn exceptions_and_limits_of_the_rows() {
+    let rows: [Row; 22] = [
+        (
+            "50 Received fields are no loop",
+            |c| c.facts.received_fields = 50,
+            14,
+        ),
+        (
+            "our own mark is a loop",
+            |c| {
+                c.facts.own_mark = Some(evidence("X-Vestibule-Loop", "gate.corp.example"));
+            },
+            3,
+        ),
+        (
+            "mail from a portal's address is a loop",
+            |c| c.circumstances.sender_is_ours = true,
+            3,
+        ),
+        (
+            "automatic mail of an active account is dropped",
+            |c| {
+                make_match(6, c);
+                c.account(Status::Active);
+            },
+            6,
+        ),
+        (
+            "unless the portal takes it",
+            |c| {
+                make_match(6, c);
+                c.account(Status::Active);
+                c.circumstances.takes_automatic = true;
+            },
+            9,
+        ),
+        (
+            "or that account's is taken",
+            |c| {
+                make_match(6, c);
+                c.account(Status::Active).takes_automatic = true;
+            },
+            9,
+        ),
+        (
+            "a portal that takes it takes it from active accounts only",
+            |c| {
+                make_match(6, c);
+                c.account(Status::Pending);
+                c.circumstances.takes_automatic = true;
+            },
+            6,
+        ),
+        (
+            "nor does it make an account",
+            |c| {
+                make_match(6, c);
+                c.circumstances.takes_automatic = true;
+            },
+            6,
+        ),
+        (
+            "bulk mail of an active account is taken",
+            |c| {
+                make_match(7, c);
+                c.account(Status::Active);
+            },
+            9,
+        ),
+        (
+            "bulk mail of a pending account is dropped",
+            |c| {
+                make_match(7, c);
+                c.account(Status::Pending);
+            },
+            7,
+        ),
+        (
+            "mail through the portal's own list is ordinary",
+            |c| {
+                make_match(7, c);
+                c.circumstances.own_list = Some("it.corp.example".to_owned());
+            },
+            14,
+        ),
+        (
+            "an own list does not excuse automatic mail",
+            |c| {
+                make_match(6, c);
+                make_match(7, c);
+                c.circumstances.own_list = Some("it.corp.example".to_owned());
+            },
+            6,
+        ),
+        (
+            "a DMARC fail is only reported",
+            |c| {
+                make_match(8, c);
+                c.circumstances.enforcement = Enforcement::Report;
+            },
+            14,
+        ),
+        (
+            "or not looked at",
+            |c| {
+                make_match(8, c);
+                c.circumstances.enforcement = Enforcement::Off;
+            },
+            14,
+        ),
+        (
+            "a fail under policy none is no fail",
+            |c| {
+                make_match(8, c);
+                c.facts.authentication.dmarc_policy = Some(DmarcPolicy::None);
+            },
+            14,
+        ),
+        (
+            "quarantine is",
+            |c| {
+                make_match(8, c);
+                c.facts.authentication.dmarc_policy = Some(DmarcPolicy::Quarantine);
+            },
+            8,
+        ),
+        (
+            "a DNS outage is never a fail",
+            |c| {
+                make_match(8, c);
+                c.facts.authentication.dmarc = Some(AuthenticationResult::TempError);
+            },
+            14,
+        ),
+        (
+            "internal.enabled = false makes approved domains external",
+            |c| {
+                make_match(11, c);
+                c.settings.internal.enabled = false;
+            },
+            14,
+        ),
+        (
+            "an approved domain takes precedence over the allow list",
+            |c| {
+                make_match(11, c);
+                let pattern = sender_domain(c);
+                c.settings.external.restrict_domains = true;
+                c.settings.external.allowed_domains.push(pattern);
+            },
+            11,
+        ),
+        (
+            "and needs no portal-only accounts",
+            |c| {
+                make_match(11, c);
+                make_match(12, c);
+            },
+            11,
+        ),
+        (
+            "a domain on the list may",
+            |c| {
+                let pattern = sender_domain(c);
+                c.settings.external.restrict_domains = true;
+                c.settings.external.allowed_domains.push(pattern);
+            },
+            14,
+        ),
+        (
+            "the list means nothing while domains are not restricted",
+            |c| {
+                c.settings.external.allowed_domains =
+                    vec![DomainPattern::parse("other.example").expect("a pattern")];
+            },
+            14,
+        ),
+    ];
+    for (name, change, rule) in rows {
+        let mut case = Case::new();
+        change(&mut case);
+        assert_eq!(case.decide().rule, rule, "{name}");
+    }
+}
+
+#[test]
+fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
+    let mut case = Case::new();
+    case.facts.sender = usable("it@groups.example");
+    case.facts.author_behind_list = Some(usable("ann@corp.example"));
+    case.settings.internal.approved_domains =
+        vec![DomainPattern::parse("corp.example").expect("a pattern")];
+    assert_eq!(
+        case.decide().rule,
+        14,
+        "a foreign list is who it says it is"
+    );
+    case.circumstances.own_list = Some("it.groups.example".to_owned());
+    assert_eq!(case.decide().rule, 11);
+}
+
+/// "They decide about new customers only": no setting moves somebody who has an account.
+#[test]
+fn no_setting_touches_an_account_that_exists() {
+    for status in [Status::Active, Status::Pending, Status::Blocked] {
+        let mut before = Case::new();
+        before.account(status);
+        let expected = before.decide();
+        for bits in 0_u8..32 {
+            let mut case = before.clone();
+            case.settings.internal.enabled = bits & 1 != 0;
+            case.settings.external.allow_portal_only_accounts = bits & 2 != 0;
+            case.settings.external.restrict_domains = bits & 4 != 0;
+            case.settings.external.verify = bits & 8 != 0;
+            if bits & 16 != 0 {
+                make_match(11, &mut case);
+            }
+            let decision = case.decide();
+            assert_eq!(decision, expected, "{status} with settings {bits:05b}");
+        }
+    }
+}
+
+#[test]
+fn an_explanation_ends_with_the_rule_that_decided() {
+    for (rule, ..) in EXPECTED {
+        let mut case = Case::new();
+        make_match(rule, &mut case);
+        let results = explain(&case.question());
+        let (last, before) = results.split_last().expect("at least one rule");
+        assert!(last.matched);
+        assert_eq!(last.rule, rule);
+        assert!(before.iter().all(|result| !result.matched));
+        let place = RULES.iter().position(|row| row.number == rule);
+        assert_eq!(Some(before.len()), place, "every earlier rule is shown");
+    }
+}

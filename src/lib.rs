@@ -4,4 +4,5 @@ pub mod access;
 pub mod config;
 pub mod domain;
 pub mod mail;
+pub mod observe;
 pub mod store;

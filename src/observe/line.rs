@@ -1,0 +1,266 @@
+//! One event as one line of text or one JSON object.
+//!
+//! Whatever a value holds, it stays within its line and within its field: control characters,
+//! line separators and the marks that turn the direction of text are escaped, and a value with a
+//! space, a quote or an equals sign is quoted. Nobody can forge a line by what he writes in a mail.
+
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+use crate::config::LogFormat;
+use crate::domain::Timestamp;
+
+/// The fields that hold an address and nothing else.
+const ADDRESSES: &[&str] = &["sender", "address", "recipient"];
+
+/// The fields of free text in which an address may stand: what another server answered.
+const TEXTS: &[&str] = &["cause"];
+
+/// How lines are written; may change while the daemon runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub format: LogFormat,
+    pub redact: bool,
+    /// Begin with the priority that journald takes off again (sd-daemon(3)).
+    pub priority: bool,
+}
+
+/// Appends the event to `line`, with its newline.
+pub(super) fn write(line: &mut String, event: &Event, now: Timestamp, style: Style) {
+    let level = *event.metadata().level();
+    if style.priority {
+        let _ = write!(line, "<{}>", priority(level));
+    }
+    // The name comes first in the line and is a field like any other in the event.
+    let mut name = Name(String::new());
+    event.record(&mut name);
+    let mut fields = Fields {
+        line,
+        style,
+        value: String::new(),
+    };
+    match style.format {
+        LogFormat::Text => {
+            let _ = write!(fields.line, "{now:.3} {level} {}", name.0);
+            event.record(&mut fields);
+        }
+        LogFormat::Json => {
+            let level = level.as_str().to_ascii_lowercase();
+            let _ = write!(
+                fields.line,
+                r#"{{"time":"{now:.3}","level":"{level}","event":"{}""#,
+                name.0
+            );
+            event.record(&mut fields);
+            fields.line.push('}');
+        }
+    }
+    line.push('\n');
+}
+
+/// The syslog priority of a level (RFC 5424 6.2.1).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// Reads the event's name and nothing else.
+struct Name(String);
+
+impl Visit for Name {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// Appends every field but the name.
+struct Fields<'a> {
+    line: &'a mut String,
+    style: Style,
+    value: String,
+}
+
+impl Fields<'_> {
+    fn key(&mut self, field: &Field) {
+        match self.style.format {
+            LogFormat::Text => {
+                let _ = write!(self.line, " {}=", field.name());
+            }
+            LogFormat::Json => {
+                let _ = write!(self.line, r#","{}":"#, field.name());
+            }
+        }
+    }
+
+    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+        self.key(field);
+        let _ = write!(self.line, "{value}");
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        self.key(field);
+        let short;
+        let value = if self.style.redact && is_personal(field.name()) {
+            short = redacted(value);
+            &short
+        } else {
+            value
+        };
+        match self.style.format {
+            LogFormat::Text if is_plain(value) => self.line.push_str(value),
+            LogFormat::Text => {
+                let _ = write!(self.line, "\"{}\"", Quoted(value));
+            }
+            LogFormat::Json => self
+                .line
+                .push_str(&serde_json::Value::from(value).to_string()),
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.value);
+        text.clear();
+        let _ = write!(text, "{value:?}");
+        self.text(field, &text);
+        self.value = text;
+    }
+}
+
+fn is_personal(field: &str) -> bool {
+    ADDRESSES.contains(&field) || TEXTS.contains(&field)
+}
+
+/// Every address in a text without its local part: `…@corp.example`.
+fn redacted(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let before = &rest[..at];
+        let local = if let Some(quoted) = before.strip_suffix('"') {
+            // A quoted local part may hold anything: begin at its opening quote.
+            quoted.rfind('"').unwrap_or(0)
+        } else {
+            before
+                .rfind(|c: char| c.is_whitespace() || "<>()[]\",;:".contains(c))
+                .map_or(0, |place| {
+                    place + before[place..].chars().next().map_or(0, char::len_utf8)
+                })
+        };
+        short.push_str(&before[..local]);
+        short.push_str("…@");
+        rest = &rest[at + 1..];
+    }
+    short.push_str(rest);
+    short
+}
+
+/// Whether a value can stand in a line of text without quotes.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .chars()
+            .all(|c| !c.is_whitespace() && c != '"' && c != '=' && c != '\\' && !is_unsafe(c))
+}
+
+/// Characters that change what a terminal, a pager or a person makes of a line: controls, line and
+/// paragraph separators, and the marks of the bidirectional algorithm (Unicode UAX #9).
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
+        || ('\u{2028}'..='\u{202e}').contains(&c)
+        || ('\u{2066}'..='\u{2069}').contains(&c)
+}
+
+/// A text for a terminal or a line of text: what is unsafe there is written as an escape.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| escape(f, c))
+    }
+}
+
+/// The same for the inside of quotes.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '"' => f.write_str("\\\""),
+            '\\' => f.write_str("\\\\"),
+            c => escape(f, c),
+        })
+    }
+}
+
+fn escape(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
+    match c {
+        '\n' => f.write_str("\\n"),
+        '\r' => f.write_str("\\r"),
+        '\t' => f.write_str("\\t"),
+        c if is_unsafe(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
+        c => f.write_char(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lose_their_local_part_wherever_they_stand() {
+        for (text, short) in [
+            ("ann@corp.example", "…@corp.example"),
+            ("\"a b\"@corp.example", "…@corp.example"),
+            (
+                "550 5.1.1 <ann@corp.example>: unknown",
+                "550 5.1.1 <…@corp.example>: unknown",
+            ),
+            ("a@x.example, bö@y.example", "…@x.example, …@y.example"),
+            ("no address", "no address"),
+            ("@", "…@"),
+            ("\"@", "…@"),
+        ] {
+            assert_eq!(redacted(text), short, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_unsafe_survives() {
+        let text = "a\r\nb\u{1b}[31m\u{202e}\u{2028}\u{85}\0ü";
+        assert_eq!(
+            Escaped(text).to_string(),
+            "a\\r\\nb\\u{1b}[31m\\u{202e}\\u{2028}\\u{85}\\u{0}ü"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! What operators see of a running Vestibule: one event a line on standard error.
+//!
+//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged: not
+//! what libraries say, whose words nobody here has checked for tokens. [`init`] sets up where the
+//! lines go; without it (every command but the daemon) events go nowhere.
+
+pub mod events;
+mod line;
+mod writer;
+
+pub use line::Escaped;
+
+use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use crate::config::{Log, LogFormat};
+use crate::domain::Timestamp;
+use line::Style;
+use writer::Writer;
+
+/// Events of ours, apart from those of libraries.
+const TARGET: &str = "vestibule";
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    #[error("the log's thread did not start: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("the log was set up before: {0}")]
+    Before(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// The log of this process. Dropping it waits until the last line is written.
+#[derive(Debug)]
+pub struct Logging {
+    how: Arc<RwLock<How>>,
+    writer: Writer,
+    journal: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct How {
+    style: Style,
+    level: Level,
+}
+
+impl How {
+    fn new(log: &Log, journal: bool) -> Self {
+        Self {
+            style: Style {
+                format: log.format,
+                redact: log.redact,
+                priority: journal,
+            },
+            level: log.level,
+        }
+    }
+}
+
+/// Sends events to standard error from now on.
+///
+/// # Errors
+/// When it was called before in this process, or no thread can be had.
+pub fn init(log: &Log) -> Result<Logging, InitError> {
+    let journal = goes_to_journal();
+    let how = Arc::new(RwLock::new(How::new(log, journal)));
+    let writer = Writer::start(std::io::stderr())?;
+    let lines = Lines {
+        how: Arc::clone(&how),
+        writer: writer.clone(),
+    };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
+    Ok(Logging {
+        how,
+        writer,
+        journal,
+    })
+}
+
+impl Logging {
+    /// Goes on with another level, format and redaction.
+    pub fn reload(&self, log: &Log) {
+        *self.how.write().unwrap_or_else(PoisonError::into_inner) = How::new(log, self.journal);
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.writer.flush();
+    }
+}
+
+/// Whether standard error is a stream of journald, as `$JOURNAL_STREAM` says (systemd.exec(5)): the
+/// variable is inherited, so it counts only if it names the very file.
+fn goes_to_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    std::fs::metadata("/dev/stderr")
+        .is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Turns events into lines.
+struct Lines {
+    how: Arc<RwLock<How>>,
+    writer: Writer,
+}
+
+impl Lines {
+    fn how(&self) -> How {
+        *self.how.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    /// Where a line is put together; kept, so that a line costs no allocation.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.target() == TARGET && *metadata.level() <= self.how().level {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == TARGET && *metadata.level() <= self.how().level
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let style = self.how().style;
+        let now = Timestamp::now();
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            line::write(line, event, now, style);
+            self.writer
+                .append(line, |lost| loss_notice(style, now, lost));
+        });
+    }
+}
+
+/// The line in place of those that standard error was too slow for.
+fn loss_notice(style: Style, now: Timestamp, lost: u64) -> String {
+    let priority = if style.priority { "<4>" } else { "" };
+    match style.format {
+        LogFormat::Text => format!("{priority}{now:.3} WARN log.lost lines={lost}\n"),
+        LogFormat::Json => format!(
+            "{priority}{{\"time\":\"{now:.3}\",\"level\":\"warn\",\"event\":\"log.lost\",\"lines\":{lost}}}\n"
+        ),
+    }
+}

@@ -1,0 +1,156 @@
+//! Where lines go: a bounded buffer that a thread of its own empties to standard error.
+//!
+//! Whoever logs never waits for standard error. If it stalls and the buffer is full, lines are
+//! counted and left out, and the next line that gets through is preceded by one that says how many:
+//! the ledger is the record of what became of the mail, and a log that nobody reads must not stop it.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Octets that may wait. About 20,000 lines.
+const MOST_WAITING: usize = 4 << 20;
+
+/// How long the end of the program waits for standard error to take what is left.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    lost: u64,
+    /// The thread holds lines that it has not written out yet.
+    writing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    some: Condvar,
+    none: Condvar,
+}
+
+/// A handle on the buffer; a clone is another on the same one.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(Arc<Shared>);
+
+impl Writer {
+    /// Starts the thread, which lives as long as the program.
+    pub fn start(sink: impl Write + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || run(&own, sink))?;
+        Ok(Self(shared))
+    }
+
+    /// Appends one line, or counts it as lost where there is no room. `notice` writes the line that
+    /// says how many were.
+    pub fn append(&self, line: &str, notice: impl FnOnce(u64) -> String) {
+        let mut waiting = self.0.lock();
+        if waiting.lines.len() + line.len() > MOST_WAITING {
+            waiting.lost += 1;
+            return;
+        }
+        if waiting.lost > 0 {
+            let lost = std::mem::take(&mut waiting.lost);
+            waiting.lines.extend_from_slice(notice(lost).as_bytes());
+        }
+        waiting.lines.extend_from_slice(line.as_bytes());
+        drop(waiting);
+        self.0.some.notify_one();
+    }
+
+    /// Waits until all is written, or until standard error has stalled for too long.
+    pub fn flush(&self) {
+        let deadline = Instant::now() + LAST_PATIENCE;
+        let mut waiting = self.0.lock();
+        while waiting.writing || !waiting.lines.is_empty() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return;
+            };
+            waiting = self
+                .0
+                .none
+                .wait_timeout(waiting, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+impl Shared {
+    /// The buffer is whole at every moment at which somebody could panic.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes all that waits, writes it at once, and begins again. Two buffers change places, so that a
+/// line costs no allocation.
+fn run(shared: &Shared, mut sink: impl Write) {
+    let mut taken = Vec::new();
+    loop {
+        let mut waiting = shared.lock();
+        waiting.writing = false;
+        if waiting.lines.is_empty() {
+            shared.none.notify_all();
+        }
+        while waiting.lines.is_empty() {
+            waiting = shared
+                .some
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut waiting.lines, &mut taken);
+        waiting.writing = true;
+        drop(waiting);
+        // A standard error that is closed must not stop the daemon, and there is nowhere to say so.
+        let _ = sink.write_all(&taken).and_then(|()| sink.flush());
+        taken.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A sink that takes nothing until it is let.
+    struct Stalled {
+        go: mpsc::Receiver<()>,
+        written: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.go.recv();
+            let _ = self.written.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stalled_sink_loses_lines_and_says_how_many() {
+        let (let_go, go) = mpsc::channel();
+        let (written, output) = mpsc::channel();
+        let writer = Writer::start(Stalled { go, written }).expect("a thread");
+        let notice = |lost| format!("lost={lost}\n");
+        let line = "x".repeat(MOST_WAITING / 4 - 1) + "\n";
+        for _ in 0..32 {
+            writer.append(&line, notice);
+        }
+        let lost = writer.0.lock().lost;
+        assert!((24..=28).contains(&lost), "{lost} of 32 were lost");
+        drop(let_go);
+        writer.flush();
+        writer.append("last\n", notice);
+        writer.flush();
+        let all: Vec<u8> = output.try_iter().flatten().collect();
+        assert!(all.ends_with(format!("lost={lost}\nlast\n").as_bytes()));
+    }
+}

@@ -3,7 +3,20 @@
 //! What is here can work: names refer to something, addresses belong to one portal, sizes and times
 //! are numbers in bytes and [`Duration`]s. All that is wrong is reported together, with its place.
 
+mod certificate;
+mod document;
+#[cfg(test)]
+mod documented;
+mod entry;
+mod load;
+mod mistake;
+mod secret;
+mod sections;
+mod server_url;
+mod units;
+
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +27,11 @@ use secrecy::SecretString;
 
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{DestinationName, Domain, EmailAddress, Mailbox, PortalName};
+
+pub use certificate::CertificateError;
+pub use mistake::{ConfigErrors, Mistake};
+pub use secret::Secrets;
+pub use units::{UnitError, parse_size, parse_time, show_size, show_time};
 
 /// Everything that needs a restart or a reload.
 #[derive(Debug, Clone)]
@@ -148,7 +166,7 @@ pub enum WebhookFormat {
 pub struct WebhookDestination {
     pub url: String,
     pub format: WebhookFormat,
-    /// Standard Webhooks: the key behind `whsec_`.
+    /// Standard Webhooks: the base64 text behind `whsec_`; decodes to 24 to 64 octets.
     pub secret: Option<SecretString>,
     pub bearer: Option<SecretString>,
     pub headers: BTreeMap<String, String>,
@@ -245,8 +263,12 @@ impl Config {
     /// The mailbox behind a recipient's address: exact, or without its subaddress (RFC 5233).
     #[must_use]
     pub fn mailbox(&self, recipient: &EmailAddress) -> Option<Mailbox> {
-        let user = recipient.without_detail();
-        let is = |own: &EmailAddress| own == recipient || *own == user;
+        self.mailbox_exactly(recipient)
+            .or_else(|| self.mailbox_exactly(&recipient.without_detail()))
+    }
+
+    fn mailbox_exactly(&self, address: &EmailAddress) -> Option<Mailbox> {
+        let is = |own: &EmailAddress| own == address;
         if let Some(portal) = self
             .portals
             .iter()
@@ -283,5 +305,15 @@ impl Config {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("vestibule.db")
+    }
+}
+
+/// Why a file could not be opened, in words that need no errno.
+fn why(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => cause.to_string(),
     }
 }

@@ -1,0 +1,74 @@
+//! The certificate chain and key of a listener: read, parsed and found to belong together.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use rustls::crypto::ring;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::{Error as PemError, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::SmtpTls;
+
+/// What is wrong, with the file of the two that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    #[error("{0}")]
+    Certificate(String),
+    #[error("{0}")]
+    Key(String),
+}
+
+impl SmtpTls {
+    /// Reads both files anew, so that a renewed certificate is taken up.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no PEM, and a key that is not the certificate's.
+    pub fn certified_key(&self) -> Result<CertifiedKey, CertificateError> {
+        let chain = read_chain(&self.certificate).map_err(CertificateError::Certificate)?;
+        let key = read_key(&self.key).map_err(CertificateError::Key)?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|cause| {
+            CertificateError::Key(match cause {
+                rustls::Error::InconsistentKeys(_) => format!(
+                    "{} is not the key of the certificate in {}",
+                    self.key.display(),
+                    self.certificate.display()
+                ),
+                other => format!("{}: {other}", self.key.display()),
+            })
+        })
+    }
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let file = open(path)?;
+    let chain: Vec<_> = CertificateDer::pem_reader_iter(file)
+        .collect::<Result<_, _>>()
+        .map_err(|cause| unreadable(path, cause))?;
+    if chain.is_empty() {
+        return Err(format!(
+            "{} has no certificate in it; it needs a PEM file with -----BEGIN CERTIFICATE-----",
+            path.display()
+        ));
+    }
+    Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_reader(open(path)?).map_err(|cause| match cause {
+        PemError::NoItemsFound => format!(
+            "{} has no private key in it; it needs a PEM file with -----BEGIN PRIVATE KEY-----",
+            path.display()
+        ),
+        other => unreadable(path, other),
+    })
+}
+
+fn open(path: &Path) -> Result<std::io::BufReader<std::fs::File>, String> {
+    let file = std::fs::File::open(path).map_err(|cause| unreadable(path, super::why(&cause)))?;
+    Ok(std::io::BufReader::new(file))
+}
+
+fn unreadable(path: &Path, cause: impl Display) -> String {
+    format!("{} cannot be read: {cause}", path.display())
+}

@@ -1,0 +1,368 @@
+//! The TOML text as sections and entries that know their place.
+//!
+//! A reader asks a [`Section`] for its keys. What has the wrong type or cannot be is noted and taken
+//! as absent, so that reading goes on and all mistakes are found in one pass. A section that goes
+//! out of scope reports the keys that nobody asked for: a key that is read is a key that is known.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::entry::Entry;
+use super::mistake::Mistake;
+use super::secret::Secrets;
+
+/// One file and what was found wrong with it so far.
+pub(super) struct Document<'d> {
+    text: &'d str,
+    file: &'d Path,
+    pub secrets: Secrets,
+    mistakes: RefCell<Vec<Mistake>>,
+    /// Keys by kind of section: those that readers know, and those that the file has.
+    #[cfg(test)]
+    pub known: RefCell<std::collections::BTreeSet<String>>,
+    #[cfg(test)]
+    pub given: RefCell<std::collections::BTreeSet<String>>,
+}
+
+/// Where a mistake can be reported.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The whole key, as in `smtp.tls.key`.
+    pub label: String,
+    /// Octets from the start of the text.
+    pub at: usize,
+}
+
+/// A table of the file, or one that could be there.
+pub(super) struct Section<'d> {
+    document: &'d Document<'d>,
+    pub place: Place,
+    /// The label without the names that an operator chose; of a section that has a type, its name
+    /// and the type with a space between.
+    kind: String,
+    table: Option<&'d DeTable<'d>>,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'d> Document<'d> {
+    pub fn new(text: &'d str, file: &'d Path, secrets: Secrets) -> Self {
+        Self {
+            text,
+            file,
+            secrets,
+            mistakes: RefCell::default(),
+            #[cfg(test)]
+            known: RefCell::default(),
+            #[cfg(test)]
+            given: RefCell::default(),
+        }
+    }
+
+    pub fn root(&'d self, table: &'d DeTable<'d>) -> Section<'d> {
+        let place = Place {
+            label: String::new(),
+            at: 0,
+        };
+        Section::new(self, place, String::new(), Some(table))
+    }
+
+    pub fn refuse(&self, place: &Place, what: impl Display) {
+        self.mistakes.borrow_mut().push(Mistake {
+            file: self.file.to_owned(),
+            line: Some(self.line(place.at)),
+            key: place.label.clone(),
+            what: what.to_string(),
+        });
+    }
+
+    /// What is no TOML has no key, only a place.
+    pub fn refuse_text(&self, at: usize, what: &str) {
+        let place = Place {
+            label: String::new(),
+            at,
+        };
+        self.refuse(&place, what);
+    }
+
+    fn line(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        before.matches('\n').count() + 1
+    }
+
+    /// A path as written, from the folder of the configuration file where it is relative.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    pub fn text(&self) -> &'d str {
+        self.text
+    }
+
+    pub fn has_mistakes(&self) -> bool {
+        !self.mistakes.borrow().is_empty()
+    }
+
+    pub fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes.into_inner()
+    }
+}
+
+impl<'d> Section<'d> {
+    fn new(
+        document: &'d Document<'d>,
+        place: Place,
+        kind: String,
+        table: Option<&'d DeTable<'d>>,
+    ) -> Self {
+        Self {
+            document,
+            place,
+            kind,
+            table,
+            asked: RefCell::default(),
+        }
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
+    pub fn refuse(&self, what: impl Display) {
+        self.document.refuse(&self.place, what);
+    }
+
+    pub fn document(&self) -> &'d Document<'d> {
+        self.document
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// What keys could stand here is not known, so that none is reported.
+    pub fn is_given_up(&mut self) {
+        self.table = None;
+    }
+
+    /// Tells sections apart that have other keys under the same name.
+    pub fn is_of_kind(&mut self, kind: &str) {
+        kind.clone_into(&mut self.kind);
+    }
+
+    fn label(&self, key: &str) -> String {
+        join(&self.place.label, key)
+    }
+
+    pub fn entry(&self, key: &'static str) -> Option<Entry<'d>> {
+        self.asked.borrow_mut().push(key);
+        let (key, value) = self.table?.get_key_value(key)?;
+        let place = Place {
+            label: self.label(key.get_ref()),
+            at: key.span().start,
+        };
+        Some(Entry::new(self.document, place, value.get_ref()))
+    }
+
+    /// An entry that must be there; `example` is shown where it is not.
+    pub fn required(&self, key: &'static str, example: &str) -> Option<Entry<'d>> {
+        let entry = self.entry(key);
+        if entry.is_none() {
+            self.refuse_key(key, format_args!("is missing; write {key} = {example}"));
+        }
+        entry
+    }
+
+    /// Notes what is wrong with a key or, where the key is absent, with its default.
+    pub fn refuse_key(&self, key: &'static str, what: impl Display) {
+        let at = self
+            .table
+            .and_then(|table| table.get_key_value(key))
+            .map_or(self.place.at, |(key, _)| key.span().start);
+        let place = Place {
+            label: self.label(key),
+            at,
+        };
+        self.document.refuse(&place, what);
+    }
+
+    /// A secret stands in a file of its own, which can have other permissions and no history.
+    pub fn never_inline(&self, key: &'static str, instead: &str) {
+        if self.has(key) {
+            self.asked.borrow_mut().push(key);
+            self.refuse_key(
+                key,
+                format_args!(
+                    "a secret is never written here; put it into a file and write {instead}"
+                ),
+            );
+        }
+    }
+
+    /// A table below this one; an absent one reads as one without keys.
+    pub fn section(&self, key: &'static str) -> Section<'d> {
+        let entry = self.entry(key);
+        let place = entry.as_ref().map_or_else(
+            || Place {
+                label: self.label(key),
+                at: self.place.at,
+            },
+            |entry| entry.place.clone(),
+        );
+        let table = entry.and_then(|entry| entry.table());
+        Section::new(self.document, place, join(&self.kind, key), table)
+    }
+
+    /// The tables of `[[key]]`.
+    pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
+        let Some(entry) = self.entry(key) else {
+            return Vec::new();
+        };
+        let Some(items) = entry.array() else {
+            entry.refuse(format_args!("is a list of tables; write [[{key}]]"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for item in items {
+            let place = Place {
+                label: entry.place.label.clone(),
+                at: item.span().start,
+            };
+            match item.get_ref() {
+                DeValue::Table(table) => sections.push(Section::new(
+                    self.document,
+                    place,
+                    join(&self.kind, key),
+                    Some(table),
+                )),
+                _ => self
+                    .document
+                    .refuse(&place, format_args!("is a list of tables; write [[{key}]]")),
+            }
+        }
+        sections
+    }
+
+    /// The tables below this one, by the names that the operator gave them, in the file's order.
+    pub fn named(mut self, example: &str) -> Vec<(&'d str, Section<'d>)> {
+        let mut sections = Vec::new();
+        // Taken, because names are no keys that could be unknown.
+        for (name, value) in self.table.take().into_iter().flatten() {
+            let name = name.get_ref().as_ref();
+            let place = Place {
+                label: self.label(&as_key(name)),
+                at: value.span().start,
+            };
+            match value.get_ref() {
+                DeValue::Table(table) => sections.push((
+                    name,
+                    Section::new(self.document, place, self.kind.clone(), Some(table)),
+                )),
+                _ => self
+                    .document
+                    .refuse(&place, format_args!("is a table; write {example}")),
+            }
+        }
+        sections.sort_by_key(|(_, section)| section.place.at);
+        sections
+    }
+
+    pub fn size(&self, key: &'static str, default: u64) -> u64 {
+        self.entry(key)
+            .and_then(|entry| entry.size())
+            .unwrap_or(default)
+    }
+
+    pub fn time(&self, key: &'static str, default: Duration) -> Duration {
+        self.entry(key)
+            .and_then(|entry| entry.time())
+            .unwrap_or(default)
+    }
+
+    pub fn switch(&self, key: &'static str, default: bool) -> bool {
+        self.entry(key)
+            .and_then(|entry| entry.switch())
+            .unwrap_or(default)
+    }
+
+    pub fn number<N>(&self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
+    where
+        N: TryFrom<u64> + PartialOrd + Display,
+    {
+        self.entry(key)
+            .and_then(|entry| entry.number(range))
+            .unwrap_or(default)
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        let asked = self.asked.borrow();
+        #[cfg(test)]
+        self.document
+            .known
+            .borrow_mut()
+            .extend(asked.iter().map(|key| join(&self.kind, key)));
+        for (key, _) in self.table.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if asked.contains(&name) {
+                #[cfg(test)]
+                self.document
+                    .given
+                    .borrow_mut()
+                    .insert(join(&self.kind, name));
+                continue;
+            }
+            let place = Place {
+                label: self.label(name),
+                at: key.span().start,
+            };
+            let named = self.kind.split_once(' ').map(|(_, word)| word);
+            self.document
+                .refuse(&place, no_such_key(name, &asked, named));
+        }
+    }
+}
+
+fn no_such_key(name: &str, known: &[&'static str], kind: Option<&str>) -> String {
+    let what = match kind {
+        Some(kind) => format!("type {kind} has no such key"),
+        None => "there is no such key".to_owned(),
+    };
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("{what}; did you mean {meant}?"),
+        None => format!("{what}; what can stand here: {}", known.join(", ")),
+    }
+}
+
+/// The name that was probably meant: a slip or two away, fewer in a short one.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    known
+        .map(|other| (strsim::damerau_levenshtein(name, other), other))
+        .filter(|(distance, other)| *distance <= (other.len().min(name.len()) / 3).min(3))
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// A name of the operator's choice as it must be written in a key.
+fn as_key(name: &str) -> Cow<'_, str> {
+    let bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    if !name.is_empty() && name.bytes().all(bare) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("{name:?}"))
+    }
+}
+
+pub(super) fn join(before: &str, key: &str) -> String {
+    if before.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{before}.{key}")
+    }
+}

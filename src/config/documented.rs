@@ -1,0 +1,185 @@
+//! `config/vestibule.toml` documents every key with its default, and this keeps it true.
+//!
+//! A line `#key = value` shows a default; `#   line` is an example, and a default as well where it
+//! ends in `# default`; other lines that begin with `#` are prose.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::document::Document;
+use super::load::read;
+use super::{Config, Secrets};
+
+const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
+
+/// Keys of which only one of two can stand in one section, or another type of section has.
+const ALTERNATIVES: [&str; 4] = [
+    "destination smtp.credential",
+    "destination webhook.bearer_credential",
+    "destination webhook.secret_credential",
+    "outgoing smtp.password_file",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Line {
+    Active,
+    Default,
+    Example,
+    ExampleOfDefault,
+    Prose,
+}
+
+fn lines() -> Vec<(Line, &'static str)> {
+    DOCUMENTED
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            None => (Line::Active, line),
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                (Line::Default, rest)
+            }
+            Some(rest) if rest.starts_with("     ") => (Line::Prose, rest),
+            Some(rest) if rest.starts_with("   ") && rest.ends_with("# default") => {
+                (Line::ExampleOfDefault, rest)
+            }
+            Some(rest) if rest.starts_with("   ") => (Line::Example, rest),
+            Some(rest) => (Line::Prose, rest),
+        })
+        .collect()
+}
+
+/// The file with lines of these kinds active, but for one.
+fn text(kinds: &[Line], but: Option<usize>) -> String {
+    lines()
+        .into_iter()
+        .enumerate()
+        .map(|(place, (kind, line))| match line {
+            line if kinds.contains(&kind) && but != Some(place) => format!("{line}\n"),
+            _ => "\n".to_owned(),
+        })
+        .collect()
+}
+
+/// A folder with the files that the examples name, in place of `/etc/vestibule`.
+struct Etc(tempfile::TempDir);
+
+impl Etc {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        let made = rcgen::generate_simple_self_signed(["gate.corp.example".to_owned()])
+            .expect("a certificate");
+        write("tls/fullchain.pem", &made.cert.pem());
+        write("tls/privkey.pem", &made.signing_key.serialize_pem());
+        write("helpdesk.password", "one\n");
+        write("desk-api.token", "two\n");
+        write(
+            "desk-api.secret",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+        );
+        write("credentials/outgoing.password", "three");
+        std::fs::create_dir(folder.path().join("templates")).expect("a folder");
+        Self(folder)
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets::Read {
+            credentials: Some(self.0.path().join("credentials")),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("vestibule.toml")
+    }
+
+    fn here(&self, text: &str) -> String {
+        text.replace("/etc/vestibule", &self.0.path().display().to_string())
+    }
+
+    /// The configuration in a form that can be compared.
+    fn shown(&self, text: &str) -> String {
+        match Config::parse_with(&self.here(text), &self.file(), self.secrets()) {
+            Ok(config) => format!("{config:#?}"),
+            Err(mistakes) => panic!("the documented configuration has mistakes:\n{mistakes}"),
+        }
+    }
+}
+
+const EVERYTHING: [Line; 4] = [
+    Line::Active,
+    Line::Default,
+    Line::Example,
+    Line::ExampleOfDefault,
+];
+
+#[test]
+fn the_file_as_it_stands_is_a_configuration() {
+    let config = Config::parse(DOCUMENTED, Path::new("vestibule.toml"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(config.hostname.as_str(), "gate.corp.example");
+    assert_eq!(config.portals.len(), 1);
+}
+
+#[test]
+fn each_documented_default_is_the_default() {
+    let etc = Etc::new();
+    assert_eq!(
+        etc.shown(&text(&[Line::Active], None)),
+        etc.shown(&text(&[Line::Active, Line::Default], None))
+    );
+    let everything = etc.shown(&text(&EVERYTHING, None));
+    let mut defaults = 0;
+    for (place, (kind, line)) in lines().into_iter().enumerate() {
+        if matches!(kind, Line::Default | Line::ExampleOfDefault) {
+            defaults += 1;
+            let without = etc.shown(&text(&EVERYTHING, Some(place)));
+            assert_eq!(without, everything, "line {}: {line}", place + 1);
+        }
+    }
+    assert!(defaults > 40, "{defaults} defaults were found");
+}
+
+#[test]
+fn every_key_that_is_read_is_documented() {
+    let etc = Etc::new();
+    let text = etc.here(&text(&EVERYTHING, None));
+    let file = etc.file();
+    let document = Document::new(&text, &file, etc.secrets());
+    assert!(read(&document).is_some(), "{:?}", document.into_mistakes());
+
+    let known = document.known.borrow();
+    let given = document.given.borrow();
+    let missing: BTreeSet<_> = known.difference(&given).map(String::as_str).collect();
+    let words: Vec<_> = DOCUMENTED
+        .split(|c: char| !c.is_ascii_lowercase() && c != '_')
+        .collect();
+    for alternative in &missing {
+        let key = alternative.rsplit('.').next().unwrap_or_default();
+        assert!(words.contains(&key), "{alternative} is not documented");
+    }
+    let own = known.iter().any(|key| key == "portal.access");
+    assert!(own, "{known:?}");
+    let unexpected: Vec<_> = missing
+        .into_iter()
+        .filter(|key| !ALTERNATIVES.contains(key))
+        .collect();
+    assert!(unexpected.is_empty(), "not in the file: {unexpected:?}");
+}
+
+#[test]
+fn the_other_type_of_outgoing_is_named() {
+    let text = text(&[Line::Active], None).replace(
+        "[outgoing]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"",
+        "[outgoing]\ntype = \"file\"\ndir = \"mails\"",
+    );
+    let config = Config::parse(&text, Path::new("/etc/vestibule/vestibule.toml"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(
+        matches!(&config.outgoing, super::Outgoing::File(folder) if folder == Path::new("/etc/vestibule/mails")),
+        "{:?}",
+        config.outgoing
+    );
+}

@@ -1,0 +1,94 @@
+//! Finds the file and reads it: text, then sections, then a [`Config`] or all mistakes at once.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::document::Document;
+use super::mistake::ConfigErrors;
+use super::secret::Secrets;
+use super::{Config, sections};
+
+const STANDARD: &str = "/etc/vestibule/vestibule.toml";
+
+impl Config {
+    /// The file that is meant: the one given, else `$VESTIBULE_CONFIG`, else the standard one.
+    #[must_use]
+    pub fn path(given: Option<&Path>) -> PathBuf {
+        if let Some(path) = given {
+            return path.to_owned();
+        }
+        std::env::var_os("VESTIBULE_CONFIG")
+            .filter(|path| !path.is_empty())
+            .map_or_else(|| STANDARD.into(), PathBuf::from)
+    }
+
+    /// Reads the configuration with its secrets, for what sends or listens.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each mistake with its place.
+    pub fn load(given: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(given, Secrets::of_the_environment())
+    }
+
+    /// The same without opening secrets, certificates and keys, for commands that only look into the
+    /// database: whoever runs them may not read those. Every password is empty.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_without_secrets(given: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(given, Secrets::Leave)
+    }
+
+    fn load_with(given: Option<&Path>, secrets: Secrets) -> Result<Self, ConfigErrors> {
+        let path = Self::path(given);
+        let text = std::fs::read(&path).map_err(|cause| {
+            let remedy = match cause.kind() {
+                ErrorKind::NotFound => {
+                    "; write one with vestibule init, or name another with --config"
+                }
+                _ => "",
+            };
+            ConfigErrors::of_file(&path, format_args!("{}{remedy}", super::why(&cause)))
+        })?;
+        let text = String::from_utf8(text)
+            .map_err(|_| ConfigErrors::of_file(&path, "is not UTF-8, as TOML must be"))?;
+        Self::parse_with(&text, &path, secrets)
+    }
+
+    /// Reads a configuration that is already in memory. `file` names it in mistakes, and paths are
+    /// relative to its folder.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, file, Secrets::of_the_environment())
+    }
+
+    /// [`parse`](Self::parse) with a say in where secrets come from.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, ConfigErrors> {
+        // RFC 3629 6: a byte order mark says nothing here, and some editors write it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let document = Document::new(text, file, secrets);
+        read(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
+    }
+}
+
+/// None when anything was noted.
+pub(super) fn read(document: &Document<'_>) -> Option<Config> {
+    let (table, errors) = DeTable::parse_recoverable(document.text());
+    if !errors.is_empty() {
+        // Half a text would give mistakes that are none.
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            document.refuse_text(at, error.message());
+        }
+        return None;
+    }
+    let config = sections::read(&document.root(table.get_ref()));
+    config.filter(|_| !document.has_mistakes())
+}

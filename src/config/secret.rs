@@ -1,0 +1,126 @@
+//! Secrets from a file or a systemd credential, never from the configuration itself.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::document::Section;
+
+/// A secret is a line; what is larger is the wrong file.
+const LONGEST: usize = 64 * 1024;
+
+/// Whether secrets, certificates and keys are opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secrets {
+    /// By the daemon, which needs them, and `check`.
+    Read {
+        /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a service.
+        credentials: Option<PathBuf>,
+    },
+    /// By commands that only look into the database: whoever runs them may not read secrets, and a
+    /// credential is there for the service alone. Every password is empty then.
+    Leave,
+}
+
+/// Two keys for one secret: the path of a file, or the name of a credential.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    pub file: &'static str,
+    pub credential: &'static str,
+    /// What people write instead; refused with an explanation.
+    pub inline: &'static str,
+}
+
+pub(super) const PASSWORD: Keys = Keys {
+    file: "password_file",
+    credential: "credential",
+    inline: "password",
+};
+
+pub(super) const WEBHOOK_SECRET: Keys = Keys {
+    file: "secret_file",
+    credential: "secret_credential",
+    inline: "secret",
+};
+
+pub(super) const BEARER: Keys = Keys {
+    file: "bearer_file",
+    credential: "bearer_credential",
+    inline: "bearer",
+};
+
+impl Secrets {
+    #[must_use]
+    pub fn of_the_environment() -> Self {
+        Self::Read {
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        }
+    }
+}
+
+impl Section<'_> {
+    /// The secret that one of the two keys names. `None` when there is none or it cannot be read,
+    /// which is noted then.
+    pub fn secret(&self, keys: Keys) -> Option<SecretString> {
+        self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
+        let file = self.entry(keys.file);
+        let credential = self.entry(keys.credential);
+        let (entry, path) = match (file, credential) {
+            (None, None) => return None,
+            (Some(_), Some(entry)) => {
+                entry.refuse(format_args!(
+                    "stands beside {}; a secret comes from one of the two",
+                    keys.file
+                ));
+                return None;
+            }
+            (Some(entry), None) => {
+                let path = entry.path()?;
+                (entry, path)
+            }
+            (None, Some(entry)) => {
+                let name = entry.some_text()?;
+                if name.contains('/') || name.starts_with('.') {
+                    entry.refuse(format_args!(
+                        "{name:?} is not the name of a credential; for a path write {}",
+                        keys.file
+                    ));
+                    return None;
+                }
+                let Secrets::Read { credentials } = &self.document().secrets else {
+                    return Some(SecretString::default());
+                };
+                let Some(folder) = credentials else {
+                    entry.refuse(format_args!(
+                        "only the service has credentials; start it with LoadCredential={name}:/path/to/it, \
+                         or write {}",
+                        keys.file
+                    ));
+                    return None;
+                };
+                let path = folder.join(name);
+                (entry, path)
+            }
+        };
+        if self.document().secrets == Secrets::Leave {
+            return Some(SecretString::default());
+        }
+        read(&path).map_err(|cause| entry.refuse(cause)).ok()
+    }
+}
+
+/// The file's text without the newline that editors put at its end.
+fn read(path: &Path) -> Result<SecretString, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| format!("{shown} cannot be read: {}", super::why(&cause)))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(format!("{shown} is empty; put the secret into it"));
+    }
+    if text.len() > LONGEST || text.contains(['\n', '\r', '\0']) {
+        return Err(format!("{shown} has more than the one line of a secret"));
+    }
+    Ok(text.into())
+}

@@ -1,0 +1,56 @@
+//! `[access]` and `[portal.access]`: the first revision of the access settings.
+
+use crate::access::{Key, Overrides, Settings, Value};
+use crate::config::document::Section;
+use crate::domain::DomainPattern;
+
+pub(super) fn site(section: &Section<'_>) -> Settings {
+    let mut settings = Settings::default();
+    each(section, |key, value| key.put(&mut settings, value));
+    settings
+}
+
+pub(super) fn overrides(mut section: Section<'_>) -> Overrides {
+    section.is_of_kind("access");
+    let mut own = Overrides::default();
+    each(&section, |key, value| {
+        key.put_override(&mut own, Some(value));
+    });
+    own
+}
+
+fn each(section: &Section<'_>, mut put: impl FnMut(Key, Value)) {
+    let internal = section.section("internal");
+    let external = section.section("external");
+    for key in Key::ALL {
+        let Some((group, name)) = key.as_str().split_once('.') else {
+            continue;
+        };
+        let group = if group == "internal" {
+            &internal
+        } else {
+            &external
+        };
+        let Some(entry) = group.entry(name) else {
+            continue;
+        };
+        // The default tells the type.
+        let value = match key.of(&Settings::default()) {
+            Value::Switch(_) => entry.switch().map(Value::Switch),
+            Value::Domains(_) => entry.list(DomainPattern::parse).map(Value::Domains),
+            Value::Groups(_) => entry.list(group_name).map(Value::Groups),
+        };
+        if let Some(value) = value {
+            put(key, value);
+        }
+    }
+}
+
+/// A comma separates groups elsewhere, and a control character could end a header field.
+fn group_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.contains(|c: char| c.is_control() || c == ',') {
+        return Err(format!("{text:?} is not the name of a group"));
+    }
+    Ok(name.to_owned())
+}

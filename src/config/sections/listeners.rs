@@ -1,0 +1,155 @@
+//! `[smtp]` and `[http]`: where Vestibule listens, to whom and within what bounds.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::network;
+use crate::config::certificate::CertificateError;
+use crate::config::document::Section;
+use crate::config::secret::Secrets;
+use crate::config::server_url::parse_public;
+use crate::config::units::{MIB, MINUTE, show_size};
+use crate::config::{Http, Smtp, SmtpTls};
+
+/// Which key listens where; port 0 is another port each time.
+#[derive(Default)]
+pub(super) struct Taken(BTreeMap<SocketAddr, &'static str>);
+
+impl Taken {
+    fn take(&mut self, text: &str, key: &'static str) -> Result<SocketAddr, String> {
+        let address = text.parse().map_err(|_| {
+            format!("{text:?} is not an address with a port; write 127.0.0.1:2525 or [::1]:2525")
+        })?;
+        self.note(address, key)?;
+        Ok(address)
+    }
+
+    fn note(&mut self, address: SocketAddr, key: &'static str) -> Result<(), String> {
+        if address.port() == 0 {
+            return Ok(());
+        }
+        match self.0.insert(address, key) {
+            Some(other) => Err(format!(
+                "{address} is taken by {other} already; choose another port"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
+    let listen = if let Some(entry) = section.entry("listen") {
+        if entry.array().is_some_and(|items| items.is_empty()) {
+            entry.refuse("is empty; nothing could be received");
+        }
+        entry
+            .list(|text| taken.take(text, "smtp.listen"))
+            .unwrap_or_default()
+    } else {
+        let standard = SocketAddr::from(([127, 0, 0, 1], 2525));
+        taken.0.insert(standard, "smtp.listen");
+        vec![standard]
+    };
+    let trusted_peers = section
+        .entry("trusted_peers")
+        .and_then(|entry| entry.list(network))
+        .unwrap_or_else(|| {
+            ["127.0.0.0/8", "::1"]
+                .into_iter()
+                .flat_map(network)
+                .collect()
+        });
+    let max_message_size = section.size("max_message_size", 25 * MIB);
+    let memory_budget = section.size("memory_budget", 256 * MIB);
+    if memory_budget < max_message_size {
+        section.refuse_key(
+            "memory_budget",
+            format_args!(
+                "{} is less than smtp.max_message_size ({}), so that no message of that size \
+                 could be received; write at least as much",
+                show_size(memory_budget),
+                show_size(max_message_size)
+            ),
+        );
+    }
+    Smtp {
+        listen,
+        trusted_peers,
+        max_message_size,
+        max_connections: section.number("max_connections", 1000, 1..=100_000),
+        max_recipients: section.number("max_recipients", 100, 1..=10_000),
+        memory_budget,
+        command_timeout: section.time("command_timeout", 5 * MINUTE),
+        tls: tls(&section.section("tls")),
+    }
+}
+
+fn tls(section: &Section<'_>) -> Option<SmtpTls> {
+    let certificate = section.entry("certificate");
+    let key = section.entry("key");
+    let required = section.switch("required", false);
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(one), None) => {
+            one.refuse("needs its key beside it; write key = \"/path/to/key.pem\"");
+            return None;
+        }
+        (None, Some(one)) => {
+            one.refuse(
+                "needs its certificate beside it; write certificate = \"/path/to/chain.pem\"",
+            );
+            return None;
+        }
+        (None, None) => {
+            if required {
+                section.refuse_key(
+                    "required",
+                    "needs a certificate; write certificate and key beside it",
+                );
+            }
+            return None;
+        }
+    };
+    let tls = SmtpTls {
+        certificate: certificate.path()?,
+        key: key.path()?,
+        required,
+    };
+    if section.document().secrets != Secrets::Leave {
+        match tls.certified_key() {
+            Ok(_) => {}
+            Err(CertificateError::Certificate(what)) => certificate.refuse(what),
+            Err(CertificateError::Key(what)) => key.refuse(what),
+        }
+    }
+    Some(tls)
+}
+
+pub(super) fn http(section: &Section<'_>, taken: &mut Taken) -> Http {
+    let mut listener = |key: &'static str, label, port| {
+        let standard = SocketAddr::from(([127, 0, 0, 1], port));
+        if let Some(entry) = section.entry(key) {
+            return entry
+                .parse(|text| taken.take(text, label))
+                .unwrap_or(standard);
+        }
+        if let Err(what) = taken.note(standard, label) {
+            section.refuse_key(key, what);
+        }
+        standard
+    };
+    let listen = listener("listen", "http.listen", 8080);
+    let admin_listen = listener("admin_listen", "http.admin_listen", 8081);
+    Http {
+        listen,
+        admin_listen,
+        public_url: section
+            .entry("public_url")
+            .and_then(|entry| entry.parse(parse_public))
+            .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()),
+        trusted_proxies: section
+            .entry("trusted_proxies")
+            .and_then(|entry| entry.list(network))
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,173 @@
+//! One reader for each section of the file; what depends on two sections is checked in the later.
+
+mod access;
+mod destination;
+mod listeners;
+mod portal;
+mod verification;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::document::Section;
+use super::units::{DAY, MIB, show_size};
+use super::{Authentication, Config, Dropped, Log, LogFormat, Outgoing, Quota, Retention};
+use crate::access::{AccessSettings, Enforcement};
+use crate::domain::Domain;
+
+/// The whole file. None when something that has no default could not be read, which is noted.
+pub(super) fn read(root: &Section<'_>) -> Option<Config> {
+    let hostname = match root.entry("hostname") {
+        Some(entry) => entry.parse(|text| {
+            Domain::parse(text).map_err(|cause| {
+                format!("{cause}; write the name of this machine, as in gate.corp.example")
+            })
+        }),
+        None => Some(name_of_this_machine()),
+    };
+    let data_dir = root
+        .entry("data_dir")
+        .and_then(|entry| entry.path())
+        .unwrap_or_else(|| "/var/lib/vestibule".into());
+
+    let mut taken = listeners::Taken::default();
+    let smtp = listeners::smtp(&root.section("smtp"), &mut taken);
+    let http = listeners::http(&root.section("http"), &mut taken);
+
+    let known = destination::read_all(root.section("destination"));
+    let (portals, overrides, mut mailboxes) = portal::read_all(root, &known.names);
+    let verification = verification::read(&root.section("verification"), &mut mailboxes);
+    let outgoing = outgoing(root);
+    let quota = quota(&root.section("quota"), smtp.max_message_size);
+
+    let section = root.section("authentication");
+    let authentication = Authentication {
+        mode: section
+            .entry("mode")
+            .and_then(|entry| {
+                entry.choice(&[
+                    ("off", Enforcement::Off),
+                    ("report", Enforcement::Report),
+                    ("enforce", Enforcement::Enforce),
+                ])
+            })
+            .unwrap_or_default(),
+        authserv_id: section
+            .entry("authserv_id")
+            .and_then(|entry| entry.parse_unless_empty(authserv_id)),
+    };
+    let dropped = Dropped {
+        keep_content: root.section("dropped").time("keep_content", 7 * DAY),
+    };
+    let section = root.section("retention");
+    let retention = Retention {
+        delivered_content: section.time("delivered_content", 30 * DAY),
+        ledger: section.time("ledger", 365 * DAY),
+    };
+    let log = log(&root.section("log"));
+    let access = AccessSettings {
+        site: access::site(&root.section("access")),
+        portals: overrides,
+    };
+
+    Some(Config {
+        hostname: hostname?,
+        data_dir,
+        smtp,
+        http,
+        portals,
+        destinations: known.destinations,
+        verification: verification?,
+        outgoing: outgoing?,
+        authentication,
+        quota,
+        dropped,
+        retention,
+        log,
+        access,
+    })
+}
+
+/// As `hostname` gives it; a name that is no domain would not do in SMTP.
+fn name_of_this_machine() -> Domain {
+    let machine = rustix::system::uname();
+    machine
+        .nodename()
+        .to_str()
+        .ok()
+        .and_then(|name| Domain::parse(name).ok())
+        .or_else(|| Domain::parse("localhost").ok())
+        .unwrap_or_else(|| unreachable!("localhost is a domain"))
+}
+
+fn outgoing(root: &Section<'_>) -> Option<Outgoing> {
+    let section = root.section("outgoing");
+    if !section.is_there() {
+        section.refuse(
+            "is missing; verification mail must leave somewhere: write [outgoing], \
+             type = \"smtp\" and url = \"smtp://127.0.0.1:25\"",
+        );
+        return None;
+    }
+    destination::outgoing(section)
+}
+
+fn quota(section: &Section<'_>, max_message_size: u64) -> Quota {
+    let requests = section.number("requests", 50, 1..=1_000_000);
+    let bytes = section.size("bytes", 100 * MIB);
+    if bytes < max_message_size {
+        section.refuse_key(
+            "bytes",
+            format_args!(
+                "{} is less than smtp.max_message_size ({}), so that a message of that size \
+                 could never be held; write at least as much",
+                show_size(bytes),
+                show_size(max_message_size)
+            ),
+        );
+    }
+    Quota { requests, bytes }
+}
+
+fn log(section: &Section<'_>) -> Log {
+    Log {
+        format: section
+            .entry("format")
+            .and_then(|entry| entry.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
+            .unwrap_or(LogFormat::Text),
+        level: section
+            .entry("level")
+            .and_then(|entry| {
+                entry.choice(&[
+                    ("error", tracing::Level::ERROR),
+                    ("warn", tracing::Level::WARN),
+                    ("info", tracing::Level::INFO),
+                    ("debug", tracing::Level::DEBUG),
+                    ("trace", tracing::Level::TRACE),
+                ])
+            })
+            .unwrap_or(tracing::Level::INFO),
+        redact: section.switch("redact", false),
+    }
+}
+
+/// RFC 8601 2.2: a dot-atom or a word; without spaces it can be compared as it stands.
+fn authserv_id(text: &str) -> Result<String, String> {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ';') {
+        return Err(format!(
+            "{text:?} is not an authserv-id; copy the word at the start of your MTA's \
+             Authentication-Results field"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A network in CIDR notation, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            format!("{text:?} is not a network; write 192.0.2.0/24, 2001:db8::/32 or one address")
+        })
+}

@@ -1,0 +1,154 @@
+//! `[[portal]]`: each with addresses of its own and a destination that exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use super::access;
+use crate::access::Overrides;
+use crate::config::Portal;
+use crate::config::document::{Section, nearest};
+use crate::config::server_url::parse_http;
+use crate::domain::{DestinationName, EmailAddress, PortalName};
+
+/// Every mailbox that mail can be sent to, and what it is.
+#[derive(Default)]
+pub(super) struct Mailboxes(BTreeMap<String, String>);
+
+impl Mailboxes {
+    /// Reads an address and refuses one that is in use already.
+    pub fn take(&mut self, text: &str, owner: &str) -> Result<EmailAddress, String> {
+        let address = EmailAddress::parse(text)
+            .map_err(|cause| format!("{text:?}: {cause}; write help@corp.example"))?;
+        match self.0.insert(address.key(), owner.to_owned()) {
+            Some(other) => Err(format!(
+                "{address} belongs to {other} already; mail for it could go to one of the two only"
+            )),
+            None => Ok(address),
+        }
+    }
+}
+
+pub(super) fn read_all(
+    root: &Section<'_>,
+    destinations: &BTreeSet<DestinationName>,
+) -> (Vec<Portal>, BTreeMap<PortalName, Overrides>, Mailboxes) {
+    let mut portals: Vec<Portal> = Vec::new();
+    let mut overrides = BTreeMap::new();
+    let mut mailboxes = Mailboxes::default();
+    let mut names = BTreeSet::new();
+    let sections = root.sections("portal");
+    if sections.is_empty() && root.entry("portal").is_none() {
+        root.refuse("there is no portal; write [[portal]] with name, addresses and destination");
+    }
+    for mut section in sections {
+        let name = section.required("name", "\"it\"").and_then(|entry| {
+            let name = entry.parse(PortalName::parse)?;
+            if !names.insert(name.clone()) {
+                entry.refuse(format_args!(
+                    "there is another portal {:?}; choose another name",
+                    name.as_str()
+                ));
+            }
+            Some(name)
+        });
+        if let Some(name) = &name {
+            section.place.label = format!("portal[{name}]");
+        }
+        let (portal, own) = read(&section, name, destinations, &mut mailboxes);
+        if let Some(portal) = portal {
+            if !own.is_empty() {
+                overrides.insert(portal.name.clone(), own);
+            }
+            portals.push(portal);
+        }
+    }
+    (portals, overrides, mailboxes)
+}
+
+fn read(
+    section: &Section<'_>,
+    name: Option<PortalName>,
+    destinations: &BTreeSet<DestinationName>,
+    mailboxes: &mut Mailboxes,
+) -> (Option<Portal>, Overrides) {
+    let owner = name.as_ref().map_or_else(
+        || "another portal".to_owned(),
+        |name| format!("portal {:?}", name.as_str()),
+    );
+    let addresses = section
+        .required("addresses", "[\"help@corp.example\"]")
+        .and_then(|entry| {
+            if entry.array().is_some_and(|items| items.is_empty()) {
+                entry.refuse("is empty; no mail could come in");
+            }
+            entry.list(|text| mailboxes.take(text, &owner))
+        });
+    let destination = section
+        .required("destination", "\"helpdesk\"")
+        .and_then(|entry| {
+            let name = entry.parse(DestinationName::parse)?;
+            if !destinations.contains(&name) {
+                entry.refuse(no_such_destination(&name, destinations));
+            }
+            Some(name)
+        });
+    let title = section.entry("title").and_then(|entry| entry.some_text());
+    let url = section.entry("url").and_then(|entry| {
+        entry.parse_unless_empty(|text| parse_http(text).map(|_| text.to_owned()))
+    });
+    let contact = section
+        .entry("contact")
+        .and_then(|entry| entry.parse_unless_empty(|text| Ok::<_, Infallible>(text.to_owned())));
+    let list_ids = section
+        .entry("list_ids")
+        .and_then(|entry| entry.list(list_id))
+        .unwrap_or_default();
+    let automatic_mail = section.switch("automatic_mail", false);
+    let own = access::overrides(section.section("access"));
+
+    let portal = match (name, addresses, destination) {
+        (Some(name), Some(addresses), Some(destination)) => Some(Portal {
+            title: title.unwrap_or(name.as_str()).to_owned(),
+            url,
+            contact,
+            addresses,
+            destination,
+            list_ids,
+            automatic_mail,
+            name,
+        }),
+        _ => None,
+    };
+    (portal, own)
+}
+
+fn no_such_destination(name: &DestinationName, known: &BTreeSet<DestinationName>) -> String {
+    let name = name.as_str();
+    if let Some(meant) = nearest(name, known.iter().map(DestinationName::as_str)) {
+        return format!("there is no destination {name:?}; did you mean {meant:?}?");
+    }
+    let known: Vec<_> = known.iter().map(DestinationName::as_str).collect();
+    if known.is_empty() {
+        format!("there is no destination {name:?}; write [destination.{name}]")
+    } else {
+        format!(
+            "there is no destination {name:?}; write [destination.{name}], or name one of {}",
+            known.join(", ")
+        )
+    }
+}
+
+/// RFC 2919 2: what stands between the angle brackets, compared without regard to case.
+fn list_id(text: &str) -> Result<String, String> {
+    let id = text.trim();
+    let id = id
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(id);
+    if id.is_empty() || id.contains(|c: char| c.is_whitespace() || "<>".contains(c)) {
+        return Err(format!(
+            "{text:?} is not a list identifier; copy what List-Id has between < and >"
+        ));
+    }
+    Ok(id.to_lowercase())
+}

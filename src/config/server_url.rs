@@ -1,0 +1,226 @@
+//! URLs of servers: SMTP by scheme, HTTP for webhooks and for people.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::SmtpSecurity;
+
+/// Host, port and protection of an SMTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SmtpUrl {
+    /// A name, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    pub security: SmtpSecurity,
+}
+
+const SMTP_EXAMPLE: &str =
+    "write smtp://HOST, smtp+starttls://HOST or smtps://HOST, each with :PORT where it is another";
+
+/// The ports are those of RFC 5321 4.5.4.2 (25), RFC 6409 3.1 (587) and RFC 8314 7.3 (465).
+const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 3] = [
+    ("smtp", 25, SmtpSecurity::None),
+    ("smtp+starttls", 587, SmtpSecurity::StartTls),
+    ("smtps", 465, SmtpSecurity::Tls),
+];
+
+pub(super) fn parse_smtp(text: &str) -> Result<SmtpUrl, String> {
+    let url = parse(text).map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?;
+    let (_, port, security) = SMTP_SCHEMES
+        .into_iter()
+        .find(|(scheme, ..)| *scheme == url.scheme())
+        .ok_or_else(|| format!("{text:?}: {}:// is no SMTP; {SMTP_EXAMPLE}", url.scheme()))?;
+    refuse_login(&url)?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "{text:?}: nothing can follow the host; {SMTP_EXAMPLE}"
+        ));
+    }
+    let host = match url.host() {
+        Some(Host::Domain(name)) if !name.is_empty() => crate::domain::Domain::parse(name)
+            .map(String::from)
+            .or_else(|cause| {
+                name.parse::<IpAddr>()
+                    .map(|ip| ip.to_string())
+                    .map_err(|_| cause)
+            })
+            .map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?,
+        Some(Host::Ipv4(ip)) => ip.to_string(),
+        Some(Host::Ipv6(ip)) => ip.to_string(),
+        _ => return Err(format!("{text:?}: the host is missing; {SMTP_EXAMPLE}")),
+    };
+    Ok(SmtpUrl {
+        host,
+        port: url.port().unwrap_or(port),
+        security,
+    })
+}
+
+/// Where people or programs are sent with HTTP.
+pub(super) fn parse_http(text: &str) -> Result<Url, String> {
+    let url = parse(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!(
+            "{text:?}: {}: is no web address; write https://HOST/PATH",
+            url.scheme()
+        ));
+    }
+    refuse_login(&url)?;
+    Ok(url)
+}
+
+/// The address under which people reach the pages, without a slash at the end.
+pub(super) fn parse_public(text: &str) -> Result<String, String> {
+    let url = parse_http(text)?;
+    if url.scheme() != "https" && !is_loopback(&url) {
+        return Err(format!(
+            "{text:?}: links in mail must be https:// (http:// on loopback only)"
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?}: nothing can stand behind the path"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn parse(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|cause| match cause {
+        url::ParseError::RelativeUrlWithoutBase => "it does not begin with a scheme".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+fn refuse_login(url: &Url) -> Result<(), String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    // The URL is not repeated: it may have a password in it.
+    Err("a login is not part of the URL; write username and password_file".to_owned())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// Whether the URL names an address that is not on the Internet, as far as the URL itself tells.
+pub(super) fn is_private(url: &Url) -> bool {
+    is_loopback(url)
+        || match url.host() {
+            Some(Host::Ipv4(ip)) => ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+            Some(Host::Ipv6(ip)) => {
+                ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+            }
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smtp_urls_give_host_port_and_protection() {
+        for (text, host, port, security) in [
+            (
+                "smtp://127.0.0.1:2526",
+                "127.0.0.1",
+                2526,
+                SmtpSecurity::None,
+            ),
+            (
+                "smtp://desk.internal",
+                "desk.internal",
+                25,
+                SmtpSecurity::None,
+            ),
+            (
+                "smtp://desk.internal/",
+                "desk.internal",
+                25,
+                SmtpSecurity::None,
+            ),
+            (
+                "smtp+starttls://Desk.Example",
+                "desk.example",
+                587,
+                SmtpSecurity::StartTls,
+            ),
+            (
+                "smtp+starttls://desk.example:25",
+                "desk.example",
+                25,
+                SmtpSecurity::StartTls,
+            ),
+            (
+                "smtps://desk.example",
+                "desk.example",
+                465,
+                SmtpSecurity::Tls,
+            ),
+            ("smtp://[::1]:25", "::1", 25, SmtpSecurity::None),
+            (
+                "smtps://[2001:db8::1]",
+                "2001:db8::1",
+                465,
+                SmtpSecurity::Tls,
+            ),
+            ("smtp://localhost", "localhost", 25, SmtpSecurity::None),
+        ] {
+            let expected = SmtpUrl {
+                host: host.to_owned(),
+                port,
+                security,
+            };
+            assert_eq!(parse_smtp(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "desk.example",
+            "desk.example:25",
+            "http://desk.example",
+            "smtp:desk.example",
+            "smtp://",
+            "smtp://:25",
+            "smtp://desk.example:99999",
+            "smtp://desk.example/queue",
+            "smtp://desk.example?tls=1",
+            "smtp://ann:pw@desk.example",
+            "smtp://desk example",
+        ] {
+            assert!(parse_smtp(text).is_err(), "{text}");
+        }
+        let refusal = parse_smtp("smtp://ann:hunter2@desk.example").expect_err("a login");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn a_public_url_is_https_or_loopback() {
+        for (text, shown) in [
+            ("https://gate.corp.example", "https://gate.corp.example"),
+            ("https://gate.corp.example/", "https://gate.corp.example"),
+            ("https://corp.example/gate/", "https://corp.example/gate"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:8080/", "http://localhost:8080"),
+        ] {
+            assert_eq!(parse_public(text).as_deref(), Ok(shown));
+        }
+        for text in [
+            "",
+            "gate.corp.example",
+            "http://gate.corp.example",
+            "http://192.0.2.1",
+            "ftp://gate.corp.example",
+            "https://gate.corp.example/?a=b",
+            "https://ann:pw@gate.corp.example",
+        ] {
+            assert!(parse_public(text).is_err(), "{text}");
+        }
+    }
+}

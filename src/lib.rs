@@ -5,4 +5,5 @@ pub mod config;
 pub mod domain;
 pub mod mail;
 pub mod observe;
+pub mod smtp;
 pub mod store;

@@ -1,0 +1,133 @@
+//! One line of the client, without its CRLF, as a verb and what follows it.
+
+use super::reply::Reply;
+
+/// RFC 5321 4.5.3.1.4 gives a command 512 octets with its CRLF; MAIL gets 26 more for SIZE (RFC
+/// 1870 3), 17 for BODY (RFC 6152 2) and 10 for SMTPUTF8 (RFC 6531 3.4).
+pub const MAX_LINE: usize = 512 + 26 + 17 + 10;
+
+/// The commands that have an answer of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Helo,
+    Ehlo,
+    Mail,
+    Rcpt,
+    Data,
+    Rset,
+    Noop,
+    Quit,
+    Vrfy,
+    Help,
+    StartTls,
+    Xforward,
+    /// Defined somewhere, and not offered here.
+    NotOffered,
+    /// A browser that was sent here; what it posts could look like commands.
+    Http,
+}
+
+const VERBS: &[(&str, Verb)] = &[
+    ("EHLO", Verb::Ehlo),
+    ("HELO", Verb::Helo),
+    ("MAIL", Verb::Mail),
+    ("RCPT", Verb::Rcpt),
+    ("DATA", Verb::Data),
+    ("RSET", Verb::Rset),
+    ("NOOP", Verb::Noop),
+    ("QUIT", Verb::Quit),
+    ("VRFY", Verb::Vrfy),
+    ("HELP", Verb::Help),
+    ("STARTTLS", Verb::StartTls),
+    ("XFORWARD", Verb::Xforward),
+    ("AUTH", Verb::NotOffered),
+    ("BDAT", Verb::NotOffered),
+    ("ETRN", Verb::NotOffered),
+    ("EXPN", Verb::NotOffered),
+    ("LHLO", Verb::NotOffered),
+    ("SAML", Verb::NotOffered),
+    ("SEND", Verb::NotOffered),
+    ("SOML", Verb::NotOffered),
+    ("TURN", Verb::NotOffered),
+    ("XCLIENT", Verb::NotOffered),
+    ("CONNECT", Verb::Http),
+    ("DELETE", Verb::Http),
+    ("GET", Verb::Http),
+    ("HEAD", Verb::Http),
+    ("OPTIONS", Verb::Http),
+    ("PATCH", Verb::Http),
+    ("POST", Verb::Http),
+    ("PUT", Verb::Http),
+];
+
+/// A command, not yet understood beyond its verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command<'a> {
+    pub verb: Verb,
+    /// Without blanks around it.
+    pub argument: &'a str,
+}
+
+impl<'a> Command<'a> {
+    /// Splits a line. Verbs are case-insensitive (RFC 5321 2.4).
+    ///
+    /// # Errors
+    /// The reply to a line that is no text or no command: NUL and other control characters, 8-bit
+    /// that is not UTF-8, an unknown verb.
+    pub fn read(line: &'a [u8]) -> Result<Self, Reply> {
+        let text = std::str::from_utf8(line).map_err(|_| Reply::NotText)?;
+        if text.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(Reply::NotText);
+        }
+        let (word, argument) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+        VERBS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .map(|(_, verb)| Self {
+                verb: *verb,
+                argument: argument.trim_matches([' ', '\t']),
+            })
+            .ok_or(Reply::UnknownCommand)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_commands() {
+        for (line, verb, argument) in [
+            ("QUIT", Verb::Quit, ""),
+            ("quit ", Verb::Quit, ""),
+            (
+                "mAiL   FROM:<a@b.example> SIZE=1 ",
+                Verb::Mail,
+                "FROM:<a@b.example> SIZE=1",
+            ),
+            ("NOOP\tfor you", Verb::Noop, "for you"),
+            ("POST / HTTP/1.1", Verb::Http, "/ HTTP/1.1"),
+        ] {
+            assert_eq!(
+                Command::read(line.as_bytes()),
+                Ok(Command { verb, argument })
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused() {
+        for (line, reply) in [
+            (&b""[..], Reply::UnknownCommand),
+            (b" QUIT", Reply::UnknownCommand),
+            (b"QUITE", Reply::UnknownCommand),
+            (b"QU\0IT", Reply::NotText),
+            (b"NOOP \x1b[0m", Reply::NotText),
+            (b"NOOP a\rb", Reply::NotText),
+            (b"EHLO \xff\xfe", Reply::NotText),
+            ("EHLO \u{85}".as_bytes(), Reply::NotText),
+        ] {
+            assert_eq!(Command::read(line), Err(reply), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A stream as bounded lines and chunks, and replies on their way back.
+//!
+//! Replies are gathered and written when the client has to be waited for, so that a group of
+//! pipelined commands is answered in one write (RFC 2920 3.2). The input buffer is small for
+//! commands and grows for a body that fills it, and for nothing else.
+
+use std::io;
+use std::time::Duration;
+
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::command::MAX_LINE;
+use super::reply::Reply;
+
+/// Room for a group of commands; what an idle connection takes.
+const COMMANDS: usize = 4 * 1024;
+/// Room for most messages whole.
+const BODY: usize = 16 * 1024;
+/// Room for the chunks of a body that filled that.
+const LARGE: usize = 128 * 1024;
+/// Beyond so much, replies are not gathered further.
+const REPLIES: usize = 4 * 1024;
+
+/// Why the client cannot be waited for any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("the client closed the connection")]
+    Closed,
+    #[error("the client took too long")]
+    TimedOut,
+    #[error("shutting down")]
+    Leaving,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What the client wrote, up to the end of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// It stands in [`Connection::line`].
+    Whole,
+    /// Longer than [`MAX_LINE`]; skipped up to its end.
+    TooLong,
+    /// An LF without a CR.
+    BareLf,
+}
+
+pub struct Connection<S> {
+    stream: S,
+    input: Vec<u8>,
+    /// What comes before has been taken.
+    taken: usize,
+    line: Vec<u8>,
+    replies: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            taken: 0,
+            line: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// The line that [`next_line`](Self::next_line) found, without its CRLF.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// What has come and was not taken yet.
+    pub fn pending(&self) -> &[u8] {
+        &self.input[self.taken..]
+    }
+
+    /// Takes so much of what is pending.
+    pub fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken >= self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Queues a reply.
+    pub fn reply(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.replies);
+    }
+
+    /// Waits for a whole line, for no longer than `patience` all in all; stops waiting when
+    /// `leave` says so.
+    pub async fn next_line(
+        &mut self,
+        patience: Duration,
+        leave: Option<&CancellationToken>,
+    ) -> Result<Line, Broken> {
+        let deadline = Instant::now() + patience;
+        if self.replies.len() > REPLIES {
+            self.flush(deadline).await?;
+        }
+        self.shrink();
+        self.line.clear();
+        let mut too_long = false;
+        loop {
+            if let Some(lf) = memchr(b'\n', self.pending()) {
+                self.keep_of_line(lf, &mut too_long);
+                self.take(lf + 1);
+                return Ok(match self.line.pop() {
+                    Some(b'\r') if too_long => Line::TooLong,
+                    Some(b'\r') => Line::Whole,
+                    _ => Line::BareLf,
+                });
+            }
+            let count = self.pending().len();
+            self.keep_of_line(count, &mut too_long);
+            self.take(count);
+            self.fill(deadline, leave, COMMANDS).await?;
+        }
+    }
+
+    /// Moves so much of what is pending to the line. Of one that is too long only the last byte is
+    /// kept: it tells whether a CR came before the LF.
+    fn keep_of_line(&mut self, count: usize, too_long: &mut bool) {
+        let piece = &self.input[self.taken..self.taken + count];
+        // The CR is among them, the LF is not.
+        if *too_long || self.line.len() + count >= MAX_LINE {
+            *too_long = true;
+            let last = piece.last().or(self.line.last()).copied();
+            self.line.clear();
+            self.line.extend(last);
+        } else {
+            self.line.extend_from_slice(piece);
+        }
+    }
+
+    /// Waits for more of a body, at least one byte.
+    pub async fn more(&mut self, deadline: Instant) -> Result<(), Broken> {
+        // A chunk that filled the buffer will not be the last.
+        let filled = self.input.len() >= BODY;
+        let room = if filled { LARGE } else { BODY };
+        self.take(self.pending().len());
+        self.fill(deadline, None, room).await
+    }
+
+    /// Writes the replies, then reads what comes next into an empty buffer.
+    async fn fill(
+        &mut self,
+        deadline: Instant,
+        leave: Option<&CancellationToken>,
+        room: usize,
+    ) -> Result<(), Broken> {
+        self.flush(deadline).await?;
+        debug_assert!(self.input.is_empty());
+        self.input.reserve_exact(room);
+        let read = timeout_at(deadline, self.stream.read_buf(&mut self.input));
+        let count = if let Some(leave) = leave {
+            tokio::select! {
+                biased;
+                () = leave.cancelled() => return Err(Broken::Leaving),
+                read = read => read,
+            }
+        } else {
+            read.await
+        };
+        match count {
+            Ok(Ok(0)) => Err(Broken::Closed),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Broken::TimedOut),
+        }
+    }
+
+    /// Writes the replies; a client that takes none of them runs into the deadline.
+    pub async fn flush(&mut self, deadline: Instant) -> Result<(), Broken> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.stream.write_all(&self.replies).await?;
+            self.stream.flush().await
+        };
+        match timeout_at(deadline, write).await {
+            Ok(result) => result?,
+            Err(_) => return Err(Broken::TimedOut),
+        }
+        self.replies.clear();
+        Ok(())
+    }
+
+    /// Says the last word and closes. What the client is still sending is read and forgotten for a
+    /// while: if it came upon a closed socket, the reset could overtake the reply.
+    pub async fn close(mut self, linger: Duration) {
+        let deadline = Instant::now() + linger;
+        if self.flush(deadline).await.is_err() {
+            return;
+        }
+        let bye = async {
+            self.stream.shutdown().await?;
+            loop {
+                self.input.clear();
+                self.input.reserve_exact(COMMANDS);
+                if self.stream.read_buf(&mut self.input).await? == 0 {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        // However it ends, the connection is over.
+        let _ = timeout_at(deadline, bye).await;
+    }
+
+    /// Gives back what a large message made of the buffers.
+    fn shrink(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > BODY {
+            self.input = Vec::new();
+        }
+        if self.replies.is_empty() && self.replies.capacity() > 2 * REPLIES {
+            self.replies = Vec::new();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What mailin's grammar lacks: the answer to EHLO, the paths and parameters of MAIL and RCPT.
+//!
+//! In: the argument of the command. Out: what it says, or the reply that refuses it. mailin is
+//! asked afterwards whether the command is in order.
+
+use super::path;
+use super::reply::Reply;
+use super::settings::Settings;
+use super::xforward;
+use crate::domain::ReversePath;
+
+/// The lines of the answer to EHLO behind the hostname.
+#[must_use]
+pub fn offered(settings: &Settings, tls_active: bool) -> Vec<String> {
+    let mut lines = vec![
+        "PIPELINING".to_owned(),
+        format!("SIZE {}", settings.max_message_size),
+        "8BITMIME".to_owned(),
+        "SMTPUTF8".to_owned(),
+        "ENHANCEDSTATUSCODES".to_owned(),
+        format!("XFORWARD {}", xforward::ATTRIBUTES.join(" ")),
+    ];
+    if settings.tls.is_some() && !tls_active {
+        lines.push("STARTTLS".to_owned());
+    }
+    lines
+}
+
+/// The argument of MAIL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    pub reverse_path: ReversePath,
+    /// What the client thinks the size is (RFC 1870).
+    pub size: Option<u64>,
+    pub smtputf8: bool,
+}
+
+impl Mail {
+    /// Reads `FROM:<path>` and its parameters.
+    ///
+    /// # Errors
+    /// The reply that says what is wrong with it.
+    pub fn read(argument: &str) -> Result<Self, Reply> {
+        let path = after_keyword(argument, "FROM:").ok_or(Reply::Arguments)?;
+        let (mailbox, parameters) = path::split(path).ok_or(Reply::SenderSyntax)?;
+        let mut mail = Self {
+            reverse_path: if mailbox.is_empty() {
+                ReversePath::Null
+            } else {
+                ReversePath::Mailbox(mailbox.to_owned())
+            },
+            size: None,
+            smtputf8: false,
+        };
+        let mut body_given = false;
+        for parameter in parameters.split_ascii_whitespace() {
+            let (keyword, value) = match parameter.split_once('=') {
+                Some((keyword, value)) => (keyword, Some(value)),
+                None => (parameter, None),
+            };
+            match (keyword.to_ascii_uppercase().as_str(), value) {
+                ("SIZE", Some(value)) if mail.size.is_none() => {
+                    mail.size = Some(octets(value).ok_or(Reply::Arguments)?);
+                }
+                // RFC 6152. What it announces makes no difference: eight bits always stay as they are.
+                ("BODY", Some(value)) if !body_given && is_body(value) => body_given = true,
+                ("SMTPUTF8", None) if !mail.smtputf8 => mail.smtputf8 = true,
+                ("SIZE" | "BODY" | "SMTPUTF8", _) => return Err(Reply::Arguments),
+                _ => return Err(Reply::UnknownParameter),
+            }
+        }
+        if mailbox.is_ascii() || mail.smtputf8 {
+            Ok(mail)
+        } else {
+            Err(Reply::NeedsSmtpUtf8)
+        }
+    }
+}
+
+/// Reads `TO:<path>`. We offer no extension that has parameters here.
+///
+/// # Errors
+/// The reply that says what is wrong with it.
+pub fn recipient(argument: &str) -> Result<&str, Reply> {
+    let path = after_keyword(argument, "TO:").ok_or(Reply::Arguments)?;
+    match path::split(path) {
+        None | Some(("", _)) => Err(Reply::RecipientSyntax),
+        Some((mailbox, "")) => Ok(mailbox),
+        Some(_) => Err(Reply::UnknownParameter),
+    }
+}
+
+fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
+    let (head, tail) = argument.split_at_checked(keyword.len())?;
+    head.eq_ignore_ascii_case(keyword).then_some(tail)
+}
+
+/// RFC 1870 4: up to twenty digits. What is beyond a `u64` is too large for anybody.
+fn octets(value: &str) -> Option<u64> {
+    let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
+}
+
+fn is_body(value: &str) -> bool {
+    value.eq_ignore_ascii_case("7BIT") || value.eq_ignore_ascii_case("8BITMIME")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_with_its_parameters() {
+        let mailbox = |text: &str| ReversePath::Mailbox(text.to_owned());
+        for (argument, reverse_path, size, smtputf8) in [
+            ("FROM:<>", ReversePath::Null, None, false),
+            ("from:<a@b.example>", mailbox("a@b.example"), None, false),
+            (
+                "FROM: <a@b.example> size=100 body=8BitMime",
+                mailbox("a@b.example"),
+                Some(100),
+                false,
+            ),
+            (
+                "FROM:<dörte@b.example> SmtpUtf8 BODY=7BIT",
+                mailbox("dörte@b.example"),
+                None,
+                true,
+            ),
+            (
+                "FROM:<> SIZE=99999999999999999999",
+                ReversePath::Null,
+                Some(u64::MAX),
+                false,
+            ),
+        ] {
+            let mail = Mail {
+                reverse_path,
+                size,
+                smtputf8,
+            };
+            assert_eq!(Mail::read(argument), Ok(mail), "{argument}");
+        }
+    }
+
+    #[test]
+    fn mail_that_is_refused() {
+        for (argument, reply) in [
+            ("", Reply::Arguments),
+            ("<a@b.example>", Reply::Arguments),
+            ("FROM:a@b.example", Reply::SenderSyntax),
+            ("FROM:<a@b.example", Reply::SenderSyntax),
+            ("FROM:<dörte@b.example>", Reply::NeedsSmtpUtf8),
+            ("FROM:<> SIZE", Reply::Arguments),
+            ("FROM:<> SIZE=", Reply::Arguments),
+            ("FROM:<> SIZE=-1", Reply::Arguments),
+            ("FROM:<> SIZE=1 SIZE=2", Reply::Arguments),
+            ("FROM:<> BODY=BINARYMIME", Reply::Arguments),
+            ("FROM:<> SMTPUTF8=yes", Reply::Arguments),
+            ("FROM:<> RET=HDRS", Reply::UnknownParameter),
+            ("FROM:<> AUTH=<>", Reply::UnknownParameter),
+            ("FR\u{f6}M:<>", Reply::Arguments),
+        ] {
+            assert_eq!(Mail::read(argument), Err(reply), "{argument}");
+        }
+    }
+
+    #[test]
+    fn recipients() {
+        assert_eq!(recipient("TO:<it@corp.example>"), Ok("it@corp.example"));
+        assert_eq!(recipient("to: <Postmaster>"), Ok("Postmaster"));
+        assert_eq!(recipient("TO:<>"), Err(Reply::RecipientSyntax));
+        assert_eq!(recipient("TO:it@corp.example"), Err(Reply::RecipientSyntax));
+        assert_eq!(
+            recipient("TO:<it@corp.example> NOTIFY=NEVER"),
+            Err(Reply::UnknownParameter)
+        );
+        assert_eq!(recipient("FROM:<it@corp.example>"), Err(Reply::Arguments));
+    }
+}

@@ -1,0 +1,155 @@
+//! Accepts connections, within limits, until it is told to stop; then waits for those under way.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::budget::Budget;
+use super::reception::Reception;
+use super::reply::Reply;
+use super::session::{House, Session};
+use super::settings::Settings;
+use crate::observe::events;
+
+/// How long to wait when the system has no descriptor for one more connection.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
+
+/// Serves all listeners until `shutdown`. Then no connection is accepted and no transaction begun;
+/// returns when those under way are finished.
+///
+/// The settings are looked at for every new connection, the memory budget only here.
+pub async fn serve<R: Reception>(
+    listeners: Vec<TcpListener>,
+    settings: watch::Receiver<Arc<Settings>>,
+    reception: Arc<R>,
+    shutdown: CancellationToken,
+) {
+    let budget = {
+        let settings = settings.borrow();
+        Budget::new(settings.memory_budget, settings.max_message_size)
+    };
+    let door = Arc::new(Door {
+        house: House { reception, budget },
+        settings,
+        seats: Arc::default(),
+        shutdown,
+        tasks: TaskTracker::new(),
+    });
+    for listener in listeners {
+        let door_keeper = Arc::clone(&door);
+        door.tasks
+            .spawn(async move { door_keeper.keep(listener).await });
+    }
+    door.tasks.close();
+    door.tasks.wait().await;
+}
+
+struct Door<R> {
+    house: House<R>,
+    settings: watch::Receiver<Arc<Settings>>,
+    seats: Arc<Seats>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl<R: Reception> Door<R> {
+    /// Lets clients of one listener in until shutdown.
+    async fn keep(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    events::fault("smtp.accept", &error);
+                    tokio::time::sleep(NO_DESCRIPTOR).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a client, or turns it away with a greeting that says why.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let peer = peer.ip().to_canonical();
+        let settings = Arc::clone(&self.settings.borrow());
+        if !settings.trusts(peer) {
+            return turn_away(stream, peer, &Reply::Untrusted);
+        }
+        let Some(seat) = Seat::take(&self.seats, settings.max_connections) else {
+            return turn_away(stream, peer, &Reply::TooManyConnections);
+        };
+        events::smtp_connected(peer);
+        // Replies are gathered by us; what is written is to go out at once.
+        if let Err(error) = stream.set_nodelay(true) {
+            return Reply::Broken.log(peer, Some(&error.to_string()));
+        }
+        let door = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let session = Session {
+                house: &door.house,
+                settings,
+                peer,
+                leave: door.shutdown.child_token(),
+            };
+            session.run(stream).await;
+            drop(seat);
+        });
+    }
+}
+
+/// Whether accepting failed for the sake of one client, which is gone already.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// One line and the end. The line fits into the socket's buffer; nobody waits for the client.
+fn turn_away(stream: TcpStream, peer: IpAddr, reply: &Reply) {
+    reply.log(peer, None);
+    let mut line = Vec::new();
+    reply.write_to(&mut line);
+    // A client that is gone already needs no reason.
+    let _ = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(&line));
+}
+
+/// How many clients are in.
+#[derive(Default)]
+struct Seats(AtomicUsize);
+
+/// One client's place; free again when dropped.
+struct Seat(Arc<Seats>);
+
+impl Seat {
+    fn take(seats: &Arc<Seats>, max: usize) -> Option<Self> {
+        seats
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+                (taken < max).then_some(taken + 1)
+            })
+            .ok()
+            .map(|_| Self(Arc::clone(seats)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

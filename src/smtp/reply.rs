@@ -1,0 +1,236 @@
+//! Every reply of the SMTP side: code, enhanced code and text, in one table.
+//!
+//! The text is what the peer may know. Why something failed goes to the log, not in here.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::reception::{Receipt, TryLater};
+use crate::domain::{Domain, LedgerId};
+use crate::observe::events;
+
+/// What the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    Greeting(Domain),
+    Hello(Domain),
+    Extensions {
+        hostname: Domain,
+        offered: Vec<String>,
+    },
+    Ok,
+    Help,
+    CannotVerify,
+    Goodbye,
+    ReadyForTls,
+    SenderOk,
+    RecipientOk,
+    StartBody,
+    Queued(LedgerId),
+
+    ShuttingDown,
+    TooManyConnections,
+    TimedOut,
+    /// For the log: nobody is there to be told.
+    Broken,
+    TooManyErrors,
+    NotHttp,
+    TooManyRecipients,
+    StoreFull,
+    StoreFailed,
+    StoreClosing,
+
+    Untrusted,
+    TlsRequired,
+    LineTooLong,
+    BareLfInCommand,
+    NotText,
+    UnknownCommand,
+    Arguments,
+    NotOffered,
+    OutOfOrder,
+    AfterStartTls,
+    SenderSyntax,
+    RecipientSyntax,
+    /// The address is for the log.
+    UnknownRecipient(String),
+    NeedsSmtpUtf8,
+    UnknownParameter,
+    MessageTooLarge,
+    BareLfInMessage,
+}
+
+impl Reply {
+    /// Reply code, enhanced code (RFC 2034, RFC 3463) and text. Greeting, HELO, EHLO and 354 have
+    /// no enhanced code (RFC 2034 4).
+    fn parts(&self) -> (u16, &'static str, Cow<'static, str>) {
+        let (code, enhanced, text) = match self {
+            Self::Greeting(host) => return (220, "", format!("{host} ESMTP Vestibule").into()),
+            Self::Hello(host) => return (250, "", host.as_str().to_owned().into()),
+            Self::Extensions { hostname, .. } => {
+                return (250, "", hostname.as_str().to_owned().into());
+            }
+            Self::Queued(id) => return (250, "2.0.0", format!("Ok: queued as {id}").into()),
+            Self::Ok => (250, "2.0.0", "Ok"),
+            Self::Help => (
+                214,
+                "2.0.0",
+                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY STARTTLS QUIT, see RFC 5321",
+            ),
+            Self::CannotVerify => (252, "2.0.0", "Send it and see"),
+            Self::Goodbye => (221, "2.0.0", "Bye"),
+            Self::ReadyForTls => (220, "2.0.0", "Ready to start TLS"),
+            Self::SenderOk => (250, "2.1.0", "Ok"),
+            Self::RecipientOk => (250, "2.1.5", "Ok"),
+            Self::StartBody => (354, "", "End data with <CR><LF>.<CR><LF>"),
+
+            Self::ShuttingDown => (421, "4.3.2", "Shutting down, try again later"),
+            Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
+            Self::TimedOut => (421, "4.4.2", "Timed out, closing"),
+            Self::Broken => (421, "4.4.2", "The connection broke"),
+            Self::TooManyErrors => (421, "4.7.0", "Too many errors, closing"),
+            Self::NotHttp => (421, "4.7.0", "This is not a web server, closing"),
+            Self::TooManyRecipients => (452, "4.5.3", "Too many recipients, send the rest apart"),
+            Self::StoreFull => (452, "4.3.1", "No room to keep the message, try again later"),
+            Self::StoreFailed => (
+                451,
+                "4.3.0",
+                "The message could not be kept, try again later",
+            ),
+            Self::StoreClosing => (451, "4.3.2", "Shutting down, try again later"),
+
+            Self::Untrusted => (554, "5.7.1", "You may not send mail here"),
+            Self::TlsRequired => (530, "5.7.0", "STARTTLS comes first"),
+            Self::LineTooLong => (500, "5.5.2", "The line is too long"),
+            Self::BareLfInCommand => (500, "5.5.2", "A line ends in CR LF, not LF; closing"),
+            Self::NotText => (500, "5.5.2", "A command is text without control characters"),
+            Self::UnknownCommand => (500, "5.5.2", "Unknown command"),
+            Self::Arguments => (501, "5.5.4", "The arguments of this command are wrong"),
+            Self::NotOffered => (502, "5.5.1", "This command is not offered"),
+            Self::OutOfOrder => (503, "5.5.1", "This command is out of order"),
+            Self::AfterStartTls => (503, "5.5.1", "Nothing may follow STARTTLS; closing"),
+            Self::SenderSyntax => (501, "5.1.7", "The sender's address is no <path>"),
+            Self::RecipientSyntax => (501, "5.1.3", "The recipient's address is no <path>"),
+            Self::UnknownRecipient(_) => (550, "5.1.1", "No such mailbox here"),
+            Self::NeedsSmtpUtf8 => (553, "5.6.7", "This address needs SMTPUTF8"),
+            Self::UnknownParameter => (555, "5.5.4", "A parameter is not known here"),
+            Self::MessageTooLarge => (552, "5.3.4", "The message is too large"),
+            Self::BareLfInMessage => (550, "5.6.0", "The message has a bare LF; closing"),
+        };
+        (code, enhanced, Cow::Borrowed(text))
+    }
+
+    /// The three digits.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.parts().0
+    }
+
+    /// Whether the client was refused something.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.code() >= 400
+    }
+
+    /// Tells the log of this refusal, with a cause if there is more to say than the client is told.
+    pub fn log(&self, peer: IpAddr, cause: Option<&str>) {
+        let (code, enhanced, text) = self.parts();
+        let recipient = match self {
+            Self::UnknownRecipient(address) => Some(address.as_str()),
+            _ => None,
+        };
+        let code = format!("{code} {enhanced}");
+        events::smtp_rejected(peer, &code, cause.unwrap_or(&text), recipient);
+    }
+
+    /// Appends the reply as it goes over the wire.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        let (code, enhanced, text) = self.parts();
+        let more: &[String] = match self {
+            Self::Extensions { offered, .. } => offered,
+            _ => &[],
+        };
+        let code = code.to_string();
+        let mut line = |enhanced: &str, text: &str, last: bool| {
+            out.extend_from_slice(code.as_bytes());
+            out.push(if last { b' ' } else { b'-' });
+            if !enhanced.is_empty() {
+                out.extend_from_slice(enhanced.as_bytes());
+                out.push(b' ');
+            }
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        };
+        line(enhanced, &text, more.is_empty());
+        for (i, text) in more.iter().enumerate() {
+            line("", text, i + 1 == more.len());
+        }
+    }
+}
+
+impl From<Receipt> for Reply {
+    fn from(receipt: Receipt) -> Self {
+        match receipt {
+            Receipt::Stored(id) => Self::Queued(id),
+            Receipt::TryLater(TryLater::DiskFull) => Self::StoreFull,
+            Receipt::TryLater(TryLater::Internal) => Self::StoreFailed,
+            Receipt::TryLater(TryLater::ShuttingDown) => Self::StoreClosing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.write_to(&mut out);
+        String::from_utf8(out).expect("replies are text")
+    }
+
+    #[test]
+    fn one_line_and_many() {
+        let hostname = Domain::parse("gate.corp.example").expect("a domain");
+        assert_eq!(wire(&Reply::SenderOk), "250 2.1.0 Ok\r\n");
+        assert_eq!(
+            wire(&Reply::Extensions {
+                hostname: hostname.clone(),
+                offered: vec!["PIPELINING".to_owned(), "SIZE 100".to_owned()],
+            }),
+            "250-gate.corp.example\r\n250-PIPELINING\r\n250 SIZE 100\r\n"
+        );
+        assert_eq!(
+            wire(&Reply::Greeting(hostname)),
+            "220 gate.corp.example ESMTP Vestibule\r\n"
+        );
+    }
+
+    #[test]
+    fn the_enhanced_class_is_that_of_the_code() {
+        for reply in [
+            Reply::Ok,
+            Reply::Help,
+            Reply::Goodbye,
+            Reply::ReadyForTls,
+            Reply::Queued(LedgerId::new()),
+            Reply::TimedOut,
+            Reply::StoreFull,
+            Reply::StoreFailed,
+            Reply::StoreClosing,
+            Reply::TooManyRecipients,
+            Reply::Untrusted,
+            Reply::NeedsSmtpUtf8,
+            Reply::UnknownParameter,
+            Reply::BareLfInMessage,
+        ] {
+            let (code, enhanced, text) = reply.parts();
+            assert_eq!(
+                code.to_string().as_bytes()[0],
+                enhanced.as_bytes()[0],
+                "{reply:?}"
+            );
+            assert!(text.is_ascii() && !text.contains(['\r', '\n']), "{reply:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One connection from the greeting to the end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::{Budget, Share};
+use super::connection::{Broken, Connection, Line};
+use super::data::{Body, Progress};
+use super::dialogue::{Dialogue, Next};
+use super::reception::Reception;
+use super::reply::Reply;
+use super::settings::Settings;
+
+/// How long a client may go on sending after our last word.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What all connections of a listener share.
+pub struct House<R> {
+    pub reception: Arc<R>,
+    pub budget: Budget,
+}
+
+/// A client and what is known of it.
+pub struct Session<'a, R> {
+    pub house: &'a House<R>,
+    pub settings: Arc<Settings>,
+    pub peer: IpAddr,
+    /// Cancelled when no new transaction is to begin.
+    pub leave: CancellationToken,
+}
+
+/// How a conversation ends.
+enum End {
+    /// The client said goodbye, or we did; the reply is queued.
+    Done,
+    StartTls,
+}
+
+impl<R: Reception> Session<'_, R> {
+    /// Serves a client until it or we have enough.
+    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+        let mut dialogue = Dialogue::new(
+            Arc::clone(&self.house.reception),
+            Arc::clone(&self.settings),
+            self.peer,
+        );
+        let mut connection = Connection::new(stream);
+        connection.reply(&Reply::Greeting(self.settings.hostname.clone()));
+        if let Some(clear) = self.converse(connection, &mut dialogue).await
+            && let Some(secure) = self.handshake(clear).await
+        {
+            dialogue.secured();
+            // A second STARTTLS is never granted, so this conversation is the last.
+            self.converse(Connection::new(secure), &mut dialogue).await;
+        }
+    }
+
+    /// Talks until the end, and gives the stream back if it is to be continued in TLS.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut connection: Connection<S>,
+        dialogue: &mut Dialogue<R>,
+    ) -> Option<S> {
+        let last_word = match self.exchange(&mut connection, dialogue).await {
+            Ok(End::StartTls) => return Some(connection.into_stream()),
+            Ok(End::Done) => None,
+            Err(Broken::Leaving) => Some(Reply::ShuttingDown),
+            Err(Broken::TimedOut) => Some(Reply::TimedOut),
+            Err(broken @ (Broken::Closed | Broken::Io(_))) => {
+                if dialogue.in_transaction() {
+                    Reply::Broken.log(self.peer, Some(&broken.to_string()));
+                }
+                return None;
+            }
+        };
+        if let Some(reply) = last_word {
+            self.say(&mut connection, &reply);
+        }
+        connection.close(LINGER).await;
+        None
+    }
+
+    async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: &mut Connection<S>,
+        dialogue: &mut Dialogue<R>,
+    ) -> Result<End, Broken> {
+        let patience = self.settings.command_timeout;
+        loop {
+            let leave = (!dialogue.in_transaction()).then_some(&self.leave);
+            let answer = match connection.next_line(patience, leave).await? {
+                Line::Whole => dialogue.answer(connection.line(), self.leave.is_cancelled()),
+                Line::TooLong => dialogue.refuse(Reply::LineTooLong),
+                Line::BareLf => {
+                    self.say(connection, &Reply::BareLfInCommand);
+                    return Ok(End::Done);
+                }
+            };
+            let answer = if let Next::Body(envelope, size) = answer.next {
+                self.say(connection, &answer.reply);
+                let Some((body, share)) = self.body(connection, size).await? else {
+                    self.say(connection, &Reply::BareLfInMessage);
+                    return Ok(End::Done);
+                };
+                let answer = if let Some(raw) = body.finish() {
+                    let receipt = self.house.reception.receive(*envelope, raw).await;
+                    dialogue.received(receipt)
+                } else {
+                    dialogue.too_large()
+                };
+                drop(share);
+                answer
+            } else {
+                answer
+            };
+            match answer.next {
+                Next::Command | Next::Body(..) => self.say(connection, &answer.reply),
+                Next::Close => {
+                    self.say(connection, &answer.reply);
+                    return Ok(End::Done);
+                }
+                // What came behind STARTTLS in the clear could pass for something said in TLS.
+                Next::Tls if !connection.pending().is_empty() => {
+                    self.say(connection, &Reply::AfterStartTls);
+                    return Ok(End::Done);
+                }
+                Next::Tls => {
+                    self.say(connection, &answer.reply);
+                    connection.flush(Instant::now() + patience).await?;
+                    return Ok(End::StartTls);
+                }
+            }
+        }
+    }
+
+    /// Queues a reply; the log hears of what was refused.
+    fn say<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: &mut Connection<S>,
+        reply: &Reply,
+    ) {
+        if reply.is_refusal() && *reply != Reply::ShuttingDown {
+            reply.log(self.peer, None);
+        }
+        connection.reply(reply);
+    }
+
+    /// Reads a body up to its end; none if it has a bare LF. The share is to be held as long as
+    /// the body is.
+    async fn body<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: &mut Connection<S>,
+        announced: Option<u64>,
+    ) -> Result<Option<(Body, Share<'_>)>, Broken> {
+        let settings = &self.settings;
+        let mut body = Body::new(settings.max_message_size, announced);
+        let mut share = self.house.budget.share();
+        let mut end = Instant::now() + settings.message_timeout;
+        loop {
+            let capacity = body.capacity_for(connection.pending().len());
+            if !share.covers(capacity) {
+                let asked = Instant::now();
+                share.grow(capacity).await;
+                // The client is not to blame for the time that we made it wait.
+                end += asked.elapsed();
+            }
+            body.reserve(capacity);
+            match body.feed(connection.pending()) {
+                Progress::End(at) => {
+                    connection.take(at);
+                    return Ok(Some((body, share)));
+                }
+                Progress::BareLf => return Ok(None),
+                Progress::More if body.is_too_large() => share = self.house.budget.share(),
+                Progress::More => {}
+            }
+            let silence = Instant::now() + settings.data_timeout;
+            connection.more(silence.min(end)).await?;
+        }
+    }
+
+    /// The handshake, in the time of a command.
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> Option<tokio_rustls::server::TlsStream<S>> {
+        let tls = self.settings.tls.as_ref()?;
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+        let done = timeout(self.settings.command_timeout, acceptor.accept(stream)).await;
+        match done {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => Reply::Broken.log(self.peer, Some(&error.to_string())),
+            Err(_) => Reply::TimedOut.log(self.peer, None),
+        }
+        None
+    }
+}

@@ -1,0 +1,70 @@
+//! Certificate and key as PEM in, what STARTTLS needs out.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Why a certificate and a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("the certificate file cannot be read as PEM: {0}")]
+    Certificate(rustls_pki_types::pem::Error),
+    #[error("the certificate file has no certificate in it")]
+    NoCertificate,
+    #[error("the key file cannot be read as PEM: {0}")]
+    Key(rustls_pki_types::pem::Error),
+    #[error("certificate and key do not work together: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// Builds the server's side from a certificate chain, the server's own first, and its key.
+///
+/// # Errors
+/// Whatever makes them unusable.
+pub fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::Certificate)?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["gate.corp.example".to_owned()])
+            .expect("a certificate");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn a_pair_works_and_a_mixture_does_not() {
+        let (certificate, key) = pair();
+        assert!(server_config(certificate.as_bytes(), key.as_bytes()).is_ok());
+        let (_, other) = pair();
+        assert!(matches!(
+            server_config(certificate.as_bytes(), other.as_bytes()),
+            Err(TlsError::Unusable(_))
+        ));
+        assert!(matches!(
+            server_config(b"", key.as_bytes()),
+            Err(TlsError::NoCertificate)
+        ));
+        assert!(matches!(
+            server_config(certificate.as_bytes(), b"no key"),
+            Err(TlsError::Key(_))
+        ));
+    }
+}

@@ -1,0 +1,125 @@
+//! XFORWARD, by which Postfix says whom it speaks for: its client's name, address and HELO.
+//!
+//! Attributes are xtext (RFC 3461 4); those not named keep their value until the transaction ends.
+
+use std::net::IpAddr;
+
+use super::reply::Reply;
+use crate::domain::ForwardedClient;
+
+/// The attributes that EHLO offers. Only `NAME`, `ADDR` and `HELO` are kept.
+pub const ATTRIBUTES: &[&str] = &["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
+
+/// Takes the attributes of one XFORWARD into what is known of the client. Nothing changes when one
+/// of them is wrong.
+///
+/// # Errors
+/// `501`: an attribute that is none, or whose value cannot be.
+pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> {
+    let mut client = known.clone();
+    let mut count = 0;
+    for attribute in argument.split_ascii_whitespace() {
+        let (name, value) = attribute.split_once('=').ok_or(Reply::Arguments)?;
+        let name = name.to_ascii_uppercase();
+        if !ATTRIBUTES.contains(&name.as_str()) {
+            return Err(Reply::Arguments);
+        }
+        let value = decode(value)?;
+        match name.as_str() {
+            "NAME" => client.name = value,
+            "HELO" => client.helo = value,
+            // It may be no IP address, for mail that did not come over a network.
+            "ADDR" => client.address = value.as_deref().and_then(address),
+            _ => {}
+        }
+        count += 1;
+    }
+    if count == 0 {
+        return Err(Reply::Arguments);
+    }
+    *known = client;
+    Ok(())
+}
+
+/// An address as RFC 5321 4.1.3 writes it, without brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let v6 = text
+        .split_at_checked(5)
+        .filter(|(tag, _)| tag.eq_ignore_ascii_case("IPV6:"))
+        .map(|(_, address)| address);
+    v6.unwrap_or(text).parse().ok()
+}
+
+/// A value without its xtext; none where it says that nobody knows it.
+fn decode(value: &str) -> Result<Option<String>, Reply> {
+    if ["[UNAVAILABLE]", "[TEMPUNAVAIL]"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
+    {
+        return Ok(None);
+    }
+    let mut text = String::with_capacity(value.len());
+    let mut bytes = value.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = if byte == b'+' {
+            let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
+            let (high, low) = digit().zip(digit()).ok_or(Reply::Arguments)?;
+            u8::try_from(high << 4 | low).map_err(|_| Reply::Arguments)?
+        } else {
+            byte
+        };
+        // What is no printable ASCII could forge a field or a line of the log.
+        if !byte.is_ascii_graphic() {
+            return Err(Reply::Arguments);
+        }
+        text.push(char::from(byte));
+    }
+    if text.is_empty() || text.len() > 255 {
+        return Err(Reply::Arguments);
+    }
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_add_up() {
+        let mut client = ForwardedClient::default();
+        update(&mut client, "NAME=spike.example ADDR=192.0.2.7 PROTO=ESMTP").expect("good");
+        update(&mut client, "helo=spike+2Dtwo.example port=1234").expect("good");
+        assert_eq!(
+            client,
+            ForwardedClient {
+                name: Some("spike.example".to_owned()),
+                address: Some("192.0.2.7".parse().expect("an address")),
+                helo: Some("spike-two.example".to_owned()),
+            }
+        );
+        update(&mut client, "NAME=[Unavailable] ADDR=IPv6:2001:db8::7").expect("good");
+        assert_eq!(client.name, None);
+        assert_eq!(
+            client.address,
+            Some("2001:db8::7".parse().expect("an address"))
+        );
+    }
+
+    #[test]
+    fn a_wrong_attribute_changes_nothing() {
+        for argument in [
+            "",
+            "NAME",
+            "NAME=",
+            "COLOUR=red",
+            "NAME=a HELO=b+0D+0Ac",
+            "NAME=a HELO=+2",
+            "NAME=a HELO=b\u{f6}c",
+            "NAME=a HELO=+",
+        ] {
+            let mut client = ForwardedClient::default();
+            assert_eq!(update(&mut client, argument), Err(Reply::Arguments));
+            assert_eq!(client, ForwardedClient::default(), "{argument}");
+        }
+    }
+}

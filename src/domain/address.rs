@@ -1,7 +1,7 @@
 //! An email address that an account can have.
 //!
 //! In: the `addr-spec` (RFC 5322 3.4.1, RFC 6532) that `mail::sender` or an operator gave.
-//! Out: a local part as it was written and a [`Domain`]. Reading header fields is not done here.
+//! Out: a local part and a [`Domain`]. Reading header fields is not done here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ impl EmailAddress {
         Self::from_parts(local, domain)
     }
 
-    /// The same from the two sides of the `@`; a quoted local part keeps its quotes.
+    /// The same from the two sides of the `@`; a quoted local part comes with its quotes.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -55,16 +55,20 @@ impl EmailAddress {
         if local.len() > 64 {
             return Err(AddressError::LocalPartTooLong);
         }
-        if !is_dot_atom(local) && !is_quoted_string(local) {
-            return Err(AddressError::LocalPart(local.to_owned()));
-        }
+        let local = if is_dot_atom(local) {
+            local.to_owned()
+        } else {
+            let content = quoted_content(local);
+            requoted(&content.ok_or_else(|| AddressError::LocalPart(local.to_owned()))?)
+        };
         Ok(Self {
-            local: local.to_owned(),
+            local,
             domain: Domain::parse(domain)?,
         })
     }
 
-    /// The part before the `@`, as it was written.
+    /// The part before the `@`; quoted only where it must be, since `"ann"` and `ann` are one
+    /// mailbox (RFC 5321 4.1.2).
     #[must_use]
     pub fn local(&self) -> &str {
         &self.local
@@ -108,30 +112,52 @@ fn is_dot_atom(local: &str) -> bool {
             && atom.chars().all(|c| {
                 c.is_ascii_alphanumeric()
                     || "!#$%&'*+-/=?^_`{|}~".contains(c)
-                    || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+                    || (!c.is_ascii() && is_visible(c) && !c.is_whitespace())
             })
     })
 }
 
-/// RFC 5321 4.1.2 `Quoted-string`: printable characters, `"` and `\` only behind a `\`.
-fn is_quoted_string(local: &str) -> bool {
-    let Some(inner) = local
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    else {
-        return false;
-    };
-    let mut escaped = false;
-    for c in inner.chars() {
-        match c {
-            c if c.is_control() => return false,
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return false,
-            _ => {}
+/// What people can see, and what does not turn around the text beside it.
+fn is_visible(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// What an RFC 5321 4.1.2 `Quoted-string` stands for: printable characters, `"` and `\` only behind
+/// a `\`, and nothing but ASCII behind one (RFC 6531 3.3).
+fn quoted_content(local: &str) -> Option<String> {
+    let inner = local.strip_prefix('"')?.strip_suffix('"')?;
+    let mut content = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '\\' => chars.next().filter(char::is_ascii)?,
+            '"' => return None,
+            c => c,
+        };
+        if !is_visible(c) {
+            return None;
         }
+        content.push(c);
     }
-    !escaped && local.len() >= 2
+    Some(content)
+}
+
+fn requoted(content: &str) -> String {
+    if is_dot_atom(content) {
+        return content.to_owned();
+    }
+    let mut local = String::with_capacity(content.len() + 2);
+    local.push('"');
+    for c in content.chars() {
+        if matches!(c, '"' | '\\') {
+            local.push('\\');
+        }
+        local.push(c);
+    }
+    local.push('"');
+    local
 }
 
 impl PartialEq for EmailAddress {
@@ -179,12 +205,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_addresses_keep_their_local_part() {
+    fn good_addresses_have_one_way_of_writing() {
         for (written, shown) in [
             ("Ann@Corp.Example", "Ann@corp.example"),
             ("a+b@corp.example.", "a+b@corp.example"),
             ("\"a b\"@corp.example", "\"a b\"@corp.example"),
             ("\"a@b\"@corp.example", "\"a@b\"@corp.example"),
+            ("\"ann\"@corp.example", "ann@corp.example"),
+            ("\"a\\n\\n\"@corp.example", "ann@corp.example"),
+            ("\"a\\\"\\ b\"@corp.example", "\"a\\\" b\"@corp.example"),
+            ("\"\"@corp.example", "\"\"@corp.example"),
             ("dörte@bücher.example", "dörte@xn--bcher-kva.example"),
         ] {
             assert_eq!(
@@ -208,6 +238,10 @@ mod tests {
             "a@b@corp.example",
             "\"a\"b@corp.example",
             "\"@corp.example",
+            "\"a\\\"@corp.example",
+            "\"a\\é\"@corp.example",
+            "a\u{202e}b@corp.example",
+            "a\u{200b}b@corp.example",
             "ann@[192.0.2.1]",
             "ann@corp.example\r\nBcc: x@y.example",
             "<ann@corp.example>",

@@ -42,12 +42,14 @@ impl Domain {
             .to_ascii(
                 name.as_bytes(),
                 AsciiDenyList::STD3,
-                Hyphens::Check,
+                // Hyphens in third and fourth place are in use (r3---sn….example).
+                Hyphens::CheckFirstLast,
                 DnsLength::Verify,
             )
             .map_err(|_| DomainError::Invalid(text.to_owned()))?;
-        // A name of digits and dots is an IPv4 address that lacks its brackets, never a domain.
-        if ascii.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        // No top-level domain is all digits (RFC 3696 2): this is an IPv4 address or nothing.
+        let top = ascii.rsplit('.').next().unwrap_or_default();
+        if top.bytes().all(|b| b.is_ascii_digit()) {
             return Err(DomainError::Invalid(text.to_owned()));
         }
         Ok(Self(ascii.into_owned()))
@@ -62,13 +64,36 @@ impl Domain {
     /// The form for people to read; what cannot be shown safely stays in A-labels.
     #[must_use]
     pub fn to_unicode(&self) -> String {
-        let (text, result) =
-            Uts46::new().to_unicode(self.0.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+        let (text, result) = Uts46::new().to_unicode(
+            self.0.as_bytes(),
+            AsciiDenyList::STD3,
+            Hyphens::CheckFirstLast,
+        );
         if result.is_ok() {
             text.into_owned()
         } else {
             self.0.clone()
         }
+    }
+
+    /// Whether the text could stand in the DNS, if not as the name of a host: with underscores, say.
+    #[must_use]
+    pub fn is_dns_name(text: &str) -> bool {
+        let none_denied = AsciiDenyList::EMPTY;
+        Uts46::new()
+            .to_ascii(
+                text.as_bytes(),
+                none_denied,
+                Hyphens::CheckFirstLast,
+                DnsLength::Verify,
+            )
+            .is_ok()
+    }
+
+    /// Whether it is a single label, such as `localhost`: another machine everywhere (RFC 7085).
+    #[must_use]
+    pub fn is_dotless(&self) -> bool {
+        !self.0.contains('.')
     }
 
     /// The labels from left to right.
@@ -124,6 +149,7 @@ mod tests {
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
             ("例子.广告", "xn--fsqu00a.xn--4rr70v"),
             ("localhost", "localhost"),
+            ("r3---sn.example", "r3---sn.example"),
         ] {
             assert_eq!(
                 Domain::parse(written).map(String::from).as_deref(),
@@ -143,6 +169,8 @@ mod tests {
             ".example.com",
             "[192.0.2.1]",
             "192.0.2.1",
+            "corp.123",
+            "under_score.example",
             "exa mple.com",
             "-a.example",
             "a-.example",

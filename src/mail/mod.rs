@@ -3,7 +3,21 @@
 //! Reading never fails and never panics: what cannot be read is a fact about the message. Nothing
 //! here knows accounts or settings, asks a clock or opens a connection.
 
+mod authentication;
+mod automatic;
+mod bulk;
 mod facts;
+mod fingerprint;
+mod header;
+mod list_author;
+mod lookalike;
+mod mailbox;
+mod mime;
+mod notice;
+mod report;
+mod sender;
+mod text;
+mod tokens;
 
 pub use facts::{
     Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, Report,
@@ -11,6 +25,7 @@ pub use facts::{
 };
 
 use crate::domain::{Domain, Envelope};
+use header::Header;
 
 /// What the reader must know of the house to tell its own marks from others'.
 #[derive(Debug, Clone)]
@@ -27,6 +42,40 @@ pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 /// Reads a message.
 #[must_use]
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
-    let _ = (raw, envelope, own);
-    unimplemented!("the reader")
+    let header = Header::of(raw);
+    let from = sender::sender(&header);
+    let (sender, author_behind_list) = list_author::resolve(&header, from);
+    Facts {
+        automatic: automatic::automatic(&header, envelope, &sender),
+        report: report::report(&header, envelope, &sender),
+        bulk: bulk::bulk(&header),
+        list_ids: bulk::list_ids(&header),
+        subject: header
+            .first("Subject")
+            .as_ref()
+            .and_then(text::unstructured),
+        message_id: header
+            .first("Message-ID")
+            .as_ref()
+            .and_then(text::message_id),
+        own_mark: own_mark(&header, own),
+        received_fields: received_fields(&header),
+        authentication: authentication::authentication(&header, own.authserv_id.as_deref()),
+        fingerprint: fingerprint::fingerprint(&header),
+        size: raw.len() as u64,
+        sender,
+        author_behind_list,
+    }
+}
+
+/// Our own mark; that of another house says nothing.
+fn own_mark(header: &Header, own: &Identity) -> Option<Evidence> {
+    header
+        .all(LOOP_FIELD)
+        .find(|field| field.text().eq_ignore_ascii_case(own.hostname.as_str()))
+        .map(|field| Evidence::of(&field))
+}
+
+fn received_fields(header: &Header) -> u32 {
+    u32::try_from(header.all("Received").count()).unwrap_or(u32::MAX)
 }

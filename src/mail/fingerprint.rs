@@ -1,0 +1,79 @@
+//! What stays the same when an MTA hands over the same message again.
+//!
+//! In: the message. Out: a [`Fingerprint`] over the body and the fields that the author's program
+//! wrote. Trace fields, and all that filters and lists add, do not count.
+
+use sha2::{Digest, Sha256};
+
+use super::Fingerprint;
+use super::header::Header;
+
+const AUTHORS_FIELDS: [&str; 14] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "Auto-Submitted",
+];
+
+pub(super) fn fingerprint(header: &Header) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for field in header.fields() {
+        let Some(name) = AUTHORS_FIELDS.iter().find(|name| field.is(name)) else {
+            continue;
+        };
+        hash.update(name);
+        // Relays fold again as they like, so white space only separates.
+        for word in field.value.split(u8::is_ascii_whitespace) {
+            if !word.is_empty() {
+                hash.update(b" ");
+                hash.update(word);
+            }
+        }
+        hash.update(b"\n");
+    }
+    hash.update(b"\n");
+    hash.update(header.body);
+    Fingerprint(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(raw: &str) -> Fingerprint {
+        fingerprint(&Header::of(raw.as_bytes()))
+    }
+
+    #[test]
+    fn another_way_is_the_same_message() {
+        let one = print("From: a@corp.example\r\nSubject: one two\r\n\r\nbody\r\n");
+        let again = print(
+            "Received: from x\r\nFROM: a@corp.example\r\nX-Spam: no\r\n\
+             Subject:  one\r\n\ttwo\r\n\r\nbody\r\n",
+        );
+        assert_eq!(one, again);
+    }
+
+    #[test]
+    fn another_word_is_another_message() {
+        let one = print("From: a@corp.example\r\nSubject: s\r\n\r\nbody\r\n");
+        for other in [
+            "From: b@corp.example\r\nSubject: s\r\n\r\nbody\r\n",
+            "From: a@corp.example\r\nSubject: t\r\n\r\nbody\r\n",
+            "From: a@corp.example\r\nSubject: s\r\n\r\nBody\r\n",
+            "From: a@corp.example\r\n\r\nSubject: s\r\nbody\r\n",
+        ] {
+            assert_ne!(one, print(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who wrote, where a mailing list put its own address into From.
+//!
+//! In: the header and the sender found in From. Out: both senders: what From says for everyone, and
+//! the author for those to whom the list belongs. Lists do this so as not to fail the author's DMARC
+//! policy: "Ann via IT Help" with the list's address, and Ann's in X-Original-From (Google Groups)
+//! or Reply-To (Mailman). Whoever runs the list can put any author there, so a stranger's list has
+//! no usable sender then.
+
+use super::header::{Field, Header};
+use super::mailbox::{AddrSpec, mailboxes};
+use super::sender::{author, usable};
+use super::{Sender, SenderFault};
+
+/// A reply may go to the author, the list, and hardly anyone else.
+const MOST_REPLY_TO: usize = 4;
+
+/// Splits the sender in two where a list rewrote From.
+pub(super) fn resolve(header: &Header, from: Sender) -> (Sender, Option<Sender>) {
+    let Some(address) = from.address().map(ToString::to_string) else {
+        return (from, None);
+    };
+    let is_list = |other: &str| other.eq_ignore_ascii_case(&address);
+    if !posts_to(header, &is_list) {
+        return (from, None);
+    }
+    let Some(author) = author_given(header, &is_list) else {
+        // A list that writes under its own name, as newsletters do.
+        return (from, None);
+    };
+    let listed = Sender::Unusable {
+        fault: SenderFault::Ambiguous("a mailing list put its own address into it".to_owned()),
+        written: from.written().map(str::to_owned),
+    };
+    (listed, Some(author))
+}
+
+/// Whether the list itself is what From names: by List-Post (RFC 2369 3.4), or by a List-Id whose
+/// first dot stands for the @, as it does by convention.
+fn posts_to(header: &Header, is_list: &impl Fn(&str) -> bool) -> bool {
+    let posted = header.all("List-Post").any(|field| {
+        let text = field.text();
+        text.split('<')
+            .filter_map(|rest| rest.split('>').next())
+            .filter_map(|uri| uri.trim().strip_prefix("mailto:"))
+            .any(|address| is_list(address.split('?').next().unwrap_or_default()))
+    });
+    posted
+        || super::bulk::list_ids(header)
+            .iter()
+            .any(|id| is_list(&id.replacen('.', "@", 1)))
+}
+
+fn author_given(header: &Header, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
+    match only(header, "X-Original-From") {
+        Some(Ok(field)) => Some(author(&field)),
+        Some(Err(fault)) => Some(unusable(fault)),
+        None => match only(header, "Reply-To")? {
+            Ok(field) => other_than(&field, is_list),
+            Err(fault) => Some(unusable(fault)),
+        },
+    }
+}
+
+/// The only field of a name, if there is one.
+fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>, SenderFault>> {
+    let mut fields = header.all(name);
+    let first = fields.next()?;
+    Some(match fields.next() {
+        None => Ok(first),
+        Some(_) => Err(SenderFault::SeveralFields),
+    })
+}
+
+fn unusable(fault: SenderFault) -> Sender {
+    Sender::Unusable {
+        fault,
+        written: None,
+    }
+}
+
+/// The one address beside the list's own; none where there is the list's only.
+fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
+    let found = match mailboxes(field.value, MOST_REPLY_TO) {
+        Ok(found) => found,
+        Err(fault) => return Some(unusable(fault)),
+    };
+    let others: Vec<&AddrSpec> = found
+        .iter()
+        .filter(|address| !is_list(&address.written()))
+        .collect();
+    match others[..] {
+        [] => None,
+        [one] if field.certain => Some(usable(one)),
+        _ => Some(unusable(SenderFault::SeveralAuthors)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sender::sender;
+    use super::*;
+
+    const NONE: &str = "no usable sender";
+
+    fn read(raw: &str) -> (String, Option<String>) {
+        let header = Header::of(raw.as_bytes());
+        let (sender, author) = resolve(&header, sender(&header));
+        let shown = |sender: &Sender| match sender.address() {
+            Some(address) => address.to_string(),
+            None => NONE.to_owned(),
+        };
+        (shown(&sender), author.as_ref().map(shown))
+    }
+
+    #[test]
+    fn the_author_is_found_behind_the_list() {
+        let from = "From: \"'Ann' via IT Help\" <it-help@groups.corp.example>\r\n";
+        let id = "List-Id: <it-help.groups.corp.example>\r\n";
+        let post = "List-Post: <https://x.example/post>, <mailto:IT-Help@groups.corp.example>\r\n";
+        let ann = "ann@corp.example";
+        for (fields, author) in [
+            (
+                format!("{id}X-Original-From: Ann <ann@corp.example>\r\n"),
+                ann,
+            ),
+            (format!("{post}Reply-To: Ann <ann@corp.example>\r\n"), ann),
+            (
+                format!("{id}Reply-To: ann@corp.example, it-help@groups.corp.example\r\n"),
+                ann,
+            ),
+            (
+                format!("{id}Reply-To: ann@corp.example, bob@corp.example\r\n"),
+                NONE,
+            ),
+            (
+                format!("{id}Reply-To: a@corp.example\r\nReply-To: b@corp.example\r\n"),
+                NONE,
+            ),
+            (format!("{id}X-Original-From: Ann\r\n"), NONE),
+        ] {
+            assert_eq!(
+                read(&format!("{from}{fields}")),
+                (NONE.to_owned(), Some(author.to_owned())),
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_rewritten_from_nothing_else_counts() {
+        for fields in [
+            "X-Original-From: ceo@corp.example\r\n",
+            "List-Id: <it.corp.example>\r\nX-Original-From: ceo@corp.example\r\n",
+            "Reply-To: ceo@corp.example\r\n",
+            // A list that writes in its own name.
+            "List-Id: <ann.corp.example>\r\n",
+            "List-Id: <ann.corp.example>\r\nReply-To: ann@corp.example\r\n",
+        ] {
+            let raw = format!("From: ann@corp.example\r\n{fields}");
+            assert_eq!(
+                read(&raw),
+                ("ann@corp.example".to_owned(), None),
+                "{fields}"
+            );
+        }
+    }
+}

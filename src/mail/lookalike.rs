@@ -1,0 +1,147 @@
+//! Domains that look like others.
+//!
+//! In: a domain. Out: a warning for people, where a label mixes scripts that no language mixes, or
+//! where letters of another script spell something that reads as Latin. Nothing is decided by it.
+
+use crate::domain::Domain;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Latin,
+    Greek,
+    Cyrillic,
+    /// Han, Kana, Hangul and Bopomofo, which are written together and beside Latin.
+    EastAsian,
+    Other,
+}
+
+/// Where each script has its letters (Unicode blocks).
+const BLOCKS: [(u32, u32, Script); 14] = [
+    (0x0041, 0x005A, Script::Latin),
+    (0x0061, 0x007A, Script::Latin),
+    (0x00C0, 0x02AF, Script::Latin),
+    (0x0370, 0x03FF, Script::Greek),
+    (0x0400, 0x052F, Script::Cyrillic),
+    (0x1100, 0x11FF, Script::EastAsian),
+    (0x1C80, 0x1C8F, Script::Cyrillic),
+    (0x1E00, 0x1EFF, Script::Latin),
+    (0x1F00, 0x1FFF, Script::Greek),
+    (0x2C60, 0x2C7F, Script::Latin),
+    (0x2DE0, 0x2DFF, Script::Cyrillic),
+    (0x3005, 0x9FFF, Script::EastAsian),
+    (0xAC00, 0xD7AF, Script::EastAsian),
+    (0x20000, 0x323AF, Script::EastAsian),
+];
+
+/// Lower-case letters that are drawn as a Latin one is.
+const TWINS: [(char, char); 33] = [
+    ('а', 'a'),
+    ('в', 'b'),
+    ('с', 'c'),
+    ('ԁ', 'd'),
+    ('е', 'e'),
+    ('һ', 'h'),
+    ('і', 'i'),
+    ('ј', 'j'),
+    ('к', 'k'),
+    ('ӏ', 'l'),
+    ('м', 'm'),
+    ('п', 'n'),
+    ('о', 'o'),
+    ('р', 'p'),
+    ('ԛ', 'q'),
+    ('ѕ', 's'),
+    ('т', 't'),
+    ('ѵ', 'v'),
+    ('ԝ', 'w'),
+    ('х', 'x'),
+    ('у', 'y'),
+    ('ɑ', 'a'),
+    ('α', 'a'),
+    ('ε', 'e'),
+    ('ι', 'i'),
+    ('κ', 'k'),
+    ('ν', 'v'),
+    ('ο', 'o'),
+    ('ρ', 'p'),
+    ('τ', 't'),
+    ('υ', 'u'),
+    ('χ', 'x'),
+    ('ı', 'i'),
+];
+
+/// What to tell people about a domain, if there is anything.
+pub(super) fn lookalike(domain: &Domain) -> Option<String> {
+    if !domain.labels().any(|label| label.starts_with("xn--")) {
+        return None;
+    }
+    let shown = domain.to_unicode();
+    let read: String = shown.chars().map(as_latin).collect();
+    if read != shown && read.is_ascii() {
+        return Some(format!("{shown} ({domain}) reads like {read} and is not"));
+    }
+    shown
+        .split('.')
+        .any(mixes_scripts)
+        .then(|| format!("{shown} ({domain}) mixes scripts"))
+}
+
+fn as_latin(letter: char) -> char {
+    TWINS
+        .iter()
+        .find(|(twin, _)| *twin == letter)
+        .map_or(letter, |(_, latin)| *latin)
+}
+
+fn mixes_scripts(label: &str) -> bool {
+    let mut seen = None;
+    for script in label.chars().filter(|c| c.is_alphabetic()).map(script) {
+        match (seen, script) {
+            (None, _) => seen = Some(script),
+            (Some(Script::EastAsian), Script::Latin) => {}
+            (Some(Script::Latin), Script::EastAsian) => seen = Some(Script::EastAsian),
+            (Some(before), _) if before == script => {}
+            _ => return true,
+        }
+    }
+    false
+}
+
+fn script(letter: char) -> Script {
+    let code = u32::from(letter);
+    BLOCKS
+        .iter()
+        .find(|(first, last, _)| (*first..=*last).contains(&code))
+        .map_or(Script::Other, |(_, _, script)| *script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twins_and_mixtures_are_told() {
+        for (name, told) in [
+            ("corp.example", None),
+            ("bücher.example", None),
+            ("例子.广告", None),
+            ("東京tokyo.example", None),
+            ("почта.example", None),
+            ("соrр.example", Some("reads like corp.example")),
+            ("ѕсоре.example", Some("reads like scope.example")),
+            ("жорp.example", Some("mixes scripts")),
+        ] {
+            let domain = Domain::parse(name).expect(name);
+            let warning = lookalike(&domain);
+            match told {
+                None => assert_eq!(warning, None, "{name}"),
+                Some(text) => {
+                    assert!(
+                        warning.as_deref().is_some_and(|w| w.contains(text)),
+                        "{name} {warning:?}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The grammar of address fields (RFC 5322 3.4, RFC 6854, RFC 6532), read strictly.
+//!
+//! In: the raw value of From, Reply-To or the like. Out: the mailboxes in it, or why it cannot be
+//! read. What RFC 5322 calls obsolete (routes, empty entries, white space between the labels of a
+//! domain) is refused, as is all that programs are known to read in different ways: whoever can make
+//! two programs see two senders gets past a gate. Two habits that break the grammar are accepted,
+//! since no reader finds another address in them: an address repeated as its own unquoted display
+//! name, and square brackets in a display name.
+//!
+//! Nothing is decoded: an encoded-word is a word of the display name, never part of an address.
+
+use memchr::memmem;
+
+use super::SenderFault;
+use super::tokens::{Scanner, Token, not_an_address};
+
+/// One `local@domain`, comments and display name taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AddrSpec<'a> {
+    /// A dot-atom, or a quoted string with its quotes.
+    pub(super) local: &'a str,
+    /// A dot-atom, or an address literal with its brackets.
+    pub(super) domain: &'a str,
+}
+
+impl AddrSpec<'_> {
+    pub(super) fn written(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+}
+
+/// Reads all mailboxes of a field; more than `most` are [`SenderFault::SeveralAuthors`].
+pub(super) fn mailboxes(value: &[u8], most: usize) -> Result<Vec<AddrSpec<'_>>, SenderFault> {
+    refuse_two_endings(value)?;
+    let mut scanner = Scanner::new(value);
+    let mut found = Vec::new();
+    let mut group = Group::None;
+    loop {
+        let (entry, end) = entry(&mut scanner)?;
+        match entry {
+            Entry::Mailbox(address) if group != Group::Closed => {
+                if found.len() == most {
+                    return Err(SenderFault::SeveralAuthors);
+                }
+                found.push(address);
+            }
+            Entry::Name if end == End::Colon && group == Group::None && found.is_empty() => {
+                group = Group::Open;
+                continue;
+            }
+            Entry::Nothing if group == Group::Open && end == End::Semicolon && found.is_empty() => {
+                group = Group::Closed;
+                continue;
+            }
+            Entry::Nothing if group == Group::Closed && end == End::Field => {
+                return if found.is_empty() {
+                    Err(SenderFault::EmptyGroup)
+                } else {
+                    Ok(found)
+                };
+            }
+            Entry::Nothing if end == End::Field && found.is_empty() => {
+                return Err(not_an_address("the field is empty"));
+            }
+            Entry::Nothing => return Err(not_an_address("an entry of the list is empty")),
+            Entry::Name if end == End::Field && group == Group::None => {
+                return Err(not_an_address("there is a name and no address"));
+            }
+            Entry::Mailbox(_) | Entry::Name => {
+                return Err(not_an_address("a name stands where an address should"));
+            }
+        }
+        match (end, group) {
+            (End::Field, Group::None) => return Ok(found),
+            (End::Comma, Group::None | Group::Open) => {}
+            (End::Semicolon, Group::Open) => group = Group::Closed,
+            _ => return Err(not_an_address("a group is not closed, or never began")),
+        }
+    }
+}
+
+/// NUL ends a text for some programs and a bare CR a line; for others they do not.
+fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
+    let ambiguous = |what: &str| Err(SenderFault::Ambiguous(what.to_owned()));
+    if value.contains(&0) {
+        return ambiguous("it contains a NUL");
+    }
+    let bare_cr = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
+    if value.windows(2).any(bare_cr) || value.ends_with(b"\r") {
+        return ambiguous("it contains a bare CR");
+    }
+    Ok(())
+}
+
+/// RFC 6854 lets groups into From; one group is enough for anyone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    None,
+    Open,
+    Closed,
+}
+
+enum Entry<'a> {
+    Nothing,
+    /// Words without an address.
+    Name,
+    Mailbox(AddrSpec<'a>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Field,
+    Comma,
+    Semicolon,
+    Colon,
+}
+
+fn end_at(token: Token) -> Option<End> {
+    match token {
+        Token::End => Some(End::Field),
+        Token::Special(b',') => Some(End::Comma),
+        Token::Special(b';') => Some(End::Semicolon),
+        Token::Special(b':') => Some(End::Colon),
+        _ => None,
+    }
+}
+
+/// Reads up to the next comma, semicolon, colon or the end.
+fn entry<'a>(scanner: &mut Scanner<'a>) -> Result<(Entry<'a>, End), SenderFault> {
+    let mut words = 0_usize;
+    let mut last = None;
+    loop {
+        let token = scanner.next()?;
+        if let Some(end) = end_at(token) {
+            let entry = if words == 0 {
+                Entry::Nothing
+            } else {
+                Entry::Name
+            };
+            return Ok((entry, end));
+        }
+        match token {
+            Token::Word(_) | Token::Quoted(_) => {
+                words += 1;
+                last = Some(token);
+            }
+            Token::Special(b'@') if words == 1 => {
+                return bare_address(scanner, last.unwrap_or(Token::End));
+            }
+            Token::Special(b'<') => {
+                let address = angle_address(scanner)?;
+                return Ok((Entry::Mailbox(address), end_of_entry(scanner)?));
+            }
+            Token::Special(b'@') if words == 0 => {
+                return Err(not_an_address("nothing stands in front of the @"));
+            }
+            _ => {
+                return Err(not_an_address(
+                    "a display name has an unquoted special character",
+                ));
+            }
+        }
+    }
+}
+
+/// An address without angle brackets, or one that serves as its own display name.
+fn bare_address<'a>(
+    scanner: &mut Scanner<'a>,
+    local: Token<'a>,
+) -> Result<(Entry<'a>, End), SenderFault> {
+    let address = AddrSpec {
+        local: local_part(local)?,
+        domain: domain(scanner)?,
+    };
+    let token = scanner.next()?;
+    if let Some(end) = end_at(token) {
+        return Ok((Entry::Mailbox(address), end));
+    }
+    if token != Token::Special(b'<') {
+        return Err(not_an_address("something follows the address"));
+    }
+    let other = angle_address(scanner)?;
+    if address.written().eq_ignore_ascii_case(&other.written()) {
+        return Ok((Entry::Mailbox(other), end_of_entry(scanner)?));
+    }
+    Err(SenderFault::Ambiguous(
+        "an unquoted address stands in front of another".to_owned(),
+    ))
+}
+
+/// Behind the `<`.
+fn angle_address<'a>(scanner: &mut Scanner<'a>) -> Result<AddrSpec<'a>, SenderFault> {
+    let local = match scanner.next()? {
+        Token::Special(b'@') => {
+            return Err(SenderFault::Ambiguous(
+                "it begins with an @, as obsolete routes do".to_owned(),
+            ));
+        }
+        Token::Special(b'>') => return Err(not_an_address("the angle brackets are empty")),
+        token => token,
+    };
+    match scanner.next()? {
+        Token::Special(b'@') => {}
+        Token::Special(b'>') => return Err(SenderFault::NoDomain),
+        _ => return Err(not_an_address("there is no address in the angle brackets")),
+    }
+    let address = AddrSpec {
+        local: local_part(local)?,
+        domain: domain(scanner)?,
+    };
+    match scanner.next()? {
+        Token::Special(b'>') => Ok(address),
+        _ => Err(not_an_address("the angle bracket is not closed")),
+    }
+}
+
+fn end_of_entry(scanner: &mut Scanner) -> Result<End, SenderFault> {
+    match end_at(scanner.next()?) {
+        Some(End::Colon) | None => Err(not_an_address("something follows the address")),
+        Some(end) => Ok(end),
+    }
+}
+
+fn local_part(token: Token<'_>) -> Result<&str, SenderFault> {
+    let fault = || not_an_address("what stands in front of the @ is no local part");
+    let text = match token {
+        Token::Word(word) if is_dot_atom(word) => word,
+        Token::Quoted(text) => text,
+        _ => return Err(fault()),
+    };
+    if is_encoded_word(text) {
+        return Err(not_an_address(
+            "an encoded-word stands in front of the @, where it means nothing",
+        ));
+    }
+    std::str::from_utf8(text).map_err(|_| fault())
+}
+
+fn domain<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, SenderFault> {
+    if scanner.is_at_literal() {
+        return scanner.literal();
+    }
+    match scanner.next()? {
+        Token::Word(word) if is_dot_atom(word) && !is_encoded_word(word) => {
+            std::str::from_utf8(word)
+                .map_err(|_| not_an_address("the domain is neither ASCII nor UTF-8"))
+        }
+        Token::End | Token::Special(b'>') => Err(SenderFault::NoDomain),
+        _ => Err(not_an_address("what follows the @ is no domain")),
+    }
+}
+
+fn is_dot_atom(word: &[u8]) -> bool {
+    word.split(|&byte| byte == b'.')
+        .all(|atom| !atom.is_empty() && atom.iter().all(|&byte| is_atext(byte)))
+}
+
+/// RFC 5322 3.2.3 `atext`, and every octet of UTF-8 (RFC 6532 3.2).
+fn is_atext(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
+}
+
+/// Whether there is an RFC 2047 encoded-word in it: `=?charset?b?…?=`, and the same with `q`.
+fn is_encoded_word(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"=?").any(|start| {
+        let mut parts = text[start + 2..].splitn(4, |&byte| byte == b'?');
+        parts.next().is_some_and(|charset| !charset.is_empty())
+            && matches!(parts.next(), Some([b'b' | b'B' | b'q' | b'Q']))
+            && parts.next().is_some()
+            && parts.next().is_some_and(|rest| rest.starts_with(b"="))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Result<Vec<String>, SenderFault> {
+        mailboxes(value.as_bytes(), 3).map(|found| found.iter().map(AddrSpec::written).collect())
+    }
+
+    #[test]
+    fn one_mailbox_in_all_its_clothes() {
+        for (value, written) in [
+            ("ann@corp.example", "ann@corp.example"),
+            ("<ann@corp.example>", "ann@corp.example"),
+            ("Ann Lee <ann@corp.example>", "ann@corp.example"),
+            ("Ann Q. Lee<ann@corp.example>", "ann@corp.example"),
+            ("\"Lee, Ann\" <ann@corp.example>", "ann@corp.example"),
+            ("\"ceo@corp.example\" <x@evil.example>", "x@evil.example"),
+            ("\"<ceo@corp.example>\" <x@evil.example>", "x@evil.example"),
+            ("x@evil.example (ceo@corp.example)", "x@evil.example"),
+            ("(a (nested \\) one)) ann@corp.example", "ann@corp.example"),
+            (
+                "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>",
+                "pete@silly.test",
+            ),
+            ("=?utf-8?q?A=2C_B?= <ann@corp.example>", "ann@corp.example"),
+            ("\r\n Ann\r\n\t<ann@corp.example>\r\n", "ann@corp.example"),
+            ("[Desk] Ann <ann@corp.example>", "ann@corp.example"),
+            ("ann@corp.example <Ann@Corp.example>", "Ann@Corp.example"),
+            ("\"a@b c\"@corp.example", "\"a@b c\"@corp.example"),
+            ("Authors: Ann <ann@corp.example>;", "ann@corp.example"),
+            ("用户@例子.广告", "用户@例子.广告"),
+            ("ann@[192.0.2.1]", "ann@[192.0.2.1]"),
+            ("ann@localhost", "ann@localhost"),
+        ] {
+            assert_eq!(read(value), Ok(vec![written.to_owned()]), "{value}");
+        }
+    }
+
+    #[test]
+    fn several_mailboxes_are_all_found() {
+        for value in [
+            "a@corp.example, Bob <b@corp.example>",
+            "Desk: a@corp.example, b@corp.example;",
+        ] {
+            let both = ["a@corp.example".to_owned(), "b@corp.example".to_owned()];
+            assert_eq!(read(value), Ok(both.to_vec()), "{value}");
+        }
+        assert_eq!(
+            read("a@x.example,b@x.example,c@x.example,d@x.example"),
+            Err(SenderFault::SeveralAuthors)
+        );
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for value in [
+            "ceo@corp.example <x@evil.example>",
+            "<@corp.example:x@evil.example>",
+            "ceo@corp.example\0@evil.example",
+            "ann@corp.example\rX: y",
+            "ann@corp.example\r",
+        ] {
+            let read = read(value);
+            assert!(
+                matches!(read, Err(SenderFault::Ambiguous(_))),
+                "{value:?} {read:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_breaks_the_grammar_is_refused() {
+        for value in [
+            "",
+            "Ann",
+            "Ann Lee",
+            "Ann <>",
+            "<ann>",
+            "<ann@>",
+            "ann@",
+            "@corp.example",
+            "ann@@corp.example",
+            "ann@corp@corp.example",
+            "<ann@corp.example",
+            "ann@corp.example>",
+            "<<ann@corp.example>>",
+            "Ann <ann@corp.example> Lee",
+            "Ann ann@corp.example",
+            "Lee, Ann <ann@corp.example>",
+            ", ann@corp.example",
+            "ann@corp.example,",
+            "ann@corp.example;",
+            "ann@corp.example.",
+            "ann@corp..example",
+            "ann@corp .example",
+            "ann. lee@corp.example",
+            ".ann@corp.example",
+            "\"ann\".lee@corp.example",
+            "\"ann@corp.example",
+            "(ann@corp.example",
+            "ann)@corp.example",
+            "ann\\@corp.example",
+            "ann@[192.0.2.1",
+            "ann@[192.0.2.1]x",
+            "ann@ [192.0.2.1]",
+            "ann@\"corp.example\"",
+            "=?utf-8?q?ann?=@corp.example",
+            "\"=?utf-8?q?ann?=\"@corp.example",
+            "=?utf-8?q?ann=40corp.example?=",
+            "Desk:;",
+            "Desk:ann@corp.example",
+            "Desk:,;",
+            "A:a@corp.example; B:b@corp.example;",
+            "Desk: More: a@corp.example;;",
+            "Re: ann <ann@corp.example>",
+            "\u{7}@corp.example",
+        ] {
+            assert!(read(value).is_err(), "{value:?} {:?}", read(value));
+        }
+        assert!(mailboxes(b"ann@corp.ex\xffmple", 1).is_err());
+        assert!(mailboxes(b"M\xfcller <ann@corp.example>", 1).is_ok());
+    }
+}

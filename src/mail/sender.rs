@@ -1,0 +1,163 @@
+//! Who wrote: the one address in From, or why there is none.
+//!
+//! In: the header. Out: a [`Sender`]. The envelope, Reply-To and display names never count. Where
+//! two readers of the same bytes could find two senders, there is none.
+
+use super::header::{Field, Header};
+use super::lookalike::lookalike;
+use super::mailbox::{AddrSpec, mailboxes};
+use super::tokens::not_an_address;
+use super::{Sender, SenderFault};
+use crate::domain::{AddressError, Domain, DomainError, EmailAddress};
+
+/// Reads the From field.
+pub(super) fn sender(header: &Header) -> Sender {
+    let mut fields = header.all("From");
+    let fault = match (fields.next(), fields.next()) {
+        (Some(_), Some(_)) => SenderFault::SeveralFields,
+        _ if header.hides("From") => {
+            SenderFault::Ambiguous("a bare CR hides a field, or does not".to_owned())
+        }
+        (None, _) => SenderFault::Missing,
+        (Some(field), None) => return author(&field),
+    };
+    Sender::Unusable {
+        fault,
+        written: None,
+    }
+}
+
+/// Reads a field that has to name one author.
+pub(super) fn author(field: &Field) -> Sender {
+    let fault = if field.certain {
+        match mailboxes(field.value, 1) {
+            Ok(found) => match found.first() {
+                Some(address) => return usable(address),
+                None => SenderFault::EmptyGroup,
+            },
+            Err(fault) => fault,
+        }
+    } else {
+        SenderFault::Ambiguous("the header is broken by a line that is no field".to_owned())
+    };
+    Sender::Unusable {
+        fault,
+        written: None,
+    }
+}
+
+/// Whether an account can have this address. What has the form of an address and cannot be one is
+/// still shown as it was written.
+pub(super) fn usable(spec: &AddrSpec) -> Sender {
+    let written = spec.written();
+    let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {
+        Ok(address) if address.domain().is_dotless() => (
+            not_an_address("the domain is not fully qualified (RFC 5321 2.3.5)"),
+            true,
+        ),
+        Ok(address) => {
+            return Sender::Usable {
+                lookalike: lookalike(address.domain()),
+                address,
+                written,
+            };
+        }
+        Err(AddressError::Domain(DomainError::Literal(_))) => (SenderFault::DomainLiteral, true),
+        Err(cause) => {
+            let shown =
+                matches!(cause, AddressError::Domain(_)) && Domain::is_dns_name(spec.domain);
+            (SenderFault::NotAnAddress(cause.to_string()), shown)
+        }
+    };
+    Sender::Unusable {
+        fault,
+        written: shown.then_some(written),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &str) -> Sender {
+        sender(&Header::of(raw.as_bytes()))
+    }
+
+    #[test]
+    fn one_field_with_one_author_is_the_sender() {
+        for (raw, address) in [
+            ("From: Ann <Ann@Corp.Example>\r\n", "Ann@corp.example"),
+            ("FROM : ann@corp.example\r\n", "ann@corp.example"),
+            (
+                "From: dörte@bücher.example\r\n",
+                "dörte@xn--bcher-kva.example",
+            ),
+            ("From: \"ann\"@corp.example\r\n", "ann@corp.example"),
+            (
+                "From: a@corp.example\r\nSender: b@evil.example\r\n",
+                "a@corp.example",
+            ),
+            ("From: a@corp.example\r\ngarbage\r\n", "a@corp.example"),
+        ] {
+            let sender = read(raw);
+            let found = sender.address().map(ToString::to_string);
+            assert_eq!(found.as_deref(), Some(address), "{raw}");
+        }
+    }
+
+    #[test]
+    fn everything_else_says_why_not() {
+        type Check = fn(&SenderFault) -> bool;
+        let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
+        let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
+        let cases: [(&str, Check, Option<&str>); 12] = [
+            (
+                "Sender: a@b.example\r\n",
+                |f| *f == SenderFault::Missing,
+                None,
+            ),
+            (
+                "\r\nFrom: a@b.example\r\n",
+                |f| *f == SenderFault::Missing,
+                None,
+            ),
+            (
+                "From: a@b.example\r\nfrom: a@b.example\r\n",
+                |f| *f == SenderFault::SeveralFields,
+                None,
+            ),
+            (
+                "From: a@b.example, c@b.example\r\n",
+                |f| *f == SenderFault::SeveralAuthors,
+                None,
+            ),
+            ("From: Desk:;\r\n", |f| *f == SenderFault::EmptyGroup, None),
+            ("From: <ann>\r\n", |f| *f == SenderFault::NoDomain, None),
+            (
+                "From: a@[192.0.2.1]\r\n",
+                |f| *f == SenderFault::DomainLiteral,
+                Some("a@[192.0.2.1]"),
+            ),
+            ("From: a@localhost\r\n", not_an_address, Some("a@localhost")),
+            (
+                "From: a@under_score.example\r\n",
+                not_an_address,
+                Some("a@under_score.example"),
+            ),
+            ("From: a@-b.example\r\n", not_an_address, None),
+            ("garbage\r\nFrom: a@b.example\r\n", ambiguous, None),
+            (
+                "From: a@b.example\r\nX: y\rFrom: c@b.example\r\n",
+                ambiguous,
+                None,
+            ),
+        ];
+        for (raw, is_expected, shown) in cases {
+            let Sender::Unusable { fault, written } = read(raw) else {
+                panic!("{raw} has no usable sender");
+            };
+            assert!(is_expected(&fault), "{raw} {fault}");
+            assert_eq!(written.as_deref(), shown, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Text for people, out of fields.
+//!
+//! In: a field. Out: one line of valid UTF-8, of bounded length. Encoded-words are decoded here and
+//! nowhere else, after all structure has been read.
+
+use std::borrow::Cow;
+
+use mail_parser::HeaderValue;
+use mail_parser::parsers::MessageStream;
+use memchr::memmem;
+
+use super::Evidence;
+use super::header::Field;
+
+/// As much of a field as is read for its text. A header line has at most 998 octets (RFC 5322
+/// 2.1.1); nobody reads a subject of more than eight such lines.
+const MOST_TEXT: usize = 8 * 1024;
+const MOST_EVIDENCE: usize = 200;
+
+impl Evidence {
+    /// The field as evidence: unfolded, on one line, shortened.
+    pub(super) fn of(field: &Field) -> Self {
+        Self::new(field.name, field.value)
+    }
+
+    pub(super) fn new(field: &str, value: &[u8]) -> Self {
+        Self {
+            field: shown(field.as_bytes()),
+            value: shown(value),
+        }
+    }
+}
+
+/// At most 200 characters, none of which can move a cursor, end a line or turn text around.
+fn shown(bytes: &[u8]) -> String {
+    let bytes = bytes.trim_ascii();
+    let mut text = String::new();
+    let mut room = MOST_EVIDENCE;
+    for c in lossy(bytes).chars().filter(|c| !matches!(c, '\r' | '\n')) {
+        let escaped: String = if c == '\t' {
+            " ".to_owned()
+        } else if is_unsafe(c) {
+            c.escape_unicode().collect()
+        } else {
+            c.to_string()
+        };
+        let length = escaped.chars().count();
+        if length > room {
+            break;
+        }
+        room -= length;
+        text.push_str(&escaped);
+    }
+    text
+}
+
+/// Control characters, and what changes the direction of the text around it.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Decoded, white space as single spaces; none if nothing is left.
+pub(super) fn unstructured(field: &Field) -> Option<String> {
+    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
+    let text = if memmem::find(bytes, b"=?").is_some() {
+        decoded(bytes)
+    } else {
+        lossy(bytes).into_owned()
+    };
+    one_line(&text)
+}
+
+fn decoded(bytes: &[u8]) -> String {
+    let mut line = bytes.trim_ascii_end().to_vec();
+    line.push(b'\n');
+    match MessageStream::new(&line).parse_unstructured() {
+        HeaderValue::Text(text) => text.into_owned(),
+        _ => String::new(),
+    }
+}
+
+fn one_line(text: &str) -> Option<String> {
+    let mut line = String::with_capacity(text.len());
+    for word in text.split(|c: char| c.is_control() || c.is_whitespace()) {
+        if !word.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    (!line.is_empty()).then_some(line)
+}
+
+/// What stands in the first angle brackets of a Message-ID or the like, or else all of it.
+pub(super) fn message_id(field: &Field) -> Option<String> {
+    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
+    let text = lossy(bytes);
+    let id = match text.split_once('<') {
+        Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
+        None => text.as_ref(),
+    };
+    one_line(id)
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_TEXT)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::Header;
+    use super::*;
+
+    fn subject(raw: &[u8]) -> Option<String> {
+        unstructured(&Header::of(raw).first("Subject").expect("a subject"))
+    }
+
+    #[test]
+    fn subjects_are_one_decoded_line() {
+        for (raw, text) in [
+            (&b"Subject: plain  text\r\n"[..], Some("plain text")),
+            (b"Subject: a\r\n folded\r\n\tone\r\n", Some("a folded one")),
+            (
+                b"Subject: =?utf-8?q?M=C3=BCller?=\r\n =?utf-8?b?w7w=?= x\r\n",
+                Some("Müllerü x"),
+            ),
+            (
+                b"Subject: =?iso-8859-1?q?caf=E9?= au lait\r\n",
+                Some("café au lait"),
+            ),
+            (b"Subject: =?utf-8?q?a=0D=0ABcc:_x?=\r\n", Some("a Bcc: x")),
+            (b"Subject: caf\xC3\xA9\r\n", Some("café")),
+            (b"Subject: caf\xE9\r\n", Some("caf\u{FFFD}")),
+            (b"Subject: \r\n", None),
+        ] {
+            assert_eq!(subject(raw).as_deref(), text, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn evidence_cannot_forge_a_line() {
+        let evidence = Evidence::new("X-Loop", "a\r\n b\u{1b}[2J\u{202e}c".as_bytes());
+        assert_eq!(evidence.value, "a b\\u{1b}[2J\\u{202e}c");
+        let long = Evidence::new("X", &vec![b'\x07'; 100_000]);
+        assert!(long.value.chars().count() <= 200);
+    }
+
+    #[test]
+    fn message_ids_lose_their_brackets() {
+        for (raw, id) in [
+            ("Message-ID: <a@b>\r\n", Some("a@b")),
+            ("Message-ID: (x) <a@b> y\r\n", Some("a@b")),
+            ("Message-ID: a@b\r\n", Some("a@b")),
+            ("Message-ID: <>\r\n", None),
+        ] {
+            let field = Header::of(raw.as_bytes()).first("Message-ID");
+            assert_eq!(message_id(&field.expect("an id")).as_deref(), id, "{raw}");
+        }
+    }
+}

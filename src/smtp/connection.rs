@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Waits for more of a body, at least one byte.
+    /// Takes all that is pending, and waits for more of a body, at least one byte.
     pub async fn more(&mut self, deadline: Instant) -> Result<(), Broken> {
         // A chunk that filled the buffer will not be the last.
         let filled = self.input.len() >= BODY;
@@ -224,6 +224,93 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.replies.is_empty() && self.replies.capacity() > 2 * REPLIES {
             self.replies = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// What the connection holds of memory.
+    fn held<S>(connection: &Connection<S>) -> usize {
+        connection.input.capacity() + connection.line.capacity() + connection.replies.capacity()
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_takes_no_memory() {
+        let (mut client, stream) = duplex(100_000);
+        let mut connection = Connection::new(stream);
+        let writer = tokio::spawn(async move {
+            for _ in 0..1000 {
+                client.write_all(&[b'a'; 10_000]).await?;
+            }
+            client.write_all(b"\r\nNOOP\r\n").await
+        });
+        let line = connection.next_line(PATIENCE, None).await;
+        assert_eq!(line.expect("a line"), Line::TooLong);
+        assert!(
+            held(&connection) <= COMMANDS + 2 * MAX_LINE,
+            "{}",
+            held(&connection)
+        );
+        let line = connection.next_line(PATIENCE, None).await;
+        assert_eq!(line.expect("a line"), Line::Whole);
+        assert_eq!(connection.line(), b"NOOP");
+        writer.await.expect("no panic").expect("a pipe");
+    }
+
+    #[tokio::test]
+    async fn a_large_body_leaves_no_large_buffer() {
+        let (mut client, stream) = duplex(1_000_000);
+        let mut connection = Connection::new(stream);
+        client
+            .write_all(&b"a".repeat(900_000))
+            .await
+            .expect("a pipe");
+        client.write_all(b"NOOP\r\n").await.expect("a pipe");
+        let mut largest = 0;
+        let mut rest = 900_000_usize;
+        loop {
+            let more = connection.more(Instant::now() + PATIENCE).await;
+            more.expect("a pipe");
+            largest = largest.max(held(&connection));
+            match rest.checked_sub(connection.pending().len()) {
+                Some(left) => rest = left,
+                None => break,
+            }
+        }
+        connection.take(rest);
+        assert_eq!(largest, LARGE);
+        let line = connection.next_line(PATIENCE, None).await;
+        assert_eq!(line.expect("a line"), Line::Whole);
+        client.write_all(b"NOOP\r\n").await.expect("a pipe");
+        let line = connection.next_line(PATIENCE, None).await;
+        assert_eq!(line.expect("a line"), Line::Whole);
+        assert!(
+            held(&connection) <= COMMANDS + MAX_LINE,
+            "{}",
+            held(&connection)
+        );
+    }
+
+    #[tokio::test]
+    async fn replies_are_not_gathered_without_bound() {
+        let (mut client, stream) = duplex(1_000_000);
+        let mut connection = Connection::new(stream);
+        client
+            .write_all(&b"NOOP\r\n".repeat(50_000))
+            .await
+            .expect("a pipe");
+        for _ in 0..50_000 {
+            let line = connection.next_line(PATIENCE, None).await;
+            assert_eq!(line.expect("a line"), Line::Whole);
+            connection.reply(&Reply::Ok);
+            assert!(connection.replies.len() <= REPLIES + 100);
         }
     }
 }

@@ -295,3 +295,6 @@ impl<R: Reception> Dialogue<R> {
         self.forget_transaction();
     }
 }
+
+#[cfg(test)]
+mod tests;

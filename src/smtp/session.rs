@@ -201,3 +201,6 @@ impl<R: Reception> Session<'_, R> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

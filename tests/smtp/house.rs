@@ -90,7 +90,6 @@ impl Recording {
     }
 
     /// Lets one message that waits at the gate pass.
-    #[allow(dead_code, reason = "not every test has a gate")]
     pub fn let_pass(&self) {
         if let Some(gate) = &self.gate {
             gate.add_permits(1);
@@ -136,7 +135,6 @@ impl Reception for Recording {
 pub struct House {
     pub address: SocketAddr,
     pub reception: Arc<Recording>,
-    #[allow(dead_code, reason = "not every test changes them")]
     pub settings: watch::Sender<Arc<Settings>>,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<()>,
@@ -148,7 +146,6 @@ impl House {
     }
 
     /// One whose reception takes a message only after [`Recording::let_pass`].
-    #[allow(dead_code, reason = "not every test has a gate")]
     pub async fn with_gate(settings: Settings) -> Result<Self> {
         Self::start(settings, Outcome::Stored, Some(Semaphore::new(0))).await
     }
@@ -223,14 +220,12 @@ impl Client {
     }
 
     /// Sends a line and gives the whole reply to it.
-    #[allow(dead_code, reason = "dialogues have their own way")]
     pub async fn say(&mut self, line: &str) -> Result<String> {
         self.send(format!("{line}\r\n").as_bytes(), false).await;
         self.reply().await
     }
 
     /// The last line of a reply of one or more.
-    #[allow(dead_code, reason = "dialogues have their own way")]
     pub async fn reply(&mut self) -> Result<String> {
         loop {
             let line = self.line().await?;

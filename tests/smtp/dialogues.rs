@@ -2,16 +2,13 @@
 //! neighbouring client lines in one write, and again byte by byte. `README` beside them explains
 //! the notation.
 
-#[path = "smtp/house.rs"]
-mod house;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::house::{self, Client, House, Outcome};
 use anyhow::{Context, Result, bail, ensure};
-use house::{Client, House, Outcome};
 use vestibule::smtp::Settings;
 
 /// One line of a dialogue.

@@ -1,0 +1,265 @@
+//! Clients that dawdle, in paused time, and clients that talk rubbish.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::*;
+use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
+use crate::smtp::reception::{Receipt, UnknownRecipient};
+
+/// Takes everything, and remembers the sizes.
+#[derive(Default)]
+struct Anybody(Mutex<Vec<usize>>);
+
+impl Reception for Anybody {
+    fn recipient(&self, _: &str) -> Result<Mailbox, UnknownRecipient> {
+        PortalName::parse("it")
+            .map(Mailbox::Portal)
+            .map_err(|_| UnknownRecipient)
+    }
+
+    async fn receive(&self, _: Envelope, raw: Vec<u8>) -> Receipt {
+        let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.push(raw.len());
+        Receipt::Stored(LedgerId::new())
+    }
+}
+
+fn settings() -> Settings {
+    Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
+}
+
+/// A session on one end of a pipe of this size; the other end, and what the session has come to.
+fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+    let (ours, theirs) = duplex(pipe);
+    let task = tokio::spawn(async move {
+        let house = House {
+            reception: Arc::<Anybody>::default(),
+            budget: Budget::new(settings.memory_budget, settings.max_message_size),
+        };
+        let session = Session {
+            house: &house,
+            settings: Arc::new(settings),
+            peer: [127, 0, 0, 1].into(),
+            leave: CancellationToken::new(),
+        };
+        session.run(theirs).await;
+        let sizes = house
+            .reception
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sizes.clone()
+    });
+    (ours, task)
+}
+
+/// All that is said until the end, as text.
+async fn all(client: &mut DuplexStream) -> String {
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.expect("a pipe");
+    String::from_utf8(said).expect("replies are text")
+}
+
+const ADDRESSED: &[u8] =
+    b"HELO mta.example\r\nMAIL FROM:<>\r\nRCPT TO:<it@corp.example>\r\nDATA\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_command_must_come_whole_in_time() {
+    let (mut client, task) = session(settings(), 10_000);
+    let begin = Instant::now();
+    // A byte a minute is never silent for long.
+    for byte in b"EHLO a" {
+        if client.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_mins(1)).await;
+    }
+    let said = all(&mut client).await;
+    assert!(
+        said.ends_with("\r\n421 4.4.2 Timed out, closing\r\n"),
+        "{said}"
+    );
+    assert!(
+        begin.elapsed() <= Duration::from_mins(6),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(client);
+    assert!(task.await.expect("no panic").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_line_ends() {
+    let (mut client, task) = session(settings(), 10_000);
+    let begin = Instant::now();
+    while client.write_all(&[b'a'; 1000]).await.is_ok() {
+        sleep(Duration::from_secs(1)).await;
+        // The pipe takes what is written after the session has stopped reading, up to a point.
+        if begin.elapsed() > Duration::from_mins(10) {
+            break;
+        }
+    }
+    let said = all(&mut client).await;
+    assert!(
+        said.ends_with("\r\n421 4.4.2 Timed out, closing\r\n"),
+        "{said}"
+    );
+    assert!(
+        begin.elapsed() <= Duration::from_mins(6),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(client);
+    task.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_may_not_fall_silent() {
+    let (mut client, task) = session(settings(), 10_000);
+    client.write_all(ADDRESSED).await.expect("a pipe");
+    client.write_all(b"Hi.\r\n").await.expect("a pipe");
+    let begin = Instant::now();
+    let said = all(&mut client).await;
+    assert!(
+        said.ends_with("\r\n421 4.4.2 Timed out, closing\r\n"),
+        "{said}"
+    );
+    assert!(
+        begin.elapsed() < Duration::from_mins(4),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(client);
+    assert!(task.await.expect("no panic").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_may_not_trickle_in_for_ever() {
+    let (mut client, task) = session(settings(), 10_000);
+    client.write_all(ADDRESSED).await.expect("a pipe");
+    let begin = Instant::now();
+    while client.write_all(b"a").await.is_ok() && begin.elapsed() < Duration::from_hours(2) {
+        sleep(Duration::from_mins(1)).await;
+    }
+    assert!(
+        begin.elapsed() <= Duration::from_mins(32),
+        "{:?}",
+        begin.elapsed()
+    );
+    let said = all(&mut client).await;
+    assert!(
+        said.ends_with("\r\n421 4.4.2 Timed out, closing\r\n"),
+        "{said}"
+    );
+    drop(client);
+    assert!(task.await.expect("no panic").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_replies_is_let_go() {
+    // So much that the replies fill any pipe.
+    let (mut client, task) = session(settings(), 100);
+    let begin = Instant::now();
+    while client.write_all(b"VRFY a\r\n").await.is_ok() {}
+    assert!(
+        begin.elapsed() < Duration::from_mins(6),
+        "{:?}",
+        begin.elapsed()
+    );
+    task.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_message_cut_off_is_no_message() {
+    let (mut client, task) = session(settings(), 10_000);
+    client.write_all(ADDRESSED).await.expect("a pipe");
+    client.write_all(b"Hi.\r\n.\r").await.expect("a pipe");
+    drop(client);
+    assert!(task.await.expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn one_byte_at_a_time_both_ways() {
+    let (client, task) = session(settings(), 1);
+    let (mut read, mut write) = tokio::io::split(client);
+    let writer = tokio::spawn(async move {
+        write.write_all(ADDRESSED).await.expect("a pipe");
+        write
+            .write_all(b"..\r\n.a\r\n.\r\nQUIT\r\n")
+            .await
+            .expect("a pipe");
+        write
+    });
+    let mut said = String::new();
+    read.read_to_string(&mut said).await.expect("a pipe");
+    let codes: Vec<_> = said.lines().map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "250", "250", "250", "354", "250", "221"]);
+    drop((writer.await, read));
+    assert_eq!(task.await.expect("no panic"), [6]);
+}
+
+/// Pieces of which dialogues are made, so that rubbish gets further than the first line.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => prop::sample::select(vec![
+            "EHLO a.example\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<a@b.example> SIZE=5\r\n",
+            "RCPT TO:<c@d.example>\r\n", "DATA\r\n", ".\r\n", "a\r\n", "RSET\r\n", "STARTTLS\r\n",
+            "XFORWARD NAME=a\r\n", "QUIT\r\n", "\r", "\n", ".", "\r\n.", "NOOP", "<", "\"",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+        1 => (any::<u8>(), 0_usize..3000).prop_map(|(byte, count)| vec![byte; count]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn rubbish_ends_in_well_formed_replies(
+        pieces in prop::collection::vec(piece(), 0..30),
+        cut in 1_usize..2000,
+    ) {
+        let input = pieces.concat();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let said = runtime.block_on(async {
+            let mut settings = settings();
+            settings.max_message_size = 2000;
+            let (client, task) = session(settings, 64);
+            let (mut read, mut write) = tokio::io::split(client);
+            let writer = tokio::spawn(async move {
+                for chunk in input.chunks(cut) {
+                    if write.write_all(chunk).await.is_err() {
+                        break;
+                    }
+                }
+                // A session may be gone already.
+                let _ = write.shutdown().await;
+            });
+            let mut said = Vec::new();
+            read.read_to_end(&mut said).await.expect("a pipe");
+            writer.await.expect("no panic");
+            drop(read);
+            let sizes = task.await.expect("no panic");
+            assert!(sizes.iter().all(|size| *size <= 2000));
+            String::from_utf8(said).expect("replies are text")
+        });
+        for line in said.split_inclusive("\r\n") {
+            let line = line.strip_suffix("\r\n").expect("a reply ends in CRLF");
+            prop_assert!(line.is_ascii() && line.len() < 200, "{}", line);
+            let (code, rest) = line.split_at(3);
+            prop_assert!(matches!(code.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']));
+            prop_assert!(rest.starts_with([' ', '-']));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What bounds a listener as a whole: connections, a reload, the drain.
+
+use std::sync::Arc;
+
+use crate::house::{self, Client, House, Outcome};
+use anyhow::{Result, ensure};
+use vestibule::domain::Domain;
+
+async fn greeted(house: &House) -> Result<Client> {
+    let mut client = Client::connect(house.address).await?;
+    let greeting = client.reply().await?;
+    ensure!(greeting.starts_with("220 "), "{greeting}");
+    Ok(client)
+}
+
+async fn addressed(house: &House) -> Result<Client> {
+    let mut client = greeted(house).await?;
+    client.say("EHLO mta.corp.example").await?;
+    client.say("MAIL FROM:<ann@corp.example>").await?;
+    let answer = client.say("RCPT TO:<it-help@corp.example>").await?;
+    ensure!(answer == "250 2.1.5 Ok", "{answer}");
+    Ok(client)
+}
+
+#[tokio::test]
+async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
+    let house = House::open(house::settings(), Outcome::Stored).await?;
+    let mut idle = greeted(&house).await?;
+    let mut busy = addressed(&house).await?;
+    house.shutdown.cancel();
+
+    assert_eq!(
+        idle.reply().await?,
+        "421 4.3.2 Shutting down, try again later"
+    );
+    idle.closed().await?;
+
+    assert!(busy.say("DATA").await?.starts_with("354 "));
+    let answer = busy.say("Hi.\r\n.").await?;
+    assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
+    assert_eq!(
+        busy.reply().await?,
+        "421 4.3.2 Shutting down, try again later"
+    );
+    busy.closed().await?;
+    drop((idle, busy));
+
+    assert_eq!(house.reception.count(), 1);
+    let address = house.address;
+    house.close().await?;
+    assert!(Client::connect(address).await.is_err(), "still listening");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_drain_begins_no_second_transaction_in_a_group() -> Result<()> {
+    let house = House::open(house::settings(), Outcome::Stored).await?;
+    let mut busy = addressed(&house).await?;
+    house.shutdown.cancel();
+    busy.say("DATA").await?;
+    busy.send(b"Hi.\r\n.\r\nMAIL FROM:<ann@corp.example>\r\n", false)
+        .await;
+    assert!(busy.reply().await?.starts_with("250 2.0.0 Ok: queued as "));
+    assert!(busy.reply().await?.starts_with("421 4.3.2 "));
+    busy.closed().await?;
+    drop(busy);
+    house.close().await
+}
+
+#[tokio::test]
+async fn the_drain_waits_for_the_reception() -> Result<()> {
+    let house = House::with_gate(house::settings()).await?;
+    let mut client = addressed(&house).await?;
+    client.say("DATA").await?;
+    client.send(b"Hi.\r\n.\r\n", false).await;
+    house.shutdown.cancel();
+    tokio::task::yield_now().await;
+    assert!(!house.served.is_finished());
+    house.reception.let_pass();
+    let answer = client.reply().await?;
+    assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
+    drop(client);
+    assert_eq!(house.reception.count(), 1);
+    house.close().await
+}
+
+#[tokio::test]
+async fn a_message_is_taken_even_if_its_client_is_gone() -> Result<()> {
+    let house = House::with_gate(house::settings()).await?;
+    let mut client = addressed(&house).await?;
+    client.say("DATA").await?;
+    client.send(b"Hi.\r\n.\r\n", false).await;
+    drop(client);
+    house.reception.let_pass();
+    let reception = Arc::clone(&house.reception);
+    house.close().await?;
+    assert_eq!(reception.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_seat_is_free_again_when_its_client_has_gone() -> Result<()> {
+    let mut settings = house::settings();
+    settings.max_connections = 2;
+    let house = House::open(settings, Outcome::Stored).await?;
+    let mut first = greeted(&house).await?;
+    let second = greeted(&house).await?;
+    let mut third = Client::connect(house.address).await?;
+    assert_eq!(
+        third.reply().await?,
+        "421 4.3.2 Too many connections, try again later"
+    );
+    third.closed().await?;
+
+    assert!(first.say("QUIT").await?.starts_with("221 "));
+    first.closed().await?;
+    drop(first);
+    // The seat is given back in the listener's own time.
+    let mut fourth = Client::connect(house.address).await?;
+    while fourth.reply().await?.starts_with("421 ") {
+        fourth = Client::connect(house.address).await?;
+    }
+    assert_eq!(fourth.say("NOOP").await?, "250 2.0.0 Ok");
+    drop((fourth, second));
+    house.close().await
+}
+
+#[tokio::test]
+async fn a_reload_is_for_those_who_come_after_it() -> Result<()> {
+    let house = House::open(house::settings(), Outcome::Stored).await?;
+    let mut before = greeted(&house).await?;
+    let mut settings = house::settings();
+    settings.hostname = Domain::parse("new.corp.example")?;
+    settings.tls = Some(house::tls(false)?);
+    house.settings.send(Arc::new(settings))?;
+    let mut after = Client::connect(house.address).await?;
+    assert_eq!(after.reply().await?, "220 new.corp.example ESMTP Vestibule");
+    assert_eq!(after.say("EHLO a.example").await?, "250 STARTTLS");
+    assert_eq!(before.say("HELO a.example").await?, "250 gate.corp.example");
+    drop((before, after));
+    house.close().await
+}
+
+#[tokio::test]
+async fn everybody_gets_through_a_budget_of_one_message() -> Result<()> {
+    let mut settings = house::settings();
+    settings.max_message_size = 1_000_000;
+    settings.memory_budget = 0;
+    let house = House::open(settings, Outcome::Stored).await?;
+    let address = house.address;
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await?;
+                client.reply().await?;
+                client.say("HELO mta.corp.example").await?;
+                client.say("MAIL FROM:<ann@corp.example>").await?;
+                client.say("RCPT TO:<it-help@corp.example>").await?;
+                client.say("DATA").await?;
+                let mut body = vec![b'a'; 900_000];
+                body.extend_from_slice(b"\r\n.");
+                let body = String::from_utf8(body)?;
+                client.say(&body).await
+            })
+        })
+        .collect();
+    for client in clients {
+        let answer = client.await??;
+        assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
+    }
+    assert_eq!(house.reception.count(), 8);
+    house.close().await
+}

@@ -1,0 +1,5 @@
+//! The SMTP listener from outside: real sockets, a reception that remembers.
+
+mod dialogues;
+mod house;
+mod limits;

@@ -1,0 +1,71 @@
+//! The units in `systemd/` are ones that systemd takes, and shut the service in.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd");
+
+fn unit() -> String {
+    std::fs::read_to_string(Path::new(FOLDER).join("vestibule.service")).expect("the unit")
+}
+
+/// The unit with a program that is there, so that only the unit is judged.
+fn runnable_unit(folder: &Path) -> PathBuf {
+    let path = folder.join("vestibule.service");
+    let text = unit().replace("/usr/bin/vestibule", "/bin/true");
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+/// What `systemd-analyze` prints; None on a machine without systemd.
+fn analyze(arguments: &[&str], unit: &Path) -> Option<(bool, String)> {
+    let output = Command::new("systemd-analyze")
+        .args(arguments)
+        .arg(unit)
+        .output();
+    match output {
+        Ok(output) => Some((
+            output.status.success(),
+            [output.stdout, output.stderr]
+                .map(|text| String::from_utf8_lossy(&text).into_owned())
+                .concat(),
+        )),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("systemd-analyze is not installed; its part of the test was left out");
+            None
+        }
+        Err(cause) => panic!("systemd-analyze: {cause}"),
+    }
+}
+
+#[test]
+fn systemd_takes_the_unit_and_finds_it_shut_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = runnable_unit(folder.path());
+    if let Some((good, said)) = analyze(&["verify", "--man=no"], &unit) {
+        assert!(good, "{said}");
+        assert!(!said.contains("vestibule.service"), "{said}");
+    }
+    // In tenths: above 1.5 it fails.
+    let security = ["security", "--offline=true", "--no-pager", "--threshold=15"];
+    if let Some((good, said)) = analyze(&security, &unit) {
+        assert!(good, "{said}");
+    }
+}
+
+/// What the daemon relies on, and `systemd-analyze` does not judge.
+#[test]
+fn the_unit_says_what_the_daemon_needs() {
+    let unit = unit();
+    for line in [
+        "Type=notify",
+        "ExecStart=/usr/bin/vestibule serve",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "RestartPreventExitStatus=2",
+        "WatchdogSec=60s",
+        "StateDirectory=vestibule",
+        "User=vestibule",
+    ] {
+        assert!(unit.lines().any(|own| own == line), "{line} is missing");
+    }
+}

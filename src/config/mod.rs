@@ -31,6 +31,8 @@ use crate::domain::{DestinationName, Domain, EmailAddress, Mailbox, PortalName};
 pub use certificate::CertificateError;
 pub use mistake::{ConfigErrors, Mistake};
 pub use secret::Secrets;
+pub use sections::name_of_this_machine;
+pub use server_url::SmtpUrl;
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};
 
 /// Everything that needs a restart or a reload.

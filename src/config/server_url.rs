@@ -8,7 +8,7 @@ use super::SmtpSecurity;
 
 /// Host, port and protection of an SMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SmtpUrl {
+pub struct SmtpUrl {
     /// A name, or an address without brackets.
     pub host: String,
     pub port: u16,
@@ -25,41 +25,46 @@ const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 3] = [
     ("smtps", 465, SmtpSecurity::Tls),
 ];
 
-pub(super) fn parse_smtp(text: &str) -> Result<SmtpUrl, String> {
-    let url = parse(text).map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?;
-    let (_, port, security) = SMTP_SCHEMES
-        .into_iter()
-        .find(|(scheme, ..)| *scheme == url.scheme())
-        .ok_or_else(|| format!("{text:?}: {}:// is no SMTP; {SMTP_EXAMPLE}", url.scheme()))?;
-    refuse_login(&url)?;
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!(
-            "{text:?}: nothing can follow the host; {SMTP_EXAMPLE}"
-        ));
+impl SmtpUrl {
+    /// # Errors
+    /// Another scheme, no host, a path, or a login, which is never part of a URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = parse_url(text).map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?;
+        let (_, port, security) = SMTP_SCHEMES
+            .into_iter()
+            .find(|(scheme, ..)| *scheme == url.scheme())
+            .ok_or_else(|| format!("{text:?}: {}:// is no SMTP; {SMTP_EXAMPLE}", url.scheme()))?;
+        refuse_login(&url)?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err(format!(
+                "{text:?}: nothing can follow the host; {SMTP_EXAMPLE}"
+            ));
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => crate::domain::Domain::parse(name)
+                .map(String::from)
+                .or_else(|cause| {
+                    name.parse::<IpAddr>()
+                        .map(|ip| ip.to_string())
+                        .map_err(|_| cause)
+                })
+                .map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?,
+            Some(Host::Ipv4(ip)) => ip.to_string(),
+            Some(Host::Ipv6(ip)) => ip.to_string(),
+            _ => return Err(format!("{text:?}: the host is missing; {SMTP_EXAMPLE}")),
+        };
+        Ok(Self {
+            host,
+            port: url.port().unwrap_or(port),
+            security,
+        })
     }
-    let host = match url.host() {
-        Some(Host::Domain(name)) if !name.is_empty() => crate::domain::Domain::parse(name)
-            .map(String::from)
-            .or_else(|cause| {
-                name.parse::<IpAddr>()
-                    .map(|ip| ip.to_string())
-                    .map_err(|_| cause)
-            })
-            .map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?,
-        Some(Host::Ipv4(ip)) => ip.to_string(),
-        Some(Host::Ipv6(ip)) => ip.to_string(),
-        _ => return Err(format!("{text:?}: the host is missing; {SMTP_EXAMPLE}")),
-    };
-    Ok(SmtpUrl {
-        host,
-        port: url.port().unwrap_or(port),
-        security,
-    })
 }
 
 /// Where people or programs are sent with HTTP.
 pub(super) fn parse_http(text: &str) -> Result<Url, String> {
-    let url = parse(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
+    let url =
+        parse_url(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
             "{text:?}: {}: is no web address; write https://HOST/PATH",
@@ -84,7 +89,7 @@ pub(super) fn parse_public(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn parse(text: &str) -> Result<Url, String> {
+fn parse_url(text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|cause| match cause {
         url::ParseError::RelativeUrlWithoutBase => "it does not begin with a scheme".to_owned(),
         other => other.to_string(),
@@ -177,7 +182,7 @@ mod tests {
                 port,
                 security,
             };
-            assert_eq!(parse_smtp(text), Ok(expected), "{text}");
+            assert_eq!(SmtpUrl::parse(text), Ok(expected), "{text}");
         }
         for text in [
             "",
@@ -193,9 +198,9 @@ mod tests {
             "smtp://ann:pw@desk.example",
             "smtp://desk example",
         ] {
-            assert!(parse_smtp(text).is_err(), "{text}");
+            assert!(SmtpUrl::parse(text).is_err(), "{text}");
         }
-        let refusal = parse_smtp("smtp://ann:hunter2@desk.example").expect_err("a login");
+        let refusal = SmtpUrl::parse("smtp://ann:hunter2@desk.example").expect_err("a login");
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::document::Section;
 use crate::config::secret::{BEARER, PASSWORD, Secrets, WEBHOOK_SECRET};
-use crate::config::server_url::{is_private, parse_http, parse_smtp};
+use crate::config::server_url::{SmtpUrl, is_private, parse_http};
 use crate::config::units::{MINUTE, SECOND};
 use crate::config::{
     CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, SmtpDestination,
@@ -97,7 +97,7 @@ pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
 fn server(section: &Section<'_>) -> Option<SmtpServer> {
     let url = section
         .required("url", "\"smtp://127.0.0.1:25\"")
-        .and_then(|entry| entry.parse(parse_smtp));
+        .and_then(|entry| entry.parse(SmtpUrl::parse));
     let tls_verify = section.switch("tls_verify", true);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);

@@ -90,7 +90,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
 }
 
 /// As `hostname` gives it; a name that is no domain would not do in SMTP.
-fn name_of_this_machine() -> Domain {
+#[must_use]
+pub fn name_of_this_machine() -> Domain {
     let machine = rustix::system::uname();
     machine
         .nodename()

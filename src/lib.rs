@@ -3,6 +3,7 @@
 pub mod access;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod mail;
 pub mod observe;

@@ -129,7 +129,7 @@ fn written(answers: &Answers) -> String {
     );
     exchange(
         "from = \"IT Help <no-reply@corp.example>\"\n",
-        format!("from = {}\n", quoted(&answers.from())),
+        format!("from = {}\n", quoted(&answers.author())),
     );
     exchange(
         "type = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"\n",

@@ -1,3 +1,4 @@
-//! The command line.
+//! The command line: arguments in, output and an exit status out.
 
+pub mod check;
 pub mod init;

@@ -68,7 +68,7 @@ impl Answers {
         }
     }
 
-    fn from_address(&self) -> String {
+    fn author_address(&self) -> String {
         match (&self.from, &self.address) {
             (Some(from), _) => from.to_string(),
             (None, Some(portal)) => format!("no-reply@{}", portal.domain()),
@@ -77,8 +77,8 @@ impl Answers {
     }
 
     /// The author of verification mail, with the portal's title for a name.
-    pub fn from(&self) -> String {
-        let address = self.from_address();
+    pub fn author(&self) -> String {
+        let address = self.author_address();
         match address.parse() {
             Ok(address) => Author::new(Some(self.title.clone()), address).to_string(),
             Err(_) => address,
@@ -139,7 +139,7 @@ pub(super) const QUESTIONS: [Question; 8] = [
     },
     Question {
         text: "Address that verification mail comes from",
-        default: Answers::from_address,
+        default: Answers::author_address,
         take: |answers, text| {
             answers.from = Some(address(text)?);
             Ok(())

@@ -1,0 +1,237 @@
+//! `vestibule check`: whether what the configuration names can be used.
+//!
+//! A configuration in, a list of [`Finding`]s out; each problem comes with what to do about it.
+//! Nothing is sent, and nothing is left behind.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::{Config, ConfigErrors, Destination};
+
+mod certificate;
+mod machine;
+mod servers;
+
+/// Check the configuration, and whether database, ports, certificates and destinations can be used
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[command(after_help = "Examples:
+  vestibule check
+  vestibule check --offline --json
+  sudo -u vestibule vestibule check      # with the rights that the service has
+
+Exit status: 0 all is well, 1 there is a problem, 2 the configuration itself is faulty.")]
+pub struct Args {
+    /// Leave out what needs the network: destinations and the server for verification mail
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// How one thing was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    /// Works, and is probably not meant or will not work for long.
+    Warning,
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is, in words of the configuration.
+    pub check: String,
+    pub state: State,
+    pub detail: String,
+    /// What to do, unless all is well.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            check: check.into(),
+            state: State::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    fn warning(
+        check: impl Into<String>,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Warning,
+            remedy: Some(remedy.into()),
+            ..Self::ok(check, detail)
+        }
+    }
+
+    fn problem(
+        check: impl Into<String>,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            state: State::Problem,
+            ..Self::warning(check, detail, remedy)
+        }
+    }
+}
+
+/// Loads the configuration and looks at everything that it names.
+///
+/// # Errors
+/// The mistakes of the configuration (exit status 2).
+pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
+    let path = Config::path(config);
+    let config = Config::load(Some(&path))?;
+    let mut findings = vec![Finding::ok(
+        "configuration",
+        format!(
+            "{}: {}, {}",
+            path.display(),
+            counted(config.portals.len(), "portal"),
+            counted(config.destinations.len(), "destination")
+        ),
+    )];
+    findings.extend(of(&config, args));
+    Ok(findings)
+}
+
+/// What is found of a configuration that is loaded already.
+#[must_use]
+pub fn of(config: &Config, args: Args) -> Vec<Finding> {
+    let mut findings = vec![machine::database(config)];
+    findings.extend(machine::ports(config));
+    findings.extend(certificate::finding(config));
+    findings.extend(settings(config));
+    findings.extend(machine::folders_and_programs(config));
+    if !args.offline {
+        findings.extend(servers::findings(config));
+    }
+    findings
+}
+
+/// What can be said of the values alone: they work, and are probably not meant.
+fn settings(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let public_url = &config.http.public_url;
+    if public_url.starts_with("http://") {
+        findings.push(Finding::warning(
+            "http.public_url",
+            format!("links in mail begin with {public_url}, which is this machine only"),
+            "set http.public_url to the https:// address under which people reach the pages",
+        ));
+    }
+    for name in config.destinations.keys() {
+        if !config
+            .portals
+            .iter()
+            .any(|portal| portal.destination == *name)
+        {
+            findings.push(Finding::warning(
+                format!("destination.{name}"),
+                "no portal uses it",
+                "name it in a portal, or take it out",
+            ));
+        }
+    }
+    let portals = config.portals.iter().map(|portal| Some(&portal.name));
+    let mut said = Vec::new();
+    for portal in std::iter::once(None).chain(portals) {
+        for warning in config.access.effective(portal).warnings() {
+            // A portal inherits the site's settings, and its warnings with them.
+            if said.contains(&warning) {
+                continue;
+            }
+            let check = portal.map_or_else(
+                || "access".to_owned(),
+                |name| format!("portal[{name}].access"),
+            );
+            findings.push(Finding::warning(
+                check,
+                warning.to_string(),
+                "leave it if it is meant; it counts for the first start only",
+            ));
+            said.push(warning);
+        }
+    }
+    findings
+}
+
+/// The findings for a person, one line each with its remedy below, or as JSON, one object a line.
+///
+/// # Errors
+/// What the output says.
+pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        for finding in findings {
+            serde_json::to_writer(&mut *out, finding)?;
+            writeln!(out)?;
+        }
+        return Ok(());
+    }
+    let width = findings
+        .iter()
+        .map(|finding| finding.check.chars().count())
+        .max()
+        .unwrap_or(0);
+    for finding in findings {
+        let Finding {
+            check,
+            state,
+            detail,
+            remedy,
+        } = finding;
+        writeln!(out, "{state:<7}  {check:<width$}  {detail}")?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "{:7}  {:width$}  → {remedy}", "", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a problem, so that the exit status is 1.
+#[must_use]
+pub fn has_problem(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.state == State::Problem)
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "PROBLEM",
+        })
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+/// How findings name a destination.
+fn label(name: &crate::domain::DestinationName, destination: &Destination) -> String {
+    let kind = match destination {
+        Destination::Smtp(_) => "smtp",
+        Destination::Maildir(_) => "maildir",
+        Destination::Webhook(_) => "webhook",
+        Destination::Command(_) => "command",
+    };
+    format!("destination.{name} ({kind})")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The certificate of the SMTP listener: whether it is valid, for how long, and for which name.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError as Refusal, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::Finding;
+use crate::config::Config;
+
+/// Renewal should have happened by then: ACME clients renew 30 days before the end.
+const SOON: i64 = 14;
+
+const RENEW: &str = "renew it; the service takes it up with: systemctl reload vestibule";
+
+/// Nothing where there is no TLS. File, key and that they belong together were checked on loading.
+pub(super) fn finding(config: &Config) -> Option<Finding> {
+    let tls = config.smtp.tls.as_ref()?;
+    let check = "smtp.tls";
+    let key = match tls.certified_key() {
+        Ok(key) => key,
+        Err(cause) => return Some(Finding::problem(check, cause.to_string(), RENEW)),
+    };
+    Some(match key.cert.first() {
+        Some(certificate) => judge(
+            check,
+            certificate,
+            config.hostname.as_str(),
+            Timestamp::now(),
+        ),
+        None => Finding::problem(check, "the chain is empty", RENEW),
+    })
+}
+
+pub(super) fn judge(
+    check: &str,
+    certificate: &CertificateDer<'_>,
+    hostname: &str,
+    now: Timestamp,
+) -> Finding {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
+        return Finding::problem(check, "it is no X.509 certificate that can be used", RENEW);
+    };
+    let (Some(begin), Some(end)) = (not_before(&parsed), not_after(&parsed)) else {
+        return Finding::problem(check, "its dates cannot be read", RENEW);
+    };
+    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+    let left = (end.as_second() - now.as_second()).div_euclid(24 * 60 * 60);
+    if now > end {
+        return Finding::problem(check, format!("it expired on {}", day(end)), RENEW);
+    }
+    if now < begin {
+        return Finding::problem(
+            check,
+            format!("it is valid from {} only", day(begin)),
+            "see whether the clock is right: timedatectl",
+        );
+    }
+    let detail = format!("it is valid until {}, {left} days more", day(end));
+    if left < SOON {
+        return Finding::warning(check, detail, RENEW);
+    }
+    let is_for_us =
+        ServerName::try_from(hostname).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok());
+    if !is_for_us {
+        return Finding::warning(
+            check,
+            format!("{detail}; it is not for {hostname}"),
+            "an MTA that verifies it will refuse it: set hostname to a name in the certificate",
+        );
+    }
+    Finding::ok(check, detail)
+}
+
+/// rustls tells the dates only when it refuses a certificate for them. So it is asked about a day
+/// far in the future and one far in the past; it looks at the dates before anything else.
+fn not_after(certificate: &ParsedCertificate<'_>) -> Option<Timestamp> {
+    match refusal(certificate, u64::MAX)? {
+        Refusal::ExpiredContext { not_after, .. } => timestamp(not_after),
+        _ => None,
+    }
+}
+
+fn not_before(certificate: &ParsedCertificate<'_>) -> Option<Timestamp> {
+    match refusal(certificate, 0)? {
+        Refusal::NotValidYetContext { not_before, .. } => timestamp(not_before),
+        _ => None,
+    }
+}
+
+fn refusal(certificate: &ParsedCertificate<'_>, seconds: u64) -> Option<Refusal> {
+    let outcome = verify_server_cert_signed_by_trust_anchor(
+        certificate,
+        &RootCertStore::empty(),
+        &[],
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .all,
+    );
+    match outcome {
+        Err(rustls::Error::InvalidCertificate(refusal)) => Some(refusal),
+        _ => None,
+    }
+}
+
+fn timestamp(time: UnixTime) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(time.as_secs()).ok()?).ok()
+}

@@ -1,0 +1,241 @@
+//! What this machine must give: room for the database, ports, folders, programs.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Access, access, statvfs};
+
+use super::{Finding, label};
+use crate::config::{Config, Destination, Outgoing, show_size};
+
+/// Below this, a disk is as good as full.
+const LITTLE_ROOM: u64 = 1 << 30;
+
+/// How long a program on our port may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn database(config: &Config) -> Finding {
+    let check = "data_dir";
+    let folder = &config.data_dir;
+    let shown = folder.display();
+    if let Err(what) = writable(folder) {
+        return Finding::problem(
+            check,
+            what,
+            format!(
+                "make it for the service's user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+            ),
+        );
+    }
+    // The database itself may be another user's, when somebody ran a command as root.
+    for file in [config.database(), wal(&config.database())] {
+        if file.exists() && access(&file, Access::READ_OK | Access::WRITE_OK).is_err() {
+            return Finding::problem(
+                check,
+                format!("{} cannot be written by this user", file.display()),
+                "run the check as the service's user, or: chown vestibule: the files in it",
+            );
+        }
+    }
+    match statvfs(folder) {
+        Err(cause) => Finding::problem(
+            check,
+            format!("{shown}: its free space is not known ({cause})"),
+            "see what df says of it",
+        ),
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let detail = format!("{shown} is writable, {} free", rounded(free));
+            if free < config.smtp.max_message_size.saturating_mul(2) {
+                Finding::problem(
+                    check,
+                    detail,
+                    "free some space: mail is refused (4xx) when it is full",
+                )
+            } else if free < LITTLE_ROOM {
+                Finding::warning(check, detail, "free some space, or shorten [retention]")
+            } else {
+                Finding::ok(check, detail)
+            }
+        }
+    }
+}
+
+fn wal(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Whether a folder is there and files can be made in it. A read-only file system counts as not.
+fn writable(folder: &Path) -> Result<(), String> {
+    let shown = folder.display();
+    match std::fs::metadata(folder) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Err(format!("{shown} is not there")),
+        Err(cause) => Err(format!("{shown}: {cause}")),
+        Ok(found) if !found.is_dir() => Err(format!("{shown} is not a folder")),
+        Ok(_) => access(folder, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|cause| format!("{shown} cannot be written by this user ({cause})")),
+    }
+}
+
+/// Whether a folder is writable, or can be made because the one above it is.
+fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
+    match (folder.exists(), folder.parent()) {
+        (false, Some(above)) => writable(above),
+        _ => writable(folder),
+    }
+}
+
+/// In the largest unit that leaves a number in front.
+fn rounded(octets: u64) -> String {
+    let unit = (0..4)
+        .map(|power| 1_u64 << (10 * power))
+        .rfind(|unit| octets >= *unit)
+        .unwrap_or(1);
+    show_size(octets / unit * unit)
+}
+
+/// Who may be listening on a port of ours.
+#[derive(Clone, Copy)]
+enum Speaks {
+    Smtp,
+    Http,
+}
+
+pub(super) fn ports(config: &Config) -> Vec<Finding> {
+    let smtp = config.smtp.listen.iter();
+    let mut listeners: Vec<_> = smtp
+        .map(|address| ("smtp.listen", *address, Speaks::Smtp))
+        .collect();
+    listeners.push(("http.listen", config.http.listen, Speaks::Http));
+    listeners.push(("http.admin_listen", config.http.admin_listen, Speaks::Http));
+    listeners
+        .into_iter()
+        .map(|(check, address, speaks)| port(check, address, speaks, config.hostname.as_str()))
+        .collect()
+}
+
+fn port(check: &str, address: SocketAddr, speaks: Speaks, hostname: &str) -> Finding {
+    let Err(cause) = TcpListener::bind(address) else {
+        return Finding::ok(check, format!("{address} is free"));
+    };
+    match cause.kind() {
+        ErrorKind::AddrInUse if is_ours(address, speaks, hostname) => Finding::ok(
+            check,
+            match speaks {
+                Speaks::Smtp => format!("{address} is Vestibule's own, which is running"),
+                Speaks::Http => format!("{address} answers /healthz, as a running Vestibule does"),
+            },
+        ),
+        ErrorKind::AddrInUse => Finding::problem(
+            check,
+            format!("{address} is taken by another program"),
+            format!(
+                "choose another port, or see whose it is: ss -ltnp 'sport = :{}'",
+                address.port()
+            ),
+        ),
+        ErrorKind::AddrNotAvailable => Finding::problem(
+            check,
+            format!("this machine does not have the address {}", address.ip()),
+            "take one that ip addr shows, 127.0.0.1, or 0.0.0.0 for all",
+        ),
+        ErrorKind::PermissionDenied => Finding::problem(
+            check,
+            format!("this user may not listen on {address}"),
+            "take a port above 1023",
+        ),
+        _ => Finding::problem(
+            check,
+            format!("{address}: {cause}"),
+            "choose another address",
+        ),
+    }
+}
+
+/// Whether the program that has the port answers as a Vestibule of this name does.
+fn is_ours(address: SocketAddr, speaks: Speaks, hostname: &str) -> bool {
+    let answer = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        if matches!(speaks, Speaks::Http) {
+            write!(
+                stream,
+                "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            )?;
+        }
+        let mut line = String::new();
+        BufReader::new(stream.take(1000)).read_line(&mut line)?;
+        Ok(line)
+    };
+    let Ok(line) = answer() else {
+        return false;
+    };
+    match speaks {
+        Speaks::Smtp => line.starts_with(&format!("220 {hostname} ")) && line.contains("Vestibule"),
+        Speaks::Http => line.starts_with("HTTP/1.1 200"),
+    }
+}
+
+/// Maildirs, programs and the folder of outgoing mail.
+pub(super) fn folders_and_programs(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, destination) in &config.destinations {
+        let check = label(name, destination);
+        match destination {
+            Destination::Maildir(maildir) => findings.push(folder(check, &maildir.path)),
+            Destination::Command(command) => findings.push(program(check, &command.program)),
+            Destination::Smtp(_) | Destination::Webhook(_) => {}
+        }
+    }
+    if let Outgoing::File(dir) = &config.outgoing {
+        findings.push(folder("outgoing (file)".to_owned(), dir));
+    }
+    findings
+}
+
+/// A Maildir's own folders are looked at where they are; they are made otherwise.
+fn folder(check: String, path: &Path) -> Finding {
+    let inner = ["tmp", "new", "cur"].map(|name| path.join(name));
+    let state = writable_or_to_be_made(path).and_then(|()| {
+        inner
+            .iter()
+            .filter(|folder| folder.exists())
+            .try_for_each(|folder| writable(folder))
+    });
+    match state {
+        Ok(()) if path.exists() => Finding::ok(check, format!("{} is writable", path.display())),
+        Ok(()) => Finding::ok(check, format!("{} can be made", path.display())),
+        Err(what) => Finding::problem(
+            check,
+            what,
+            "make it, let the service's user write to it, and add ReadWritePaths= to the unit",
+        ),
+    }
+}
+
+fn program(check: String, path: &Path) -> Finding {
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Err(cause) => Finding::problem(
+            check,
+            format!("{shown}: {cause}"),
+            "install it there, or name where it is",
+        ),
+        Ok(found) if !found.is_file() => Finding::problem(
+            check,
+            format!("{shown} is not a file"),
+            "name the program itself",
+        ),
+        Ok(_) if access(path, Access::EXEC_OK).is_err() => Finding::problem(
+            check,
+            format!("{shown} cannot be run by this user"),
+            format!("chmod +x {shown}"),
+        ),
+        Ok(_) => Finding::ok(check, format!("{shown} can be run")),
+    }
+}

@@ -1,0 +1,80 @@
+//! The servers that requests and verification mail go to, spoken to without sending.
+
+use std::thread;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{Finding, label};
+use crate::config::{Config, Destination, Outgoing, SmtpSecurity, SmtpServer};
+use crate::delivery::probe;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All at once, so that the slowest decides how long it takes.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    thread::scope(|scope| {
+        let mut probes = Vec::new();
+        for (name, destination) in &config.destinations {
+            let check = label(name, destination);
+            match destination {
+                Destination::Smtp(smtp) => {
+                    probes.push(scope.spawn(move || server(check, &smtp.server, config)));
+                }
+                Destination::Webhook(webhook) => {
+                    probes.push(scope.spawn(move || reachable(check, &webhook.url)));
+                }
+                Destination::Maildir(_) | Destination::Command(_) => {}
+            }
+        }
+        if let Outgoing::Smtp(smtp) = &config.outgoing {
+            let check = "outgoing (smtp)".to_owned();
+            probes.push(scope.spawn(move || server(check, smtp, config)));
+        }
+        probes
+            .into_iter()
+            .filter_map(|probe| probe.join().ok())
+            .collect()
+    })
+}
+
+fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
+    let place = format!("{} port {}", server.host, server.port);
+    match probe::smtp(server, &config.hostname, PATIENCE) {
+        Ok(()) => {
+            let protection = match server.security {
+                SmtpSecurity::None => "in the clear",
+                SmtpSecurity::StartTls => "with STARTTLS",
+                SmtpSecurity::Tls => "with TLS",
+            };
+            let login = if server.login.is_some() {
+                " and takes the login"
+            } else {
+                ""
+            };
+            Finding::ok(check, format!("{place} answers {protection}{login}"))
+        }
+        Err(cause) => Finding::problem(
+            check,
+            format!("{place}: {cause}"),
+            "see whether it runs and lets this machine in; until then mail waits and is tried again",
+        ),
+    }
+}
+
+fn reachable(check: String, url: &str) -> Finding {
+    let place = Url::parse(url)
+        .ok()
+        .and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
+    let Some((host, port)) = place else {
+        return Finding::problem(check, "its URL has no host", "write https://HOST/PATH");
+    };
+    match probe::tcp(host.trim_matches(['[', ']']), port, PATIENCE) {
+        Ok(()) => Finding::ok(check, format!("{host} port {port} can be reached")),
+        Err(cause) => Finding::problem(
+            check,
+            format!("{host} port {port}: {cause}"),
+            "see whether it runs and lets this machine in; until then requests wait and are tried again",
+        ),
+    }
+}

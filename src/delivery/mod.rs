@@ -1,0 +1,3 @@
+//! Handing released requests over to the help desk.
+
+pub mod probe;

@@ -204,3 +204,41 @@ fn mail_for_a_subaddress_is_for_the_mailbox_unless_it_is_one_itself() {
     assert!(config.is_ours(&address("no-reply@corp.example")));
     assert!(!config.is_ours(&address("ann@corp.example")));
 }
+
+const DOCUMENTED: &str = include_str!("../config/vestibule.toml");
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        failure_persistence: None,
+        ..proptest::test_runner::Config::with_cases(200)
+    })]
+
+    /// Whatever stands in the file, the answer is a configuration or mistakes with lines that exist.
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        cut in 0..DOCUMENTED.len(),
+        put in "\\PC{0,30}|[\\[\\]{}=\",.#\r\n a-z0-9-]{0,60}",
+        uncomment: bool,
+    ) {
+        let (before, after) = DOCUMENTED.split_at(DOCUMENTED.floor_char_boundary(cut));
+        let mut text = format!("{before}{put}{after}");
+        if uncomment {
+            text = text.replace("\n#   ", "\n").replace("\n#", "\n");
+        }
+        let read = Config::parse_with(&text, Path::new("vestibule.toml"), Secrets::Leave);
+        if let Err(mistakes) = read {
+            let lines = text.split('\n').count();
+            proptest::prop_assert!(!mistakes.mistakes().is_empty());
+            for mistake in mistakes.mistakes() {
+                let line = mistake.line.unwrap_or_default();
+                proptest::prop_assert!((1..=lines).contains(&line), "{mistake}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_editors_line_ends_and_marks_do_no_harm() {
+    let text = format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"));
+    assert_eq!(config(&text).hostname.as_str(), "gate.corp.example");
+}

@@ -9,3 +9,5 @@ pub mod mail;
 pub mod observe;
 pub mod smtp;
 pub mod store;
+pub mod verification;
+pub mod wording;

@@ -1,0 +1,298 @@
+//! What people read: templates and the texts that stand in them, for letters and pages.
+//!
+//! In: the built-in files, and a folder of an operator's own that replaces any of them by name or
+//! adds a language (`texts.fr.toml`). Out: rendered text. Everything is read and checked once, when
+//! the folder is loaded; nothing is looked up on disk while a page is shown. HTML is escaped by
+//! default, so a value can never become markup.
+
+mod language;
+mod texts;
+
+pub use language::Language;
+pub use texts::Fault;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+    escape_formatter,
+};
+
+use crate::config::Config;
+use texts::Texts;
+
+/// The templates that come with the program, by the name of the file that replaces each.
+const TEMPLATES: &[(&str, &str)] = &[
+    (
+        "letter.txt",
+        include_str!("../verification/templates/letter.txt"),
+    ),
+    (
+        "letter.html",
+        include_str!("../verification/templates/letter.html"),
+    ),
+    ("layout.html", include_str!("../web/templates/layout.html")),
+    ("home.html", include_str!("../web/templates/home.html")),
+    ("signup.html", include_str!("../web/templates/signup.html")),
+    ("verify.html", include_str!("../web/templates/verify.html")),
+    ("proved.html", include_str!("../web/templates/proved.html")),
+    (
+        "expired.html",
+        include_str!("../web/templates/expired.html"),
+    ),
+    ("resend.html", include_str!("../web/templates/resend.html")),
+    (
+        "message.html",
+        include_str!("../web/templates/message.html"),
+    ),
+];
+
+/// Files that pages refer to, replaceable in the same way.
+const ASSETS: &[(&str, &str)] = &[
+    (
+        "vestibule.css",
+        include_str!("../web/templates/vestibule.css"),
+    ),
+    ("icon.svg", include_str!("../web/templates/icon.svg")),
+];
+
+/// Why templates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WordingError {
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("{file}: {cause}; take the built-in file as a pattern")]
+    Template { file: String, cause: Error },
+    #[error("{file}: {fault}")]
+    Texts { file: String, fault: Fault },
+    #[error("{template}: {cause:#}")]
+    Render { template: String, cause: Error },
+}
+
+/// All templates, texts and assets; cheap to share behind an [`Arc`].
+#[derive(Debug)]
+pub struct Wording {
+    templates: Environment<'static>,
+    texts: Arc<Texts>,
+    assets: BTreeMap<&'static str, Cow<'static, str>>,
+}
+
+impl Wording {
+    /// Reads the built-in files, and instead of each the file of the same name in `folder`.
+    ///
+    /// # Errors
+    /// The first file that cannot be read, is no template, or whose texts do not fit.
+    pub fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
+        let texts = Arc::new(Texts::load(folder)?);
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_syntax(whitespace()?);
+        templates.set_formatter(write_value);
+        for (name, built_in) in TEMPLATES {
+            let source = own_file(folder, name)?.map_or(Cow::Borrowed(*built_in), Cow::Owned);
+            templates
+                .add_template_owned(*name, source)
+                .map_err(|cause| WordingError::Template {
+                    file: (*name).to_owned(),
+                    cause,
+                })?;
+        }
+        let of_text = Arc::clone(&texts);
+        templates.add_function(
+            "t",
+            move |state: &State, key: String, arguments: Kwargs| -> Result<String, Error> {
+                translate(&of_text, state, &key, &arguments)
+            },
+        );
+        let of_date = Arc::clone(&texts);
+        templates.add_filter(
+            "when",
+            move |state: &State, instant: String| -> Result<String, Error> {
+                let instant: Timestamp = instant.parse().map_err(|cause: jiff::Error| {
+                    Error::new(ErrorKind::InvalidOperation, cause.to_string())
+                })?;
+                date(&of_date, &language_of(state), instant)
+            },
+        );
+        let mut assets = BTreeMap::new();
+        for (name, built_in) in ASSETS {
+            let text = own_file(folder, name)?.map_or(Cow::Borrowed(*built_in), Cow::Owned);
+            assets.insert(*name, text);
+        }
+        Ok(Self {
+            templates,
+            texts,
+            assets,
+        })
+    }
+
+    /// The best of the languages there are for an `Accept-Language` field; English otherwise.
+    #[must_use]
+    pub fn language(&self, accept_language: Option<&str>) -> Language {
+        let available: Vec<_> = self.texts.languages().collect();
+        language::choose(accept_language, &available)
+    }
+
+    /// The languages that there are texts in.
+    pub fn languages(&self) -> impl Iterator<Item = &Language> {
+        self.texts.languages()
+    }
+
+    /// Fills a template. The context must be a map; `lang` is added to it.
+    ///
+    /// # Errors
+    /// A template that names what is not there. The built-in ones do not; a test renders them all.
+    pub fn render(
+        &self,
+        template: &str,
+        language: &Language,
+        context: &Value,
+    ) -> Result<String, WordingError> {
+        let fault = |cause| WordingError::Render {
+            template: template.to_owned(),
+            cause,
+        };
+        let all = minijinja::context! { lang => language.as_str(), ..context.clone() };
+        self.templates
+            .get_template(template)
+            .and_then(|found| found.render(all))
+            .map_err(fault)
+    }
+
+    #[must_use]
+    pub fn asset(&self, name: &str) -> Option<&str> {
+        self.assets.get(name).map(AsRef::as_ref)
+    }
+
+    /// Names and contents of all assets.
+    pub fn assets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.assets
+            .iter()
+            .map(|(name, text)| (*name, text.as_ref()))
+    }
+}
+
+/// What people know the house by: the name that its letters come from.
+#[must_use]
+pub fn site_name(config: &Config) -> String {
+    let from = &config.verification.from;
+    from.name
+        .clone()
+        .unwrap_or_else(|| from.email.domain().to_owned())
+}
+
+/// Blocks leave no empty lines behind, so that a text letter looks as its template does.
+fn whitespace() -> Result<SyntaxConfig, WordingError> {
+    SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()
+        .map_err(|cause| WordingError::Template {
+            file: "the syntax of templates".to_owned(),
+            cause,
+        })
+}
+
+/// Escapes what is special in HTML text and in quoted attributes, and nothing else: links stay
+/// readable in the source of a mail.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if *state.auto_escape() != AutoEscape::Html || value.is_safe() || value.is_undefined() {
+        return escape_formatter(out, state, value);
+    }
+    for c in value.to_string().chars() {
+        match c {
+            '&' => out.write_str("&amp;")?,
+            '<' => out.write_str("&lt;")?,
+            '>' => out.write_str("&gt;")?,
+            '"' => out.write_str("&quot;")?,
+            '\'' => out.write_str("&#39;")?,
+            other => out.write_char(other)?,
+        }
+    }
+    Ok(())
+}
+
+/// A file of the operator's folder; none where there is no folder or no such file in it.
+fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, WordingError> {
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
+    let path = folder.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => Ok(None),
+        Err(cause) => Err(WordingError::Unreadable { path, cause }),
+    }
+}
+
+/// `t('key', name=value)`: the text in the page's language with its placeholders filled. With
+/// `count`, the text is `key.one` or `key.other`.
+fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Result<String, Error> {
+    let language = language_of(state);
+    let mut name = Cow::Borrowed(key);
+    if arguments.has("count") {
+        let count: u64 = arguments.get("count")?;
+        name = Cow::Owned(format!(
+            "{key}.{}",
+            if count == 1 { "one" } else { "other" }
+        ));
+    }
+    let text = texts.get(&language, &name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidOperation,
+            format!("there is no text {name:?}"),
+        )
+    })?;
+    let mut filled = String::with_capacity(text.len());
+    for piece in texts::pieces(text) {
+        match piece {
+            texts::Piece::Plain(plain) => filled.push_str(plain),
+            texts::Piece::Placeholder(name) => {
+                let value: Value = arguments.get(name)?;
+                filled.push_str(&value.to_string());
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn language_of(state: &State) -> Language {
+    state
+        .lookup("lang")
+        .and_then(|value| value.as_str().map(Language::named))
+        .unwrap_or_default()
+}
+
+/// A date as people write it, in UTC, which it says.
+fn date(texts: &Texts, language: &Language, instant: Timestamp) -> Result<String, Error> {
+    let missing = |key: &str| {
+        Error::new(
+            ErrorKind::InvalidOperation,
+            format!("there is no text {key:?}"),
+        )
+    };
+    let at = instant.to_zoned(TimeZone::UTC);
+    let month_key = format!("date.month.{}", at.month());
+    let month = texts
+        .get(language, &month_key)
+        .ok_or_else(|| missing(&month_key))?;
+    let form = texts
+        .get(language, "date.form")
+        .ok_or_else(|| missing("date.form"))?;
+    Ok(form
+        .replace("{day}", &at.day().to_string())
+        .replace("{month}", month)
+        .replace("{year}", &at.year().to_string())
+        .replace("{time}", &at.strftime("%H:%M").to_string()))
+}

@@ -1,0 +1,66 @@
+//! What follows from a token that came back: the one call into the store, and the events.
+//!
+//! Used by the page behind the link and by the reply to the letter. Neither decides anything.
+
+use std::time::Duration;
+
+use crate::domain::{Proof, Timestamp, TokenHash};
+use crate::observe::events;
+use crate::store::{Choice, Proved, Refused, Store, StoreError};
+
+/// The person says that the address is theirs, and which of the held requests are not.
+///
+/// # Errors
+/// The store's; nothing has changed then.
+pub async fn confirm(
+    store: &Store,
+    proof: Proof,
+    choice: Choice,
+    now: Timestamp,
+) -> Result<Proved, StoreError> {
+    let by = proof.name();
+    let proved = store.prove(proof, None, choice, now).await?;
+    if let Proved::Now {
+        account,
+        address,
+        released,
+        discarded,
+        ..
+    } = &proved
+    {
+        events::verification_confirmed(*account, address, &by);
+        events::account_verified(*account, address, &by);
+        for (request, portal) in released {
+            events::request_released(*request, *account, portal, &by);
+        }
+        for request in discarded {
+            events::request_discarded(*request, "person");
+        }
+    }
+    Ok(proved)
+}
+
+/// The person says "This was not me".
+///
+/// # Errors
+/// The store's; nothing has changed then.
+pub async fn refuse(
+    store: &Store,
+    token: TokenHash,
+    quiet_for: Duration,
+    now: Timestamp,
+) -> Result<Refused, StoreError> {
+    let refused = store.refuse(token, quiet_for, now).await?;
+    if let Refused::Now {
+        account,
+        address,
+        discarded,
+    } = &refused
+    {
+        events::verification_refused(*account, address);
+        for request in discarded {
+            events::request_discarded(*request, "person");
+        }
+    }
+    Ok(refused)
+}

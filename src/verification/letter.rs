@@ -1,0 +1,284 @@
+//! One claimed [`Letter`] and a fresh token in, a complete mail and its envelope out.
+//!
+//! The mail is made of the operator's words and ours, the person's own address and two dates.
+//! Nothing a sender wrote is in it, or anyone could use us to mail anyone anything.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use lettre::Message;
+use lettre::address::{Address, AddressError, Envelope};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue, InReplyTo, MessageId,
+    References,
+};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
+use minijinja::context;
+
+use super::message_id;
+use crate::config::Config;
+use crate::domain::{EmailAddress, LetterId, Token};
+use crate::mail::LOOP_FIELD;
+use crate::store::{Letter, LetterCause, LetterKind};
+use crate::wording::{self, Language, Wording, WordingError};
+
+/// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
+const TEXT_WIDTH: usize = 72;
+
+/// RFC 5322 2.1.1, without the CRLF.
+const LONGEST_LINE: usize = 998;
+
+/// A mail that is ready to leave.
+#[derive(Debug)]
+pub struct Mail {
+    pub id: LetterId,
+    pub envelope: Envelope,
+    /// The whole message, lines ending in CRLF.
+    pub content: Vec<u8>,
+}
+
+/// Why a letter could not be written. None of it changes by trying again with the same templates.
+#[derive(Debug, thiserror::Error)]
+pub enum LetterError {
+    #[error(transparent)]
+    Wording(#[from] WordingError),
+    #[error("{address} cannot be written to: {cause}")]
+    Address {
+        address: String,
+        cause: AddressError,
+    },
+    #[error("letter.txt must begin with the subject and an empty line")]
+    NoSubject,
+    #[error("the mail could not be put together: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// Writes a letter. `token` opens the link and, where a reply address is configured, is its detail.
+///
+/// # Errors
+/// A template of the operator's that cannot be filled; an address that SMTP cannot carry.
+pub fn compose(
+    letter: &Letter,
+    token: &Token,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, LetterError> {
+    let verification = &config.verification;
+    let site = wording::site_name(config);
+    let portal = letter
+        .portal
+        .as_ref()
+        .and_then(|name| config.portal(name))
+        .map_or(site.as_str(), |portal| portal.title.as_str());
+    let carries_token = letter.kind != LetterKind::AlreadyRegistered;
+    let reply_to = verification
+        .reply_address
+        .as_ref()
+        .filter(|_| carries_token)
+        .and_then(|address| with_detail(address, &token.reveal()).ok());
+    let link =
+        carries_token.then(|| format!("{}/verify/{}", config.http.public_url, token.reveal()));
+    let context = context! {
+        site => site.as_str(),
+        portal => portal,
+        hostname => config.hostname.as_str(),
+        address => letter.address.to_string(),
+        kind => kind_name(letter.kind),
+        why => why(letter),
+        link => link,
+        reply => reply_to.is_some(),
+        waiting => letter.waiting,
+        expires_at => letter.expires_at.map(|at| at.to_string()),
+        valid_until => later(now, verification.token_ttl).to_string(),
+    };
+    let text = wording.render("letter.txt", language, &context)?;
+    let html = wording.render("letter.html", language, &context)?;
+    let (subject, text) = text.split_once("\n\n").ok_or(LetterError::NoSubject)?;
+
+    let to = mailbox(&letter.address)?;
+    let mut builder = Message::builder()
+        .from(verification.from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject(subject.trim())
+        .date(SystemTime::from(now))
+        .header(MessageId::from(format!(
+            "<{}@{}>",
+            letter.id, config.hostname
+        )))
+        .header(AutoSubmitted)
+        .header(AutoResponseSuppress)
+        .header(LoopMark(config.hostname.to_string()))
+        .envelope(Envelope::new(return_path(letter, config)?, vec![to])?);
+    if let Some(address) = reply_to {
+        builder = builder.reply_to(Mailbox::new(None, address));
+    }
+    if let Some(reference) = letter
+        .in_reply_to
+        .as_deref()
+        .and_then(message_id::reference)
+    {
+        builder = builder
+            .header(InReplyTo::from(reference.clone()))
+            .header(References::from(reference));
+    }
+    let message = builder.multipart(
+        MultiPart::alternative()
+            // The boundary of every letter can be its own id: no line of ours begins with that.
+            .boundary(format!("={}", letter.id))
+            .singlepart(text_part(text))
+            .singlepart(html_part(html)),
+    )?;
+    Ok(Mail {
+        id: letter.id,
+        envelope: message.envelope().clone(),
+        content: message.formatted(),
+    })
+}
+
+/// Plain ASCII goes as it is, so that the link stands in one piece for whoever reads the source.
+fn text_part(text: &str) -> SinglePart {
+    let text = wrapped(text);
+    let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
+    if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
+        let encoding = ContentTransferEncoding::SevenBit;
+        return part.body(Body::dangerous_pre_encoded(text.into_bytes(), encoding));
+    }
+    part.header(ContentTransferEncoding::QuotedPrintable)
+        .body(text)
+}
+
+/// HTML has lines of any length; quoted-printable passes every server.
+fn html_part(html: String) -> SinglePart {
+    SinglePart::builder()
+        .header(ContentTransferEncoding::QuotedPrintable)
+        .content_type(ContentType::TEXT_HTML)
+        .body(html)
+}
+
+/// Breaks long lines at spaces, except for indented ones: those are links.
+fn wrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    for line in text.lines() {
+        let mut column = 0;
+        for word in line.split_inclusive(' ') {
+            let width = word.trim_end().chars().count();
+            if column > 0 && column + width > TEXT_WIDTH && !line.starts_with(' ') {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push_str("\r\n");
+                column = 0;
+            }
+            out.push_str(word);
+            column += word.chars().count();
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+/// The last part of `letter.subject.…`.
+fn kind_name(kind: LetterKind) -> &'static str {
+    match kind {
+        LetterKind::Verification => "verification",
+        LetterKind::Reminder => "reminder",
+        LetterKind::AlreadyRegistered => "already_registered",
+    }
+}
+
+/// The name of the text that says who asked for the letter.
+fn why(letter: &Letter) -> &'static str {
+    match (letter.kind, letter.cause) {
+        (LetterKind::AlreadyRegistered, _) => "already_registered",
+        (LetterKind::Reminder, _) => "reminder",
+        (LetterKind::Verification, LetterCause::Mail) => "mail",
+        (LetterKind::Verification, LetterCause::SignUp) => "sign_up",
+        (LetterKind::Verification, LetterCause::Resend) => "resend",
+        (LetterKind::Verification, LetterCause::Operator) => "operator",
+    }
+}
+
+/// The envelope sender: VERP where reports have an address to return to, null otherwise, so that a
+/// report about this letter never makes another one (RFC 3834 3.3).
+fn return_path(letter: &Letter, config: &Config) -> Result<Option<Address>, LetterError> {
+    config
+        .verification
+        .return_address
+        .as_ref()
+        .map(|address| with_detail(address, &letter.id.to_string()))
+        .transpose()
+}
+
+/// `user+detail@domain` (RFC 5233); an error where that makes the local part too long.
+fn with_detail(address: &EmailAddress, detail: &str) -> Result<Address, LetterError> {
+    let local = format!("{}+{detail}", address.local());
+    address_of(&local, address)
+}
+
+fn mailbox(address: &EmailAddress) -> Result<Address, LetterError> {
+    address_of(address.local(), address)
+}
+
+fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, LetterError> {
+    Address::new(local, whole.domain().as_str()).map_err(|cause| LetterError::Address {
+        address: whole.to_string(),
+        cause,
+    })
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A field with a fixed name that lettre has no type for.
+macro_rules! field {
+    ($(#[$doc:meta])* $type:ident, $name:expr, $value:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        struct $type;
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self)
+            }
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), $value.to_owned())
+            }
+        }
+    };
+}
+
+field!(
+    /// RFC 3834 5: an answer that a program gave. Nobody answers it automatically.
+    AutoSubmitted,
+    "Auto-Submitted",
+    "auto-replied"
+);
+field!(
+    /// [MS-OXCMAIL]: Exchange sends no out-of-office mail, receipt or report in answer.
+    AutoResponseSuppress,
+    "X-Auto-Response-Suppress",
+    "All"
+);
+
+/// Our own mark; mail that comes back with it has gone round.
+#[derive(Clone)]
+struct LoopMark(String);
+
+impl Header for LoopMark {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str(LOOP_FIELD)
+    }
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use std::fmt::Write;
+
+use lettre::address::Address;
+use mail_parser::MessageParser;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::PortalName;
+use crate::verification::sample;
+
+/// A token that does not change, so that a snapshot can hold it.
+fn token() -> Token {
+    Token::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+        .unwrap_or_else(|error| panic!("a good token: {error}"))
+}
+
+fn wording() -> Wording {
+    Wording::load(None).expect("the built-in templates")
+}
+
+fn composed(letter: &Letter, verification: &str, language: &str) -> Mail {
+    let wording = wording();
+    compose(
+        letter,
+        &token(),
+        &sample::config(verification),
+        &wording,
+        &wording.language(Some(language)),
+        sample::now(),
+    )
+    .expect("a letter")
+}
+
+fn text(mail: &Mail) -> String {
+    String::from_utf8(mail.content.clone()).expect("ASCII")
+}
+
+const REPLIES: &str = r#"reply_address = "confirm@corp.example"
+return_address = "return@corp.example""#;
+
+#[test]
+fn the_whole_mail_in_english() {
+    let mail = composed(&sample::letter(), REPLIES, "en");
+    insta::assert_snapshot!(text(&mail).replace("\r\n", "\n"));
+}
+
+#[test]
+fn every_kind_in_every_language() {
+    let mut all = String::new();
+    for language in ["en", "de"] {
+        for (kind, cause, waiting) in [
+            (LetterKind::Verification, LetterCause::Mail, 2),
+            (LetterKind::Verification, LetterCause::SignUp, 0),
+            (LetterKind::Verification, LetterCause::Resend, 1),
+            (LetterKind::Verification, LetterCause::Operator, 0),
+            (LetterKind::Reminder, LetterCause::Mail, 1),
+            (LetterKind::AlreadyRegistered, LetterCause::SignUp, 0),
+        ] {
+            let mut letter = sample::letter();
+            letter.kind = kind;
+            letter.cause = cause;
+            letter.waiting = waiting;
+            let mail = composed(&letter, "", language);
+            let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+            write!(
+                all,
+                "=== {language} {kind:?} {cause:?}\n{}\n\n{}\n",
+                parsed.subject().expect("a subject"),
+                parsed.body_text(0).expect("a text")
+            )
+            .expect("a string grows");
+            let html = parsed.body_html(0).expect("an HTML part");
+            assert!(html.contains(&format!("lang=\"{language}\"")));
+            assert_eq!(
+                html.contains(&token().reveal()),
+                kind != LetterKind::AlreadyRegistered
+            );
+        }
+    }
+    insta::assert_snapshot!(all.replace("\r\n", "\n"));
+}
+
+#[test]
+fn the_envelope_sender_is_null_or_names_the_letter() {
+    let letter = sample::letter();
+    assert_eq!(composed(&letter, "", "en").envelope.from(), None);
+    let verp = composed(&letter, REPLIES, "en");
+    assert_eq!(
+        verp.envelope.from().map(ToString::to_string),
+        Some(format!("return+{}@corp.example", letter.id))
+    );
+    let ann: Address = "ann@corp.example".parse().expect("an address");
+    assert_eq!(verp.envelope.to(), [ann]);
+}
+
+#[test]
+fn the_reply_goes_to_an_address_that_carries_the_token() {
+    let mail = composed(&sample::letter(), REPLIES, "en");
+    let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+    let to = parsed
+        .reply_to()
+        .and_then(|to| to.first())
+        .and_then(|to| to.address())
+        .expect("an address");
+    let to = EmailAddress::parse(to).expect("an address");
+    let token_back = to.detail().map(Token::parse);
+    assert!(token_back.is_some_and(|back| back.is_ok_and(|back| back.hash() == token().hash())));
+}
+
+#[test]
+fn an_operators_title_is_text_even_where_it_looks_like_markup() {
+    let mut letter = sample::letter();
+    letter.portal = Some(PortalName::parse("hr").expect("a name"));
+    let mail = composed(&letter, "", "en");
+    let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+    let html = parsed.body_html(0).expect("an HTML part");
+    assert!(html.contains("People &amp; Pay"));
+    assert!(!html.contains("&#x2f;"));
+    assert!(parsed.body_text(0).expect("text").contains("People & Pay"));
+}
+
+#[test]
+fn an_operators_template_is_used_and_a_bad_one_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |text: &str| {
+        std::fs::write(folder.path().join("letter.txt"), text).expect("a writable folder");
+        Wording::load(Some(folder.path()))
+    };
+    let compose_with = |wording: &Wording| {
+        compose(
+            &sample::letter(),
+            &token(),
+            &sample::config(""),
+            wording,
+            &Language::default(),
+            sample::now(),
+        )
+    };
+    let own = write("Ours\n\nPress {{ link }}").expect("a good template");
+    let mail = compose_with(&own).expect("a letter");
+    assert!(text(&mail).contains("\r\nSubject: Ours\r\n"));
+
+    let cause = write("{% if %}").expect_err("no template").to_string();
+    assert!(cause.starts_with("letter.txt: "), "{cause}");
+    let missing = write("Ours\n\n{{ nothing }}").expect("it parses");
+    let cause = compose_with(&missing).expect_err("it has no such value");
+    assert!(cause.to_string().starts_with("letter.txt: "), "{cause}");
+    let one_line = write("Ours").expect("it parses");
+    assert!(matches!(
+        compose_with(&one_line),
+        Err(LetterError::NoSubject)
+    ));
+}
+
+#[test]
+fn a_long_message_id_stays_in_one_piece() {
+    let mut letter = sample::letter();
+    let id = format!("{}@mail.corp.example", "x".repeat(180));
+    letter.in_reply_to = Some(id.clone());
+    let mail = composed(&letter, "", "en");
+    let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+    assert_eq!(parsed.in_reply_to().as_text(), Some(id.as_str()));
+    assert_eq!(parsed.references().as_text(), Some(id.as_str()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A mail that answers a hostile Message-ID differs from one that answers none by at most the
+    /// two fields, and those hold one printable word.
+    #[test]
+    fn nothing_that_the_sender_wrote_gets_in(
+        id in r".{0,60}|[!-~]{1,30}@[!-~]{1,30}|[a-z]{1,5}@[a-z]{1,5}(\r\n|\n|\r)[A-Z][a-z]+: .{0,20}",
+    ) {
+        let mut letter = sample::letter();
+        letter.in_reply_to = None;
+        let plain = text(&composed(&letter, "", "en"));
+        letter.in_reply_to = Some(id.clone());
+        let answering = text(&composed(&letter, "", "en"));
+        let rest: Vec<&str> = answering
+            .split("\r\n")
+            .filter(|line| !line.starts_with("In-Reply-To: ") && !line.starts_with("References: "))
+            .collect();
+        prop_assert_eq!(rest.join("\r\n"), plain);
+        let added: Vec<&str> = answering
+            .split("\r\n")
+            .filter_map(|line| line.strip_prefix("In-Reply-To: "))
+            .collect();
+        prop_assert!(added.len() <= 1);
+        for field in added {
+            prop_assert_eq!(field, format!("<{id}>"));
+        }
+    }
+}

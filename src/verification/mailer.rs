@@ -1,0 +1,269 @@
+//! The worker that sends letters: claims what is due, writes it, hands it over, settles it.
+//!
+//! A letter is a row before it is a mail, and its share of the limits is taken with the claim, so
+//! that a crash between sending and settling cannot make a second mail within the limits. On
+//! shutdown nothing new is claimed, and what is under way is finished and settled.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::post::{Attempt, Post};
+use super::schedule::next_attempt;
+use super::{LetterError, compose};
+use crate::config::Config;
+use crate::domain::{AccountId, EmailAddress, Timestamp, Token, TokenError};
+use crate::observe::events;
+use crate::store::{Letter, LetterOutcome, Store, StoreError};
+use crate::wording::{Language, Wording};
+
+/// Letters under way at one moment, each on a connection of its own.
+const CONCURRENCY: usize = 16;
+
+/// How long connections are kept when there is nothing to send.
+const KEEP_CONNECTIONS: Duration = Duration::from_secs(10);
+
+/// After a failure of our own, such as a full disk.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest time without a look at the database, whatever it said about when to come again.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// Runs until `shutdown`, then finishes what is under way.
+pub async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    wording: Arc<Wording>,
+    shutdown: CancellationToken,
+) {
+    let mut mailer = Mailer {
+        config,
+        store,
+        wording,
+        under_way: JoinSet::new(),
+    };
+    let mut post = None;
+    loop {
+        let current = mailer.config.borrow_and_update().clone();
+        let way = match Post::new(&current.outgoing, &current.hostname) {
+            Ok(way) => Arc::new(way),
+            Err(error) => {
+                events::fault("verification.mailer", &error);
+                match post.take() {
+                    Some(before) => before,
+                    None => return shutdown.cancelled().await,
+                }
+            }
+        };
+        let end = mailer.work(&current, &way, &shutdown).await;
+        way.rest().await;
+        post = Some(way);
+        if let End::Shutdown = end {
+            return;
+        }
+    }
+}
+
+/// Why [`Mailer::work`] returned.
+enum End {
+    Shutdown,
+    /// The configuration was loaded again.
+    Reloaded,
+}
+
+struct Mailer {
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    wording: Arc<Wording>,
+    under_way: JoinSet<()>,
+}
+
+/// One letter's errand; owned, since it outlives the round that claimed it.
+struct Errand {
+    letter: Letter,
+    token: Token,
+    config: Arc<Config>,
+    wording: Arc<Wording>,
+    store: Store,
+    post: Arc<Post>,
+}
+
+impl Mailer {
+    async fn work(
+        &mut self,
+        config: &Arc<Config>,
+        post: &Arc<Post>,
+        shutdown: &CancellationToken,
+    ) -> End {
+        let store = self.store.clone();
+        let mut reloads = self.config.clone();
+        loop {
+            // Listening begins before the claim, so that a letter owed in between is not missed.
+            let mut changed = pin!(store.changed());
+            let already =
+                poll_fn(|context| Poll::Ready(changed.as_mut().poll(context).is_ready())).await;
+            let wait = match self.claim(config, post).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    events::fault("verification.mailer", &error);
+                    PAUSE
+                }
+            };
+            // The signals first, so that a long queue cannot put them off.
+            let end = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => Some(End::Shutdown),
+                Ok(()) = reloads.changed() => Some(End::Reloaded),
+                () = self.room(), if !self.under_way.is_empty() => None,
+                () = changed, if !already => None,
+                () = sleep(if already { Duration::ZERO } else { wait }) => None,
+                () = sleep(KEEP_CONNECTIONS), if self.under_way.is_empty() && post.holds_connections() => {
+                    post.rest().await;
+                    None
+                }
+            };
+            if let Some(end) = end {
+                while self.under_way.join_next().await.is_some() {}
+                return end;
+            }
+        }
+    }
+
+    /// Resolves when enough letters are done to make another claim worth its transaction, or all
+    /// are.
+    async fn room(&mut self) {
+        let enough = if self.under_way.len() > CONCURRENCY / 2 {
+            CONCURRENCY / 2
+        } else {
+            0
+        };
+        while self.under_way.len() > enough {
+            if let Some(Err(error)) = self.under_way.join_next().await {
+                events::fault("verification.mailer", &error);
+            }
+        }
+    }
+
+    /// Claims as many letters as there is room for and sends them on their way. Says when to come
+    /// again if nothing happens before.
+    async fn claim(
+        &mut self,
+        config: &Arc<Config>,
+        post: &Arc<Post>,
+    ) -> Result<Duration, MailerError> {
+        let room = CONCURRENCY.saturating_sub(self.under_way.len());
+        if room == 0 {
+            return Ok(LONGEST_WAIT);
+        }
+        let mut tokens = Vec::with_capacity(room);
+        for _ in 0..room {
+            tokens.push(Some(Token::generate()?));
+        }
+        let now = Timestamp::now();
+        let claimed = self
+            .store
+            .claim_letters(
+                tokens.iter().flatten().map(Token::hash).collect(),
+                config.verification.limits,
+                config.verification.token_ttl,
+                now,
+            )
+            .await?;
+        for (account, address, until) in &claimed.deferred {
+            events::verification_deferred(*account, address, *until, "limit");
+        }
+        for letter in claimed.letters {
+            let Some(token) = tokens.get_mut(letter.token).and_then(Option::take) else {
+                return Err(MailerError::TokenTwice);
+            };
+            let errand = Errand {
+                letter,
+                token,
+                config: Arc::clone(config),
+                wording: Arc::clone(&self.wording),
+                store: self.store.clone(),
+                post: Arc::clone(post),
+            };
+            self.under_way.spawn(errand.run());
+        }
+        Ok(claimed
+            .next_due
+            .map_or(LONGEST_WAIT, |due| {
+                Duration::try_from(due.duration_since(now)).unwrap_or_default()
+            })
+            .clamp(Duration::from_millis(10), LONGEST_WAIT))
+    }
+}
+
+impl Errand {
+    async fn run(self) {
+        let attempt = self.attempt().await;
+        let Letter {
+            id,
+            account,
+            ref address,
+            attempt: number,
+            ..
+        } = self.letter;
+        let now = Timestamp::now();
+        let outcome = match attempt {
+            Attempt::Sent => {
+                events::verification_sent(account, address, number);
+                LetterOutcome::Sent
+            }
+            Attempt::Later(cause) => match next_attempt(number, now) {
+                Some(at) => {
+                    events::verification_deferred(account, address, at, &cause);
+                    LetterOutcome::Retry { at, cause }
+                }
+                None => refused(account, address, cause),
+            },
+            Attempt::Never(cause) => refused(account, address, cause),
+        };
+        if let Err(error) = self.store.settle_letter(id, outcome, now).await {
+            events::fault("verification.mailer", &error);
+        }
+    }
+
+    async fn attempt(&self) -> Attempt {
+        let language = Language::default();
+        match compose(
+            &self.letter,
+            &self.token,
+            &self.config,
+            &self.wording,
+            &language,
+            Timestamp::now(),
+        ) {
+            Ok(mail) => self.post.send(&mail).await,
+            // A template can be mended while the letter waits.
+            Err(error @ (LetterError::Wording(_) | LetterError::NoSubject)) => {
+                Attempt::Later(error.to_string())
+            }
+            Err(error) => Attempt::Never(error.to_string()),
+        }
+    }
+}
+
+fn refused(account: AccountId, address: &EmailAddress, cause: String) -> LetterOutcome {
+    events::verification_bounced(account, Some(address), None, &cause);
+    LetterOutcome::Refused { cause }
+}
+
+/// What keeps the worker from claiming.
+#[derive(Debug, thiserror::Error)]
+enum MailerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("two letters were claimed with one token")]
+    TokenTwice,
+}

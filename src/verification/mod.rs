@@ -1,0 +1,18 @@
+//! Proving that a person controls an address: the letter with the link, the worker that sends it,
+//! and what the pages and the reply do with a token that comes back.
+//!
+//! What always holds: nothing that a sender wrote is in a letter, except for a Message-ID that was
+//! checked character by character; a token is in the letter and in the person's browser, and
+//! nowhere else.
+
+pub mod confirm;
+mod letter;
+pub mod mailer;
+mod message_id;
+mod post;
+#[cfg(test)]
+pub(crate) mod sample;
+mod schedule;
+
+pub use letter::{LetterError, Mail, compose};
+pub use post::{Post, PostError};

@@ -1,0 +1,240 @@
+//! Where letters leave: an SMTP server, or a folder of `.eml` files. A [`Mail`] in, an [`Attempt`]
+//! out.
+//!
+//! Connections are kept and used again while there is something to send. One that was cut short by
+//! the time limit is closed, never used again: its next answer would belong to the letter before.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
+
+use super::Mail;
+use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
+use crate::domain::Domain;
+
+/// For one letter, from connecting to the answer to its last byte.
+const TIME_LIMIT: Duration = Duration::from_mins(2);
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A connection that rested longer is asked (NOOP) whether it still lives.
+const FRESH: Duration = Duration::from_secs(1);
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most characters of a server's answer that are kept.
+const CAUSE_LENGTH: usize = 300;
+
+/// What came of one attempt to hand a letter over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Attempt {
+    Sent,
+    /// It may work later.
+    Later(String),
+    /// It will not.
+    Never(String),
+}
+
+/// The way out that `[outgoing]` describes.
+pub struct Post {
+    way: Way,
+}
+
+enum Way {
+    Smtp(Box<Server>),
+    Folder(PathBuf),
+}
+
+/// An SMTP server and the connections to it that rest.
+struct Server {
+    settings: SmtpServer,
+    tls: TlsParameters,
+    hello: ClientId,
+    resting: Mutex<Vec<Resting>>,
+}
+
+struct Resting {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl Post {
+    /// # Errors
+    /// A server name that no certificate can be for.
+    pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, PostError> {
+        let way = match outgoing {
+            Outgoing::File(folder) => Way::Folder(folder.clone()),
+            Outgoing::Smtp(settings) => Way::Smtp(Box::new(Server {
+                tls: TlsParameters::builder(settings.host.clone())
+                    .dangerous_accept_invalid_certs(!settings.tls_verify)
+                    .dangerous_accept_invalid_hostnames(!settings.tls_verify)
+                    .build()
+                    .map_err(PostError)?,
+                settings: settings.clone(),
+                hello: ClientId::Domain(hostname.to_string()),
+                resting: Mutex::default(),
+            })),
+        };
+        Ok(Self { way })
+    }
+
+    pub(super) async fn send(&self, mail: &Mail) -> Attempt {
+        match &self.way {
+            Way::Smtp(server) => server.send(mail).await,
+            Way::Folder(folder) => {
+                let (folder, name) = (folder.clone(), mail.id.to_string());
+                let content = mail.content.clone();
+                match tokio::task::spawn_blocking(move || put(&folder, &name, &content)).await {
+                    Ok(Ok(())) => Attempt::Sent,
+                    Ok(Err(cause)) => Attempt::Later(cause),
+                    Err(cause) => Attempt::Later(cause.to_string()),
+                }
+            }
+        }
+    }
+
+    /// Whether there are connections that [`rest`](Self::rest) would close.
+    pub(super) fn holds_connections(&self) -> bool {
+        match &self.way {
+            Way::Smtp(server) => !server.resting().is_empty(),
+            Way::Folder(_) => false,
+        }
+    }
+
+    /// Takes leave of the server.
+    pub(super) async fn rest(&self) {
+        if let Way::Smtp(server) = &self.way {
+            let mut farewells = JoinSet::new();
+            for mut resting in std::mem::take(&mut *server.resting()) {
+                farewells.spawn(async move {
+                    // A server that does not answer QUIT has its connection closed all the same.
+                    let _ = tokio::time::timeout(FAREWELL_LIMIT, resting.connection.quit()).await;
+                });
+            }
+            farewells.join_all().await;
+        }
+    }
+}
+
+/// The way out cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("outgoing: {0}")]
+pub struct PostError(lettre::transport::smtp::Error);
+
+impl Server {
+    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<Resting>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, mail: &Mail) -> Attempt {
+        match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
+            Ok(Ok(())) => Attempt::Sent,
+            Ok(Err(error)) => judge(&error, mail),
+            Err(_) => Attempt::Later(format!(
+                "{} took longer than {} s",
+                self.settings.host,
+                TIME_LIMIT.as_secs()
+            )),
+        }
+    }
+
+    async fn try_send(&self, mail: &Mail) -> Result<(), lettre::transport::smtp::Error> {
+        let mut connection = match self.rested().await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let sent = connection.send(&mail.envelope, &mail.content).await;
+        if !connection.has_broken() {
+            self.resting().push(Resting {
+                connection,
+                since: Instant::now(),
+            });
+        }
+        sent.map(|_| ())
+    }
+
+    /// A resting connection that still lives.
+    async fn rested(&self) -> Option<AsyncSmtpConnection> {
+        loop {
+            let Resting {
+                mut connection,
+                since,
+            } = self.resting().pop()?;
+            if since.elapsed() < FRESH || connection.test_connected().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+        let at_once = (self.settings.security == SmtpSecurity::Tls).then(|| self.tls.clone());
+        let mut connection = AsyncSmtpConnection::connect_tokio1(
+            (self.settings.host.as_str(), self.settings.port),
+            Some(CONNECT_LIMIT),
+            &self.hello,
+            at_once,
+            None,
+        )
+        .await?;
+        if self.settings.security == SmtpSecurity::StartTls {
+            connection.starttls(self.tls.clone(), &self.hello).await?;
+        }
+        if let Some((name, password)) = &self.settings.login {
+            let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        Ok(connection)
+    }
+}
+
+/// A 5xx is for good, unless it is about us rather than about the letter (RFC 4954 6: the login).
+/// Everything else, from a refused connection to a bad certificate, may pass.
+fn judge(error: &lettre::transport::smtp::Error, mail: &Mail) -> Attempt {
+    let cause: String = error.to_string().chars().take(CAUSE_LENGTH).collect();
+    let about_us = error
+        .status()
+        .is_some_and(|code| ["530", "534", "535", "538"].contains(&code.to_string().as_str()));
+    // lettre refuses to send a non-ASCII address to a server without SMTPUTF8 (RFC 6531 3.2).
+    let address_unfit = error.is_client()
+        && mail
+            .envelope
+            .to()
+            .iter()
+            .any(|address| !AsRef::<str>::as_ref(address).is_ascii());
+    if (error.is_permanent() && !about_us) || address_unfit {
+        Attempt::Never(cause)
+    } else {
+        Attempt::Later(cause)
+    }
+}
+
+/// Writes `NAME.eml` so that it is complete whenever it can be seen, and stays after a crash.
+fn put(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
+    let write = || -> std::io::Result<()> {
+        use std::io::Write;
+        std::fs::create_dir_all(folder)?;
+        let unfinished = folder.join(format!(".{name}.tmp"));
+        let mut file = std::fs::File::create(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, folder.join(format!("{name}.eml")))?;
+        std::fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|cause| format!("{}: {cause}", folder.display()))
+}
+
+impl std::fmt::Debug for Post {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.way {
+            Way::Smtp(server) => write!(f, "Post(smtp to {})", server.settings.host),
+            Way::Folder(folder) => write!(f, "Post(folder {})", folder.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,13 @@
 //! Everything here is pure: no clock, no database, no network. `decide` runs inside the transaction
 //! that records what it says, and again, on the recorded input, when somebody asks why.
 
+mod change;
 mod decide;
 mod explain;
 mod rules;
 mod settings;
 
+pub use change::{Assignment, AssignmentError, Change};
 pub use decide::{
     AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
     Standing, decide, sender_for,

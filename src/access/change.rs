@@ -1,0 +1,391 @@
+//! Changing the access settings: old settings and a wish in, new settings and the list of what
+//! differs out. Nothing is stored here; [`crate::store::Store::change_access`] makes a revision of it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::settings::{AccessSettings, Key, KeyError, Settings, Value, Warning};
+use crate::domain::{Domain, DomainPattern, PortalName};
+
+/// One setting that differs between two states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub key: Key,
+    /// None: the site's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portal: Option<PortalName>,
+    /// None: the portal inherited it.
+    pub before: Option<Value>,
+    /// None: the portal inherits it now.
+    pub after: Option<Value>,
+}
+
+/// What somebody asked for as `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    pub key: Key,
+    /// None: inherit the site's value.
+    pub value: Option<Value>,
+}
+
+/// What was wrong with an assignment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssignmentError {
+    #[error("{0:?} has no value; write KEY=VALUE, as in external.verify=true")]
+    NoValue(String),
+    #[error("{0}=inherit is for a portal only; name it with --portal")]
+    SiteInheritsNothing(&'static str),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Assignment {
+    /// Reads `KEY=VALUE`; the value `inherit` takes a portal's override away.
+    ///
+    /// # Errors
+    /// No such setting, or no such value of it.
+    pub fn parse(text: &str) -> Result<Self, AssignmentError> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| AssignmentError::NoValue(text.to_owned()))?;
+        let key = Key::parse(name.trim())?;
+        let value = match value.trim() {
+            "inherit" => None,
+            value => Some(key.parse_value(value)?),
+        };
+        Ok(Self { key, value })
+    }
+}
+
+impl AccessSettings {
+    /// These settings with some values put in place, the site's or a portal's.
+    ///
+    /// # Errors
+    /// `inherit` without a portal.
+    pub fn with(
+        &self,
+        portal: Option<&PortalName>,
+        assignments: &[Assignment],
+    ) -> Result<Self, AssignmentError> {
+        let mut settings = self.clone();
+        for Assignment { key, value } in assignments {
+            match (portal, value) {
+                (Some(portal), value) => settings.put_override(portal, *key, value.clone()),
+                (None, Some(value)) => key.put(&mut settings.site, value.clone()),
+                (None, None) => return Err(AssignmentError::SiteInheritsNothing(key.as_str())),
+            }
+        }
+        Ok(settings)
+    }
+
+    /// These settings with patterns added to one of the two lists. A portal that inherited the list
+    /// gets one of its own, which begins with what it inherited.
+    #[must_use]
+    pub fn with_domains(
+        &self,
+        portal: Option<&PortalName>,
+        key: Key,
+        patterns: &[DomainPattern],
+    ) -> Self {
+        let mut list = self.domains(portal, key);
+        for pattern in patterns {
+            if !list.contains(pattern) {
+                list.push(pattern.clone());
+            }
+        }
+        self.with_list(portal, key, list)
+    }
+
+    /// These settings without some patterns, in whichever of the two lists they stand; and the
+    /// patterns that stand in neither.
+    #[must_use]
+    pub fn without_domains(
+        &self,
+        portal: Option<&PortalName>,
+        patterns: &[DomainPattern],
+    ) -> (Self, Vec<DomainPattern>) {
+        let mut settings = self.clone();
+        let mut unknown = patterns.to_vec();
+        for key in [Key::InternalApprovedDomains, Key::ExternalAllowedDomains] {
+            let before = settings.domains(portal, key);
+            let after: Vec<_> = before
+                .iter()
+                .filter(|pattern| !patterns.contains(pattern))
+                .cloned()
+                .collect();
+            if before != after {
+                unknown.retain(|pattern| !before.contains(pattern));
+                settings = settings.with_list(portal, key, after);
+            }
+        }
+        (settings, unknown)
+    }
+
+    /// What differs in `after`, in the order of the documentation, the site's first.
+    #[must_use]
+    pub fn changes_to(&self, after: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for key in Key::ALL {
+            let (old, new) = (key.of(&self.site), key.of(&after.site));
+            if old != new {
+                changes.push(Change {
+                    key,
+                    portal: None,
+                    before: Some(old),
+                    after: Some(new),
+                });
+            }
+        }
+        let mut portals: Vec<_> = self.portals.keys().chain(after.portals.keys()).collect();
+        portals.sort();
+        portals.dedup();
+        for portal in portals {
+            let value = |settings: &Self, key: Key| {
+                let own = settings.portals.get(portal)?;
+                key.of_overrides(own)
+            };
+            for key in Key::ALL {
+                let (old, new) = (value(self, key), value(after, key));
+                if old != new {
+                    changes.push(Change {
+                        key,
+                        portal: Some(portal.clone()),
+                        before: old,
+                        after: new,
+                    });
+                }
+            }
+        }
+        changes
+    }
+
+    /// What an operator should hear, of the site's settings and of each portal's, each once.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = self.site.warnings();
+        for portal in self.portals.keys() {
+            for warning in self.effective(Some(portal)).warnings() {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
+        }
+        warnings
+    }
+
+    fn domains(&self, portal: Option<&PortalName>, key: Key) -> Vec<DomainPattern> {
+        match key.of(&self.effective(portal)) {
+            Value::Domains(patterns) => patterns,
+            Value::Switch(_) | Value::Groups(_) => Vec::new(),
+        }
+    }
+
+    fn with_list(&self, portal: Option<&PortalName>, key: Key, list: Vec<DomainPattern>) -> Self {
+        if list == self.domains(portal, key) {
+            return self.clone();
+        }
+        let mut settings = self.clone();
+        let value = Value::Domains(list);
+        match portal {
+            Some(portal) => settings.put_override(portal, key, Some(value)),
+            None => key.put(&mut settings.site, value),
+        }
+        settings
+    }
+
+    /// A portal that overrides nothing any more is not mentioned.
+    fn put_override(&mut self, portal: &PortalName, key: Key, value: Option<Value>) {
+        let own = self.portals.entry(portal.clone()).or_default();
+        key.put_override(own, value);
+        if own.is_empty() {
+            self.portals.remove(portal);
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// `it: external.verify: false → true`; of a list, only what came and went.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(portal) = &self.portal {
+            write!(f, "{portal}: ")?;
+        }
+        write!(f, "{}: ", self.key.as_str())?;
+        if let (Some(before), Some(after)) =
+            (items(self.before.as_ref()), items(self.after.as_ref()))
+        {
+            let gone = before.iter().filter(|item| !after.contains(item));
+            let come = after.iter().filter(|item| !before.contains(item));
+            let signed: Vec<_> = gone
+                .map(|item| format!("- {item}"))
+                .chain(come.map(|item| format!("+ {item}")))
+                .collect();
+            if signed.is_empty() {
+                return f.write_str("another order");
+            }
+            return f.write_str(&signed.join(", "));
+        }
+        let shown = |value: Option<&Value>| match value {
+            None => "inherited".to_owned(),
+            Some(value) if items(Some(value)).is_some_and(|list| list.is_empty()) => {
+                "empty".to_owned()
+            }
+            Some(value) => value.to_string(),
+        };
+        write!(
+            f,
+            "{} → {}",
+            shown(self.before.as_ref()),
+            shown(self.after.as_ref())
+        )
+    }
+}
+
+fn items(value: Option<&Value>) -> Option<Vec<String>> {
+    match value? {
+        Value::Switch(_) => None,
+        Value::Domains(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
+        Value::Groups(groups) => Some(groups.clone()),
+    }
+}
+
+impl Settings {
+    /// The pattern by which a new customer of this domain would get in, where it takes one.
+    #[must_use]
+    pub fn pattern_for(&self, domain: &Domain) -> Option<&DomainPattern> {
+        let Self { internal, external } = self;
+        let approved = internal.enabled.then_some(&internal.approved_domains);
+        let allowed = (external.allow_portal_only_accounts && external.restrict_domains)
+            .then_some(&external.allowed_domains);
+        approved
+            .into_iter()
+            .chain(allowed)
+            .flatten()
+            .find(|pattern| pattern.matches(domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> DomainPattern {
+        DomainPattern::parse(text).expect(text)
+    }
+
+    fn portal() -> PortalName {
+        PortalName::parse("it").expect("a name")
+    }
+
+    fn shown(before: &AccessSettings, after: &AccessSettings) -> Vec<String> {
+        before
+            .changes_to(after)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_list_shows_what_came_and_went() {
+        let old = AccessSettings::default().with_domains(
+            None,
+            Key::InternalApprovedDomains,
+            &[pattern("corp.example"), pattern("old.example")],
+        );
+        let (new, unknown) =
+            old.without_domains(None, &[pattern("old.example"), pattern("never.example")]);
+        let new = new.with_domains(
+            None,
+            Key::InternalApprovedDomains,
+            &[pattern("corp.example"), pattern("new.example")],
+        );
+        assert_eq!(unknown, [pattern("never.example")]);
+        assert_eq!(
+            shown(&old, &new),
+            ["internal.approved_domains: - old.example, + new.example"]
+        );
+        assert!(shown(&new, &new).is_empty());
+    }
+
+    #[test]
+    fn an_override_begins_with_what_was_inherited_and_goes_without_a_trace() {
+        let site = AccessSettings::default().with_domains(
+            None,
+            Key::ExternalAllowedDomains,
+            &[pattern("partner.example")],
+        );
+        let own = site.with_domains(
+            Some(&portal()),
+            Key::ExternalAllowedDomains,
+            &[pattern("more.example")],
+        );
+        assert_eq!(
+            own.effective(Some(&portal())).external.allowed_domains,
+            [pattern("partner.example"), pattern("more.example")]
+        );
+        assert_eq!(own.site, site.site);
+        assert_eq!(
+            shown(&site, &own),
+            ["it: external.allowed_domains: inherited → partner.example, more.example"]
+        );
+        let inherit = Assignment::parse("external.allowed_domains=inherit").expect("good");
+        let back = own.with(Some(&portal()), &[inherit]).expect("a portal");
+        assert_eq!(back, site);
+    }
+
+    #[test]
+    fn what_is_there_already_makes_no_override() {
+        let site = AccessSettings::default().with_domains(
+            None,
+            Key::InternalApprovedDomains,
+            &[pattern("corp.example")],
+        );
+        let same = site.with_domains(
+            Some(&portal()),
+            Key::InternalApprovedDomains,
+            &[pattern("corp.example")],
+        );
+        assert_eq!(same, site);
+    }
+
+    #[test]
+    fn assignments_say_what_is_wrong() {
+        for (text, wrong) in [
+            ("external.verify", "has no value"),
+            ("external.verfy=true", "there is no setting"),
+            ("external.verify=yes", "is true or false"),
+            ("internal.approved_domains=co.uk", "public suffix"),
+        ] {
+            let error = Assignment::parse(text).expect_err(text).to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+        let inherit = Assignment::parse("external.verify=inherit").expect("good");
+        assert!(AccessSettings::default().with(None, &[inherit]).is_err());
+    }
+
+    #[test]
+    fn the_pattern_that_counts_is_the_one_the_rules_would_take() {
+        let mut settings = Settings::default();
+        settings.internal.approved_domains = vec![pattern("*.corp.example")];
+        settings.external.allowed_domains = vec![pattern("partner.example")];
+        let domain = |text| Domain::parse(text).expect(text);
+        assert_eq!(
+            settings.pattern_for(&domain("a.corp.example")),
+            Some(&pattern("*.corp.example"))
+        );
+        assert_eq!(settings.pattern_for(&domain("partner.example")), None);
+        settings.external.restrict_domains = true;
+        assert_eq!(
+            settings.pattern_for(&domain("partner.example")),
+            Some(&pattern("partner.example"))
+        );
+        settings.internal.enabled = false;
+        assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
+    }
+}

@@ -1,4 +1,166 @@
-//! The command line: arguments in, output and an exit status out.
+//! The operator's hand: arguments in, output and an exit status out.
+//!
+//! One file for each group of commands. Those that look into the database or change it use the same
+//! operations of [`crate::store`] as the daemon, whether it runs or not; none of them writes a log.
 
+mod access;
 pub mod check;
+mod customers;
+mod deliveries;
+mod draft;
+mod dropped;
+mod explain;
+mod failure;
+mod house;
 pub mod init;
+mod output;
+mod paging;
+mod requests;
+mod shell;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+use house::Global;
+use output::Output;
+
+/// The front door of a help desk's mailbox
+///
+/// Takes mail for portals over SMTP, decides by the sender's domain who may write, holds requests until
+/// the sender has proved the address, drops the rest, and can explain every one of these decisions.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vestibule",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  vestibule access approve corp.example         employees become internal customers
+  vestibule explain ann@corp.example            where is her mail?
+  vestibule requests list --state held          what waits for a proof
+
+Exit status: 0 done, 1 failed, 2 usage or configuration, 3 not found."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Check(check::Args),
+    /// The settings that decide who gets in
+    #[command(subcommand, visible_alias = "settings")]
+    Access(access::Command),
+    /// Accounts of people who write to a portal
+    #[command(subcommand)]
+    Customers(customers::Command),
+    /// Messages on their way to a help desk
+    #[command(subcommand)]
+    Requests(requests::Command),
+    /// What was not passed on
+    #[command(subcommand)]
+    Dropped(dropped::Command),
+    /// Tell why, rule by rule, and all that happened since
+    Explain(explain::Args),
+    /// Where requests go, and what waits to go there
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// Completions for a shell
+    Completions(shell::Completions),
+    /// Manual pages
+    Man(shell::Man),
+}
+
+/// Does what the arguments say.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = Cli::command().try_get_matches_from(arguments);
+    let cli = match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with status 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = Output::new(cli.global.json);
+    let outcome = dispatch(cli.command, &cli.global, &mut out);
+    match outcome.and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was found before the failure stands above the reason.
+            let _ = out.flush();
+            failure.report()
+        }
+    }
+}
+
+fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
+    match command {
+        Command::Init(args) => {
+            let answers = &mut std::io::stdin().lock();
+            let outcome = init::run(&args, global.config.as_deref(), answers, out.sink());
+            Ok(outcome?)
+        }
+        Command::Check(args) => {
+            let findings = check::run(args, global.config.as_deref())?;
+            check::show(&findings, out.is_json(), out.sink())?;
+            if check::has_problem(&findings) {
+                return Err(Failure::Said);
+            }
+            Ok(())
+        }
+        Command::Access(command) => wait(access::run(command, global, out)),
+        Command::Customers(command) => wait(customers::run(command, global, out)),
+        Command::Requests(command) => wait(requests::run(command, global, out)),
+        Command::Dropped(command) => wait(dropped::run(command, global, out)),
+        Command::Explain(args) => wait(explain::run(args, global, out)),
+        Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
+        Command::Completions(args) => shell::completions(&args, Cli::command(), out),
+        Command::Man(args) => shell::man(&args, Cli::command(), out),
+    }
+}
+
+/// Runs one command's operations on this thread.
+fn wait(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)?
+        .block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_of_itself() {
+        fn look(command: &clap::Command, path: &str) {
+            if !command.has_subcommands() || path == "vestibule" {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(help.contains(path), "{path} --help shows no example of it");
+            }
+            for sub in command.get_subcommands() {
+                look(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        look(&Cli::command(), "vestibule");
+    }
+}

@@ -1,0 +1,359 @@
+//! `customers`: accounts, by the address they stand for.
+
+use clap::{Args, Subcommand};
+
+use super::failure::{Failure, Outcome};
+use super::house::{Global, House, by, operator};
+use super::output::{Column, Layout, Output, note, or_dash, time};
+use super::paging::Paging;
+use super::requests;
+use crate::domain::{
+    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Proof, Status, Timestamp,
+};
+use crate::store::{Added, Choice, CustomerFilter, LetterCause, Page, Proved, RequestFilter};
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  vestibule customers list --status pending
+  vestibule customers show ann@corp.example
+  vestibule customers verify ann@corp.example")]
+pub enum Command {
+    /// List accounts, by address
+    #[command(after_help = "\
+Examples:
+  vestibule customers list
+  vestibule customers list --kind external --domain partner.example
+  vestibule customers list --status pending --json --limit 1000")]
+    List(List),
+    /// Show one account and its requests
+    #[command(after_help = "\
+Examples:
+  vestibule customers show ann@corp.example
+  vestibule customers show 01J9ZQ4D8N0VXB7T3WKE5M2R6C --json")]
+    Show(Whom),
+    /// Make an account, as far as the access settings allow it, and send the verification mail
+    #[command(after_help = "\
+Examples:
+  vestibule customers add ann@corp.example
+  vestibule customers add bob@partner.example --portal it")]
+    Add(Add),
+    /// Vouch for an address: the account becomes active and its held requests are released
+    #[command(after_help = "\
+Examples:
+  vestibule customers verify ann@corp.example")]
+    Verify(Whom),
+    /// Shut an account out: its mail is dropped from now on
+    #[command(after_help = "\
+Examples:
+  vestibule customers block spammer@corp.example")]
+    Block(Whom),
+    /// Let a blocked account in again
+    #[command(after_help = "\
+Examples:
+  vestibule customers unblock ann@corp.example")]
+    Unblock(Whom),
+    /// Send the verification mail again, within the limits
+    #[command(after_help = "\
+Examples:
+  vestibule customers resend ann@corp.example")]
+    Resend(Whom),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only internal or only external accounts
+    #[arg(long, value_parser = word(Kind::ALL, Kind::as_str))]
+    kind: Option<Kind>,
+    /// Only accounts of this status
+    #[arg(long, value_parser = word(Status::ALL, Status::as_str))]
+    status: Option<Status>,
+    /// Only accounts of this domain
+    #[arg(long)]
+    domain: Option<String>,
+    /// Only accounts with this text in their address
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+#[derive(Debug, Args)]
+pub struct Whom {
+    /// The account's address, or its id
+    #[arg(value_name = "ADDRESS")]
+    account: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// The person's address
+    #[arg(value_name = "ADDRESS")]
+    address: EmailAddress,
+    /// The portal whose access settings decide; the site's otherwise
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
+}
+
+/// A parser for the words of an enum, which help and completions list.
+pub fn word<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl clap::builder::TypedValueParser<Value = T> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(all.iter().map(|value| name(*value))).try_map(
+        move |text| {
+            all.iter()
+                .copied()
+                .find(|value| name(*value) == text)
+                .ok_or("no such word")
+        },
+    )
+}
+
+const COLUMNS: &[Column<Account>] = &[
+    Column::new("address", Layout::Whole, |account| {
+        account.address.to_string()
+    }),
+    Column::new("kind", Layout::Word, |account| account.kind.to_string()),
+    Column::new("status", Layout::Word, |account| account.status.to_string()),
+    Column::new("held", Layout::Number, |account| account.held.to_string()),
+    Column::new("verified by", Layout::Text, |account| {
+        or_dash(account.verified_by.as_ref())
+    }),
+    Column::new("created", Layout::Whole, |account| time(account.created_at)),
+    Column::new("by", Layout::Whole, |account| {
+        account.created_by.to_string()
+    }),
+];
+
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+    let house = global.open().await?;
+    match command {
+        Command::List(list) => {
+            let listed = house
+                .store
+                .customers(CustomerFilter {
+                    kind: list.kind,
+                    status: list.status,
+                    domain: list.domain,
+                    search: list.search,
+                    page: list.paging.page(),
+                })
+                .await?;
+            out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
+        }
+        Command::Show(whom) => {
+            let account = whom.find(&house).await?;
+            show(&house, &account, out).await
+        }
+        Command::Add(add) => add_one(&house, add, out).await,
+        Command::Verify(whom) => {
+            let account = whom.find(&house).await?;
+            verify(&house, &account, out).await
+        }
+        Command::Block(whom) => {
+            let account = whom.find(&house).await?;
+            let account = house
+                .store
+                .block_customer(account.id, by(), Timestamp::now())
+                .await?;
+            tell(&account, "is blocked; mail from it is dropped", out)
+        }
+        Command::Unblock(whom) => {
+            let account = whom.find(&house).await?;
+            let account = house
+                .store
+                .unblock_customer(account.id, by(), Timestamp::now())
+                .await?;
+            tell(&account, &format!("is {} again", account.status), out)
+        }
+        Command::Resend(whom) => {
+            let account = whom.find(&house).await?;
+            if account.status != Status::Pending {
+                return Err(Failure::Failed(anyhow::anyhow!(
+                    "{} is {}; only a pending account gets a verification mail",
+                    account.address,
+                    account.status
+                )));
+            }
+            house
+                .store
+                .renew_link(
+                    account.address.clone(),
+                    LetterCause::Operator,
+                    Timestamp::now(),
+                )
+                .await?;
+            tell(
+                &account,
+                "gets a new verification mail, as soon as the limits allow",
+                out,
+            )
+        }
+    }
+}
+
+impl Whom {
+    /// The account with this address or id.
+    async fn find(&self, house: &House) -> Result<Account, Failure> {
+        let found = if let Ok(id) = self.account.parse::<AccountId>() {
+            house.store.customer_by_id(id).await?
+        } else {
+            let address = EmailAddress::parse(&self.account)
+                .map_err(|cause| Failure::Usage(format!("{:?}: {cause}", self.account)))?;
+            house.store.customer(&address).await?
+        };
+        found.ok_or_else(|| Failure::not_found("account", &self.account))
+    }
+}
+
+async fn show(house: &House, account: &Account, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        return out.object(account);
+    }
+    describe(account, out)?;
+    let requests = house
+        .store
+        .requests(RequestFilter {
+            account: Some(account.address.clone()),
+            page: Page {
+                limit: 20,
+                after: None,
+            },
+            ..RequestFilter::default()
+        })
+        .await?;
+    if !requests.rows.is_empty() {
+        out.line("")?;
+        out.table(&requests.rows, requests::COLUMNS, true)?;
+    }
+    Ok(())
+}
+
+/// An account for people.
+pub fn describe(account: &Account, out: &mut Output) -> Outcome {
+    let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
+    out.fields(&[
+        ("address", Some(account.address.to_string())),
+        ("id", Some(account.id.to_string())),
+        ("kind", Some(account.kind.to_string())),
+        ("status", Some(account.status.to_string())),
+        (
+            "verified",
+            account
+                .verified_at
+                .map(|at| format!("{} by {}", time(at), or_dash(account.verified_by.as_ref()))),
+        ),
+        (
+            "groups",
+            Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
+        ),
+        ("held", Some(account.held.to_string())),
+        (
+            "mail to it",
+            yes(
+                account.undeliverable,
+                "comes back; no more verification mail is sent",
+            ),
+        ),
+        (
+            "automatic mail",
+            yes(account.takes_automatic, "is taken as if a person wrote it"),
+        ),
+        (
+            "created",
+            Some(format!(
+                "{} by {}",
+                time(account.created_at),
+                account.created_by
+            )),
+        ),
+    ])
+}
+
+async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
+    let portal = house.portal(add.portal)?;
+    let added = house
+        .store
+        .add_customer(
+            add.address.clone(),
+            portal,
+            Origin::Operator,
+            by(),
+            Timestamp::now(),
+        )
+        .await?;
+    match added {
+        Added::Now(account) => tell(
+            &account,
+            &format!(
+                "has an {} account, {}; the verification mail is on its way",
+                account.kind, account.status
+            ),
+            out,
+        ),
+        Added::Before(account) => tell(
+            &account,
+            &format!("had an account already, {}", account.status),
+            out,
+        ),
+        Added::NotAllowed(decision) => Err(Failure::Failed(anyhow::anyhow!(
+            "the access settings do not allow {} ({}, rule {}{}); see vestibule access test {}",
+            add.address,
+            decision.reason,
+            decision.rule,
+            decision
+                .evidence
+                .map(|evidence| format!(": {evidence}"))
+                .unwrap_or_default(),
+            add.address,
+        ))),
+    }
+}
+
+async fn verify(house: &House, account: &Account, out: &mut Output) -> Outcome {
+    let proved = house
+        .store
+        .prove(
+            Proof::Operator(operator()),
+            Some(account.id),
+            Choice::All,
+            Timestamp::now(),
+        )
+        .await?;
+    let released = match proved {
+        Proved::Now { released, .. } => released.len(),
+        Proved::Before { .. } => {
+            note(format_args!("{} was active already", account.address));
+            0
+        }
+        Proved::Expired | Proved::Unknown => {
+            return Err(Failure::Failed(anyhow::anyhow!(
+                "{} is {}; vestibule customers unblock {} first",
+                account.address,
+                account.status,
+                account.address
+            )));
+        }
+    };
+    let account = house
+        .store
+        .customer_by_id(account.id)
+        .await?
+        .ok_or_else(|| Failure::not_found("account", &account.address))?;
+    let what = match released {
+        1 => "is active; 1 held request is released".to_owned(),
+        n => format!("is active; {n} held requests are released"),
+    };
+    tell(&account, &what, out)
+}
+
+/// What was done, or the account as it is now.
+fn tell(account: &Account, what: &str, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        out.object(account)
+    } else {
+        out.line(format_args!("{} {what}", account.address))
+    }
+}

@@ -1,0 +1,29 @@
+//! Access settings in a file: what `export` writes, or a whole configuration with its `[access]`.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::access::AccessSettings;
+use crate::config::{Config, Secrets};
+
+/// Reads the settings of a draft.
+///
+/// # Errors
+/// A file that cannot be read, or says what no setting can be; with its place.
+pub fn read(file: &Path) -> Result<AccessSettings, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|cause| Failure::Usage(format!("{}: {cause}", file.display())))?;
+    let is_configuration = text
+        .parse::<toml::Table>()
+        .is_ok_and(|table| table.contains_key("access") || table.contains_key("hostname"));
+    if is_configuration {
+        return Ok(Config::parse_with(&text, file, Secrets::Leave)?.access);
+    }
+    toml::from_str(&text).map_err(|error| {
+        Failure::Usage(format!(
+            "{}: {}",
+            file.display(),
+            error.to_string().trim_end()
+        ))
+    })
+}

@@ -1,0 +1,331 @@
+//! `explain`: why a message was decided as it was, and all that happened to it since.
+//!
+//! The recorded input is put before the same rules again, under the revision of the settings that was
+//! in force then; what they say now is what they said then.
+
+use serde::Serialize;
+
+use super::customers::describe;
+use super::failure::{Failure, Outcome};
+use super::house::{Global, House};
+use super::output::{Column, Layout, Output, note, or_dash, size, time};
+use super::paging::Paging;
+use crate::access::{Question, RuleResult, explain};
+use crate::domain::{
+    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
+};
+use crate::mail::Facts;
+use crate::store::{Event, LedgerEntry, LedgerFilter, Listed};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule explain 01J9ZQ4D8N0VXB7T3WKE5M2R6C     the id from the log or from `250 … queued as`
+  vestibule explain '<20261123@mail.example>'      a Message-ID
+  vestibule explain ann@corp.example               all that came from an address")]
+pub struct Args {
+    /// A ledger id, a request's id, a Message-ID or an address
+    #[arg(value_name = "ID|MESSAGE-ID|ADDRESS")]
+    what: String,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+/// One entry explained, as `--json` has it.
+#[derive(Serialize)]
+struct Explanation {
+    ledger: LedgerId,
+    verdict: Verdict,
+    reason: Reason,
+    rules: Vec<RuleResult>,
+    revision: u64,
+    portal: Option<PortalName>,
+    received_at: Timestamp,
+    sender: Option<EmailAddress>,
+    account: Option<EmailAddress>,
+    recipient: String,
+    request: Option<RequestId>,
+    state: Option<RequestState>,
+    content_kept: bool,
+    facts: Facts,
+    events: Vec<Event>,
+}
+
+pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+    let house = global.open().await?;
+    let what = args.what.trim();
+    if let Some(entry) = by_id(&house, what).await? {
+        let explanation = explained(&house, entry).await?;
+        return show(&explanation, out);
+    }
+    let listed = by_message_id(&house, what, args.paging.clone()).await?;
+    match listed.rows.len() {
+        0 => {}
+        1 if !out.is_json() => {
+            for entry in listed.rows {
+                show(&explained(&house, entry).await?, out)?;
+            }
+            return Ok(());
+        }
+        _ => return list(&house, listed, out).await,
+    }
+    let Ok(address) = EmailAddress::parse(what) else {
+        return Err(Failure::NotFound(format!(
+            "the ledger has no entry, request or Message-ID {what:?}; \
+             it may have come to another portal's server, or not at all"
+        )));
+    };
+    by_address(&house, &address, args.paging, out).await
+}
+
+async fn by_id(house: &House, text: &str) -> Result<Option<LedgerEntry>, Failure> {
+    if let Ok(id) = text.parse::<LedgerId>()
+        && let Some(entry) = house.store.ledger_entry(id).await?
+    {
+        return Ok(Some(entry));
+    }
+    let Ok(id) = text.parse::<RequestId>() else {
+        return Ok(None);
+    };
+    match house.store.request(id).await? {
+        Some(request) => Ok(house.store.ledger_entry(request.ledger).await?),
+        None => Ok(None),
+    }
+}
+
+async fn by_message_id(
+    house: &House,
+    text: &str,
+    paging: Paging,
+) -> Result<Listed<LedgerEntry>, Failure> {
+    let bare = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(text);
+    Ok(house
+        .store
+        .ledger(LedgerFilter {
+            message_id: Some(bare.to_owned()),
+            page: paging.page(),
+            ..LedgerFilter::default()
+        })
+        .await?)
+}
+
+async fn by_address(
+    house: &House,
+    address: &EmailAddress,
+    paging: Paging,
+    out: &mut Output,
+) -> Outcome {
+    let account = house.store.customer(address).await?;
+    let listed = house
+        .store
+        .ledger(LedgerFilter {
+            sender: Some(address.clone()),
+            page: paging.page(),
+            ..LedgerFilter::default()
+        })
+        .await?;
+    if account.is_none() && listed.rows.is_empty() {
+        return Err(Failure::NotFound(format!(
+            "there is no account {address}, and nothing came from it; \
+             vestibule access test {address} tells what would become of its mail"
+        )));
+    }
+    if out.is_json() {
+        if listed.rows.is_empty() {
+            return out.object(&account);
+        }
+        return list(house, listed, out).await;
+    }
+    match &account {
+        Some(account) => describe(account, out)?,
+        None => out.line(format_args!("{address} has no account"))?,
+    }
+    if listed.rows.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    list(house, listed, out).await
+}
+
+/// Several entries: an explanation each for programs, a table for people.
+async fn list(house: &House, listed: Listed<LedgerEntry>, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        let mut rows = Vec::with_capacity(listed.rows.len());
+        for entry in listed.rows {
+            rows.push(explained(house, entry).await?);
+        }
+        return out.list(&rows, listed.next.as_deref(), &[]);
+    }
+    out.list(
+        &listed.rows,
+        listed.next.as_deref(),
+        &[
+            Column::new("ledger", Layout::Whole, |entry: &LedgerEntry| {
+                entry.ledger.to_string()
+            }),
+            Column::new("received", Layout::Whole, |entry| time(entry.received_at)),
+            Column::new("portal", Layout::Whole, |entry| {
+                or_dash(entry.portal.as_ref())
+            }),
+            Column::new("verdict", Layout::Word, |entry| entry.verdict.to_string()),
+            Column::new("reason", Layout::Whole, |entry| entry.reason.to_string()),
+            Column::new("subject", Layout::Text, |entry| {
+                or_dash(entry.facts.subject.as_ref())
+            }),
+        ],
+    )?;
+    out.flush()?;
+    note("why: vestibule explain LEDGER");
+    Ok(())
+}
+
+/// Asks the rules again.
+async fn explained(house: &House, entry: LedgerEntry) -> Result<Explanation, Failure> {
+    let rules = match &entry.circumstances {
+        Some(circumstances) => {
+            let settings = house
+                .store
+                .revision(entry.revision)
+                .await?
+                .map(|revision| revision.settings.effective(entry.portal.as_ref()))
+                .unwrap_or_default();
+            explain(&Question {
+                facts: &entry.facts,
+                circumstances,
+                standing: &entry.standing,
+                settings: &settings,
+            })
+        }
+        None => Vec::new(),
+    };
+    let events = house.store.events(entry.ledger).await?;
+    let state = match entry.request {
+        Some(id) => house.store.request(id).await?.map(|request| request.state),
+        None => None,
+    };
+    Ok(Explanation {
+        ledger: entry.ledger,
+        verdict: entry.verdict,
+        reason: entry.reason,
+        rules,
+        revision: entry.revision,
+        portal: entry.portal,
+        received_at: entry.received_at,
+        sender: entry.sender,
+        account: entry.account,
+        recipient: entry.recipient,
+        request: entry.request,
+        state,
+        content_kept: entry.content_kept,
+        facts: entry.facts,
+        events,
+    })
+}
+
+fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        return out.object(explanation);
+    }
+    let facts = &explanation.facts;
+    let finding = |evidence: &Option<crate::mail::Evidence>| {
+        evidence
+            .as_ref()
+            .map(|evidence| format!("yes ({evidence})"))
+    };
+    out.fields(&[
+        ("ledger", Some(explanation.ledger.to_string())),
+        ("verdict", Some(explanation.verdict.to_string())),
+        ("reason", Some(explanation.reason.to_string())),
+        ("received", Some(time(explanation.received_at))),
+        (
+            "for",
+            Some(match &explanation.portal {
+                Some(portal) => format!("{portal} ({})", explanation.recipient),
+                None => explanation.recipient.clone(),
+            }),
+        ),
+        (
+            "from",
+            facts
+                .sender
+                .written()
+                .map(ToOwned::to_owned)
+                .or_else(|| Some("nobody that can be told".to_owned())),
+        ),
+        ("subject", facts.subject.clone()),
+        ("message id", facts.message_id.clone()),
+        ("size", Some(size(facts.size))),
+        ("automatic", finding(&facts.automatic)),
+        ("bulk", finding(&facts.bulk)),
+        (
+            "report",
+            finding(&facts.report.as_ref().map(|report| report.evidence.clone())),
+        ),
+        (
+            "authentication",
+            facts
+                .authentication
+                .evidence
+                .as_ref()
+                .map(ToString::to_string),
+        ),
+        (
+            "account",
+            explanation.account.as_ref().map(ToString::to_string),
+        ),
+        (
+            "request",
+            explanation.request.map(|id| match explanation.state {
+                Some(state) => format!("{id}, {state}"),
+                None => id.to_string(),
+            }),
+        ),
+        (
+            "content",
+            Some(
+                if explanation.content_kept {
+                    "kept"
+                } else {
+                    "not kept any more"
+                }
+                .to_owned(),
+            ),
+        ),
+    ])?;
+    if !explanation.rules.is_empty() {
+        out.line("")?;
+        out.heading(&format!(
+            "Rules, as revision {} of the access settings had them",
+            explanation.revision
+        ))?;
+        out.table(&explanation.rules, RULES, false)?;
+    }
+    if !explanation.events.is_empty() {
+        out.line("")?;
+        out.heading("What happened")?;
+        out.table(&explanation.events, EVENTS, false)?;
+    }
+    Ok(())
+}
+
+const RULES: &[Column<RuleResult>] = &[
+    Column::new("", Layout::Whole, |rule| {
+        if rule.matched { "✓" } else { "·" }.to_owned()
+    }),
+    Column::new("rule", Layout::Number, |rule| rule.rule.to_string()),
+    Column::new("asks", Layout::Whole, |rule| rule.title.to_owned()),
+    Column::new("evidence", Layout::Text, |rule| {
+        rule.evidence.clone().unwrap_or_default()
+    }),
+];
+
+const EVENTS: &[Column<Event>] = &[
+    Column::new("at", Layout::Whole, |event| time(event.at)),
+    Column::new("event", Layout::Whole, |event| event.event.clone()),
+    Column::new("detail", Layout::Text, |event| {
+        event.detail.clone().unwrap_or_default()
+    }),
+];

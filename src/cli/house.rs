@@ -1,0 +1,109 @@
+//! What most commands begin with: the configuration, the database, and who is asking.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::config::Config;
+use crate::domain::{PortalName, Timestamp};
+use crate::store::Store;
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Global {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The configuration; $VESTIBULE_CONFIG, else /etc/vestibule/vestibule.toml, without it"
+    )]
+    pub config: Option<PathBuf>,
+    /// One JSON object a line instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The configuration and the open database.
+pub struct House {
+    pub config: Config,
+    pub store: Store,
+}
+
+impl Global {
+    /// The configuration without its secrets, which who asks may not be allowed to read.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load_without_secrets(self.config.as_deref())?)
+    }
+
+    /// Opens the database of this configuration, the same one as the daemon's. One that is not there
+    /// yet is made, so that the access settings can be put right before the first start.
+    pub async fn open(&self) -> Result<House, Failure> {
+        let config = self.config()?;
+        let path = config.database();
+        let is_new = !path.exists();
+        let store = Store::open(&path)?;
+        if is_new {
+            give_to_owner_of_folder(&path);
+        }
+        store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await?;
+        Ok(House { config, store })
+    }
+}
+
+/// A database that root makes belongs to whom its folder belongs to: the daemon's user, who could
+/// not write it otherwise. Who is not root cannot give it away, and need not.
+fn give_to_owner_of_folder(database: &Path) {
+    let Some(folder) = database.parent().and_then(|folder| folder.metadata().ok()) else {
+        return;
+    };
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(suffix);
+        let _ =
+            std::os::unix::fs::chown(PathBuf::from(file), Some(folder.uid()), Some(folder.gid()));
+    }
+}
+
+impl House {
+    /// A portal that an option named.
+    pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Failure> {
+        match name {
+            Some(name) if self.config.portal(&name).is_none() => {
+                let known: Vec<_> = self
+                    .config
+                    .portals
+                    .iter()
+                    .map(|portal| portal.name.as_str())
+                    .collect();
+                Err(Failure::Usage(format!(
+                    "there is no portal {name}; the portals are {}",
+                    known.join(", ")
+                )))
+            }
+            name => Ok(name),
+        }
+    }
+}
+
+/// The system user at the keyboard, before `sudo` made him somebody else.
+pub fn operator() -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|name| !name.is_empty() && name.chars().all(|c| !c.is_control()));
+    name.unwrap_or_else(|| {
+        let uid = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+        format!("uid-{uid}")
+    })
+}
+
+/// The same as the audit has it.
+pub fn by() -> String {
+    format!("operator:{}", operator())
+}

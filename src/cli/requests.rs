@@ -1,0 +1,285 @@
+//! `requests`: what waits, what went on, what failed.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::customers::word;
+use super::failure::{Failure, Outcome};
+use super::house::{Global, House, by, operator};
+use super::output::{Column, Layout, Output, note, or_dash, size, time};
+use super::paging::Paging;
+use crate::domain::{EmailAddress, PortalName, Release, RequestId, RequestState, Timestamp};
+use crate::store::{Page, Request, RequestFilter, StoreError};
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  vestibule requests list --state held
+  vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C
+  vestibule requests retry --all-failed --portal it")]
+pub enum Command {
+    /// List requests, newest first
+    #[command(after_help = "\
+Examples:
+  vestibule requests list --state failed
+  vestibule requests list --state held --older-than 3d
+  vestibule requests list --account ann@corp.example --json")]
+    List(List),
+    /// Show one request
+    #[command(after_help = "\
+Examples:
+  vestibule requests show 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
+    Show(Which),
+    /// Let held, discarded or expired requests go without a proof of the address
+    #[command(after_help = "\
+Examples:
+  vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
+    Release(Several),
+    /// Throw held or failed requests away
+    #[command(after_help = "\
+Examples:
+  vestibule requests discard 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
+    Discard(Several),
+    /// Try to deliver again, at once
+    #[command(after_help = "\
+Examples:
+  vestibule requests retry 01J9ZQ4D8N0VXB7T3WKE5M2R6C
+  vestibule requests retry --all-failed
+  vestibule requests retry --all-failed --portal it")]
+    Retry(Retry),
+    /// Write the message as it came to standard output
+    #[command(after_help = "\
+Examples:
+  vestibule requests raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
+    Raw(Which),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only requests in this state
+    #[arg(long, value_parser = word(RequestState::ALL, RequestState::as_str))]
+    state: Option<RequestState>,
+    /// Only requests for this portal
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
+    /// Only requests of this account
+    #[arg(long, value_name = "ADDRESS")]
+    account: Option<EmailAddress>,
+    /// Only requests received longer ago than this, such as 3d or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Only requests received since then
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    newer_than: Option<Duration>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The request's id
+    #[arg(value_name = "ID")]
+    request: RequestId,
+}
+
+#[derive(Debug, Args)]
+pub struct Several {
+    /// The requests' ids
+    #[arg(value_name = "ID", required = true)]
+    requests: Vec<RequestId>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["requests", "all_failed"]))]
+pub struct Retry {
+    /// The requests' ids
+    #[arg(value_name = "ID")]
+    requests: Vec<RequestId>,
+    /// Every failed request
+    #[arg(long)]
+    all_failed: bool,
+    /// Every failed request for this portal
+    #[arg(long, value_name = "NAME", requires = "all_failed")]
+    portal: Option<PortalName>,
+}
+
+/// What lists show of a request.
+pub const COLUMNS: &[Column<Request>] = &[
+    Column::new("id", Layout::Whole, |request| request.id.to_string()),
+    Column::new("received", Layout::Whole, |request| {
+        time(request.received_at)
+    }),
+    Column::new("portal", Layout::Whole, |request| {
+        request.portal.to_string()
+    }),
+    Column::new("state", Layout::Word, |request| request.state.to_string()),
+    Column::new("account", Layout::Whole, |request| {
+        request.account.to_string()
+    }),
+    Column::new("size", Layout::Number, |request| size(request.size)),
+    Column::new("subject", Layout::Text, |request| {
+        or_dash(request.subject.as_ref())
+    }),
+];
+
+/// Reads a time that has passed, such as `3d`.
+pub fn age(text: &str) -> Result<Duration, String> {
+    crate::config::parse_time(text).map_err(|error| error.to_string())
+}
+
+/// So long ago.
+pub fn ago(age: Duration) -> Timestamp {
+    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+    let house = global.open().await?;
+    match command {
+        Command::List(list) => {
+            let listed = house
+                .store
+                .requests(RequestFilter {
+                    state: list.state,
+                    portal: house.portal(list.portal)?,
+                    account: list.account,
+                    received_before: list.older_than.map(ago),
+                    received_after: list.newer_than.map(ago),
+                    page: list.paging.page(),
+                })
+                .await?;
+            out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
+        }
+        Command::Show(which) => {
+            let request = which.find(&house).await?;
+            show(&request, out)
+        }
+        Command::Release(several) => {
+            let release = || Release::Operator(operator());
+            each(&several.requests, out, async |id| {
+                house
+                    .store
+                    .release_request(id, release(), Timestamp::now())
+                    .await
+            })
+            .await
+        }
+        Command::Discard(several) => {
+            each(&several.requests, out, async |id| {
+                house
+                    .store
+                    .discard_request(id, by(), Timestamp::now())
+                    .await
+            })
+            .await
+        }
+        Command::Retry(retry) => {
+            let requests = if retry.all_failed {
+                all_failed(&house, retry.portal).await?
+            } else {
+                retry.requests
+            };
+            if requests.is_empty() {
+                note("no request has failed");
+            }
+            each(&requests, out, async |id| {
+                house.store.retry_request(id, by(), Timestamp::now()).await
+            })
+            .await
+        }
+        Command::Raw(which) => {
+            let request = which.find(&house).await?;
+            let raw = house.store.raw(request.ledger).await?.ok_or_else(|| {
+                Failure::NotFound(format!(
+                    "the message of request {} is not kept any more",
+                    request.id
+                ))
+            })?;
+            out.raw(&raw)
+        }
+    }
+}
+
+impl Which {
+    async fn find(&self, house: &House) -> Result<Request, Failure> {
+        house
+            .store
+            .request(self.request)
+            .await?
+            .ok_or_else(|| Failure::not_found("request", self.request))
+    }
+}
+
+async fn all_failed(house: &House, portal: Option<PortalName>) -> Result<Vec<RequestId>, Failure> {
+    let portal = house.portal(portal)?;
+    let mut ids = Vec::new();
+    let mut after = None;
+    loop {
+        let listed = house
+            .store
+            .requests(RequestFilter {
+                state: Some(RequestState::Failed),
+                portal: portal.clone(),
+                page: Page { limit: 1000, after },
+                ..RequestFilter::default()
+            })
+            .await?;
+        ids.extend(listed.rows.iter().map(|request| request.id));
+        after = listed.next;
+        if after.is_none() {
+            return Ok(ids);
+        }
+    }
+}
+
+/// Does the same to each; one that cannot be done does not keep the others from it.
+async fn each(
+    requests: &[RequestId],
+    out: &mut Output,
+    act: impl AsyncFn(RequestId) -> Result<Request, StoreError>,
+) -> Outcome {
+    let mut worst = None;
+    for &id in requests {
+        match act(id).await {
+            Ok(request) if out.is_json() => out.object(&request)?,
+            Ok(request) => out.line(format_args!("{id} is {}", request.state))?,
+            Err(error) if requests.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                out.flush()?;
+                note(format_args!("error: {id}: {error}"));
+                worst = Some(Failure::Said);
+            }
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+fn show(request: &Request, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        return out.object(request);
+    }
+    out.fields(&[
+        ("id", Some(request.id.to_string())),
+        ("state", Some(request.state.to_string())),
+        ("portal", Some(request.portal.to_string())),
+        ("account", Some(request.account.to_string())),
+        ("subject", request.subject.clone()),
+        ("message id", request.message_id.clone()),
+        ("size", Some(size(request.size))),
+        ("received", Some(time(request.received_at))),
+        ("released", request.released_at.map(time)),
+        ("settled", request.settled_at.map(time)),
+        (
+            "attempts",
+            Some(request.attempts)
+                .filter(|attempts| *attempts > 0)
+                .map(|attempts| attempts.to_string()),
+        ),
+        ("next attempt", request.next_attempt_at.map(time)),
+        ("last error", request.last_error.clone()),
+        ("ledger", Some(request.ledger.to_string())),
+    ])?;
+    out.flush()?;
+    note(format_args!("why: vestibule explain {}", request.ledger));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `completions` and `man`: what shells and man(1) want to know, from the same tree of commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use super::failure::Outcome;
+use super::output::Output;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vestibule completions bash > /usr/share/bash-completion/completions/vestibule
+  vestibule completions zsh > ~/.zfunc/_vestibule
+  vestibule completions fish > ~/.config/fish/completions/vestibule.fish")]
+pub struct Completions {
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vestibule man | man -l -
+  vestibule man --dir /usr/local/share/man/man1")]
+pub struct Man {
+    /// Write a page for every command into this folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub fn completions(args: &Completions, mut tree: Command, out: &mut Output) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut tree, "vestibule", &mut script);
+    out.raw(&script)
+}
+
+pub fn man(args: &Man, tree: Command, out: &mut Output) -> Outcome {
+    if let Some(folder) = &args.dir {
+        std::fs::create_dir_all(folder)?;
+        clap_mangen::generate_to(tree, folder)?;
+        return Ok(());
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(tree).render(&mut page)?;
+    out.raw(&page)
+}

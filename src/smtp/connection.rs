@@ -5,12 +5,12 @@
 //! commands and grows for a body that fills it, and for nothing else.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::command::MAX_LINE;
 use super::reply::Reply;
@@ -33,6 +33,8 @@ pub enum Broken {
     TimedOut,
     #[error("shutting down")]
     Leaving,
+    #[error("another client was given the seat")]
+    Evicted,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -96,13 +98,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply.write_to(&mut self.replies);
     }
 
-    /// Waits for a whole line, for no longer than `patience` all in all; stops waiting when
-    /// `leave` says so.
+    /// Waits for a whole line, for no longer than `patience` all in all, and no longer than until
+    /// `interrupt` is ready.
     pub async fn next_line(
         &mut self,
         patience: Duration,
-        leave: Option<&CancellationToken>,
+        interrupt: impl Future<Output = Broken>,
     ) -> Result<Line, Broken> {
+        let mut interrupt = pin!(interrupt);
         let deadline = Instant::now() + patience;
         if self.replies.len() > REPLIES {
             self.flush(deadline).await?;
@@ -123,7 +126,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let count = self.pending().len();
             self.keep_of_line(count, &mut too_long);
             self.take(count);
-            self.fill(deadline, leave, COMMANDS).await?;
+            tokio::select! {
+                biased;
+                broken = &mut interrupt => return Err(broken),
+                filled = self.fill(deadline, COMMANDS) => filled?,
+            }
         }
     }
 
@@ -148,30 +155,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let filled = self.input.len() >= BODY;
         let room = if filled { LARGE } else { BODY };
         self.take(self.pending().len());
-        self.fill(deadline, None, room).await
+        self.fill(deadline, room).await
     }
 
     /// Writes the replies, then reads what comes next into an empty buffer.
-    async fn fill(
-        &mut self,
-        deadline: Instant,
-        leave: Option<&CancellationToken>,
-        room: usize,
-    ) -> Result<(), Broken> {
+    async fn fill(&mut self, deadline: Instant, room: usize) -> Result<(), Broken> {
         self.flush(deadline).await?;
         debug_assert!(self.input.is_empty());
         self.input.reserve_exact(room);
-        let read = timeout_at(deadline, self.stream.read_buf(&mut self.input));
-        let count = if let Some(leave) = leave {
-            tokio::select! {
-                biased;
-                () = leave.cancelled() => return Err(Broken::Leaving),
-                read = read => read,
-            }
-        } else {
-            read.await
-        };
-        match count {
+        match timeout_at(deadline, self.stream.read_buf(&mut self.input)).await {
             Ok(Ok(0)) => Err(Broken::Closed),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
@@ -179,21 +171,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes the replies; a client that takes none of them runs into the deadline.
+    /// Writes the replies; a client that takes none of them runs into the deadline. What is written
+    /// is gone from the queue, so that nothing is said twice when this is interrupted.
     pub async fn flush(&mut self, deadline: Instant) -> Result<(), Broken> {
         if self.replies.is_empty() {
             return Ok(());
         }
         let write = async {
-            self.stream.write_all(&self.replies).await?;
+            while !self.replies.is_empty() {
+                let count = self.stream.write(&self.replies).await?;
+                if count == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.replies.drain(..count);
+            }
             self.stream.flush().await
         };
         match timeout_at(deadline, write).await {
-            Ok(result) => result?,
-            Err(_) => return Err(Broken::TimedOut),
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Broken::TimedOut),
         }
-        self.replies.clear();
-        Ok(())
     }
 
     /// Says the last word and closes. What the client is still sending is read and forgotten for a
@@ -230,6 +227,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::duplex;
 
     use super::*;
@@ -251,14 +250,14 @@ mod tests {
             }
             client.write_all(b"\r\nNOOP\r\n").await
         });
-        let line = connection.next_line(PATIENCE, None).await;
+        let line = connection.next_line(PATIENCE, pending()).await;
         assert_eq!(line.expect("a line"), Line::TooLong);
         assert!(
             held(&connection) <= COMMANDS + 2 * MAX_LINE,
             "{}",
             held(&connection)
         );
-        let line = connection.next_line(PATIENCE, None).await;
+        let line = connection.next_line(PATIENCE, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         assert_eq!(connection.line(), b"NOOP");
         writer.await.expect("no panic").expect("a pipe");
@@ -286,10 +285,10 @@ mod tests {
         }
         connection.take(rest);
         assert_eq!(largest, LARGE);
-        let line = connection.next_line(PATIENCE, None).await;
+        let line = connection.next_line(PATIENCE, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         client.write_all(b"NOOP\r\n").await.expect("a pipe");
-        let line = connection.next_line(PATIENCE, None).await;
+        let line = connection.next_line(PATIENCE, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         assert!(
             held(&connection) <= COMMANDS + MAX_LINE,
@@ -307,7 +306,7 @@ mod tests {
             .await
             .expect("a pipe");
         for _ in 0..50_000 {
-            let line = connection.next_line(PATIENCE, None).await;
+            let line = connection.next_line(PATIENCE, pending()).await;
             assert_eq!(line.expect("a line"), Line::Whole);
             connection.reply(&Reply::Ok);
             assert!(connection.replies.len() <= REPLIES + 100);

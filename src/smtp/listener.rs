@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::budget::Budget;
 use super::reception::Reception;
 use super::reply::Reply;
+use super::seats::Seats;
 use super::session::{House, Session};
 use super::settings::Settings;
 use crate::observe::events;
@@ -38,7 +38,7 @@ pub async fn serve<R: Reception>(
     let door = Arc::new(Door {
         house: House { reception, budget },
         settings,
-        seats: Arc::default(),
+        seats: Arc::new(Seats::new()),
         shutdown,
         tasks: TaskTracker::new(),
     });
@@ -86,7 +86,7 @@ impl<R: Reception> Door<R> {
         if !settings.trusts(peer) {
             return turn_away(stream, peer, &Reply::Untrusted);
         }
-        let Some(seat) = Seat::take(&self.seats, settings.max_connections) else {
+        let Some(seat) = self.seats.take(settings.max_connections) else {
             return turn_away(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);
@@ -100,10 +100,10 @@ impl<R: Reception> Door<R> {
                 house: &door.house,
                 settings,
                 peer,
+                seat,
                 leave: door.shutdown.child_token(),
             };
             session.run(stream).await;
-            drop(seat);
         });
     }
 }
@@ -127,29 +127,4 @@ fn turn_away(stream: TcpStream, peer: IpAddr, reply: &Reply) {
     let _ = stream
         .into_std()
         .and_then(|mut stream| stream.write_all(&line));
-}
-
-/// How many clients are in.
-#[derive(Default)]
-struct Seats(AtomicUsize);
-
-/// One client's place; free again when dropped.
-struct Seat(Arc<Seats>);
-
-impl Seat {
-    fn take(seats: &Arc<Seats>, max: usize) -> Option<Self> {
-        seats
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < max).then_some(taken + 1)
-            })
-            .ok()
-            .map(|_| Self(Arc::clone(seats)))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }

@@ -24,6 +24,7 @@ mod listener;
 mod path;
 mod reception;
 mod reply;
+mod seats;
 mod session;
 mod settings;
 pub mod tls;

@@ -30,6 +30,7 @@ pub enum Reply {
 
     ShuttingDown,
     TooManyConnections,
+    Evicted,
     TimedOut,
     /// For the log: nobody is there to be told.
     Broken,
@@ -86,6 +87,7 @@ impl Reply {
 
             Self::ShuttingDown => (421, "4.3.2", "Shutting down, try again later"),
             Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
+            Self::Evicted => (421, "4.3.2", "Idle while others wait, closing"),
             Self::TimedOut => (421, "4.4.2", "Timed out, closing"),
             Self::Broken => (421, "4.4.2", "The connection broke"),
             Self::TooManyErrors => (421, "4.7.0", "Too many errors, closing"),

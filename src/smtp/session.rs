@@ -15,6 +15,7 @@ use super::data::{Body, Progress};
 use super::dialogue::{Dialogue, Next};
 use super::reception::Reception;
 use super::reply::Reply;
+use super::seats::Seat;
 use super::settings::Settings;
 
 /// How long a client may go on sending after our last word.
@@ -31,6 +32,7 @@ pub struct Session<'a, R> {
     pub house: &'a House<R>,
     pub settings: Arc<Settings>,
     pub peer: IpAddr,
+    pub seat: Seat,
     /// Cancelled when no new transaction is to begin.
     pub leave: CancellationToken,
 }
@@ -71,6 +73,7 @@ impl<R: Reception> Session<'_, R> {
             Ok(End::StartTls) => return Some(connection.into_stream()),
             Ok(End::Done) => None,
             Err(Broken::Leaving) => Some(Reply::ShuttingDown),
+            Err(Broken::Evicted) => Some(Reply::Evicted),
             Err(Broken::TimedOut) => Some(Reply::TimedOut),
             Err(broken @ (Broken::Closed | Broken::Io(_))) => {
                 if dialogue.in_transaction() {
@@ -93,8 +96,11 @@ impl<R: Reception> Session<'_, R> {
     ) -> Result<End, Broken> {
         let patience = self.settings.command_timeout;
         loop {
-            let leave = (!dialogue.in_transaction()).then_some(&self.leave);
-            let answer = match connection.next_line(patience, leave).await? {
+            let interrupt = self.interrupt(dialogue.in_transaction());
+            self.seat.waits();
+            let line = connection.next_line(patience, interrupt).await?;
+            self.seat.is_busy();
+            let answer = match line {
                 Line::Whole => dialogue.answer(connection.line(), self.leave.is_cancelled()),
                 Line::TooLong => dialogue.refuse(Reply::LineTooLong),
                 Line::BareLf => {
@@ -136,6 +142,14 @@ impl<R: Reception> Session<'_, R> {
                     return Ok(End::StartTls);
                 }
             }
+        }
+    }
+
+    /// Why a client may not be waited for any longer, apart from its own slowness.
+    async fn interrupt(&self, in_transaction: bool) -> Broken {
+        tokio::select! {
+            () = self.leave.cancelled(), if !in_transaction => Broken::Leaving,
+            () = self.seat.evicted() => Broken::Evicted,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
 use crate::smtp::reception::{Receipt, UnknownRecipient};
+use crate::smtp::seats::Seats;
 
 /// Takes everything, and remembers the sizes.
 #[derive(Default)]
@@ -34,8 +35,13 @@ fn settings() -> Settings {
     Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
 }
 
-/// A session on one end of a pipe of this size; the other end, and what the session has come to.
+/// A session that has its seat for as long as it likes, on one end of a pipe of this size; the other end, and what the session has come to.
 fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+    let seat = Arc::new(Seats::new()).take(1).expect("the first seat");
+    seated(seat, settings, pipe)
+}
+
+fn seated(seat: Seat, settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let (ours, theirs) = duplex(pipe);
     let task = tokio::spawn(async move {
         let house = House {
@@ -46,6 +52,7 @@ fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usi
             house: &house,
             settings: Arc::new(settings),
             peer: [127, 0, 0, 1].into(),
+            seat,
             leave: CancellationToken::new(),
         };
         session.run(theirs).await;
@@ -172,6 +179,24 @@ async fn a_client_that_takes_no_replies_is_let_go() {
         "{:?}",
         begin.elapsed()
     );
+    task.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_dawdles_gives_up_its_seat() {
+    let seats = Arc::new(Seats::new());
+    let (mut client, task) = seated(seats.take(1).expect("a seat"), settings(), 10_000);
+    client
+        .write_all(b"HELO mta.example\r\nMAIL FROM:<>\r\nRC")
+        .await
+        .expect("a pipe");
+    while seats.take(1).is_none() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let said = all(&mut client).await;
+    let last = "250 2.1.0 Ok\r\n421 4.3.2 Idle while others wait, closing\r\n";
+    assert!(said.ends_with(last), "{said}");
+    drop(client);
     task.await.expect("no panic");
 }
 

@@ -55,11 +55,12 @@ impl<R: Reception> Session<'_, R> {
         let mut connection = Connection::new(stream);
         connection.reply(&Reply::Greeting(self.settings.hostname.clone()));
         if let Some(clear) = self.converse(connection, &mut dialogue).await
-            && let Some(secure) = self.handshake(clear).await
+            && let Some(secure) = Box::pin(self.handshake(clear)).await
         {
             dialogue.secured();
-            // A second STARTTLS is never granted, so this conversation is the last.
-            self.converse(Connection::new(secure), &mut dialogue).await;
+            // A second STARTTLS is never granted, so this conversation is the last. Boxed, so that
+            // clients without TLS need no room for it.
+            Box::pin(self.converse(Connection::new(secure), &mut dialogue)).await;
         }
     }
 

@@ -3,3 +3,4 @@
 mod dialogues;
 mod house;
 mod limits;
+mod upstream;

@@ -1,10 +1,20 @@
 //! Accounts, for those who ask about them and for an operator's hand.
 
-use super::{Listed, Page, Store, StoreError};
-use crate::access::Decision;
-use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::columns::{Json, Millis, json};
+use super::events::{Actors, Happening, operator};
+use super::letters::{Occasion, cancel, owe};
+use super::list::Conditions;
+use super::writer::Work;
+use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError};
+use crate::access::{
+    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Question, Standing, decide,
 };
+use crate::domain::{
+    Account, AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status, Timestamp,
+};
+use crate::mail::{Authentication, Facts, Fingerprint, Sender};
 
 #[derive(Debug, Clone, Default)]
 pub struct CustomerFilter {
@@ -26,30 +36,342 @@ pub enum Added {
     NotAllowed(Decision),
 }
 
+/// What the operations of the store have to know of an account.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) n: i64,
+    pub(super) id: AccountId,
+    pub(super) kind: Kind,
+    pub(super) status: Status,
+    pub(super) takes_automatic: bool,
+    undeliverable: bool,
+    quiet_until: Option<Millis>,
+}
+
+const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until";
+
+impl Known {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            id: row.get(1)?,
+            kind: row.get(2)?,
+            status: row.get(3)?,
+            takes_automatic: row.get(4)?,
+            undeliverable: row.get(5)?,
+            quiet_until: row.get(6)?,
+        })
+    }
+
+    /// The address is not to get mail of ours: it comes back, or its owner said "not me".
+    pub(super) fn is_quiet(&self, now: Millis) -> bool {
+        self.undeliverable || self.quiet_until.is_some_and(|until| until > now)
+    }
+
+    /// An operator said that it may get mail again.
+    pub(super) fn speak(&mut self) {
+        self.undeliverable = false;
+        self.quiet_until = None;
+    }
+
+    pub(super) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
+        Ok(connection
+            .prepare_cached("SELECT address FROM account WHERE n = ?")?
+            .query_row([self.n], |row| row.get(0))?)
+    }
+}
+
+pub(super) fn known(connection: &Connection, key: &str) -> Result<Option<Known>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE key = ?"))?
+        .query_row([key], Known::from_row)
+        .optional()?)
+}
+
+pub(super) fn known_by_n(connection: &Connection, n: i64) -> Result<Known, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
+        .query_row([n], Known::from_row)?)
+}
+
+pub(super) fn known_by_id(connection: &Connection, id: AccountId) -> Result<Known, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE id = ?"))?
+        .query_row([id], Known::from_row)
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "account",
+            name: id.to_string(),
+        })
+}
+
+/// Makes the account that a decision calls for. `entry` is the ledger entry behind it.
+pub(super) fn make(
+    connection: &Connection,
+    address: &EmailAddress,
+    new: NewAccount,
+    groups: &[String],
+    origin: Origin,
+    entry: Option<i64>,
+    now: Millis,
+) -> Result<Known, StoreError> {
+    let id = AccountId::new();
+    let status = if new.proof_needed {
+        Status::Pending
+    } else {
+        Status::Active
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO account (id, key, address, domain, kind, status, proof_needed, groups,
+                 created_at, created_by)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            id,
+            address.key(),
+            address.to_string(),
+            address.domain().as_str(),
+            new.kind,
+            status,
+            new.proof_needed,
+            json(&groups)?,
+            now,
+            origin
+        ])?;
+    let n = connection.last_insert_rowid();
+    let mut created = Happening::named("account.created").account(n);
+    if let Some(entry) = entry {
+        created = created.entry(entry);
+    }
+    created.record(connection, Actors::DAEMON, now)?;
+    Ok(Known {
+        n,
+        id,
+        kind: new.kind,
+        status,
+        takes_automatic: false,
+        undeliverable: false,
+        quiet_until: None,
+    })
+}
+
+const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
+     a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
+     (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held
+     FROM account AS a";
+
+fn shown(row: &Row) -> rusqlite::Result<Account> {
+    let verified_at: Option<Millis> = row.get("verified_at")?;
+    Ok(Account {
+        id: row.get("id")?,
+        address: row.get("address")?,
+        kind: row.get("kind")?,
+        status: row.get("status")?,
+        verified_by: row.get("verified_by")?,
+        verified_at: verified_at.map(Millis::timestamp),
+        groups: row.get::<_, Json<_>>("groups")?.0,
+        held: row.get("held")?,
+        undeliverable: row.get("undeliverable")?,
+        takes_automatic: row.get("takes_automatic")?,
+        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        created_by: row.get("created_by")?,
+    })
+}
+
+fn account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE a.n = ?"))?
+        .query_row([n], shown)?)
+}
+
+fn list(connection: &Connection, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+    let limit = filter.page.rows();
+    // `%` and `_` of the search stand for themselves.
+    let search = filter.search.as_ref().map(|part| {
+        let part = part.to_lowercase();
+        let part = part.replace('\\', "\\\\").replace('%', "\\%");
+        format!("%{}%", part.replace('_', "\\_"))
+    });
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
+    wanted.ask("a.status = :status", ":status", filter.status.as_ref());
+    wanted.ask("a.domain = :domain", ":domain", filter.domain.as_ref());
+    wanted.ask("a.key LIKE :search ESCAPE '\\'", ":search", search.as_ref());
+    wanted.ask("a.key > :after", ":after", filter.page.after.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} WHERE {} ORDER BY a.key LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| Ok((shown(row)?, row.get("key")?)))?
+        .collect::<Result<Vec<(Account, String)>, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// A message as the rules see it that nobody sent: what an address alone has to say.
+fn asking(address: &EmailAddress) -> Facts {
+    Facts {
+        sender: Sender::Usable {
+            address: address.clone(),
+            written: address.to_string(),
+            lookalike: None,
+        },
+        author_behind_list: None,
+        subject: None,
+        message_id: None,
+        automatic: None,
+        bulk: None,
+        list_ids: Vec::new(),
+        report: None,
+        own_mark: None,
+        received_fields: 0,
+        authentication: Authentication::default(),
+        fingerprint: Fingerprint([0; 32]),
+        size: 0,
+    }
+}
+
+impl Work<'_> {
+    fn add(
+        &mut self,
+        address: &EmailAddress,
+        portal: Option<&PortalName>,
+        origin: Origin,
+        by: &str,
+        now: Millis,
+    ) -> Result<Added, StoreError> {
+        let connection = self.connection;
+        let cause = match origin {
+            Origin::SignUp => LetterCause::SignUp,
+            Origin::Mail | Origin::Operator => LetterCause::Operator,
+        };
+        if let Some(there) = known(connection, &address.key())? {
+            let kind = match there.status {
+                Status::Pending => Some(LetterKind::Verification),
+                Status::Active if origin == Origin::SignUp => Some(LetterKind::AlreadyRegistered),
+                Status::Active | Status::Blocked => None,
+            };
+            if let Some(kind) = kind {
+                self.owe(&there, kind, cause, portal, now)?;
+            }
+            return Ok(Added::Before(account(connection, there.n)?));
+        }
+        let decision = self.may_have_account(address, portal)?;
+        let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
+        else {
+            return Ok(Added::NotAllowed(decision));
+        };
+        let groups = match new.kind {
+            Kind::Internal => {
+                let (_, settings) = self.settings.in_force(connection, portal)?;
+                settings.internal.default_groups.clone()
+            }
+            Kind::External => Vec::new(),
+        };
+        let proved_first = NewAccount {
+            proof_needed: true,
+            ..new
+        };
+        let made = make(
+            connection,
+            address,
+            proved_first,
+            &groups,
+            origin,
+            None,
+            now,
+        )?;
+        if origin == Origin::Operator {
+            Happening::named("account.added").account(made.n).record(
+                connection,
+                &operator(by),
+                now,
+            )?;
+        }
+        self.owe(&made, LetterKind::Verification, cause, portal, now)?;
+        Ok(Added::Now(account(connection, made.n)?))
+    }
+
+    fn may_have_account(
+        &mut self,
+        address: &EmailAddress,
+        portal: Option<&PortalName>,
+    ) -> Result<Decision, StoreError> {
+        let (_, settings) = self.settings.in_force(self.connection, portal)?;
+        let facts = asking(address);
+        let circumstances = Circumstances {
+            portal: portal.cloned().map_or_else(
+                || PortalName::parse("none").map_err(|e| StoreError::Other(e.to_string())),
+                Ok,
+            )?,
+            takes_automatic: false,
+            own_list: None,
+            sender_is_ours: false,
+            enforcement: Enforcement::Off,
+        };
+        Ok(decide(&Question {
+            facts: &facts,
+            circumstances: &circumstances,
+            standing: &Standing {
+                account: None::<AccountStanding>,
+                original: None,
+            },
+            settings: &settings,
+        }))
+    }
+
+    fn owe(
+        &mut self,
+        account: &Known,
+        kind: LetterKind,
+        cause: LetterCause,
+        portal: Option<&PortalName>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let occasion = Occasion {
+            kind,
+            cause,
+            portal,
+            in_reply_to: None,
+        };
+        self.rings |= owe(self.connection, account, &occasion, now)?;
+        Ok(())
+    }
+}
+
 impl Store {
     /// By address.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
-        let _ = filter;
-        unimplemented!()
+        self.read(move |connection| list(connection, &filter)).await
     }
 
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
-        let _ = address;
-        unimplemented!()
+        let key = address.key();
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE a.key = ?"))?
+                .query_row([key], shown)
+                .optional()?)
+        })
+        .await
     }
 
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE a.id = ?"))?
+                .query_row([id], shown)
+                .optional()?)
+        })
+        .await
     }
 
     /// The two ways in besides mail: sign-up, and an operator. The access settings in force decide
     /// as they do for mail, and the address must be proved whatever they say. A new account, and on
     /// sign-up an old one, is owed a letter.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn add_customer(
         &self,
         address: EmailAddress,
@@ -58,31 +380,82 @@ impl Store {
         by: String,
         now: Timestamp,
     ) -> Result<Added, StoreError> {
-        let _ = (address, portal, origin, by, now);
-        unimplemented!()
+        self.write(move |work| work.add(&address, portal.as_ref(), origin, &by, now.into()))
+            .await
     }
 
     /// Shuts an account out. Its held requests stay held, its links stop working.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn block_customer(
         &self,
         id: AccountId,
         by: String,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
-        let _ = (id, by, now);
-        unimplemented!()
+        self.write(move |work| {
+            let there = known_by_id(work.connection, id)?;
+            if there.status != Status::Blocked {
+                work.connection.execute(
+                    "UPDATE account SET status = 'blocked' WHERE n = ?",
+                    [there.n],
+                )?;
+                cancel(work.connection, there.n, now.into())?;
+                Happening::named("account.blocked")
+                    .account(there.n)
+                    .record(work.connection, &operator(&by), now.into())?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
     }
 
     /// Lets it in again: active if its address was proved or needed no proof, pending otherwise.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn unblock_customer(
         &self,
         id: AccountId,
         by: String,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
-        let _ = (id, by, now);
-        unimplemented!()
+        self.write(move |work| {
+            let there = known_by_id(work.connection, id)?;
+            if there.status == Status::Blocked {
+                work.connection.execute(
+                    "UPDATE account SET status = CASE
+                         WHEN proof_needed = 0 OR verified_at IS NOT NULL THEN 'active'
+                         ELSE 'pending' END
+                     WHERE n = ?",
+                    [there.n],
+                )?;
+                Happening::named("account.unblocked")
+                    .account(there.n)
+                    .record(work.connection, &operator(&by), now.into())?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
+    }
+
+    /// Whether automatic mail of this account is taken as if a person had written it.
+    pub async fn take_automatic_of(
+        &self,
+        id: AccountId,
+        takes: bool,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = known_by_id(work.connection, id)?;
+            if there.takes_automatic != takes {
+                work.connection.execute(
+                    "UPDATE account SET takes_automatic = ? WHERE n = ?",
+                    params![takes, there.n],
+                )?;
+                Happening::named("account.takes_automatic")
+                    .account(there.n)
+                    .detail(takes.to_string())
+                    .record(work.connection, &operator(&by), now.into())?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
     }
 }

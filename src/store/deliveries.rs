@@ -3,19 +3,23 @@
 //! A claim whose lease has run out (a crash) can be claimed again: at least once, same request id.
 //! Requests of one account for one portal are claimed one at a time, oldest first.
 
-use super::{Store, StoreError};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::columns::{Json, Millis};
+use super::events::{Actors, Happening, operator};
+use super::{Store, StoreError, queue};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
-    Timestamp,
+    RequestState, Timestamp,
 };
 
 /// A released request in the hands of a worker. Only the store makes one, and only of a request that
 /// was released: there is no other way to a destination.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    pub(super) request: RequestId,
-    #[expect(dead_code, reason = "signature first")]
-    pub(super) lease: Timestamp,
+    request: RequestId,
+    /// The `n` of its row; with the attempt, what tells this claim from a later one.
+    n: i64,
     pub ledger: LedgerId,
     pub portal: PortalName,
     pub account: AccountId,
@@ -61,9 +65,117 @@ pub enum Settlement {
     },
 }
 
+/// Marks what is due as in work until `lease_until`.
+fn take(
+    connection: &Connection,
+    portals: &[PortalName],
+    limit: usize,
+    lease_until: Millis,
+    now: Millis,
+) -> Result<Vec<i64>, StoreError> {
+    // The heads of all queues of these portals, oldest first.
+    let mut due: Vec<(Millis, i64)> = Vec::new();
+    for portal in portals {
+        let mut statement = connection.prepare_cached(
+            "SELECT due_at, ledger FROM request
+             WHERE portal = ? AND state = 'released' AND due_at <= ?
+             ORDER BY due_at, ledger LIMIT ?",
+        )?;
+        let rows = statement.query_map(params![portal, now, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        for row in rows {
+            due.push(row?);
+        }
+    }
+    due.sort_unstable();
+    due.truncate(limit);
+    for (_, n) in &due {
+        connection
+            .prepare_cached(
+                "UPDATE request SET due_at = ?2, in_work = 1, attempts = attempts + 1
+                 WHERE ledger = ?1",
+            )?
+            .execute(params![n, lease_until])?;
+    }
+    Ok(due.into_iter().map(|(_, n)| n).collect())
+}
+
+const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
+     json_extract(l.facts, '$.subject') AS subject,
+     json_extract(l.facts, '$.message_id') AS message_id,
+     r.portal, r.size, r.attempts, r.released_at, r.released_by,
+     a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
+     FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
+     WHERE r.ledger = ?";
+
+fn claimed(row: &Row) -> rusqlite::Result<Claim> {
+    let ledger: LedgerId = row.get("id")?;
+    let verified_by: Option<String> = row.get("verified_by")?;
+    let verified_at: Option<Millis> = row.get("verified_at")?;
+    let released_by: String = row.get("released_by")?;
+    Ok(Claim {
+        request: RequestId::from_bytes(ledger.to_bytes()),
+        n: row.get("n")?,
+        ledger,
+        portal: row.get("portal")?,
+        account: row.get("account_id")?,
+        address: row.get("address")?,
+        kind: row.get("kind")?,
+        groups: row.get::<_, Json<_>>("groups")?.0,
+        verified: verified_by.zip(verified_at.map(Millis::timestamp)),
+        released_by: released_by.strip_prefix("operator:").map(str::to_owned),
+        envelope: row.get::<_, Json<_>>("envelope")?.0,
+        recipient: row.get("recipient")?,
+        message_id: row.get("message_id")?,
+        subject: row.get("subject")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        released_at: row.get::<_, Millis>("released_at")?.timestamp(),
+        size: row.get("size")?,
+        attempt: row.get("attempts")?,
+    })
+}
+
+fn settle(
+    connection: &Connection,
+    n: i64,
+    attempt: u32,
+    settlement: &Settlement,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let mine = connection
+        .prepare_cached(
+            "SELECT 1 FROM request
+             WHERE ledger = ? AND state = 'released' AND in_work = 1 AND attempts = ?",
+        )?
+        .exists(params![n, attempt])?;
+    if !mine {
+        return Ok(false);
+    }
+    let happening = match settlement {
+        Settlement::Delivered => {
+            queue::settle(connection, n, RequestState::Delivered, None, now)?;
+            Happening::named("delivery.succeeded")
+        }
+        Settlement::Retry { at, cause } => {
+            connection
+                .prepare_cached(
+                    "UPDATE request SET due_at = ?2, in_work = 0, last_error = ?3 WHERE ledger = ?1",
+                )?
+                .execute(params![n, Millis::from(*at), cause])?;
+            Happening::named("delivery.deferred").detail(cause.as_str())
+        }
+        Settlement::Failed { cause } => {
+            queue::settle(connection, n, RequestState::Failed, Some(cause), now)?;
+            Happening::named("delivery.failed").detail(cause.as_str())
+        }
+    };
+    happening.entry(n).record(connection, Actors::DAEMON, now)?;
+    Ok(true)
+}
+
 impl Store {
     /// Takes up to `limit` released requests of these portals that are due.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn claim_deliveries(
         &self,
         portals: Vec<PortalName>,
@@ -71,46 +183,95 @@ impl Store {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
-        let _ = (portals, limit, lease_until, now);
-        unimplemented!()
+        let taken = self
+            .write(move |work| {
+                take(
+                    work.connection,
+                    &portals,
+                    limit,
+                    lease_until.into(),
+                    now.into(),
+                )
+            })
+            .await?;
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(CLAIMED)?;
+            taken
+                .iter()
+                .map(|n| Ok(statement.query_row([n], claimed)?))
+                .collect()
+        })
+        .await
     }
 
     /// When the next released request of these portals is due; None when none waits.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn next_delivery(
         &self,
         portals: Vec<PortalName>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let _ = portals;
-        unimplemented!()
+        self.read(move |connection| {
+            let mut next: Option<Millis> = None;
+            for portal in &portals {
+                let of_portal: Option<Millis> = connection
+                    .prepare_cached(
+                        "SELECT min(due_at) FROM request
+                         WHERE portal = ? AND state = 'released' AND due_at IS NOT NULL",
+                    )?
+                    .query_row([portal], |row| row.get(0))?;
+                next = [next, of_portal].into_iter().flatten().min();
+            }
+            Ok(next.map(Millis::timestamp))
+        })
+        .await
     }
 
     /// The message as it came, octet by octet; None when its time was over.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
-        let _ = ledger;
-        unimplemented!()
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT c.raw FROM ledger AS l
+                     LEFT JOIN ledger AS o ON o.n = l.original
+                     JOIN content AS c ON c.ledger = coalesce(o.message, o.n, l.message, l.n)
+                     WHERE l.id = ?",
+                )?
+                .query_row([ledger], |row| row.get(0))
+                .optional()?)
+        })
+        .await
     }
 
     /// Records what came of an attempt. A claim whose lease was taken over changes nothing.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn settle_delivery(
         &self,
         claim: &Claim,
         settlement: Settlement,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (claim, settlement, now);
-        unimplemented!()
+        let (n, attempt) = (claim.n, claim.attempt);
+        self.write(move |work| {
+            // The next of its queue may be due now, or this one later: the worker looks again.
+            work.rings |= settle(work.connection, n, attempt, &settlement, now.into())?;
+            Ok(())
+        })
+        .await
     }
 
     /// Destinations that an operator paused.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>, StoreError> {
-        unimplemented!()
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT destination FROM paused_destination ORDER BY destination",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn pause_destination(
         &self,
         destination: DestinationName,
@@ -118,7 +279,33 @@ impl Store {
         by: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (destination, paused, by, now);
-        unimplemented!()
+        self.write(move |work| {
+            let now = Millis::from(now);
+            let by = operator(&by);
+            let (changed, name) = if paused {
+                let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, ?, ?)
+                     ON CONFLICT DO NOTHING";
+                let changed = work
+                    .connection
+                    .execute(sql, params![destination, now, by])?;
+                (changed, "destination.paused")
+            } else {
+                let sql = "DELETE FROM paused_destination WHERE destination = ?";
+                (
+                    work.connection.execute(sql, [&destination])?,
+                    "destination.resumed",
+                )
+            };
+            if changed == 1 {
+                work.rings = true;
+                Happening::named(name).detail(destination.as_str()).record(
+                    work.connection,
+                    &by,
+                    now,
+                )?;
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -1,7 +1,9 @@
 //! Why the database did not do something.
 
+use rusqlite::ErrorCode;
+
 /// A failure of the store. What the MTA is told follows from the kind.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("the disk is full: {0}")]
     Full(String),
@@ -28,4 +30,33 @@ pub enum StoreError {
     Closed,
     #[error("database: {0}")]
     Other(String),
+}
+
+impl StoreError {
+    /// Whether the transaction is lost with it, and not one operation only.
+    pub(super) fn spoils_transaction(&self) -> bool {
+        matches!(
+            self,
+            Self::Full(_) | Self::Busy(_) | Self::ReadOnly(_) | Self::Damaged(_)
+        )
+    }
+}
+
+/// By the result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(text),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(text),
+            Some(
+                ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::CannotOpen
+                | ErrorCode::SystemIoFailure,
+            ) => Self::ReadOnly(text),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
+            _ => Self::Other(text),
+        }
+    }
 }

@@ -1,14 +1,29 @@
 //! Accepting: one message, all its ledger entries and what follows from them, in one transaction.
 
-use super::{Store, StoreError};
-use crate::access::Circumstances;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::accounts::{Known, known, make};
+use super::columns::{Millis, json};
+use super::letters::{Occasion, owe};
+use super::queue::due_at_the_end;
+use super::reports::{letter_of, note_report};
+use super::writer::Work;
+use super::{LetterCause, LetterKind, Store, StoreError};
+use crate::access::{
+    AccountStanding, Circumstances, Consequence, Original, Question, Standing, decide, sender_for,
+};
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
-    Verdict,
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, LetterId, NewAccount, Origin, PortalName,
+    Reason, RequestId, Status, Timestamp, Verdict,
 };
 use crate::mail::Facts;
-use std::time::Duration;
+
+/// How long the same message again is a duplicate.
+const DUPLICATE_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 /// A complete message on its way into the database.
 #[derive(Debug)]
@@ -50,7 +65,7 @@ pub struct Entry {
     pub account_created: bool,
     pub request: Option<RequestId>,
     pub message_id: Option<String>,
-    /// The account whose verification mail this report is about.
+    /// The account whose verification mail this report is about, when it gets no more of them.
     pub undeliverable: Option<AccountId>,
 }
 
@@ -59,9 +74,418 @@ impl Store {
     ///
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn accept(&self, arrival: Arrival) -> Result<Vec<Entry>, StoreError> {
-        let _ = arrival;
-        unimplemented!()
+        let message = Message::prepare(arrival)?;
+        self.writer
+            .run(message.arrival.raw.len(), move |work| message.record(work))
+            .await
     }
+}
+
+/// An arrival with all that can be prepared outside of the one writer thread.
+struct Message {
+    arrival: Arrival,
+    at: Millis,
+    facts: String,
+    envelope: String,
+    id_key: Option<i64>,
+    parts: Vec<Prepared>,
+}
+
+struct Prepared {
+    recipient: String,
+    portal: Option<PortalName>,
+    sender: Option<EmailAddress>,
+    /// The sender's `key`.
+    sender_key: Option<String>,
+    copy_key: i64,
+    circumstances: Option<String>,
+    /// The letter of ours that this may be a report on.
+    letter: Option<LetterId>,
+}
+
+/// What the rules said, also where there were none to ask.
+struct Verdicts {
+    verdict: Verdict,
+    reason: Reason,
+    rule: u8,
+    revision: u64,
+    consequence: Consequence,
+    groups: Vec<String>,
+}
+
+impl Message {
+    fn prepare(arrival: Arrival) -> Result<Self, StoreError> {
+        let facts = &arrival.facts;
+        let parts = arrival
+            .parts
+            .iter()
+            .map(|part| Prepared::of(part, facts))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            at: arrival.received_at.into(),
+            facts: json(facts)?,
+            envelope: json(&arrival.envelope)?,
+            id_key: facts.message_id.as_deref().map(message_key),
+            parts,
+            arrival,
+        })
+    }
+
+    fn record(&self, work: &mut Work) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(self.parts.len());
+        // The entry under which the content is stored, once for all of them.
+        let mut carrier = None;
+        for (part, prepared) in self.arrival.parts.iter().zip(&self.parts) {
+            entries.push(self.record_part(work, part, prepared, &mut carrier)?);
+        }
+        Ok(entries)
+    }
+
+    fn record_part(
+        &self,
+        work: &mut Work,
+        part: &Part,
+        prepared: &Prepared,
+        carrier: &mut Option<i64>,
+    ) -> Result<Entry, StoreError> {
+        let connection = work.connection;
+        let facts = &self.arrival.facts;
+        let account = match &prepared.sender_key {
+            Some(key) => known(connection, key)?,
+            None => None,
+        };
+        let original = self.original(connection, prepared)?;
+        let standing = Standing {
+            account: match &account {
+                Some(account) => Some(self.standing(connection, account)?),
+                None => None,
+            },
+            original: original.map(|(_, original)| original),
+        };
+        let decision = self.decide(work, part, &standing)?;
+
+        let ledger = LedgerId::new();
+        let forgotten = decision.verdict == Verdict::Dropped && original.is_none();
+        connection
+            .prepare_cached(
+                "INSERT INTO ledger (id, received_at, portal, recipient, verdict, rule, revision,
+                     sender, domain, original, message, forget_at, message_key, copy_key,
+                     facts, envelope, circumstances, standing)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                ledger,
+                self.at,
+                prepared.portal,
+                prepared.recipient,
+                decision.verdict,
+                decision.rule,
+                i64::try_from(decision.revision).unwrap_or(i64::MAX),
+                prepared.sender_key,
+                prepared.sender.as_ref().map(|s| s.domain().as_str()),
+                original.map(|(n, _)| n),
+                original.is_none().then_some(*carrier).flatten(),
+                forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
+                self.id_key,
+                prepared.copy_key,
+                self.facts,
+                self.envelope,
+                prepared.circumstances,
+                json(&standing)?,
+            ])?;
+        let n = connection.last_insert_rowid();
+        if original.is_none() && carrier.is_none() {
+            connection
+                .prepare_cached("INSERT INTO content (ledger, raw) VALUES (?, ?)")?
+                .execute(params![n, self.arrival.raw])?;
+            *carrier = Some(n);
+        }
+
+        let mut entry = Entry {
+            ledger,
+            portal: prepared.portal.clone(),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            rule: decision.rule,
+            sender: prepared.sender.clone(),
+            account: account.as_ref().map(|account| (account.id, account.kind)),
+            account_created: false,
+            request: None,
+            message_id: facts.message_id.clone(),
+            undeliverable: None,
+        };
+        if original.is_none() {
+            if let (Some(report), Some(letter)) = (&facts.report, prepared.letter) {
+                entry.undeliverable = note_report(connection, report, letter, n, self.at)?;
+            }
+            self.follow(work, &decision, prepared, account, n, &mut entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// Carries out what follows from the decision.
+    fn follow(
+        &self,
+        work: &mut Work,
+        decision: &Verdicts,
+        prepared: &Prepared,
+        account: Option<Known>,
+        n: i64,
+        entry: &mut Entry,
+    ) -> Result<(), StoreError> {
+        let (new, held) = match decision.consequence {
+            Consequence::Nothing => return Ok(()),
+            Consequence::Hold(new) => (new, true),
+            Consequence::Accept(new) => (new, false),
+        };
+        let account = match (new, account, &prepared.sender) {
+            (Some(new), _, Some(sender)) => {
+                entry.account_created = true;
+                self.new_account(work.connection, new, sender, decision, n)?
+            }
+            (None, Some(account), _) => account,
+            _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
+        };
+        let Some(portal) = &prepared.portal else {
+            return Err(StoreError::Other("a decision without a portal".to_owned()));
+        };
+        entry.account = Some((account.id, account.kind));
+        entry.request = Some(RequestId::from_bytes(entry.ledger.to_bytes()));
+        let (state, due, released) = if held {
+            let expires = self.at.plus(self.arrival.hold_for);
+            ("held", Some(expires), None)
+        } else {
+            let due = due_at_the_end(work.connection, account.n, portal, self.at)?;
+            ("released", due, Some(self.at))
+        };
+        work.connection
+            .prepare_cached(
+                "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
+                     released_at, released_by)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                n,
+                account.n,
+                portal,
+                octets(self.arrival.facts.size),
+                self.at,
+                state,
+                due,
+                released,
+                released.map(|_| "rule"),
+            ])?;
+        if held {
+            let occasion = Occasion {
+                kind: LetterKind::Verification,
+                cause: LetterCause::Mail,
+                portal: Some(portal),
+                in_reply_to: self.arrival.facts.message_id.as_deref(),
+            };
+            work.rings |= owe(work.connection, &account, &occasion, self.at)?;
+        } else {
+            work.rings = true;
+        }
+        Ok(())
+    }
+
+    fn new_account(
+        &self,
+        connection: &Connection,
+        new: NewAccount,
+        sender: &EmailAddress,
+        decision: &Verdicts,
+        n: i64,
+    ) -> Result<Known, StoreError> {
+        let groups: &[String] = match new.kind {
+            Kind::Internal => &decision.groups,
+            Kind::External => &[],
+        };
+        make(
+            connection,
+            sender,
+            new,
+            groups,
+            Origin::Mail,
+            Some(n),
+            self.at,
+        )
+    }
+
+    fn decide(
+        &self,
+        work: &mut Work,
+        part: &Part,
+        standing: &Standing,
+    ) -> Result<Verdicts, StoreError> {
+        let facts = &self.arrival.facts;
+        let Part::Portal { circumstances, .. } = part else {
+            return Ok(for_returns(facts, standing));
+        };
+        let (revision, settings) = work
+            .settings
+            .in_force(work.connection, Some(&circumstances.portal))?;
+        let decision = decide(&Question {
+            facts,
+            circumstances,
+            standing,
+            settings: &settings,
+        });
+        let groups = match decision.consequence {
+            Consequence::Hold(Some(_)) | Consequence::Accept(Some(_)) => {
+                settings.internal.default_groups.clone()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Verdicts {
+            verdict: decision.verdict,
+            reason: decision.reason,
+            rule: decision.rule,
+            revision,
+            consequence: decision.consequence,
+            groups,
+        })
+    }
+
+    fn standing(
+        &self,
+        connection: &Connection,
+        account: &Known,
+    ) -> Result<AccountStanding, StoreError> {
+        let quota = self.arrival.quota;
+        let quota_reached = account.status == Status::Pending && {
+            let (requests, bytes): (i64, i64) = connection
+                .prepare_cached(
+                    "SELECT count(*), coalesce(sum(size), 0) FROM request
+                     WHERE account = ? AND state = 'held'",
+                )?
+                .query_row([account.n], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            requests >= i64::from(quota.requests)
+                || bytes.saturating_add(octets(self.arrival.facts.size)) > octets(quota.bytes)
+        };
+        Ok(AccountStanding {
+            kind: account.kind,
+            status: account.status,
+            takes_automatic: account.takes_automatic,
+            quota_reached,
+        })
+    }
+
+    /// The entry that this message repeats for the same portal, with its `n`. The keys only find
+    /// it; what counts is equal in full.
+    fn original(
+        &self,
+        connection: &Connection,
+        prepared: &Prepared,
+    ) -> Result<Option<(i64, Original)>, StoreError> {
+        let (Some(key), Some(message_id)) = (self.id_key, &self.arrival.facts.message_id) else {
+            return Ok(None);
+        };
+        let found = connection
+            .prepare_cached(
+                "SELECT n, id, verdict, EXISTS (SELECT 1 FROM request WHERE ledger = n)
+                 FROM ledger
+                 WHERE message_key = ?1 AND copy_key = ?2 AND original IS NULL
+                     AND received_at > ?3 AND portal IS ?4
+                     AND json_extract(facts, '$.message_id') = ?5
+                     AND json_extract(facts, '$.fingerprint') = ?6
+                 LIMIT 1",
+            )?
+            .query_row(
+                params![
+                    key,
+                    prepared.copy_key,
+                    self.at.minus(DUPLICATE_WITHIN),
+                    prepared.portal,
+                    message_id,
+                    String::from(self.arrival.facts.fingerprint),
+                ],
+                |row| {
+                    let ledger: LedgerId = row.get(1)?;
+                    let has_request: bool = row.get(3)?;
+                    let original = Original {
+                        ledger,
+                        verdict: row.get(2)?,
+                        request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
+                    };
+                    Ok((row.get(0)?, original))
+                },
+            )
+            .optional()?;
+        Ok(found)
+    }
+}
+
+impl Prepared {
+    fn of(part: &Part, facts: &Facts) -> Result<Self, StoreError> {
+        let (recipient, circumstances) = match part {
+            Part::Portal {
+                recipient,
+                circumstances,
+            } => (recipient, Some(circumstances)),
+            Part::Returns { recipient } => (recipient, None),
+        };
+        let own_list = circumstances.and_then(|known| known.own_list.as_deref());
+        let sender = sender_for(facts, own_list).address().cloned();
+        let portal = circumstances.map(|known| known.portal.clone());
+        Ok(Self {
+            recipient: recipient.clone(),
+            sender_key: sender.as_ref().map(EmailAddress::key),
+            sender,
+            copy_key: copy_key(portal.as_ref(), facts),
+            circumstances: match circumstances {
+                Some(known) => Some(json(known)?),
+                None => None,
+            },
+            letter: facts
+                .report
+                .as_ref()
+                .and_then(|report| letter_of(report, portal.is_none().then_some(recipient))),
+            portal,
+        })
+    }
+}
+
+/// Mail to the address that reports return to is for us only: noted, and dropped.
+fn for_returns(facts: &Facts, standing: &Standing) -> Verdicts {
+    let (reason, rule) = match (&standing.original, &facts.report) {
+        (Some(_), _) => (Reason::Duplicate, 1),
+        (None, Some(_)) => (Reason::Bounce, 2),
+        (None, None) => (Reason::Automatic, 6),
+    };
+    Verdicts {
+        verdict: Verdict::Dropped,
+        reason,
+        rule,
+        revision: 0,
+        consequence: Consequence::Nothing,
+        groups: Vec::new(),
+    }
+}
+
+/// What a Message-ID is found by.
+pub(super) fn message_key(message_id: &str) -> i64 {
+    short(Sha256::digest(message_id).as_slice())
+}
+
+fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(facts.fingerprint.0)
+        .chain_update(portal.map_or("", PortalName::as_str))
+        .finalize();
+    short(digest.as_slice())
+}
+
+/// The first 64 bits.
+fn short(digest: &[u8]) -> i64 {
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, octet| number << 8 | i64::from(*octet))
+}
+
+/// A size as a column holds it.
+pub(super) fn octets(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }

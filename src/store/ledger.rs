@@ -1,12 +1,18 @@
 //! The ledger: one entry per message and portal that was answered 250, and all that happened since.
 
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::columns::{Json, Millis};
+use super::events::Actors;
+use super::intake::message_key;
+use super::list::Conditions;
 use super::{Listed, Page, Store, StoreError};
-use crate::access::{Circumstances, Standing};
+use crate::access::{Circumstances, RULES, Standing, sender_for};
 use crate::domain::{
     EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
 };
 use crate::mail::Facts;
-use serde::Serialize;
 
 /// One entry, with the input of its decision, so that it can be explained and tried again.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +43,8 @@ pub struct Event {
     pub at: Timestamp,
     /// The name it has in the log, such as `request.released`.
     pub event: String,
+    /// `daemon`, `person` or `operator:NAME`.
+    pub actor: String,
     pub detail: Option<String>,
 }
 
@@ -50,24 +58,199 @@ pub struct LedgerFilter {
     pub page: Page,
 }
 
+/// The `n` behind a cursor: the id of the last row of the part before.
+pub(super) fn n_of(connection: &Connection, cursor: &str) -> Result<i64, StoreError> {
+    let unknown = || StoreError::NotFound {
+        what: "cursor",
+        name: cursor.to_owned(),
+    };
+    let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
+    connection
+        .prepare_cached("SELECT n FROM ledger WHERE id = ?")?
+        .query_row([id], |row| row.get(0))
+        .optional()?
+        .ok_or_else(unknown)
+}
+
+const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, rule.reason, l.rule,
+     l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
+     (SELECT address FROM account WHERE key = l.sender) AS account,
+     EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS has_request,
+     o.id AS original_id,
+     EXISTS (
+         SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
+     ) AS content_kept
+     FROM ledger AS l JOIN rule ON rule.number = l.rule LEFT JOIN ledger AS o ON o.n = l.original";
+
+fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
+    let ledger: LedgerId = row.get("id")?;
+    let original: Option<LedgerId> = row.get("original_id")?;
+    let has_request: bool = row.get("has_request")?;
+    let facts: Facts = row.get::<_, Json<_>>("facts")?.0;
+    let circumstances: Option<Circumstances> = row
+        .get::<_, Option<Json<_>>>("circumstances")?
+        .map(|json| json.0);
+    let own_list = circumstances
+        .as_ref()
+        .and_then(|known| known.own_list.as_deref());
+    let reason: String = row.get("reason")?;
+    Ok(LedgerEntry {
+        ledger,
+        portal: row.get("portal")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        verdict: row.get("verdict")?,
+        reason: Reason::from_name(&reason).ok_or(rusqlite::Error::InvalidQuery)?,
+        rule: row.get("rule")?,
+        revision: row.get("revision")?,
+        sender: sender_for(&facts, own_list).address().cloned(),
+        account: row.get("account")?,
+        request: has_request.then(|| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        recipient: row.get("recipient")?,
+        envelope: row.get::<_, Json<_>>("envelope")?.0,
+        facts,
+        circumstances,
+        standing: row.get::<_, Json<_>>("standing")?.0,
+        content_kept: row.get("content_kept")?,
+    })
+}
+
+fn list(connection: &Connection, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+    let limit = filter.page.rows();
+    let after = match &filter.page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => i64::MAX,
+    };
+    let rule = filter.reason.map(|reason| {
+        RULES
+            .iter()
+            .find(|rule| rule.reason == reason)
+            .map_or(0, |rule| rule.number)
+    });
+    let sender = filter.sender.as_ref().map(EmailAddress::key);
+    let domain = filter
+        .sender
+        .as_ref()
+        .map(|sender| sender.domain().as_str());
+    let key = filter.message_id.as_deref().map(message_key);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("l.n < :after", ":after", Some(&after));
+    wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
+    wanted.ask("l.rule = :rule", ":rule", rule.as_ref());
+    wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
+    // Entries with a request are found by the account, dropped ones by the domain, and those that
+    // repeat one of these by the original.
+    wanted.ask(
+        "l.n IN (
+             WITH firsts (n) AS (
+                 SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
+                 WHERE a.key = :sender
+                 UNION ALL
+                 SELECT d.n FROM ledger AS d
+                 WHERE d.verdict = 'dropped' AND d.domain = :domain AND d.sender = :sender
+             )
+             SELECT n FROM firsts
+             UNION
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+         )",
+        ":sender",
+        sender.as_ref(),
+    );
+    if let Some(domain) = &domain {
+        wanted.bind(":domain", domain);
+    }
+    wanted.ask(
+        "l.n IN (
+             WITH firsts (n) AS (
+                 SELECT f.n FROM ledger AS f WHERE f.message_key = :key AND f.original IS NULL
+             )
+             SELECT n FROM firsts
+             UNION
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+         )",
+        ":key",
+        key.as_ref(),
+    );
+    wanted.ask(
+        "json_extract(l.facts, '$.message_id') = :message_id",
+        ":message_id",
+        filter.message_id.as_ref(),
+    );
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} WHERE {} ORDER BY l.n DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let entry = shown(row)?;
+            let cursor = entry.ledger.to_string();
+            Ok((entry, cursor))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// The entry's own events, and those of its account from then on.
+fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+    let found: Option<(i64, Option<i64>, Millis, Verdict)> = connection
+        .prepare_cached(
+            "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
+             FROM ledger WHERE id = ?",
+        )?
+        .query_row([id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let Some((n, account, received_at, verdict)) = found else {
+        return Ok(Vec::new());
+    };
+    // The entry is its own first event; a row more for each message would say nothing new.
+    let mut events = vec![Event {
+        at: received_at.timestamp(),
+        event: format!("message.{verdict}"),
+        actor: Actors::DAEMON.to_owned(),
+        detail: None,
+    }];
+    let mut statement = connection.prepare_cached(
+        "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
+         UNION
+         SELECT at, name, actor, detail, n FROM event
+         WHERE account = ?2 AND ledger IS NULL AND at >= ?3
+         ORDER BY at, n",
+    )?;
+    let rows = statement.query_map(params![n, account, received_at], |row| {
+        Ok(Event {
+            at: row.get::<_, Millis>(0)?.timestamp(),
+            event: row.get(1)?,
+            actor: row.get(2)?,
+            detail: row.get(3)?,
+        })
+    })?;
+    for row in rows {
+        events.push(row?);
+    }
+    Ok(events)
+}
+
 impl Store {
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
+                .query_row([id], shown)
+                .optional()?)
+        })
+        .await
     }
 
     /// Newest first.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
-        let _ = filter;
-        unimplemented!()
+        self.read(move |connection| list(connection, &filter)).await
     }
 
     /// All that happened to an entry since, oldest first.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        self.read(move |connection| events(connection, id)).await
     }
 }

@@ -3,10 +3,24 @@
 //! Claiming takes the letter's share of the limits, so that a crash between sending and settling
 //! cannot make a second mail within them.
 
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::accounts::{Known, known, known_by_n};
+use super::columns::Millis;
+use super::events::{Actors, Happening};
+use super::limits::{Shares, give_back};
+use super::reports::{Failure, note_failure};
 use super::{Store, StoreError};
 use crate::config::LetterLimits;
-use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Timestamp, TokenHash};
-use std::time::Duration;
+use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Status, Timestamp, TokenHash};
+
+/// A claimed letter that was not settled for so long was never sent: the daemon crashed.
+const LEASE: Duration = Duration::from_mins(15);
+
+/// How many letters a claim looks at, for each that it may take: those over a limit are put off.
+const LOOKS: usize = 4;
 
 /// Why a letter is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +45,33 @@ pub enum LetterCause {
     Operator,
 }
 
+macro_rules! words {
+    ($type:ident { $($variant:ident => $name:literal),+ }) => {
+        impl $type {
+            /// The word for it in the database and the log.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            pub(super) fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+words!(LetterKind {
+    Verification => "verification",
+    Reminder => "reminder",
+    AlreadyRegistered => "already_registered"
+});
+words!(LetterCause {
+    Mail => "mail",
+    SignUp => "sign_up",
+    Resend => "resend",
+    Operator => "operator"
+});
+
 /// A letter that is to be sent now. Holds nothing that the sender of a message wrote, except for
 /// the Message-ID that it answers.
 #[derive(Debug, Clone)]
@@ -49,7 +90,8 @@ pub struct Letter {
     pub expires_at: Option<Timestamp>,
     /// Counts from 1.
     pub attempt: u32,
-    /// Where in the tokens that were handed over this letter's stands.
+    /// Where in the tokens that were handed over this letter's stands. No token is stored for
+    /// `AlreadyRegistered`, which has no link.
     pub token: usize,
 }
 
@@ -62,6 +104,8 @@ pub enum LetterOutcome {
         at: Timestamp,
         cause: String,
     },
+    /// Refused for good; counts as a passing failure of the address, because it may be our relay
+    /// that refuses.
     Refused {
         cause: String,
     },
@@ -77,10 +121,269 @@ pub struct ClaimedLetters {
     pub deferred: Vec<(AccountId, EmailAddress, Timestamp)>,
 }
 
+/// Why a letter is owed.
+pub(super) struct Occasion<'a> {
+    pub(super) kind: LetterKind,
+    pub(super) cause: LetterCause,
+    pub(super) portal: Option<&'a PortalName>,
+    pub(super) in_reply_to: Option<&'a str>,
+}
+
+/// Owes a letter, unless one is on its way or the address is not to get any. Says whether it does.
+pub(super) fn owe(
+    connection: &Connection,
+    account: &Known,
+    occasion: &Occasion,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    if account.is_quiet(now) {
+        return Ok(false);
+    }
+    let owed = connection
+        .prepare_cached(
+            "INSERT INTO letter (id, account, kind, cause, portal, in_reply_to, state, created_at,
+                 due_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            LetterId::new(),
+            account.n,
+            occasion.kind,
+            occasion.cause,
+            occasion.portal,
+            occasion.in_reply_to,
+            now
+        ])?;
+    Ok(owed == 1)
+}
+
+/// Letters of an account that are not on their way yet are not needed any more.
+pub(super) fn cancel(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
+             WHERE account = ?1 AND state = 'waiting' AND due_at IS NOT NULL",
+        )?
+        .execute(params![account, now])?;
+    Ok(())
+}
+
+/// A letter that is due, before the limits are asked.
+struct Due {
+    n: i64,
+    id: LetterId,
+    kind: LetterKind,
+    cause: LetterCause,
+    portal: Option<PortalName>,
+    in_reply_to: Option<String>,
+    attempts: u32,
+    account: i64,
+}
+
+impl Due {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get("n")?,
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            cause: row.get("cause")?,
+            portal: row.get("portal")?,
+            in_reply_to: row.get("in_reply_to")?,
+            attempts: row.get("attempts")?,
+            account: row.get("account")?,
+        })
+    }
+
+    /// Whether there is still a reason to send it.
+    fn is_needed(&self, account: &Known, waiting: u32, now: Millis) -> bool {
+        !account.is_quiet(now)
+            && match self.kind {
+                LetterKind::Verification => account.status == Status::Pending,
+                LetterKind::Reminder => account.status == Status::Pending && waiting > 0,
+                LetterKind::AlreadyRegistered => account.status == Status::Active,
+            }
+    }
+}
+
+/// Held requests of an account, and when the first of them expires.
+fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+fn claim(
+    connection: &Connection,
+    tokens: &[TokenHash],
+    limits: LetterLimits,
+    token_ttl: Duration,
+    now: Millis,
+) -> Result<ClaimedLetters, StoreError> {
+    let mut claimed = ClaimedLetters {
+        letters: Vec::new(),
+        next_due: None,
+        deferred: Vec::new(),
+    };
+    let due: Vec<Due> = connection
+        .prepare_cached(
+            "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account FROM letter
+             WHERE due_at <= ? ORDER BY due_at, n LIMIT ?",
+        )?
+        .query_map(
+            params![now, i64::try_from(tokens.len() * LOOKS).unwrap_or(i64::MAX)],
+            Due::from_row,
+        )?
+        .collect::<Result<_, _>>()?;
+    let mut shares = Shares::at(connection, limits, now);
+    for letter in due {
+        let Some(token) = tokens.get(claimed.letters.len()) else {
+            break;
+        };
+        let account = known_by_n(connection, letter.account)?;
+        let (waiting, expires) = waiting(connection, letter.account)?;
+        if !letter.is_needed(&account, waiting, now) {
+            connection
+                .prepare_cached(
+                    "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
+                     WHERE n = ?1",
+                )?
+                .execute(params![letter.n, now])?;
+            continue;
+        }
+        let address = account.address(connection)?;
+        if let Some(free) = shares.take(account.n, address.domain().as_str(), letter.n)? {
+            connection
+                .prepare_cached("UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1")?
+                .execute(params![letter.n, free])?;
+            claimed
+                .deferred
+                .push((account.id, address, free.timestamp()));
+            continue;
+        }
+        connection
+            .prepare_cached(
+                "UPDATE letter SET state = 'claimed', claimed_at = ?2, due_at = ?3,
+                     attempts = attempts + 1
+                 WHERE n = ?1",
+            )?
+            .execute(params![letter.n, now, now.plus(LEASE)])?;
+        if letter.kind != LetterKind::AlreadyRegistered {
+            connection
+                .prepare_cached(
+                    "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
+                )?
+                .execute(params![token, account.n, letter.n, now.plus(token_ttl)])?;
+        }
+        claimed.letters.push(Letter {
+            id: letter.id,
+            kind: letter.kind,
+            cause: letter.cause,
+            account: account.id,
+            address,
+            portal: letter.portal,
+            in_reply_to: letter.in_reply_to,
+            waiting,
+            expires_at: expires.map(Millis::timestamp),
+            attempt: letter.attempts + 1,
+            token: claimed.letters.len(),
+        });
+    }
+    shares.keep()?;
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    claimed.next_due = next.map(Millis::timestamp);
+    Ok(claimed)
+}
+
+fn settle(
+    connection: &Connection,
+    letter: LetterId,
+    outcome: &LetterOutcome,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let found: Option<(i64, i64, String, Millis)> = connection
+        .prepare_cached(
+            "SELECT letter.n, account, domain, claimed_at
+             FROM letter JOIN account ON account.n = letter.account
+             WHERE letter.id = ?1 AND (state = 'claimed' OR (?2 AND state = 'waiting'))",
+        )?
+        // One that was sent was sent, even when its lease was over before we heard of it.
+        .query_row(
+            params![letter, matches!(outcome, LetterOutcome::Sent)],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .optional()?;
+    let Some((n, account, domain, claimed_at)) = found else {
+        return Ok(());
+    };
+    let (state, due, settled, cause) = match outcome {
+        LetterOutcome::Sent => ("sent", None, Some(now), None),
+        LetterOutcome::Retry { at, cause } => {
+            give_back(connection, account, &domain, n, claimed_at)?;
+            ("waiting", Some(Millis::from(*at)), None, Some(cause))
+        }
+        LetterOutcome::Refused { cause } => ("refused", None, Some(now), Some(cause)),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE letter SET state = ?2, due_at = ?3, settled_at = ?4, last_error = ?5
+             WHERE n = ?1",
+        )?
+        .execute(params![n, state, due, settled, cause])?;
+    match outcome {
+        LetterOutcome::Sent => Happening::named("verification.sent")
+            .account(account)
+            .record(connection, Actors::DAEMON, now),
+        LetterOutcome::Retry { cause, .. } => Happening::named("verification.deferred")
+            .account(account)
+            .detail(cause.as_str())
+            .record(connection, Actors::DAEMON, now),
+        LetterOutcome::Refused { .. } => {
+            note_failure(connection, account, None, Failure::Passing, now).map(drop)
+        }
+    }
+}
+
+/// Owes a new link to an account that is pending.
+fn renew(
+    connection: &Connection,
+    mut account: Known,
+    cause: LetterCause,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    if account.status != Status::Pending {
+        return Ok(false);
+    }
+    if cause == LetterCause::Operator {
+        // An operator knows better than a report of last week, or a slip of the hand.
+        connection
+            .prepare_cached("UPDATE account SET undeliverable = 0, quiet_until = NULL WHERE n = ?")?
+            .execute([account.n])?;
+        account.speak();
+    }
+    let portal: Option<PortalName> = connection
+        .prepare_cached(
+            "SELECT portal FROM request WHERE account = ? AND state = 'held'
+             ORDER BY ledger DESC LIMIT 1",
+        )?
+        .query_row([account.n], |row| row.get(0))
+        .optional()?;
+    let occasion = Occasion {
+        kind: LetterKind::Verification,
+        cause,
+        portal: portal.as_ref(),
+        in_reply_to: None,
+    };
+    owe(connection, &account, &occasion, now)
+}
+
 impl Store {
     /// Takes up to `tokens.len()` letters that are due and within the limits, and stores the hash of
     /// the token that each will carry. Letters of accounts that need no proof any more are dropped.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn claim_letters(
         &self,
         tokens: Vec<TokenHash>,
@@ -88,43 +391,58 @@ impl Store {
         token_ttl: Duration,
         now: Timestamp,
     ) -> Result<ClaimedLetters, StoreError> {
-        let _ = (tokens, limits, token_ttl, now);
-        unimplemented!()
+        self.write(move |work| claim(work.connection, &tokens, limits, token_ttl, now.into()))
+            .await
     }
 
     /// Records what came of a claimed letter.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn settle_letter(
         &self,
         letter: LetterId,
         outcome: LetterOutcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (letter, outcome, now);
-        unimplemented!()
+        self.write(move |work| settle(work.connection, letter, &outcome, now.into()))
+            .await
     }
 
     /// Owes a new link to the account with this address if it is pending. Says nothing about whether
-    /// there is one: the page answers the same either way.
-    #[expect(clippy::unused_async, reason = "signature first")]
+    /// there is one: the page answers the same either way. An operator's word also ends that the
+    /// address is undeliverable, or that its owner wants no mail.
     pub async fn renew_link(
         &self,
         address: EmailAddress,
         cause: LetterCause,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (address, cause, now);
-        unimplemented!()
+        let key = address.key();
+        self.write(move |work| {
+            if let Some(account) = known(work.connection, &key)? {
+                work.rings |= renew(work.connection, account, cause, now.into())?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The same for the account of an expired link.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn renew_expired_link(
         &self,
         token: TokenHash,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let _ = (token, now);
-        unimplemented!()
+        self.write(move |work| {
+            let account: Option<i64> = work
+                .connection
+                .prepare_cached("SELECT account FROM token WHERE hash = ? AND refused_at IS NULL")?
+                .query_row([token], |row| row.get(0))
+                .optional()?;
+            if let Some(account) = account {
+                let account = known_by_n(work.connection, account)?;
+                work.rings |= renew(work.connection, account, LetterCause::Resend, now.into())?;
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -7,43 +7,51 @@
 
 mod access;
 mod accounts;
+mod changes;
+mod columns;
+mod connection;
 mod deliveries;
 mod error;
+mod events;
 mod intake;
 mod ledger;
 mod letters;
+mod limits;
+mod list;
 mod proofs;
+mod queue;
+mod readers;
+mod reports;
 mod requests;
 mod writer;
 
 pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
+pub use changes::Changes;
 pub use deliveries::{Claim, Settlement};
 pub use error::StoreError;
 pub use intake::{Arrival, Entry, Part};
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
 pub use letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterOutcome};
+pub use list::{Listed, Page};
 pub use proofs::{Choice, Link, Proved, Refused, WaitingRequest};
 pub use requests::{Request, RequestFilter};
 
 use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use changes::Bell;
+use readers::Readers;
+use writer::{Work, Writer};
 
 /// The database, for as many tasks as want it; a clone is another handle on the same one.
 #[derive(Debug, Clone)]
-pub struct Store {}
-
-/// A part of a long list: at most `limit` rows after the cursor of the part before.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    pub limit: usize,
-    pub after: Option<String>,
-}
-
-/// Rows and where the next part begins; no cursor means that this was the end.
-#[derive(Debug, Clone)]
-pub struct Listed<T> {
-    pub rows: Vec<T>,
-    pub next: Option<String>,
+pub struct Store {
+    writer: Writer,
+    readers: Arc<Readers>,
+    bell: Arc<Bell>,
 }
 
 impl Store {
@@ -52,23 +60,47 @@ impl Store {
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let _ = path;
-        unimplemented!()
+        connection::create(path)?;
+        let bell = Arc::new(Bell::beside(path));
+        Ok(Self {
+            writer: Writer::start(path.to_owned(), bell.clone())?,
+            readers: Arc::new(Readers::of(path.to_owned())),
+            bell,
+        })
     }
 
     /// Whether a transaction can be committed at this moment.
     ///
     /// # Errors
     /// Why not.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn writable(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        self.write(|work| {
+            // Sets what is set already, which still makes a page that has to be synced.
+            let version: i64 = work
+                .connection
+                .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            work.connection
+                .pragma_update(None, "user_version", version)?;
+            Ok(())
+        })
+        .await
     }
 
-    /// Resolves when rows may have come that a worker waits for: letters, released requests, or a
-    /// change by another process. Spurious wake-ups are allowed, lost ones are not.
-    #[expect(clippy::unused_async, reason = "signature first")]
-    pub async fn changed(&self) {
-        unimplemented!()
+    async fn write<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(0, run).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.readers.permit().await?;
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.read(read))
+            .await
+            .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
     }
 }

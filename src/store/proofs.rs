@@ -1,11 +1,21 @@
 //! Proving an address: looking at a link changes nothing; a proof activates the account and releases
 //! its held requests, in one transaction, exactly once.
 
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::accounts::{Known, known_by_id, known_by_n};
+use super::columns::Millis;
+use super::events::{Actors, Happening};
+use super::letters::cancel;
+use super::queue;
+use super::writer::Work;
 use super::{Store, StoreError};
 use crate::domain::{
-    AccountId, EmailAddress, Kind, PortalName, Proof, RequestId, Timestamp, TokenHash,
+    AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
+    Timestamp, TokenHash,
 };
-use std::time::Duration;
 
 /// One held request, as its sender sees it before letting it go.
 #[derive(Debug, Clone)]
@@ -83,17 +93,250 @@ pub enum Refused {
     Unknown,
 }
 
+/// A token as it stands, whatever it is still good for.
+struct Found {
+    account: i64,
+    letter: i64,
+    expires_at: Millis,
+    refused: bool,
+}
+
+fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
+        )?
+        .query_row([token], |row| {
+            Ok(Found {
+                account: row.get(0)?,
+                letter: row.get(1)?,
+                expires_at: row.get(2)?,
+                refused: row.get(3)?,
+            })
+        })
+        .optional()?)
+}
+
+/// What a token is good for, before anything is done with it.
+enum Standing {
+    Unknown,
+    Expired,
+    Refused(Known),
+    Active(Known, Found),
+    Pending(Known),
+}
+
+fn standing(
+    connection: &Connection,
+    token: TokenHash,
+    now: Millis,
+) -> Result<Standing, StoreError> {
+    let Some(found) = find(connection, token)? else {
+        return Ok(Standing::Unknown);
+    };
+    let account = known_by_n(connection, found.account)?;
+    Ok(match account.status {
+        Status::Blocked => Standing::Unknown,
+        Status::Active => Standing::Active(account, found),
+        Status::Pending if found.refused => Standing::Refused(account),
+        Status::Pending if found.expires_at <= now => Standing::Expired,
+        Status::Pending => Standing::Pending(account),
+    })
+}
+
+/// A held request: its `n` and what a person sees of it.
+fn held(connection: &Connection, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+    let waiting = |row: &Row| {
+        let ledger: LedgerId = row.get("id")?;
+        Ok((
+            row.get("n")?,
+            WaitingRequest {
+                id: RequestId::from_bytes(ledger.to_bytes()),
+                portal: row.get("portal")?,
+                subject: row.get("subject")?,
+                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+            },
+        ))
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT l.n, l.id, r.portal, json_extract(l.facts, '$.subject') AS subject, r.received_at
+         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
+    )?;
+    let rows = statement.query_map([account], waiting)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
+    Ok(match standing(connection, token, now)? {
+        Standing::Unknown => Link::Unknown,
+        Standing::Expired => Link::Expired,
+        Standing::Refused(account) => Link::Refused {
+            address: account.address(connection)?,
+        },
+        Standing::Active(account, found) => Link::Proved {
+            account: account.id,
+            address: account.address(connection)?,
+            portal: connection
+                .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
+                .query_row([found.letter], |row| row.get(0))?,
+        },
+        Standing::Pending(account) => Link::Open {
+            account: account.id,
+            address: account.address(connection)?,
+            requests: held(connection, account.n)?
+                .into_iter()
+                .map(|(_, request)| request)
+                .collect(),
+        },
+    })
+}
+
+impl Work<'_> {
+    fn prove(
+        &mut self,
+        proof: &Proof,
+        account: Option<AccountId>,
+        choice: &Choice,
+        now: Millis,
+    ) -> Result<Proved, StoreError> {
+        let connection = self.connection;
+        let known = match proof {
+            Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
+                Standing::Unknown | Standing::Refused(_) => return Ok(Proved::Unknown),
+                Standing::Expired => return Ok(Proved::Expired),
+                Standing::Active(account, _) | Standing::Pending(account) => account,
+            },
+            Proof::Operator(_) => {
+                let Some(account) = account else {
+                    return Err(StoreError::NotAllowed(
+                        "an operator's word is about one account".to_owned(),
+                    ));
+                };
+                known_by_id(connection, account)?
+            }
+        };
+        match known.status {
+            Status::Blocked => Ok(Proved::Unknown),
+            Status::Active => Ok(Proved::Before {
+                account: known.id,
+                address: known.address(connection)?,
+            }),
+            Status::Pending => self.activate(&known, proof, choice, now),
+        }
+    }
+
+    /// The account of a good proof becomes active, and what it held goes.
+    fn activate(
+        &mut self,
+        account: &Known,
+        proof: &Proof,
+        choice: &Choice,
+        now: Millis,
+    ) -> Result<Proved, StoreError> {
+        let connection = self.connection;
+        let by = match proof {
+            Proof::Link(_) | Proof::Reply(_) => Actors::PERSON.to_owned(),
+            Proof::Operator(_) => proof.name(),
+        };
+        // Mail of ours arrives, whatever was thought of the address before.
+        connection
+            .prepare_cached(
+                "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
+                     undeliverable = 0, quiet_until = NULL
+                 WHERE n = ?1",
+            )?
+            .execute(params![account.n, proof.name(), now])?;
+        connection
+            .prepare_cached("UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL")?
+            .execute(params![account.n, now])?;
+        cancel(connection, account.n, now)?;
+        Happening::named("account.verified")
+            .account(account.n)
+            .detail(proof.name())
+            .record(connection, &by, now)?;
+
+        let left_out: &[RequestId] = match choice {
+            Choice::All => &[],
+            Choice::Without(requests) => requests,
+        };
+        let mut released = Vec::new();
+        let mut discarded = Vec::new();
+        for (n, request) in held(connection, account.n)? {
+            let happening = if left_out.contains(&request.id) {
+                queue::settle(connection, n, RequestState::Discarded, None, now)?;
+                discarded.push(request.id);
+                Happening::named("request.discarded")
+            } else {
+                queue::release(connection, n, "proof", now)?;
+                released.push((request.id, request.portal));
+                Happening::named("request.released")
+            };
+            happening.entry(n).record(connection, &by, now)?;
+        }
+        self.rings |= !released.is_empty();
+        Ok(Proved::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            kind: account.kind,
+            released,
+            discarded,
+        })
+    }
+
+    fn refuse(
+        &mut self,
+        token: TokenHash,
+        quiet_for: Duration,
+        now: Millis,
+    ) -> Result<Refused, StoreError> {
+        let connection = self.connection;
+        let account = match standing(connection, token, now)? {
+            Standing::Unknown => return Ok(Refused::Unknown),
+            Standing::Expired => return Ok(Refused::Expired),
+            Standing::Refused(_) | Standing::Active(..) => return Ok(Refused::Before),
+            Standing::Pending(account) => account,
+        };
+        connection
+            .prepare_cached("UPDATE account SET quiet_until = ?2 WHERE n = ?1")?
+            .execute(params![account.n, now.plus(quiet_for)])?;
+        connection
+            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE account = ?1")?
+            .execute(params![account.n, now])?;
+        cancel(connection, account.n, now)?;
+        Happening::named("verification.refused")
+            .account(account.n)
+            .record(connection, Actors::PERSON, now)?;
+        let mut discarded = Vec::new();
+        for (n, request) in held(connection, account.n)? {
+            queue::settle(connection, n, RequestState::Discarded, None, now)?;
+            Happening::named("request.discarded").entry(n).record(
+                connection,
+                Actors::PERSON,
+                now,
+            )?;
+            discarded.push(request.id);
+        }
+        Ok(Refused::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            discarded,
+        })
+    }
+}
+
 impl Store {
     /// What a link shows. Changes nothing.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
-        let _ = (token, now);
-        unimplemented!()
+        self.read(move |connection| look(connection, token, now.into()))
+            .await
     }
 
     /// The one operation by which an address is proved. `account` names whose when an operator
     /// vouches; a token names its own.
-    #[expect(clippy::unused_async, reason = "signature first")]
+    ///
+    /// # Errors
+    /// `NotFound` for an operator's account that is not there.
     pub async fn prove(
         &self,
         proof: Proof,
@@ -101,20 +344,19 @@ impl Store {
         choice: Choice,
         now: Timestamp,
     ) -> Result<Proved, StoreError> {
-        let _ = (proof, account, choice, now);
-        unimplemented!()
+        self.write(move |work| work.prove(&proof, account, &choice, now.into()))
+            .await
     }
 
     /// "This was not me": everything held is discarded, and the address gets no more mail of ours
     /// for a while. The account stays pending.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn refuse(
         &self,
         token: TokenHash,
         quiet_for: Duration,
         now: Timestamp,
     ) -> Result<Refused, StoreError> {
-        let _ = (token, quiet_for, now);
-        unimplemented!()
+        self.write(move |work| work.refuse(token, quiet_for, now.into()))
+            .await
     }
 }

@@ -1,10 +1,17 @@
 //! Requests, for those who ask about them and for an operator's hand.
 
-use super::{Listed, Page, Store, StoreError};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::columns::Millis;
+use super::events::{Happening, operator};
+use super::ledger::n_of;
+use super::list::Conditions;
+use super::writer::Work;
+use super::{Listed, Page, Store, StoreError, queue};
 use crate::domain::{
     AccountId, EmailAddress, LedgerId, PortalName, Release, RequestId, RequestState, Timestamp,
 };
-use serde::Serialize;
 
 /// A request as lists show it; without its content.
 #[derive(Debug, Clone, Serialize)]
@@ -37,56 +44,225 @@ pub struct RequestFilter {
     pub page: Page,
 }
 
-impl Store {
-    /// Newest first.
-    #[expect(clippy::unused_async, reason = "signature first")]
-    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
-        let _ = filter;
-        unimplemented!()
+const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
+     json_extract(l.facts, '$.subject') AS subject,
+     json_extract(l.facts, '$.message_id') AS message_id,
+     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.last_error
+     FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
+
+fn shown(row: &Row) -> rusqlite::Result<Request> {
+    let ledger: LedgerId = row.get("id")?;
+    let state: RequestState = row.get("state")?;
+    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
+    };
+    Ok(Request {
+        id: RequestId::from_bytes(ledger.to_bytes()),
+        ledger,
+        account: row.get("address")?,
+        account_id: row.get("account_id")?,
+        portal: row.get("portal")?,
+        state,
+        subject: row.get("subject")?,
+        message_id: row.get("message_id")?,
+        size: row.get("size")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        released_at: time("released_at")?,
+        settled_at: time("settled_at")?,
+        attempts: row.get("attempts")?,
+        next_attempt_at: time("due_at")?.filter(|_| state == RequestState::Released),
+        last_error: row.get("last_error")?,
+    })
+}
+
+fn list(connection: &Connection, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+    let limit = filter.page.rows();
+    let after = match &filter.page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => i64::MAX,
+    };
+    let account: Option<i64> = match &filter.account {
+        Some(address) => {
+            let found = connection
+                .prepare_cached("SELECT n FROM account WHERE key = ?")?
+                .query_row([address.key()], |row| row.get(0))
+                .optional()?;
+            Some(found.unwrap_or(-1))
+        }
+        None => None,
+    };
+    let before = filter.received_before.map(Millis::from);
+    let since = filter.received_after.map(Millis::from);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("r.ledger < :after", ":after", Some(&after));
+    wanted.ask("r.account = :account", ":account", account.as_ref());
+    wanted.ask("r.state = :state", ":state", filter.state.as_ref());
+    wanted.ask("r.portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.ask("r.received_at < :before", ":before", before.as_ref());
+    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} WHERE {} ORDER BY r.ledger DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let request = shown(row)?;
+            let cursor = request.ledger.to_string();
+            Ok((request, cursor))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+fn one(connection: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
+        .query_row([id], shown)
+        .optional()?)
+}
+
+impl Work<'_> {
+    /// The request as it stands, its `n`, and whether its content is there.
+    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT l.n, r.state, EXISTS (
+                     SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
+                 )
+                 FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
+            )?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?
+            .ok_or_else(|| StoreError::NotFound {
+                what: "request",
+                name: id.to_string(),
+            })
     }
 
-    #[expect(clippy::unused_async, reason = "signature first")]
+    fn shown(&self, id: RequestId) -> Result<Request, StoreError> {
+        one(self.connection, id)?.ok_or_else(|| StoreError::NotFound {
+            what: "request",
+            name: id.to_string(),
+        })
+    }
+
+    fn release(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, content) = self.request(id)?;
+        match state {
+            RequestState::Held | RequestState::Discarded | RequestState::Expired => {}
+            RequestState::Released | RequestState::Delivered | RequestState::Failed => {
+                return Err(not_possible(id, state, "released"));
+            }
+        }
+        self.let_go(n, id, content, by, now)
+    }
+
+    fn let_go(
+        &mut self,
+        n: i64,
+        id: RequestId,
+        content: bool,
+        by: &str,
+        now: Millis,
+    ) -> Result<Request, StoreError> {
+        if !content {
+            return Err(StoreError::NotAllowed(format!(
+                "the content of request {id} was forgotten when its time was over"
+            )));
+        }
+        self.connection
+            .prepare_cached("UPDATE request SET kept = 1 WHERE ledger = ?")?
+            .execute([n])?;
+        queue::release(self.connection, n, by, now)?;
+        Happening::named("request.released")
+            .entry(n)
+            .record(self.connection, by, now)?;
+        self.rings = true;
+        self.shown(id)
+    }
+
+    fn discard(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, _) = self.request(id)?;
+        if !matches!(state, RequestState::Held | RequestState::Failed) {
+            return Err(not_possible(id, state, "discarded"));
+        }
+        queue::settle(self.connection, n, RequestState::Discarded, None, now)?;
+        Happening::named("request.discarded")
+            .entry(n)
+            .record(self.connection, by, now)?;
+        self.shown(id)
+    }
+
+    fn retry(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, content) = self.request(id)?;
+        match state {
+            RequestState::Failed => self.let_go(n, id, content, by, now),
+            RequestState::Released => {
+                // One that is in work, or behind another, is as soon as it can be.
+                self.connection
+                    .prepare_cached(
+                        "UPDATE request SET due_at = ?2
+                         WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
+                    )?
+                    .execute(params![n, now])?;
+                self.rings = true;
+                self.shown(id)
+            }
+            other => Err(not_possible(id, other, "tried again")),
+        }
+    }
+}
+
+fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
+    StoreError::NotAllowed(format!("request {id} is {state} and cannot be {what}"))
+}
+
+impl Store {
+    /// Newest first.
+    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
+        self.read(move |connection| list(connection, &filter)).await
+    }
+
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
-        let _ = id;
-        unimplemented!()
+        self.read(move |connection| one(connection, id)).await
     }
 
     /// An operator lets one request go (held, discarded, expired) without a proof of the account.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` in a state that cannot be released, or when the content is gone.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn release_request(
         &self,
         id: RequestId,
         release: Release,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        let _ = (id, release, now);
-        unimplemented!()
+        let Release::Operator(by) = release;
+        self.write(move |work| work.release(id, &operator(&by), now.into()))
+            .await
     }
 
     /// An operator throws away a held or failed request.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn discard_request(
         &self,
         id: RequestId,
         by: String,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        let _ = (id, by, now);
-        unimplemented!()
+        self.write(move |work| work.discard(id, &operator(&by), now.into()))
+            .await
     }
 
     /// An operator has a failed request tried again; a released one is tried at once.
-    #[expect(clippy::unused_async, reason = "signature first")]
     pub async fn retry_request(
         &self,
         id: RequestId,
         by: String,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        let _ = (id, by, now);
-        unimplemented!()
+        self.write(move |work| work.retry(id, &operator(&by), now.into()))
+            .await
     }
 }

@@ -1,1 +1,265 @@
-//! The one writer thread.
+//! The one writer thread: operations in, each answered once it is committed and synced.
+//!
+//! It takes all that waits, up to a bound, into one transaction. An operation that fails, or panics,
+//! takes nothing of the others with it: the transaction is rolled back and run again with a
+//! savepoint around each operation. That is rare, so the usual way pays for no savepoints; and it is
+//! why an operation can run twice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::access::SettingsCache;
+use super::changes::Bell;
+use super::{StoreError, connection};
+
+/// How many operations wait at most; who comes later waits to be let in.
+const QUEUE: usize = 1024;
+/// How many operations go into one transaction, and how many octets of messages.
+const MOST_OPERATIONS: usize = 512;
+const MOST_OCTETS: usize = 32 * 1024 * 1024;
+
+/// What an operation works with.
+pub(super) struct Work<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) settings: &'a mut SettingsCache,
+    /// Set when something became due that a worker waits for.
+    pub(super) rings: bool,
+}
+
+/// An operation that waits to be run and answered.
+pub(super) trait Job: Send {
+    /// Octets that it brings along.
+    fn weight(&self) -> usize;
+    fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
+    /// Replaces what the last run said.
+    fn fail(&mut self, error: StoreError);
+    /// Tells the caller what the last run said, or why there was no commit.
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+struct Operation<F, T> {
+    weight: usize,
+    run: F,
+    result: Result<T, StoreError>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Operation<F, T>
+where
+    F: FnMut(&mut Work) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn run(&mut self, work: &mut Work) -> Result<(), StoreError> {
+        self.result = (self.run)(work);
+        match &self.result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.result = Err(error);
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+        // Nobody listens when the caller was cancelled; what is committed stays committed.
+        let _ = self.reply.send(commit.and(self.result));
+    }
+}
+
+/// The way to the writer. When the last one is gone the thread ends.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Opens the database and starts the thread.
+    pub(super) fn start(path: PathBuf, bell: Arc<Bell>) -> Result<Self, StoreError> {
+        let connection = connection::writing(&path)?;
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let thread = Thread {
+            path,
+            bell,
+            connection: Some(connection),
+            settings: SettingsCache::default(),
+        };
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || thread.run(jobs))
+            .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
+        Ok(Self { queue })
+    }
+
+    /// Runs an operation in a transaction and resolves when it is synced. `weight` is the octets
+    /// that it brings along.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        weight: usize,
+        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Operation {
+            weight,
+            run,
+            result: Err(StoreError::Closed),
+            reply,
+        });
+        self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// One operation failed after it had written something; the others can do without it.
+    OneFailed,
+    /// Nothing can be committed now.
+    All(StoreError),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Together,
+    /// A savepoint around each.
+    Apart,
+}
+
+struct Thread {
+    path: PathBuf,
+    bell: Arc<Bell>,
+    /// None after a failure: the next batch opens another one.
+    connection: Option<Connection>,
+    settings: SettingsCache,
+}
+
+impl Thread {
+    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::with_capacity(MOST_OPERATIONS);
+        while let Some(job) = jobs.blocking_recv() {
+            let mut octets = job.weight();
+            batch.push(job);
+            while batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
+                let Ok(job) = jobs.try_recv() else { break };
+                octets += job.weight();
+                batch.push(job);
+            }
+            let outcome = match self.transaction(&mut batch, Mode::Together) {
+                Err(Failure::OneFailed) => self.transaction(&mut batch, Mode::Apart),
+                outcome => outcome,
+            };
+            let outcome = match outcome {
+                Ok(()) => Ok(()),
+                Err(Failure::All(error)) => Err(error),
+                Err(Failure::OneFailed) => {
+                    Err(StoreError::Other("an operation failed twice".to_owned()))
+                }
+            };
+            for job in batch.drain(..) {
+                job.answer(outcome.clone());
+            }
+        }
+    }
+
+    /// One transaction, begun, filled and committed; rolled back on failure.
+    fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connection::writing(&self.path).map_err(Failure::All)?,
+        };
+        self.settings.look_again();
+        let mut work = Work {
+            connection: &connection,
+            settings: &mut self.settings,
+            rings: false,
+        };
+        let outcome = fill(&mut work, batch, mode);
+        let rings = work.rings;
+        match &outcome {
+            Ok(()) => {
+                if rings {
+                    self.bell.ring();
+                }
+                self.connection = Some(connection);
+            }
+            Err(failure) => {
+                self.settings.forget();
+                let rolled_back =
+                    connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                // A connection that met a failing disk or a damaged file is not used again: what it
+                // remembers of the file may be wrong.
+                let trusted = matches!(
+                    failure,
+                    Failure::OneFailed | Failure::All(StoreError::Busy(_))
+                );
+                if rolled_back && trusted {
+                    self.connection = Some(connection);
+                }
+            }
+        }
+        outcome
+    }
+}
+
+fn fill(work: &mut Work, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
+    let connection = work.connection;
+    execute(connection, "BEGIN IMMEDIATE")?;
+    for job in batch {
+        if mode == Mode::Apart {
+            execute(connection, "SAVEPOINT one")?;
+        }
+        let before = connection.total_changes();
+        let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
+            let error = StoreError::Other(format!("a fault in vestibule: {}", text_of(&*panic)));
+            job.fail(error.clone());
+            Err(error)
+        });
+        match run {
+            Ok(()) => {}
+            Err(error) if error.spoils_transaction() || connection.is_autocommit() => {
+                return Err(Failure::All(error));
+            }
+            // A refusal that comes before anything was written needs no rolling back.
+            Err(_) if connection.total_changes() == before => {}
+            Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
+            Err(_) => {
+                execute(connection, "ROLLBACK TO one")?;
+                work.settings.forget();
+            }
+        }
+        if mode == Mode::Apart {
+            execute(connection, "RELEASE one")?;
+        }
+    }
+    execute(connection, "COMMIT")
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    let run = || connection.prepare_cached(sql)?.execute([]);
+    match run() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::All(error.into())),
+    }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+}

@@ -1,0 +1,110 @@
+//! Waking the workers: a counter that each commit which makes something due moves on.
+//!
+//! A worker that subscribed before it looked for work cannot miss a change: waiting returns at once
+//! when the counter moved since. Another process (the command line) rings a datagram socket beside
+//! the database after its commits, and the daemon listens there; nobody polls.
+
+use std::io;
+use std::os::unix::net::UnixDatagram as Ringer;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::UnixDatagram;
+use tokio::sync::watch;
+
+use super::{Store, StoreError};
+
+/// One worker's view of the changes.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    counter: watch::Receiver<u64>,
+}
+
+impl Changes {
+    /// Resolves when something may have become due since the last time that it resolved, or since
+    /// the subscription: letters, released requests, or a change by another process. May resolve
+    /// without a cause. Never resolves once the store is gone.
+    pub async fn wait(&mut self) {
+        if self.counter.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The other side of [`Changes`].
+#[derive(Debug)]
+pub(super) struct Bell {
+    counter: watch::Sender<u64>,
+    socket: PathBuf,
+    /// This process listens on the socket itself, and need not ring there.
+    listening: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn beside(database: &Path) -> Self {
+        Self {
+            counter: watch::Sender::new(0),
+            socket: database.with_file_name("notify.sock"),
+            listening: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> Changes {
+        Changes {
+            counter: self.counter.subscribe(),
+        }
+    }
+
+    /// Something may be due: tells the workers here, and the daemon where this is another process.
+    pub(super) fn ring(&self) {
+        self.wake();
+        if !self.listening.load(Ordering::Relaxed) {
+            // Without a daemon there is no socket, and nobody to tell.
+            let _ = Ringer::unbound().and_then(|ringer| {
+                ringer.set_nonblocking(true)?;
+                ringer.send_to(b"!", &self.socket)
+            });
+        }
+    }
+
+    fn wake(&self) {
+        self.counter.send_modify(|count| *count += 1);
+    }
+}
+
+impl Store {
+    /// Subscribe first, then look for work, then wait: no change can be lost in between.
+    #[must_use]
+    pub fn subscribe(&self) -> Changes {
+        self.bell.subscribe()
+    }
+
+    /// Listens for other processes that changed the database, until the returned future is dropped.
+    /// For the daemon: spawn it.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn listen_for_others(
+        &self,
+    ) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
+        let bell = self.bell.clone();
+        let failed = |error: io::Error| StoreError::Open {
+            path: bell.socket.display().to_string(),
+            cause: error.to_string(),
+        };
+        match std::fs::remove_file(&bell.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(&bell.socket).map_err(failed)?;
+        bell.listening.store(true, Ordering::Relaxed);
+        Ok(async move {
+            let mut one = [0; 1];
+            // What came before the socket was there is found by looking once.
+            bell.wake();
+            while socket.recv(&mut one).await.is_ok() {
+                bell.wake();
+            }
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Opening: a path in, a connection with the right settings and the newest schema out.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
+
+use super::StoreError;
+
+/// One file for each step of the schema; a step that was released is never changed.
+const STEPS: &[M] = &[M::up(include_str!("schema/0001-foundation.sql"))];
+const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
+
+/// How long a transaction waits for one of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than there are statements, so that each is compiled once.
+const STATEMENTS: usize = 200;
+
+/// Makes the file where there is none, readable by nobody else: it holds people's mail.
+pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if !folder.as_os_str().is_empty() && !folder.is_dir() {
+        return Err(StoreError::Open {
+            path: path.display().to_string(),
+            cause: format!(
+                "the folder {} does not exist; create it, or set data_dir",
+                folder.display()
+            ),
+        });
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|error| StoreError::Open {
+            path: path.display().to_string(),
+            cause: error.to_string(),
+        })
+}
+
+/// The connection that writes. Brings the schema up to date.
+pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // auto_vacuum comes first: it counts only before the first table, and journal_mode writes.
+    connection
+        .execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -32768;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(|error| opening(path, error))?;
+    migrate(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(
+        "PRAGMA query_only = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -8192;",
+    )?;
+    Ok(connection)
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    // Another process may do the same at this moment, and the version is read outside the step's
+    // transaction. The one that comes second finds the work done and looks again.
+    for last in [false, true] {
+        let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found == STEPS.len() {
+            return Ok(());
+        }
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
+        let outcome = MIGRATIONS.to_latest(connection);
+        connection.set_transaction_behavior(TransactionBehavior::Deferred);
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(rusqlite_migration::Error::MigrationDefinition(
+                MigrationDefinitionError::DatabaseTooFarAhead,
+            )) => {
+                return Err(StoreError::NewerSchema {
+                    found,
+                    known: STEPS.len(),
+                });
+            }
+            Err(rusqlite_migration::Error::RusqliteError { err, .. }) if last => {
+                return Err(opening(path, err));
+            }
+            Err(other) if last => {
+                return Err(StoreError::Open {
+                    path: path.display().to_string(),
+                    cause: other.to_string(),
+                });
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::ReadOnly(cause) | StoreError::Other(cause) => StoreError::Open {
+            path: path.display().to_string(),
+            cause,
+        },
+        known => known,
+    }
+}

@@ -1,0 +1,106 @@
+//! The changes of a request's state, each in one place; the schema refuses all others.
+//!
+//! What waits for delivery is a queue for each account and portal, in the order of release. Only the
+//! head of a queue is ever due: so none overtakes another, one is in work at most, and a worker finds
+//! what is due without reading past what is not.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+use super::columns::Millis;
+use crate::domain::{PortalName, RequestState};
+
+/// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
+pub(super) fn release(
+    connection: &Connection,
+    request: i64,
+    by: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE request AS r
+             SET state = 'released', released_at = ?2, released_by = ?3, settled_at = NULL,
+                 in_work = 0, attempts = 0, last_error = NULL,
+                 due_at = CASE WHEN EXISTS (
+                     SELECT 1 FROM request AS q
+                     WHERE q.account = r.account AND q.state = 'released' AND q.portal = r.portal
+                 ) THEN NULL ELSE ?2 END
+             WHERE ledger = ?1",
+        )?
+        .execute(params![request, now, by])?;
+    one(changed, request)
+}
+
+/// When a request that is released at once is due: now, or after those that wait already.
+pub(super) fn due_at_the_end(
+    connection: &Connection,
+    account: i64,
+    portal: &PortalName,
+    now: Millis,
+) -> Result<Option<Millis>, StoreError> {
+    let others = connection
+        .prepare_cached(
+            "SELECT 1 FROM request
+             WHERE account = ? AND state = 'released' AND portal = ? LIMIT 1",
+        )?
+        .exists(params![account, portal])?;
+    Ok((!others).then_some(now))
+}
+
+/// Ends a request that is held, released or failed.
+pub(super) fn settle(
+    connection: &Connection,
+    request: i64,
+    state: RequestState,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let was: Option<(String, i64, PortalName)> = connection
+        .prepare_cached("SELECT state, account, portal FROM request WHERE ledger = ?")?
+        .query_row([request], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let changed = connection
+        .prepare_cached(
+            "UPDATE request
+             SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
+                 last_error = coalesce(?4, last_error)
+             WHERE ledger = ?1",
+        )?
+        .execute(params![request, state, now, error])?;
+    one(changed, request)?;
+    match was {
+        Some((state, account, portal)) if state == RequestState::Released.as_str() => {
+            promote(connection, account, &portal, now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The head of a queue left it: the next one is due.
+fn promote(
+    connection: &Connection,
+    account: i64,
+    portal: &PortalName,
+    now: Millis,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE request SET due_at = ?3
+             WHERE ledger = (
+                 SELECT ledger FROM request
+                 WHERE account = ?1 AND state = 'released' AND portal = ?2
+                 ORDER BY released_at, ledger LIMIT 1
+             ) AND due_at IS NULL",
+        )?
+        .execute(params![account, portal, now])?;
+    Ok(())
+}
+
+fn one(changed: usize, request: i64) -> Result<(), StoreError> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Other(format!("request {request} is gone")))
+    }
+}

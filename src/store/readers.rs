@@ -1,0 +1,59 @@
+//! Reading: a few connections that cannot write, each used by one thread at a time.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{StoreError, connection};
+
+/// As many as read at one moment; each has a page cache of its own.
+const CONNECTIONS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn of(path: PathBuf) -> Self {
+        Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+            permits: Semaphore::new(CONNECTIONS),
+        }
+    }
+
+    /// Room for one more reader, as soon as there is.
+    pub(super) async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
+        self.permits.acquire().await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs `read` on one state of the database, whatever is committed meanwhile. Blocks.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connection::reading(&self.path)?,
+        };
+        let snapshot = connection.unchecked_transaction()?;
+        let found = read(&snapshot);
+        let ended = snapshot.commit();
+        // After an error the connection is not trusted any more; the next one opens another.
+        if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
+            self.lock().push(connection);
+        }
+        found
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // A list of connections is whole after any panic.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,176 @@
+//! A store in a temporary folder, with a clock that the test owns, and mail to put into it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::config::{LetterLimits, Quota};
+use vestibule::domain::{
+    DomainPattern, EmailAddress, Envelope, Mailbox, PortalName, Recipient, ReversePath, Token,
+    TokenHash,
+};
+use vestibule::mail::{Authentication, Facts, Fingerprint, Sender};
+use vestibule::store::{Arrival, Entry, Letter, LetterOutcome, Part, Store};
+
+pub const LIMITS: LetterLimits = LetterLimits {
+    per_address_hour: 1,
+    per_address_day: 3,
+    per_domain_hour: 100,
+    total_hour: 1000,
+};
+
+pub const DAY: Duration = Duration::from_hours(24);
+
+pub struct House {
+    pub store: Store,
+    pub folder: TempDir,
+}
+
+/// The moment at which every test begins, and moments after it.
+pub fn at(after: Duration) -> Timestamp {
+    let start = Timestamp::from_second(1_800_000_000).expect("a time");
+    start
+        .checked_add(SignedDuration::try_from(after).expect("not that long"))
+        .expect("a time")
+}
+
+pub fn start() -> Timestamp {
+    at(Duration::ZERO)
+}
+
+pub fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).expect(text)
+}
+
+pub fn portal(name: &str) -> PortalName {
+    PortalName::parse(name).expect(name)
+}
+
+/// `corp.example` is internal, `closed.example` nothing, everybody else needs no proof.
+pub fn settings() -> AccessSettings {
+    let mut settings = AccessSettings::default();
+    let pattern = DomainPattern::parse("corp.example").expect("a pattern");
+    settings.site.internal.approved_domains = vec![pattern];
+    settings.site.internal.default_groups = vec!["desk-users".to_owned()];
+    settings
+}
+
+impl House {
+    /// With the access settings above as revision 1.
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let seeded = store.seed_access(settings(), start()).await;
+        assert!(seeded.expect("settings"));
+        Self { store, folder }
+    }
+
+    /// Another process on the same database, or the same one after a restart.
+    pub fn again(&self) -> Store {
+        Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
+    }
+
+    pub async fn accept(&self, arrival: Arrival) -> Entry {
+        let entries = self.store.accept(arrival).await.expect("accepted");
+        entries.into_iter().next().expect("one entry for each part")
+    }
+
+    /// Claims one letter at most, with its token.
+    pub async fn letter(&self, now: Timestamp) -> Option<(Letter, TokenHash)> {
+        let token = token();
+        let claimed = self
+            .store
+            .claim_letters(vec![token], LIMITS, 7 * DAY, now)
+            .await
+            .expect("a claim");
+        claimed
+            .letters
+            .into_iter()
+            .next()
+            .map(|letter| (letter, token))
+    }
+
+    /// A letter that was sent, with its token.
+    pub async fn sent(&self, now: Timestamp) -> TokenHash {
+        let (letter, token) = self.letter(now).await.expect("a letter is owed");
+        self.store
+            .settle_letter(letter.id, LetterOutcome::Sent, now)
+            .await
+            .expect("settled");
+        token
+    }
+}
+
+pub fn token() -> TokenHash {
+    Token::generate().expect("random bytes").hash()
+}
+
+pub fn facts(from: &str, message_id: &str) -> Facts {
+    let mut print = [0; 32];
+    for (octet, value) in print.iter_mut().zip(message_id.bytes()) {
+        *octet = value;
+    }
+    Facts {
+        sender: Sender::Usable {
+            address: address(from),
+            written: from.to_owned(),
+            lookalike: None,
+        },
+        author_behind_list: None,
+        subject: Some("The printer".to_owned()),
+        message_id: Some(message_id.to_owned()),
+        automatic: None,
+        bulk: None,
+        list_ids: Vec::new(),
+        report: None,
+        own_mark: None,
+        received_fields: 2,
+        authentication: Authentication::default(),
+        fingerprint: Fingerprint(print),
+        size: 5000,
+    }
+}
+
+pub fn to(name: &str) -> Part {
+    Part::Portal {
+        recipient: format!("{name}-help@corp.example"),
+        circumstances: Circumstances {
+            portal: portal(name),
+            takes_automatic: false,
+            own_list: None,
+            sender_is_ours: false,
+            enforcement: Enforcement::Report,
+        },
+    }
+}
+
+/// Mail for the portal `it`.
+pub fn mail(from: &str, message_id: &str, received_at: Timestamp) -> Arrival {
+    Arrival {
+        envelope: Envelope {
+            reverse_path: ReversePath::Mailbox(from.to_owned()),
+            recipients: vec![Recipient {
+                address: "it-help@corp.example".to_owned(),
+                mailbox: Mailbox::Portal(portal("it")),
+            }],
+            helo: "mta.corp.example".to_owned(),
+            peer: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            client: None,
+            tls: false,
+            smtputf8: false,
+        },
+        facts: facts(from, message_id),
+        raw: format!("From: {from}\r\nMessage-ID: <{message_id}>\r\n\r\nIt is on fire.\r\n")
+            .into_bytes(),
+        parts: vec![to("it")],
+        received_at,
+        quota: Quota {
+            requests: 20,
+            bytes: 100 * 1024 * 1024,
+        },
+        hold_for: 14 * DAY,
+        keep_dropped: 7 * DAY,
+    }
+}

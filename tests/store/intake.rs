@@ -1,0 +1,260 @@
+//! Accepting: what is recorded, once, whoever comes at the same time.
+
+use std::time::Duration;
+
+use vestibule::domain::{Kind, Reason, RequestState, Status, Verdict};
+use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
+use vestibule::store::{LedgerFilter, Part, RequestFilter};
+
+use crate::house::{DAY, House, address, at, mail, start, to};
+
+#[tokio::test]
+async fn a_first_message_of_an_approved_domain_is_held() {
+    let house = House::open().await;
+    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    assert_eq!(entry.verdict, Verdict::Held);
+    assert_eq!(entry.reason, Reason::InternalAccountCreated);
+    assert!(entry.account_created);
+
+    let account = house.store.customer(&address("Ann@corp.example")).await;
+    let account = account.expect("read").expect("an account");
+    assert_eq!(account.kind, Kind::Internal);
+    assert_eq!(account.status, Status::Pending);
+    assert_eq!(account.groups, ["desk-users"]);
+    assert_eq!(account.held, 1);
+
+    let request = house.store.request(entry.request.expect("a request")).await;
+    let request = request.expect("read").expect("there");
+    assert_eq!(request.state, RequestState::Held);
+    assert_eq!(request.subject.as_deref(), Some("The printer"));
+
+    let found = house.store.ledger_entry(entry.ledger).await;
+    let found = found.expect("read").expect("there");
+    assert_eq!(found.revision, 1);
+    assert_eq!(found.reason, Reason::InternalAccountCreated);
+    assert!(found.content_kept);
+    let raw = house.store.raw(entry.ledger).await.expect("read");
+    assert!(raw.expect("kept").starts_with(b"From: ann@corp.example"));
+}
+
+#[tokio::test]
+async fn an_external_message_is_released_at_once() {
+    let house = House::open().await;
+    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    assert_eq!(entry.verdict, Verdict::Accepted);
+    let request = house.store.request(entry.request.expect("a request")).await;
+    assert_eq!(
+        request.expect("read").expect("there").state,
+        RequestState::Released
+    );
+    assert!(house.letter(start()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_hundred_first_messages_make_one_account_and_one_letter() {
+    let house = House::open().await;
+    let tasks: Vec<_> = (0..100)
+        .map(|i| {
+            let store = house.store.clone();
+            let message = mail("ann@corp.example", &format!("{i}@x"), start());
+            tokio::spawn(async move { store.accept(message).await })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        let entries = task.await.expect("no panic").expect("accepted");
+        created += entries.iter().filter(|entry| entry.account_created).count();
+    }
+    assert_eq!(created, 1);
+    assert!(house.letter(start()).await.is_some());
+    assert!(
+        house.letter(at(2 * DAY)).await.is_some(),
+        "the lease is over"
+    );
+    let held = house.store.requests(RequestFilter {
+        state: Some(RequestState::Held),
+        ..RequestFilter::default()
+    });
+    assert_eq!(
+        held.await.expect("read").rows.len(),
+        20,
+        "as the quota says"
+    );
+}
+
+#[tokio::test]
+async fn the_same_message_again_is_a_duplicate_for_seven_days() {
+    let house = House::open().await;
+    let first = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let again = house
+        .accept(mail("ann@corp.example", "1@x", at(6 * DAY)))
+        .await;
+    assert_eq!(again.reason, Reason::Duplicate);
+    assert_eq!(again.verdict, Verdict::Held);
+    assert_eq!(again.request, None);
+    let shown = house.store.ledger_entry(again.ledger).await;
+    let shown = shown.expect("read").expect("there");
+    assert_eq!(shown.request, first.request, "it is that of the original");
+    assert!(house.store.raw(again.ledger).await.expect("read").is_some());
+
+    let late = house
+        .accept(mail("ann@corp.example", "1@x", at(8 * DAY)))
+        .await;
+    assert_eq!(late.reason, Reason::AccountPending);
+
+    let by_id = house.store.ledger(LedgerFilter {
+        message_id: Some("1@x".to_owned()),
+        ..LedgerFilter::default()
+    });
+    assert_eq!(by_id.await.expect("read").rows.len(), 3);
+    let by_sender = house.store.ledger(LedgerFilter {
+        sender: Some(address("ANN@corp.example")),
+        ..LedgerFilter::default()
+    });
+    assert_eq!(by_sender.await.expect("read").rows.len(), 3);
+}
+
+#[tokio::test]
+async fn another_content_under_the_same_message_id_is_no_duplicate() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let mut other = mail("ann@corp.example", "1@x", start());
+    other.facts.fingerprint.0[31] = 1;
+    assert_eq!(house.accept(other).await.reason, Reason::AccountPending);
+}
+
+#[tokio::test]
+async fn one_message_for_two_portals_is_stored_once() {
+    let house = House::open().await;
+    let mut message = mail("ann@corp.example", "1@x", start());
+    message.parts = vec![to("it"), to("hr")];
+    let entries = house.store.accept(message).await.expect("accepted");
+    assert_eq!(entries[0].reason, Reason::InternalAccountCreated);
+    assert_eq!(entries[1].reason, Reason::AccountPending);
+    for entry in &entries {
+        assert!(house.store.raw(entry.ledger).await.expect("read").is_some());
+    }
+    let database = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let stored: i64 = database
+        .expect("open")
+        .query_row("SELECT count(*) FROM content", [], |row| row.get(0))
+        .expect("read");
+    assert_eq!(stored, 1);
+}
+
+#[tokio::test]
+async fn a_hold_beyond_the_quota_is_dropped() {
+    let house = House::open().await;
+    for i in 0..20 {
+        let entry = house
+            .accept(mail("ann@corp.example", &format!("{i}@x"), start()))
+            .await;
+        assert_eq!(entry.verdict, Verdict::Held);
+    }
+    let entry = house
+        .accept(mail("ann@corp.example", "20@x", start()))
+        .await;
+    assert_eq!(entry.reason, Reason::HoldQuota);
+    let mut large = mail("bea@corp.example", "b1@x", start());
+    house
+        .accept(mail("bea@corp.example", "b0@x", start()))
+        .await;
+    large.facts.size = 100 * 1024 * 1024;
+    assert_eq!(house.accept(large).await.reason, Reason::HoldQuota);
+}
+
+fn report(original: Option<String>, action: &str, status: Option<&str>) -> Report {
+    Report {
+        kind: ReportKind::Dsn,
+        evidence: Evidence {
+            field: "Content-Type".to_owned(),
+            value: "multipart/report".to_owned(),
+        },
+        recipients: vec![ReportedRecipient {
+            address: "ann@corp.example".to_owned(),
+            action: Some(action.to_owned()),
+            status: status.map(str::to_owned),
+        }],
+        original_message_id: original,
+    }
+}
+
+#[tokio::test]
+async fn a_report_on_our_letter_ends_the_letters() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    let mut bounce = mail("mailer-daemon@corp.example", "b@x", start());
+    bounce.facts.report = Some(report(
+        Some(format!("{}@gate.corp.example", letter.id)),
+        "failed",
+        Some("5.1.1"),
+    ));
+    let entry = house.accept(bounce).await;
+    assert_eq!(entry.reason, Reason::Bounce);
+    assert_eq!(entry.undeliverable, Some(letter.account));
+    house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
+    assert!(house.letter(at(DAY)).await.is_none());
+}
+
+#[tokio::test]
+async fn three_passing_failures_count_as_a_lasting_one() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    for (i, undeliverable) in [(0, false), (1, false), (2, true)] {
+        let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
+        bounce.facts.report = Some(report(None, "failed", Some("4.2.2")));
+        bounce.parts = vec![Part::Returns {
+            recipient: format!(
+                "bounces+{}@corp.example",
+                letter.id.to_string().to_lowercase()
+            ),
+        }];
+        let entry = house.accept(bounce).await;
+        assert_eq!(entry.portal, None);
+        assert_eq!(entry.undeliverable.is_some(), undeliverable, "report {i}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_report_is_dropped_at_the_return_address() {
+    let house = House::open().await;
+    let mut message = mail("ann@corp.example", "1@x", start());
+    message.parts = vec![Part::Returns {
+        recipient: "bounces@corp.example".to_owned(),
+    }];
+    let entry = house.accept(message).await;
+    assert_eq!(entry.verdict, Verdict::Dropped);
+    assert_eq!(entry.reason, Reason::Automatic);
+    assert!(!entry.account_created);
+    let shown = house.store.ledger_entry(entry.ledger).await;
+    assert!(shown.expect("read").expect("there").circumstances.is_none());
+}
+
+#[tokio::test]
+async fn the_life_of_a_message_can_be_told() {
+    let house = House::open().await;
+    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let token = house.sent(start()).await;
+    let later = at(Duration::from_mins(5));
+    let proof = vestibule::domain::Proof::Link(token);
+    let choice = vestibule::store::Choice::All;
+    house
+        .store
+        .prove(proof, None, choice, later)
+        .await
+        .expect("proved");
+    let events = house.store.events(entry.ledger).await.expect("read");
+    let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "message.held",
+            "account.created",
+            "verification.sent",
+            "account.verified",
+            "request.released"
+        ]
+    );
+}

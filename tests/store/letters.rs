@@ -1,0 +1,218 @@
+//! Letters and their limits.
+
+use std::time::Duration;
+
+use vestibule::config::LetterLimits;
+use vestibule::domain::{Origin, Proof};
+use vestibule::store::{
+    Added, Choice, ClaimedLetters, LetterCause, LetterKind, LetterOutcome, Store,
+};
+
+use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
+
+async fn claim(store: &Store, limits: LetterLimits, now: jiff::Timestamp) -> ClaimedLetters {
+    let tokens = (0..100).map(|_| token()).collect();
+    let claimed = store.claim_letters(tokens, limits, 7 * DAY, now).await;
+    claimed.expect("a claim")
+}
+
+fn minutes(count: u64) -> jiff::Timestamp {
+    at(Duration::from_mins(count))
+}
+
+#[tokio::test]
+async fn a_letter_tells_of_what_waits() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    house.accept(mail("ann@corp.example", "2@x", start())).await;
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    assert_eq!(letter.kind, LetterKind::Verification);
+    assert_eq!(letter.cause, LetterCause::Mail);
+    assert_eq!(letter.in_reply_to.as_deref(), Some("1@x"));
+    assert_eq!(letter.waiting, 2);
+    assert_eq!(letter.expires_at, Some(at(14 * DAY)));
+    assert_eq!(letter.attempt, 1);
+}
+
+#[tokio::test]
+async fn an_address_gets_one_in_an_hour_and_three_in_a_day() {
+    let house = House::open().await;
+    let mut sent = Vec::new();
+    for minute in (0..24 * 60).step_by(10) {
+        let now = minutes(minute);
+        let message = mail("ann@corp.example", &format!("{minute}@x"), now);
+        house.accept(message).await;
+        if let Some((letter, _)) = house.letter(now).await {
+            let outcome = LetterOutcome::Sent;
+            let settled = house.store.settle_letter(letter.id, outcome, now).await;
+            settled.expect("settled");
+            sent.push(minute);
+        }
+    }
+    assert_eq!(sent, [0, 60, 120]);
+}
+
+#[tokio::test]
+async fn a_restart_forgets_no_limit() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    house.sent(start()).await;
+    house
+        .accept(mail("ann@corp.example", "2@x", minutes(1)))
+        .await;
+    let again = house.again();
+    let claimed = claim(&again, LIMITS, minutes(1)).await;
+    assert!(claimed.letters.is_empty());
+    assert_eq!(claimed.deferred.len(), 1);
+    assert_eq!(claimed.next_due, Some(minutes(60)));
+    assert_eq!(claim(&again, LIMITS, minutes(60)).await.letters.len(), 1);
+}
+
+#[tokio::test]
+async fn a_crash_between_sending_and_settling_costs_the_share() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    assert!(house.letter(start()).await.is_some());
+    let again = house.again();
+    for minute in [1, 14, 15, 59] {
+        assert!(
+            claim(&again, LIMITS, minutes(minute))
+                .await
+                .letters
+                .is_empty(),
+            "minute {minute}"
+        );
+    }
+    assert_eq!(claim(&again, LIMITS, minutes(60)).await.letters.len(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_surely_not_sent_gives_its_share_back() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    for attempt in 1..10 {
+        let now = minutes(u64::from(attempt));
+        let (letter, _) = house.letter(now).await.expect("due again");
+        assert_eq!(letter.attempt, attempt);
+        let outcome = LetterOutcome::Retry {
+            at: minutes(u64::from(attempt) + 1),
+            cause: "connection refused".to_owned(),
+        };
+        let settled = house.store.settle_letter(letter.id, outcome, now).await;
+        settled.expect("settled");
+    }
+}
+
+#[tokio::test]
+async fn a_domain_and_all_together_have_limits() {
+    let house = House::open().await;
+    for i in 0..30 {
+        let from = format!("a{i}@corp.example");
+        house.accept(mail(&from, &format!("{i}@x"), start())).await;
+    }
+    let limits = LetterLimits {
+        per_domain_hour: 10,
+        ..LIMITS
+    };
+    let first = claim(&house.store, limits, start()).await;
+    assert_eq!(first.letters.len(), 10);
+    assert_eq!(first.deferred.len(), 20);
+    let free = first.deferred[0].2;
+    assert!(free <= minutes(61), "{free}");
+    assert!(
+        claim(&house.store, limits, minutes(59))
+            .await
+            .letters
+            .is_empty()
+    );
+    assert_eq!(claim(&house.store, limits, free).await.letters.len(), 10);
+
+    let total = LetterLimits {
+        total_hour: 15,
+        ..LIMITS
+    };
+    let later = minutes(200);
+    assert_eq!(
+        claim(&house.store, total, later).await.letters.len(),
+        10 + 5
+    );
+}
+
+#[tokio::test]
+async fn a_proof_cancels_what_was_not_sent() {
+    let house = House::open().await;
+    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let (account, _) = entry.account.expect("an account");
+    let proof = Proof::Operator("root".to_owned());
+    let proved = house
+        .store
+        .prove(proof, Some(account), Choice::All, minutes(1))
+        .await;
+    proved.expect("proved");
+    let claimed = claim(&house.store, LIMITS, at(DAY)).await;
+    assert!(claimed.letters.is_empty());
+    assert_eq!(claimed.next_due, None);
+}
+
+#[tokio::test]
+async fn signing_up_is_answered_by_a_letter_whoever_asks() {
+    let house = House::open().await;
+    let sign_up = |who: &'static str, now| {
+        let store = house.store.clone();
+        async move {
+            let by = "sign-up".to_owned();
+            let added = store.add_customer(address(who), None, Origin::SignUp, by, now);
+            added.await.expect("an answer")
+        }
+    };
+    let added = sign_up("new@shop.example", start()).await;
+    let Added::Now(account) = added else {
+        panic!("{added:?}");
+    };
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    assert_eq!(letter.kind, LetterKind::Verification);
+    assert_eq!(letter.cause, LetterCause::SignUp);
+    let proof = Proof::Operator("root".to_owned());
+    let proved = house
+        .store
+        .prove(proof, Some(account.id), Choice::All, minutes(1));
+    proved.await.expect("proved");
+    house
+        .store
+        .settle_letter(letter.id, LetterOutcome::Sent, minutes(1))
+        .await
+        .expect("settled");
+
+    let again = sign_up("new@shop.example", at(DAY)).await;
+    assert!(matches!(again, Added::Before(_)));
+    let (letter, _) = house.letter(at(DAY)).await.expect("a letter");
+    assert_eq!(letter.kind, LetterKind::AlreadyRegistered);
+}
+
+#[tokio::test]
+async fn an_operators_resend_reaches_an_address_that_bounced() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    for (i, hour) in [0, 1, 2].into_iter().enumerate() {
+        let now = minutes(hour * 60);
+        let message = mail("ann@corp.example", &format!("r{i}@x"), now);
+        house.accept(message).await;
+        let (letter, _) = house.letter(now).await.expect("a letter");
+        let outcome = LetterOutcome::Refused {
+            cause: "550 no such user".to_owned(),
+        };
+        let settled = house.store.settle_letter(letter.id, outcome, now).await;
+        settled.expect("settled");
+    }
+    let ann = address("ann@corp.example");
+    let resend = house
+        .store
+        .renew_link(ann.clone(), LetterCause::Resend, at(DAY));
+    resend.await.expect("asked");
+    assert!(house.letter(at(2 * DAY)).await.is_none(), "undeliverable");
+    let resend = house
+        .store
+        .renew_link(ann, LetterCause::Operator, at(2 * DAY));
+    resend.await.expect("asked");
+    assert!(house.letter(at(2 * DAY)).await.is_some());
+}

@@ -1,0 +1,237 @@
+//! Proving an address: exactly once, whoever else is busy.
+
+use std::time::Duration;
+
+use vestibule::domain::{Proof, RequestState, Status, Verdict};
+use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
+
+use crate::house::{DAY, House, address, at, mail, start};
+
+fn minutes(count: u64) -> jiff::Timestamp {
+    at(Duration::from_mins(count))
+}
+
+#[tokio::test]
+async fn looking_changes_nothing_and_the_button_releases_all() {
+    let house = House::open().await;
+    for i in 0..3 {
+        house
+            .accept(mail("ann@corp.example", &format!("{i}@x"), start()))
+            .await;
+    }
+    let token = house.sent(start()).await;
+    for _ in 0..3 {
+        let link = house.store.look_at_link(token, minutes(1)).await;
+        let Link::Open { requests, .. } = link.expect("read") else {
+            panic!("the link is open");
+        };
+        assert_eq!(requests.len(), 3);
+    }
+    let proved = house
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .await;
+    let Proved::Now { released, .. } = proved.expect("proved") else {
+        panic!("it is the first time");
+    };
+    assert_eq!(released.len(), 3);
+    let account = house.store.customer(&address("ann@corp.example")).await;
+    let account = account.expect("read").expect("there");
+    assert_eq!(account.status, Status::Active);
+    assert_eq!(account.verified_by.as_deref(), Some("link"));
+    assert_eq!(account.held, 0);
+
+    let again = house
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(3))
+        .await;
+    assert!(matches!(again, Ok(Proved::Before { .. })));
+    let link = house.store.look_at_link(token, at(30 * DAY)).await;
+    assert!(matches!(
+        link,
+        Ok(Link::Proved {
+            portal: Some(_),
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn what_the_person_leaves_out_is_discarded() {
+    let house = House::open().await;
+    let mine = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let not_mine = house.accept(mail("ann@corp.example", "2@x", start())).await;
+    let token = house.sent(start()).await;
+    let left_out = not_mine.request.expect("a request");
+    let proved = house
+        .store
+        .prove(
+            Proof::Link(token),
+            None,
+            Choice::Without(vec![left_out]),
+            minutes(1),
+        )
+        .await;
+    let Ok(Proved::Now {
+        released,
+        discarded,
+        ..
+    }) = proved
+    else {
+        panic!("{proved:?}");
+    };
+    assert_eq!(released[0].0, mine.request.expect("a request"));
+    assert_eq!(discarded, [left_out]);
+}
+
+#[tokio::test]
+async fn not_me_discards_and_keeps_quiet() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let token = house.sent(start()).await;
+    let refused = house.store.refuse(token, 30 * DAY, minutes(1)).await;
+    let Ok(Refused::Now { discarded, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(discarded.len(), 1);
+    let link = house.store.look_at_link(token, minutes(2)).await;
+    assert!(matches!(link, Ok(Link::Refused { .. })));
+    let proved = house
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .await;
+    assert!(matches!(proved, Ok(Proved::Unknown)));
+
+    let held = house
+        .accept(mail("ann@corp.example", "2@x", at(2 * DAY)))
+        .await;
+    assert_eq!(held.verdict, Verdict::Held);
+    assert!(house.letter(at(2 * DAY)).await.is_none());
+    house
+        .accept(mail("ann@corp.example", "3@x", at(31 * DAY)))
+        .await;
+    assert!(house.letter(at(31 * DAY)).await.is_some());
+}
+
+#[tokio::test]
+async fn every_unexpired_link_works_and_an_expired_one_does_not() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let old = house.sent(start()).await;
+    house
+        .accept(mail("ann@corp.example", "2@x", at(5 * DAY)))
+        .await;
+    let newer = house.sent(at(5 * DAY)).await;
+    assert!(matches!(
+        house.store.look_at_link(old, at(6 * DAY)).await,
+        Ok(Link::Open { .. })
+    ));
+    assert!(matches!(
+        house.store.look_at_link(old, at(8 * DAY)).await,
+        Ok(Link::Expired)
+    ));
+    let late = house
+        .store
+        .prove(Proof::Link(old), None, Choice::All, at(8 * DAY))
+        .await;
+    assert!(matches!(late, Ok(Proved::Expired)));
+    let proved = house
+        .store
+        .prove(Proof::Link(newer), None, Choice::All, at(8 * DAY))
+        .await;
+    assert!(matches!(proved, Ok(Proved::Now { .. })));
+}
+
+#[tokio::test]
+async fn a_blocked_account_cannot_be_proved() {
+    let house = House::open().await;
+    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let token = house.sent(start()).await;
+    let (account, _) = entry.account.expect("an account");
+    house
+        .store
+        .block_customer(account, "root".to_owned(), minutes(1))
+        .await
+        .expect("blocked");
+    for proof in [Proof::Link(token), Proof::Operator("root".to_owned())] {
+        let proved = house
+            .store
+            .prove(proof, Some(account), Choice::All, minutes(2))
+            .await;
+        assert!(matches!(proved, Ok(Proved::Unknown)));
+    }
+    let unblocked = house
+        .store
+        .unblock_customer(account, "root".to_owned(), minutes(3))
+        .await
+        .expect("unblocked");
+    assert_eq!(unblocked.status, Status::Pending);
+    let proved = house
+        .store
+        .prove(
+            Proof::Operator("root".to_owned()),
+            Some(account),
+            Choice::All,
+            minutes(4),
+        )
+        .await;
+    assert!(matches!(proved, Ok(Proved::Now { .. })));
+}
+
+#[tokio::test]
+async fn of_many_presses_one_counts() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let token = house.sent(start()).await;
+    let presses: Vec<_> = (0..50)
+        .map(|_| {
+            let store = house.store.clone();
+            tokio::spawn(async move {
+                store
+                    .prove(Proof::Link(token), None, Choice::All, minutes(1))
+                    .await
+            })
+        })
+        .collect();
+    let mut first = 0;
+    for press in presses {
+        match press.await.expect("no panic").expect("an answer") {
+            Proved::Now { .. } => first += 1,
+            Proved::Before { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(first, 1);
+}
+
+#[tokio::test]
+async fn no_message_is_left_behind_by_a_proof_at_the_same_moment() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "0@x", start())).await;
+    let token = house.sent(start()).await;
+    let tasks: Vec<_> = (1..20)
+        .map(|i| {
+            let store = house.store.clone();
+            let message = mail("ann@corp.example", &format!("{i}@x"), minutes(1));
+            tokio::spawn(async move {
+                if i == 10 {
+                    let proof = Proof::Link(token);
+                    let proved = store.prove(proof, None, Choice::All, minutes(1)).await;
+                    proved.map(drop)
+                } else {
+                    store.accept(message).await.map(drop)
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("done");
+    }
+    let all = house.store.requests(RequestFilter::default()).await;
+    let all = all.expect("read").rows;
+    assert_eq!(all.len(), 19);
+    assert!(
+        all.iter()
+            .all(|request| request.state == RequestState::Released)
+    );
+}

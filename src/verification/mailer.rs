@@ -4,10 +4,7 @@
 //! that a crash between sending and settling cannot make a second mail within the limits. On
 //! shutdown nothing new is claimed, and what is under way is finished and settled.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -102,13 +99,10 @@ impl Mailer {
         post: &Arc<Post>,
         shutdown: &CancellationToken,
     ) -> End {
-        let store = self.store.clone();
+        // Subscribed before the claim, so that a letter owed in between is not missed.
+        let mut changes = self.store.subscribe();
         let mut reloads = self.config.clone();
         loop {
-            // Listening begins before the claim, so that a letter owed in between is not missed.
-            let mut changed = pin!(store.changed());
-            let already =
-                poll_fn(|context| Poll::Ready(changed.as_mut().poll(context).is_ready())).await;
             let wait = match self.claim(config, post).await {
                 Ok(wait) => wait,
                 Err(error) => {
@@ -122,8 +116,8 @@ impl Mailer {
                 () = shutdown.cancelled() => Some(End::Shutdown),
                 Ok(()) = reloads.changed() => Some(End::Reloaded),
                 () = self.room(), if !self.under_way.is_empty() => None,
-                () = changed, if !already => None,
-                () = sleep(if already { Duration::ZERO } else { wait }) => None,
+                () = changes.wait() => None,
+                () = sleep(wait) => None,
                 () = sleep(KEEP_CONNECTIONS), if self.under_way.is_empty() && post.holds_connections() => {
                     post.rest().await;
                     None

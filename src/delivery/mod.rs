@@ -1,3 +1,81 @@
-//! Handing released requests over to the help desk.
+//! Released requests in, [`Attempt`]s out: handing over to the help desk.
+//!
+//! A request comes here as a [`Claim`](crate::store::Claim), which only the store makes, and only of
+//! a request that was released. It is handed on at least once, under one stable id: the original
+//! bytes, under fields that say who is behind them. Every attempt has one of three outcomes, and
+//! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
 
+mod destination;
+mod maildir;
+mod marks;
+mod message;
+mod parcel;
 pub mod probe;
+mod reply;
+pub mod schedule;
+mod smtp;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use destination::Destination;
+pub use message::Message;
+pub use parcel::Parcel;
+
+use crate::domain::Timestamp;
+
+/// What came of handing one request to its destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The destination has it, and said so.
+    Delivered,
+    /// Not now.
+    Retry(Cause),
+    /// Never, for this request as it is.
+    Refused(Cause),
+}
+
+/// Why a request was not taken, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// One line; names the step and what the other side said.
+    pub text: String,
+    pub scope: Scope,
+    /// The other side asked not to be called before.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Whom a failure is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This request; others may well get through.
+    Request,
+    /// The destination as a whole: unreachable, not letting us in, overloaded.
+    Destination,
+}
+
+impl Cause {
+    fn of_request(text: impl Into<String>) -> Self {
+        Self::new(text.into(), Scope::Request)
+    }
+
+    fn of_destination(text: impl Into<String>) -> Self {
+        Self::new(text.into(), Scope::Destination)
+    }
+
+    /// What others said goes into one printable line of bounded length.
+    fn new(text: String, scope: Scope) -> Self {
+        const LONGEST: usize = 500;
+        let mut line: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(LONGEST)
+            .collect();
+        line.truncate(line.trim_end().len());
+        Self {
+            text: line,
+            scope,
+            not_before: None,
+        }
+    }
+}

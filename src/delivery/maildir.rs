@@ -1,0 +1,161 @@
+//! A parcel in; out, a message in a Maildir, synced, under a name made of the request's id.
+//!
+//! The message is written and synced under `tmp` and then renamed into `new`, so a reader never
+//! sees a part of one. The name is the same for every attempt: a repeat after a crash finds what
+//! the attempt before it left, in `new` or, where it was read meanwhile, in `cur`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Attempt, Cause, Parcel};
+use crate::config::MaildirDestination;
+use crate::domain::Domain;
+
+/// How many messages are written at a time: enough for the file system to sync many at once.
+pub(super) const CONCURRENCY: usize = 16;
+
+/// A Maildir to put messages into.
+#[derive(Debug, Clone)]
+pub(super) struct Maildir {
+    path: PathBuf,
+    hostname: Domain,
+}
+
+impl Maildir {
+    pub(super) fn new(config: &MaildirDestination, hostname: &Domain) -> Self {
+        Self {
+            path: config.path.clone(),
+            hostname: hostname.clone(),
+        }
+    }
+
+    pub(super) async fn attempt(&self, parcel: Arc<Parcel>) -> Attempt {
+        let maildir = self.clone();
+        match tokio::task::spawn_blocking(move || maildir.deliver(&parcel)).await {
+            Ok(Ok(())) => Attempt::Delivered,
+            // Nothing about a message makes a file impossible: each of these can be put right.
+            Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(fault.to_string())),
+            Err(panic) => Attempt::Retry(Cause::of_request(panic.to_string())),
+        }
+    }
+
+    fn deliver(&self, parcel: &Parcel) -> Result<(), Fault> {
+        match self.put(parcel) {
+            Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => {
+                self.make()?;
+                self.put(parcel)
+            }
+            done => done,
+        }
+    }
+
+    fn put(&self, parcel: &Parcel) -> Result<(), Fault> {
+        let name = self.name(parcel);
+        let [tmp, new] = ["tmp", "new"].map(|folder| self.path.join(folder));
+        if parcel.claim().attempt > 1 && self.has(&name)? {
+            return sync_folder(&new);
+        }
+        let part = tmp.join(&name);
+        let whole = new.join(&name);
+        let file = create(&part).map_err(at(&part))?;
+        write(file, parcel)
+            .map_err(at(&part))
+            .and_then(|()| fs::rename(&part, &whole).map_err(at(&whole)))
+            .inspect_err(|_| {
+                // What was written takes the space that others need.
+                let _ = fs::remove_file(&part);
+            })?;
+        sync_folder(&new)
+    }
+
+    /// Seconds, something unique, host: the three parts of a Maildir name.
+    fn name(&self, parcel: &Parcel) -> String {
+        let claim = parcel.claim();
+        format!(
+            "{}.{}.{}",
+            claim.received_at.as_second(),
+            claim.request(),
+            self.hostname
+        )
+    }
+
+    /// Whether an earlier attempt put the message there; a reader adds `:2,` and flags to the name.
+    fn has(&self, name: &str) -> Result<bool, Fault> {
+        if self.path.join("new").join(name).exists() {
+            return Ok(true);
+        }
+        let cur = self.path.join("cur");
+        let entries = match fs::read_dir(&cur) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(at(&cur))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(at(&cur))?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(name.as_bytes())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes the Maildir, for its owner only.
+    fn make(&self) -> Result<(), Fault> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        for folder in ["tmp", "new", "cur"] {
+            let folder = self.path.join(folder);
+            builder.create(&folder).map_err(at(&folder))?;
+        }
+        sync_folder(&self.path)?;
+        self.path.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+fn create(part: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(part)
+}
+
+fn write(mut file: File, parcel: &Parcel) -> io::Result<()> {
+    for piece in parcel.message().pieces() {
+        file.write_all(piece)?;
+    }
+    file.sync_all()
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Fault> {
+    // The parent of a relative path of one part is written as nothing.
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(at(folder))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {cause}")]
+struct Fault {
+    path: String,
+    cause: io::Error,
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
+    |cause| Fault {
+        path: path.display().to_string(),
+        cause,
+    }
+}

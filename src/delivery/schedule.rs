@@ -1,0 +1,113 @@
+//! The number and age of a failed attempt in; out, when the next one is made, or that there is none.
+
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The wait after the first attempt, the second, and so on.
+const FIRST_WAITS: [u64; 7] = [
+    MINUTE,
+    5 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    4 * HOUR,
+];
+
+/// The wait after each attempt from then on.
+const LATER_WAIT: u64 = 4 * HOUR;
+
+/// How long after its release a request is tried.
+pub const PATIENCE: Duration = Duration::from_secs(5 * 24 * HOUR);
+
+/// Waits are lengthened by up to this part, so that what failed together does not come back at once.
+const JITTER: f64 = 0.1;
+
+/// The wait after attempt number `attempt`, which counts from 1, without jitter.
+#[must_use]
+pub fn wait(attempt: u32) -> Duration {
+    let index = usize::try_from(attempt.max(1) - 1).unwrap_or(usize::MAX);
+    Duration::from_secs(*FIRST_WAITS.get(index).unwrap_or(&LATER_WAIT))
+}
+
+/// When to try again after attempt number `attempt` failed; None when it was the last.
+///
+/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for. The first
+/// waits are always granted, however old the request is: an operator may have had it tried again.
+#[must_use]
+pub fn next(
+    attempt: u32,
+    released_at: Timestamp,
+    now: Timestamp,
+    not_before: Option<Timestamp>,
+    chance: f64,
+) -> Option<Timestamp> {
+    let wait = wait(attempt).mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
+    let at = now.checked_add(wait).ok()?;
+    let at = not_before.map_or(at, |earliest| at.max(earliest));
+    let last = released_at.checked_add(PATIENCE).ok()?;
+    let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= FIRST_WAITS.len());
+    (is_young || at <= last).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(hours: f64) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+            .checked_add(Duration::from_secs_f64(hours * 3600.0))
+            .expect("in range")
+    }
+
+    #[test]
+    fn the_waits_are_those_of_the_documentation() {
+        let minutes: Vec<u64> = (1..=9).map(|n| wait(n).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 5, 15, 30, 60, 120, 240, 240, 240]);
+    }
+
+    #[test]
+    fn a_request_is_tried_for_five_days() {
+        let (mut now, mut attempt) = (after(0.0), 1);
+        while let Some(at) = next(attempt, after(0.0), now, None, 0.0) {
+            assert!(at > now);
+            (now, attempt) = (at, attempt + 1);
+        }
+        assert_eq!(attempt, 36);
+        assert!(
+            now > after(5.0 * 24.0 - 4.0) && now <= after(5.0 * 24.0),
+            "{now}"
+        );
+    }
+
+    #[test]
+    fn when_the_next_attempt_is_made() {
+        for (attempt, age, not_before, chance, expected) in [
+            (1, 0.0, None, 0.0, Some(1.0 / 60.0)),
+            (1, 0.0, None, 1.0, Some(1.1 / 60.0)),
+            (1, 0.0, None, 9.0, Some(1.1 / 60.0)),
+            (1, 0.0, Some(0.5), 0.0, Some(0.5)),
+            (5, 1.0, Some(0.5), 0.0, Some(2.0)),
+            (8, 100.0, None, 0.0, Some(104.0)),
+            (8, 116.0, None, 0.0, Some(120.0)),
+            (8, 116.1, None, 0.0, None),
+            (8, 1.0, Some(121.0), 0.0, None),
+            // An operator had an old one tried again.
+            (1, 500.0, None, 0.0, Some(500.0 + 1.0 / 60.0)),
+            (u32::MAX, 0.0, None, 0.0, Some(4.0)),
+        ] {
+            let found = next(
+                attempt,
+                after(0.0),
+                after(age),
+                not_before.map(after),
+                chance,
+            );
+            assert_eq!(found, expected.map(after), "attempt {attempt} at {age} h");
+        }
+    }
+}

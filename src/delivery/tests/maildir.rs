@@ -1,0 +1,186 @@
+//! The Maildir destination: what lies there, who may read it, repeats, and a disk that is full.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::config::MaildirDestination;
+use crate::delivery::maildir::Maildir;
+
+fn maildir(path: &Path) -> Maildir {
+    let path = path.to_owned();
+    Maildir::new(&MaildirDestination { path }, &hostname())
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+/// A later attempt at the same request.
+fn repeat(of: &Parcel) -> Arc<Parcel> {
+    let mut claim = of.claim().clone();
+    claim.attempt += 1;
+    Arc::new(Parcel::new(claim, RAW.to_vec(), &hostname()))
+}
+
+#[tokio::test]
+async fn a_message_lies_in_new_and_nowhere_else() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("desk").join("Maildir");
+    let parcel = parcel();
+    assert_eq!(
+        maildir(&path).attempt(Arc::clone(&parcel)).await,
+        Attempt::Delivered
+    );
+
+    let new = files(&path.join("new"));
+    assert_eq!(new.len(), 1);
+    let name = new[0]
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    assert!(
+        name.contains(&parcel.claim().request().to_string()),
+        "{name}"
+    );
+    assert_eq!(
+        fs::read(&new[0]).expect("the message"),
+        parcel.message().to_vec()
+    );
+    assert!(files(&path.join("tmp")).is_empty());
+
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&new[0]), 0o600);
+    for folder in [
+        &path,
+        &path.join("new"),
+        &path.join("cur"),
+        &path.join("tmp"),
+    ] {
+        assert_eq!(mode(folder), 0o700);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_after_a_crash_makes_no_second_message() {
+    let home = tempfile::tempdir().expect("a folder");
+    let [tmp, new, cur] = ["tmp", "new", "cur"].map(|folder| home.path().join(folder));
+    let maildir = maildir(home.path());
+    let parcel = parcel();
+    let again = repeat(&parcel);
+    assert_eq!(
+        maildir.attempt(Arc::clone(&parcel)).await,
+        Attempt::Delivered
+    );
+
+    // The crash came before the attempt was recorded.
+    assert_eq!(
+        maildir.attempt(Arc::clone(&again)).await,
+        Attempt::Delivered
+    );
+    assert_eq!(files(&new).len(), 1);
+
+    // Somebody read the message in between.
+    let name = files(&new)[0]
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    fs::rename(new.join(&name), cur.join(format!("{name}:2,S"))).expect("moved");
+    assert_eq!(
+        maildir.attempt(Arc::clone(&again)).await,
+        Attempt::Delivered
+    );
+    assert!(files(&new).is_empty());
+
+    // The crash came while the message was being written.
+    fs::remove_file(cur.join(format!("{name}:2,S"))).expect("removed");
+    fs::write(tmp.join(&name), "From: An").expect("half a message");
+    assert_eq!(maildir.attempt(again).await, Attempt::Delivered);
+    assert_eq!(
+        fs::read(new.join(&name)).expect("whole"),
+        parcel.message().to_vec()
+    );
+    assert!(files(&tmp).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_maildir_is_made() {
+    for missing in ["tmp", "new", "cur"] {
+        let home = tempfile::tempdir().expect("a folder");
+        let maildir = maildir(home.path());
+        assert_eq!(maildir.attempt(parcel()).await, Attempt::Delivered);
+        let folder = home.path().join(missing);
+        fs::remove_dir_all(&folder).expect("removed");
+        assert_eq!(maildir.attempt(repeat(&parcel())).await, Attempt::Delivered);
+    }
+}
+
+#[tokio::test]
+async fn a_maildir_that_cannot_be_written_to_is_tried_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("file"), "").expect("a file");
+    // Writing through /dev/full fails as on a disk without space.
+    let full = home.path().join("full");
+    fs::create_dir_all(full.join("new")).expect("a folder");
+    fs::create_dir_all(full.join("tmp")).expect("a folder");
+    let parcel = parcel();
+    let name = format!(
+        "{}.{}.{}",
+        parcel.claim().received_at.as_second(),
+        parcel.claim().request(),
+        hostname()
+    );
+    std::os::unix::fs::symlink("/dev/full", full.join("tmp").join(&name)).expect("a link");
+
+    for (path, says) in [
+        (home.path().join("file").join("Maildir"), "Not a directory"),
+        (full.clone(), "No space left on device"),
+    ] {
+        match maildir(&path).attempt(Arc::clone(&parcel)).await {
+            Attempt::Retry(cause) => {
+                assert_eq!(cause.scope, Scope::Destination);
+                assert!(cause.text.contains(says), "{}", cause.text);
+                assert!(
+                    cause.text.contains(&path.display().to_string()),
+                    "{}",
+                    cause.text
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(files(&full.join("new")).is_empty() && files(&full.join("tmp")).is_empty());
+}
+
+/// Prints how many synced messages a second a Maildir takes; run with `--nocapture` to see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_a_time() {
+    const MESSAGES: usize = 500;
+    let home = tempfile::tempdir().expect("a folder");
+    let maildir = maildir(home.path());
+    let parcels: Vec<_> = (0..MESSAGES).map(|_| parcel()).collect();
+    let start = std::time::Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for parcel in parcels {
+        if running.len() == crate::delivery::maildir::CONCURRENCY {
+            let done = running.join_next().await.expect("running");
+            assert_eq!(done.expect("no panic"), Attempt::Delivered);
+        }
+        let maildir = maildir.clone();
+        running.spawn(async move { maildir.attempt(parcel).await });
+    }
+    while let Some(done) = running.join_next().await {
+        assert_eq!(done.expect("no panic"), Attempt::Delivered);
+    }
+    println!(
+        "{:.0} messages/s",
+        MESSAGES as f64 / start.elapsed().as_secs_f64()
+    );
+    assert_eq!(files(&home.path().join("new")).len(), MESSAGES);
+}

@@ -1,0 +1,69 @@
+//! Attempts against real sockets, folders and processes, with their faults as data in
+//! `testdata/faults`.
+
+mod fault_server;
+mod maildir;
+mod smtp;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{Attempt, Cause, Parcel, Scope};
+use crate::domain::Domain;
+use crate::store::Claim;
+
+const RAW: &[u8] = b"From: Ann <ann@corp.example>\r\n\
+    Subject: Printer on fire\r\n\
+    X-Vestibule-Account: forged\r\n\
+    \r\n\
+    .\r\n\
+    ..two\r\n\
+    caf\xe9\r\n\
+    \r\n";
+
+fn hostname() -> Domain {
+    Domain::parse("gate.corp.example").expect("a domain")
+}
+
+fn parcel() -> Arc<Parcel> {
+    Arc::new(Parcel::new(Claim::for_testing(), RAW.to_vec(), &hostname()))
+}
+
+/// What a case in `testdata/faults` expects.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Delivered,
+    Retry,
+    Refused,
+}
+
+#[derive(Debug, Deserialize)]
+struct Expected {
+    outcome: Outcome,
+    scope: Option<String>,
+    says: Option<String>,
+}
+
+impl Expected {
+    /// Says in which way an attempt went otherwise.
+    fn differs_from(&self, attempt: &Attempt) -> Option<String> {
+        let cause = match (&self.outcome, attempt) {
+            (Outcome::Delivered, Attempt::Delivered) => return None,
+            (Outcome::Retry, Attempt::Retry(cause))
+            | (Outcome::Refused, Attempt::Refused(cause)) => cause,
+            _ => return Some(format!("{attempt:?}")),
+        };
+        let says = self.says.as_deref().unwrap_or_default();
+        (self.scope.as_deref() != Some(word(cause)) || !cause.text.contains(says))
+            .then(|| format!("{cause:?}"))
+    }
+}
+
+fn word(cause: &Cause) -> &'static str {
+    match cause.scope {
+        Scope::Request => "request",
+        Scope::Destination => "destination",
+    }
+}

@@ -1,0 +1,186 @@
+//! The SMTP destination: every fault of the table, the envelope, kept connections, exact bytes.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::fault_server::{Fault, FaultServer};
+use super::*;
+use crate::config::{EnvelopeFrom, SmtpDestination, SmtpSecurity, SmtpServer};
+use crate::delivery::smtp::{Patience, Smtp};
+use crate::domain::EmailAddress;
+
+const SHORT: Patience = Patience {
+    connect: Duration::from_millis(500),
+    command: Duration::from_millis(500),
+    message: Duration::from_millis(500),
+};
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    at: String,
+    #[serde(default)]
+    does: String,
+    security: Option<String>,
+    #[serde(default)]
+    verify: bool,
+    #[serde(default)]
+    login: bool,
+    #[serde(flatten)]
+    expected: Expected,
+}
+
+fn destination(port: u16) -> SmtpDestination {
+    SmtpDestination {
+        server: SmtpServer {
+            host: "127.0.0.1".to_owned(),
+            port,
+            security: SmtpSecurity::None,
+            tls_verify: false,
+            login: None,
+        },
+        recipient: None,
+        envelope_from: EnvelopeFrom::Null,
+        concurrency: 2,
+    }
+}
+
+fn client(config: &SmtpDestination) -> Smtp {
+    Smtp::new(config, &hostname(), SHORT)
+}
+
+async fn run(case: &Case) -> Option<String> {
+    let security = match case.security.as_deref() {
+        None => SmtpSecurity::None,
+        Some("starttls") => SmtpSecurity::StartTls,
+        Some("tls") => SmtpSecurity::Tls,
+        Some(other) => panic!("{}: {other}", case.name),
+    };
+    let fault = Fault {
+        at: case.at.clone(),
+        does: case.does.clone(),
+    };
+    let server = FaultServer::start(fault, security == SmtpSecurity::Tls).await;
+    let mut config = destination(server.address.port());
+    config.server.security = security;
+    config.server.tls_verify = case.verify;
+    config.server.login = case
+        .login
+        .then(|| ("ann".to_owned(), "secret".to_owned().into()));
+    let attempt = client(&config).attempt(&parcel()).await;
+    case.expected.differs_from(&attempt)
+}
+
+#[tokio::test]
+async fn every_fault_has_its_outcome() {
+    let table: Table =
+        toml::from_str(include_str!("../../../testdata/faults/smtp.toml")).expect("a table");
+    let mut wrong = Vec::new();
+    for case in &table.case {
+        if let Some(found) = run(case).await {
+            wrong.push(format!("{}: {found}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
+    let server = FaultServer::start(Fault::default(), false).await;
+    let client = client(&destination(server.address.port()));
+    let parcel = parcel();
+    for _ in 0..3 {
+        assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+    }
+    assert_eq!(server.connections(), 1);
+    for taken in server.taken() {
+        assert_eq!(taken.message, parcel.message().to_vec());
+        assert_eq!(taken.mail, "MAIL FROM:<> BODY=8BITMIME");
+        assert_eq!(taken.rcpt, "RCPT TO:<it-help@corp.example>");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_is_no_failure() {
+    let server = FaultServer::start(
+        Fault {
+            at: "dot".to_owned(),
+            does: "250 2.0.0 queued\r\n421 4.3.2 bye".to_owned(),
+        },
+        false,
+    )
+    .await;
+    let client = client(&destination(server.address.port()));
+    for _ in 0..2 {
+        assert_eq!(client.attempt(&parcel()).await, Attempt::Delivered);
+    }
+    assert_eq!(server.connections(), 2);
+    assert_eq!(server.taken().len(), 2);
+}
+
+#[tokio::test]
+async fn the_envelope_is_as_configured() {
+    let address = |text| EmailAddress::parse(text).expect("an address");
+    for (envelope_from, recipient, mail, rcpt) in [
+        (EnvelopeFrom::Null, None, "<>", "<it-help@corp.example>"),
+        (
+            EnvelopeFrom::Sender,
+            None,
+            "<ann@corp.example>",
+            "<it-help@corp.example>",
+        ),
+        (
+            EnvelopeFrom::Address(address("gate@corp.example")),
+            Some(address("queue@desk.internal.example")),
+            "<gate@corp.example>",
+            "<queue@desk.internal.example>",
+        ),
+    ] {
+        let server = FaultServer::start(Fault::default(), false).await;
+        let mut config = destination(server.address.port());
+        config.envelope_from = envelope_from;
+        config.recipient = recipient;
+        assert_eq!(client(&config).attempt(&parcel()).await, Attempt::Delivered);
+        let taken = server.taken();
+        assert_eq!(taken[0].mail, format!("MAIL FROM:{mail} BODY=8BITMIME"));
+        assert_eq!(taken[0].rcpt, format!("RCPT TO:{rcpt}"));
+    }
+}
+
+#[tokio::test]
+async fn smtputf8_is_asked_for_where_it_is_needed() {
+    let server = FaultServer::start(Fault::default(), false).await;
+    let client = client(&destination(server.address.port()));
+    let mut claim = Claim::for_testing();
+    claim.envelope.smtputf8 = true;
+    for raw in [
+        "Subject: caf\u{e9}\r\n\r\nx\r\n",
+        "Subject: x\r\n\r\ncaf\u{e9}\r\n",
+    ] {
+        let parcel = Arc::new(Parcel::new(claim.clone(), raw.into(), &hostname()));
+        assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+    }
+    claim.recipient = "h\u{fc}lfe@corp.example".to_owned();
+    let parcel = Arc::new(Parcel::new(
+        claim,
+        b"A: b\r\n\r\nx\r\n".to_vec(),
+        &hostname(),
+    ));
+    assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+    let mails: Vec<String> = server.taken().into_iter().map(|taken| taken.mail).collect();
+    assert_eq!(
+        mails,
+        [
+            "MAIL FROM:<> BODY=8BITMIME SMTPUTF8",
+            "MAIL FROM:<> BODY=8BITMIME",
+            "MAIL FROM:<> SMTPUTF8"
+        ]
+    );
+}

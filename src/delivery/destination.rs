@@ -1,46 +1,101 @@
 //! A destination as configured in; out, one that parcels can be handed to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::command::Command;
 use super::maildir::{self, Maildir};
 use super::smtp::{Patience, Smtp};
-use super::{Attempt, Parcel};
+use super::webhook::Webhook;
+use super::{Attempt, Cause, Parcel};
 use crate::config;
 use crate::domain::Domain;
 
+/// What an attempt may take beyond the time its destination is configured with.
+const MARGIN: Duration = Duration::from_secs(10);
+
 /// Where parcels go, with what it keeps between attempts, such as connections.
-pub struct Destination(Way);
+pub struct Destination {
+    way: Way,
+    concurrency: usize,
+    patience: Duration,
+}
 
 enum Way {
-    Smtp(Smtp, usize),
+    Smtp(Box<Smtp>),
     Maildir(Maildir),
+    Webhook(Box<Webhook>),
+    Command(Command),
 }
 
 impl Destination {
     pub fn new(config: &config::Destination, hostname: &Domain) -> Self {
-        Self(match config {
-            config::Destination::Smtp(smtp) => Way::Smtp(
-                Smtp::new(smtp, hostname, Patience::DEFAULT),
+        let (way, concurrency, patience) = match config {
+            config::Destination::Smtp(smtp) => (
+                Way::Smtp(Box::new(Smtp::new(smtp, hostname, Patience::DEFAULT))),
                 smtp.concurrency,
+                Patience::DEFAULT.message + MARGIN,
             ),
-            config::Destination::Maildir(maildir) => Way::Maildir(Maildir::new(maildir, hostname)),
-            _ => unimplemented!(),
-        })
+            config::Destination::Maildir(maildir) => (
+                Way::Maildir(Maildir::new(maildir, hostname)),
+                maildir::CONCURRENCY,
+                Duration::from_mins(5),
+            ),
+            config::Destination::Webhook(webhook) => (
+                Way::Webhook(Box::new(Webhook::new(webhook))),
+                webhook.concurrency,
+                webhook.timeout + MARGIN,
+            ),
+            config::Destination::Command(command) => (
+                Way::Command(Command::new(command)),
+                command.concurrency,
+                command.timeout + MARGIN,
+            ),
+        };
+        Self {
+            way,
+            concurrency: concurrency.max(1),
+            patience,
+        }
     }
 
     /// How many parcels may be on their way at a time.
     pub fn concurrency(&self) -> usize {
-        match &self.0 {
-            Way::Smtp(_, concurrency) => *concurrency,
-            Way::Maildir(_) => maildir::CONCURRENCY,
-        }
+        self.concurrency
+    }
+
+    /// The longest that an attempt may take.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Hands one parcel over. Dropping the future gives the attempt up, wherever it is.
     pub async fn attempt(&self, parcel: &Arc<Parcel>) -> Attempt {
-        match &self.0 {
-            Way::Smtp(smtp, _) => smtp.attempt(parcel).await,
+        match &self.way {
+            Way::Smtp(smtp) => smtp.attempt(parcel).await,
             Way::Maildir(maildir) => maildir.attempt(Arc::clone(parcel)).await,
+            Way::Webhook(webhook) => webhook.attempt(parcel).await,
+            Way::Command(command) => command.attempt(parcel).await,
+        }
+    }
+
+    /// Whether parcels could be handed over, as far as can be told without one.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn probe(&self) -> Result<(), Cause> {
+        match &self.way {
+            Way::Smtp(smtp) => smtp.probe().await,
+            Way::Maildir(maildir) => maildir.probe().await,
+            Way::Webhook(webhook) => webhook.probe().await,
+            Way::Command(command) => command.probe(),
+        }
+    }
+
+    /// There is nothing to hand over at present: gives back what others may want.
+    pub async fn rest(&self) {
+        if let Way::Smtp(smtp) = &self.way {
+            smtp.rest().await;
         }
     }
 }

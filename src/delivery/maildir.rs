@@ -37,8 +37,26 @@ impl Maildir {
         match tokio::task::spawn_blocking(move || maildir.deliver(&parcel)).await {
             Ok(Ok(())) => Attempt::Delivered,
             // Nothing about a message makes a file impossible: each of these can be put right.
-            Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(fault.to_string())),
-            Err(panic) => Attempt::Retry(Cause::of_request(panic.to_string())),
+            Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(&fault.to_string())),
+            Err(panic) => Attempt::Retry(Cause::of_request(&panic.to_string())),
+        }
+    }
+
+    /// Makes the Maildir, and a file in it for a moment.
+    pub(super) async fn probe(&self) -> Result<(), Cause> {
+        let maildir = self.clone();
+        let probed = tokio::task::spawn_blocking(move || {
+            maildir.make()?;
+            let part = maildir
+                .path
+                .join("tmp")
+                .join(format!("probe.{}", std::process::id()));
+            create(&part).map_err(at(&part))?;
+            fs::remove_file(&part).map_err(at(&part))
+        });
+        match probed.await {
+            Ok(probed) => probed.map_err(|fault| Cause::of_destination(&fault.to_string())),
+            Err(panic) => Err(Cause::of_destination(&panic.to_string())),
         }
     }
 

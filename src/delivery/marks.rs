@@ -25,13 +25,13 @@ pub(super) fn foreign(raw: &[u8]) -> Vec<Range<usize>> {
             // A continuation of no field: behind ours, it would become part of the last of them.
             kept.skip(0..end);
         } else if let Some(mark) = first_mark(field) {
-            if !field[..mark].iter().any(u8::is_ascii_graphic) {
-                // Nothing but ours; an empty line left in its place would end the header section.
-                kept.skip(at..end);
-            } else {
+            if field[..mark].iter().any(u8::is_ascii_graphic) {
                 // Ours behind an end of line that only some see. The line's own end remains.
                 let content = end - line_ending(field);
                 kept.skip(at + mark - 1..content);
+            } else {
+                // Nothing but ours; an empty line left in its place would end the header section.
+                kept.skip(at..end);
             }
         }
         at = end;

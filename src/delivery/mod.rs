@@ -5,18 +5,23 @@
 //! bytes, under fields that say who is behind them. Every attempt has one of three outcomes, and
 //! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
 
+mod command;
 mod destination;
 mod maildir;
 mod marks;
 mod message;
+mod network;
 mod parcel;
 pub mod probe;
 mod reply;
 pub mod schedule;
+mod signature;
 mod smtp;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod webhook;
+mod webhook_json;
 
 pub use destination::Destination;
 pub use message::Message;
@@ -55,16 +60,16 @@ pub enum Scope {
 }
 
 impl Cause {
-    fn of_request(text: impl Into<String>) -> Self {
-        Self::new(text.into(), Scope::Request)
+    fn of_request(text: &str) -> Self {
+        Self::new(text, Scope::Request)
     }
 
-    fn of_destination(text: impl Into<String>) -> Self {
-        Self::new(text.into(), Scope::Destination)
+    fn of_destination(text: &str) -> Self {
+        Self::new(text, Scope::Destination)
     }
 
     /// What others said goes into one printable line of bounded length.
-    fn new(text: String, scope: Scope) -> Self {
+    fn new(text: &str, scope: Scope) -> Self {
         const LONGEST: usize = 500;
         let mut line: String = text
             .chars()

@@ -78,7 +78,7 @@ impl Fault {
             Self::Broken(text) => format!("{step}: {text}"),
             Self::Silent(time) => format!("{step}: no answer within {} s", time.as_secs_f32()),
         };
-        Cause::new(text, scope)
+        Cause::new(&text, scope)
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) const DEFAULT: Self = Self {
         connect: Duration::from_secs(30),
-        command: Duration::from_secs(5 * 60),
-        message: Duration::from_secs(10 * 60),
+        command: Duration::from_mins(5),
+        message: Duration::from_mins(10),
     };
 }
 
@@ -174,7 +174,7 @@ impl Smtp {
             .map_err(failed(Step::Rcpt))?;
         within(patience, connection.command(Data))
             .await
-            .and_then(|reply| expect(reply, Severity::PositiveIntermediate))
+            .and_then(|reply| expect(&reply, Severity::PositiveIntermediate))
             .map_err(failed(Step::Data))?;
 
         let sending = connection.message_iter(message.lines_of_smtp());
@@ -188,7 +188,7 @@ impl Smtp {
             }
             sent => sent,
         };
-        sent.and_then(|reply| expect(reply, Severity::PositiveCompletion))
+        sent.and_then(|reply| expect(&reply, Severity::PositiveCompletion))
             .map_err(failed(Step::Content))
     }
 
@@ -238,11 +238,11 @@ async fn within<T>(
 }
 
 /// An answer that says yes in place of "go on", or the other way round, is none.
-fn expect(reply: Response, severity: Severity) -> Result<(), Fault> {
+fn expect(reply: &Response, severity: Severity) -> Result<(), Fault> {
     if reply.code().severity == severity {
         Ok(())
     } else {
-        Err(Fault::unexpected(&reply))
+        Err(Fault::unexpected(reply))
     }
 }
 
@@ -250,7 +250,7 @@ fn tls_parameters(server: &SmtpServer) -> Result<TlsParameters, Cause> {
     TlsParameters::builder(server.host.clone())
         .dangerous_accept_invalid_certs(!server.tls_verify)
         .build()
-        .map_err(|e| Cause::of_destination(format!("TLS: {e}")))
+        .map_err(|e| Cause::of_destination(&format!("TLS: {e}")))
 }
 
 /// The envelope of one parcel.
@@ -271,7 +271,7 @@ impl Route {
             Some(recipient) => recipient.clone(),
             // Parsed, so that nothing in it can end the command.
             None => EmailAddress::parse(&parcel.claim().recipient)
-                .map_err(|e| Cause::of_request(format!("RCPT: {e}")))?,
+                .map_err(|e| Cause::of_request(&format!("RCPT: {e}")))?,
         };
         Ok(Self {
             reverse_path,

@@ -122,7 +122,7 @@ impl State {
                 }
                 "AUTH" => {
                     self.answer(&mut connection, verb, "235 2.7.0 welcome")
-                        .await?
+                        .await?;
                 }
                 "MAIL" => {
                     line.clone_into(&mut mail);
@@ -150,7 +150,7 @@ impl State {
                 }
                 _ => {
                     self.answer(&mut connection, verb, "502 5.5.2 what?")
-                        .await?
+                        .await?;
                 }
             }
         }

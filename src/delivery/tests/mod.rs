@@ -1,9 +1,11 @@
 //! Attempts against real sockets, folders and processes, with their faults as data in
 //! `testdata/faults`.
 
+mod command;
 mod fault_server;
 mod maildir;
 mod smtp;
+mod webhook;
 
 use std::sync::Arc;
 

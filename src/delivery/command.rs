@@ -1,0 +1,210 @@
+//! A parcel in; out, a program that took it on its standard input, and what its exit status means.
+//!
+//! The program is run without a shell, in a process group of its own and with an environment of
+//! what is configured and the facts about the request. When its time is over the whole group is
+//! ended.
+//!
+//! | exit status | outcome |
+//! |---|---|
+//! | 0 | delivered |
+//! | 65, 66, 67, 68, 77: the message, its input, its user, its host, its rights | refused |
+//! | 70, 75, 76, or ended by a signal | retry |
+//! | 64, 69, 71, 72, 73, 74, 78, 126, 127: its own set-up or system | retry, destination |
+//! | any other | refused |
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin};
+use tokio::time::timeout;
+
+use super::{Attempt, Cause, Parcel, Scope};
+use crate::config::CommandDestination;
+
+/// How long a group may take to end itself when it is told to.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How much of what the program complains about is kept.
+const COMPLAINT: usize = 400;
+
+/// A program to hand parcels to.
+#[derive(Debug)]
+pub(super) struct Command {
+    config: CommandDestination,
+}
+
+impl Command {
+    pub(super) fn new(config: &CommandDestination) -> Self {
+        Self {
+            config: config.clone(),
+        }
+    }
+
+    pub(super) async fn attempt(&self, parcel: &Parcel) -> Attempt {
+        let program = self.config.program.display();
+        let mut child = match self.start(parcel) {
+            Ok(child) => child,
+            Err(e) => return Attempt::Retry(Cause::of_destination(&format!("{program}: {e}"))),
+        };
+        let group = Group::of(&child);
+        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+        let mut complaint = Vec::new();
+        let ended = {
+            let listening = listen(stderr, &mut complaint);
+            let exchange = async { tokio::join!(feed(stdin, parcel), listening) };
+            tokio::pin!(exchange);
+            let running = async {
+                tokio::select! {
+                    status = child.wait() => {
+                        // The rest of what it said; what it left running may keep the pipe open.
+                        let _ = timeout(Duration::from_millis(100), &mut exchange).await;
+                        status
+                    }
+                    _ = &mut exchange => child.wait().await,
+                }
+            };
+            timeout(self.config.timeout, running).await
+        };
+        match ended {
+            Ok(Ok(status)) => {
+                group.forget();
+                outcome(status, &String::from_utf8_lossy(&complaint))
+            }
+            Ok(Err(e)) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
+            Err(_) => {
+                group.signal(Signal::TERM);
+                let _ = timeout(LAST_WORDS, child.wait()).await;
+                Attempt::Retry(Cause::of_request(&format!(
+                    "{program}: not done within {} s",
+                    self.config.timeout.as_secs_f32()
+                )))
+            }
+        }
+    }
+
+    /// Whether there is such a program and it may be run by somebody.
+    pub(super) fn probe(&self) -> Result<(), Cause> {
+        let program = self.config.program.display();
+        let failed =
+            |why: &dyn std::fmt::Display| Err(Cause::of_destination(&format!("{program}: {why}")));
+        match std::fs::metadata(&self.config.program) {
+            Err(e) => failed(&e),
+            Ok(file) if !file.is_file() => failed(&"not a file"),
+            Ok(file) if file.permissions().mode() & 0o111 == 0 => failed(&"not executable"),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn start(&self, parcel: &Parcel) -> std::io::Result<Child> {
+        tokio::process::Command::new(&self.config.program)
+            .args(&self.config.args)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .envs(&self.config.environment)
+            .envs(facts(parcel))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+}
+
+/// What the program is told besides the message.
+fn facts(parcel: &Parcel) -> [(&'static str, String); 10] {
+    let claim = parcel.claim();
+    // Nothing in a value can end it or begin another one.
+    let line = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    };
+    [
+        ("VESTIBULE_REQUEST", claim.request().to_string()),
+        ("VESTIBULE_LEDGER", claim.ledger.to_string()),
+        ("VESTIBULE_ATTEMPT", claim.attempt.to_string()),
+        ("VESTIBULE_PORTAL", claim.portal.to_string()),
+        ("VESTIBULE_RECIPIENT", line(&claim.recipient)),
+        ("VESTIBULE_SENDER", claim.address.to_string()),
+        ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
+        ("VESTIBULE_VERIFIED", parcel.verified()),
+        ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
+        (
+            "VESTIBULE_MESSAGE_ID",
+            line(claim.message_id.as_deref().unwrap_or_default()),
+        ),
+    ]
+}
+
+/// Writes the message and closes the pipe. A program need not read all of it: its status counts.
+async fn feed(stdin: Option<ChildStdin>, parcel: &Parcel) {
+    let Some(mut stdin) = stdin else { return };
+    for piece in parcel.message().pieces() {
+        if stdin.write_all(piece).await.is_err() {
+            return;
+        }
+    }
+    let _ = stdin.shutdown().await;
+}
+
+/// Reads to the end and keeps the beginning.
+async fn listen(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
+    let Some(mut stderr) = stderr else { return };
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        let wanted = COMPLAINT.saturating_sub(kept.len()).min(count);
+        kept.extend_from_slice(&buffer[..wanted]);
+    }
+}
+
+fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
+    // A shell, and many a wrapper, says 126 and 127 of programs that cannot be run or found.
+    let (is_refused, scope) = match status.code() {
+        Some(0) => return Attempt::Delivered,
+        None | Some(70 | 75 | 76) => (false, Scope::Request),
+        Some(64 | 69 | 71..=74 | 78 | 126 | 127) => (false, Scope::Destination),
+        Some(_) => (true, Scope::Request),
+    };
+    let cause = Cause::new(&format!("{status} {complaint}"), scope);
+    if is_refused {
+        Attempt::Refused(cause)
+    } else {
+        Attempt::Retry(cause)
+    }
+}
+
+/// The processes of one attempt. Dropping it ends them all, however the attempt was given up.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(leader: &Child) -> Self {
+        Self(
+            leader
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw),
+        )
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // There may be nobody left.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// It ended by itself; whatever it left running, it meant to.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

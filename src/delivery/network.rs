@@ -1,0 +1,106 @@
+//! An IP address in; out, whether it belongs to the network that the daemon itself is in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Whether nobody on the public Internet has this address (IANA special-purpose registries).
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(address) => is_private_v4(address),
+            None => is_private_v6(address),
+        },
+    }
+}
+
+/// Networks and the lengths of their prefixes.
+const PRIVATE_V4: [([u8; 4], u32); 15] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([224, 0, 0, 0], 4),
+    ([240, 0, 0, 0], 4),
+];
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    PRIVATE_V4.iter().any(|(network, length)| {
+        let differing = address.to_bits() ^ u32::from_be_bytes(*network);
+        differing.leading_zeros() >= *length
+    })
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    // Global unicast is 2000::/3; of that, not the documentation, benchmarking and Teredo parts.
+    first & 0xe000 != 0x2000
+        || (first == 0x2001 && (second == 0x0db8 || second < 0x0200))
+        || first & 0xfff0 == 0x3ff0
+}
+
+/// The IPv4 address that a packet to this one ends up at: mapped, compatible, NAT64 or 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(join(high, low))
+        }
+        [0x2002, high, low, ..] => Some(join(high, low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_not_private() {
+        for (address, private) in [
+            ("8.8.8.8", false),
+            ("100.63.255.255", false),
+            ("100.64.0.1", true),
+            ("100.128.0.0", false),
+            ("172.15.255.255", false),
+            ("172.16.0.0", true),
+            ("172.32.0.0", false),
+            ("0.0.0.0", true),
+            ("127.0.0.1", true),
+            ("10.1.2.3", true),
+            ("192.168.0.1", true),
+            ("169.254.169.254", true),
+            ("198.18.0.1", true),
+            ("224.0.0.1", true),
+            ("255.255.255.255", true),
+            ("2606:4700::1111", false),
+            ("2001:4860::8888", false),
+            ("::", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::ffff:8.8.8.8", false),
+            ("::10.0.0.1", true),
+            ("64:ff9b::10.0.0.1", true),
+            ("64:ff9b::8.8.8.8", false),
+            ("2002:7f00:1::", true),
+            ("2001:db8::1", true),
+            ("2001::1", true),
+            ("fe80::1", true),
+            ("fc00::1", true),
+            ("fd12:3456::1", true),
+            ("ff02::1", true),
+            ("3fff::1", true),
+        ] {
+            let parsed: IpAddr = address.parse().expect("an address");
+            assert_eq!(is_private(parsed), private, "{address}");
+        }
+    }
+}

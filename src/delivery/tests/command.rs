@@ -1,0 +1,162 @@
+//! The command destination: what the program gets, and what its end means.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::*;
+use crate::config::CommandDestination;
+use crate::delivery::command::Command;
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    script: String,
+    #[serde(flatten)]
+    expected: Expected,
+}
+
+fn shell(script: &str) -> CommandDestination {
+    CommandDestination {
+        program: PathBuf::from("/bin/sh"),
+        args: vec!["-c".to_owned(), script.to_owned()],
+        environment: BTreeMap::new(),
+        timeout: Duration::from_secs(5),
+        concurrency: 1,
+    }
+}
+
+#[tokio::test]
+async fn every_end_of_a_program_has_its_outcome() {
+    let table: Table =
+        toml::from_str(include_str!("../../../testdata/faults/command.toml")).expect("a table");
+    let mut wrong = Vec::new();
+    for case in &table.case {
+        let start = Instant::now();
+        let attempt = Command::new(&shell(&case.script)).attempt(&parcel()).await;
+        if let Some(found) = case.expected.differs_from(&attempt) {
+            wrong.push(format!("{}: {found}", case.name));
+        }
+        assert!(start.elapsed() < Duration::from_secs(3), "{}", case.name);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_fails_no_request() {
+    let mut config = shell("");
+    config.program = PathBuf::from("/no/such/program");
+    let command = Command::new(&config);
+    match command.attempt(&parcel()).await {
+        Attempt::Retry(cause) => {
+            assert_eq!(cause.scope, Scope::Destination);
+            assert!(
+                cause.text.starts_with("/no/such/program: "),
+                "{}",
+                cause.text
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(command.probe().is_err());
+    assert!(Command::new(&shell("")).probe().is_ok());
+}
+
+#[tokio::test]
+async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut config = shell("cat >message; env >facts");
+    config.environment = BTreeMap::from([("QUEUE".to_owned(), "it help".to_owned())]);
+    config.args[1] = format!("cd \"$0\"; {}", config.args[1]);
+    config.args.push(home.path().display().to_string());
+    let parcel = parcel();
+    assert_eq!(
+        Command::new(&config).attempt(&parcel).await,
+        Attempt::Delivered
+    );
+
+    let read = |name: &str| fs::read(home.path().join(name)).expect("written");
+    assert_eq!(read("message"), parcel.message().to_vec());
+    let facts = String::from_utf8(read("facts")).expect("UTF-8");
+    let mut names: Vec<&str> = facts
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name))
+        // What the shell sets by itself.
+        .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "PATH",
+            "QUEUE",
+            "VESTIBULE_ACCOUNT",
+            "VESTIBULE_ATTEMPT",
+            "VESTIBULE_GROUPS",
+            "VESTIBULE_LEDGER",
+            "VESTIBULE_MESSAGE_ID",
+            "VESTIBULE_PORTAL",
+            "VESTIBULE_RECIPIENT",
+            "VESTIBULE_REQUEST",
+            "VESTIBULE_SENDER",
+            "VESTIBULE_VERIFIED",
+        ]
+    );
+    for line in [
+        format!("VESTIBULE_REQUEST={}", parcel.claim().request()),
+        "VESTIBULE_SENDER=ann@corp.example".to_owned(),
+        "VESTIBULE_VERIFIED=link 2026-11-23T10:05:00Z".to_owned(),
+        "QUEUE=it help".to_owned(),
+    ] {
+        assert!(
+            facts.lines().any(|found| found == line),
+            "{line} in {facts}"
+        );
+    }
+}
+
+/// Processes whose group is led by `leader`, as the kernel lists them; zombies do not count.
+fn living_members(leader: &str) -> usize {
+    fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+        .filter(|stat| {
+            let behind_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            let fields: Vec<&str> = behind_name.split(' ').collect();
+            fields.get(2) == Some(&leader) && fields[0] != "Z"
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn when_the_time_is_over_the_whole_group_is_ended() {
+    let home = tempfile::tempdir().expect("a folder");
+    // The child ignores being asked, and has closed what ties it to its parent.
+    let mut config =
+        shell("(trap '' TERM; exec sleep 600) </dev/null >/dev/null 2>&1 & echo $$ >\"$0\"; wait");
+    let leader = home.path().join("leader");
+    config.args.push(leader.display().to_string());
+    config.timeout = Duration::from_millis(500);
+    match Command::new(&config).attempt(&parcel()).await {
+        Attempt::Retry(cause) => assert!(
+            cause.text.contains("not done within 0.5 s"),
+            "{}",
+            cause.text
+        ),
+        other => panic!("{other:?}"),
+    }
+    let leader = fs::read_to_string(leader).expect("written");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while living_members(leader.trim()) > 0 {
+        assert!(Instant::now() < deadline, "still there");
+        tokio::task::yield_now().await;
+    }
+}

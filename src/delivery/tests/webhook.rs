@@ -1,0 +1,270 @@
+//! The webhook destination: what is posted, what answers mean, and who may be called.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::{WebhookDestination, WebhookFormat};
+use crate::delivery::signature;
+use crate::delivery::webhook::Webhook;
+use crate::domain::Timestamp;
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    does: String,
+    /// Seconds until the other side wants to be asked again.
+    after: Option<i64>,
+    #[serde(flatten)]
+    expected: Expected,
+}
+
+/// One request as it came in.
+struct Posted {
+    line: String,
+    fields: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+/// A server that answers every request as a case says.
+async fn server(does: &str) -> (SocketAddr, mpsc::UnboundedReceiver<Posted>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (posted, received) = mpsc::unbounded_channel();
+    let does = does.to_owned();
+    if does != "nobody" {
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (posted, does) = (posted.clone(), does.clone());
+                tokio::spawn(async move { answer(stream, &does, &posted).await });
+            }
+        });
+    }
+    (address, received)
+}
+
+async fn answer(
+    stream: TcpStream,
+    does: &str,
+    posted: &mpsc::UnboundedSender<Posted>,
+) -> std::io::Result<()> {
+    let mut stream = BufStream::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let mut fields = BTreeMap::new();
+    loop {
+        let mut field = String::new();
+        stream.read_line(&mut field).await?;
+        let Some((name, value)) = field.trim_end().split_once(": ") else {
+            break;
+        };
+        fields.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let length = fields
+        .get("content-length")
+        .and_then(|text| text.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await?;
+    let _ = posted.send(Posted { line, fields, body });
+    let bytes = match does {
+        "drop" => return Ok(()),
+        "hang" => std::future::pending().await,
+        "half-answer" => "HTTP/1.1 200".to_owned(),
+        "garbage" => "220 fault.example ESMTP\r\n\r\n".to_owned(),
+        answer => format!("{answer}\r\n\r\n"),
+    };
+    stream.write_all(bytes.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn destination(address: SocketAddr, format: WebhookFormat) -> WebhookDestination {
+    WebhookDestination {
+        url: format!("http://{address}/hook?key=1"),
+        format,
+        secret: None,
+        bearer: None,
+        headers: BTreeMap::new(),
+        timeout: Duration::from_millis(500),
+        allow_private: true,
+        concurrency: 1,
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_its_outcome() {
+    let table: Table =
+        toml::from_str(include_str!("../../../testdata/faults/webhook.toml")).expect("a table");
+    let mut wrong = Vec::new();
+    for case in &table.case {
+        let (address, _received) = server(&case.does).await;
+        let before = Timestamp::now().as_second();
+        let attempt = Webhook::new(&destination(address, WebhookFormat::Raw))
+            .attempt(&parcel())
+            .await;
+        if let Some(found) = case.expected.differs_from(&attempt) {
+            wrong.push(format!("{}: {found}", case.name));
+        }
+        let asked = match &attempt {
+            Attempt::Retry(cause) => cause.not_before.map(|time| time.as_second() - before),
+            _ => None,
+        };
+        let good = match (case.after, asked) {
+            (Some(expected), Some(found)) => (expected..expected + 3).contains(&found),
+            (expected, found) => expected == found,
+        };
+        assert!(good, "{}: {asked:?}", case.name);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_raw_message_is_posted_as_it_is_and_signed() {
+    let (address, mut received) = server("HTTP/1.1 204 No Content").await;
+    let mut config = destination(address, WebhookFormat::Raw);
+    let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    config.secret = Some(secret.clone());
+    config.bearer = Some("letmein\n".to_owned().into());
+    config.headers = BTreeMap::from([("X-Queue".to_owned(), "it".to_owned())]);
+    let parcel = parcel();
+    assert_eq!(
+        Webhook::new(&config).attempt(&parcel).await,
+        Attempt::Delivered
+    );
+
+    let posted = received.recv().await.expect("a request");
+    let id = parcel.claim().request().to_string();
+    assert_eq!(posted.line, "POST /hook?key=1 HTTP/1.1\r\n");
+    assert_eq!(posted.body, parcel.message().to_vec());
+    let field = |name: &str| posted.fields.get(name).map(String::as_str);
+    assert_eq!(field("content-type"), Some("message/rfc822"));
+    assert_eq!(field("webhook-id"), Some(id.as_str()));
+    assert_eq!(field("idempotency-key"), Some(id.as_str()));
+    assert_eq!(field("authorization"), Some("Bearer letmein"));
+    assert_eq!(field("x-queue"), Some("it"));
+    let seconds = field("webhook-timestamp")
+        .expect("a time")
+        .parse()
+        .expect("seconds");
+    assert!((Timestamp::now().as_second() - seconds) < 5);
+    let signature = signature::sign(&secret, &id, seconds, &posted.body);
+    assert_eq!(field("webhook-signature"), signature.as_deref());
+}
+
+#[tokio::test]
+async fn a_message_as_json_has_its_parts() {
+    let raw = "From: Ann <ann@corp.example>\r\n\
+        To: it-help@corp.example\r\n\
+        Subject: =?utf-8?q?Dr=C3=BCcker?=\r\n\
+        In-Reply-To: <0@corp.example>\r\n\
+        MIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=x\r\n\
+        \r\n\
+        --x\r\n\
+        Content-Type: text/plain; charset=iso-8859-1\r\n\
+        Content-Transfer-Encoding: quoted-printable\r\n\
+        \r\n\
+        br=FCllt\r\n\
+        --x\r\n\
+        Content-Type: application/octet-stream\r\n\
+        Content-Disposition: attachment; filename=log.bin\r\n\
+        Content-Transfer-Encoding: base64\r\n\
+        \r\n\
+        AAEC/w==\r\n\
+        --x--\r\n";
+    let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
+    let claim = Claim::for_testing();
+    let parcel = Parcel::new(claim.clone(), raw.into(), &hostname());
+    let webhook = Webhook::new(&destination(address, WebhookFormat::Json));
+    assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
+
+    let posted = received.recv().await.expect("a request");
+    assert_eq!(posted.fields["content-type"], "application/json");
+    let found: serde_json::Value = serde_json::from_slice(&posted.body).expect("JSON");
+    let expected = serde_json::json!({
+        "type": "request.released",
+        "timestamp": "2026-11-23T10:05:01Z",
+        "data": {
+            "request": claim.request(),
+            "ledger": claim.ledger,
+            "portal": "it",
+            "recipient": "it-help@corp.example",
+            "account": {
+                "address": "ann@corp.example",
+                "kind": "internal",
+                "verified": "link 2026-11-23T10:05:00Z",
+                "groups": ["staff", "Größe"],
+            },
+            "received_at": "2026-11-23T10:00:00Z",
+            "message_id": "1@corp.example",
+            "message": {
+                "subject": "Drücker",
+                "date": null,
+                "from": [{"name": "Ann", "address": "ann@corp.example"}],
+                "reply_to": [],
+                "to": [{"name": null, "address": "it-help@corp.example"}],
+                "cc": [],
+                "in_reply_to": ["0@corp.example"],
+                "references": [],
+                "text": "brüllt",
+                "html": null,
+                "attachments": [{
+                    "name": "log.bin",
+                    "content_type": "application/octet-stream",
+                    "content_id": null,
+                    "inline": false,
+                    "size": 4,
+                    "content": "AAEC/w==",
+                }],
+            },
+        },
+    });
+    assert_eq!(found, expected, "{found:#}");
+}
+
+#[tokio::test]
+async fn the_own_network_is_called_only_where_that_is_meant() {
+    let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
+    let port = address.port();
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "0x7f.1",
+    ] {
+        let mut config = destination(address, WebhookFormat::Raw);
+        config.url = format!("http://{host}:{port}/");
+        config.allow_private = false;
+        let webhook = Webhook::new(&config);
+        match webhook.attempt(&parcel()).await {
+            Attempt::Retry(cause) => {
+                assert_eq!(cause.scope, Scope::Destination);
+                assert!(
+                    cause.text.contains("set allow_private"),
+                    "{host}: {}",
+                    cause.text
+                );
+            }
+            other => panic!("{host}: {other:?}"),
+        }
+        assert!(webhook.probe().await.is_err(), "{host}");
+    }
+    assert!(received.try_recv().is_err());
+
+    let mut config = destination(address, WebhookFormat::Raw);
+    config.url = format!("http://localhost:{port}/");
+    let webhook = Webhook::new(&config);
+    assert_eq!(webhook.attempt(&parcel()).await, Attempt::Delivered);
+    assert!(webhook.probe().await.is_ok());
+}

@@ -12,7 +12,6 @@
 //! | 64, 69, 71, 72, 73, 74, 78, 126, 127: its own set-up or system | retry, destination |
 //! | any other | refused |
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -82,19 +81,6 @@ impl Command {
                     self.config.timeout.as_secs_f32()
                 )))
             }
-        }
-    }
-
-    /// Whether there is such a program and it may be run by somebody.
-    pub(super) fn probe(&self) -> Result<(), Cause> {
-        let program = self.config.program.display();
-        let failed =
-            |why: &dyn std::fmt::Display| Err(Cause::of_destination(&format!("{program}: {why}")));
-        match std::fs::metadata(&self.config.program) {
-            Err(e) => failed(&e),
-            Ok(file) if !file.is_file() => failed(&"not a file"),
-            Ok(file) if file.permissions().mode() & 0o111 == 0 => failed(&"not executable"),
-            Ok(_) => Ok(()),
         }
     }
 

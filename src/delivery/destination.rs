@@ -7,7 +7,7 @@ use super::command::Command;
 use super::maildir::{self, Maildir};
 use super::smtp::{Patience, Smtp};
 use super::webhook::Webhook;
-use super::{Attempt, Cause, Parcel};
+use super::{Attempt, Parcel};
 use crate::config;
 use crate::domain::Domain;
 
@@ -76,19 +76,6 @@ impl Destination {
             Way::Maildir(maildir) => maildir.attempt(Arc::clone(parcel)).await,
             Way::Webhook(webhook) => webhook.attempt(parcel).await,
             Way::Command(command) => command.attempt(parcel).await,
-        }
-    }
-
-    /// Whether parcels could be handed over, as far as can be told without one.
-    ///
-    /// # Errors
-    /// What stands in the way.
-    pub async fn probe(&self) -> Result<(), Cause> {
-        match &self.way {
-            Way::Smtp(smtp) => smtp.probe().await,
-            Way::Maildir(maildir) => maildir.probe().await,
-            Way::Webhook(webhook) => webhook.probe().await,
-            Way::Command(command) => command.probe(),
         }
     }
 

@@ -42,24 +42,6 @@ impl Maildir {
         }
     }
 
-    /// Makes the Maildir, and a file in it for a moment.
-    pub(super) async fn probe(&self) -> Result<(), Cause> {
-        let maildir = self.clone();
-        let probed = tokio::task::spawn_blocking(move || {
-            maildir.make()?;
-            let part = maildir
-                .path
-                .join("tmp")
-                .join(format!("probe.{}", std::process::id()));
-            create(&part).map_err(at(&part))?;
-            fs::remove_file(&part).map_err(at(&part))
-        });
-        match probed.await {
-            Ok(probed) => probed.map_err(|fault| Cause::of_destination(&fault.to_string())),
-            Err(panic) => Err(Cause::of_destination(&panic.to_string())),
-        }
-    }
-
     fn deliver(&self, parcel: &Parcel) -> Result<(), Fault> {
         match self.put(parcel) {
             Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => {

@@ -107,13 +107,6 @@ impl Smtp {
         }
     }
 
-    /// Greeting, TLS and login, and no message: for those who want to know whether it would work.
-    pub(super) async fn probe(&self) -> Result<(), Cause> {
-        let mut connection = self.connect().await?;
-        let _ = timeout(self.patience.command, connection.quit()).await;
-        Ok(())
-    }
-
     async fn connect(&self) -> Result<AsyncSmtpConnection, Cause> {
         let server = &self.config.server;
         let address = (server.host.as_str(), server.port);
@@ -249,6 +242,7 @@ fn expect(reply: &Response, severity: Severity) -> Result<(), Fault> {
 fn tls_parameters(server: &SmtpServer) -> Result<TlsParameters, Cause> {
     TlsParameters::builder(server.host.clone())
         .dangerous_accept_invalid_certs(!server.tls_verify)
+        .dangerous_accept_invalid_hostnames(!server.tls_verify)
         .build()
         .map_err(|e| Cause::of_destination(&format!("TLS: {e}")))
 }

@@ -13,7 +13,6 @@
 //! one that is called. A name is resolved once for each connection, and what belongs to the own
 //! network is taken out of the answer: there is no second look-up that could say otherwise.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,7 +22,6 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
-use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
@@ -64,22 +62,6 @@ impl Webhook {
                 };
                 Attempt::Retry(Cause::new(&chain(&e), scope))
             }
-        }
-    }
-
-    /// Resolves the name and connects; nothing is posted.
-    pub(super) async fn probe(&self) -> Result<(), Cause> {
-        let url = self.url()?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let failed = |e: &dyn std::fmt::Display| Cause::of_destination(&format!("{host}: {e}"));
-        let port = url.port_or_known_default().unwrap_or(443);
-        let addresses = allowed(host, port, self.config.allow_private)
-            .await
-            .map_err(|e| failed(&e))?;
-        let connecting = TcpStream::connect(addresses.as_slice());
-        match tokio::time::timeout(self.config.timeout, connecting).await {
-            Ok(connected) => connected.map(drop).map_err(|e| failed(&e)),
-            Err(_) => Err(failed(&"no answer in time")),
         }
     }
 
@@ -165,21 +147,16 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let addresses = allowed(name.as_str(), 0, allow_private).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = found
+                .filter(|address| allow_private || !is_private(address.ip()))
+                .collect();
+            if addresses.is_empty() {
+                return Err(unwanted(name.as_str()).into());
+            }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
-}
-
-async fn allowed(host: &str, port: u16, allow_private: bool) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await?
-        .filter(|address| allow_private || !is_private(address.ip()))
-        .collect();
-    if addresses.is_empty() {
-        return Err(io::Error::other(unwanted(host)));
-    }
-    Ok(addresses)
 }
 
 fn unwanted(host: &str) -> String {

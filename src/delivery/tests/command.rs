@@ -66,8 +66,6 @@ async fn a_program_that_is_not_there_fails_no_request() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(command.probe().is_err());
-    assert!(Command::new(&shell("")).probe().is_ok());
 }
 
 #[tokio::test]

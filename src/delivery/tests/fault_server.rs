@@ -195,9 +195,10 @@ impl State {
     }
 }
 
-/// TLS with a certificate for 127.0.0.1 that nobody signed.
+/// TLS with a certificate for another host that nobody signed.
 fn acceptor() -> TlsAcceptor {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let made =
+        rcgen::generate_simple_self_signed(["other.example".to_owned()]).expect("a certificate");
     let key = made.signing_key.serialize_der().try_into().expect("a key");
     let config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -258,7 +258,6 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
             }
             other => panic!("{host}: {other:?}"),
         }
-        assert!(webhook.probe().await.is_err(), "{host}");
     }
     assert!(received.try_recv().is_err());
 
@@ -266,5 +265,4 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
     config.url = format!("http://localhost:{port}/");
     let webhook = Webhook::new(&config);
     assert_eq!(webhook.attempt(&parcel()).await, Attempt::Delivered);
-    assert!(webhook.probe().await.is_ok());
 }

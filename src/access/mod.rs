@@ -7,6 +7,7 @@
 mod change;
 mod decide;
 mod explain;
+mod newcomer;
 mod rules;
 mod settings;
 
@@ -16,6 +17,7 @@ pub use decide::{
     Standing, decide, sender_for,
 };
 pub use explain::{RuleResult, explain};
+pub use newcomer::decide_newcomer;
 pub use rules::{RULES, Rule};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Key,

@@ -1,0 +1,73 @@
+//! Whether somebody who has no account may get one, by an address alone: for the sign-up page, for
+//! an operator, and for trying out settings.
+
+use super::decide::{Circumstances, Decision, Enforcement, Question, Standing, decide};
+use super::settings::Effective;
+use crate::domain::{EmailAddress, PortalName};
+use crate::mail::{Authentication, Facts, Fingerprint, Sender};
+
+/// What the rules say about an ordinary first message from `address` to `portal`.
+#[must_use]
+pub fn decide_newcomer(
+    address: &EmailAddress,
+    portal: &PortalName,
+    settings: &Effective,
+) -> Decision {
+    let facts = Facts {
+        sender: Sender::Usable {
+            address: address.clone(),
+            written: address.to_string(),
+            lookalike: None,
+        },
+        author_behind_list: None,
+        subject: None,
+        message_id: None,
+        automatic: None,
+        bulk: None,
+        list_ids: Vec::new(),
+        report: None,
+        own_mark: None,
+        received_fields: 0,
+        authentication: Authentication::default(),
+        fingerprint: Fingerprint([0; 32]),
+        size: 0,
+    };
+    let circumstances = Circumstances {
+        portal: portal.clone(),
+        takes_automatic: false,
+        own_list: None,
+        sender_is_ours: false,
+        enforcement: Enforcement::Off,
+    };
+    decide(&Question {
+        facts: &facts,
+        circumstances: &circumstances,
+        standing: &Standing::default(),
+        settings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Settings;
+    use crate::domain::{DomainPattern, Reason};
+
+    #[test]
+    fn the_address_alone_decides() {
+        let pattern = |text: &str| DomainPattern::parse(text).expect(text);
+        let mut settings = Settings::default();
+        settings.internal.approved_domains = vec![pattern("corp.example")];
+        settings.external.restrict_domains = true;
+        settings.external.allowed_domains = vec![pattern("partner.example")];
+        let portal = PortalName::parse("it").expect("a name");
+        for (address, reason) in [
+            ("ann@corp.example", Reason::InternalAccountCreated),
+            ("bob@partner.example", Reason::ExternalAccountCreated),
+            ("eve@evil.example", Reason::DomainNotAllowed),
+        ] {
+            let address = EmailAddress::parse(address).expect(address);
+            assert_eq!(decide_newcomer(&address, &portal, &settings).reason, reason);
+        }
+    }
+}

@@ -10,4 +10,5 @@ pub mod observe;
 pub mod smtp;
 pub mod store;
 pub mod verification;
+pub mod web;
 pub mod wording;

@@ -1,0 +1,125 @@
+//! The outermost layer: chooses the language, renders the [`Page`], turns what came without one
+//! (404, 405, 413, a panic) into a page, and puts the headers on every answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+
+use super::page::Page;
+use crate::observe::events;
+use crate::wording::{Language, Wording};
+
+/// On every answer. The policy allows our own style sheet, images and forms and nothing else: no
+/// script at all, no frame around us, no base that turns links away.
+pub(super) const HEADERS: [(&str, &str); 7] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'",
+    ),
+    // The address of a page holds a token.
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("x-robots-tag", "noindex, nofollow"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// What pages are made with.
+#[derive(Debug)]
+pub(super) struct Wardrobe {
+    pub wording: Arc<Wording>,
+    /// Changes with the assets, so that browsers can keep them for ever.
+    pub version: String,
+}
+
+/// What every template is given besides its own: the name of the house.
+pub(super) type SiteName = Arc<dyn Fn() -> String + Send + Sync>;
+
+pub(super) async fn dress(
+    State((wardrobe, site)): State<(Arc<Wardrobe>, SiteName)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let language = wardrobe.wording.language(
+        request
+            .headers()
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok()),
+    );
+    let mut response = next.run(request).await;
+    let page = response.extensions_mut().remove::<Page>().or_else(|| {
+        let status = response.status();
+        let bare = status.is_client_error() || status.is_server_error();
+        (bare && !is_json(response.headers())).then(|| Page::of_status(status))
+    });
+    if let Some(page) = page {
+        let kept = std::mem::take(response.headers_mut());
+        response = wardrobe.render(&page, &language, &site());
+        keep(&kept, response.headers_mut());
+    }
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What a bare answer says beside its body: which methods there are, when to come again.
+fn keep(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+            to.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
+impl Wardrobe {
+    fn render(&self, page: &Page, language: &Language, site: &str) -> Response {
+        let context =
+            context! { site => site, version => self.version.as_str(), ..page.context.clone() };
+        match self.wording.render(page.template, language, &context) {
+            Ok(text) => {
+                let mut response = (page.status, Body::from(text)).into_response();
+                let headers = response.headers_mut();
+                headers.insert(
+                    CONTENT_TYPE,
+                    HeaderValue::from_static("text/html; charset=utf-8"),
+                );
+                if let Ok(value) = HeaderValue::from_str(language.as_str()) {
+                    headers.insert(CONTENT_LANGUAGE, value);
+                }
+                if page.status == StatusCode::TOO_MANY_REQUESTS {
+                    headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+                }
+                response
+            }
+            Err(error) => {
+                events::fault("web.template", &error);
+                let body = "Something went wrong on our side. Please try again later.";
+                (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+            }
+        }
+    }
+}

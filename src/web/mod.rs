@@ -1,0 +1,17 @@
+//! HTTP. What comes in here came from anybody: bodies are bounded, time is bounded, nothing is
+//! trusted, and every answer carries the same set of headers.
+//!
+//! [`public`] makes the pages for the people who write; [`serve`] runs any router on a listener.
+
+mod display;
+mod dress;
+mod origin;
+mod page;
+mod peer;
+mod public;
+mod ready;
+mod serve;
+
+pub use public::{Public, public};
+pub use ready::Readiness;
+pub use serve::serve;

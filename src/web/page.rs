@@ -1,0 +1,124 @@
+//! What a handler answers: the name of a template and what it shows, not yet in a language.
+//!
+//! A [`Page`] travels in the response's extensions until [`dress`](super::dress) has chosen the
+//! language and renders it. So handlers, rejections and faults all become pages in one place.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use minijinja::{Value, context};
+
+use crate::observe::events;
+use crate::store::StoreError;
+
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub status: StatusCode,
+    pub template: &'static str,
+    pub context: Value,
+}
+
+impl Page {
+    pub fn new(template: &'static str, context: Value) -> Self {
+        Self {
+            status: StatusCode::OK,
+            template,
+            context,
+        }
+    }
+
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// A title, and a paragraph for each of `lines`; all are names of texts.
+    pub fn message(title: &str, lines: &[&str]) -> Self {
+        Self::new(
+            "message.html",
+            context! {
+                title => title,
+                lines => lines.iter().map(|line| Value::from(*line)).collect::<Vec<_>>(),
+                links => Vec::<Value>::new(),
+            },
+        )
+    }
+
+    /// Adds to what the template is filled with.
+    pub fn with(self, more: Value) -> Self {
+        let context = context! { ..more, ..self.context };
+        Self { context, ..self }
+    }
+
+    /// The page for an HTTP status alone.
+    pub fn of_status(status: StatusCode) -> Self {
+        const WORDED: [u16; 9] = [400, 403, 404, 405, 408, 413, 429, 500, 503];
+        let code = status.as_u16();
+        let nearest = match code {
+            code if WORDED.contains(&code) => code,
+            500.. => 500,
+            _ => 400,
+        };
+        let title = format!("error.{nearest}");
+        let page = Self::message(&title, &[format!("{title}_lead").as_str()]);
+        page.with_status(status)
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Why a request is not served. The person reads the page; the cause, where there is one, goes to
+/// the log.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The form does not say what the page needs.
+    Malformed,
+    /// The form was sent from another site.
+    CrossSite,
+    /// No such link, or none any more. Says no more than that.
+    InvalidLink,
+    TooMany,
+    /// More is under way than memory is set aside for.
+    Busy,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::InvalidLink => {
+                return Page::message("error.invalid_link", &["error.invalid_link_lead"])
+                    .with(context! {
+                        links => vec![context! { to => "/resend", text => "action.new_link" }],
+                    })
+                    .with_status(StatusCode::NOT_FOUND)
+                    .into_response();
+            }
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) => {
+                events::fault("web", &error);
+                match error {
+                    StoreError::Full(_)
+                    | StoreError::Busy(_)
+                    | StoreError::ReadOnly(_)
+                    | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                }
+            }
+        };
+        Page::of_status(status).into_response()
+    }
+}

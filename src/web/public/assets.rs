@@ -1,0 +1,47 @@
+//! The style sheet and the icon. Their address changes with their content, so they may be kept.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::Desk;
+use crate::wording::Wording;
+
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+    let kind = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    match desk.wardrobe.wording.asset(&name) {
+        Some(content) => (
+            [
+                (CONTENT_TYPE, kind),
+                (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ],
+            content.to_owned(),
+        )
+            .into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A short name for the content of all assets.
+pub(super) fn version(wording: &Wording) -> String {
+    let mut digest = Sha256::new();
+    for (name, content) in wording.assets() {
+        digest.update(name);
+        digest.update(content);
+    }
+    digest.finalize()[..6]
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

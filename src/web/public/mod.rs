@@ -1,0 +1,196 @@
+//! The pages for the people who write. None needs a script, none sets a cookie, none says whether
+//! an account exists to anyone but who holds a link from its mail.
+
+mod assets;
+mod home;
+mod resend;
+mod sign_up;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use axum_extra::extract::Form;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::dress::{SiteName, Wardrobe, dress};
+use super::origin::own_forms_only;
+use super::page::{Fault, Page};
+use super::peer::{self, Allowance, Peer};
+use super::ready::{Probe, Readiness};
+use crate::config::Config;
+use crate::observe::events;
+use crate::store::{Store, StoreError};
+use crate::wording::{self, Wording};
+
+/// Octets of a form. The largest honest one names some thousand requests.
+const MOST_BODY: usize = 64 * 1024;
+
+/// From the head of a request to its answer, a dawdling body included.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Errands under way: what a form asked for while its answer, the same in any case, has gone out.
+const MOST_ERRANDS: usize = 256;
+
+/// What the public pages work with.
+#[derive(Debug)]
+pub struct Public {
+    pub config: watch::Receiver<Arc<Config>>,
+    pub store: Store,
+    pub wording: Arc<Wording>,
+    pub readiness: Readiness,
+    /// Errands are counted here, so that the drain waits for them.
+    pub tasks: TaskTracker,
+}
+
+/// The state of the handlers.
+struct Desk {
+    parts: Public,
+    probe: Probe,
+    /// Forms that make us write mail.
+    forms: Allowance,
+    /// Links that nobody was given.
+    guesses: Allowance,
+    errands: Arc<Semaphore>,
+    wardrobe: Arc<Wardrobe>,
+}
+
+/// The public pages as a router.
+pub fn public(parts: Public) -> Router {
+    let wardrobe = Arc::new(Wardrobe {
+        version: assets::version(&parts.wording),
+        wording: Arc::clone(&parts.wording),
+    });
+    let config = parts.config.clone();
+    let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
+    let desk = Arc::new(Desk {
+        parts,
+        probe: Probe::default(),
+        forms: Allowance::new(20, Duration::from_secs(6)),
+        guesses: Allowance::new(30, Duration::from_secs(2)),
+        errands: Arc::new(Semaphore::new(MOST_ERRANDS)),
+        wardrobe: Arc::clone(&wardrobe),
+    });
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        })
+        .fallback(async || StatusCode::NOT_FOUND)
+        .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
+        .with_state(desk)
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(middleware::from_fn(own_forms_only))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            TIME_LIMIT,
+        ))
+        .layer(CatchPanicLayer::custom(|_| {
+            events::fault("web", &"a handler panicked");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }))
+        .layer(middleware::from_fn_with_state((wardrobe, site), dress))
+}
+
+/// Every route, so that a test can ask each for its headers.
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
+    vec![
+        ("/", get(home::show)),
+        ("/signup", get(sign_up::show).post(sign_up::submit)),
+        ("/verify/{token}", get(verify::show).post(verify::submit)),
+        ("/resend", get(resend::show).post(resend::submit)),
+        ("/assets/{name}", get(assets::show)),
+        ("/healthz", get(healthz)),
+        ("/readyz", get(readyz)),
+    ]
+}
+
+/// The process answers; nothing more is claimed.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
+    desk.probe
+        .answer(&desk.parts.readiness, &desk.parts.store)
+        .await
+}
+
+impl Desk {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.parts.config.borrow())
+    }
+
+    fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// Does something after the answer has gone out, so that the answer tells nothing about it, not
+    /// even by its time.
+    fn send_on_errand(
+        &self,
+        errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) -> Result<(), Fault> {
+        let seat = Arc::clone(&self.errands)
+            .try_acquire_owned()
+            .map_err(|_| Fault::Busy)?;
+        self.parts.tasks.spawn(async move {
+            if let Err(error) = errand.await {
+                events::fault("web", &error);
+            }
+            drop(seat);
+        });
+        Ok(())
+    }
+}
+
+/// The client's address, as far as trusted proxies tell.
+struct Client(IpAddr);
+
+impl FromRequestParts<Arc<Desk>> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        desk: &Arc<Desk>,
+    ) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<Peer>().copied();
+        let trusted = &desk.config().http.trusted_proxies;
+        Ok(Self(peer::client(peer, &parts.headers, trusted)))
+    }
+}
+
+/// A form, in which a name may stand several times.
+struct Fields<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Fields<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Response> {
+        match Form::<T>::from_request(request, desk).await {
+            Ok(Form(fields)) => Ok(Self(fields)),
+            Err(rejection) => {
+                let status = rejection.into_response().status();
+                Err(match status {
+                    StatusCode::UNPROCESSABLE_ENTITY => Fault::Malformed.into_response(),
+                    other => Page::of_status(other).into_response(),
+                })
+            }
+        }
+    }
+}

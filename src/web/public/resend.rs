@@ -1,0 +1,63 @@
+//! `GET, POST /resend`: a new link, by address or for an expired link. The answer is the same
+//! whether there is an account or not, and does not wait to find out.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use minijinja::context;
+use serde::Deserialize;
+
+use super::{Client, Desk, Fault, Fields, Page};
+use crate::domain::{EmailAddress, Timestamp, Token};
+use crate::store::LetterCause;
+
+#[derive(Deserialize)]
+pub(super) struct Resend {
+    email: Option<String>,
+    /// Of an expired link.
+    token: Option<String>,
+}
+
+pub(super) async fn show() -> Page {
+    form("", None)
+}
+
+pub(super) async fn submit(
+    State(desk): State<Arc<Desk>>,
+    Client(client): Client,
+    Fields(resend): Fields<Resend>,
+) -> Result<Page, Fault> {
+    if !desk.forms.take(client) {
+        return Err(Fault::TooMany);
+    }
+    let store = desk.store().clone();
+    let now = Timestamp::now();
+    match (resend.token, resend.email) {
+        (Some(token), _) => {
+            let token = Token::parse(&token).map_err(|_| Fault::InvalidLink)?.hash();
+            desk.send_on_errand(async move { store.renew_expired_link(token, now).await })?;
+        }
+        (None, Some(email)) => {
+            let written = email.trim();
+            let Ok(address) = EmailAddress::parse(written) else {
+                return Ok(
+                    form(written, Some("sign_up.invalid")).with_status(StatusCode::BAD_REQUEST)
+                );
+            };
+            desk.send_on_errand(async move {
+                store.renew_link(address, LetterCause::Resend, now).await
+            })?;
+        }
+        (None, None) => return Err(Fault::Malformed),
+    }
+    Ok(sent())
+}
+
+pub(super) fn sent() -> Page {
+    Page::message("resend.sent", &["resend.sent_lead", "resend.sent_hint"])
+}
+
+pub(super) fn form(email: &str, fault: Option<&str>) -> Page {
+    Page::new("resend.html", context! { email => email, fault => fault })
+}

@@ -1,0 +1,130 @@
+//! `GET, POST /signup`. Whether a domain may is public; whether an account exists is not: the
+//! answer follows from the address's domain and the settings alone, and what is done about the
+//! account is done after it.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use minijinja::{Value, context};
+use serde::Deserialize;
+
+use super::{Client, Desk, Fault, Fields, Page};
+use crate::access::{Consequence, decide_newcomer};
+use crate::config::{Config, Portal};
+use crate::domain::{EmailAddress, Origin, Timestamp};
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    portal: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SignUp {
+    email: String,
+    portal: Option<String>,
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Page {
+    let portal = wanted.ok().and_then(|Query(wanted)| wanted.portal);
+    form(&desk.config(), portal.as_deref(), "", None)
+}
+
+pub(super) async fn submit(
+    State(desk): State<Arc<Desk>>,
+    Client(client): Client,
+    Fields(form_data): Fields<SignUp>,
+) -> Result<Response, Fault> {
+    if !desk.forms.take(client) {
+        return Err(Fault::TooMany);
+    }
+    let config = desk.config();
+    let wanted = form_data.portal.as_deref();
+    let written = form_data.email.trim();
+    let Ok(address) = EmailAddress::parse(written) else {
+        return Ok(form(&config, wanted, written, Some("sign_up.invalid"))
+            .with_status(StatusCode::BAD_REQUEST)
+            .into_response());
+    };
+    let portal = chosen(&config, wanted);
+    let settings = desk.store().access().await?.settings;
+    let settings = settings.effective(portal.map(|portal| &portal.name));
+    let may = portal.or(config.portals.first()).is_some_and(|portal| {
+        decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
+    });
+    let answer = if may {
+        sent(&address)
+    } else {
+        closed(&address, portal)
+    };
+    if !config.is_ours(&address) {
+        let store = desk.store().clone();
+        let name = portal.map(|portal| portal.name.clone());
+        desk.send_on_errand(async move {
+            let (origin, by) = (Origin::SignUp, "person".to_owned());
+            store
+                .add_customer(address, name, origin, by, Timestamp::now())
+                .await
+                .map(|_| ())
+        })?;
+    }
+    Ok(answer.into_response())
+}
+
+/// The portal that was named, or the only one there is.
+fn chosen<'a>(config: &'a Config, wanted: Option<&str>) -> Option<&'a Portal> {
+    match (config.portals.as_slice(), wanted) {
+        ([only], _) => Some(only),
+        (portals, Some(wanted)) => portals.iter().find(|portal| portal.name.as_str() == wanted),
+        (_, None) => None,
+    }
+}
+
+pub(super) fn form(
+    config: &Config,
+    wanted: Option<&str>,
+    email: &str,
+    fault: Option<&str>,
+) -> Page {
+    let portals: Vec<Value> = config
+        .portals
+        .iter()
+        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
+        .collect();
+    Page::new(
+        "signup.html",
+        context! {
+            portals => portals,
+            portal => wanted.unwrap_or_default(),
+            email => email,
+            fault => fault,
+        },
+    )
+}
+
+pub(super) fn sent(address: &EmailAddress) -> Page {
+    Page::message("sign_up.sent", &["sign_up.sent_lead", "sign_up.sent_hint"]).with(context! {
+        address => address.to_string(),
+        links => vec![context! { to => "/resend", text => "action.new_link" }],
+    })
+}
+
+pub(super) fn closed(address: &EmailAddress, portal: Option<&Portal>) -> Page {
+    let contact = portal.and_then(|portal| portal.contact.as_deref());
+    let lines: &[&str] = match contact {
+        Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],
+        None => &["sign_up.closed_lead"],
+    };
+    Page::message("sign_up.closed", lines)
+        .with(context! {
+            domain => address.domain().to_unicode(),
+            contact => contact.unwrap_or_default(),
+            links => vec![context! { to => "/", text => "action.home" }],
+        })
+        .with_status(StatusCode::FORBIDDEN)
+}

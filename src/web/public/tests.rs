@@ -1,0 +1,194 @@
+//! Every page in every language, without a database.
+
+use minijinja::Value;
+
+use super::super::dress::Wardrobe;
+use super::super::page::Page;
+use super::*;
+use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
+use crate::store::WaitingRequest;
+use crate::verification::sample;
+use crate::wording::Language;
+
+fn wardrobe() -> Wardrobe {
+    let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+    Wardrobe {
+        version: assets::version(&wording),
+        wording,
+    }
+}
+
+fn waiting_requests() -> Vec<WaitingRequest> {
+    let request = |portal: &str, subject: Option<&str>, at: &str| WaitingRequest {
+        id: RequestId::new(),
+        portal: PortalName::parse(portal).expect("a name"),
+        subject: subject.map(ToOwned::to_owned),
+        received_at: at.parse::<Timestamp>().expect("an instant"),
+    };
+    vec![
+        request(
+            "it",
+            Some("Printer on the third floor is out of paper again"),
+            "2025-03-09T14:05:00Z",
+        ),
+        request(
+            "hr",
+            Some("<script>alert(1)</script>\u{202e} \"'&"),
+            "2025-03-09T15:21:00Z",
+        ),
+        request("gone", None, "2025-03-10T07:30:00Z"),
+    ]
+}
+
+/// Every page there is, by a name for it.
+fn pages() -> Vec<(String, Page)> {
+    let config = sample::config("");
+    let ann = EmailAddress::parse("ann.bartholomew@corp.example").expect("an address");
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let held = waiting_requests();
+    let released: Vec<_> = held[..2]
+        .iter()
+        .map(|request| (request.id, request.portal.clone()))
+        .collect();
+    let it = PortalName::parse("it").expect("a name");
+    let mut pages = vec![
+        ("home".to_owned(), home::page(&config, true)),
+        ("home-closed".to_owned(), home::page(&config, false)),
+        (
+            "sign-up".to_owned(),
+            sign_up::form(&config, Some("hr"), "", None),
+        ),
+        (
+            "sign-up-fault".to_owned(),
+            sign_up::form(&config, None, "\"><b>", Some("sign_up.invalid")),
+        ),
+        ("sign-up-sent".to_owned(), sign_up::sent(&ann)),
+        (
+            "sign-up-closed".to_owned(),
+            sign_up::closed(&ann, config.portals.first()),
+        ),
+        (
+            "sign-up-closed-no-contact".to_owned(),
+            sign_up::closed(&ann, None),
+        ),
+        ("verify".to_owned(), verify::waiting(&config, &ann, &held)),
+        (
+            "verify-one".to_owned(),
+            verify::waiting(&config, &ann, &held[..1]),
+        ),
+        (
+            "verify-none".to_owned(),
+            verify::waiting(&config, &ann, &[]),
+        ),
+        (
+            "proved".to_owned(),
+            verify::proved_now(&config, &ann, &held, &released, 1),
+        ),
+        (
+            "proved-late".to_owned(),
+            verify::proved_now(&config, &ann, &[], &released, 0),
+        ),
+        (
+            "proved-before".to_owned(),
+            verify::proved_before(&config, &ann, Some(&it)),
+        ),
+        ("refused".to_owned(), verify::refused("refused.lead")),
+        (
+            "refused-before".to_owned(),
+            verify::refused("refused.before"),
+        ),
+        ("expired".to_owned(), verify::expired(&token)),
+        ("resend".to_owned(), resend::form("", None)),
+        (
+            "resend-fault".to_owned(),
+            resend::form("x", Some("sign_up.invalid")),
+        ),
+        ("resend-sent".to_owned(), resend::sent()),
+        ("invalid-link".to_owned(), page_of(Fault::InvalidLink)),
+    ];
+    for status in [400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        pages.push((
+            format!("error-{}", status.as_u16()),
+            Page::of_status(status),
+        ));
+    }
+    pages
+}
+
+fn page_of(fault: Fault) -> Page {
+    let mut response = fault.into_response();
+    response.extensions_mut().remove::<Page>().expect("a page")
+}
+
+fn rendered(page: &Page, language: &Language) -> String {
+    let context =
+        minijinja::context! { site => "Corp Help", version => "0", ..page.context.clone() };
+    wardrobe()
+        .wording
+        .render(page.template, language, &context)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_page_is_whole_in_every_language() {
+    let languages: Vec<Language> = wardrobe().wording.languages().cloned().collect();
+    assert_eq!(languages.len(), 2);
+    for (name, page) in pages() {
+        for language in &languages {
+            let html = rendered(&page, language);
+            let lang = language.as_str();
+            assert!(html.starts_with("<!DOCTYPE html>\n"), "{name}");
+            assert!(html.contains(&format!("<html lang=\"{lang}\">")), "{name}");
+            assert_eq!(html.matches("<h1>").count(), 1, "{name}");
+            for forbidden in ["script", "style=", "javascript:", " on", "\u{202e}"] {
+                let tags = html
+                    .split('<')
+                    .map(|part| part.split('>').next().unwrap_or_default())
+                    .collect::<Vec<_>>()
+                    .join("><");
+                assert!(!tags.contains(forbidden), "{name}: {forbidden}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_behind_the_link() {
+    let (_, page) = pages()
+        .into_iter()
+        .find(|(name, _)| name == "verify")
+        .expect("the page");
+    let html = rendered(&page, &Language::default());
+    let ids = count_of_ids(&html);
+    assert_eq!(ids, 6, "a tick box and a hidden field for each of three");
+    insta::assert_snapshot!(without_ids(&html));
+}
+
+/// How many values are the ids of requests.
+fn count_of_ids(html: &str) -> usize {
+    html.split("value=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|value| value.parse::<RequestId>().is_ok())
+        .count()
+}
+
+fn without_ids(html: &str) -> String {
+    html.split('"')
+        .map(|part| match part.parse::<RequestId>() {
+            Ok(_) => "ID",
+            Err(_) => part,
+        })
+        .collect::<Vec<_>>()
+        .join("\"")
+}
+
+#[test]
+fn a_page_keeps_what_is_added_to_it() {
+    let page = Page::message("error.404", &[]).with(minijinja::context! {
+        links => vec![minijinja::context! { to => "/", text => "action.home" }],
+    });
+    let links = page.context.get_attr("links").unwrap_or(Value::UNDEFINED);
+    assert_eq!(links.len(), Some(1));
+}

@@ -1,0 +1,261 @@
+//! `GET, POST /verify/{token}`: what waits in somebody's name, and the button that lets it go.
+//!
+//! Looking changes nothing, whoever looks: mail scanners open links. Only the button's form does,
+//! and pressing it twice shows that all is well.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use minijinja::{Value, context};
+use serde::Deserialize;
+
+use super::super::display::one_line;
+use super::{Client, Desk, Fault, Fields, Page};
+use crate::config::{Config, Portal};
+use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
+use crate::observe::events;
+use crate::store::{Choice, Link, Proved, Refused, WaitingRequest};
+use crate::verification::confirm;
+
+#[derive(Deserialize)]
+pub(super) struct Answer {
+    /// The ids ticked.
+    #[serde(default)]
+    request: Vec<String>,
+    /// The ids that the page showed. What came after it was rendered is not among them, and so was
+    /// not left out by anybody.
+    #[serde(default)]
+    shown: Vec<String>,
+    action: Action,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Action {
+    Confirm,
+    NotMe,
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Path(token): Path<String>,
+    Client(client): Client,
+) -> Result<Page, Fault> {
+    let config = desk.config();
+    let (token, link) = desk.look(&token, client).await?;
+    Ok(match link {
+        Link::Open {
+            account,
+            address,
+            requests,
+        } => {
+            events::verification_opened(account, &address);
+            waiting(&config, &address, &requests)
+        }
+        Link::Proved {
+            address, portal, ..
+        } => proved_before(&config, &address, portal.as_ref()),
+        Link::Refused { .. } => refused("refused.lead"),
+        Link::Expired => expired(&token),
+        Link::Unknown => return Err(Fault::InvalidLink),
+    })
+}
+
+pub(super) async fn submit(
+    State(desk): State<Arc<Desk>>,
+    Path(token): Path<String>,
+    Client(client): Client,
+    Fields(answer): Fields<Answer>,
+) -> Result<Page, Fault> {
+    let (token, link) = desk.look(&token, client).await?;
+    match answer.action {
+        Action::Confirm => desk.confirm(&token, link, &answer).await,
+        Action::NotMe => desk.refuse(&token).await,
+    }
+}
+
+impl Desk {
+    /// What stands behind a link. Guessing is bounded: each link that nobody was given takes from
+    /// the client's allowance, and without one left the database is not asked.
+    async fn look(&self, text: &str, client: std::net::IpAddr) -> Result<(Token, Link), Fault> {
+        let guessed = || {
+            if self.guesses.take(client) {
+                Fault::InvalidLink
+            } else {
+                Fault::TooMany
+            }
+        };
+        let token = Token::parse(text).map_err(|_| guessed())?;
+        match self
+            .store()
+            .look_at_link(token.hash(), Timestamp::now())
+            .await?
+        {
+            Link::Unknown => Err(guessed()),
+            link => Ok((token, link)),
+        }
+    }
+
+    async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, Fault> {
+        let (held, portal) = match link {
+            Link::Open { requests, .. } => (requests, None),
+            Link::Proved { portal, .. } => (Vec::new(), portal),
+            Link::Expired => return Ok(expired(token)),
+            Link::Refused { .. } => return Ok(refused("refused.before")),
+            Link::Unknown => return Err(Fault::InvalidLink),
+        };
+        let choice = choice(answer, &held)?;
+        let proof = Proof::Link(token.hash());
+        let proved = confirm::confirm(self.store(), proof, choice, Timestamp::now()).await?;
+        let config = self.config();
+        Ok(match proved {
+            Proved::Now {
+                address,
+                released,
+                discarded,
+                ..
+            } => proved_now(&config, &address, &held, &released, discarded.len()),
+            Proved::Before { address, .. } => proved_before(&config, &address, portal.as_ref()),
+            Proved::Expired => expired(token),
+            Proved::Unknown => return Err(Fault::InvalidLink),
+        })
+    }
+
+    async fn refuse(&self, token: &Token) -> Result<Page, Fault> {
+        let hash: TokenHash = token.hash();
+        let quiet_for = self.config().verification.quiet_for;
+        Ok(
+            match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
+                Refused::Now { .. } => refused("refused.lead"),
+                Refused::Before => refused("refused.before"),
+                Refused::Expired => expired(token),
+                Refused::Unknown => return Err(Fault::InvalidLink),
+            },
+        )
+    }
+}
+
+/// What the person left out: what the page showed and they did not tick. A form that does not say
+/// what it showed, as a script sends it, leaves out all that is held but not named; one that names
+/// nothing leaves out nothing.
+fn choice(answer: &Answer, held: &[WaitingRequest]) -> Result<Choice, Fault> {
+    let ids = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| text.parse::<RequestId>().map_err(|_| Fault::Malformed))
+            .collect::<Result<BTreeSet<_>, _>>()
+    };
+    let ticked = ids(&answer.request)?;
+    let mut shown = ids(&answer.shown)?;
+    if shown.is_empty() && !ticked.is_empty() {
+        shown = held.iter().map(|request| request.id).collect();
+    }
+    let left_out: Vec<_> = shown.difference(&ticked).copied().collect();
+    Ok(if left_out.is_empty() {
+        Choice::All
+    } else {
+        Choice::Without(left_out)
+    })
+}
+
+pub(super) fn waiting(
+    config: &Config,
+    address: &EmailAddress,
+    requests: &[WaitingRequest],
+) -> Page {
+    let requests: Vec<Value> = requests
+        .iter()
+        .map(|request| described(config, request))
+        .collect();
+    Page::new(
+        "verify.html",
+        context! { address => address.to_string(), requests => requests },
+    )
+}
+
+pub(super) fn proved_now(
+    config: &Config,
+    address: &EmailAddress,
+    held: &[WaitingRequest],
+    released: &[(RequestId, PortalName)],
+    discarded: usize,
+) -> Page {
+    let shown: Vec<Value> = released
+        .iter()
+        .map(|(id, portal)| {
+            held.iter().find(|request| request.id == *id).map_or_else(
+                || context! { portal => title(config, portal), subject => "", received_at => "" },
+                |request| described(config, request),
+            )
+        })
+        .collect();
+    let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
+    proved(
+        config,
+        address,
+        context! { now => true, released => shown, discarded => discarded },
+        portals.into_iter(),
+    )
+}
+
+pub(super) fn proved_before(
+    config: &Config,
+    address: &EmailAddress,
+    portal: Option<&PortalName>,
+) -> Page {
+    proved(
+        config,
+        address,
+        context! { now => false, released => Vec::<Value>::new(), discarded => 0 },
+        portal.into_iter(),
+    )
+}
+
+/// With a way on to the portals concerned; where none is, to the only one there is.
+fn proved<'a>(
+    config: &Config,
+    address: &EmailAddress,
+    what: Value,
+    portals: impl Iterator<Item = &'a PortalName>,
+) -> Page {
+    let mut concerned: Vec<&Portal> = portals.filter_map(|name| config.portal(name)).collect();
+    if let ([], [only]) = (concerned.as_slice(), config.portals.as_slice()) {
+        concerned.push(only);
+    }
+    let onward: Vec<Value> = concerned
+        .iter()
+        .filter_map(|portal| {
+            let url = portal.url.as_deref()?;
+            Some(context! { title => portal.title.as_str(), url => url })
+        })
+        .collect();
+    Page::new("proved.html", what).with(context! {
+        address => address.to_string(),
+        onward => onward,
+    })
+}
+
+pub(super) fn refused(line: &str) -> Page {
+    Page::message("refused.title", &[line])
+}
+
+pub(super) fn expired(token: &Token) -> Page {
+    Page::new("expired.html", context! { token => token.reveal() })
+}
+
+fn described(config: &Config, request: &WaitingRequest) -> Value {
+    context! {
+        id => request.id.to_string(),
+        portal => title(config, &request.portal),
+        subject => one_line(request.subject.as_deref().unwrap_or_default()),
+        received_at => request.received_at.to_string(),
+    }
+}
+
+/// What people call a portal; its name where it is not configured any more.
+fn title(config: &Config, name: &PortalName) -> String {
+    config
+        .portal(name)
+        .map_or_else(|| name.to_string(), |portal| portal.title.clone())
+}

@@ -1,0 +1,64 @@
+//! Liveness and readiness, for whoever supervises the daemon.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::store::Store;
+
+/// Anyone may ask, and asking means a transaction: an answer counts for this long.
+const LASTS: Duration = Duration::from_secs(1);
+
+/// Whether all listeners are up. A clone is another handle on the same.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    listeners: Arc<AtomicBool>,
+}
+
+impl Readiness {
+    /// `true` once all are up, `false` when the drain begins.
+    pub fn listeners_are_up(&self, up: bool) {
+        self.listeners.store(up, Ordering::Release);
+    }
+}
+
+/// What was found out last about the database, and when.
+#[derive(Debug, Default)]
+pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
+
+impl Probe {
+    /// `200` or `503`, and which of the two is wanting. Not why: that is for the log.
+    pub async fn answer(&self, readiness: &Readiness, store: &Store) -> Response {
+        let database = self.database(store).await;
+        let listeners = readiness.listeners.load(Ordering::Acquire);
+        let status = if database && listeners {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let body = json!({
+            "ready": status == StatusCode::OK,
+            "database": database,
+            "listeners": listeners,
+        });
+        (status, Json(body)).into_response()
+    }
+
+    async fn database(&self, store: &Store) -> bool {
+        let mut last = self.0.lock().await;
+        match *last {
+            Some((at, found)) if at.elapsed() < LASTS => found,
+            _ => {
+                let found = store.writable().await.is_ok();
+                *last = Some((Instant::now(), found));
+                found
+            }
+        }
+    }
+}

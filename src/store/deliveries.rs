@@ -3,6 +3,9 @@
 //! A claim whose lease has run out (a crash) can be claimed again: at least once, same request id.
 //! Requests of one account for one portal are claimed one at a time, oldest first.
 
+#[cfg(test)]
+mod sample;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};

@@ -23,8 +23,6 @@ mod queue;
 mod readers;
 mod reports;
 mod requests;
-#[cfg(test)]
-mod sample;
 mod writer;
 
 pub use access::Revision;

@@ -11,7 +11,7 @@ impl Claim {
         let at = |text: &str| text.parse::<Timestamp>().expect("RFC 3339");
         Self {
             request: RequestId::new(),
-            lease: at("2026-11-23T10:20:00Z"),
+            n: 1,
             ledger: LedgerId::new(),
             portal: PortalName::parse("it").expect("a name"),
             account: AccountId::new(),

@@ -13,6 +13,7 @@ mod connection;
 mod deliveries;
 mod error;
 mod events;
+mod housekeeping;
 mod intake;
 mod ledger;
 mod letters;
@@ -84,6 +85,13 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Does what was asked for before, and closes the database. What is asked for afterwards, by any
+    /// handle, is refused as `Closed`.
+    pub async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
     }
 
     async fn write<T: Send + 'static>(

@@ -52,6 +52,11 @@ impl Readers {
         found
     }
 
+    /// Closes what is idle.
+    pub(super) fn close(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         // A list of connections is whole after any panic.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

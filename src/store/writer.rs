@@ -75,10 +75,17 @@ where
     }
 }
 
+/// What the thread is sent.
+enum Message {
+    Run(Box<dyn Job>),
+    /// Do what waits, and end. Answered when the database is closed.
+    Close(oneshot::Sender<()>),
+}
+
 /// The way to the writer. When the last one is gone the thread ends.
 #[derive(Clone)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Message>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -91,7 +98,7 @@ impl Writer {
     /// Opens the database and starts the thread.
     pub(super) fn start(path: PathBuf, bell: Arc<Bell>) -> Result<Self, StoreError> {
         let connection = connection::writing(&path)?;
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
             bell,
@@ -100,7 +107,7 @@ impl Writer {
         };
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || thread.run(jobs))
+            .spawn(move || thread.run(messages))
             .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
         Ok(Self { queue })
     }
@@ -119,8 +126,20 @@ impl Writer {
             result: Err(StoreError::Closed),
             reply,
         });
-        self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        let message = Message::Run(job);
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Resolves when all that was handed in is done and the database is closed.
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
     }
 }
 
@@ -148,30 +167,52 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
-        while let Some(job) = jobs.blocking_recv() {
-            let mut octets = job.weight();
-            batch.push(job);
-            while batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
-                let Ok(job) = jobs.try_recv() else { break };
-                octets += job.weight();
-                batch.push(job);
-            }
-            let outcome = match self.transaction(&mut batch, Mode::Together) {
-                Err(Failure::OneFailed) => self.transaction(&mut batch, Mode::Apart),
-                outcome => outcome,
-            };
-            let outcome = match outcome {
-                Ok(()) => Ok(()),
-                Err(Failure::All(error)) => Err(error),
-                Err(Failure::OneFailed) => {
-                    Err(StoreError::Other("an operation failed twice".to_owned()))
+        let mut closing = Vec::new();
+        while let Some(first) = messages.blocking_recv() {
+            let mut octets = 0;
+            let mut next = Some(first);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Run(job) => {
+                        octets += job.weight();
+                        batch.push(job);
+                    }
+                    Message::Close(reply) => {
+                        messages.close();
+                        closing.push(reply);
+                    }
                 }
-            };
-            for job in batch.drain(..) {
-                job.answer(outcome.clone());
+                if batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
+                    next = messages.try_recv().ok();
+                }
             }
+            if !batch.is_empty() {
+                self.commit(&mut batch);
+            }
+        }
+        drop(self.connection);
+        for reply in closing {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Runs a batch and answers all of it.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let outcome = match self.transaction(batch, Mode::Together) {
+            Err(Failure::OneFailed) => self.transaction(batch, Mode::Apart),
+            outcome => outcome,
+        };
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(Failure::All(error)) => Err(error),
+            Err(Failure::OneFailed) => {
+                Err(StoreError::Other("an operation failed twice".to_owned()))
+            }
+        };
+        for job in batch.drain(..) {
+            job.answer(outcome.clone());
         }
     }
 

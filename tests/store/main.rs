@@ -2,6 +2,7 @@
 
 mod claims;
 mod house;
+mod housekeeping;
 mod intake;
 mod letters;
 mod proofs;

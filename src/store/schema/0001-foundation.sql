@@ -83,6 +83,8 @@ CREATE INDEX ledger_message_key ON ledger (message_key, copy_key)
 CREATE INDEX ledger_original ON ledger (original) WHERE original IS NOT NULL;
 CREATE INDEX ledger_message ON ledger (message) WHERE message IS NOT NULL;
 CREATE INDEX ledger_dropped ON ledger (domain, sender, received_at) WHERE verdict = 'dropped';
+-- For counting over a time, without reading the rows.
+CREATE INDEX ledger_time ON ledger (received_at, verdict, rule, portal);
 CREATE INDEX ledger_forget ON ledger (forget_at) WHERE forget_at IS NOT NULL;
 
 -- Messages as they came. Apart, so that nothing else ever reads past them.
@@ -124,9 +126,9 @@ CREATE TABLE request (
 
 -- An account's requests; its held ones; its queue for a portal, in the order of release.
 CREATE INDEX request_account ON request (account, state, portal, released_at);
-CREATE INDEX request_held ON request (reminded, due_at) WHERE state = 'held';
-CREATE INDEX request_due ON request (portal, due_at) WHERE state = 'released' AND due_at IS NOT NULL;
-CREATE INDEX request_kept ON request (state, settled_at)
+CREATE INDEX request_held ON request (reminded, due_at, portal) WHERE state = 'held';
+CREATE INDEX request_due ON request (portal, due_at) WHERE state = 'released';
+CREATE INDEX request_kept ON request (state, settled_at, portal)
     WHERE settled_at IS NOT NULL AND kept = 1;
 
 -- The picture in domain/request.rs, for everyone who has this database in hand.

@@ -1,0 +1,151 @@
+//! What time does, in steps that are bounded.
+
+use vestibule::domain::{Proof, RequestState};
+use vestibule::store::{Choice, LetterKind, Settlement};
+
+use crate::house::{DAY, House, at, mail, portal, start, to};
+
+#[tokio::test]
+async fn a_hold_expires_and_its_content_is_kept_a_while() {
+    let house = House::open().await;
+    let mut requests = Vec::new();
+    for i in 0..5 {
+        let message = mail("ann@corp.example", &format!("{i}@x"), start());
+        requests.push(house.accept(message).await);
+    }
+    let expire = |now, limit| house.store.expire_holds(now, limit);
+    assert!(expire(at(13 * DAY), 10).await.expect("a step").is_empty());
+    assert_eq!(expire(at(14 * DAY), 3).await.expect("a step").len(), 3);
+    assert_eq!(expire(at(14 * DAY), 3).await.expect("a step").len(), 2);
+    let id = requests[0].request.expect("a request");
+    let request = house.store.request(id).await.expect("read").expect("there");
+    assert_eq!(request.state, RequestState::Expired);
+
+    let forget = |now, limit| house.store.forget_content(now, 30 * DAY, limit);
+    assert_eq!(forget(at(43 * DAY), 10).await.expect("a step"), 0);
+    assert!(
+        house
+            .store
+            .raw(requests[0].ledger)
+            .await
+            .expect("read")
+            .is_some()
+    );
+    assert_eq!(forget(at(44 * DAY), 4).await.expect("a step"), 4);
+    assert_eq!(forget(at(44 * DAY), 4).await.expect("a step"), 1);
+    for entry in &requests {
+        assert!(house.store.raw(entry.ledger).await.expect("read").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_person_is_reminded_once() {
+    let house = House::open().await;
+    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    house.sent(start()).await;
+    house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
+    house.sent(at(DAY)).await;
+    let remind = |now| house.store.owe_reminders(now, 3 * DAY, 10);
+    assert_eq!(remind(at(10 * DAY)).await.expect("a step"), 0);
+    assert_eq!(remind(at(11 * DAY)).await.expect("a step"), 1);
+    let (letter, _) = house.letter(at(11 * DAY)).await.expect("a reminder");
+    assert_eq!(letter.kind, LetterKind::Reminder);
+    assert_eq!(letter.waiting, 2);
+    assert_eq!(letter.expires_at, Some(at(14 * DAY)));
+    for day in 11..14 {
+        assert_eq!(remind(at(day * DAY)).await.expect("a step"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_content_stays_while_one_portal_wants_it() {
+    let house = House::open().await;
+    let mut message = mail("bob@shop.example", "1@x", start());
+    message.parts = vec![to("it"), to("hr")];
+    let entries = house.store.accept(message).await.expect("accepted");
+    let portals = vec![portal("it")];
+    let claimed = house.store.claim_deliveries(portals, 1, at(DAY), start());
+    let claim = &claimed.await.expect("a claim")[0];
+    let settled = house
+        .store
+        .settle_delivery(claim, Settlement::Delivered, start());
+    settled.await.expect("settled");
+    let forgotten = house.store.forget_content(at(90 * DAY), 30 * DAY, 10).await;
+    assert_eq!(forgotten.expect("a step"), 1);
+    for entry in &entries {
+        assert!(house.store.raw(entry.ledger).await.expect("read").is_some());
+    }
+    let erased = house
+        .store
+        .forget_ledger(at(400 * DAY), 365 * DAY, 10)
+        .await;
+    assert_eq!(erased.expect("a step"), 0, "one of the two still waits");
+}
+
+#[tokio::test]
+async fn dropped_content_and_old_entries_are_forgotten() {
+    let house = House::open().await;
+    let mut dropped = mail("bob@shop.example", "1@x", start());
+    dropped.facts.automatic = Some(vestibule::mail::Evidence {
+        field: "Auto-Submitted".to_owned(),
+        value: "auto-replied".to_owned(),
+    });
+    let dropped = house.accept(dropped).await;
+    let held = house.accept(mail("ann@corp.example", "2@x", start())).await;
+    let forgotten = house.store.forget_content(at(7 * DAY), 30 * DAY, 10).await;
+    assert_eq!(forgotten.expect("a step"), 1);
+    assert!(
+        house
+            .store
+            .raw(dropped.ledger)
+            .await
+            .expect("read")
+            .is_none()
+    );
+    assert!(house.store.raw(held.ledger).await.expect("read").is_some());
+    let erased = house
+        .store
+        .forget_ledger(at(365 * DAY), 365 * DAY, 10)
+        .await;
+    assert_eq!(erased.expect("a step"), 0);
+    let erased = house
+        .store
+        .forget_ledger(at(366 * DAY), 365 * DAY, 10)
+        .await;
+    assert_eq!(erased.expect("a step"), 1);
+    let gone = house
+        .store
+        .ledger_entry(dropped.ledger)
+        .await
+        .expect("read");
+    assert!(gone.is_none());
+    assert!(
+        house
+            .store
+            .ledger_entry(held.ledger)
+            .await
+            .expect("read")
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn closing_does_what_was_asked_for_before() {
+    let house = House::open().await;
+    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let (account, _) = entry.account.expect("an account");
+    let proof = Proof::Operator("root".to_owned());
+    let proving = house
+        .store
+        .prove(proof, Some(account), Choice::All, start());
+    let (proved, ()) = tokio::join!(proving, house.store.close());
+    proved.expect("asked for before");
+    let late = house.store.accept(mail("ann@corp.example", "2@x", start()));
+    assert!(late.await.is_err());
+    let again = house.again();
+    let request = again.request(entry.request.expect("a request")).await;
+    assert_eq!(
+        request.expect("read").expect("there").state,
+        RequestState::Released
+    );
+}

@@ -74,6 +74,8 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.verification.quiet_for, days(30));
     assert_eq!(config.verification.limits.total_hour, 500);
     assert_eq!(config.authentication.mode, Enforcement::Report);
+    assert_eq!(config.authentication.timeout, Duration::from_secs(5));
+    assert!(config.authentication.resolvers.is_empty());
     assert_eq!(config.quota.requests, 50);
     assert_eq!(config.quota.bytes, 100 << 20);
     assert_eq!(config.dropped.keep_content, days(7));
@@ -241,4 +243,21 @@ proptest::proptest! {
 fn other_editors_line_ends_and_marks_do_no_harm() {
     let text = format!("\u{feff}{}", SMALLEST.replace('\n', "\r\n"));
     assert_eq!(config(&text).hostname.as_str(), "gate.corp.example");
+}
+
+#[test]
+fn a_dns_server_has_port_53_where_none_is_given() {
+    let text = format!(
+        "{SMALLEST}\n[authentication]\nresolvers = [\"192.0.2.53\", \"127.0.0.1:5353\", \"::1\", \"[::1]:5353\"]\n"
+    );
+    let servers: Vec<String> = config(&text)
+        .authentication
+        .resolvers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        servers,
+        ["192.0.2.53:53", "127.0.0.1:5353", "[::1]:53", "[::1]:5353"]
+    );
 }

@@ -225,7 +225,12 @@ pub enum Outgoing {
 #[derive(Debug, Clone)]
 pub struct Authentication {
     pub mode: Enforcement,
+    /// The name of the MTA whose results are believed. None: we check ourselves.
     pub authserv_id: Option<String>,
+    /// DNS servers for our own check. Empty: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// How long one message may wait for DNS, all its lookups together.
+    pub timeout: Duration,
 }
 
 /// What one account may have waiting.

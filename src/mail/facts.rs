@@ -132,6 +132,36 @@ pub enum AuthenticationResult {
     PermError,
 }
 
+impl AuthenticationResult {
+    /// The word for it in an `Authentication-Results` field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::SoftFail => "softfail",
+            Self::Neutral => "neutral",
+            Self::Policy => "policy",
+            Self::None => "none",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        }
+    }
+}
+
+impl AuthenticationMethod {
+    /// The word for it in an `Authentication-Results` field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dmarc => "dmarc",
+            Self::Spf => "spf",
+            Self::Dkim => "dkim",
+            Self::Arc => "arc",
+        }
+    }
+}
+
 /// What the domain's DMARC record asks for (RFC 7489 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +169,32 @@ pub enum DmarcPolicy {
     None,
     Quarantine,
     Reject,
+}
+
+/// How a domain can vouch for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthenticationMethod {
+    /// RFC 9989.
+    Dmarc,
+    /// RFC 7208.
+    Spf,
+    /// RFC 6376.
+    Dkim,
+    /// RFC 8617.
+    Arc,
+}
+
+/// One finding of our own check, in the parts that RFC 8601 2.2 has for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthenticationDetail {
+    pub method: AuthenticationMethod,
+    pub result: AuthenticationResult,
+    /// What it was found about, such as `header.d` and a domain; at most 320 characters each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What is known about whether the From domain vouches for the message.
@@ -157,6 +213,9 @@ pub struct Authentication {
     /// The field all this was read from, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What each method found, where the check was our own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<AuthenticationDetail>,
 }
 
 impl Authentication {

@@ -20,8 +20,8 @@ mod text;
 mod tokens;
 
 pub use facts::{
-    Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, Report,
-    ReportKind, ReportedRecipient, Sender, SenderFault,
+    Authentication, AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy,
+    Evidence, Facts, Fingerprint, Report, ReportKind, ReportedRecipient, Sender, SenderFault,
 };
 
 use crate::domain::{Domain, Envelope};

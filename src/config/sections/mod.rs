@@ -6,12 +6,12 @@ mod listeners;
 mod portal;
 mod verification;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
 use super::document::Section;
-use super::units::{DAY, MIB, show_size};
+use super::units::{DAY, MIB, SECOND, show_size};
 use super::{Authentication, Config, Dropped, Log, LogFormat, Outgoing, Quota, Retention};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::Domain;
@@ -56,6 +56,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         authserv_id: section
             .entry("authserv_id")
             .and_then(|entry| entry.parse_unless_empty(authserv_id)),
+        resolvers: section
+            .entry("resolvers")
+            .and_then(|entry| entry.list(resolver))
+            .unwrap_or_default(),
+        timeout: section.time("timeout", 5 * SECOND),
     };
     let dropped = Dropped {
         keep_content: root.section("dropped").time("keep_content", 7 * DAY),
@@ -162,6 +167,15 @@ fn authserv_id(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// A DNS server by its address, on port 53 where none is given (RFC 1035 4.2).
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| text.parse().map(|address: IpAddr| (address, 53).into()))
+        .map_err(|_| {
+            format!("{text:?} is not the address of a DNS server; write 127.0.0.1 or [::1]:5353")
+        })
 }
 
 /// A network in CIDR notation, or one address.

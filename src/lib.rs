@@ -1,6 +1,7 @@
 //! The journey of a message.
 
 pub mod access;
+pub mod authentication;
 pub mod cli;
 pub mod config;
 pub mod delivery;

@@ -1,0 +1,75 @@
+//! Which domains can speak for which.
+//!
+//! DMARC finds the organisation of a domain by the records on the way up (RFC 9989 4.10). A record
+//! that somebody put on a public suffix without saying so (`psd=y`) would make one organisation of
+//! all who have a name below it, so the list of public suffixes has a say as well: what has nothing
+//! but a public suffix in common is never aligned.
+
+/// Whether one organisation can be behind both names; ASCII form, any case.
+pub(super) fn may_be_one_organisation(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
+    one == other
+        || psl::domain_str(&one)
+            .is_some_and(|registered| psl::domain_str(&other) == Some(registered))
+}
+
+/// A name that can be asked for in DNS, in its ASCII form. More than a
+/// [`Domain`](crate::domain::Domain): underscores do occur in names of machines.
+pub(super) fn dns_name(written: &str) -> Option<String> {
+    if let Ok(domain) = crate::domain::Domain::parse(written) {
+        return Some(domain.as_str().to_owned());
+    }
+    let name = written.strip_suffix('.').unwrap_or(written);
+    let is_name = name.len() <= 253
+        && name.contains('_')
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        });
+    is_name.then(|| name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_one_registrant_has_can_be_one_organisation() {
+        for (one, other, expected) in [
+            ("corp.example", "corp.example", true),
+            ("Mail.Corp.Example", "corp.example", true),
+            ("a.corp.co.uk", "b.corp.co.uk", true),
+            ("corp.co.uk", "evil.co.uk", false),
+            ("corp.example", "corp.test", false),
+            ("ann.github.io", "evil.github.io", false),
+            ("ann.github.io", "github.io", false),
+            ("co.uk", "co.uk", true),
+            ("com", "corp.com", false),
+            ("badcorp.example", "corp.example", false),
+        ] {
+            assert_eq!(
+                may_be_one_organisation(one, other),
+                expected,
+                "{one} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_machines_may_have_underscores() {
+        for (written, name) in [
+            ("Corp.Example.", Some("corp.example")),
+            ("bücher.example", Some("xn--bcher-kva.example")),
+            ("My_Host.corp.example", Some("my_host.corp.example")),
+            ("[192.0.2.1]", None),
+            ("192.0.2.1", None),
+            ("my_host..example", None),
+            ("a_b c.example", None),
+            ("", None),
+        ] {
+            assert_eq!(dns_name(written).as_deref(), name, "{written}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The check as a whole: what is asked at the same time, how long, and how many at once.
+//!
+//! Everything about one message happens within `authentication.timeout`. DKIM, SPF and ARC have
+//! three quarters of it, so that a stranger's slow name server cannot leave DMARC without time, which
+//! would make a failure into a `temperror`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use mail_auth::{AuthenticatedMessage, DkimOutput, MessageAuthenticator};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::client::{Client, client};
+use super::dmarc::Vouchers;
+use super::message::Signed;
+use super::spf::Question;
+use super::{arc, dkim, dmarc, resolver};
+use crate::config;
+use crate::domain::{Domain, Envelope};
+use crate::mail::{Authentication, AuthenticationDetail, DmarcPolicy};
+
+/// The reason of every `temperror`.
+pub(super) const NO_ANSWER: &str = "DNS did not answer";
+
+/// Messages that are checked at the same time; others wait for their turn within their own time.
+const AT_ONCE: usize = 256;
+
+/// Why messages cannot be checked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckerError {
+    #[error(
+        "the system's DNS servers are not known: /etc/resolv.conf: {0}; name them in \
+         authentication.resolvers"
+    )]
+    System(String),
+    #[error("authentication.resolvers cannot be used: {0}")]
+    Resolver(String),
+}
+
+/// Checks messages; clones share what DNS answered.
+#[derive(Clone)]
+pub struct Checker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dns: MessageAuthenticator,
+    turns: Semaphore,
+    patience: Duration,
+    /// Machines that hand mail to us, whose Received fields are believed.
+    ours: Vec<IpNet>,
+    hostname: Domain,
+}
+
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checker").finish_non_exhaustive()
+    }
+}
+
+impl Checker {
+    /// `trusted_peers` are those of SMTP. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// No DNS servers are named and the system has none, either.
+    pub fn new(
+        settings: &config::Authentication,
+        trusted_peers: &[IpNet],
+        hostname: &Domain,
+    ) -> Result<Self, CheckerError> {
+        Ok(Self {
+            shared: Arc::new(Shared {
+                dns: resolver::resolver(&settings.resolvers, settings.timeout)?,
+                turns: Semaphore::new(AT_ONCE),
+                patience: settings.timeout,
+                ours: trusted_peers.to_vec(),
+                hostname: hostname.clone(),
+            }),
+        })
+    }
+
+    /// Finds out whether the domain in From vouches for the message; `from` is none where the
+    /// message has no usable sender. Takes no longer than `authentication.timeout`.
+    pub async fn check(
+        &self,
+        raw: &[u8],
+        envelope: &Envelope,
+        from: Option<&Domain>,
+    ) -> Authentication {
+        let from = from.map(Domain::as_str);
+        guarded(self.shared.check(raw, envelope, from))
+            .await
+            .unwrap_or_default()
+    }
+}
+
+/// A panic in the library must not cost the message its connection, for the MTA would bring it again
+/// and again. Nothing is known about such a message then.
+async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
+            .map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+    .await
+}
+
+impl Shared {
+    async fn check(&self, raw: &[u8], envelope: &Envelope, from: Option<&str>) -> Authentication {
+        let start = Instant::now();
+        let mut first = start + self.patience * 3 / 4;
+        let mut deadline = start + self.patience;
+        let turn = timeout_at(first, self.turns.acquire()).await;
+        if turn.is_err() {
+            // What is asked from here on has no time left and is answered by memory or not at all.
+            (first, deadline) = (start, start);
+        }
+
+        let dns = &self.dns;
+        let signed = Signed::read(raw, from);
+        let message = &signed.message;
+        let question = Question::of(&self.client(envelope, message), &envelope.reverse_path);
+
+        let nobody = Vouchers::default();
+        // The policy is asked for beside all else, so that it is remembered when it is needed.
+        let (own, others, spf, chain, _) = tokio::join!(
+            timeout_at(first, dns.verify_dkim(message)),
+            timeout_at(first, verify_others(dns, &signed)),
+            timeout_at(first, question.ask(dns, self.hostname.as_str())),
+            timeout_at(first, dns.verify_arc(message)),
+            timeout_at(first, dmarc::verify(dns, message, &nobody)),
+        );
+        let own = own.unwrap_or_else(|_| dkim::unanswered(message));
+        let others = others.unwrap_or_else(|_| {
+            signed
+                .others
+                .as_ref()
+                .map_or_else(Vec::new, dkim::unanswered)
+        });
+        let spf = spf.unwrap_or_else(|_| question.unanswered());
+        let chain = chain.unwrap_or_else(|_| arc::unanswered());
+
+        let dmarc = match from {
+            None => dmarc::nobody(),
+            Some(from) => {
+                let vouchers = Vouchers::for_domain(from, &own, spf.as_ref());
+                match timeout_at(deadline, dmarc::verify(dns, message, &vouchers)).await {
+                    Ok(output) => dmarc::finding(from, &output, question.is_unknown()),
+                    Err(_) => dmarc::unanswered(from),
+                }
+            }
+        };
+        let mut signatures = dkim::findings(&own);
+        signatures.extend(dkim::findings(&others));
+        signatures.extend(signed.refused);
+        let chain = match signed.chain_refused {
+            Some(why) => arc::refused(why),
+            None => arc::finding(&chain, signed.is_sealed),
+        };
+        gather(dmarc, question.finding(spf.as_ref()), signatures, chain)
+    }
+
+    fn client(&self, envelope: &Envelope, message: &AuthenticatedMessage<'_>) -> Client {
+        let received = message
+            .headers
+            .iter()
+            .filter(|(name, _)| name.trim_ascii().eq_ignore_ascii_case(b"received"))
+            .map(|(_, value)| *value);
+        client(envelope, received, &self.ours)
+    }
+}
+
+async fn verify_others<'x>(
+    dns: &MessageAuthenticator,
+    signed: &'x Signed<'x>,
+) -> Vec<DkimOutput<'x>> {
+    match &signed.others {
+        Some(others) => dns.verify_dkim(others).await,
+        None => Vec::new(),
+    }
+}
+
+/// DMARC first, as it is what decides.
+fn gather(
+    (dmarc, policy): (AuthenticationDetail, Option<DmarcPolicy>),
+    spf: AuthenticationDetail,
+    mut signatures: Vec<AuthenticationDetail>,
+    chain: AuthenticationDetail,
+) -> Authentication {
+    if signatures.is_empty() {
+        signatures.push(dkim::unsigned());
+    }
+    let mut found = Authentication {
+        dmarc: Some(dmarc.result),
+        dmarc_policy: policy,
+        spf: Some(spf.result),
+        dkim: Some(dkim::summary(&signatures)),
+        arc: Some(chain.result),
+        evidence: None,
+        details: vec![dmarc, spf],
+    };
+    found.details.append(&mut signatures);
+    found.details.push(chain);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        assert_eq!(guarded(async { 1 }).await, Some(1));
+        let panics = async {
+            tokio::task::yield_now().await;
+            assert_eq!(1, 2, "as the library might");
+        };
+        assert_eq!(guarded(panics).await, None);
+    }
+}

@@ -1,0 +1,225 @@
+//! Which client the house got a message from, for SPF.
+//!
+//! In: what XFORWARD said, the `Received` fields and the networks of our own machines. Out: the
+//! client's address and what it called itself, or that there was none outside the house.
+//!
+//! Anyone can write `Received` fields, so only those that our own machines added count. The topmost
+//! one is the MTA's that spoke to us (RFC 5321 4.4 makes it add one). Where it says that the MTA in
+//! turn got the message from a machine of ours, the next one is that machine's, and so on. Our own
+//! peer is never the client: it is the MTA, on loopback most often.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::domain::Envelope;
+
+/// More machines of our own than any message passes.
+const MOST_HOPS: usize = 20;
+
+/// Who handed the message to the house.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Client {
+    Outside {
+        address: IpAddr,
+        /// As it was given with HELO or EHLO.
+        helo: Option<String>,
+        /// Who says so.
+        told_by: &'static str,
+    },
+    /// No machine but our own had it, as far as they say.
+    Inside,
+    /// A machine of ours says in a way that cannot be read.
+    Unreadable,
+}
+
+/// Finds the client. `received` are the values of the Received fields, topmost first.
+pub(super) fn client<'a>(
+    envelope: &Envelope,
+    received: impl Iterator<Item = &'a [u8]>,
+    ours: &[IpNet],
+) -> Client {
+    if let Some(forwarded) = &envelope.client
+        && let Some(address) = forwarded.address.map(|address| address.to_canonical())
+        && !is_inside(address, ours)
+    {
+        return Client::Outside {
+            address,
+            helo: forwarded.helo.clone(),
+            told_by: "XFORWARD",
+        };
+    }
+    for value in received.take(MOST_HOPS) {
+        match Hop::of(value) {
+            Hop::Within => {}
+            Hop::From { address, .. } if is_inside(address, ours) => {}
+            Hop::From { address, helo } => {
+                return Client::Outside {
+                    address,
+                    helo: Some(helo),
+                    told_by: "Received",
+                };
+            }
+            Hop::Unreadable => return Client::Unreadable,
+        }
+    }
+    Client::Inside
+}
+
+/// A machine of ours, or an address that never comes from another network.
+fn is_inside(address: IpAddr, ours: &[IpNet]) -> bool {
+    let local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    local
+        || address.is_loopback()
+        || address.is_unspecified()
+        || ours.iter().any(|network| network.contains(&address))
+}
+
+/// What one Received field says about where the message came from.
+#[derive(Debug, PartialEq, Eq)]
+enum Hop {
+    From {
+        address: IpAddr,
+        helo: String,
+    },
+    /// From a program on the same machine: there is no `from` clause.
+    Within,
+    Unreadable,
+}
+
+impl Hop {
+    /// Reads `from HELO (NAME [ADDRESS])` and its dialects. Only what the MTA wrote counts, which
+    /// stands in the comment; the word in front of it is what the client says of itself.
+    fn of(value: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(value);
+        let text = text.trim();
+        let Some(clause) = text
+            .get(..5)
+            .filter(|start| start.trim_end().eq_ignore_ascii_case("from") && start.len() == 5)
+            .map(|_| &text[5..])
+        else {
+            return Self::Within;
+        };
+        let (helo, comments) = from_clause(clause);
+        let told = comments.iter().find_map(|comment| Told::of(comment));
+        match told {
+            Some(told) => Self::From {
+                address: told.address,
+                helo: told.helo.unwrap_or(helo),
+            },
+            // Exim's way for a client without a name: `from [ADDRESS] (helo=HELO)`.
+            None => match (bracketed(&helo), comments.first().and_then(|c| helo_of(c))) {
+                (Some(address), Some(helo)) => Self::From { address, helo },
+                _ => Self::Unreadable,
+            },
+        }
+    }
+}
+
+/// The word behind `from`, and the comments up to the `by` clause.
+fn from_clause(clause: &str) -> (String, Vec<String>) {
+    let mut helo = String::new();
+    let mut comments = Vec::new();
+    let mut comment = String::new();
+    let mut depth = 0_usize;
+    let mut word = String::new();
+    for c in clause.chars().chain([' ']) {
+        match c {
+            '(' => {
+                depth += 1;
+                comment.push(if depth > 1 { '(' } else { ' ' });
+            }
+            ')' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    comments.push(std::mem::take(&mut comment));
+                } else {
+                    comment.push(')');
+                }
+            }
+            c if depth > 0 => comment.push(c),
+            c if c.is_whitespace() => {
+                if word.eq_ignore_ascii_case("by") && !helo.is_empty() {
+                    break;
+                }
+                if helo.is_empty() {
+                    helo = std::mem::take(&mut word);
+                }
+                word.clear();
+            }
+            c => word.push(c),
+        }
+    }
+    (helo, comments)
+}
+
+/// What an MTA wrote into one comment.
+struct Told {
+    address: IpAddr,
+    helo: Option<String>,
+}
+
+impl Told {
+    /// An address literal (RFC 5321 4.4, `TCP-info`), else a bare address alone in its comment, as
+    /// Exchange and qmail write it.
+    fn of(comment: &str) -> Option<Self> {
+        let words = || {
+            comment
+                .split_whitespace()
+                .filter(|word| name_given(word).is_none())
+        };
+        let address = words().find_map(bracketed).or_else(|| {
+            let mut words = words();
+            let word = words.next()?;
+            words.next().is_none().then(|| parse(word))?
+        })?;
+        Some(Self {
+            address,
+            helo: helo_of(comment),
+        })
+    }
+}
+
+/// Exim's `helo=NAME`.
+fn helo_of(comment: &str) -> Option<String> {
+    comment
+        .split_whitespace()
+        .find_map(name_given)
+        .map(ToOwned::to_owned)
+}
+
+fn name_given(word: &str) -> Option<&str> {
+    word.get(..5)
+        .filter(|start| start.eq_ignore_ascii_case("helo="))
+        .map(|_| &word[5..])
+}
+
+/// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, with a port behind it at most.
+fn bracketed(word: &str) -> Option<IpAddr> {
+    let (literal, port) = word.strip_prefix('[')?.split_once(']')?;
+    let port = port.strip_prefix(':').unwrap_or(port);
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    parse(literal)
+}
+
+fn parse(literal: &str) -> Option<IpAddr> {
+    let address = match literal.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &literal[5..],
+        _ => literal,
+    };
+    // A zone (RFC 4007 11) says which network a link-local address is on.
+    let address = address.split('%').next().unwrap_or_default();
+    address
+        .parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+//! DKIM (RFC 6376): who has signed the message, and whether it still is what they signed.
+//!
+//! In: the message as `mail-auth` reads it. Out: a finding for each signature, and the good ones for
+//! DMARC.
+
+use mail_auth::dkim::{DkimError, Signature};
+use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
+
+use super::field::property;
+use super::message::MOST_SIGNATURES;
+use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
+
+/// The finding about each signature that was verified.
+pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> {
+    outputs
+        .iter()
+        .take(2 * MOST_SIGNATURES)
+        .map(|output| {
+            let (result, reason) = result(output.result());
+            finding(output.signature(), result, reason)
+        })
+        .collect()
+}
+
+/// The signatures of a message where there was no time to verify them.
+pub(super) fn unanswered<'x>(message: &'x AuthenticatedMessage<'x>) -> Vec<DkimOutput<'x>> {
+    let no_answer = || Error::Dns(DnsError::Resolver(String::new()));
+    message
+        .dkim_headers
+        .iter()
+        .map(|header| DkimOutput::temp_err(no_answer()).with_signature(&header.header))
+        .collect()
+}
+
+/// The finding about a message without signatures.
+pub(super) fn unsigned() -> AuthenticationDetail {
+    finding(None, AuthenticationResult::None, None)
+}
+
+/// One result for all signatures: a good one is enough, and what may yet turn out good comes next.
+pub(super) fn summary(findings: &[AuthenticationDetail]) -> AuthenticationResult {
+    const ORDER: [AuthenticationResult; 6] = [
+        AuthenticationResult::Pass,
+        AuthenticationResult::TempError,
+        AuthenticationResult::Fail,
+        AuthenticationResult::Policy,
+        AuthenticationResult::PermError,
+        AuthenticationResult::Neutral,
+    ];
+    ORDER
+        .into_iter()
+        .find(|result| findings.iter().any(|finding| finding.result == *result))
+        .unwrap_or(AuthenticationResult::None)
+}
+
+pub(super) fn finding(
+    signature: Option<&Signature>,
+    result: AuthenticationResult,
+    reason: Option<String>,
+) -> AuthenticationDetail {
+    let properties = signature.map_or_else(Vec::new, |signature| {
+        vec![
+            property("header.d", &signature.d),
+            property("header.s", &signature.s),
+        ]
+    });
+    AuthenticationDetail {
+        method: AuthenticationMethod::Dkim,
+        result,
+        properties,
+        reason,
+    }
+}
+
+/// RFC 8601 2.7.1. A signature that does not fit the message is a failed one, whichever part it is
+/// that does not fit; only one that cannot be read is neutral.
+pub(super) fn result(result: &DkimResult) -> (AuthenticationResult, Option<String>) {
+    let reason = |error: &Error| Some(reason(error));
+    match result {
+        DkimResult::Pass => (AuthenticationResult::Pass, None),
+        DkimResult::None => (AuthenticationResult::None, None),
+        DkimResult::Fail(error) => (AuthenticationResult::Fail, reason(error)),
+        DkimResult::PermError(error) => (AuthenticationResult::PermError, reason(error)),
+        DkimResult::TempError(error) => (AuthenticationResult::TempError, reason(error)),
+        DkimResult::Neutral(error) => {
+            let result = match error {
+                Error::Dkim(DkimError::FailedBodyHashMatch | DkimError::SignatureExpired) => {
+                    AuthenticationResult::Fail
+                }
+                // RFC 8601 2.7.1: not acceptable here, although it may fit.
+                Error::Dkim(DkimError::SignatureLength) => AuthenticationResult::Policy,
+                _ => AuthenticationResult::Neutral,
+            };
+            (result, reason(error))
+        }
+    }
+}
+
+/// Why, in a few words; what the library says where it is clear enough.
+pub(super) fn reason(error: &Error) -> String {
+    match error {
+        Error::Dkim(DkimError::FailedBodyHashMatch) => "the body was changed".to_owned(),
+        Error::Dkim(DkimError::SignatureExpired) => "the signature has expired".to_owned(),
+        Error::Dkim(DkimError::SignatureLength) => {
+            "only part of the body is signed (l=)".to_owned()
+        }
+        Error::Dkim(DkimError::RevokedPublicKey) => "the key was revoked".to_owned(),
+        Error::Crypto(_) => "the signature does not fit the message".to_owned(),
+        Error::Dns(DnsError::RecordNotFound(_)) => "there is no key in DNS".to_owned(),
+        Error::Dns(DnsError::Resolver(_)) => super::checker::NO_ANSWER.to_owned(),
+        Error::Dns(DnsError::InvalidRecordType) | Error::ParseError => {
+            "the record in DNS cannot be read".to_owned()
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,135 @@
+//! DMARC (RFC 9989): whether the domain in From is one of those that DKIM or SPF vouch for, and what
+//! its owner asks for where it is not.
+
+use mail_auth::dmarc::Policy;
+use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::{
+    AuthenticatedMessage, DkimOutput, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput,
+};
+
+use super::alignment::may_be_one_organisation;
+use super::checker::NO_ANSWER;
+use super::dkim::reason;
+use super::field::property;
+use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy};
+
+/// What DKIM and SPF found, as far as it can be about the domain in From.
+pub(super) struct Vouchers<'x> {
+    signatures: Vec<DkimOutput<'x>>,
+    spf: SpfOutput,
+}
+
+impl Default for Vouchers<'_> {
+    fn default() -> Self {
+        Self {
+            signatures: Vec::new(),
+            spf: SpfOutput::new(String::new()),
+        }
+    }
+}
+
+impl<'x> Vouchers<'x> {
+    /// Leaves out what can never be aligned, so that nothing is asked about it either.
+    pub(super) fn for_domain(from: &str, dkim: &[DkimOutput<'x>], spf: Option<&SpfOutput>) -> Self {
+        let signatures = dkim
+            .iter()
+            .filter(|output| {
+                output
+                    .signature()
+                    .is_some_and(|signature| may_be_one_organisation(&signature.d, from))
+            })
+            .cloned()
+            .collect();
+        let spf = spf
+            .filter(|output| may_be_one_organisation(output.domain(), from))
+            .cloned()
+            .unwrap_or_else(|| SpfOutput::new(String::new()));
+        Self { signatures, spf }
+    }
+}
+
+/// Asks for the domain's policy and compares. `message` has the one domain in its `from`.
+pub(super) async fn verify<'x>(
+    dns: &MessageAuthenticator,
+    message: &'x AuthenticatedMessage<'x>,
+    vouchers: &Vouchers<'x>,
+) -> DmarcOutput {
+    let parameters = DmarcParameters {
+        message,
+        dkim_output: &vouchers.signatures,
+        dkim2_output: None,
+        rfc5321_mail_from_domain: vouchers.spf.domain(),
+        spf_output: &vouchers.spf,
+    };
+    dns.verify_dmarc(parameters).await
+}
+
+/// The result, and the policy of a domain that has one.
+pub(super) fn finding(
+    from: &str,
+    output: &DmarcOutput,
+    spf_unknown: bool,
+) -> (AuthenticationDetail, Option<DmarcPolicy>) {
+    let policy = output.dmarc_record().map(|_| match output.policy() {
+        Policy::Reject => DmarcPolicy::Reject,
+        Policy::Quarantine => DmarcPolicy::Quarantine,
+        Policy::None | Policy::Unspecified => DmarcPolicy::None,
+    });
+    let (result, reason) = match output.result() {
+        DmarcResult::Pass => (AuthenticationResult::Pass, None),
+        DmarcResult::None => (
+            AuthenticationResult::None,
+            Some("the domain has no policy".to_owned()),
+        ),
+        // Half of what could vouch for the domain was never asked; that proves nothing against it.
+        DmarcResult::Fail(_) if spf_unknown => (
+            AuthenticationResult::None,
+            Some("not judged, as SPF could not be asked".to_owned()),
+        ),
+        DmarcResult::Fail(_) => (
+            AuthenticationResult::Fail,
+            Some("neither DKIM nor SPF vouch for the domain in From".to_owned()),
+        ),
+        DmarcResult::TempError(_) => (AuthenticationResult::TempError, Some(NO_ANSWER.to_owned())),
+        DmarcResult::PermError(error) => (AuthenticationResult::PermError, Some(reason(&error))),
+    };
+    let mut properties = vec![property("header.from", from)];
+    properties.extend(policy.map(|policy| property("policy.dmarc", word(policy))));
+    let detail = AuthenticationDetail {
+        method: AuthenticationMethod::Dmarc,
+        result,
+        properties,
+        reason,
+    };
+    (detail, policy)
+}
+
+/// The finding where there was no time to ask for the policy.
+pub(super) fn unanswered(from: &str) -> (AuthenticationDetail, Option<DmarcPolicy>) {
+    let detail = AuthenticationDetail {
+        method: AuthenticationMethod::Dmarc,
+        result: AuthenticationResult::TempError,
+        properties: vec![property("header.from", from)],
+        reason: Some(NO_ANSWER.to_owned()),
+    };
+    (detail, None)
+}
+
+/// The finding about a message that nobody in particular wrote.
+pub(super) fn nobody() -> (AuthenticationDetail, Option<DmarcPolicy>) {
+    let detail = AuthenticationDetail {
+        method: AuthenticationMethod::Dmarc,
+        result: AuthenticationResult::None,
+        properties: Vec::new(),
+        reason: Some("no usable sender".to_owned()),
+    };
+    (detail, None)
+}
+
+fn word(policy: DmarcPolicy) -> &'static str {
+    match policy {
+        DmarcPolicy::None => "none",
+        DmarcPolicy::Quarantine => "quarantine",
+        DmarcPolicy::Reject => "reject",
+    }
+}

@@ -1,0 +1,224 @@
+//! Our findings as an `Authentication-Results` field (RFC 8601), and fields that claim to be ours.
+//!
+//! What a stranger chose is in it: domains, selectors, a reverse-path. Each is cut to a bounded
+//! length and to characters that can end neither the value nor the line.
+
+use std::fmt::Write;
+
+use crate::domain::Domain;
+use crate::mail::{Authentication, AuthenticationDetail};
+
+/// As long as an address can be (RFC 5321 4.5.3.1).
+const LONGEST: usize = 320;
+
+/// A property of a finding, of bounded length.
+pub(super) fn property(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.chars().take(LONGEST).collect())
+}
+
+/// The whole field, its line ending included; none where the check was not our own.
+#[must_use]
+pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
+    if found.details.is_empty() {
+        return None;
+    }
+    let mut text = format!("Authentication-Results: {hostname}");
+    for detail in &found.details {
+        text.push(';');
+        push_detail(&mut text, detail);
+    }
+    text.push_str("\r\n");
+    Some(text)
+}
+
+/// Each part on a line of its own, so that none gets near the 998 octets of RFC 5322 2.1.1.
+fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
+    let _ = write!(
+        text,
+        "\r\n\t{}={}",
+        detail.method.as_str(),
+        detail.result.as_str()
+    );
+    if let Some(reason) = &detail.reason {
+        let _ = write!(text, "\r\n\t reason={}", quoted(reason));
+    }
+    for (name, value) in &detail.properties {
+        let is_plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@');
+        if !value.is_empty() && value.chars().count() <= LONGEST && value.chars().all(is_plain) {
+            let _ = write!(text, "\r\n\t {name}={value}");
+        } else {
+            let _ = write!(text, "\r\n\t {name}={}", quoted(value));
+        }
+    }
+}
+
+/// A quoted string (RFC 5322 3.2.4) of printable ASCII; what is none becomes a question mark.
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars().take(LONGEST) {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            ' '..='~' => text.push(c),
+            _ => text.push('?'),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// Whether the value of an `Authentication-Results` field begins with our name, in any of the ways
+/// to write it. Such a field from outside must not be passed on (RFC 8601 5).
+#[must_use]
+pub fn claims_to_be_ours(value: &[u8], hostname: &Domain) -> bool {
+    let text = String::from_utf8_lossy(value);
+    let id = authserv_id(&text);
+    id.eq_ignore_ascii_case(hostname.as_str())
+        || Domain::parse(&id).is_ok_and(|domain| domain == *hostname)
+}
+
+/// The first word outside comments, without its quotes and without what cannot be seen.
+fn authserv_id(value: &str) -> String {
+    let mut id = String::new();
+    let mut depth = 0_usize;
+    let mut in_quotes = false;
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if depth > 0 => {
+                chars.next();
+            }
+            '\\' if in_quotes => id.extend(chars.next()),
+            '(' if !in_quotes => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            '"' => in_quotes = !in_quotes,
+            ';' if !in_quotes => break,
+            c if c.is_whitespace() => {
+                if !id.is_empty() && !in_quotes {
+                    break;
+                }
+            }
+            c if c.is_control() => {}
+            c => id.push(c),
+        }
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{AuthenticationMethod, AuthenticationResult};
+
+    fn hostname() -> Domain {
+        Domain::parse("gate.corp.example").expect("a domain")
+    }
+
+    fn found(details: Vec<AuthenticationDetail>) -> Authentication {
+        Authentication {
+            details,
+            ..Authentication::default()
+        }
+    }
+
+    fn detail(method: AuthenticationMethod, property: (&str, &str)) -> AuthenticationDetail {
+        AuthenticationDetail {
+            method,
+            result: AuthenticationResult::Pass,
+            properties: vec![super::property(property.0, property.1)],
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn the_field_says_what_was_found() {
+        let mut spf = detail(
+            AuthenticationMethod::Spf,
+            ("smtp.mailfrom", "ann+1@corp.example"),
+        );
+        spf.reason = Some("client 192.0.2.1 by XFORWARD".to_owned());
+        let dmarc = detail(AuthenticationMethod::Dmarc, ("header.from", "corp.example"));
+        assert_eq!(
+            field(&found(vec![dmarc, spf]), &hostname()).as_deref(),
+            Some(
+                "Authentication-Results: gate.corp.example;\r\n\
+                 \tdmarc=pass\r\n\
+                 \t header.from=corp.example;\r\n\
+                 \tspf=pass\r\n\
+                 \t reason=\"client 192.0.2.1 by XFORWARD\"\r\n\
+                 \t smtp.mailfrom=ann+1@corp.example\r\n"
+            )
+        );
+        assert_eq!(field(&Authentication::default(), &hostname()), None);
+    }
+
+    #[test]
+    fn what_a_stranger_chose_stays_within_its_value() {
+        let hostile = "x\r\nX-Vestibule-Account: internal\r\n\r\n; dmarc=pass \"\\(ü\0\u{2028}";
+        let mut one = detail(AuthenticationMethod::Dkim, ("header.d", hostile));
+        one.properties
+            .push(property("header.s", &hostile.repeat(500)));
+        one.properties.push(property("header.i", ""));
+        one.reason = Some(hostile.repeat(500));
+        let text = field(&found(vec![one]), &hostname()).expect("a field");
+        assert!(text.is_ascii() && text.ends_with("\r\n"));
+        let lines: Vec<&str> = text.trim_end().split("\r\n").collect();
+        assert!(
+            lines[1..].iter().all(|line| line.starts_with('\t')),
+            "{text}"
+        );
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.len() <= 998
+                    && !line.contains(|c: char| c.is_control() && c != '\t'))
+        );
+        assert!(text.contains("header.i=\"\""), "{text}");
+        // Outside quotes there is one semicolon, that of the only finding.
+        let bare: String = {
+            let mut quoted = false;
+            let mut escaped = false;
+            text.chars()
+                .filter(|c| {
+                    let inside = quoted;
+                    match c {
+                        _ if escaped => escaped = false,
+                        '\\' if quoted => escaped = true,
+                        '"' => quoted = !quoted,
+                        _ => {}
+                    }
+                    !inside
+                })
+                .collect()
+        };
+        assert_eq!(bare.matches(';').count(), 1, "{bare}");
+    }
+
+    #[test]
+    fn our_name_is_known_however_it_is_written() {
+        for (value, ours) in [
+            (" gate.corp.example; dmarc=pass", true),
+            ("GATE.Corp.Example 1; none", true),
+            ("\r\n\t(c (d\\)) e) gate.corp.example (x);none", true),
+            ("\"gate.corp.example\"; none", true),
+            ("\"gate\\.corp.example\"; none", true),
+            ("gate.corp\0.example; none", true),
+            ("gate.corp.example.; none", true),
+            ("gate.corp.example", true),
+            ("mx.corp.example; gate.corp.example", false),
+            ("notgate.corp.example; none", false),
+            ("(gate.corp.example) mx.corp.example; none", false),
+            ("; dmarc=pass", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                claims_to_be_ours(value.as_bytes(), &hostname()),
+                ours,
+                "{value:?}"
+            );
+        }
+        let idn = Domain::parse("bücher.example").expect("a domain");
+        assert!(claims_to_be_ours("bücher.example; none".as_bytes(), &idn));
+    }
+}

@@ -1,0 +1,54 @@
+//! Our own way to DNS: which servers, how long, how much is remembered.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mail_auth::MessageAuthenticator;
+use mail_auth::hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use mail_auth::hickory_resolver::system_conf::read_system_conf;
+
+use super::CheckerError;
+
+/// Answers that are remembered, for as long as each says, at most a day.
+const REMEMBERED: u64 = 8192;
+const LONGEST: Duration = Duration::from_hours(24);
+const LONGEST_NEGATIVE: Duration = Duration::from_mins(15);
+
+/// Questions that may be open on one connection to a server.
+const OPEN_QUESTIONS: usize = 2048;
+
+/// `patience` is for one message; within it, a server that does not answer is asked again.
+pub(super) fn resolver(
+    servers: &[SocketAddr],
+    patience: Duration,
+) -> Result<MessageAuthenticator, CheckerError> {
+    let (config, mut options) = if servers.is_empty() {
+        read_system_conf().map_err(|cause| CheckerError::System(cause.to_string()))?
+    } else {
+        let servers = servers.iter().copied().map(server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        (config, ResolverOpts::default())
+    };
+    options.timeout = (patience / 3).max(Duration::from_millis(10));
+    options.attempts = 1;
+    options.edns0 = true;
+    options.cache_size = REMEMBERED;
+    options.positive_max_ttl = Some(LONGEST);
+    options.negative_max_ttl = Some(LONGEST_NEGATIVE);
+    options.max_active_requests = OPEN_QUESTIONS;
+    // What this machine calls its neighbours is not what their domains publish.
+    options.use_hosts_file = ResolveHosts::Never;
+    MessageAuthenticator::new(config, options)
+        .map_err(|cause| CheckerError::Resolver(cause.to_string()))
+}
+
+/// UDP, and TCP for answers that are too long for it (RFC 7766 5).
+fn server(address: SocketAddr) -> NameServerConfig {
+    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    for connection in &mut connections {
+        connection.port = address.port();
+    }
+    NameServerConfig::new(address.ip(), true, connections)
+}

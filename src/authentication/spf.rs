@@ -1,0 +1,174 @@
+//! SPF (RFC 7208): whether the domain of the envelope lets this client send for it.
+//!
+//! In: the client and the reverse-path. Out: a finding, and for DMARC what was asked and answered.
+
+use std::net::IpAddr;
+
+use mail_auth::hickory_resolver::proto::rr::RData;
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{MessageAuthenticator, SpfOutput, SpfResult};
+
+use super::alignment::dns_name;
+use super::client::Client;
+use super::field::property;
+use crate::domain::ReversePath;
+use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
+
+/// What SPF is asked about one message, or why it cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    Ask(Identity),
+    /// The message has no identity that SPF knows of, which is the sender's doing.
+    NoDomain(&'static str),
+    /// We do not know what to ask, which is not.
+    Unknown(&'static str),
+}
+
+/// RFC 7208 2.4, or 2.3 where the reverse-path is null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    address: IpAddr,
+    told_by: &'static str,
+    /// ASCII form.
+    domain: String,
+    helo: String,
+    /// The reverse-path; none where the name given with HELO is asked about.
+    mailbox: Option<String>,
+}
+
+impl Question {
+    pub(super) fn of(client: &Client, reverse_path: &ReversePath) -> Self {
+        let (address, helo, told_by) = match client {
+            Client::Outside {
+                address,
+                helo,
+                told_by,
+            } => (*address, helo.as_deref().unwrap_or_default(), *told_by),
+            Client::Inside => return Self::Unknown("no client outside the house"),
+            Client::Unreadable => {
+                return Self::Unknown("the MTA's Received field does not name the client");
+            }
+        };
+        let helo = dns_name(helo).unwrap_or_default();
+        let (domain, mailbox) = match reverse_path {
+            ReversePath::Unknown => return Self::Unknown("the envelope is not known"),
+            // One label is no domain that anybody could publish for (RFC 7208 4.3).
+            ReversePath::Null if !helo.contains('.') => {
+                return Self::NoDomain("the client gave no domain with HELO");
+            }
+            ReversePath::Null => (helo.clone(), None),
+            ReversePath::Mailbox(mailbox) => {
+                let named = mailbox.rsplit_once('@');
+                let Some((local, domain)) =
+                    named.and_then(|(local, domain)| Some((local, dns_name(domain)?)))
+                else {
+                    return Self::NoDomain("the reverse-path has no domain");
+                };
+                let mailbox = format!("{local}@{domain}");
+                (domain, Some(mailbox))
+            }
+        };
+        Self::Ask(Identity {
+            address,
+            told_by,
+            domain,
+            helo,
+            mailbox,
+        })
+    }
+
+    /// Whether it is not the sender's doing that nothing is asked.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    /// Asks DNS. `host` is our own name, for the macro that has it.
+    pub(super) async fn ask(&self, dns: &MessageAuthenticator, host: &str) -> Option<SpfOutput> {
+        match self {
+            Self::Ask(identity) => Some(identity.verify(dns, host).await),
+            Self::NoDomain(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The answer where there was no time for one.
+    pub(super) fn unanswered(&self) -> Option<SpfOutput> {
+        match self {
+            Self::Ask(identity) => {
+                Some(SpfOutput::new(identity.domain.clone()).with_result(SpfResult::TempError))
+            }
+            Self::NoDomain(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    pub(super) fn finding(&self, answer: Option<&SpfOutput>) -> AuthenticationDetail {
+        let (result, properties, reason) = match self {
+            Self::Ask(identity) => (
+                result(answer.map_or(SpfResult::TempError, SpfOutput::result)),
+                vec![identity.property()],
+                format!("client {} by {}", identity.address, identity.told_by),
+            ),
+            Self::NoDomain(why) | Self::Unknown(why) => {
+                (AuthenticationResult::None, Vec::new(), (*why).to_owned())
+            }
+        };
+        AuthenticationDetail {
+            method: AuthenticationMethod::Spf,
+            result,
+            properties,
+            reason: Some(reason),
+        }
+    }
+}
+
+impl Identity {
+    async fn verify(&self, dns: &MessageAuthenticator, host: &str) -> SpfOutput {
+        if has_several_records(dns, &self.domain).await {
+            return SpfOutput::new(self.domain.clone()).with_result(SpfResult::PermError);
+        }
+        let parameters = match &self.mailbox {
+            Some(mailbox) => {
+                SpfParameters::verify_mail_from(self.address, &self.helo, host, mailbox)
+            }
+            None => SpfParameters::verify_ehlo(self.address, &self.helo, host),
+        };
+        dns.verify_spf(parameters).await
+    }
+
+    fn property(&self) -> (String, String) {
+        match &self.mailbox {
+            Some(mailbox) => property("smtp.mailfrom", mailbox),
+            None => property("smtp.helo", &self.helo),
+        }
+    }
+}
+
+/// RFC 7208 4.5: more than one record is an error, where `mail-auth` takes the first. The answer
+/// is remembered, so that this is no question more.
+async fn has_several_records(dns: &MessageAuthenticator, domain: &str) -> bool {
+    let Ok(answer) = dns.resolver().txt_lookup(format!("{domain}.")).await else {
+        return false;
+    };
+    let is_spf = |text: &[u8]| {
+        text.get(..6)
+            .is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
+            && matches!(text.get(6), None | Some(b' '))
+    };
+    let records = answer
+        .answers()
+        .iter()
+        .filter(|record| matches!(&record.data, RData::TXT(txt) if is_spf(&txt.txt_data.concat())));
+    records.count() > 1
+}
+
+/// RFC 8601 2.7.2.
+fn result(result: SpfResult) -> AuthenticationResult {
+    match result {
+        SpfResult::Pass => AuthenticationResult::Pass,
+        SpfResult::Fail => AuthenticationResult::Fail,
+        SpfResult::SoftFail => AuthenticationResult::SoftFail,
+        SpfResult::Neutral => AuthenticationResult::Neutral,
+        SpfResult::TempError => AuthenticationResult::TempError,
+        SpfResult::PermError => AuthenticationResult::PermError,
+        SpfResult::None => AuthenticationResult::None,
+    }
+}

@@ -6,6 +6,7 @@
 use mail_auth::{ArcOutput, DkimResult, DnsError, Error};
 
 use super::dkim::reason;
+use super::field::bounded;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
 /// Sealers that are named in the finding.
@@ -26,12 +27,12 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
             (AuthenticationResult::Fail, Some(reason(error)))
         }
     };
-    let sealers: Vec<&str> = output
+    let sealers: Vec<String> = output
         .sets()
         .iter()
         .rev()
         .take(MOST_NAMED)
-        .map(|set| set.seal.header.d.as_str())
+        .map(|set| bounded(&set.seal.header.d))
         .collect();
     let sealed = (!sealers.is_empty()).then(|| format!("sealed by {}", sealers.join(", ")));
     AuthenticationDetail {

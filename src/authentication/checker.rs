@@ -93,7 +93,7 @@ impl Checker {
         from: Option<&Domain>,
     ) -> Authentication {
         let from = from.map(Domain::as_str);
-        guarded(self.shared.check(raw, envelope, from))
+        guarded(Box::pin(self.shared.check(raw, envelope, from)))
             .await
             .unwrap_or_default()
     }

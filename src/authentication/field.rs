@@ -13,7 +13,12 @@ const LONGEST: usize = 320;
 
 /// A property of a finding, of bounded length.
 pub(super) fn property(name: &str, value: &str) -> (String, String) {
-    (name.to_owned(), value.chars().take(LONGEST).collect())
+    (name.to_owned(), bounded(value))
+}
+
+/// What a stranger wrote, not longer than an address can be.
+pub(super) fn bounded(value: &str) -> String {
+    value.chars().take(LONGEST).collect()
 }
 
 /// The whole field, its line ending included; none where the check was not our own.

@@ -1,0 +1,202 @@
+//! SPF: which client may send for which domain.
+
+use std::fmt::Write;
+
+use vestibule::domain::{Envelope, ReversePath};
+use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
+
+use super::house::{CLIENT, House, details, envelope, forwarded, letter, said};
+
+/// Each domain is called after what its record does for the client.
+fn zone() -> String {
+    let mut zone = format!(
+        "pass.example TXT v=spf1 ip4:{CLIENT} -all\n\
+         pass6.example TXT v=spf1 ip6:2001:db8::/32 -all\n\
+         fail.example TXT v=spf1 ip4:192.0.2.1 -all\n\
+         softfail.example TXT v=spf1 ~all\n\
+         neutral.example TXT v=spf1 ?all\n\
+         open.example TXT v=spf1\n\
+         none.example TXT not a record of SPF\n\
+         two.example TXT v=spf1 +all\n\
+         two.example TXT v=spf1 -all\n\
+         wrong.example TXT v=spf1 include -all\n\
+         include.example TXT v=spf1 include:pass.example -all\n\
+         lost.example TXT v=spf1 include:nowhere.example -all\n\
+         redirect.example TXT v=spf1 redirect=pass.example\n\
+         a.example TXT v=spf1 a -all\n\
+         a.example A {CLIENT}\n\
+         mx.example TXT v=spf1 mx -all\n\
+         mx.example MX host.mx.example.\n\
+         host.mx.example A {CLIENT}\n\
+         macro.example TXT v=spf1 exists:%{{i}}.%{{l}}.list.macro.example -all\n\
+         {CLIENT}.ann.list.macro.example A 127.0.0.2\n\
+         under_score.example TXT v=spf1 +all\n\
+         dead.example SERVFAIL\n\
+         deep.example TXT v=spf1 include:dead.example -all\n"
+    );
+    let mut many = String::new();
+    for i in 0..11 {
+        let _ = write!(many, " include:i{i}.many.example");
+        let _ = writeln!(zone, "i{i}.many.example TXT v=spf1 ip4:192.0.2.1 ?all");
+    }
+    let _ = writeln!(zone, "many.example TXT v=spf1{many} -all");
+    let too_long_for_udp = " ip4:198.51.100.7".repeat(120);
+    let _ = writeln!(
+        zone,
+        "long.example TXT v=spf1{too_long_for_udp} ip4:{CLIENT} -all"
+    );
+    zone
+}
+
+#[tokio::test]
+async fn the_record_says_which_client_may_send() {
+    let house = House::new(&zone()).await;
+    for (domain, expected) in [
+        ("pass.example", AuthenticationResult::Pass),
+        ("PASS.Example", AuthenticationResult::Pass),
+        ("include.example", AuthenticationResult::Pass),
+        ("redirect.example", AuthenticationResult::Pass),
+        ("a.example", AuthenticationResult::Pass),
+        ("mx.example", AuthenticationResult::Pass),
+        ("macro.example", AuthenticationResult::Pass),
+        ("under_score.example", AuthenticationResult::Pass),
+        ("long.example", AuthenticationResult::Pass),
+        ("pass6.example", AuthenticationResult::Fail),
+        ("fail.example", AuthenticationResult::Fail),
+        ("softfail.example", AuthenticationResult::SoftFail),
+        ("neutral.example", AuthenticationResult::Neutral),
+        ("open.example", AuthenticationResult::Neutral),
+        ("none.example", AuthenticationResult::None),
+        ("nowhere.example", AuthenticationResult::None),
+        ("two.example", AuthenticationResult::PermError),
+        ("wrong.example", AuthenticationResult::PermError),
+        ("lost.example", AuthenticationResult::PermError),
+        ("many.example", AuthenticationResult::PermError),
+        ("dead.example", AuthenticationResult::TempError),
+        ("deep.example", AuthenticationResult::TempError),
+    ] {
+        let from = format!("ann@{domain}");
+        let found = house
+            .check(&letter("corp.example"), &from, "corp.example")
+            .await;
+        assert_eq!(found.spf, Some(expected), "{domain}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_is_found_by_xforward_or_in_the_trace() {
+    let house = House::new(&zone()).await;
+    let direct = letter("pass.example");
+    let through_filter = format!(
+        "Received: from localhost (localhost [127.0.0.1]) by mx.corp.example\r\n\
+         Received: from inner (inner [10.1.2.3]) by mx.corp.example\r\n{direct}"
+    );
+    let forged = format!("Received: from x (x [192.0.2.66]) by mx.corp.example\r\n{direct}");
+    let local = direct.replace(
+        "from mail.sender.example (mail.sender.example [203.0.113.9])\r\n\t",
+        "",
+    );
+    let odd = direct.replace(" (mail.sender.example [203.0.113.9])", "");
+    let plain = envelope("ann@pass.example");
+    for (what, raw, envelope, expected) in [
+        (
+            "direct",
+            &direct,
+            plain.clone(),
+            "pass: client 203.0.113.9 by Received",
+        ),
+        (
+            "through a filter",
+            &through_filter,
+            plain.clone(),
+            "pass: client 203.0.113.9 by Received",
+        ),
+        (
+            "from elsewhere",
+            &forged,
+            plain.clone(),
+            "fail: client 192.0.2.66 by Received",
+        ),
+        (
+            "XFORWARD",
+            &forged,
+            forwarded("ann@pass.example", CLIENT, "x"),
+            "pass: client 203.0.113.9 by XFORWARD",
+        ),
+        (
+            "IPv6",
+            &direct,
+            forwarded("ann@pass6.example", "2001:db8::1", "x"),
+            "pass: client 2001:db8::1 by XFORWARD",
+        ),
+        (
+            "mapped",
+            &direct,
+            forwarded("ann@pass.example", "::ffff:203.0.113.9", "x"),
+            "pass: client 203.0.113.9 by XFORWARD",
+        ),
+        (
+            "of the house",
+            &local,
+            plain.clone(),
+            "none: no client outside the house",
+        ),
+        (
+            "unreadable",
+            &odd,
+            plain.clone(),
+            "none: the MTA's Received field does not name the client",
+        ),
+        (
+            "no envelope",
+            &direct,
+            Envelope {
+                reverse_path: ReversePath::Unknown,
+                ..plain.clone()
+            },
+            "none: the envelope is not known",
+        ),
+        (
+            "no domain",
+            &direct,
+            envelope("root"),
+            "none: the reverse-path has no domain",
+        ),
+        (
+            "a literal",
+            &direct,
+            envelope("ann@[192.0.2.1]"),
+            "none: the reverse-path has no domain",
+        ),
+    ] {
+        let found = house.check_in(raw, &envelope, "pass.example").await;
+        assert_eq!(said(&found, AuthenticationMethod::Spf), expected, "{what}");
+    }
+}
+
+/// RFC 7208 2.4: a null reverse-path stands for postmaster at the name given with HELO.
+#[tokio::test]
+async fn without_a_reverse_path_the_name_of_the_client_is_asked_about() {
+    let house = House::new(&zone()).await;
+    let raw = letter("pass.example");
+    for (helo, expected) in [
+        ("pass.example", AuthenticationResult::Pass),
+        ("fail.example", AuthenticationResult::Fail),
+        ("nowhere.example", AuthenticationResult::None),
+        ("localhost", AuthenticationResult::None),
+        ("[203.0.113.9]", AuthenticationResult::None),
+    ] {
+        let found = house
+            .check_in(&raw, &forwarded("", CLIENT, helo), "corp.example")
+            .await;
+        assert_eq!(found.spf, Some(expected), "{helo}");
+    }
+    let found = house
+        .check_in(&raw, &forwarded("", CLIENT, "pass.example"), "pass.example")
+        .await;
+    let spf = details(&found, AuthenticationMethod::Spf);
+    assert_eq!(
+        spf[0].properties,
+        [("smtp.helo".to_owned(), "pass.example".to_owned())]
+    );
+}

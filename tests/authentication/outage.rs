@@ -1,0 +1,95 @@
+//! DNS that fails: it takes no longer than it may, and it is never a failure of the sender's.
+
+use std::time::{Duration, Instant};
+
+use vestibule::mail::{AuthenticationResult, DmarcPolicy};
+
+use super::house::{CLIENT, House, letter, signed};
+
+const TIMEOUT: Duration = Duration::from_millis(1200);
+
+#[tokio::test]
+async fn an_outage_is_a_temporary_error_within_the_time() {
+    for fault in ["SILENT", "SERVFAIL"] {
+        let house = House::patient(&format!("example {fault}\n"), TIMEOUT).await;
+        let raw = signed("mail.corp.example", &letter("corp.example"));
+        let start = Instant::now();
+        let found = house.check(&raw, "ann@corp.example", "corp.example").await;
+        let took = start.elapsed();
+        assert!(
+            took < TIMEOUT + Duration::from_millis(800),
+            "{fault}: {took:?}"
+        );
+        for result in [found.dmarc, found.spf, found.dkim] {
+            assert_eq!(result, Some(AuthenticationResult::TempError), "{fault}");
+        }
+        assert!(!found.fails(), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_it_is_the_same() {
+    let house = House::patient("", TIMEOUT).await;
+    let House { dns, checker } = house;
+    drop(dns);
+    let from = vestibule::domain::Domain::parse("corp.example").expect("a domain");
+    let envelope = super::house::envelope("ann@corp.example");
+    let raw = letter("corp.example");
+    let found = checker.check(raw.as_bytes(), &envelope, Some(&from)).await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::TempError));
+    assert_eq!(found.spf, Some(AuthenticationResult::TempError));
+    assert!(!found.fails());
+}
+
+/// A forger's own name servers must not turn the failure into a temporary error.
+#[tokio::test]
+async fn a_slow_stranger_does_not_take_the_time_of_the_domain_in_from() {
+    let zone = "_dmarc.corp.example TXT v=DMARC1; p=reject\nslow.test SILENT\n";
+    let house = House::patient(zone, TIMEOUT).await;
+    let forged =
+        signed("other.example", &letter("corp.example")).replace("d=other.example", "d=slow.test");
+    let found = house.check(&forged, "eve@slow.test", "corp.example").await;
+    assert_eq!(found.spf, Some(AuthenticationResult::TempError));
+    assert_eq!(found.dkim, Some(AuthenticationResult::TempError));
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
+    assert_eq!(found.dmarc_policy, Some(DmarcPolicy::Reject));
+    assert!(found.fails());
+}
+
+/// And one that is aligned passes, whatever the others do.
+#[tokio::test]
+async fn one_answer_is_enough_to_pass() {
+    let zone =
+        "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example SILENT\nslow.test SILENT\n";
+    let zone = format!(
+        "mail.corp.example TXT v=spf1 ip4:{CLIENT} -all\n{}",
+        zone.replace("corp.example SILENT\n", "")
+    );
+    let house = House::patient(&zone, TIMEOUT).await;
+    let raw =
+        signed("other.example", &letter("corp.example")).replace("d=other.example", "d=slow.test");
+    let found = house
+        .check(&raw, "ann@mail.corp.example", "corp.example")
+        .await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::TempError));
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
+}
+
+#[tokio::test]
+async fn what_was_answered_is_not_asked_again() {
+    let zone = format!(
+        "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
+    );
+    let house = House::new(&zone).await;
+    let raw = signed("corp.example", &letter("corp.example"));
+    let first = house.check(&raw, "ann@corp.example", "corp.example").await;
+    let asked = house.dns.asked();
+    assert!(asked.len() >= 3, "{asked:?}");
+    for _ in 0..10 {
+        assert_eq!(
+            house.check(&raw, "ann@corp.example", "corp.example").await,
+            first
+        );
+    }
+    assert_eq!(house.dns.asked(), asked);
+}

@@ -1,0 +1,209 @@
+//! DMARC: what the domain in From asks for, and when it counts as a failure.
+
+use std::fmt::Write;
+
+use vestibule::authentication::field;
+use vestibule::domain::Domain;
+use vestibule::mail::{AuthenticationMethod, AuthenticationResult, DmarcPolicy};
+
+use super::house::{CLIENT, House, envelope, letter, said, signed};
+
+/// `MAIL FROM` of a domain that lets the client send, in each of the two ways to be aligned.
+fn zone() -> String {
+    let mut zone = String::new();
+    for (domain, record) in [
+        ("none.example", "p=none"),
+        ("quarantine.example", "p=quarantine"),
+        ("reject.example", "p=reject"),
+        ("sub.example", "p=none; sp=reject"),
+        ("parent.example", "p=reject; sp=none"),
+        ("testing.example", "p=reject; t=y"),
+        ("wrong.example", "p=whatever"),
+    ] {
+        let _ = writeln!(zone, "_dmarc.{domain} TXT v=DMARC1; {record}");
+        let _ = writeln!(zone, "{domain} TXT v=spf1 ip4:{CLIENT} -all");
+        let _ = writeln!(zone, "a.b.{domain} TXT v=spf1 -all");
+    }
+    zone + &format!("other.example TXT v=spf1 ip4:{CLIENT} -all\n")
+}
+
+#[tokio::test]
+async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
+    use AuthenticationResult::{Fail, None as No, Pass, PermError};
+    let house = House::new(&zone()).await;
+    for (from, mail_from, result, policy, fails) in [
+        (
+            "none.example",
+            "none.example",
+            Pass,
+            Some(DmarcPolicy::None),
+            false,
+        ),
+        (
+            "none.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::None),
+            false,
+        ),
+        (
+            "quarantine.example",
+            "quarantine.example",
+            Pass,
+            Some(DmarcPolicy::Quarantine),
+            false,
+        ),
+        (
+            "quarantine.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Quarantine),
+            true,
+        ),
+        (
+            "reject.example",
+            "reject.example",
+            Pass,
+            Some(DmarcPolicy::Reject),
+            false,
+        ),
+        (
+            "reject.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Reject),
+            true,
+        ),
+        // Below the organisation's domain its record counts, with the policy for what is below.
+        (
+            "a.b.sub.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Reject),
+            true,
+        ),
+        (
+            "sub.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::None),
+            false,
+        ),
+        (
+            "a.b.parent.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::None),
+            false,
+        ),
+        (
+            "a.b.reject.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Reject),
+            true,
+        ),
+        (
+            "a.b.reject.example",
+            "reject.example",
+            Pass,
+            Some(DmarcPolicy::Reject),
+            false,
+        ),
+        (
+            "testing.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Quarantine),
+            true,
+        ),
+        ("nothing.example", "other.example", No, None, false),
+        ("wrong.example", "other.example", PermError, None, false),
+    ] {
+        let mail_from = format!("ann@{mail_from}");
+        let found = house.check(&letter(from), &mail_from, from).await;
+        assert_eq!(found.dmarc, Some(result), "{from} by {mail_from}");
+        assert_eq!(found.dmarc_policy, policy, "{from} by {mail_from}");
+        assert_eq!(found.fails(), fails, "{from} by {mail_from}");
+    }
+}
+
+/// A message from within the house never asked SPF, and that is not held against its domain.
+#[tokio::test]
+async fn where_spf_cannot_be_asked_there_is_no_failure() {
+    let house = House::new(&zone()).await;
+    let local = "From: ann@reject.example\r\n\r\n";
+    let found = house
+        .check(local, "ann@reject.example", "reject.example")
+        .await;
+    assert_eq!(
+        said(&found, AuthenticationMethod::Dmarc),
+        "none: not judged, as SPF could not be asked"
+    );
+    assert_eq!(found.dmarc_policy, Some(DmarcPolicy::Reject));
+    assert!(!found.fails());
+}
+
+#[tokio::test]
+async fn without_a_usable_sender_there_is_no_policy() {
+    let house = House::new(&zone()).await;
+    let raw = letter("reject.example");
+    let found = house
+        .checker
+        .check(raw.as_bytes(), &envelope("ann@reject.example"), None)
+        .await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::None));
+    assert_eq!(found.spf, Some(AuthenticationResult::Pass));
+    assert!(
+        !house
+            .dns
+            .asked()
+            .iter()
+            .any(|question| question.starts_with("_dmarc"))
+    );
+}
+
+/// DKIM would not notice a second From field, and a reader might take either.
+#[tokio::test]
+async fn a_signature_vouches_only_for_the_from_it_saw() {
+    let house = House::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
+    let good = signed("corp.example", &letter("corp.example"));
+    let found = house.check(&good, "", "corp.example").await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
+    for hidden in ["From: eve@corp.example\r\n", "From : eve@corp.example\r\n"] {
+        let found = house
+            .check(&format!("{hidden}{good}"), "", "corp.example")
+            .await;
+        assert!(found.fails(), "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn everything_is_told_in_one_field() {
+    let zone = format!(
+        "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
+    );
+    let house = House::new(&zone).await;
+    let raw = signed("corp.example", &letter("corp.example"));
+    let found = house.check(&raw, "ann@corp.example", "corp.example").await;
+    let hostname = Domain::parse("gate.corp.example").expect("a domain");
+    assert_eq!(
+        field(&found, &hostname).expect("a field"),
+        "Authentication-Results: gate.corp.example;\r\n\
+         \tdmarc=pass\r\n\
+         \t header.from=corp.example\r\n\
+         \t policy.dmarc=reject;\r\n\
+         \tspf=pass\r\n\
+         \t reason=\"client 203.0.113.9 by Received\"\r\n\
+         \t smtp.mailfrom=ann@corp.example;\r\n\
+         \tdkim=pass\r\n\
+         \t header.d=corp.example\r\n\
+         \t header.s=rsa;\r\n\
+         \tarc=none\r\n"
+    );
+    let stored = serde_json::to_string(&found).expect("JSON");
+    assert_eq!(
+        serde_json::from_str::<vestibule::mail::Authentication>(&stored).expect("the same"),
+        found
+    );
+}

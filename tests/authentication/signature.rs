@@ -1,0 +1,207 @@
+//! DKIM: what became of the message since it was signed.
+
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::{Canonicalization, DkimSigner};
+use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
+
+use super::house::{House, details, ed25519, letter, said, signed, signer};
+
+const ZONE: &str = "corp.example TXT v=spf1 -all\n\
+     gone._domainkey.corp.example TXT v=DKIM1; k=rsa; p=\n\
+     odd._domainkey.corp.example TXT this is no key\n\
+     dead._domainkey.corp.example SERVFAIL\n";
+
+fn with_selector(selector: &str) -> String {
+    let message = letter("corp.example");
+    let signature = DkimSigner::from_key(super::house::rsa())
+        .domain("corp.example")
+        .selector(selector)
+        .headers(["From"])
+        .sign(message.as_bytes())
+        .expect("a signature");
+    format!("{}{message}", signature.to_header())
+}
+
+fn expired() -> String {
+    let message = letter("corp.example");
+    let mut signature = signer("corp.example")
+        .expiration(3600)
+        .sign(message.as_bytes())
+        .expect("a signature");
+    signature.t -= 7200;
+    signature.x -= 7200;
+    format!("{}{message}", signature.to_header())
+}
+
+fn of_a_part() -> String {
+    let message = letter("corp.example");
+    let signature = signer("corp.example")
+        .body_length(true)
+        .sign(message.as_bytes())
+        .expect("a signature");
+    format!("{}{message}and more\r\n", signature.to_header())
+}
+
+fn without_from() -> String {
+    let message = letter("corp.example");
+    let signature = DkimSigner::from_key(super::house::rsa())
+        .domain("corp.example")
+        .selector("rsa")
+        .headers(["To", "Subject"])
+        .sign(message.as_bytes())
+        .expect("a signature");
+    format!("{}{message}", signature.to_header())
+}
+
+#[tokio::test]
+async fn a_signature_holds_as_long_as_what_it_signs() {
+    let house = House::new(ZONE).await;
+    let good = signed("corp.example", &letter("corp.example"));
+    for (what, raw, expected) in [
+        ("as it was signed", good.clone(), "pass: no reason"),
+        (
+            "a field on top that is not signed",
+            format!("X-Spam: no\r\n{good}"),
+            "pass: no reason",
+        ),
+        (
+            "another body",
+            good.replace("yesterday", "today"),
+            "fail: the body was changed",
+        ),
+        (
+            "another subject",
+            good.replace("dark", "bright"),
+            "fail: the signature does not fit the message",
+        ),
+        (
+            "another author",
+            good.replace("Ann <ann@", "Bob <bob@"),
+            "fail: the signature does not fit the message",
+        ),
+        ("too old", expired(), "fail: the signature has expired"),
+        (
+            "a part of the body",
+            of_a_part(),
+            "policy: only part of the body is signed (l=)",
+        ),
+        (
+            "all but From",
+            without_from(),
+            "permerror: From is not signed",
+        ),
+        (
+            "no key",
+            with_selector("none"),
+            "permerror: there is no key in DNS",
+        ),
+        (
+            "a revoked key",
+            with_selector("gone"),
+            "permerror: the key was revoked",
+        ),
+        (
+            "no key but text",
+            with_selector("odd"),
+            "permerror: the record in DNS cannot be read",
+        ),
+        (
+            "DNS is broken",
+            with_selector("dead"),
+            "temperror: DNS did not answer",
+        ),
+        ("unsigned", letter("corp.example"), "none: no reason"),
+        (
+            "a signature that cannot be read",
+            format!("DKIM-Signature: v=7; a=x\r\n{}", letter("corp.example")),
+            "neutral: Unsupported version in DKIM Signature",
+        ),
+    ] {
+        let found = house.check(&raw, "", "corp.example").await;
+        assert_eq!(said(&found, AuthenticationMethod::Dkim), expected, "{what}");
+        let word = expected.split(':').next().expect("a word");
+        assert_eq!(
+            found.dkim.map(AuthenticationResult::as_str),
+            Some(word),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn both_algorithms_and_both_canonical_forms_are_known() {
+    let house = House::new("").await;
+    let message = letter("corp.example");
+    for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
+        let by_rsa = signer("corp.example")
+            .header_canonicalization(form)
+            .body_canonicalization(form)
+            .sign(message.as_bytes())
+            .expect("a signature")
+            .to_header();
+        let by_ed25519 = DkimSigner::from_key(ed25519())
+            .domain("corp.example")
+            .selector("ed")
+            .headers(["From"])
+            .header_canonicalization(form)
+            .body_canonicalization(form)
+            .sign(message.as_bytes())
+            .expect("a signature")
+            .to_header();
+        for signature in [by_rsa, by_ed25519] {
+            let raw = format!("{signature}{message}");
+            let found = house.check(&raw, "", "corp.example").await;
+            assert_eq!(found.dkim, Some(AuthenticationResult::Pass), "{signature}");
+        }
+    }
+}
+
+/// The body is hashed where it holds up nobody, and to the same end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_verified_like_a_small_one() {
+    let house = House::new("").await;
+    let message = letter("corp.example") + &"All work and no play.\r\n".repeat(100_000);
+    let raw = signed("corp.example", &message);
+    let found = house.check(&raw, "", "corp.example").await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
+    let changed = raw.replacen("no play", "now play", 1);
+    let found = house.check(&changed, "", "corp.example").await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::Fail));
+}
+
+#[tokio::test]
+async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
+    let house = House::new("").await;
+    let signed_once = signed("other.example", &letter("corp.example"));
+    let raw = signed("corp.example", &signed_once).replace("d=other", "d=wrong");
+    let found = house.check(&raw, "", "corp.example").await;
+    assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
+    let told: Vec<_> = details(&found, AuthenticationMethod::Dkim)
+        .into_iter()
+        .map(|detail| (detail.result, detail.properties[0].1.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (AuthenticationResult::Pass, "corp.example"),
+            (AuthenticationResult::PermError, "wrong.example"),
+        ]
+    );
+}
+
+/// Whoever sends a message chooses how many signatures it has.
+#[tokio::test]
+async fn many_signatures_are_not_many_questions() {
+    let house = House::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
+    let good = signed("corp.example", &letter("corp.example"));
+    let junk = good
+        .split("Received")
+        .next()
+        .expect("a signature")
+        .replace("d=corp.example", "d=junk.example");
+    let raw = format!("{}{good}", junk.repeat(500));
+    let found = house.check(&raw, "", "corp.example").await;
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
+    assert!(found.details.len() < 30, "{}", found.details.len());
+    assert!(house.dns.asked().len() < 20, "{:?}", house.dns.asked());
+}

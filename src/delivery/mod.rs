@@ -5,6 +5,7 @@
 //! bytes, under fields that say who is behind them. Every attempt has one of three outcomes, and
 //! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
 
+mod breaker;
 mod command;
 mod destination;
 mod maildir;
@@ -17,15 +18,18 @@ mod reply;
 pub mod schedule;
 mod signature;
 mod smtp;
+mod supervisor;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod webhook;
 mod webhook_json;
+mod worker;
 
 pub use destination::Destination;
 pub use message::Message;
 pub use parcel::Parcel;
+pub use supervisor::run;
 
 use crate::domain::Timestamp;
 

@@ -37,7 +37,8 @@ pub fn wait(attempt: u32) -> Duration {
 /// When to try again after attempt number `attempt` failed; None when it was the last.
 ///
 /// `chance` is a number from 0 to 1, and `not_before` what the other side asked for. The first
-/// waits are always granted, however old the request is: an operator may have had it tried again.
+/// waits are always granted, however old the request is: it may have stood behind another one of its
+/// account, or before a destination that was down, and never had a chance.
 #[must_use]
 pub fn next(
     attempt: u32,
@@ -96,7 +97,7 @@ mod tests {
             (8, 116.0, None, 0.0, Some(120.0)),
             (8, 116.1, None, 0.0, None),
             (8, 1.0, Some(121.0), 0.0, None),
-            // An operator had an old one tried again.
+            // It stood behind another one for long.
             (1, 500.0, None, 0.0, Some(500.0 + 1.0 / 60.0)),
             (u32::MAX, 0.0, None, 0.0, Some(4.0)),
         ] {

@@ -210,6 +210,19 @@ impl Store {
         .await
     }
 
+    /// Ends all leases: for the daemon as it starts, when nobody can be at work on a request.
+    pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let ended = work.connection.execute(
+                "UPDATE request SET due_at = ?, in_work = 0 WHERE in_work = 1",
+                [Millis::from(now)],
+            )?;
+            work.rings |= ended > 0;
+            Ok(())
+        })
+        .await
+    }
+
     /// When the next released request of these portals is due; None when none waits.
     pub async fn next_delivery(
         &self,

@@ -1,0 +1,161 @@
+//! The outcomes of attempts in; out, whether a destination is up, and how many parcels it may get.
+//!
+//! A destination that failed several times in a row is down. Then one parcel at a time goes there,
+//! at growing intervals, until one gets an answer that is about itself; the others wait without
+//! using up their attempts.
+
+use std::time::Duration;
+
+use super::{Attempt, Scope};
+use crate::domain::Timestamp;
+
+/// So many failures in a row make a destination count as down.
+const FAILURES: u32 = 5;
+
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// The longest that a destination can keep us away by asking for it.
+const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
+
+/// Whether a destination is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breaker {
+    Up {
+        /// In a row.
+        failures: u32,
+    },
+    Down {
+        /// When the next parcel may try.
+        probe_at: Timestamp,
+        wait: Duration,
+    },
+}
+
+/// What may be sent at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    For(usize),
+    NotBefore(Timestamp),
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::Up { failures: 0 }
+    }
+}
+
+impl Breaker {
+    pub(super) fn room(self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
+        match self {
+            Self::Up { .. } => Room::For(concurrency.saturating_sub(under_way)),
+            Self::Down { probe_at, .. } if now < probe_at => Room::NotBefore(probe_at),
+            Self::Down { .. } => Room::For(1_usize.saturating_sub(under_way)),
+        }
+    }
+
+    /// What follows from one more outcome.
+    #[must_use]
+    pub(super) fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
+        let cause = match attempt {
+            Attempt::Retry(cause) if cause.scope == Scope::Destination => cause,
+            // It answered.
+            _ => return Self::default(),
+        };
+        let down = |wait: Duration| Self::Down {
+            probe_at: later(now, wait),
+            wait,
+        };
+        if let Some(asked) = cause.not_before {
+            return Self::Down {
+                probe_at: asked.min(later(now, LONGEST_REQUESTED)),
+                wait: FIRST_WAIT,
+            };
+        }
+        match self {
+            Self::Up { failures } if failures + 1 < FAILURES => Self::Up {
+                failures: failures + 1,
+            },
+            Self::Up { .. } => down(FIRST_WAIT),
+            // Was under way when the destination went down, and is no news.
+            Self::Down { probe_at, .. } if now < probe_at => self,
+            Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
+        }
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cause;
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("in range")
+    }
+
+    fn unreachable() -> Attempt {
+        Attempt::Retry(Cause::of_destination("refused"))
+    }
+
+    fn after(attempts: &[(i64, Attempt)]) -> Breaker {
+        attempts
+            .iter()
+            .fold(Breaker::default(), |breaker, (seconds, attempt)| {
+                breaker.after(attempt, at(*seconds))
+            })
+    }
+
+    #[test]
+    fn a_destination_that_fails_in_a_row_gets_one_parcel_at_a_time() {
+        let mut failures = vec![(0, unreachable()); 4];
+        assert_eq!(after(&failures).room(8, 3, at(0)), Room::For(5));
+        failures.push((0, unreachable()));
+        // Three more were under way.
+        failures.extend(vec![(1, unreachable()); 3]);
+        let down = after(&failures);
+        assert_eq!(down.room(8, 0, at(14)), Room::NotBefore(at(15)));
+        assert_eq!(down.room(8, 0, at(15)), Room::For(1));
+        assert_eq!(down.room(8, 1, at(15)), Room::For(0));
+        for (probed, next) in [
+            (15, 45),
+            (45, 105),
+            (105, 225),
+            (225, 465),
+            (465, 765),
+            (765, 1065),
+        ] {
+            failures.push((probed, unreachable()));
+            assert_eq!(
+                after(&failures).room(8, 0, at(probed)),
+                Room::NotBefore(at(next))
+            );
+        }
+    }
+
+    #[test]
+    fn any_answer_about_a_request_brings_it_up_again() {
+        for answer in [
+            Attempt::Delivered,
+            Attempt::Refused(Cause::of_request("no such user")),
+            Attempt::Retry(Cause::of_request("greylisted")),
+        ] {
+            let mut attempts = vec![(0, unreachable()); 9];
+            attempts.push((20, answer));
+            assert_eq!(after(&attempts), Breaker::Up { failures: 0 });
+        }
+    }
+
+    #[test]
+    fn a_destination_can_ask_for_a_pause_but_not_for_ever() {
+        for (asked, granted) in [(90, 90), (1_000_000, 3600)] {
+            let mut cause = Cause::of_destination("429 slow down");
+            cause.not_before = Some(at(asked));
+            let paused = after(&[(0, Attempt::Retry(cause))]);
+            assert_eq!(paused.room(8, 0, at(0)), Room::NotBefore(at(granted)));
+        }
+    }
+}

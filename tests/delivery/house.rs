@@ -1,0 +1,190 @@
+//! A store in a temporary folder, a configuration with two portals, and mail for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::config::Config;
+use vestibule::delivery;
+use vestibule::domain::{
+    Domain, Envelope, Mailbox, PortalName, Recipient, RequestId, RequestState, ReversePath,
+    Timestamp,
+};
+use vestibule::mail::{self, Identity};
+use vestibule::store::{Arrival, Page, Part, RequestFilter, Store};
+
+/// Nothing in a test takes longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct House {
+    pub folder: TempDir,
+    pub store: Store,
+    config: watch::Sender<Arc<Config>>,
+}
+
+/// The workers of a house, until they are told to stop.
+pub struct Workers {
+    pub stop: CancellationToken,
+    pub running: JoinHandle<()>,
+}
+
+impl House {
+    /// The portal `it` hands over to a Maildir, `shop` as `shop` says.
+    pub async fn open(shop: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let seeded = store.seed_access(AccessSettings::default(), Timestamp::now());
+        assert!(seeded.await.expect("settings"));
+        let config = watch::Sender::new(Arc::new(configuration(&folder, "Maildir", shop)));
+        Self {
+            folder,
+            store,
+            config,
+        }
+    }
+
+    /// Another process on the same database, or the same one after a restart.
+    pub fn store_again(&self) -> Store {
+        Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
+    }
+
+    pub fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    pub fn reload(&self, maildir: &str, shop: &str) {
+        let config = configuration(&self.folder, maildir, shop);
+        self.config.send_replace(Arc::new(config));
+    }
+
+    pub fn start(&self) -> Workers {
+        let stop = CancellationToken::new();
+        let workers = delivery::run(self.config(), self.store.clone(), stop.clone());
+        Workers {
+            stop,
+            running: tokio::spawn(workers),
+        }
+    }
+
+    /// A message of an external customer of their own, which needs no proof.
+    pub async fn mail(&self, portal: &str, number: usize) -> RequestId {
+        let from = format!("customer{number}@shop.example");
+        let to = format!("{portal}-help@corp.example");
+        let name = PortalName::parse(portal).expect("a name");
+        let raw = format!(
+            "From: {from}\r\nTo: {to}\r\nMessage-ID: <{number}.{portal}@shop.example>\r\n\
+             Subject: Request {number}\r\n\r\nIt is on fire.\r\n"
+        );
+        let envelope = Envelope {
+            reverse_path: ReversePath::Mailbox(from),
+            recipients: vec![Recipient {
+                address: to.clone(),
+                mailbox: Mailbox::Portal(name.clone()),
+            }],
+            helo: "mta.corp.example".to_owned(),
+            peer: Some("127.0.0.1".parse().expect("an address")),
+            client: None,
+            tls: false,
+            smtputf8: false,
+        };
+        let own = Identity {
+            hostname: Domain::parse("gate.corp.example").expect("a domain"),
+            authserv_id: None,
+        };
+        let config = self.config.borrow().clone();
+        let arrival = Arrival {
+            facts: mail::read(raw.as_bytes(), &envelope, &own),
+            envelope,
+            raw: raw.into_bytes(),
+            parts: vec![Part::Portal {
+                recipient: to,
+                circumstances: Circumstances {
+                    portal: name,
+                    takes_automatic: false,
+                    own_list: None,
+                    sender_is_ours: false,
+                    enforcement: Enforcement::Report,
+                },
+            }],
+            received_at: Timestamp::now(),
+            quota: config.quota,
+            hold_for: config.verification.hold_for,
+            keep_dropped: config.dropped.keep_content,
+        };
+        let entries = self.store.accept(arrival).await.expect("accepted");
+        entries[0].request.expect("released")
+    }
+
+    pub async fn in_state(&self, portal: &str, state: RequestState) -> Vec<RequestId> {
+        let filter = RequestFilter {
+            state: Some(state),
+            portal: Some(PortalName::parse(portal).expect("a name")),
+            page: Page {
+                limit: 100_000,
+                after: None,
+            },
+            ..RequestFilter::default()
+        };
+        let listed = self.store.requests(filter).await.expect("a list");
+        listed.rows.into_iter().map(|request| request.id).collect()
+    }
+
+    pub fn messages(&self, maildir: &str) -> Vec<PathBuf> {
+        std::fs::read_dir(self.folder.path().join(maildir).join("new"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
+    }
+}
+
+impl Workers {
+    /// As SIGTERM does.
+    pub async fn drain(self) {
+        self.stop.cancel();
+        self.running.await.expect("no panic");
+    }
+}
+
+fn configuration(folder: &TempDir, maildir: &str, shop: &str) -> Config {
+    let text = format!(
+        r#"
+        hostname = "gate.corp.example"
+        data_dir = "."
+        [[portal]]
+        name = "it"
+        addresses = ["it-help@corp.example"]
+        destination = "it"
+        [[portal]]
+        name = "shop"
+        addresses = ["shop-help@corp.example"]
+        destination = "shop"
+        [destination.it]
+        type = "maildir"
+        path = "{maildir}"
+        [destination.shop]
+        {shop}
+        [verification]
+        from = "IT Help <no-reply@corp.example>"
+        [outgoing]
+        type = "file"
+        dir = "outgoing"
+        "#
+    );
+    Config::parse(&text, &folder.path().join("vestibule.toml"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// Waits until something is so, but not for ever.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

@@ -1,0 +1,5 @@
+//! From a released request to its destination: workers on a real store, real files and sockets.
+
+mod desk;
+mod house;
+mod workers;

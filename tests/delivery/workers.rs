@@ -1,0 +1,232 @@
+//! What the workers promise: at least once, under one id, and no destination for another's sake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use vestibule::delivery;
+use vestibule::domain::{DestinationName, RequestState, Timestamp};
+
+use super::desk::Desk;
+use super::house::{House, until};
+
+const UNLIMITED: usize = 1_000_000;
+
+const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_released_request_is_delivered_at_once() {
+    let house = House::open(NOBODY).await;
+    let workers = house.start();
+    let mut times = Vec::new();
+    for number in 0..20 {
+        let start = Instant::now();
+        let request = house.mail("it", number).await;
+        until("delivered", async || {
+            house
+                .in_state("it", RequestState::Delivered)
+                .await
+                .contains(&request)
+        })
+        .await;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!(
+        "from the message to its delivery: median {:?}",
+        times[times.len() / 2]
+    );
+    // Ten times what it takes when nothing else runs here.
+    assert!(
+        times[times.len() / 2] < Duration::from_millis(200),
+        "{times:?}"
+    );
+    assert_eq!(house.messages("Maildir").len(), 20);
+    workers.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
+    const REQUESTS: usize = 200;
+    let desk = Desk::open(3, UNLIMITED).await;
+    let house = House::open(&desk.destination()).await;
+    let workers = house.start();
+    let mut requests = BTreeSet::new();
+    for number in 0..REQUESTS {
+        requests.insert(house.mail("shop", number).await.to_string());
+        house.mail("it", number).await;
+    }
+    until("the Maildir has all", async || {
+        house.in_state("it", RequestState::Delivered).await.len() == REQUESTS
+    })
+    .await;
+    // Nobody wants to wait for the schedule: an operator has what waits tried again.
+    until("the help desk has all", async || {
+        for request in house.in_state("shop", RequestState::Released).await {
+            // It may have been delivered meanwhile.
+            let _ = house
+                .store
+                .retry_request(request, "root".to_owned(), Timestamp::now())
+                .await;
+        }
+        house.in_state("shop", RequestState::Delivered).await.len() == REQUESTS
+    })
+    .await;
+    workers.drain().await;
+
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    let mut failed = 0;
+    for (id, is_taken) in desk.posts() {
+        assert!(requests.contains(&id), "{id}");
+        if is_taken {
+            *taken.entry(id).or_default() += 1;
+        } else {
+            failed += 1;
+        }
+    }
+    assert!(failed > REQUESTS / 10, "{failed} failures");
+    assert_eq!(taken.into_keys().collect::<BTreeSet<_>>(), requests);
+    assert_eq!(house.messages("Maildir").len(), REQUESTS);
+}
+
+#[test]
+fn a_crash_before_the_record_repeats_under_the_same_id() {
+    let here = Runtime::new().expect("a runtime");
+    let (house, desk) = here.block_on(async {
+        let desk = Desk::open(0, 0).await;
+        (House::open(&desk.destination()).await, desk)
+    });
+    let request = here.block_on(house.mail("shop", 1)).to_string();
+
+    let daemon = Runtime::new().expect("a runtime");
+    daemon.spawn(delivery::run(
+        house.config(),
+        house.store_again(),
+        CancellationToken::new(),
+    ));
+    here.block_on(until("posted", async || desk.posts().len() == 1));
+    // The help desk has it, and the answer never arrives.
+    daemon.shutdown_background();
+
+    here.block_on(async {
+        let workers = house.start();
+        until("posted again", async || desk.posts().len() == 2).await;
+        desk.answer(2);
+        until("delivered", async || {
+            house.in_state("shop", RequestState::Delivered).await.len() == 1
+        })
+        .await;
+        workers.drain().await;
+    });
+    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [request.clone(), request]);
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_finished_before_the_end() {
+    let desk = Desk::open(0, 0).await;
+    let house = House::open(&desk.destination()).await;
+    let workers = house.start();
+    house.mail("shop", 1).await;
+    until("posted", async || desk.posts().len() == 1).await;
+    workers.stop.cancel();
+    house.mail("shop", 2).await;
+    desk.answer(1);
+    workers.drain().await;
+    assert_eq!(
+        house.in_state("shop", RequestState::Delivered).await.len(),
+        1
+    );
+    assert_eq!(
+        house.in_state("shop", RequestState::Released).await.len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_paused_destination_waits_until_it_is_resumed() {
+    let house = House::open(NOBODY).await;
+    let it = DestinationName::parse("it").expect("a name");
+    let pause = async |paused| {
+        house
+            .store
+            .pause_destination(it.clone(), paused, "root".to_owned(), Timestamp::now())
+            .await
+            .expect("done");
+    };
+    pause(true).await;
+    let workers = house.start();
+    house.mail("it", 1).await;
+    // The other destination was tried by then, and so would this one have been.
+    house.mail("shop", 1).await;
+    until("the other was tried", async || {
+        let shop = house.in_state("shop", RequestState::Released).await;
+        let request = house
+            .store
+            .request(shop[0])
+            .await
+            .expect("read")
+            .expect("there");
+        request.last_error.is_some()
+    })
+    .await;
+    assert!(house.messages("Maildir").is_empty());
+    pause(false).await;
+    until("delivered", async || house.messages("Maildir").len() == 1).await;
+    workers.drain().await;
+}
+
+#[tokio::test]
+async fn what_fails_for_now_is_tried_again_by_the_schedule() {
+    let house = House::open(NOBODY).await;
+    let workers = house.start();
+    let id = house.mail("shop", 1).await;
+    let mut request = None;
+    until("tried", async || {
+        request = house.store.request(id).await.expect("read");
+        request
+            .as_ref()
+            .is_some_and(|request| request.last_error.is_some())
+    })
+    .await;
+    let request = request.expect("there");
+    assert_eq!(
+        (request.state, request.attempts),
+        (RequestState::Released, 1)
+    );
+    assert!(
+        request
+            .last_error
+            .is_some_and(|error| error.starts_with("connect: "))
+    );
+    let wait = request
+        .next_attempt_at
+        .expect("due")
+        .duration_since(Timestamp::now());
+    assert!((50..67).contains(&wait.as_secs()), "{wait:?}");
+    workers.drain().await;
+}
+
+#[tokio::test]
+async fn a_new_configuration_is_followed() {
+    let house = House::open(NOBODY).await;
+    let workers = house.start();
+    house.mail("it", 1).await;
+    until("delivered", async || house.messages("Maildir").len() == 1).await;
+    house.reload("Elsewhere", NOBODY);
+    // Until the old worker has stopped, either may take a request.
+    let mut number = 1;
+    until("delivered elsewhere", async || {
+        number += 1;
+        house.mail("it", number).await;
+        !house.messages("Elsewhere").is_empty()
+    })
+    .await;
+    workers.drain().await;
+    let delivered = house.messages("Maildir").len() + house.messages("Elsewhere").len();
+    assert_eq!(
+        house.in_state("it", RequestState::Delivered).await.len(),
+        delivered
+    );
+}

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::domain::Domain;
-use crate::mail::{Authentication, AuthenticationDetail};
+use crate::mail::{Authentication, AuthenticationDetail, AuthenticationMethod};
 
 /// As long as an address can be (RFC 5321 4.5.3.1).
 const LONGEST: usize = 320;
@@ -21,19 +21,46 @@ pub(super) fn bounded(value: &str) -> String {
     value.chars().take(LONGEST).collect()
 }
 
-/// The whole field, its line ending included; none where the check was not our own.
+/// The whole field, its line ending included; none where nothing is known.
 #[must_use]
 pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
-    if found.details.is_empty() {
+    let told;
+    let details = if found.details.is_empty() {
+        told = told_by_another(found);
+        &told
+    } else {
+        &found.details
+    };
+    if details.is_empty() {
         return None;
     }
     let mut text = format!("Authentication-Results: {hostname}");
-    for detail in &found.details {
+    for detail in details {
         text.push(';');
         push_detail(&mut text, detail);
     }
     text.push_str("\r\n");
     Some(text)
+}
+
+/// The results of the MTA whose word we take, which then are said once more under our name.
+fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
+    [
+        (AuthenticationMethod::Dmarc, found.dmarc),
+        (AuthenticationMethod::Spf, found.spf),
+        (AuthenticationMethod::Dkim, found.dkim),
+        (AuthenticationMethod::Arc, found.arc),
+    ]
+    .into_iter()
+    .filter_map(|(method, result)| {
+        Some(AuthenticationDetail {
+            method,
+            result: result?,
+            properties: Vec::new(),
+            reason: Some("as the MTA found".to_owned()),
+        })
+    })
+    .collect()
 }
 
 /// Each part on a line of its own, so that none gets near the 998 octets of RFC 5322 2.1.1.
@@ -73,48 +100,57 @@ fn quoted(value: &str) -> String {
 }
 
 /// Whether the value of an `Authentication-Results` field begins with our name, in any of the ways
-/// to write it. Such a field from outside must not be passed on (RFC 8601 5).
+/// to write it. Such a field from outside must not be passed on (RFC 8601 5). A name that does not
+/// end soon is taken for ours, so that nobody can hide it behind comments or make us search.
 #[must_use]
 pub fn claims_to_be_ours(value: &[u8], hostname: &Domain) -> bool {
-    let text = String::from_utf8_lossy(value);
-    let id = authserv_id(&text);
-    id.eq_ignore_ascii_case(hostname.as_str())
-        || Domain::parse(&id).is_ok_and(|domain| domain == *hostname)
+    authserv_id(value).is_none_or(|id| {
+        id.eq_ignore_ascii_case(hostname.as_str())
+            || Domain::parse(&id).is_ok_and(|domain| domain == *hostname)
+    })
 }
 
+/// Octets within which a name ends that somebody means to be read.
+const LONGEST_ID: usize = 512;
+
 /// The first word outside comments, without its quotes and without what cannot be seen.
-fn authserv_id(value: &str) -> String {
-    let mut id = String::new();
+fn authserv_id(value: &[u8]) -> Option<String> {
+    let mut id = Vec::new();
     let mut depth = 0_usize;
     let mut in_quotes = false;
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if depth > 0 => {
-                chars.next();
+    let mut bytes = value.iter().take(LONGEST_ID);
+    let mut ends = value.len() <= LONGEST_ID;
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' if depth > 0 => {
+                bytes.next();
             }
-            '\\' if in_quotes => id.extend(chars.next()),
-            '(' if !in_quotes => depth += 1,
-            ')' if depth > 0 => depth -= 1,
+            b'\\' if in_quotes => id.extend(bytes.next()),
+            b'(' if !in_quotes => depth += 1,
+            b')' if depth > 0 => depth -= 1,
             _ if depth > 0 => {}
-            '"' => in_quotes = !in_quotes,
-            ';' if !in_quotes => break,
-            c if c.is_whitespace() => {
+            b'"' => in_quotes = !in_quotes,
+            b';' if !in_quotes => {
+                ends = true;
+                break;
+            }
+            byte if byte.is_ascii_whitespace() => {
                 if !id.is_empty() && !in_quotes {
+                    ends = true;
                     break;
                 }
             }
-            c if c.is_control() => {}
-            c => id.push(c),
+            byte if byte.is_ascii_control() => {}
+            byte => id.push(byte),
         }
     }
-    id
+    ends.then(|| String::from_utf8_lossy(&id).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{AuthenticationMethod, AuthenticationResult};
+    use crate::mail::AuthenticationResult;
 
     fn hostname() -> Domain {
         Domain::parse("gate.corp.example").expect("a domain")
@@ -156,6 +192,22 @@ mod tests {
             )
         );
         assert_eq!(field(&Authentication::default(), &hostname()), None);
+    }
+
+    #[test]
+    fn what_the_mta_found_is_said_again() {
+        let found = Authentication {
+            dmarc: Some(AuthenticationResult::Fail),
+            ..Authentication::default()
+        };
+        assert_eq!(
+            field(&found, &hostname()).as_deref(),
+            Some(
+                "Authentication-Results: gate.corp.example;\r\n\
+                 \tdmarc=fail\r\n\
+                 \t reason=\"as the MTA found\"\r\n"
+            )
+        );
     }
 
     #[test]
@@ -211,6 +263,8 @@ mod tests {
             ("gate.corp\0.example; none", true),
             ("gate.corp.example.; none", true),
             ("gate.corp.example", true),
+            (&"(".repeat(600), true),
+            (&format!("mx.corp.example; {}", "x".repeat(600)), false),
             ("mx.corp.example; gate.corp.example", false),
             ("notgate.corp.example; none", false),
             ("(gate.corp.example) mx.corp.example; none", false),

@@ -1,6 +1,7 @@
 //! A raw message in; out, the parts of it that are passed on: all but the fields of our own names.
 //!
-//! A help desk trusts `X-Vestibule-*`, so nobody outside may set one. Readers differ in what they
+//! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so
+//! nobody outside may set one. Readers differ in what they
 //! take for the beginning of a field: some end lines at a bare CR or a form feed, some skip control
 //! characters or allow space before the colon. A field that *any* of them could take for ours is
 //! left out. Only the header section is looked at, once and from left to right, and whatever is
@@ -8,11 +9,17 @@
 
 use std::ops::Range;
 
+use crate::authentication::claims_to_be_ours;
+use crate::domain::Domain;
+
 /// How the names of our fields begin; compared without regard to case, `_` counting as `-`.
 const PREFIX: &[u8] = b"x-vestibule-";
 
+/// The name of a field that is ours when its value begins with our own.
+const RESULTS: &[u8] = b"authentication-results:";
+
 /// The ranges of `raw` to pass on, in order.
-pub(super) fn foreign(raw: &[u8]) -> Vec<Range<usize>> {
+pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
     let mut kept = Kept::default();
     let mut at = 0;
     while at < raw.len() {
@@ -24,7 +31,7 @@ pub(super) fn foreign(raw: &[u8]) -> Vec<Range<usize>> {
         if at == 0 && is_blank(field[0]) {
             // A continuation of no field: behind ours, it would become part of the last of them.
             kept.skip(0..end);
-        } else if let Some(mark) = first_mark(field) {
+        } else if let Some(mark) = first_mark(field, hostname) {
             if field[..mark].iter().any(u8::is_ascii_graphic) {
                 // Ours behind an end of line that only some see. The line's own end remains.
                 let content = end - line_ending(field);
@@ -55,28 +62,70 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
 }
 
 /// Where in `field` a line begins whose name is one of ours, under any reading of "line".
-fn first_mark(field: &[u8]) -> Option<usize> {
+fn first_mark(field: &[u8], hostname: &Domain) -> Option<usize> {
     let mut start = 0;
-    // How much of the prefix was seen since `start`; None once the line is certain to be another's.
-    let mut seen = Some(0);
+    let mut name = Name::default();
     for (i, &byte) in field.iter().enumerate() {
         if may_end_line(byte) {
             start = i + 1;
-            seen = Some(0);
-            continue;
-        }
-        let Some(count) = seen else { continue };
-        if i == start && i > 0 && is_blank(byte) {
-            seen = None;
-        } else if byte.is_ascii_graphic() {
-            let plain = if byte == b'_' { b'-' } else { byte };
-            seen = (plain.to_ascii_lowercase() == PREFIX[count]).then_some(count + 1);
-            if count + 1 == PREFIX.len() && seen.is_some() {
+            name = Name::default();
+        } else if i == start && i > 0 && is_blank(byte) {
+            name = Name::of_another();
+        } else if byte.is_ascii_graphic() && name.may_be_ours() {
+            name.push(byte);
+            let is_ours = name.has_prefix()
+                || name.is_results() && claims_to_be_ours(&field[i + 1..], hostname);
+            if is_ours {
                 return Some(start);
             }
         }
     }
     None
+}
+
+/// How much of each of our names was seen since a line began; none once it is certain to be another.
+struct Name {
+    prefix: Option<usize>,
+    results: Option<usize>,
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self {
+            prefix: Some(0),
+            results: Some(0),
+        }
+    }
+}
+
+impl Name {
+    fn of_another() -> Self {
+        Self {
+            prefix: None,
+            results: None,
+        }
+    }
+
+    fn may_be_ours(&self) -> bool {
+        self.prefix.is_some() || self.results.is_some()
+    }
+
+    fn push(&mut self, byte: u8) {
+        let plain = if byte == b'_' { b'-' } else { byte }.to_ascii_lowercase();
+        for (seen, name) in [(&mut self.prefix, PREFIX), (&mut self.results, RESULTS)] {
+            *seen = seen
+                .filter(|count| name.get(*count) == Some(&plain))
+                .map(|count| count + 1);
+        }
+    }
+
+    fn has_prefix(&self) -> bool {
+        self.prefix == Some(PREFIX.len())
+    }
+
+    fn is_results(&self) -> bool {
+        self.results == Some(RESULTS.len())
+    }
 }
 
 /// CR and LF, and what Python's `splitlines` takes for an end of line among the ASCII characters.
@@ -130,7 +179,8 @@ mod tests {
     use super::*;
 
     fn without_marks(raw: &[u8]) -> Vec<u8> {
-        foreign(raw)
+        let hostname = Domain::parse("gate.corp.example").expect("a domain");
+        foreign(raw, &hostname)
             .into_iter()
             .flat_map(|range| raw[range].to_vec())
             .collect()
@@ -214,6 +264,52 @@ mod tests {
                 "\r\nX-Vestibule-Account: y\r\n",
             ),
             ("", ""),
+        ] {
+            let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
+            assert_eq!(shown, passed_on, "{came:?}");
+        }
+    }
+
+    #[test]
+    fn results_that_claim_our_name_are_left_out() {
+        for (came, passed_on) in [
+            (
+                "Authentication-Results: gate.corp.example; dmarc=pass\r\nA: b\r\n\r\n",
+                "A: b\r\n\r\n",
+            ),
+            (
+                "A: b\r\nAUTHENTICATION-results :\r\n (x) \"Gate.Corp.Example\" 1;\r\n\tdmarc=pass\r\nC: d\r\n\r\n",
+                "A: b\r\nC: d\r\n\r\n",
+            ),
+            (
+                "A: b\rAuthentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+                "A: b\r\nC: d\r\n\r\n",
+            ),
+            // Nobody else has to open this many brackets.
+            (
+                &format!(
+                    "Authentication-Results: {}gate.corp.example\r\n\r\n",
+                    "()".repeat(300)
+                ),
+                "\r\n",
+            ),
+            // Of another machine, with ours behind an end of line that only some see.
+            (
+                "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
+                "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
+            ),
+            (
+                "Authentication-Results: mx; none\rAuthentication-Results: gate.corp.example; none\r\n\r\n",
+                "Authentication-Results: mx; none\r\n\r\n",
+            ),
+            (
+                "Authentication-Results: mx; none\rX-Vestibule-Account: internal\r\n\r\n",
+                "Authentication-Results: mx; none\r\n\r\n",
+            ),
+            (
+                "X-Authentication-Results: gate.corp.example; none\r\n\r\n",
+                "X-Authentication-Results: gate.corp.example; none\r\n\r\n",
+            ),
         ] {
             let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
             assert_eq!(shown, passed_on, "{came:?}");

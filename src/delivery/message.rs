@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::marks;
+use crate::domain::Domain;
 
 /// How much of a message is in hand at a time while it is being sent.
 const PIECE: usize = 64 * 1024;
@@ -19,8 +20,8 @@ pub struct Message {
 
 impl Message {
     /// `added` are whole fields, each with its line ending.
-    pub(super) fn new(added: Vec<u8>, raw: Vec<u8>) -> Self {
-        let kept = marks::foreign(&raw);
+    pub(super) fn new(added: Vec<u8>, raw: Vec<u8>, hostname: &Domain) -> Self {
+        let kept = marks::foreign(&raw, hostname);
         Self { added, raw, kept }
     }
 
@@ -128,7 +129,8 @@ mod tests {
     use super::*;
 
     fn message(raw: &[u8]) -> Message {
-        Message::new(b"Received: here\r\n".to_vec(), raw.to_vec())
+        let hostname = Domain::parse("gate.corp.example").expect("a domain");
+        Message::new(b"Received: here\r\n".to_vec(), raw.to_vec(), &hostname)
     }
 
     fn on_the_wire(message: &Message) -> Vec<u8> {

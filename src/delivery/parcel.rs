@@ -14,7 +14,7 @@ pub struct Parcel {
 impl Parcel {
     /// Adds the fields and takes off those that came from outside.
     pub fn new(claim: Claim, raw: Vec<u8>, hostname: &Domain) -> Self {
-        let message = Message::new(trace::fields(&claim, hostname), raw);
+        let message = Message::new(trace::fields(&claim, hostname), raw, hostname);
         Self { claim, message }
     }
 

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 
+use crate::authentication;
 use crate::domain::{Domain, Timestamp};
 use crate::mail::LOOP_FIELD;
 use crate::store::Claim;
@@ -28,7 +29,9 @@ pub(super) fn verified(claim: &Claim) -> String {
 
 /// The added fields, each with its line ending; the same for every attempt at a request.
 pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
-    let mut text = received(claim, hostname);
+    // Above our own Received, as readers look for it there (RFC 8601 4.1).
+    let mut text = authentication::field(&claim.authentication, hostname).unwrap_or_default();
+    text += &received(claim, hostname);
     let mut field = |name: &str, value: &str| {
         let _ = write!(text, "{name}: {value}\r\n");
     };
@@ -157,6 +160,16 @@ mod tests {
             claim.request()
         );
         assert_eq!(shown(&claim), expected);
+    }
+
+    #[test]
+    fn what_is_known_of_the_domain_stands_on_top() {
+        let mut claim = Claim::for_testing();
+        claim.authentication.dmarc = Some(crate::mail::AuthenticationResult::Pass);
+        let text = shown(&claim);
+        let results = "Authentication-Results: gate.corp.example;\r\n\tdmarc=pass";
+        assert!(text.starts_with(results), "{text}");
+        assert!(text.contains("\r\nReceived: from "), "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::domain::{
     AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
     RequestState, Timestamp,
 };
+use crate::mail::Authentication;
 
 /// A released request in the hands of a worker. Only the store makes one, and only of a request that
 /// was released: there is no other way to a destination.
@@ -34,6 +35,8 @@ pub struct Claim {
     /// The operator who let this request go without a proof.
     pub released_by: Option<String>,
     pub envelope: Envelope,
+    /// Whether the sender's domain vouches for the message.
+    pub authentication: Authentication,
     /// The portal's address that it came for.
     pub recipient: String,
     pub message_id: Option<String>,
@@ -107,6 +110,7 @@ fn take(
 const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
+     json_extract(l.facts, '$.authentication') AS authentication,
      r.portal, r.size, r.attempts, r.released_at, r.released_by,
      a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
@@ -129,6 +133,7 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
         verified: verified_by.zip(verified_at.map(Millis::timestamp)),
         released_by: released_by.strip_prefix("operator:").map(str::to_owned),
         envelope: row.get::<_, Json<_>>("envelope")?.0,
+        authentication: row.get::<_, Json<_>>("authentication")?.0,
         recipient: row.get("recipient")?,
         message_id: row.get("message_id")?,
         subject: row.get("subject")?,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vestibule::domain::{Release, RequestState};
+use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Claim, Settlement, StoreError};
 
 use crate::house::{DAY, House, at, mail, portal, start, to};
@@ -26,7 +27,10 @@ async fn settle(house: &House, claim: &Claim, settlement: Settlement, now: jiff:
 #[tokio::test]
 async fn a_claim_holds_all_that_a_destination_needs() {
     let house = House::open().await;
-    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let mut arrival = mail("bob@shop.example", "1@x", start());
+    arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    let authentication = arrival.facts.authentication.clone();
+    let entry = house.accept(arrival).await;
     let claims = claim(&house, start()).await;
     assert_eq!(claims.len(), 1);
     let claim = &claims[0];
@@ -37,6 +41,7 @@ async fn a_claim_holds_all_that_a_destination_needs() {
     assert_eq!(claim.released_by, None);
     assert_eq!(claim.attempt, 1);
     assert_eq!(claim.envelope.helo, "mta.corp.example");
+    assert_eq!(claim.authentication, authentication);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use crate::domain::{
     AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId, ReversePath,
     Timestamp,
 };
+use crate::mail::Authentication;
 
 impl Claim {
     pub(crate) fn for_testing() -> Self {
@@ -29,6 +30,7 @@ impl Claim {
                 tls: true,
                 smtputf8: false,
             },
+            authentication: Authentication::default(),
             recipient: "it-help@corp.example".to_owned(),
             message_id: Some("1@corp.example".to_owned()),
             subject: Some("Printer on fire".to_owned()),

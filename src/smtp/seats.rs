@@ -1,8 +1,8 @@
 //! How many clients may be in at once, and who has to go when one more comes.
 //!
-//! When all seats are taken, the client that has made us wait for a command the longest gives up
-//! its own, if that is longer than a client that means to send mail ever does. So idle connections
-//! and ones that trickle cannot keep the others out.
+//! When all seats are taken, the client that has made us wait the longest — for a command to come
+//! whole, or for more of a message — gives up its own, if that is longer than one that means to
+//! send mail ever does. So connections that dawdle cannot keep the others out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ struct Taken {
 
 /// What is known of the one in a seat.
 struct Mark {
-    /// Since when its next command is waited for; [`BUSY`] while it is not.
+    /// Since when it is waited for; [`BUSY`] while it is not.
     waiting_since: AtomicU64,
     evicted: CancellationToken,
 }

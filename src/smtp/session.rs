@@ -109,38 +109,35 @@ impl<R: Reception> Session<'_, R> {
                     return Ok(End::Done);
                 }
             };
-            let answer = if let Next::Body(envelope, size) = answer.next {
-                self.say(connection, &answer.reply);
-                let Some((body, share)) = self.body(connection, size).await? else {
-                    self.say(connection, &Reply::BareLfInMessage);
-                    return Ok(End::Done);
-                };
-                let answer = if let Some(raw) = body.finish() {
-                    let receipt = self.house.reception.receive(*envelope, raw).await;
-                    dialogue.received(receipt)
-                } else {
-                    dialogue.too_large()
-                };
-                drop(share);
-                answer
-            } else {
-                answer
-            };
+            // What came behind STARTTLS in the clear could pass for something said in TLS.
+            if answer.next == Next::Tls && !connection.pending().is_empty() {
+                self.say(connection, &Reply::AfterStartTls);
+                return Ok(End::Done);
+            }
+            self.say(connection, &answer.reply);
             match answer.next {
-                Next::Command | Next::Body(..) => self.say(connection, &answer.reply),
-                Next::Close => {
-                    self.say(connection, &answer.reply);
-                    return Ok(End::Done);
-                }
-                // What came behind STARTTLS in the clear could pass for something said in TLS.
-                Next::Tls if !connection.pending().is_empty() => {
-                    self.say(connection, &Reply::AfterStartTls);
-                    return Ok(End::Done);
-                }
+                Next::Command => {}
+                Next::Close => return Ok(End::Done),
                 Next::Tls => {
-                    self.say(connection, &answer.reply);
                     connection.flush(Instant::now() + patience).await?;
                     return Ok(End::StartTls);
+                }
+                Next::Body(envelope, size) => {
+                    let Some((body, share)) = self.body(connection, size).await? else {
+                        self.say(connection, &Reply::BareLfInMessage);
+                        return Ok(End::Done);
+                    };
+                    let answer = if let Some(raw) = body.finish() {
+                        let receipt = self.house.reception.receive(*envelope, raw).await;
+                        dialogue.received(receipt)
+                    } else {
+                        dialogue.too_large()
+                    };
+                    drop(share);
+                    self.say(connection, &answer.reply);
+                    if answer.next == Next::Close {
+                        return Ok(End::Done);
+                    }
                 }
             }
         }
@@ -196,7 +193,13 @@ impl<R: Reception> Session<'_, R> {
                 Progress::More => {}
             }
             let silence = Instant::now() + settings.data_timeout;
-            connection.more(silence.min(end)).await?;
+            self.seat.waits();
+            tokio::select! {
+                biased;
+                () = self.seat.evicted() => return Err(Broken::Evicted),
+                more = connection.more(silence.min(end)) => more?,
+            }
+            self.seat.is_busy();
         }
     }
 
@@ -207,7 +210,16 @@ impl<R: Reception> Session<'_, R> {
     ) -> Option<tokio_rustls::server::TlsStream<S>> {
         let tls = self.settings.tls.as_ref()?;
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-        let done = timeout(self.settings.command_timeout, acceptor.accept(stream)).await;
+        let handshake = timeout(self.settings.command_timeout, acceptor.accept(stream));
+        self.seat.waits();
+        let done = tokio::select! {
+            biased;
+            () = self.seat.evicted() => {
+                Reply::Evicted.log(self.peer, None);
+                return None;
+            }
+            done = handshake => done,
+        };
         match done {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => Reply::Broken.log(self.peer, Some(&error.to_string())),

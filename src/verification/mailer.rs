@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,12 @@ use crate::observe::events;
 use crate::store::{Letter, LetterOutcome, Store, StoreError};
 use crate::wording::{Language, Wording};
 
-/// Letters under way at one moment, each on a connection of its own.
-const CONCURRENCY: usize = 16;
+/// Letters that are handed over at one moment, each on a connection of its own.
+const CONNECTIONS: usize = 16;
+
+/// Letters that are claimed and not settled; more than connections, so that a transaction makes
+/// many of them due and none of the connections waits for it.
+const CLAIMED: usize = 64;
 
 /// How long connections are kept when there is nothing to send.
 const KEEP_CONNECTIONS: Duration = Duration::from_secs(10);
@@ -45,6 +49,8 @@ pub async fn run(
         store,
         wording,
         under_way: JoinSet::new(),
+        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        shutdown: shutdown.clone(),
     };
     let mut post = None;
     loop {
@@ -80,6 +86,8 @@ struct Mailer {
     store: Store,
     wording: Arc<Wording>,
     under_way: JoinSet<()>,
+    connections: Arc<Semaphore>,
+    shutdown: CancellationToken,
 }
 
 /// One letter's errand; owned, since it outlives the round that claimed it.
@@ -90,6 +98,8 @@ struct Errand {
     wording: Arc<Wording>,
     store: Store,
     post: Arc<Post>,
+    connections: Arc<Semaphore>,
+    shutdown: CancellationToken,
 }
 
 impl Mailer {
@@ -133,8 +143,8 @@ impl Mailer {
     /// Resolves when enough letters are done to make another claim worth its transaction, or all
     /// are.
     async fn room(&mut self) {
-        let enough = if self.under_way.len() > CONCURRENCY / 2 {
-            CONCURRENCY / 2
+        let enough = if self.under_way.len() > CLAIMED / 2 {
+            CLAIMED / 2
         } else {
             0
         };
@@ -152,7 +162,7 @@ impl Mailer {
         config: &Arc<Config>,
         post: &Arc<Post>,
     ) -> Result<Duration, MailerError> {
-        let room = CONCURRENCY.saturating_sub(self.under_way.len());
+        let room = CLAIMED.saturating_sub(self.under_way.len());
         if room == 0 {
             return Ok(LONGEST_WAIT);
         }
@@ -184,6 +194,8 @@ impl Mailer {
                 wording: Arc::clone(&self.wording),
                 store: self.store.clone(),
                 post: Arc::clone(post),
+                connections: Arc::clone(&self.connections),
+                shutdown: self.shutdown.clone(),
             };
             self.under_way.spawn(errand.run());
         }
@@ -198,7 +210,11 @@ impl Mailer {
 
 impl Errand {
     async fn run(self) {
-        let attempt = self.attempt().await;
+        let attempt = tokio::select! {
+            biased;
+            Ok(_connection) = self.connections.acquire() => Some(self.attempt().await),
+            () = self.shutdown.cancelled() => None,
+        };
         let Letter {
             id,
             account,
@@ -208,18 +224,23 @@ impl Errand {
         } = self.letter;
         let now = Timestamp::now();
         let outcome = match attempt {
-            Attempt::Sent => {
+            // Its turn had not come; whoever starts next takes it first.
+            None => LetterOutcome::Retry {
+                at: now,
+                cause: "shutdown".to_owned(),
+            },
+            Some(Attempt::Sent) => {
                 events::verification_sent(account, address, number);
                 LetterOutcome::Sent
             }
-            Attempt::Later(cause) => match next_attempt(number, now) {
+            Some(Attempt::Later(cause)) => match next_attempt(number, now) {
                 Some(at) => {
                     events::verification_deferred(account, address, at, &cause);
                     LetterOutcome::Retry { at, cause }
                 }
                 None => refused(account, address, cause),
             },
-            Attempt::Never(cause) => refused(account, address, cause),
+            Some(Attempt::Never(cause)) => refused(account, address, cause),
         };
         if let Err(error) = self.store.settle_letter(id, outcome, now).await {
             events::fault("verification.mailer", &error);
@@ -261,3 +282,6 @@ enum MailerError {
     #[error("two letters were claimed with one token")]
     TokenTwice,
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,14 +12,15 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::Mail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 
-/// For one letter, from connecting to the answer to its last byte.
-const TIME_LIMIT: Duration = Duration::from_mins(2);
+/// For one letter, from connecting to the answer to its last byte; less than a drain may take.
+const TIME_LIMIT: Duration = Duration::from_secs(50);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection that rested longer is asked (NOOP) whether it still lives.
@@ -133,7 +134,8 @@ impl Server {
     async fn send(&self, mail: &Mail) -> Attempt {
         match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
             Ok(Ok(())) => Attempt::Sent,
-            Ok(Err(error)) => judge(&error, mail),
+            Ok(Err(Failure::Smtp(error))) => judge(&error, mail),
+            Ok(Err(error)) => Attempt::Later(format!("{}: {error}", self.settings.host)),
             Err(_) => Attempt::Later(format!(
                 "{} took longer than {} s",
                 self.settings.host,
@@ -142,7 +144,7 @@ impl Server {
         }
     }
 
-    async fn try_send(&self, mail: &Mail) -> Result<(), lettre::transport::smtp::Error> {
+    async fn try_send(&self, mail: &Mail) -> Result<(), Failure> {
         let mut connection = match self.rested().await {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -154,7 +156,8 @@ impl Server {
                 since: Instant::now(),
             });
         }
-        sent.map(|_| ())
+        sent?;
+        Ok(())
     }
 
     /// A resting connection that still lives.
@@ -170,16 +173,16 @@ impl Server {
         }
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
-        let at_once = (self.settings.security == SmtpSecurity::Tls).then(|| self.tls.clone());
-        let mut connection = AsyncSmtpConnection::connect_tokio1(
-            (self.settings.host.as_str(), self.settings.port),
-            Some(CONNECT_LIMIT),
-            &self.hello,
-            at_once,
-            None,
-        )
-        .await?;
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let server = (self.settings.host.as_str(), self.settings.port);
+        let mut connection = if self.settings.security == SmtpSecurity::Tls {
+            let tls = Some(self.tls.clone());
+            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &self.hello, tls, None)
+                .await?
+        } else {
+            let stream = reach(server).await.map_err(Failure::Connect)?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?
+        };
         if self.settings.security == SmtpSecurity::StartTls {
             connection.starttls(self.tls.clone(), &self.hello).await?;
         }
@@ -189,6 +192,23 @@ impl Server {
         }
         Ok(connection)
     }
+}
+
+/// Connects without Nagle's algorithm: lettre writes the final dot apart from the message, and
+/// the server's delayed acknowledgement would hold it back for 40 ms.
+async fn reach(server: (&str, u16)) -> std::io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(server)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What went wrong on the way.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no connection: {0}")]
+    Connect(std::io::Error),
+    #[error(transparent)]
+    Smtp(#[from] lettre::transport::smtp::Error),
 }
 
 /// A 5xx is for good, unless it is about us rather than about the letter (RFC 4954 6: the login).

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use crate::access::{Circumstances, Enforcement};
 use crate::config::Config;
-use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Timestamp};
-use crate::store::{Letter, LetterCause, LetterKind};
+use crate::domain::{
+    AccountId, EmailAddress, Envelope, LetterId, PortalName, RequestId, ReversePath, Timestamp,
+};
+use crate::mail::{Authentication, Facts, Fingerprint, Sender};
+use crate::store::{Arrival, Letter, LetterCause, LetterKind, Part};
 
 /// Two portals; `verification` is appended to `[verification]`.
 pub fn config(verification: &str) -> Config {
@@ -38,6 +42,11 @@ pub fn config(verification: &str) -> Config {
         type = "file"
         dir = "/nowhere/outgoing"
 
+        [access]
+        internal.approved_domains = ["corp.example"]
+        external.restrict_domains = true
+        external.allowed_domains = ["partner.example"]
+
         [verification]
         from = "Corp Help <no-reply@corp.example>"
         {verification}
@@ -67,4 +76,65 @@ pub fn letter() -> Letter {
 
 pub fn now() -> Timestamp {
     "2025-03-09T14:05:00Z".parse().expect("an instant")
+}
+
+/// Of an ordinary message.
+pub fn facts(from: &str, subject: &str) -> Facts {
+    let mut print = [0; 32];
+    print[..16].copy_from_slice(&RequestId::new().to_bytes());
+    Facts {
+        sender: Sender::Usable {
+            address: EmailAddress::parse(from).expect("an address"),
+            written: from.to_owned(),
+            lookalike: None,
+        },
+        author_behind_list: None,
+        subject: Some(subject.to_owned()),
+        message_id: None,
+        automatic: None,
+        bulk: None,
+        list_ids: Vec::new(),
+        report: None,
+        own_mark: None,
+        received_fields: 1,
+        authentication: Authentication::default(),
+        fingerprint: Fingerprint(print),
+        size: 100,
+    }
+}
+
+/// Of a message to the IT portal.
+pub fn circumstances() -> Circumstances {
+    Circumstances {
+        portal: PortalName::parse("it").expect("a name"),
+        takes_automatic: false,
+        own_list: None,
+        sender_is_ours: false,
+        enforcement: Enforcement::Off,
+    }
+}
+
+/// A message from Ann to the IT portal that arrives now.
+pub fn arrival(config: &Config) -> Arrival {
+    Arrival {
+        envelope: Envelope {
+            reverse_path: ReversePath::Mailbox("ann@corp.example".to_owned()),
+            recipients: Vec::new(),
+            helo: "mta.corp.example".to_owned(),
+            peer: None,
+            client: None,
+            tls: false,
+            smtputf8: false,
+        },
+        facts: facts("ann@corp.example", "Printer on fire"),
+        raw: b"From: ann@corp.example\r\n\r\nbody\r\n".to_vec(),
+        parts: vec![Part::Portal {
+            recipient: "it-help@corp.example".to_owned(),
+            circumstances: circumstances(),
+        }],
+        received_at: Timestamp::now(),
+        quota: config.quota,
+        hold_for: config.verification.hold_for,
+        keep_dropped: config.dropped.keep_content,
+    }
 }

@@ -1,0 +1,268 @@
+//! The worker with a real database, against our own listener: that takes the null reverse-path.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use mail_parser::MessageParser;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
+use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, TokenHash};
+use crate::smtp::{self, Receipt, Reception, TryLater, UnknownRecipient};
+use crate::store::{Arrival, ClaimedLetters, Link};
+use crate::verification::sample;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Takes every message, except that a recipient `451…` has to wait and `550…` does not exist.
+struct Sink {
+    arrived: AtomicUsize,
+    received: Mutex<Vec<(Envelope, Vec<u8>)>>,
+    /// A message is taken when there is a permit.
+    open: Semaphore,
+}
+
+impl Reception for Sink {
+    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+        if address.starts_with("550") {
+            return Err(UnknownRecipient);
+        }
+        let portal = PortalName::parse("sink").map_err(|_| UnknownRecipient)?;
+        Ok(Mailbox::Portal(portal))
+    }
+
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+        self.arrived.fetch_add(1, Ordering::SeqCst);
+        self.open.acquire().await.expect("never closed").forget();
+        if envelope.recipients[0].address.starts_with("451") {
+            return Receipt::TryLater(TryLater::Internal);
+        }
+        self.received.lock().expect("a lock").push((envelope, raw));
+        Receipt::Stored(LedgerId::new())
+    }
+}
+
+/// A database, a server to send to, and the worker between them.
+struct House {
+    store: Store,
+    config: Arc<Config>,
+    sink: Arc<Sink>,
+    stop_sink: CancellationToken,
+    _reloads: watch::Sender<Arc<Config>>,
+    receiver: watch::Receiver<Arc<Config>>,
+    folder: tempfile::TempDir,
+}
+
+impl House {
+    async fn open(permits: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let sink = Arc::new(Sink {
+            arrived: AtomicUsize::new(0),
+            received: Mutex::default(),
+            open: Semaphore::new(permits),
+        });
+        let stop_sink = CancellationToken::new();
+        let server = listen(&sink, &stop_sink).await;
+        let mut config = sample::config("");
+        config.outgoing = Outgoing::Smtp(SmtpServer {
+            host: server.ip().to_string(),
+            port: server.port(),
+            security: SmtpSecurity::None,
+            tls_verify: true,
+            login: None,
+        });
+        store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await
+            .expect("the first settings");
+        let config = Arc::new(config);
+        let (reloads, receiver) = watch::channel(Arc::clone(&config));
+        Self {
+            store,
+            config,
+            sink,
+            stop_sink,
+            _reloads: reloads,
+            receiver,
+            folder,
+        }
+    }
+
+    fn start(&self) -> (JoinHandle<()>, CancellationToken) {
+        let shutdown = CancellationToken::new();
+        let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+        let worker = run(
+            self.receiver.clone(),
+            self.store.clone(),
+            wording,
+            shutdown.clone(),
+        );
+        (tokio::spawn(worker), shutdown)
+    }
+
+    async fn mail(&self, from: &str) {
+        let arrival = Arrival {
+            facts: sample::facts(from, "secret subject"),
+            ..sample::arrival(&self.config)
+        };
+        self.store.accept(arrival).await.expect("accepted");
+    }
+
+    async fn until_received(&self, count: usize) -> Vec<(Envelope, Vec<u8>)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let received = self.sink.received.lock().expect("a lock").clone();
+            if received.len() >= count {
+                return received;
+            }
+            assert!(Instant::now() < deadline, "{} letters", received.len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What would be sent `later` from now.
+    async fn due(&self, later: Duration) -> ClaimedLetters {
+        let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+        self.store
+            .claim_letters(
+                vec![token.hash()],
+                self.config.verification.limits,
+                self.config.verification.token_ttl,
+                Timestamp::now() + later,
+            )
+            .await
+            .expect("claimed")
+    }
+}
+
+async fn listen(sink: &Arc<Sink>, stop: &CancellationToken) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let hostname = Domain::parse("sink.example").expect("a domain");
+    let (sender, settings) = watch::channel(Arc::new(smtp::Settings::new(hostname)));
+    let serving = smtp::serve(vec![listener], settings, Arc::clone(sink), stop.clone());
+    tokio::spawn(async move {
+        serving.await;
+        drop(sender);
+    });
+    address
+}
+
+async fn end(worker: (JoinHandle<()>, CancellationToken)) {
+    let (task, shutdown) = worker;
+    shutdown.cancel();
+    tokio::time::timeout(PATIENCE, task)
+        .await
+        .expect("the worker ends in time")
+        .expect("and does not panic");
+}
+
+fn token_in(raw: &[u8]) -> TokenHash {
+    let parsed = MessageParser::new().parse(raw).expect("a mail");
+    let text = parsed.body_text(0).expect("a text").into_owned();
+    let (_, rest) = text.split_once("/verify/").expect("a link");
+    Token::parse(&rest[..43])
+        .unwrap_or_else(|error| panic!("{error}"))
+        .hash()
+}
+
+#[tokio::test]
+async fn each_gets_one_letter_with_a_link_that_works() {
+    let house = House::open(Semaphore::MAX_PERMITS).await;
+    house.mail("before@corp.example").await;
+    let worker = house.start();
+    house.until_received(1).await;
+    // Nobody tells the worker; the database does.
+    for name in ["ann", "bob", "eve"] {
+        house.mail(&format!("{name}@corp.example")).await;
+        house.mail(&format!("{name}@corp.example")).await;
+    }
+    let received = house.until_received(4).await;
+    end(worker).await;
+    assert_eq!(house.sink.received.lock().expect("a lock").len(), 4);
+    for (envelope, raw) in &received {
+        assert_eq!(envelope.reverse_path, ReversePath::Null);
+        assert_eq!(envelope.recipients.len(), 1);
+        let now = Timestamp::now();
+        let link = house.store.look_at_link(token_in(raw), now).await;
+        let Link::Open { address, .. } = link.expect("the database") else {
+            panic!("an open link");
+        };
+        assert_eq!(address.to_string(), envelope.recipients[0].address);
+        let text = String::from_utf8_lossy(raw);
+        assert!(!text.contains("secret subject"));
+    }
+    assert!(house.due(Duration::ZERO).await.letters.is_empty());
+}
+
+#[tokio::test]
+async fn a_letter_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
+    let house = House::open(Semaphore::MAX_PERMITS).await;
+    let worker = house.start();
+    for from in ["451@corp.example", "550@corp.example", "ann@corp.example"] {
+        house.mail(from).await;
+    }
+    house.until_received(1).await;
+    // The other two are settled when the worker has ended.
+    end(worker).await;
+    assert!(house.due(Duration::from_secs(30)).await.letters.is_empty());
+    let again = house.due(Duration::from_secs(61)).await.letters;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].address.to_string(), "451@corp.example");
+    assert_eq!(again[0].attempt, 2);
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_finished_and_settled_before_the_end() {
+    let house = House::open(0).await;
+    house.mail("ann@corp.example").await;
+    let (task, shutdown) = house.start();
+    let deadline = Instant::now() + PATIENCE;
+    while house.sink.arrived.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    shutdown.cancel();
+    assert!(!task.is_finished());
+    house.sink.open.add_permits(1);
+    end((task, shutdown)).await;
+    assert_eq!(house.sink.received.lock().expect("a lock").len(), 1);
+    assert!(house.due(Duration::from_mins(10)).await.letters.is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_serves_for_trying_out() {
+    let mut house = House::open(0).await;
+    let outgoing = house.folder.path().join("outgoing");
+    let mut config = (*house.config).clone();
+    config.outgoing = Outgoing::File(outgoing.clone());
+    let (reloads, receiver) = watch::channel(Arc::new(config));
+    house.receiver = receiver;
+    house.mail("ann@corp.example").await;
+    let worker = house.start();
+    let deadline = Instant::now() + PATIENCE;
+    let file = loop {
+        let found = std::fs::read_dir(&outgoing).ok().and_then(|mut files| {
+            files.find_map(|file| {
+                let path = file.ok()?.path();
+                (path.extension()? == "eml").then_some(path)
+            })
+        });
+        match found {
+            Some(file) => break file,
+            None => assert!(Instant::now() < deadline),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    end(worker).await;
+    drop(reloads);
+    let raw = std::fs::read(file).expect("the file");
+    assert!(raw.starts_with(b"From: \"Corp Help\" <no-reply@corp.example>\r\n"));
+    house.stop_sink.cancel();
+}

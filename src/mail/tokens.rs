@@ -4,7 +4,6 @@
 //! is not closed is an error here, whatever the rest says.
 
 use super::SenderFault;
-use super::text::shown;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -119,5 +118,5 @@ fn ends_word(byte: u8) -> bool {
 }
 
 pub(super) fn not_an_address(why: &str) -> SenderFault {
-    SenderFault::NotAnAddress(shown(why.as_bytes()))
+    SenderFault::NotAnAddress(why.to_owned())
 }

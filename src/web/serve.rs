@@ -89,3 +89,98 @@ fn connection(
 async fn answer(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     router.oneshot(request).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::{get, post};
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+    use tokio::task::JoinHandle;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    async fn started(router: Router) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, router, stop.clone()));
+        (address, server, stop)
+    }
+
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer))
+            .await
+            .expect("in time")
+            .expect("an answer");
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_answer_under_way_goes_out_and_then_the_server_ends() {
+        let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (Arc::clone(&began), Arc::clone(&may_end));
+        let router = Router::new().route(
+            "/",
+            get(async move || {
+                tell.notify_one();
+                wait.notified().await;
+                "done"
+            }),
+        );
+        let (address, server, stop) = started(router).await;
+        let idle = TcpStream::connect(address).await.expect("connected");
+        let asking =
+            tokio::spawn(
+                async move { exchange(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await },
+            );
+        began.notified().await;
+        stop.cancel();
+        may_end.notify_one();
+        let answer = asking.await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("done"), "{answer}");
+        tokio::time::timeout(PATIENCE, server)
+            .await
+            .expect("an idle connection does not hold it up")
+            .expect("no panic");
+        assert!(TcpStream::connect(address).await.is_err());
+        drop(idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_nothing_is_shown_out() {
+        let (address, _server, _stop) = started(Router::new()).await;
+        for sent in ["", "GET / HTTP/1.1\r\nhost:"] {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            stream.write_all(sent.as_bytes()).await.expect("sent");
+            let began = tokio::time::Instant::now();
+            let mut rest = Vec::new();
+            // Closed or reset, with or without an answer; the connection ends.
+            let _ = stream.read_to_end(&mut rest).await;
+            assert!(
+                began.elapsed() <= HEAD_LIMIT + Duration::from_secs(1),
+                "{sent:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_smuggle_a_request_is_refused() {
+        let router = Router::new().route("/", post(async |body: String| body));
+        let (address, _server, _stop) = started(router).await;
+        for head in [
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: +3\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\nabc",
+            "GET / HTTP/1.1\r\nhost: x\r\n bad\r\n\r\n",
+        ] {
+            let answer = exchange(address, head).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
+        }
+    }
+}

@@ -2,10 +2,12 @@
 
 use minijinja::Value;
 
-use super::super::dress::Wardrobe;
-use super::super::page::Page;
+use axum::response::IntoResponse;
+
+use super::super::super::dress::Wardrobe;
+use super::super::{Fault, Page, assets, home, resend, sign_up, verify};
 use super::*;
-use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
+use crate::domain::PortalName;
 use crate::store::WaitingRequest;
 use crate::verification::sample;
 use crate::wording::Language;

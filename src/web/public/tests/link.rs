@@ -1,0 +1,164 @@
+//! The link: looking changes nothing, the button releases, twice is fine.
+
+use std::time::Duration;
+
+use super::*;
+
+#[tokio::test]
+async fn looking_changes_nothing_and_the_button_releases_once() {
+    let house = House::open().await;
+    let first = house.mail("ann@corp.example", "Printer <b>on fire").await;
+    let held = first.request.expect("held");
+    let link = house.link().await;
+    for _ in 0..3 {
+        let page = house.get(&link).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.contains("ann@corp.example"));
+        assert!(page.body.contains("Printer &lt;b&gt;on fire"));
+        assert!(page.body.contains(&format!(
+            r#"<input type="checkbox" name="request" value="{held}" checked>"#
+        )));
+        house.ask(Method::HEAD, &link).await;
+        assert_eq!(house.state(held).await, "held");
+    }
+    let form = format!("request={held}&shown={held}&action=confirm");
+    let pressed = house.post(&link, &form).await;
+    assert_eq!(pressed.status, StatusCode::OK);
+    assert!(pressed.body.contains("Your address is confirmed."));
+    assert!(pressed.body.contains("Printer &lt;b&gt;on fire"));
+    assert!(pressed.body.contains(r#"href="https://desk.corp.example""#));
+    assert_eq!(house.state(held).await, "released");
+    for again in [house.post(&link, &form).await, house.get(&link).await] {
+        assert_eq!(again.status, StatusCode::OK);
+        assert!(again.body.contains("already confirmed"), "{}", again.body);
+    }
+}
+
+/// What becomes of three requests, of which the page showed two: for each form, the states of the
+/// two that were shown and of the one that came later.
+#[tokio::test]
+async fn only_what_was_shown_can_be_left_out() {
+    for (form, expected) in [
+        (
+            "shown=1&shown=2&request=1&request=2",
+            ["released", "released", "released"],
+        ),
+        (
+            "shown=1&shown=2&request=1",
+            ["released", "discarded", "released"],
+        ),
+        ("shown=1&shown=2", ["discarded", "discarded", "released"]),
+        ("request=1", ["released", "discarded", "discarded"]),
+        (
+            "request=1&request=2&request=3",
+            ["released", "released", "released"],
+        ),
+        ("", ["released", "released", "released"]),
+    ] {
+        let house = House::open().await;
+        let mut ids = Vec::new();
+        for subject in ["one", "two", "three"] {
+            let entry = house.mail("ann@corp.example", subject).await;
+            ids.push(entry.request.expect("held"));
+        }
+        let link = house.link().await;
+        let mut filled = format!("{form}&action=confirm");
+        for (number, id) in ids.iter().enumerate() {
+            filled = filled.replace(&format!("={}", number + 1), &format!("={id}"));
+        }
+        let answer = house.post(&link, &filled).await;
+        assert_eq!(answer.status, StatusCode::OK, "{form}: {}", answer.body);
+        let mut states = Vec::new();
+        for id in ids {
+            states.push(house.state(id).await);
+        }
+        assert_eq!(states, expected, "{form}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_can_name_the_requests_of_somebody_else() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "hers").await;
+    let link = house.link().await;
+    let other = house.mail("bob@corp.example", "his").await;
+    let his = other.request.expect("held");
+    for form in [
+        format!("action=confirm&shown={his}"),
+        format!("action=confirm&request={his}&shown={his}"),
+    ] {
+        house.post(&link, &form).await;
+        assert_eq!(house.state(his).await, "held");
+    }
+}
+
+#[tokio::test]
+async fn this_was_not_me_discards_everything_and_stays_said() {
+    let house = House::open().await;
+    let entry = house.mail("ann@corp.example", "forged").await;
+    let held = entry.request.expect("held");
+    let link = house.link().await;
+    let pressed = house
+        .post(&link, &format!("request={held}&action=not-me"))
+        .await;
+    assert_eq!(pressed.status, StatusCode::OK);
+    assert!(pressed.body.contains("Nothing was passed on"));
+    assert_eq!(house.state(held).await, "discarded");
+    let again = house.post(&link, "action=not-me").await;
+    assert_eq!(again.status, StatusCode::OK);
+    house.post(&link, "action=confirm").await;
+    assert_eq!(house.state(held).await, "discarded");
+}
+
+#[tokio::test]
+async fn an_unknown_link_says_only_that_it_is_not_valid() {
+    let house = House::open().await;
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    for path in [
+        format!("/verify/{}", token.reveal()),
+        "/verify/x".to_owned(),
+    ] {
+        for answer in [
+            house.get(&path).await,
+            house.post(&path, "action=confirm").await,
+            house.post(&path, "action=not-me").await,
+        ] {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND);
+            assert!(answer.body.contains("This link is not valid"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
+    let house = House::open().await;
+    let entry = house.mail("ann@corp.example", "one").await;
+    let held = entry.request.expect("held");
+    let (_, token) = house
+        .letter_valid_for(Duration::ZERO)
+        .await
+        .expect("a letter is due");
+    let link = format!("/verify/{}", token.reveal());
+    for answer in [
+        house.get(&link).await,
+        house.post(&link, "action=confirm").await,
+        house.post(&link, "action=not-me").await,
+    ] {
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.body.contains("This link has expired"));
+        assert!(answer.body.contains(&format!(
+            r#"<input type="hidden" name="token" value="{}">"#,
+            token.reveal()
+        )));
+        assert_eq!(house.state(held).await, "held");
+    }
+    let expired = house
+        .post("/resend", &format!("token={}", token.reveal()))
+        .await;
+    let other = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let unknown = house
+        .post("/resend", &format!("token={}", other.reveal()))
+        .await;
+    assert_eq!(expired.status, StatusCode::OK);
+    assert_eq!(expired.body, unknown.body);
+}

@@ -1,0 +1,166 @@
+//! The public pages: each alone, all routes' headers, and the way from a held message to the
+//! button against a real database.
+
+mod link;
+mod pages;
+mod routes;
+mod sign_up;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::{Public, public};
+use crate::config::Config;
+use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
+use crate::store::{Arrival, Entry, LetterOutcome, Part, Store};
+use crate::verification::sample;
+use crate::web::Readiness;
+use crate::wording::Wording;
+
+/// A house with a real database and no listener.
+struct House {
+    router: Router,
+    store: Store,
+    config: Arc<Config>,
+    readiness: Readiness,
+    tasks: TaskTracker,
+    _config: watch::Sender<Arc<Config>>,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl House {
+    /// `corp.example` is approved; of other domains `partner.example` may.
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let config = Arc::new(sample::config(""));
+        store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await
+            .expect("the first settings");
+        let (sender, receiver) = watch::channel(Arc::clone(&config));
+        let readiness = Readiness::default();
+        let tasks = TaskTracker::new();
+        let router = public(Public {
+            config: receiver,
+            store: store.clone(),
+            wording: Arc::new(Wording::load(None).expect("the built-in templates")),
+            readiness: readiness.clone(),
+            tasks: tasks.clone(),
+        });
+        Self {
+            router,
+            store,
+            config,
+            readiness,
+            tasks,
+            _config: sender,
+            _folder: folder,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {});
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a body");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).expect("UTF-8"),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path).await
+    }
+
+    async fn post(&self, path: &str, form: &str) -> Answer {
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form.to_owned()));
+        self.send(request.expect("a request")).await
+    }
+
+    /// Waits until what the forms asked for is done.
+    async fn errands(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    /// A message of `from` to the IT portal comes in.
+    async fn mail(&self, from: &str, subject: &str) -> Entry {
+        let arrival = Arrival {
+            facts: sample::facts(from, subject),
+            raw: format!("From: {from}\r\nSubject: {subject}\r\n\r\nbody\r\n").into_bytes(),
+            parts: vec![Part::Portal {
+                recipient: "it-help@corp.example".to_owned(),
+                circumstances: sample::circumstances(),
+            }],
+            ..sample::arrival(&self.config)
+        };
+        let mut entries = self.store.accept(arrival).await.expect("accepted");
+        entries.remove(0)
+    }
+
+    /// The address of a letter that is due and the token in it; the letter counts as sent.
+    async fn letter(&self) -> Option<(EmailAddress, Token)> {
+        self.letter_valid_for(self.config.verification.token_ttl)
+            .await
+    }
+
+    async fn letter_valid_for(&self, ttl: Duration) -> Option<(EmailAddress, Token)> {
+        let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+        let verification = &self.config.verification;
+        let now = Timestamp::now();
+        let claimed = self
+            .store
+            .claim_letters(vec![token.hash()], verification.limits, ttl, now)
+            .await
+            .expect("claimed");
+        let letter = claimed.letters.into_iter().next()?;
+        self.store
+            .settle_letter(letter.id, LetterOutcome::Sent, now)
+            .await
+            .expect("settled");
+        Some((letter.address, token))
+    }
+
+    /// The path of the link in the letter that is due.
+    async fn link(&self) -> String {
+        let (_, token) = self.letter().await.expect("a letter is due");
+        format!("/verify/{}", token.reveal())
+    }
+
+    async fn state(&self, request: RequestId) -> &'static str {
+        let found = self.store.request(request).await.expect("the database");
+        found.expect("the request").state.as_str()
+    }
+}

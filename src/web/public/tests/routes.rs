@@ -1,0 +1,146 @@
+//! What holds for every route, whichever it is.
+
+use super::super::super::dress::HEADERS;
+use super::super::routes;
+use super::*;
+
+/// A path that matches the pattern of a route.
+fn example(pattern: &str) -> String {
+    pattern
+        .replace("{token}", &"A".repeat(43))
+        .replace("{name}", "vestibule.css")
+}
+
+#[tokio::test]
+async fn every_answer_of_every_route_has_the_headers() {
+    let house = House::open().await;
+    let mut paths: Vec<String> = routes().iter().map(|(path, _)| example(path)).collect();
+    assert!(paths.len() >= 7);
+    paths.extend(
+        [
+            "/nothing",
+            "/assets/none.css",
+            "/verify/short",
+            "/assets/..%2fx.css",
+        ]
+        .map(String::from),
+    );
+    for path in &paths {
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::OPTIONS,
+        ] {
+            let answer = house.ask(method.clone(), path).await;
+            for (name, value) in HEADERS {
+                assert_eq!(answer.headers[name], value, "{method} {path}");
+            }
+            let cache = &answer.headers["cache-control"];
+            let asset = path == "/assets/vestibule.css" && answer.status == StatusCode::OK;
+            assert_eq!(cache == "no-store", !asset, "{method} {path}");
+            assert!(
+                !answer.headers.contains_key("set-cookie"),
+                "{method} {path}"
+            );
+            let kind = answer.headers.get(CONTENT_TYPE);
+            assert!(kind.is_some(), "{method} {path}");
+            if answer.status.is_client_error() && method != Method::HEAD {
+                assert!(
+                    answer.body.contains("<h1>"),
+                    "a proper page: {method} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_form_is_taken_from_another_site() {
+    let house = House::open().await;
+    for (path, _) in routes() {
+        let request = Request::post(example(path))
+            .header("sec-fetch-site", "cross-site")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from("action=confirm&email=ann@corp.example"))
+            .expect("a request");
+        let answer = house.send(request).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    house.errands().await;
+    assert!(house.letter().await.is_none());
+}
+
+#[tokio::test]
+async fn the_language_follows_the_browser() {
+    let house = House::open().await;
+    for (accept, lang, word) in [
+        ("de-CH, en;q=0.5", "de", "Hier ist nichts"),
+        ("fr", "en", "There is nothing here"),
+    ] {
+        let request = Request::get("/nothing")
+            .header("accept-language", accept)
+            .body(Body::empty())
+            .expect("a request");
+        let answer = house.send(request).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.headers["content-language"], lang);
+        assert!(answer.body.contains(word), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn forms_that_cannot_be_understood() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "one").await;
+    let link = house.link().await;
+    for (form, status) in [
+        (String::new(), StatusCode::BAD_REQUEST),
+        ("action=other".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            "action=confirm&request=x".to_owned(),
+            StatusCode::BAD_REQUEST,
+        ),
+        ("a".repeat(65 * 1024), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let answer = house.post(&link, &form).await;
+        assert_eq!(answer.status, status);
+        assert!(answer.body.contains("<h1>"));
+    }
+    let answer = house.ask(Method::DELETE, &link).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(answer.headers.contains_key("allow"));
+}
+
+#[tokio::test]
+async fn readiness_is_the_database_and_the_listeners() {
+    let house = House::open().await;
+    assert_eq!(house.get("/healthz").await.body, "ok\n");
+    let before = house.get("/readyz").await;
+    assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        before.body,
+        r#"{"database":true,"listeners":false,"ready":false}"#
+    );
+    house.readiness.listeners_are_up(true);
+    let after = house.get("/readyz").await;
+    assert_eq!(after.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn guessing_links_is_bounded_and_does_not_shut_out_who_has_one() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "one").await;
+    let link = house.link().await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        let guess = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+        let answer = house.get(&format!("/verify/{}", guess.reveal())).await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[0], StatusCode::NOT_FOUND);
+    assert_eq!(statuses[39], StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(house.get(&link).await.status, StatusCode::OK);
+}

@@ -1,0 +1,93 @@
+//! Forms that make us write mail tell nothing about who has an account.
+
+use super::*;
+
+#[tokio::test]
+async fn whether_an_account_exists_is_not_told() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "one").await;
+    let link = house.link().await;
+    house.post(&link, "action=confirm").await;
+
+    for (path, known, unknown) in [
+        ("/signup", "ann@corp.example", "new@corp.example"),
+        ("/resend", "ann@corp.example", "new2@corp.example"),
+    ] {
+        let one = house.post(path, &format!("email={known}&portal=it")).await;
+        let other = house
+            .post(path, &format!("email={unknown}&portal=it"))
+            .await;
+        assert_eq!(one.status, StatusCode::OK, "{path}: {}", one.body);
+        assert_eq!(one.status, other.status);
+        assert_eq!(one.body.replace(known, unknown), other.body, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn signing_up_makes_a_pending_account_and_a_letter() {
+    let house = House::open().await;
+    let answer = house
+        .post("/signup", "email=%20New@Corp.Example&portal=it")
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    house.errands().await;
+    let (address, token) = house.letter().await.expect("a letter");
+    assert_eq!(address.to_string(), "New@corp.example");
+    let account = house.store.customer(&address).await.expect("the database");
+    assert_eq!(account.expect("made").status.as_str(), "pending");
+    let page = house.get(&format!("/verify/{}", token.reveal())).await;
+    assert!(page.body.contains("Nothing is waiting"));
+}
+
+#[tokio::test]
+async fn a_domain_that_may_not_is_told_so_and_whom_to_ask() {
+    let house = House::open().await;
+    let answer = house
+        .post("/signup", "email=x@other.example&portal=it")
+        .await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        answer
+            .body
+            .contains("addresses at other.example is not open")
+    );
+    assert!(answer.body.contains("it-office@corp.example"));
+    house.errands().await;
+    assert!(house.letter().await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_no_address_comes_back_escaped() {
+    let house = House::open().await;
+    for path in ["/signup", "/resend"] {
+        let answer = house.post(path, "email=%22%3E%3Cscript%3E").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.body.contains("&quot;&gt;&lt;script&gt;"));
+        assert!(!answer.body.contains("<script"));
+    }
+}
+
+#[tokio::test]
+async fn a_portals_own_address_gets_no_account() {
+    let house = House::open().await;
+    let answer = house.post("/signup", "email=it-help@corp.example").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    house.errands().await;
+    assert!(house.letter().await.is_none());
+}
+
+#[tokio::test]
+async fn forms_are_counted_per_client() {
+    let house = House::open().await;
+    let mut last = StatusCode::OK;
+    for number in 0..25 {
+        let form = format!("email=a{number}@corp.example");
+        last = house.post("/resend", &form).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    let signed_up = house.post("/signup", "email=new@corp.example").await;
+    assert_eq!(signed_up.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(signed_up.headers["retry-after"], "60");
+    house.errands().await;
+    assert!(house.letter().await.is_none());
+}

@@ -2,4 +2,5 @@
 
 mod desk;
 mod house;
+mod receiver;
 mod workers;

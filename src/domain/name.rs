@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
+const MOST_ASCII: usize = 255;
+/// Each character takes at most four octets and leaves at least one in the ASCII form.
+const MOST_UNICODE: usize = 4 * MOST_ASCII;
+
 /// Why a text is no domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
@@ -23,6 +27,8 @@ pub enum DomainError {
     Literal(String),
     #[error("{0:?} is not a domain name")]
     Invalid(String),
+    #[error("the domain is longer than 255 octets (RFC 5321 4.5.3.1.2)")]
+    TooLong,
 }
 
 impl Domain {
@@ -35,8 +41,11 @@ impl Domain {
         if name.is_empty() {
             return Err(DomainError::Empty);
         }
-        if name.starts_with('[') {
+        if name.starts_with('[') && name.len() <= MOST_ASCII {
             return Err(DomainError::Literal(text.to_owned()));
+        }
+        if name.len() > MOST_UNICODE || name.starts_with('[') {
+            return Err(DomainError::TooLong);
         }
         let ascii = Uts46::new()
             .to_ascii(
@@ -80,14 +89,15 @@ impl Domain {
     #[must_use]
     pub fn is_dns_name(text: &str) -> bool {
         let none_denied = AsciiDenyList::EMPTY;
-        Uts46::new()
-            .to_ascii(
-                text.as_bytes(),
-                none_denied,
-                Hyphens::CheckFirstLast,
-                DnsLength::Verify,
-            )
-            .is_ok()
+        text.len() <= MOST_UNICODE
+            && Uts46::new()
+                .to_ascii(
+                    text.as_bytes(),
+                    none_denied,
+                    Hyphens::CheckFirstLast,
+                    DnsLength::Verify,
+                )
+                .is_ok()
     }
 
     /// Whether it is a single label, such as `localhost`: another machine everywhere (RFC 7085).
@@ -162,6 +172,7 @@ mod tests {
     #[test]
     fn what_is_no_domain_is_refused() {
         let long = format!("{}.example", "a".repeat(64));
+        let longer = format!("[{}]", "a".repeat(255));
         for written in [
             "",
             ".",
@@ -176,6 +187,7 @@ mod tests {
             "a-.example",
             "example.com..",
             &long,
+            &longer,
             "xn--a.example",
         ] {
             assert!(Domain::parse(written).is_err(), "{written}");

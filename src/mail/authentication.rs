@@ -101,15 +101,16 @@ struct MethodResult {
     comments: String,
 }
 
-/// More results than any MTA gives.
+/// More results, and more text, than any MTA gives.
 const MOST_RESULTS: usize = 64;
+const MOST_TEXT: usize = 16 * 1024;
 
 impl Statement {
     fn of(field: &Field) -> Self {
         let text = field.text();
         let mut parts = vec![MethodResult::default()];
         let (mut depth, mut quoted) = (0_usize, false);
-        let mut chars = text.chars();
+        let mut chars = text.chars().take(MOST_TEXT);
         while let Some(c) = chars.next() {
             if c == ';' && depth == 0 && !quoted {
                 if parts.len() == MOST_RESULTS {

@@ -66,7 +66,12 @@ const PROGRAMS: [&str; 6] = [
     "autoreply",
 ];
 
-pub(super) fn automatic(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Evidence> {
+pub(super) fn automatic(
+    header: &Header,
+    envelope: &Envelope,
+    sender: &Sender,
+    author_behind_list: Option<&Sender>,
+) -> Option<Evidence> {
     if envelope.reverse_path == ReversePath::Null {
         return Some(Evidence::new("MAIL FROM", b"<>"));
     }
@@ -80,6 +85,7 @@ pub(super) fn automatic(header: &Header, envelope: &Envelope, sender: &Sender) -
         .map(|field| Evidence::of(&field))
         .or_else(|| answered_by_exchange(header))
         .or_else(|| sent_by_a_program(sender))
+        .or_else(|| sent_by_a_program(author_behind_list?))
 }
 
 fn anything(_: &str) -> bool {
@@ -161,7 +167,7 @@ mod tests {
     fn evidence(raw: &str) -> Option<String> {
         let header = Header::of(raw.as_bytes());
         let sender = super::super::sender::sender(&header);
-        automatic(&header, &envelope(ReversePath::Unknown), &sender).map(|e| e.to_string())
+        automatic(&header, &envelope(ReversePath::Unknown), &sender, None).map(|e| e.to_string())
     }
 
     #[test]
@@ -219,7 +225,7 @@ mod tests {
     fn a_null_reverse_path_is_a_sign_by_itself() {
         let header = Header::of(b"From: ann@corp.example\r\n");
         let sender = super::super::sender::sender(&header);
-        let null = automatic(&header, &envelope(ReversePath::Null), &sender);
+        let null = automatic(&header, &envelope(ReversePath::Null), &sender, None);
         assert_eq!(
             null.map(|e| e.to_string()).as_deref(),
             Some("MAIL FROM: <>")

@@ -88,19 +88,24 @@ impl<'a> Field<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// The value without its folds (RFC 5322 2.2.3); a bare CR stays.
+    pub(super) fn unfolded(&self) -> Cow<'a, [u8]> {
+        if memchr(b'\n', self.value).is_none() {
+            return Cow::Borrowed(self.value);
+        }
+        let mut line = Vec::with_capacity(self.value.len());
+        for piece in self.value.split_inclusive(|&byte| byte == b'\n') {
+            let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+            line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+        }
+        Cow::Owned(line)
+    }
+
     /// The value on one line, without the white space around it. Nothing is decoded.
     pub(super) fn text(&self) -> Cow<'a, str> {
-        let value = self.value.trim_ascii();
-        match std::str::from_utf8(value) {
-            Ok(text) if !value.contains(&b'\n') => Cow::Borrowed(text),
-            _ => {
-                let unfolded: Vec<u8> = value
-                    .iter()
-                    .copied()
-                    .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-                    .collect();
-                Cow::Owned(String::from_utf8_lossy(&unfolded).into_owned())
-            }
+        match self.unfolded() {
+            Cow::Borrowed(line) => String::from_utf8_lossy(line.trim_ascii()),
+            Cow::Owned(line) => Cow::Owned(String::from_utf8_lossy(line.trim_ascii()).into_owned()),
         }
     }
 }

@@ -80,7 +80,8 @@ fn unusable(fault: SenderFault) -> Sender {
 
 /// The one address beside the list's own; none where there is the list's only.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
-    let found = match mailboxes(field.value, MOST_REPLY_TO) {
+    let value = field.unfolded();
+    let found = match mailboxes(&value, MOST_REPLY_TO) {
         Ok(found) => found,
         Err(fault) => return Some(unusable(fault)),
     };

@@ -1,6 +1,6 @@
 //! The grammar of address fields (RFC 5322 3.4, RFC 6854, RFC 6532), read strictly.
 //!
-//! In: the raw value of From, Reply-To or the like. Out: the mailboxes in it, or why it cannot be
+//! In: the unfolded value of From, Reply-To or the like. Out: the mailboxes in it, or why it cannot be
 //! read. What RFC 5322 calls obsolete (routes, empty entries, white space between the labels of a
 //! domain) is refused, as is all that programs are known to read in different ways: whoever can make
 //! two programs see two senders gets past a gate. Two habits that break the grammar are accepted,
@@ -85,8 +85,7 @@ fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
     if value.contains(&0) {
         return ambiguous("it contains a NUL");
     }
-    let bare_cr = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
-    if value.windows(2).any(bare_cr) || value.ends_with(b"\r") {
+    if value.contains(&b'\r') {
         return ambiguous("it contains a bare CR");
     }
     Ok(())
@@ -296,7 +295,7 @@ mod tests {
                 "pete@silly.test",
             ),
             ("=?utf-8?q?A=2C_B?= <ann@corp.example>", "ann@corp.example"),
-            ("\r\n Ann\r\n\t<ann@corp.example>\r\n", "ann@corp.example"),
+            (" Ann\t<ann@corp.example> ", "ann@corp.example"),
             ("[Desk] Ann <ann@corp.example>", "ann@corp.example"),
             ("ann@corp.example <Ann@Corp.example>", "Ann@Corp.example"),
             ("\"a@b c\"@corp.example", "\"a@b c\"@corp.example"),

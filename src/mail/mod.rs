@@ -46,7 +46,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let from = sender::sender(&header);
     let (sender, author_behind_list) = list_author::resolve(&header, from);
     Facts {
-        automatic: automatic::automatic(&header, envelope, &sender),
+        automatic: automatic::automatic(&header, envelope, &sender, author_behind_list.as_ref()),
         report: report::report(&header, envelope, &sender),
         bulk: bulk::bulk(&header),
         list_ids: bulk::list_ids(&header),

@@ -30,7 +30,7 @@ pub(super) fn sender(header: &Header) -> Sender {
 /// Reads a field that has to name one author.
 pub(super) fn author(field: &Field) -> Sender {
     let fault = if field.certain {
-        match mailboxes(field.value, 1) {
+        match mailboxes(&field.unfolded(), 1) {
             Ok(found) => match found.first() {
                 Some(address) => return usable(address),
                 None => SenderFault::EmptyGroup,
@@ -66,7 +66,7 @@ pub(super) fn usable(spec: &AddrSpec) -> Sender {
         Err(cause) => {
             let shown =
                 matches!(cause, AddressError::Domain(_)) && Domain::is_dns_name(spec.domain);
-            (SenderFault::NotAnAddress(cause.to_string()), shown)
+            (not_an_address(&cause.to_string()), shown)
         }
     };
     Sender::Unusable {
@@ -93,6 +93,10 @@ mod tests {
                 "dörte@xn--bcher-kva.example",
             ),
             ("From: \"ann\"@corp.example\r\n", "ann@corp.example"),
+            (
+                "From: \"ann\r\n lee\"@corp.example\r\n",
+                "\"ann lee\"@corp.example",
+            ),
             (
                 "From: a@corp.example\r\nSender: b@evil.example\r\n",
                 "a@corp.example",

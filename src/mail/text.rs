@@ -32,7 +32,7 @@ impl Evidence {
 }
 
 /// At most 200 characters, none of which can move a cursor, end a line or turn text around.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let bytes = bytes.trim_ascii();
     let mut text = String::new();
     let mut room = MOST_EVIDENCE;

@@ -4,6 +4,7 @@
 //! is not closed is an error here, whatever the rest says.
 
 use super::SenderFault;
+use super::text::shown;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -118,5 +119,5 @@ fn ends_word(byte: u8) -> bool {
 }
 
 pub(super) fn not_an_address(why: &str) -> SenderFault {
-    SenderFault::NotAnAddress(why.to_owned())
+    SenderFault::NotAnAddress(shown(why.as_bytes()))
 }

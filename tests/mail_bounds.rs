@@ -133,10 +133,17 @@ fn time_and_memory_follow_the_size() {
         let raw = built(shape);
         let before = ALLOCATOR.current_usage();
         ALLOCATOR.reset_peak_usage();
-        let started = Instant::now();
         let facts = read(&raw, &envelope, &own);
-        let took = started.elapsed();
         let peak = ALLOCATOR.peak_usage() - before;
+        // The best of a few, as other processes want the processor, too.
+        let times = (0..3).map(|_| {
+            let started = Instant::now();
+            let again = read(&raw, &envelope, &own);
+            let took = started.elapsed();
+            assert_eq!(again, facts, "{shape:?} is read in two ways");
+            took
+        });
+        let took = times.min().unwrap_or_default();
         assert!(took < allowed, "{shape:?} took {took:?}");
         assert!(peak <= 8 * raw.len(), "{shape:?} took {peak} octets");
         let kept = serde_json::to_string(&facts).expect("plain data").len();

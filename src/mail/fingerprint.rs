@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Fingerprint;
-use super::header::Header;
+use super::header::Section;
 
 const AUTHORS_FIELDS: [&str; 14] = [
     "From",
@@ -25,9 +25,9 @@ const AUTHORS_FIELDS: [&str; 14] = [
     "Auto-Submitted",
 ];
 
-pub(super) fn fingerprint(header: &Header) -> Fingerprint {
+pub(super) fn fingerprint(message: &Section) -> Fingerprint {
     let mut hash = Sha256::new();
-    for field in header.fields() {
+    for field in message.fields() {
         let Some(name) = AUTHORS_FIELDS.iter().find(|name| field.is(name)) else {
             continue;
         };
@@ -42,7 +42,7 @@ pub(super) fn fingerprint(header: &Header) -> Fingerprint {
         hash.update(b"\n");
     }
     hash.update(b"\n");
-    hash.update(header.body);
+    hash.update(message.body);
     Fingerprint(hash.finalize().into())
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn print(raw: &str) -> Fingerprint {
-        fingerprint(&Header::of(raw.as_bytes()))
+        fingerprint(&Section::of(raw.as_bytes()))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 use memchr::memmem;
 
-use super::header::Header;
+use super::header::Section;
 
 /// A Content-Type field longer than this is read up to here.
 const MOST_FIELD: usize = 4 * 1024;
@@ -18,7 +18,7 @@ const MOST_FIELD: usize = 4 * 1024;
 /// A header with what belongs below it: a message or a part of one.
 #[derive(Clone, Copy)]
 pub(super) struct Entity<'a> {
-    pub(super) header: Header<'a>,
+    pub(super) header: Section<'a>,
 }
 
 /// What the Content-Type field says, in lower case; `text/plain` where there is none (RFC 2045 5.2).
@@ -62,7 +62,7 @@ impl Media {
 impl<'a> Entity<'a> {
     pub(super) fn of(raw: &'a [u8]) -> Self {
         Self {
-            header: Header::of(raw),
+            header: Section::of(raw),
         }
     }
 

@@ -61,7 +61,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         own_mark: own_mark(&header, own),
         received_fields: received_fields(&header),
         authentication: authentication::authentication(&header, own.authserv_id.as_deref()),
-        fingerprint: fingerprint::fingerprint(&header),
+        fingerprint: fingerprint::fingerprint(&header.section),
         size: raw.len() as u64,
         sender,
         author_behind_list,

@@ -4,7 +4,7 @@
 //! People quote such texts when they ask for help with them, so words alone count only where they
 //! open the body, under a subject that mailers use, and are ones that nobody would write.
 
-use super::header::{Field, Header};
+use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
 use super::text::{message_id, unstructured};
 use super::{Evidence, ReportedRecipient, Sender};
@@ -266,7 +266,7 @@ pub(super) fn original_message_id(message: &Entity, media: &Media) -> Option<Str
         line.get(..11)
             .is_some_and(|name| name.eq_ignore_ascii_case(b"message-id:"))
     })?;
-    message_id(&Header::of(line).fields().next()?)
+    message_id(&Section::of(line).fields().next()?)
 }
 
 /// The first words of the text, in lower case, with single spaces.

@@ -4,7 +4,7 @@
 //! it says so by its structure (RFC 6522 with RFC 3464 or RFC 8098), or when a mailer wrote it in
 //! words of its own. A report inside another message, as people forward them, is none.
 
-use super::header::{Field, Header};
+use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
 use super::notice::{self, Author};
 use super::text::message_id;
@@ -19,7 +19,9 @@ const MOST_STATUS: usize = 64 * 1024;
 const MOST_LEVELS: usize = 3;
 
 pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Report> {
-    let message = Entity { header: *header };
+    let message = Entity {
+        header: header.section,
+    };
     let media = message.media();
     if let Some(kind) = stated_kind(&media) {
         let mut report = start(header, kind);
@@ -48,7 +50,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> O
 }
 
 fn start(header: &Header, kind: ReportKind) -> Report {
-    let field = header.first("Content-Type");
+    let field = header.section.first("Content-Type");
     Report {
         kind,
         evidence: field.map_or_else(|| Evidence::new("Content-Type", b""), |f| Evidence::of(&f)),
@@ -91,7 +93,7 @@ fn read_parts(
             kind = kind.or(found);
         } else if is_returned_message(&media) && report.original_message_id.is_none() {
             let original = part.decoded(MOST_STATUS);
-            let field = Header::of(&original)
+            let field = Section::of(&original)
                 .first("Message-ID")
                 .as_ref()
                 .and_then(message_id);
@@ -131,7 +133,7 @@ fn read_status(entity: &Entity, report: &mut Report) {
     let text = entity.decoded(MOST_STATUS);
     let mut rest: &[u8] = &text;
     while !rest.is_empty() {
-        let group = Header::of(rest);
+        let group = Section::of(rest);
         let mut recipient = ReportedRecipient {
             address: String::new(),
             action: None,

@@ -47,8 +47,12 @@ impl Webhook {
         }
     }
 
-    pub(super) async fn attempt(&self, parcel: &Parcel) -> Attempt {
-        let request = match self.request(parcel, Timestamp::now()).await {
+    pub(super) async fn attempt(&self, parcel: &Arc<Parcel>) -> Attempt {
+        let body = match self.body(parcel).await {
+            Ok(body) => body,
+            Err(cause) => return Attempt::Refused(cause),
+        };
+        let request = match self.request(parcel, body, Timestamp::now()).await {
             Ok(request) => request,
             Err(cause) => return Attempt::Retry(cause),
         };
@@ -65,14 +69,31 @@ impl Webhook {
         }
     }
 
-    async fn request(&self, parcel: &Parcel, now: Timestamp) -> Result<RequestBuilder, Cause> {
+    /// Parsing takes its time, and may meet a message that the parser cannot stand.
+    async fn body(&self, parcel: &Arc<Parcel>) -> Result<Vec<u8>, Cause> {
+        let parcel = Arc::clone(parcel);
+        let make = match self.config.format {
+            WebhookFormat::Raw => |parcel: &Parcel| parcel.message().to_vec(),
+            WebhookFormat::Json => webhook_json::body,
+        };
+        tokio::task::spawn_blocking(move || make(&parcel))
+            .await
+            .map_err(|panic| Cause::of_request(&format!("a fault in vestibule: {panic}")))
+    }
+
+    async fn request(
+        &self,
+        parcel: &Parcel,
+        body: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<RequestBuilder, Cause> {
         let url = self.url()?;
         let client = self.client.get_or_try_init(async || self.client()).await?;
         let id = parcel.claim().request().to_string();
         let seconds = now.as_second();
-        let (kind, body) = match self.config.format {
-            WebhookFormat::Raw => ("message/rfc822", parcel.message().to_vec()),
-            WebhookFormat::Json => ("application/json", webhook_json::body(parcel)),
+        let kind = match self.config.format {
+            WebhookFormat::Raw => "message/rfc822",
+            WebhookFormat::Json => "application/json",
         };
         let mut request = client
             .post(url)

@@ -184,7 +184,7 @@ async fn a_message_as_json_has_its_parts() {
         --x--\r\n";
     let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
     let claim = Claim::for_testing();
-    let parcel = Parcel::new(claim.clone(), raw.into(), &hostname());
+    let parcel = Arc::new(Parcel::new(claim.clone(), raw.into(), &hostname()));
     let webhook = Webhook::new(&destination(address, WebhookFormat::Json));
     assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
 

@@ -7,6 +7,7 @@ mod access;
 pub mod check;
 mod customers;
 mod deliveries;
+mod demo;
 mod draft;
 mod dropped;
 mod explain;
@@ -16,6 +17,7 @@ pub mod init;
 mod output;
 mod paging;
 mod requests;
+mod serve;
 mod shell;
 
 use std::ffi::OsString;
@@ -40,6 +42,7 @@ use output::Output;
     disable_help_subcommand = true,
     after_help = "\
 Examples:
+  vestibule demo                                see it work, on loopback
   vestibule access approve corp.example         employees become internal customers
   vestibule explain ann@corp.example            where is her mail?
   vestibule requests list --state held          what waits for a proof
@@ -55,6 +58,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
     Init(init::Args),
     Check(check::Args),
     /// The settings that decide who gets in
@@ -105,6 +110,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
     match command {
+        Command::Demo(args) => wait_on_all_cores(demo::run(args, out)),
+        Command::Serve(args) => wait_on_all_cores(serve::run(&args, global)),
         Command::Init(args) => {
             let answers = &mut std::io::stdin().lock();
             let outcome = init::run(&args, global.config.as_deref(), answers, out.sink());
@@ -136,6 +143,15 @@ fn wait(command: impl Future<Output = Outcome>) -> Outcome {
         .build()
         .map_err(Failure::from)?
         .block_on(command)
+}
+
+/// Runs the daemon, on threads for all cores.
+fn wait_on_all_cores(daemon: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)?
+        .block_on(daemon)
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub enum Reason {
     ExternalAccountCreated,
     /// A hold beyond what one account may have waiting.
     HoldQuota,
+    /// An answer to a verification mail of ours; it confirms, or it does not, and goes no further.
+    Confirmation,
 }
 
 /// What kind of mail a message is, in one word.
@@ -63,6 +65,7 @@ names!(Reason {
     DomainNotAllowed => "domain_not_allowed",
     ExternalAccountCreated => "external_account_created",
     HoldQuota => "hold_quota",
+    Confirmation => "confirmation",
 });
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use super::letters::{Occasion, owe};
 use super::queue::due_at_the_end;
 use super::reports::{letter_of, note_report};
 use super::writer::Work;
-use super::{LetterCause, LetterKind, Store, StoreError};
+use super::{LetterCause, LetterKind, Proved, Store, StoreError};
 use crate::access::{
     AccountStanding, Circumstances, Consequence, Original, Question, Standing, decide, sender_for,
 };
 use crate::config::Quota;
 use crate::domain::{
     AccountId, EmailAddress, Envelope, Kind, LedgerId, LetterId, NewAccount, Origin, PortalName,
-    Reason, RequestId, Status, Timestamp, Verdict,
+    Reason, RequestId, Status, Timestamp, TokenHash, Verdict,
 };
 use crate::mail::Facts;
 
@@ -49,6 +49,12 @@ pub enum Part {
     },
     /// Came back to the address from which we send verification mail.
     Returns { recipient: String },
+    /// Answers a verification mail; the token is the one in the address or the subject, where the
+    /// message may prove anything at all.
+    Confirmation {
+        recipient: String,
+        token: Option<TokenHash>,
+    },
 }
 
 /// What became of a message for one portal.
@@ -67,6 +73,8 @@ pub struct Entry {
     pub message_id: Option<String>,
     /// The account whose verification mail this report is about, when it gets no more of them.
     pub undeliverable: Option<AccountId>,
+    /// What an answer to a verification mail did.
+    pub proved: Option<Proved>,
 }
 
 impl Store {
@@ -214,12 +222,23 @@ impl Message {
             request: None,
             message_id: facts.message_id.clone(),
             undeliverable: None,
+            proved: None,
         };
         if original.is_none() {
             if let (Some(report), Some(letter)) = (&facts.report, prepared.letter) {
                 entry.undeliverable = note_report(connection, report, letter, n, self.at)?;
             }
             self.follow(work, &decision, prepared, account, n, &mut entry)?;
+            if let (
+                Reason::Confirmation,
+                Part::Confirmation {
+                    token: Some(token), ..
+                },
+                Some(sender),
+            ) = (decision.reason, part, &prepared.sender_key)
+            {
+                entry.proved = Some(work.prove_by_reply(*token, sender, self.at)?);
+            }
         }
         Ok(entry)
     }
@@ -320,8 +339,12 @@ impl Message {
         standing: &Standing,
     ) -> Result<Verdicts, StoreError> {
         let facts = &self.arrival.facts;
-        let Part::Portal { circumstances, .. } = part else {
-            return Ok(for_returns(facts, standing));
+        let circumstances = match part {
+            Part::Portal { circumstances, .. } => circumstances,
+            Part::Returns { .. } => return Ok(for_us(facts, standing, Reason::Automatic, 6)),
+            Part::Confirmation { .. } => {
+                return Ok(for_us(facts, standing, Reason::Confirmation, 16));
+            }
         };
         let (revision, settings) = work
             .settings
@@ -424,7 +447,7 @@ impl Prepared {
                 recipient,
                 circumstances,
             } => (recipient, Some(circumstances)),
-            Part::Returns { recipient } => (recipient, None),
+            Part::Returns { recipient } | Part::Confirmation { recipient, .. } => (recipient, None),
         };
         let own_list = circumstances.and_then(|known| known.own_list.as_deref());
         let sender = sender_for(facts, own_list).address().cloned();
@@ -447,12 +470,21 @@ impl Prepared {
     }
 }
 
-/// Mail to the address that reports return to is for us only: noted, and dropped.
-fn for_returns(facts: &Facts, standing: &Standing) -> Verdicts {
-    let (reason, rule) = match (&standing.original, &facts.report) {
-        (Some(_), _) => (Reason::Duplicate, 1),
-        (None, Some(_)) => (Reason::Bounce, 2),
-        (None, None) => (Reason::Automatic, 6),
+/// Mail to an address of our own is for us only: it goes no further. What a person did not write is
+/// called what it is; `reason` and `rule` are for the rest.
+fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Verdicts {
+    let (reason, rule) = if standing.original.is_some() {
+        (Reason::Duplicate, 1)
+    } else if facts.report.is_some() {
+        (Reason::Bounce, 2)
+    } else if facts.sender.address().is_none() {
+        (Reason::SenderUnusable, 4)
+    } else if facts.automatic.is_some() {
+        (Reason::Automatic, 6)
+    } else if facts.bulk.is_some() {
+        (Reason::Bulk, 7)
+    } else {
+        (reason, rule)
     };
     Verdicts {
         verdict: Verdict::Dropped,

@@ -226,6 +226,23 @@ impl Work<'_> {
         }
     }
 
+    /// A reply proves an address only if it comes from that very address.
+    pub(super) fn prove_by_reply(
+        &mut self,
+        token: TokenHash,
+        sender_key: &str,
+        now: Millis,
+    ) -> Result<Proved, StoreError> {
+        let Some(found) = find(self.connection, token)? else {
+            return Ok(Proved::Unknown);
+        };
+        let account = known_by_n(self.connection, found.account)?;
+        if account.address(self.connection)?.key() != sender_key {
+            return Ok(Proved::Unknown);
+        }
+        self.prove(&Proof::Reply(token), None, &Choice::All, now)
+    }
+
     /// The account of a good proof becomes active, and what it held goes.
     fn activate(
         &mut self,

@@ -20,24 +20,30 @@ pub async fn confirm(
 ) -> Result<Proved, StoreError> {
     let by = proof.name();
     let proved = store.prove(proof, None, choice, now).await?;
-    if let Proved::Now {
+    tell(&proved, &by);
+    Ok(proved)
+}
+
+/// The events of what a proof did.
+pub fn tell(proved: &Proved, by: &str) {
+    let Proved::Now {
         account,
         address,
         released,
         discarded,
         ..
-    } = &proved
-    {
-        events::verification_confirmed(*account, address, &by);
-        events::account_verified(*account, address, &by);
-        for (request, portal) in released {
-            events::request_released(*request, *account, portal, &by);
-        }
-        for request in discarded {
-            events::request_discarded(*request, "person");
-        }
+    } = proved
+    else {
+        return;
+    };
+    events::verification_confirmed(*account, address, by);
+    events::account_verified(*account, address, by);
+    for (request, portal) in released {
+        events::request_released(*request, *account, portal, by);
     }
-    Ok(proved)
+    for request in discarded {
+        events::request_discarded(*request, "person");
+    }
 }
 
 /// The person says "This was not me".

@@ -46,7 +46,8 @@ INSERT INTO rule (number, reason) VALUES
     (1, 'duplicate'), (2, 'bounce'), (3, 'loop'), (4, 'sender_unusable'), (5, 'account_blocked'),
     (6, 'automatic'), (7, 'bulk'), (8, 'authentication_failed'), (9, 'account_active'),
     (10, 'account_pending'), (11, 'internal_account_created'), (12, 'external_accounts_disabled'),
-    (13, 'domain_not_allowed'), (14, 'external_account_created'), (15, 'hold_quota');
+    (13, 'domain_not_allowed'), (14, 'external_account_created'), (15, 'hold_quota'),
+    (16, 'confirmation');
 
 CREATE TABLE ledger (
     n INTEGER PRIMARY KEY,

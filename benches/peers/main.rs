@@ -1,0 +1,215 @@
+//! Vestibule beside its peers, in one run on one machine: how many messages a second are durably
+//! accepted, and what one costs.
+//!
+//! - `vestibule`: the daemon of this build with its standard configuration, everything on; each message
+//!   is held, with its ledger entry and a verification mail owed for a new sender, all synced.
+//! - `postfix`: Postfix accepting into its hold queue (`check_sender_access static:HOLD`), synced too.
+//! - `smtp-sink`: takes the same bytes and stores nothing: what the client and the protocol allow.
+//!
+//! The client is Postfix's `smtp-source` for all three. Figures of different runs cannot be compared,
+//! the ratios of one run can: `cargo bench --bench peers [-- --quick]`.
+
+#[path = "../../tests/daemon/house.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the daemon, which use all of it"
+)]
+mod house;
+#[path = "../../tests/daemon/postfix.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the daemon, which use all of it"
+)]
+mod postfix;
+mod process;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use house::{House, STANDARD, wait_for};
+use postfix::Postfix;
+use process::{Usage, usage};
+
+/// One row of the table: connections at a time, octets a message, messages in all, and whether each
+/// connection carries one message only.
+#[derive(Clone, Copy)]
+struct Load {
+    connections: usize,
+    octets: usize,
+    messages: usize,
+    one_each: bool,
+}
+
+impl Load {
+    const fn new(connections: usize, octets: usize, messages: usize, one_each: bool) -> Self {
+        Self {
+            connections,
+            octets,
+            messages,
+            one_each,
+        }
+    }
+
+    fn name(&self) -> String {
+        let size = match self.octets {
+            1_048_576 => "1 MiB".to_owned(),
+            octets => format!("{} KiB", octets / 1024),
+        };
+        let each = if self.one_each { "one" } else { "many" };
+        format!("{size}, {} × {each}", self.connections)
+    }
+}
+
+const KIB: usize = 1024;
+
+const LOADS: [Load; 9] = [
+    Load::new(1, 5 * KIB, 4000, false),
+    Load::new(20, 5 * KIB, 20_000, false),
+    Load::new(100, 5 * KIB, 20_000, false),
+    Load::new(20, 5 * KIB, 10_000, true),
+    Load::new(1, 100 * KIB, 1000, false),
+    Load::new(20, 100 * KIB, 4000, false),
+    Load::new(100, 100 * KIB, 4000, false),
+    Load::new(1, 1024 * KIB, 150, false),
+    Load::new(20, 1024 * KIB, 400, false),
+];
+
+/// What one server did under one load.
+struct Result {
+    rate: f64,
+    cpu: Duration,
+    peak: u64,
+}
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    println!(
+        "{:<22} {:>9} {:>9} {:>9}  {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}",
+        "load",
+        "vestibule",
+        "postfix",
+        "sink",
+        "µs/msg",
+        "postfix",
+        "MiB",
+        "postfix",
+        "×postf.",
+        "×sink"
+    );
+    for load in LOADS {
+        let load = Load {
+            messages: if quick {
+                load.messages / 10
+            } else {
+                load.messages
+            },
+            ..load
+        };
+        let vestibule = vestibule(load);
+        let postfix = postfix(load);
+        let sink = sink(load);
+        let each = |result: &Result| result.cpu.as_micros() / load.messages as u128;
+        println!(
+            "{:<22} {:>9.0} {:>9.0} {:>9.0}  {:>8} {:>8}  {:>8} {:>8}  {:>7.2} {:>7.2}",
+            load.name(),
+            vestibule.rate,
+            postfix.rate,
+            sink.rate,
+            each(&vestibule),
+            each(&postfix),
+            vestibule.peak >> 20,
+            postfix.peak >> 20,
+            vestibule.rate / postfix.rate,
+            vestibule.rate / sink.rate,
+        );
+    }
+    println!(
+        "\nmessages/s of the three; CPU time a message and peak memory of all processes of a side."
+    );
+}
+
+fn vestibule(load: Load) -> Result {
+    // Postfix has no quota, so that one sender may hold any number here too.
+    let configuration = STANDARD.replace(
+        "[access]",
+        "[quota]\nrequests = 1000000\nbytes = \"100GiB\"\n\n[access]",
+    );
+    let house = House::start(&configuration);
+    measure(load, house.smtp, "it-help@corp.example", house.process())
+}
+
+fn postfix(load: Load) -> Result {
+    let postfix = Postfix::start(
+        &["it-help@corp.example"],
+        "smtpd_sender_restrictions = check_sender_access static:HOLD\n\
+         smtpd_client_connection_count_limit = 0\nsmtpd_error_sleep_time = 0\n\
+         default_process_limit = 200\nmessage_size_limit = 30000000\n",
+    );
+    measure(
+        load,
+        postfix.smtp,
+        "it-help@corp.example",
+        postfix.process(),
+    )
+}
+
+fn sink(load: Load) -> Result {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port");
+    let mut child = KillOnDrop(
+        Command::new("/usr/sbin/smtp-sink")
+            .arg(address.to_string())
+            .arg("500")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("smtp-sink is part of Postfix"),
+    );
+    wait_for("smtp-sink's port", || TcpStream::connect(address).ok());
+    let process = child.0.id();
+    let result = measure(load, address, "it-help@corp.example", process);
+    let _ = child.0.kill();
+    result
+}
+
+struct KillOnDrop(Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn measure(load: Load, server: SocketAddr, to: &str, process: u32) -> Result {
+    let before = usage(process);
+    let begin = Instant::now();
+    let mut client = Command::new("/usr/sbin/smtp-source");
+    client
+        .args(["-s", &load.connections.to_string()])
+        .args(["-m", &load.messages.to_string()])
+        .args(["-l", &load.octets.to_string()])
+        .args(["-f", "ann@corp.example", "-t", to]);
+    if !load.one_each {
+        client.arg("-d");
+    }
+    let status = client
+        .arg(format!("inet:{}:{}", server.ip(), server.port()))
+        .status()
+        .expect("smtp-source is part of Postfix");
+    let elapsed = begin.elapsed();
+    assert!(status.success(), "smtp-source failed");
+    let Usage { cpu, peak } = usage(process);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = load.messages as f64 / elapsed.as_secs_f64();
+    Result {
+        rate,
+        cpu: cpu.saturating_sub(before.cpu),
+        peak,
+    }
+}

@@ -1,0 +1,291 @@
+//! `vestibule demo`: the whole thing on loopback, in a temporary folder.
+//!
+//! Nothing here is pretended: the daemon is the one that `serve` runs, the mail goes in through SMTP,
+//! the verification mail is a file because there is no mail server to send it to, the link is pressed
+//! over HTTP, and the help desk is a Maildir.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lettre::address::Envelope;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+
+use super::failure::{Failure, Outcome};
+use super::output::{Column, Layout, Output};
+use crate::config::Config;
+use crate::daemon::{Daemon, Listeners};
+use crate::domain::LedgerId;
+use crate::store::LedgerEntry;
+
+/// The whole thing on loopback, with sample mail, in a temporary folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule demo          look around, press the link, Ctrl-C ends it
+  vestibule demo --once   presses the link itself, shows the release, and exits")]
+pub struct Args {
+    /// Press the link, show the release, and exit
+    #[arg(long)]
+    once: bool,
+}
+
+/// The sample mail, in the order in which it is sent, and what each shows.
+const SAMPLES: [(&str, &[u8], &str); 8] = [
+    (
+        "ann@corp.example",
+        include_bytes!("1-employee.eml"),
+        "an employee's first mail",
+    ),
+    (
+        "ann@corp.example",
+        include_bytes!("2-employee-again.eml"),
+        "and her second",
+    ),
+    (
+        "bob@partner.example",
+        include_bytes!("3-customer.eml"),
+        "a customer on the allow list",
+    ),
+    (
+        "eve@elsewhere.example",
+        include_bytes!("4-stranger.eml"),
+        "somebody who is not",
+    ),
+    (
+        "x@evil.example",
+        include_bytes!("5-forged.eml"),
+        "a forged display name",
+    ),
+    (
+        "carol@corp.example",
+        include_bytes!("6-vacation.eml"),
+        "an out-of-office note",
+    ),
+    (
+        "news@partner.example",
+        include_bytes!("7-newsletter.eml"),
+        "a newsletter",
+    ),
+    ("", include_bytes!("8-report.eml"), "a delivery report"),
+];
+
+/// How long anything in the demo may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder for the demo's data; it goes away with the demo.
+struct Scene {
+    folder: PathBuf,
+}
+
+impl Scene {
+    fn set() -> anyhow::Result<Self> {
+        let name = format!("vestibule-demo-{}", LedgerId::new());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    fn configuration(&self) -> anyhow::Result<Config> {
+        let file = self.folder.join("vestibule.toml");
+        std::fs::write(&file, include_str!("vestibule.toml"))?;
+        Ok(Config::load(Some(&file))?)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What became of one sample.
+struct Decided {
+    what: &'static str,
+    entry: LedgerEntry,
+}
+
+const DECIDED: [Column<Decided>; 4] = [
+    Column::new("message", Layout::Whole, |row: &Decided| {
+        row.what.to_owned()
+    }),
+    Column::new("sender", Layout::Whole, |row: &Decided| {
+        row.entry.facts.sender.written().unwrap_or("-").to_owned()
+    }),
+    Column::new("verdict", Layout::Word, |row: &Decided| {
+        row.entry.verdict.to_string()
+    }),
+    Column::new("reason", Layout::Whole, |row: &Decided| {
+        row.entry.reason.to_string()
+    }),
+];
+
+/// What lies at the help desk.
+struct Delivered {
+    subject: String,
+    account: String,
+    verified: String,
+}
+
+const DELIVERED: [Column<Delivered>; 3] = [
+    Column::new("subject", Layout::Whole, |row: &Delivered| {
+        row.subject.clone()
+    }),
+    Column::new("account", Layout::Whole, |row: &Delivered| {
+        row.account.clone()
+    }),
+    Column::new("verified", Layout::Whole, |row: &Delivered| {
+        row.verified.clone()
+    }),
+];
+
+/// Runs the demo. Whatever does not work as it should is a failure: the demo is a test of the house.
+pub async fn run(args: Args, out: &mut Output) -> Outcome {
+    let scene = Scene::set()?;
+    let config = scene.configuration()?;
+    let listeners = Listeners::bind(&config).await?;
+    let daemon = Daemon::start(config, listeners).await?;
+    let shown = show(args, &scene, &daemon, out).await;
+    daemon.drain().await;
+    Ok(shown?)
+}
+
+async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
+    let smtp = daemon.bound().smtp[0];
+    out.line(format_args!("Vestibule listens for mail at {smtp}."))?;
+    out.line("Approved domain: corp.example. Customers may write from partner.example.\n")?;
+
+    let mut rows = Vec::new();
+    for (from, message, what) in SAMPLES {
+        let ledger = send(daemon, from, message).await?;
+        let entry = daemon.store().ledger_entry(ledger).await?;
+        let entry = entry.with_context(|| format!("{ledger} is not in the ledger"))?;
+        rows.push(Decided { what, entry });
+    }
+    out.table(&rows, &DECIDED, true)?;
+
+    let letters = scene.folder.join("letters");
+    let link = wait_for("the verification mail", || link_in(&letters)).await?;
+    out.line("\nann@corp.example was sent one verification mail, with this link:")?;
+    out.line(format_args!("\n  {link}\n"))?;
+    out.line("Two requests wait for her button. The customer's is with the help desk already.")?;
+    out.flush()?;
+
+    let desk = scene.folder.join("desk/new");
+    if args.once {
+        press(&link).await?;
+        let all = wait_for("all three requests at the help desk", || {
+            delivered(&desk).filter(|rows| rows.len() == 3)
+        })
+        .await?;
+        out.line("\nThe button behind the link was pressed. At the help desk now:\n")?;
+        out.table(&all, &DELIVERED, true)?;
+        return Ok(());
+    }
+    let config = scene.folder.join("vestibule.toml");
+    let config = config.display();
+    out.line("\nOpen it, press the button, and see what arrives here:")?;
+    out.line(format_args!("\n  {}\n", desk.display()))?;
+    out.line("Look around, in another terminal:\n")?;
+    out.line(format_args!(
+        "  vestibule --config {config} explain ann@corp.example"
+    ))?;
+    out.line(format_args!("  vestibule --config {config} requests list"))?;
+    out.line(format_args!(
+        "  swaks --server {smtp} --to it-help@corp.example --from you@corp.example"
+    ))?;
+    out.line(format_args!(
+        "\nPages: http://{}/ for everyone, http://{}/ for operators.",
+        daemon.bound().http,
+        daemon.bound().admin
+    ))?;
+    out.line("Ctrl-C ends the demo and removes its folder.")?;
+    out.flush()?;
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// Sends one message as an MTA would, and reads the ledger id from the answer.
+async fn send(daemon: &Daemon, from: &str, message: &[u8]) -> anyhow::Result<LedgerId> {
+    let smtp = daemon.bound().smtp[0];
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.ip().to_string())
+        .port(smtp.port())
+        .build();
+    let sender = if from.is_empty() {
+        None
+    } else {
+        Some(from.parse::<Address>()?)
+    };
+    let envelope = Envelope::new(sender, vec!["it-help@corp.example".parse()?])?;
+    let answer = transport.send_raw(&envelope, message).await?;
+    let text = answer.message().collect::<Vec<_>>().join(" ");
+    text.split_whitespace()
+        .next_back()
+        .and_then(|id| id.parse().ok())
+        .with_context(|| format!("the answer names no ledger id: {text}"))
+}
+
+/// Asks until there is an answer.
+async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<T> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!("waited in vain for {what}");
+        }
+    }
+}
+
+/// The verification link in the first letter of a folder.
+fn link_in(letters: &Path) -> Option<String> {
+    let letter = std::fs::read_dir(letters)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "eml"))?;
+    let letter = std::fs::read(letter).ok()?;
+    let message = mail_parser::MessageParser::default().parse(&letter)?;
+    let text = message.body_text(0)?;
+    text.split_whitespace()
+        .find(|word| word.contains("/verify/"))
+        .map(ToOwned::to_owned)
+}
+
+/// Presses the button, as a browser does.
+async fn press(link: &str) -> anyhow::Result<()> {
+    // Nothing here speaks TLS, but the client wants to know which library would.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = reqwest::Client::new()
+        .post(link)
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body("action=confirm")
+        .send()
+        .await?;
+    answer.error_for_status()?;
+    Ok(())
+}
+
+/// What lies in the Maildir.
+fn delivered(new: &Path) -> Option<Vec<Delivered>> {
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(new).ok()? {
+        let raw = std::fs::read(entry.ok()?.path()).ok()?;
+        let message = mail_parser::MessageParser::default().parse(&raw)?;
+        let field = |name: &str| {
+            let value = message.header_raw(name).unwrap_or_default();
+            value.trim().to_owned()
+        };
+        rows.push(Delivered {
+            subject: message.subject().unwrap_or_default().to_owned(),
+            account: field("X-Vestibule-Account"),
+            verified: field("X-Vestibule-Verified"),
+        });
+    }
+    rows.sort_by(|a, b| a.subject.cmp(&b.subject));
+    Some(rows)
+}

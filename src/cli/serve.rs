@@ -1,0 +1,34 @@
+//! `vestibule serve`: the daemon.
+
+use std::path::PathBuf;
+
+use super::failure::Outcome;
+use super::house::Global;
+use crate::config::Config;
+use crate::daemon::{self, Reloading};
+use crate::observe;
+
+/// Run the daemon
+///
+/// Takes mail, sends verification mail, serves the pages and delivers, until SIGTERM. SIGHUP reads the
+/// configuration again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule serve
+  vestibule --config /etc/vestibule/vestibule.toml serve
+  vestibule serve --ready-file /run/vestibule/ready.json   write the bound addresses once up")]
+pub struct Args {
+    /// Write the bound addresses as JSON into this file once all listeners are up
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+pub async fn run(args: &Args, global: &Global) -> Outcome {
+    let config = Config::load(global.config.as_deref())?;
+    let reloading = Reloading {
+        file: Config::path(global.config.as_deref()),
+        logging: observe::init(&config.log).map_err(anyhow::Error::from)?,
+    };
+    Ok(daemon::serve(config, reloading, args.ready_file.as_deref()).await?)
+}

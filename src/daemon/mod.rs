@@ -1,0 +1,374 @@
+//! Puts the parts together: the order in which they start, and the order in which they drain.
+//!
+//! Start: database, first settings, workers, pages, and the SMTP listener last, so that nothing is
+//! taken in before all that follows from it can happen. Drain: the other way round; the database goes
+//! last, when nobody is left who could have something to store.
+
+mod signals;
+mod systemd;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::domain::Timestamp;
+use crate::intake::Intake;
+use crate::observe::{Logging, events};
+use crate::store::Store;
+use crate::web::{Public, Readiness};
+use crate::wording::Wording;
+use crate::{delivery, housekeeping, smtp, verification, web};
+
+/// How long those who are at work when the drain begins may take. systemd waits for 90 s by default.
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// The sockets, bound before anything else so that a port in use is found at once.
+#[derive(Debug)]
+pub struct Listeners {
+    pub smtp: Vec<TcpListener>,
+    pub http: TcpListener,
+    pub admin: TcpListener,
+}
+
+/// Where the listeners really are; what the ready file says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bound {
+    pub smtp: Vec<SocketAddr>,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// An address that is in use or not ours, by name.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let mut smtp = Vec::new();
+        for address in &config.smtp.listen {
+            smtp.push(bind(*address, "smtp.listen").await?);
+        }
+        Ok(Self {
+            smtp,
+            http: bind(config.http.listen, "http.listen").await?,
+            admin: bind(config.http.admin_listen, "http.admin_listen").await?,
+        })
+    }
+
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn bound(&self) -> std::io::Result<Bound> {
+        Ok(Bound {
+            smtp: self
+                .smtp
+                .iter()
+                .map(TcpListener::local_addr)
+                .collect::<Result<_, _>>()?,
+            http: self.http.local_addr()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
+}
+
+/// What a reload reads again, and whom it tells.
+pub struct Reloading {
+    pub file: PathBuf,
+    pub logging: Logging,
+}
+
+/// The running parts.
+pub struct Daemon {
+    config: watch::Sender<Arc<Config>>,
+    smtp_settings: watch::Sender<Arc<smtp::Settings>>,
+    bound: Bound,
+    store: Store,
+    /// Who takes something in, and is told first that the day is over.
+    intake: Stage,
+    /// The pages.
+    pages: Stage,
+    readiness: Readiness,
+    /// Who works on what has been taken in.
+    workers: Stage,
+}
+
+/// Tasks that stop together.
+#[derive(Default)]
+struct Stage {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Stage {
+    /// Tells its tasks to finish, and waits until they have.
+    async fn drain(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Daemon {
+    /// Starts every part on these sockets.
+    ///
+    /// # Errors
+    /// A database that cannot be opened, a certificate that cannot be read, a bad template.
+    pub async fn start(mut config: Config, listeners: Listeners) -> anyhow::Result<Self> {
+        let bound = listeners.bound()?;
+        settle_port(&mut config, &bound);
+        make_private_folder(&config.data_dir)?;
+        let store = Store::open(&config.database())?;
+        if store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await?
+        {
+            events::access_changed(1, "configuration", "configuration");
+        }
+        let settings = smtp_settings(&config)?;
+        let wording = Arc::new(Wording::load(config.verification.templates.as_deref())?);
+        let (config, watching) = watch::channel(Arc::new(config));
+        let (smtp_settings, smtp_watching) = watch::channel(Arc::new(settings));
+        let daemon = Self {
+            config,
+            smtp_settings,
+            bound,
+            store,
+            intake: Stage::default(),
+            pages: Stage::default(),
+            readiness: Readiness::default(),
+            workers: Stage::default(),
+        };
+        daemon.start_workers(&watching, &wording)?;
+        daemon.start_pages(&watching, &wording, listeners.http);
+        daemon.start_intake(&watching, &smtp_watching, listeners.smtp);
+        daemon.readiness.listeners_are_up(true);
+        events::daemon_started(&daemon.bound.smtp, daemon.bound.http, daemon.bound.admin);
+        Ok(daemon)
+    }
+
+    fn start_workers(
+        &self,
+        config: &watch::Receiver<Arc<Config>>,
+        wording: &Arc<Wording>,
+    ) -> anyhow::Result<()> {
+        let Stage { stop, tasks } = &self.workers;
+        let listening = self.store.listen_for_others()?;
+        tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
+        tasks.spawn(delivery::run(
+            config.clone(),
+            self.store.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(verification::mailer::run(
+            config.clone(),
+            self.store.clone(),
+            wording.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(housekeeping::run(
+            config.clone(),
+            self.store.clone(),
+            stop.clone(),
+        ));
+        Ok(())
+    }
+
+    fn start_pages(
+        &self,
+        config: &watch::Receiver<Arc<Config>>,
+        wording: &Arc<Wording>,
+        http: TcpListener,
+    ) {
+        let Stage { stop, tasks } = &self.pages;
+        let public = web::public(Public {
+            config: config.clone(),
+            store: self.store.clone(),
+            wording: wording.clone(),
+            readiness: self.readiness.clone(),
+            tasks: tasks.clone(),
+        });
+        tasks.spawn(web::serve(http, public, stop.clone()));
+    }
+
+    fn start_intake(
+        &self,
+        config: &watch::Receiver<Arc<Config>>,
+        settings: &watch::Receiver<Arc<smtp::Settings>>,
+        listeners: Vec<TcpListener>,
+    ) {
+        let intake = Arc::new(Intake::new(config.clone(), self.store.clone()));
+        let Stage { stop, tasks } = &self.intake;
+        tasks.spawn(smtp::serve(
+            listeners,
+            settings.clone(),
+            intake,
+            stop.clone(),
+        ));
+    }
+
+    #[must_use]
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.config.borrow().clone()
+    }
+
+    /// Puts another configuration in force, without dropping a connection. What is bound or opened
+    /// at the start stays: listeners, `data_dir`.
+    ///
+    /// # Errors
+    /// A certificate that cannot be read; the old settings stay.
+    pub fn reload(&self, mut config: Config) -> anyhow::Result<()> {
+        settle_port(&mut config, &self.bound);
+        config.data_dir.clone_from(&self.config.borrow().data_dir);
+        let settings = smtp_settings(&config)?;
+        self.smtp_settings.send_replace(Arc::new(settings));
+        self.config.send_replace(Arc::new(config));
+        Ok(())
+    }
+
+    /// No new transactions; those under way finish; then everything else stops.
+    pub async fn drain(self) {
+        self.readiness.listeners_are_up(false);
+        let drained = tokio::time::timeout(DRAIN_LIMIT, async {
+            self.intake.drain().await;
+            self.pages.drain().await;
+            self.workers.drain().await;
+        })
+        .await;
+        if drained.is_err() {
+            events::fault(
+                "daemon",
+                &format!("not all was finished within {DRAIN_LIMIT:?}; the MTA will send it again"),
+            );
+        }
+        self.store.close().await;
+        events::daemon_stopped();
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, with systemd told what happens.
+///
+/// # Errors
+/// What keeps the daemon from starting.
+pub async fn serve(
+    config: Config,
+    reloading: Reloading,
+    ready_file: Option<&Path>,
+) -> anyhow::Result<()> {
+    let mut signals = signals::Signals::new()?;
+    let listeners = Listeners::bind(&config).await?;
+    let daemon = Daemon::start(config, listeners).await?;
+    if let Some(file) = ready_file {
+        write_ready_file(file, daemon.bound())?;
+    }
+    let _watchdog = systemd::ready();
+    loop {
+        match signals.next().await {
+            signals::Signal::Stop(name) => {
+                events::daemon_stopping(name);
+                systemd::stopping();
+                daemon.drain().await;
+                return Ok(());
+            }
+            signals::Signal::Reload => {
+                systemd::reloading();
+                reload(&daemon, &reloading);
+                systemd::reloaded();
+            }
+        }
+    }
+}
+
+fn reload(daemon: &Daemon, reloading: &Reloading) {
+    let file = &reloading.file;
+    let outcome = Config::load(Some(file))
+        .map_err(|mistakes| mistakes.to_string())
+        .and_then(|config| {
+            let log = config.log.clone();
+            daemon
+                .reload(config)
+                .map(|()| log)
+                .map_err(|error| format!("{error:#}"))
+        });
+    match outcome {
+        Ok(log) => {
+            reloading.logging.reload(&log);
+            events::config_reloaded(file);
+        }
+        Err(cause) => events::config_refused(file, &cause),
+    }
+}
+
+/// A public URL on port 0 means the port that the listener really got.
+fn settle_port(config: &mut Config, bound: &Bound) {
+    if let Some(host) = config.http.public_url.strip_suffix(":0") {
+        config.http.public_url = format!("{host}:{}", bound.http.port());
+    }
+}
+
+fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
+    let tls = match &config.smtp.tls {
+        Some(tls) => Some(smtp::Tls {
+            config: smtp::tls::server_config(&read(&tls.certificate)?, &read(&tls.key)?)
+                .with_context(|| format!("smtp.tls.certificate: {}", tls.certificate.display()))?,
+            required: tls.required,
+        }),
+        None => None,
+    };
+    Ok(smtp::Settings {
+        trusted_peers: config.smtp.trusted_peers.clone(),
+        max_message_size: config.smtp.max_message_size,
+        max_connections: config.smtp.max_connections,
+        max_recipients: config.smtp.max_recipients,
+        memory_budget: config.smtp.memory_budget,
+        command_timeout: config.smtp.command_timeout,
+        tls,
+        ..smtp::Settings::new(config.hostname.clone())
+    })
+}
+
+/// Mail of others is in it.
+fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("data_dir: cannot make {}", folder.display()))
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Complete under its final name, so that whoever waits for it never reads half of it.
+fn write_ready_file(file: &Path, bound: &Bound) -> anyhow::Result<()> {
+    let draft = file.with_extension("new");
+    std::fs::write(&draft, serde_json::to_vec(bound)?)
+        .and_then(|()| std::fs::rename(&draft, file))
+        .with_context(|| format!("cannot write the ready file {}", file.display()))
+}

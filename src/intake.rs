@@ -1,0 +1,197 @@
+//! The durability promise, in one place: facts, store, and only then `250`.
+//!
+//! In: an envelope and a raw message from [`crate::smtp`]. Out: the ledger id under which the message
+//! is on disk, or a reason for the MTA to keep it. Nothing in between is remembered anywhere else, so
+//! that a crash at any point leaves either both, the entry and the acknowledgement, or a message that
+//! the MTA still has.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::access::{Circumstances, Enforcement, sender_for};
+use crate::config::Config;
+use crate::domain::{
+    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token, TokenHash,
+};
+use crate::mail::{self, Facts, Identity};
+use crate::observe::events;
+use crate::smtp::{Receipt, Reception, TryLater, UnknownRecipient};
+use crate::store::{Arrival, Entry, Part, Store, StoreError};
+use crate::verification;
+
+/// Above this many octets a message is read on a thread for blocking work, so that a large one does
+/// not hold up the connections that share this thread.
+const READ_IN_PLACE: usize = 128 * 1024;
+
+/// Takes messages in for the house.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+}
+
+impl Intake {
+    #[must_use]
+    pub fn new(config: watch::Receiver<Arc<Config>>, store: Store) -> Self {
+        Self { config, store }
+    }
+
+    async fn take(&self, envelope: Envelope, raw: Vec<u8>) -> Result<Vec<Entry>, StoreError> {
+        let config = self.config.borrow().clone();
+        let (facts, envelope, raw) = read(&config, envelope, raw).await?;
+        let parts = parts(&config, &envelope, &facts);
+        self.store
+            .accept(Arrival {
+                envelope,
+                facts,
+                raw,
+                parts,
+                received_at: Timestamp::now(),
+                quota: config.quota,
+                hold_for: config.verification.hold_for,
+                keep_dropped: config.dropped.keep_content,
+            })
+            .await
+    }
+}
+
+impl Reception for Intake {
+    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+        EmailAddress::parse(address)
+            .ok()
+            .and_then(|address| self.config.borrow().mailbox(&address))
+            .ok_or(UnknownRecipient)
+    }
+
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+        let peer = envelope.peer;
+        match self.take(envelope, raw).await {
+            Ok(entries) => {
+                for entry in &entries {
+                    tell(entry, peer);
+                }
+                entries.first().map_or_else(
+                    || Receipt::TryLater(TryLater::Internal),
+                    |first| Receipt::Stored(first.ledger),
+                )
+            }
+            Err(error) => {
+                events::fault("intake", &error);
+                Receipt::TryLater(match error {
+                    StoreError::Full(_) => TryLater::DiskFull,
+                    StoreError::Closed => TryLater::ShuttingDown,
+                    _ => TryLater::Internal,
+                })
+            }
+        }
+    }
+}
+
+/// Writes the events of what has been committed.
+fn tell(entry: &Entry, peer: Option<IpAddr>) {
+    if let (true, Some((account, kind)), Some(sender)) =
+        (entry.account_created, entry.account, &entry.sender)
+    {
+        events::account_created(account, sender, kind, Origin::Mail);
+    }
+    events::message_decided(entry, peer);
+    if let Some(account) = entry.undeliverable {
+        events::verification_bounced(account, None, Some(entry.ledger), "a report came back");
+    }
+    if let Some(proved) = &entry.proved {
+        verification::confirm::tell(proved, "reply");
+    }
+}
+
+/// Reads the message where that holds nobody up.
+async fn read(
+    config: &Config,
+    envelope: Envelope,
+    raw: Vec<u8>,
+) -> Result<(Facts, Envelope, Vec<u8>), StoreError> {
+    let own = Identity {
+        hostname: config.hostname.clone(),
+        authserv_id: config.authentication.authserv_id.clone(),
+    };
+    if raw.len() <= READ_IN_PLACE {
+        let facts = mail::read(&raw, &envelope, &own);
+        return Ok((facts, envelope, raw));
+    }
+    tokio::task::spawn_blocking(move || {
+        let facts = mail::read(&raw, &envelope, &own);
+        (facts, envelope, raw)
+    })
+    .await
+    .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
+}
+
+/// One part for each mailbox, whatever number of its addresses the message came for.
+fn parts(config: &Config, envelope: &Envelope, facts: &Facts) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut seen: Vec<&Mailbox> = Vec::new();
+    for recipient in &envelope.recipients {
+        if seen.contains(&&recipient.mailbox) {
+            continue;
+        }
+        seen.push(&recipient.mailbox);
+        parts.push(part(config, recipient, facts));
+    }
+    parts
+}
+
+fn part(config: &Config, recipient: &Recipient, facts: &Facts) -> Part {
+    let address = recipient.address.clone();
+    match &recipient.mailbox {
+        Mailbox::Portal(name) => Part::Portal {
+            recipient: address,
+            circumstances: circumstances(config, name, facts),
+        },
+        Mailbox::Returns => Part::Returns { recipient: address },
+        Mailbox::Confirmation => Part::Confirmation {
+            token: token(config, &address, facts),
+            recipient: address,
+        },
+    }
+}
+
+/// The token that an answer to a verification mail carries: behind the `+` of the address, or as a
+/// word of the subject. A message that fails an enforced authentication proves nothing.
+fn token(config: &Config, recipient: &str, facts: &Facts) -> Option<TokenHash> {
+    if config.authentication.mode == Enforcement::Enforce && facts.authentication.fails() {
+        return None;
+    }
+    let recipient = EmailAddress::parse(recipient).ok()?;
+    let in_address = recipient.detail().into_iter();
+    let in_subject = facts.subject.iter().flat_map(|subject| {
+        subject.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
+    });
+    in_address
+        .chain(in_subject)
+        .find_map(|word| Token::parse(word).ok())
+        .map(|token| token.hash())
+}
+
+/// What the configuration says about a message for a portal.
+#[must_use]
+pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circumstances {
+    let portal = config.portal(name);
+    let own_list = portal.and_then(|portal| {
+        facts
+            .list_ids
+            .iter()
+            .find(|list| portal.list_ids.contains(list))
+            .cloned()
+    });
+    let sender_is_ours = sender_for(facts, own_list.as_deref())
+        .address()
+        .is_some_and(|address| config.is_ours(address));
+    Circumstances {
+        portal: name.clone(),
+        takes_automatic: portal.is_some_and(|portal| portal.automatic_mail),
+        own_list,
+        sender_is_ours,
+        enforcement: config.authentication.mode,
+    }
+}

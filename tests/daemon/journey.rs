@@ -1,0 +1,282 @@
+//! One message all the way: in, held, letter, link, button, out. And the other ways it can go.
+
+use std::fs;
+
+use crate::client::{Smtp, http, message, send};
+use crate::house::{House, STANDARD, wait_for};
+
+#[test]
+fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
+    let house = House::start(STANDARD);
+    let receipt = send(house.smtp, "ann@corp.example", "first");
+    let ledger = receipt.trim().rsplit(' ').next().expect("an id").to_owned();
+
+    let link = house.link_for("ann@corp.example");
+    assert!(
+        house.delivered().is_empty(),
+        "nothing passes before the proof"
+    );
+
+    // A scanner that opens the link, any number of times, changes nothing.
+    for method in ["GET", "HEAD", "GET"] {
+        let (status, page) = http(house.http, method, &link, &[]);
+        assert_eq!(status, 200, "{page}");
+    }
+    let (_, page) = http(house.http, "GET", &link, &[]);
+    assert!(page.contains("ann@corp.example") && page.contains("About first"));
+    assert_eq!(house.json(&["requests", "list"])[0]["state"], "held");
+
+    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert_eq!(status, 200, "{page}");
+    let delivered = wait_for("the delivery", || house.delivered().pop());
+
+    let original = message("ann@corp.example", "first");
+    assert!(delivered.ends_with(&original), "the original is unchanged");
+    let added =
+        String::from_utf8_lossy(&delivered[..delivered.len() - original.len()]).into_owned();
+    let request = house.json(&["requests", "list"])[0].clone();
+    for field in [
+        "Received: ",
+        &format!(
+            "X-Vestibule-Request: {}",
+            request["id"].as_str().expect("an id")
+        ),
+        "X-Vestibule-Account: internal",
+        "X-Vestibule-Verified: link ",
+    ] {
+        assert!(added.contains(field), "{field} in {added}");
+    }
+
+    // Pressing twice, and opening the link again, shows that all is well; nothing goes out twice.
+    for (method, form) in [("POST", &[("action", "confirm")][..]), ("GET", &[])] {
+        let (status, page) = http(house.http, method, &link, form);
+        assert_eq!(status, 200, "{page}");
+    }
+    wait_for("the request's last state", || {
+        (house.json(&["requests", "list"])[0]["state"] == "delivered").then_some(())
+    });
+    assert_eq!(house.delivered().len(), 1);
+
+    let customer = &house.json(&["customers", "list"])[0];
+    assert_eq!(customer["status"], "active");
+    assert_eq!(customer["kind"], "internal");
+    assert_eq!(customer["verified_by"], "link");
+
+    let explanation = &house.json(&["explain", &ledger])[0];
+    assert_eq!(explanation["verdict"], "held");
+    assert_eq!(explanation["reason"], "internal_account_created");
+    let rules = explanation["rules"].as_array().expect("rules");
+    assert_eq!(rules.last().expect("a rule")["matched"], true);
+}
+
+#[test]
+fn once_proved_the_next_message_passes_at_once() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "ann@corp.example", "first");
+    let link = house.link_for("ann@corp.example");
+    http(house.http, "POST", &link, &[("action", "confirm")]);
+    send(house.smtp, "Ann <ANN@corp.example>", "second");
+    wait_for("both deliveries", || {
+        (house.delivered().len() == 2).then_some(())
+    });
+    assert_eq!(house.letters().len(), 1, "one verification mail");
+}
+
+#[test]
+fn each_sender_is_treated_as_the_rules_say() {
+    let house = House::start(STANDARD);
+    for (from, marker) in [
+        ("ann@corp.example", "held"),
+        ("bob@partner.example", "accepted"),
+        ("eve@elsewhere.example", "dropped"),
+        ("\"ann@corp.example\" <eve@elsewhere.example>", "forged"),
+    ] {
+        send(house.smtp, from, marker);
+    }
+    let verdict = |marker: &str| {
+        let id = format!("{marker}@client.example");
+        let entry = house.json(&["explain", &id]).remove(0);
+        (
+            entry["verdict"].as_str().expect("a verdict").to_owned(),
+            entry["reason"].as_str().expect("a reason").to_owned(),
+        )
+    };
+    let pair = |verdict: &str, reason: &str| (verdict.to_owned(), reason.to_owned());
+    assert_eq!(verdict("held"), pair("held", "internal_account_created"));
+    assert_eq!(
+        verdict("accepted"),
+        pair("accepted", "external_account_created")
+    );
+    assert_eq!(verdict("dropped"), pair("dropped", "domain_not_allowed"));
+    assert_eq!(verdict("forged"), pair("dropped", "domain_not_allowed"));
+    wait_for("the accepted request", || {
+        (house.delivered().len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn this_was_not_me_discards_and_keeps_quiet() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "ann@corp.example", "forged");
+    let link = house.link_for("ann@corp.example");
+    let (status, page) = http(house.http, "POST", &link, &[("action", "not-me")]);
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(house.json(&["requests", "list"])[0]["state"], "discarded");
+
+    send(house.smtp, "ann@corp.example", "forged-again");
+    let (_, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert!(
+        !page.contains("forged-again"),
+        "a refused link opens nothing"
+    );
+    assert_eq!(house.letters().len(), 1, "and no further mail goes out");
+    assert!(house.delivered().is_empty());
+}
+
+#[test]
+fn what_is_left_out_is_discarded_and_the_rest_passes() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "ann@corp.example", "mine");
+    send(house.smtp, "ann@corp.example", "not-mine");
+    let link = house.link_for("ann@corp.example");
+    let requests = house.json(&["requests", "list"]);
+    let id = |subject: &str| {
+        requests
+            .iter()
+            .find(|request| request["subject"] == subject)
+            .and_then(|request| request["id"].as_str())
+            .expect("the request")
+            .to_owned()
+    };
+    let mine = id("About mine");
+    http(
+        house.http,
+        "POST",
+        &link,
+        &[("action", "confirm"), ("request", &mine)],
+    );
+    let delivered = wait_for("the delivery", || house.delivered().pop());
+    assert!(String::from_utf8_lossy(&delivered).contains("The body of mine."));
+    let left_out = house
+        .json(&["requests", "show", &id("About not-mine")])
+        .remove(0);
+    assert_eq!(left_out["state"], "discarded");
+}
+
+#[test]
+fn an_operator_can_verify_release_discard_and_block() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "ann@corp.example", "by-verify");
+    house.json(&["customers", "verify", "ann@corp.example"]);
+    wait_for("the first delivery", || {
+        (house.delivered().len() == 1).then_some(())
+    });
+
+    send(house.smtp, "bea@corp.example", "by-release");
+    let held = house
+        .json(&["requests", "list", "--state", "held"])
+        .remove(0);
+    let id = held["id"].as_str().expect("an id");
+    house.json(&["requests", "release", id]);
+    wait_for("the second delivery", || {
+        (house.delivered().len() == 2).then_some(())
+    });
+    let customer = house
+        .json(&["customers", "show", "bea@corp.example"])
+        .remove(0);
+    assert_eq!(
+        customer["status"], "pending",
+        "letting one request go proves nothing"
+    );
+
+    send(house.smtp, "bea@corp.example", "to-discard");
+    let held = house
+        .json(&["requests", "list", "--state", "held"])
+        .remove(0);
+    house.json(&["requests", "discard", held["id"].as_str().expect("an id")]);
+    assert!(
+        house
+            .json(&["requests", "list", "--state", "held"])
+            .is_empty()
+    );
+
+    house.json(&["customers", "block", "bea@corp.example"]);
+    send(house.smtp, "bea@corp.example", "blocked");
+    let entry = house.json(&["explain", "blocked@client.example"]).remove(0);
+    assert_eq!(entry["reason"], "account_blocked");
+}
+
+#[test]
+fn a_change_of_the_settings_is_in_force_at_once() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "eve@elsewhere.example", "before");
+    house.json(&["access", "allow", "elsewhere.example"]);
+    send(house.smtp, "eve@elsewhere.example", "after");
+    let reason = |marker: &str| {
+        house.json(&["explain", &format!("{marker}@client.example")])[0]["reason"].clone()
+    };
+    assert_eq!(reason("before"), "domain_not_allowed");
+    assert_eq!(reason("after"), "external_account_created");
+}
+
+#[test]
+fn an_unknown_recipient_is_refused_and_a_subaddress_is_not() {
+    let house = House::start(STANDARD);
+    let mut client = Smtp::connect(house.smtp).expect("a connection");
+    client.say("MAIL FROM:<>").expect("an answer");
+    let nobody = client
+        .say("RCPT TO:<nobody@corp.example>")
+        .expect("an answer");
+    assert!(nobody.starts_with("550 5.1.1"), "{nobody}");
+    let detail = client
+        .say("RCPT TO:<it-help+printer@corp.example>")
+        .expect("an answer");
+    assert!(detail.starts_with("250"), "{detail}");
+}
+
+#[test]
+fn the_same_message_again_makes_nothing_new() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "bob@partner.example", "once");
+    send(house.smtp, "bob@partner.example", "once");
+    wait_for("the delivery", || {
+        (!house.delivered().is_empty()).then_some(())
+    });
+    assert_eq!(house.json(&["requests", "list"]).len(), 1);
+    let entries = house.json(&["explain", "once@client.example"]);
+    let mut reasons: Vec<_> = entries.iter().map(|e| e["reason"].as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [Some("duplicate"), Some("external_account_created")]
+    );
+}
+
+#[test]
+fn nothing_secret_or_private_is_in_the_log() {
+    let house = House::start(&STANDARD.replace(
+        "[access]",
+        "[log]\nlevel = \"trace\"\nformat = \"json\"\n\n[access]",
+    ));
+    send(house.smtp, "ann@corp.example", "canary");
+    let link = house.link_for("ann@corp.example");
+    http(house.http, "GET", &link, &[]);
+    http(house.http, "POST", &link, &[("action", "confirm")]);
+    wait_for("the delivery", || house.delivered().pop());
+    let log = house.log();
+    let token = link.rsplit('/').next().expect("a token");
+    assert!(log.contains("message.held"), "{log}");
+    for secret in [token, "About canary", "The body of canary"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect(line);
+    }
+    let database = fs::read(house.path("data/vestibule.db")).expect("the database");
+    assert!(
+        !database
+            .windows(token.len())
+            .any(|window| window == token.as_bytes()),
+        "the token is not in the database"
+    );
+}

@@ -1,0 +1,10 @@
+//! The real binary, whole: started on ports of its own, spoken to over SMTP and HTTP, killed.
+
+mod client;
+mod house;
+mod journey;
+mod kill;
+mod postfix;
+mod signals;
+mod swaks;
+mod through_postfix;

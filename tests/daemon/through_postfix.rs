@@ -1,0 +1,118 @@
+//! The whole way with real mail servers on every side: one Postfix is the MTA in front and carries the
+//! verification mail to the person's mailbox, another one is the help desk's.
+
+use std::process::Command;
+
+use crate::client::http;
+use crate::house::{House, STANDARD, link_in, wait_for};
+use crate::postfix::Postfix;
+
+#[test]
+fn from_one_postfix_through_the_gate_to_another() {
+    let desk = Postfix::start(&["queue@desk.example"], "");
+    // The MTA needs to know where the gate listens, and the gate where the MTA does: the MTA starts
+    // first, with a transport that is looked up when mail comes.
+    let edge_mailboxes = [
+        "ann@corp.example",
+        "it-help@corp.example",
+        "hr@corp.example",
+    ];
+    let gate = crate::house::Folder::new();
+    let transport = gate.path().join("transport");
+    std::fs::write(&transport, "").expect("a table");
+    let edge = Postfix::start(
+        &edge_mailboxes,
+        &format!(
+            "transport_maps = texthash:{}\nsmtp_send_xforward_command = yes\n",
+            transport.display()
+        ),
+    );
+    let configuration = STANDARD
+        .replace(
+            "type = \"file\"\ndir = \"letters\"",
+            &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.smtp),
+        )
+        .replace(
+            "[destination.desk]",
+            &format!(
+                "[[portal]]\nname = \"hr\"\ntitle = \"HR\"\naddresses = [\"hr@corp.example\"]\n\
+                 destination = \"queue\"\n\n[destination.queue]\ntype = \"smtp\"\n\
+                 url = \"smtp://{}\"\nrecipient = \"queue@desk.example\"\n\n[destination.desk]",
+                desk.smtp
+            ),
+        );
+    let house = House::start(&configuration);
+    let next_hop = format!("smtp:[127.0.0.1]:{}", house.smtp.port());
+    std::fs::write(
+        &transport,
+        format!("it-help@corp.example {next_hop}\nhr@corp.example {next_hop}\n"),
+    )
+    .expect("a table");
+    edge.reload();
+
+    for portal in ["it-help@corp.example", "hr@corp.example"] {
+        let output = Command::new("swaks")
+            .args([
+                "--server",
+                &edge.smtp.to_string(),
+                "--from",
+                "ann@corp.example",
+            ])
+            .args([
+                "--to",
+                portal,
+                "--header",
+                &format!("Subject: For {portal}"),
+            ])
+            .args(["--body", "A line.\n.A dot.\nThe end."])
+            .output()
+            .expect("swaks is installed by tests/run");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    let letter = wait_for("the verification mail in the person's mailbox", || {
+        edge.mail("ann@corp.example").pop()
+    });
+    wait_for("both requests", || {
+        (house.json(&["requests", "list", "--state", "held"]).len() == 2).then_some(())
+    });
+    assert!(letter.contains("Auto-Submitted: auto-replied"), "{letter}");
+    assert!(letter.contains("Return-Path: <>"), "{letter}");
+    assert!(
+        !letter.contains("For it-help"),
+        "nothing of the sender's is in it"
+    );
+    let link = link_in(&letter).expect("a link");
+
+    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert_eq!(status, 200, "{page}");
+    let in_maildir = wait_for("the request in the Maildir", || house.delivered().pop());
+    let at_desk = wait_for("the request at the second server", || {
+        desk.mail("queue@desk.example").pop()
+    });
+    for (message, portal) in [
+        (
+            String::from_utf8_lossy(&in_maildir).into_owned(),
+            "it-help@corp.example",
+        ),
+        // Postfix keeps mail with the line ends of its host.
+        (at_desk.replace('\n', "\r\n"), "hr@corp.example"),
+    ] {
+        assert!(
+            message.contains(&format!("Subject: For {portal}\r\n")),
+            "{message}"
+        );
+        assert!(
+            message.contains("A line.\r\n.A dot.\r\nThe end.\r\n"),
+            "{message}"
+        );
+        assert!(
+            message.contains("X-Vestibule-Account: internal\r\n"),
+            "{message}"
+        );
+        assert!(message.contains("X-Vestibule-Verified: link "), "{message}");
+    }
+}

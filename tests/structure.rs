@@ -1,0 +1,282 @@
+//! The house keeps its order: who uses whom, who may speak to the outside, and docs that are true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module, and the modules of ours that it may use. What is not listed here may not be used; a module
+/// that is not listed at all fails the test, so that a new one finds its place.
+const USES: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("mail", &["domain"]),
+    ("access", &["domain", "mail"]),
+    ("config", &["access", "domain"]),
+    ("observe", &["config", "domain", "store"]),
+    ("authentication", &["config", "domain", "mail"]),
+    ("smtp", &["domain", "observe"]),
+    ("store", &["access", "config", "domain", "mail"]),
+    (
+        "intake",
+        &[
+            "access",
+            "authentication",
+            "config",
+            "domain",
+            "mail",
+            "observe",
+            "smtp",
+            "store",
+            "verification",
+        ],
+    ),
+    (
+        "verification",
+        &["config", "domain", "mail", "observe", "store"],
+    ),
+    (
+        "delivery",
+        &[
+            "authentication",
+            "config",
+            "domain",
+            "mail",
+            "observe",
+            "smtp",
+            "store",
+        ],
+    ),
+    ("housekeeping", &["config", "domain", "observe", "store"]),
+    (
+        "web",
+        &[
+            "access",
+            "config",
+            "domain",
+            "mail",
+            "observe",
+            "store",
+            "verification",
+        ],
+    ),
+    (
+        "daemon",
+        &[
+            "authentication",
+            "config",
+            "delivery",
+            "domain",
+            "housekeeping",
+            "intake",
+            "observe",
+            "smtp",
+            "store",
+            "verification",
+            "web",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "access",
+            "config",
+            "daemon",
+            "delivery",
+            "domain",
+            "intake",
+            "mail",
+            "observe",
+            "smtp",
+            "store",
+            "verification",
+            "web",
+        ],
+    ),
+    ("lib", &[]),
+    ("main", &[]),
+];
+
+/// A word that only these modules may write.
+const CONFINED: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("mailin::", &["smtp"]),
+    ("axum", &["web"]),
+    ("lettre::Async", &["verification", "delivery", "cli"]),
+    ("AsyncSmtpTransport", &["verification", "delivery", "cli"]),
+    ("reqwest::", &["delivery", "cli"]),
+    ("TcpStream::connect", &["delivery"]),
+    ("TcpListener", &["smtp", "web", "daemon", "cli"]),
+    ("clap::", &["cli", "main"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|own| own == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every source file with the module at the top that it belongs to, its own tests cut off.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let src = root().join("src");
+    files_below(&src, "rs")
+        .into_iter()
+        .map(|path| {
+            let below = path.strip_prefix(&src).expect("below src");
+            let first = below.iter().next().expect("a name").to_string_lossy();
+            let module = first.trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            let code: String = text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            (module, path.clone(), code)
+        })
+        .collect()
+}
+
+/// The modules named after each `crate::`, one or several in braces.
+fn uses(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (place, _) in code.match_indices("crate::") {
+        let rest = &code[place + "crate::".len()..];
+        let word = |text: &str| -> String {
+            text.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        };
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut start = true;
+            for (at, c) in list.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => start = true,
+                    c if start && c.is_alphabetic() => {
+                        names.insert(word(&list[at..]));
+                        start = false;
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            names.insert(word(rest));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_module_uses_only_what_it_may() {
+    let allowed: BTreeMap<_, _> = USES.iter().copied().collect();
+    let modules: BTreeSet<_> = USES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        let Some(may) = allowed.get(module.as_str()) else {
+            wrong.push(format!("{}: {module} has no row in USES", path.display()));
+            continue;
+        };
+        for used in uses(&code) {
+            if used != module && modules.contains(&used) && !may.contains(&used.as_str()) {
+                wrong.push(format!("{}: {module} uses {used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_those_who_may_speak_to_the_outside() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        for (word, may) in CONFINED {
+            if code.contains(word) && !may.contains(&module.as_str()) {
+                wrong.push(format!("{}: {module} writes {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let silent: Vec<_> = files_below(&root().join("src"), "rs")
+        .into_iter()
+        .filter(|path| !fs::read_to_string(path).expect("UTF-8").starts_with("//! "))
+        .collect();
+    assert!(silent.is_empty(), "no module comment: {silent:?}");
+}
+
+/// `[text](target)` in every page, where the target is a file of ours.
+#[test]
+fn links_in_the_docs_lead_somewhere() {
+    let mut pages = files_below(&root().join("docs"), "md");
+    pages.push(root().join("README.md"));
+    pages.push(root().join("CHANGELOG.md"));
+    let mut broken = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("UTF-8");
+        for (place, _) in text.match_indices("](") {
+            let target = text[place + 2..]
+                .split([')', '#'])
+                .next()
+                .unwrap_or_default();
+            let outside = target.contains("://") || target.is_empty();
+            if !outside && !page.parent().expect("a folder").join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The commands in the README exist: the scripts as files, the subcommands in `--help`.
+#[test]
+fn the_commands_in_the_readme_are_true() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    assert!(readme.contains("cargo run --release -- demo"));
+    assert!(root().join("tests/run").exists());
+    let mut asked = BTreeSet::new();
+    for (place, _) in readme.match_indices("vestibule ") {
+        let words: Vec<_> = readme[place..]
+            .split(['`', '\n', '#', '|'])
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(1)
+            .take_while(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
+            .take(2)
+            .collect();
+        if readme[..place].ends_with('`')
+            || readme[..place].ends_with("   ")
+            || readme[..place].ends_with("sudo ")
+        {
+            asked.insert(words.join(" "));
+        }
+    }
+    assert!(asked.len() > 5, "commands were found: {asked:?}");
+    for command in asked {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(command.split(' ').filter(|word| !word.is_empty()))
+            .arg("--help")
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "README: vestibule {command}");
+    }
+}

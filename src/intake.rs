@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::access::{Circumstances, Enforcement, sender_for};
+use crate::authentication::Checker;
 use crate::config::Config;
 use crate::domain::{
     EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token, TokenHash,
@@ -29,18 +30,33 @@ const READ_IN_PLACE: usize = 128 * 1024;
 #[derive(Debug, Clone)]
 pub struct Intake {
     config: watch::Receiver<Arc<Config>>,
+    /// None where nothing is to be checked, or another MTA is believed.
+    checker: watch::Receiver<Option<Checker>>,
     store: Store,
 }
 
 impl Intake {
     #[must_use]
-    pub fn new(config: watch::Receiver<Arc<Config>>, store: Store) -> Self {
-        Self { config, store }
+    pub fn new(
+        config: watch::Receiver<Arc<Config>>,
+        checker: watch::Receiver<Option<Checker>>,
+        store: Store,
+    ) -> Self {
+        Self {
+            config,
+            checker,
+            store,
+        }
     }
 
     async fn take(&self, envelope: Envelope, raw: Vec<u8>) -> Result<Vec<Entry>, StoreError> {
         let config = self.config.borrow().clone();
-        let (facts, envelope, raw) = read(&config, envelope, raw).await?;
+        let checker = self.checker.borrow().clone();
+        let (mut facts, envelope, raw) = read(&config, envelope, raw).await?;
+        if let Some(checker) = checker {
+            let from = facts.sender.address().map(EmailAddress::domain);
+            facts.authentication = checker.check(&raw, &envelope, from).await;
+        }
         let parts = parts(&config, &envelope, &facts);
         self.store
             .accept(Arrival {

@@ -61,6 +61,7 @@ const USES: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
+            "access",
             "authentication",
             "config",
             "delivery",

@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Enforcement;
+use crate::authentication::Checker;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::intake::Intake;
@@ -96,6 +98,7 @@ pub struct Reloading {
 pub struct Daemon {
     config: watch::Sender<Arc<Config>>,
     smtp_settings: watch::Sender<Arc<smtp::Settings>>,
+    checker: watch::Sender<Option<Checker>>,
     bound: Bound,
     store: Store,
     /// Who takes something in, and is told first that the day is over.
@@ -140,12 +143,14 @@ impl Daemon {
             events::access_changed(1, "configuration", "configuration");
         }
         let settings = smtp_settings(&config)?;
+        let (checker, checking) = watch::channel(checker(&config)?);
         let wording = Arc::new(Wording::load(config.verification.templates.as_deref())?);
         let (config, watching) = watch::channel(Arc::new(config));
         let (smtp_settings, smtp_watching) = watch::channel(Arc::new(settings));
         let daemon = Self {
             config,
             smtp_settings,
+            checker,
             bound,
             store,
             intake: Stage::default(),
@@ -155,7 +160,7 @@ impl Daemon {
         };
         daemon.start_workers(&watching, &wording)?;
         daemon.start_pages(&watching, &wording, listeners.http);
-        daemon.start_intake(&watching, &smtp_watching, listeners.smtp);
+        daemon.start_intake(&watching, checking, &smtp_watching, listeners.smtp);
         daemon.readiness.listeners_are_up(true);
         events::daemon_started(&daemon.bound.smtp, daemon.bound.http, daemon.bound.admin);
         Ok(daemon)
@@ -208,10 +213,11 @@ impl Daemon {
     fn start_intake(
         &self,
         config: &watch::Receiver<Arc<Config>>,
+        checker: watch::Receiver<Option<Checker>>,
         settings: &watch::Receiver<Arc<smtp::Settings>>,
         listeners: Vec<TcpListener>,
     ) {
-        let intake = Arc::new(Intake::new(config.clone(), self.store.clone()));
+        let intake = Arc::new(Intake::new(config.clone(), checker, self.store.clone()));
         let Stage { stop, tasks } = &self.intake;
         tasks.spawn(smtp::serve(
             listeners,
@@ -246,6 +252,7 @@ impl Daemon {
         settle_port(&mut config, &self.bound);
         config.data_dir.clone_from(&self.config.borrow().data_dir);
         let settings = smtp_settings(&config)?;
+        self.checker.send_replace(checker(&config)?);
         self.smtp_settings.send_replace(Arc::new(settings));
         self.config.send_replace(Arc::new(config));
         Ok(())
@@ -328,6 +335,23 @@ fn reload(daemon: &Daemon, reloading: &Reloading) {
 fn settle_port(config: &mut Config, bound: &Bound) {
     if let Some(host) = config.http.public_url.strip_suffix(":0") {
         config.http.public_url = format!("{host}:{}", bound.http.port());
+    }
+}
+
+/// Whoever checks authentication, where it is to be checked and not another MTA is believed.
+fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
+    let settings = &config.authentication;
+    if settings.mode == Enforcement::Off || settings.authserv_id.is_some() {
+        return Ok(None);
+    }
+    match Checker::new(settings, &config.smtp.trusted_peers, &config.hostname) {
+        Ok(checker) => Ok(Some(checker)),
+        // What would only be reported need not keep the daemon from starting.
+        Err(error) if settings.mode == Enforcement::Report => {
+            events::fault("authentication", &error);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

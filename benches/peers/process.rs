@@ -12,7 +12,7 @@ pub struct Usage {
     pub peak: u64,
 }
 
-/// A clock tick of /proc is 10 ms on every Linux that runs this (USER_HZ).
+/// A clock tick of /proc is 10 ms on every Linux that runs this (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
 pub fn usage(root: u32) -> Usage {

@@ -32,7 +32,7 @@ use crate::wording::Wording;
 use crate::{delivery, housekeeping, smtp, verification, web};
 
 /// How long those who are at work when the drain begins may take. systemd waits for 90 s by default.
-const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+const DRAIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// The sockets, bound before anything else so that a port in use is found at once.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! sd_notify(3); does nothing where no systemd listens.
+//! `sd_notify(3)`; does nothing where no systemd listens.
 
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;

@@ -275,6 +275,7 @@ mod tests {
             request: Some(RequestId::new()),
             message_id: Some("1 \r\nforged=\"yes\"".to_owned()),
             undeliverable: None,
+            proved: None,
         }
     }
 

@@ -12,7 +12,7 @@ pub struct Smtp {
 impl Smtp {
     pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         stream.set_nodelay(true)?;
         let mut smtp = Self {
             stream: BufReader::new(stream),
@@ -105,7 +105,7 @@ pub fn http(address: SocketAddr, method: &str, path: &str, form: &[(&str, &str)]
         .join("&");
     let mut stream = TcpStream::connect(address).expect("the page's port");
     stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(Duration::from_mins(1)))
         .expect("a timeout");
     write!(
         stream,

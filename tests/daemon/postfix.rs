@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::house::{Folder, wait_for};
 
 pub struct Postfix {
-    folder: Folder,
+    pub folder: Folder,
     pub smtp: SocketAddr,
 }
 
@@ -121,14 +121,6 @@ impl Postfix {
     /// Reads its tables again.
     pub fn reload(&self) {
         self.control("reload");
-    }
-
-    /// Its master, whose children all others are.
-    pub fn process(&self) -> u32 {
-        fs::read_to_string(self.folder.path().join("spool/pid/master.pid"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .expect("a running Postfix")
     }
 
     pub fn log(&self) -> String {

@@ -148,7 +148,7 @@ pub async fn run(args: Args, out: &mut Output) -> Outcome {
     let daemon = Daemon::start(config, listeners).await?;
     let shown = show(args, &scene, &daemon, out).await;
     daemon.drain().await;
-    Ok(shown?)
+    shown
 }
 
 async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {

@@ -1,0 +1,237 @@
+//! What is left out, by a table of forgeries and by properties that no table can reach.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn without_marks(raw: &[u8]) -> Vec<u8> {
+    let hostname = Domain::parse("gate.corp.example").expect("a domain");
+    foreign(raw, &hostname)
+        .into_iter()
+        .flat_map(|range| raw[range].to_vec())
+        .collect()
+}
+
+#[test]
+fn fields_of_our_names_are_left_out_however_written() {
+    for (came, passed_on) in [
+        ("From: a\r\n\r\nbody", "From: a\r\n\r\nbody"),
+        (
+            "X-Vestibule-Account: internal\r\nA: b\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "A: b\r\nx-VESTIBULE-account:internal\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        ("A: b\r\nX-Vestibule-Account : y\r\n\r\n", "A: b\r\n\r\n"),
+        (
+            "A: b\r\nX-Vestibule-Account\t: y\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\r\nX-Vestibule-Groups: a,\r\n b,\r\n\tc\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\r\nX-Vestibule-Account\r\n : y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        ("A: b\r\nX_Vestibule_Account: y\r\n\r\n", "A: b\r\n\r\n"),
+        (
+            "A: b\r\n\0X-Vesti\x08bule-Account: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "A: b\r\nX-Vestibule-Anything-New: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        // Behind an end of line that only some readers see.
+        (
+            "A: b\rX-Vestibule-Account: y\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\x0cX-Vestibule-Account: y\r\n z\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\r\n \rX-Vestibule-Account: y\r\n\r\n",
+            "A: b\r\n \r\n\r\n",
+        ),
+        ("A: b\r\n\rX-Vestibule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
+        ("X-Vestibule-A: b\rFrom: c\r\nD: e\r\n\r\n", "D: e\r\n\r\n"),
+        // No field, but it would become part of one of ours.
+        (" and more\r\n of it\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
+        // The last line has no end.
+        ("A: b\r\nX-Vestibule-Account: y", "A: b\r\n"),
+        ("A: b\rX-Vestibule-Account: y", "A: b"),
+        // LF alone ends a line, too, in a file that was replayed.
+        (
+            "A: b\nX-Vestibule-Account: y\nC: d\n\nbody",
+            "A: b\nC: d\n\nbody",
+        ),
+        // Not ours.
+        ("X-Vestibulum: y\r\n\r\n", "X-Vestibulum: y\r\n\r\n"),
+        (
+            "A: X-Vestibule-Account: y\r\n\r\n",
+            "A: X-Vestibule-Account: y\r\n\r\n",
+        ),
+        (
+            "A: b\r\n X-Vestibule-Account: y\r\n\r\n",
+            "A: b\r\n X-Vestibule-Account: y\r\n\r\n",
+        ),
+        (
+            "A: b\r\n\r\nX-Vestibule-Account: y\r\n",
+            "A: b\r\n\r\nX-Vestibule-Account: y\r\n",
+        ),
+        (
+            "\r\nX-Vestibule-Account: y\r\n",
+            "\r\nX-Vestibule-Account: y\r\n",
+        ),
+        ("", ""),
+    ] {
+        let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
+        assert_eq!(shown, passed_on, "{came:?}");
+    }
+}
+
+#[test]
+fn results_that_claim_our_name_are_left_out() {
+    for (came, passed_on) in [
+        (
+            "Authentication-Results: gate.corp.example; dmarc=pass\r\nA: b\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "A: b\r\nAUTHENTICATION-results :\r\n (x) \"Gate.Corp.Example\" 1;\r\n\tdmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\rAuthentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        // Nobody else has to open this many brackets.
+        (
+            &format!(
+                "Authentication-Results: {}gate.corp.example\r\n\r\n",
+                "()".repeat(300)
+            ),
+            "\r\n",
+        ),
+        // Of another machine, with ours behind an end of line that only some see.
+        (
+            "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
+            "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
+        ),
+        (
+            "Authentication-Results: mx; none\rAuthentication-Results: gate.corp.example; none\r\n\r\n",
+            "Authentication-Results: mx; none\r\n\r\n",
+        ),
+        (
+            "Authentication-Results: mx; none\rX-Vestibule-Account: internal\r\n\r\n",
+            "Authentication-Results: mx; none\r\n\r\n",
+        ),
+        (
+            "X-Authentication-Results: gate.corp.example; none\r\n\r\n",
+            "X-Authentication-Results: gate.corp.example; none\r\n\r\n",
+        ),
+    ] {
+        let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
+        assert_eq!(shown, passed_on, "{came:?}");
+    }
+}
+
+/// The lines of a header as the most generous reader sees them.
+fn generous_lines(raw: &[u8]) -> Vec<Vec<u8>> {
+    let end = strict_end(raw);
+    raw[..end]
+        .split(|&b| may_end_line(b))
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// Where the header section ends for a reader that knows LF only.
+fn strict_end(raw: &[u8]) -> usize {
+    let mut at = 0;
+    for line in raw.split_inclusive(|&b| b == b'\n') {
+        if is_empty_line(line) {
+            return at;
+        }
+        at += line.len();
+    }
+    at
+}
+
+fn is_forged(line: &[u8]) -> bool {
+    let name: Vec<u8> = line
+        .iter()
+        .take_while(|&&b| b != b':')
+        .filter(|b| b.is_ascii_graphic())
+        .map(|b| {
+            if *b == b'_' {
+                b'-'
+            } else {
+                b.to_ascii_lowercase()
+            }
+        })
+        .collect();
+    !line.first().is_some_and(|&b| is_blank(b)) && name.starts_with(PREFIX)
+}
+
+/// Pieces that forgers would put together.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "X-Vestibule-Account",
+        "x_VESTIBULE-",
+        "X-Vesti",
+        "bule-Verified",
+        "From: a@b.example",
+        ": internal",
+        " ",
+        "\t",
+        "\r\n",
+        "\r",
+        "\n",
+        "\x0b",
+        "\0",
+        "ü",
+        "word",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn no_reader_finds_a_field_of_ours_from_outside(raw in hostile()) {
+        let passed_on = without_marks(&raw);
+        for line in generous_lines(&passed_on) {
+            prop_assert!(!is_forged(&line), "{:?}", String::from_utf8_lossy(&line));
+        }
+        // Nor does the header section end earlier than it did.
+        prop_assert_eq!(
+            passed_on.len() - strict_end(&passed_on),
+            raw.len() - strict_end(&raw)
+        );
+    }
+
+    #[test]
+    fn the_body_is_never_touched(raw in hostile(), body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut message = raw[..strict_end(&raw)].to_vec();
+        if !message.is_empty() {
+            message.extend_from_slice(b"\r\n");
+        }
+        message.extend_from_slice(b"\r\n");
+        message.extend_from_slice(&body);
+        let passed_on = without_marks(&message);
+        prop_assert!(passed_on.ends_with(&body));
+    }
+
+    #[test]
+    fn what_has_none_is_passed_on_whole(raw in prop::collection::vec(any::<u8>(), 0..400)) {
+        let small = raw.to_ascii_lowercase();
+        prop_assume!(!small.windows(4).any(|w| w == b"vest"));
+        prop_assume!(!raw.first().is_some_and(|&b| is_blank(b)));
+        prop_assert_eq!(without_marks(&raw), raw);
+    }
+}

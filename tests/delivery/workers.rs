@@ -37,7 +37,7 @@ async fn a_released_request_is_delivered_at_once() {
         "from the message to its delivery: median {:?}",
         times[times.len() / 2]
     );
-    // Ten times what it takes when nothing else runs here.
+    // Many times what it takes, so that a busy machine is no failure; polling would take longer.
     assert!(
         times[times.len() / 2] < Duration::from_millis(200),
         "{times:?}"

@@ -58,6 +58,7 @@ impl Intake {
             facts.authentication = checker.check(&raw, &envelope, from).await;
         }
         let parts = parts(&config, &envelope, &facts);
+        let (envelope, facts) = without_tokens(envelope, facts);
         self.store
             .accept(Arrival {
                 envelope,
@@ -167,9 +168,27 @@ fn part(config: &Config, recipient: &Recipient, facts: &Facts) -> Part {
         Mailbox::Returns => Part::Returns { recipient: address },
         Mailbox::Confirmation => Part::Confirmation {
             token: token(config, &address, facts),
-            recipient: address,
+            recipient: without_detail(&address),
         },
     }
+}
+
+/// An answer to a verification mail carries a token, which must not get into the database.
+fn without_tokens(mut envelope: Envelope, mut facts: Facts) -> (Envelope, Facts) {
+    for recipient in &mut envelope.recipients {
+        if recipient.mailbox == Mailbox::Confirmation {
+            recipient.address = without_detail(&recipient.address);
+            facts.subject = None;
+        }
+    }
+    (envelope, facts)
+}
+
+fn without_detail(address: &str) -> String {
+    EmailAddress::parse(address).map_or_else(
+        |_| address.to_owned(),
+        |address| address.without_detail().to_string(),
+    )
 }
 
 /// The token that an answer to a verification mail carries: behind the `+` of the address, or as a

@@ -174,7 +174,9 @@ impl Message {
         let decision = self.decide(work, part, &standing)?;
 
         let ledger = LedgerId::new();
-        let forgotten = decision.verdict == Verdict::Dropped && original.is_none();
+        let forgotten = decision.verdict == Verdict::Dropped
+            && original.is_none()
+            && matches!(part, Part::Portal { .. });
         connection
             .prepare_cached(
                 "INSERT INTO ledger (id, received_at, portal, recipient, verdict, rule, revision,
@@ -203,7 +205,9 @@ impl Message {
                 json(&standing)?,
             ])?;
         let n = connection.last_insert_rowid();
-        if original.is_none() && carrier.is_none() {
+        // What came for ourselves may carry a token, in its fields or in a letter sent back.
+        let is_ours_to_keep = matches!(part, Part::Portal { .. });
+        if original.is_none() && carrier.is_none() && is_ours_to_keep {
             connection
                 .prepare_cached("INSERT INTO content (ledger, raw) VALUES (?, ?)")?
                 .execute(params![n, self.arrival.raw])?;

@@ -1,0 +1,123 @@
+//! What comes back to a verification mail: an answer that confirms, and reports that it did not arrive.
+
+use std::fs;
+
+use crate::client::{Smtp, message, send};
+use crate::house::{House, STANDARD, wait_for};
+
+fn house() -> House {
+    House::start(&STANDARD.replace(
+        "[outgoing]",
+        "reply_address = \"confirm@corp.example\"\nreturn_address = \"returns@corp.example\"\n\n[outgoing]",
+    ))
+}
+
+/// The value of a field of the letter to ann.
+fn letter_field(house: &House, name: &str) -> String {
+    house.link_for("ann@corp.example");
+    let letter = house.letters().remove(0);
+    let prefix = format!("{name}: ");
+    let line = letter.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.unwrap_or_else(|| panic!("no {name} in {letter}"))
+        .trim_matches(['<', '>'])
+        .to_owned()
+}
+
+fn deliver(house: &House, from: &str, to: &str, raw: &[u8]) -> String {
+    Smtp::connect(house.smtp)
+        .and_then(|mut client| client.send(from, to, raw))
+        .expect("an answer")
+}
+
+fn answer(from: &str, marker: &str, more: &str) -> Vec<u8> {
+    let plain = String::from_utf8(message(from, marker)).expect("UTF-8");
+    plain
+        .replace("Subject:", &format!("{more}Subject: Re:"))
+        .into_bytes()
+}
+
+fn status(house: &House) -> String {
+    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    customer["status"].as_str().expect("a status").to_owned()
+}
+
+#[test]
+fn an_answer_from_the_address_itself_confirms() {
+    let house = house();
+    send(house.smtp, "ann@corp.example", "held");
+    let confirm = letter_field(&house, "Reply-To");
+    assert!(confirm.starts_with("confirm+"), "{confirm}");
+
+    for (from, more, why) in [
+        ("eve@corp.example", "", "another address"),
+        (
+            "ann@corp.example",
+            "Auto-Submitted: auto-replied\r\n",
+            "a program",
+        ),
+        (
+            "ann@corp.example",
+            "List-Id: <x.corp.example>\r\n",
+            "a list",
+        ),
+    ] {
+        let raw = answer(from, &why.replace(' ', "-"), more);
+        let reply = deliver(&house, from, &confirm, &raw);
+        assert!(reply.starts_with("250"), "{reply}");
+        assert_eq!(status(&house), "pending", "{why} proves nothing");
+    }
+
+    let raw = answer("Ann <ann@corp.example>", "yes", "");
+    let reply = deliver(&house, "ann@corp.example", &confirm, &raw);
+    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(status(&house), "active");
+    wait_for("the released request", || house.delivered().pop());
+    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    assert_eq!(customer["verified_by"], "reply");
+
+    let token = confirm.split(['+', '@']).nth(1).expect("a token");
+    for file in ["data/vestibule.db", "data/vestibule.db-wal", "log"] {
+        let bytes = fs::read(house.path(file)).unwrap_or_default();
+        let found = bytes
+            .windows(token.len())
+            .any(|part| part == token.as_bytes());
+        assert!(!found, "the token is in {file}");
+    }
+}
+
+#[test]
+fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
+    let house = house();
+    send(house.smtp, "ann@corp.example", "held");
+    let id = letter_field(&house, "Message-ID");
+    let local = id.split('@').next().expect("a local part").to_owned();
+    let report = format!(
+        "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
+         Subject: Undelivered Mail\r\nMessage-ID: <report@mx.corp.example>\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nNo such user.\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; mx.corp.example\r\n\r\n\
+         Final-Recipient: rfc822; ann@corp.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+         --b--\r\n"
+    );
+    let returns = format!("returns+{local}@corp.example");
+    let reply = deliver(&house, "", &returns, report.as_bytes());
+    assert!(reply.starts_with("250"), "{reply}");
+    assert!(
+        house.log().contains("verification.bounced"),
+        "{}",
+        house.log()
+    );
+
+    send(house.smtp, "ann@corp.example", "again");
+    assert_eq!(
+        house.json(&["requests", "list", "--state", "held"]).len(),
+        2
+    );
+    let entry = &house.json(&["explain", "report@mx.corp.example"])[0];
+    assert_eq!(entry["reason"], "bounce");
+    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    assert_eq!(customer["undeliverable"], true);
+}

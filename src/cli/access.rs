@@ -9,8 +9,9 @@ use super::draft;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House, by};
 use super::output::{Column, Layout, Output, note, time};
+use super::probe;
 use crate::access::{AccessSettings, Assignment, Change, Key, Source, Warning};
-use crate::domain::{DomainPattern, PortalName, Timestamp};
+use crate::domain::{DomainPattern, EmailAddress, PortalName, Timestamp};
 use crate::store::{Revision, StoreError};
 
 /// How often a change begins again because somebody else changed the settings meanwhile.
@@ -22,7 +23,8 @@ Examples:
   vestibule access show
   vestibule access approve corp.example '*.corp.example'
   vestibule access set external.restrict_domains=true
-  vestibule access allow partner.example")]
+  vestibule access allow partner.example
+  vestibule access test bob@partner.example")]
 pub enum Command {
     /// Show what is in force, and where each value comes from
     #[command(after_help = "\
@@ -78,6 +80,13 @@ Examples:
   vestibule access apply access.toml --dry-run
   vestibule access apply access.toml")]
     Apply(Apply),
+    /// Tell what would become of ordinary mail from an address
+    #[command(after_help = "\
+Examples:
+  vestibule access test ann@corp.example
+  vestibule access test bob@partner.example --portal it --json
+  vestibule access test bob@partner.example --access draft.toml")]
+    Test(Test),
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +158,19 @@ pub struct Apply {
     how: How,
 }
 
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The sender's address
+    #[arg(value_name = "ADDRESS")]
+    address: EmailAddress,
+    /// The portal it would write to; every portal otherwise
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
+    /// Under the settings of this draft instead of those in force
+    #[arg(long, value_name = "FILE")]
+    access: Option<PathBuf>,
+}
+
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     match command {
@@ -205,6 +227,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 house.portal(Some(portal.clone()))?;
             }
             change(&house, apply.how.dry_run, out, |_| Ok(draft.clone())).await
+        }
+        Command::Test(test) => {
+            let draft = test.access.as_deref().map(draft::read).transpose()?;
+            let portal = house.portal(test.portal)?;
+            probe::run(&house, &test.address, portal, draft, out).await
         }
     }
 }

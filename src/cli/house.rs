@@ -19,7 +19,7 @@ pub struct Global {
         long,
         global = true,
         value_name = "FILE",
-        help = "The configuration; $VESTIBULE_CONFIG, else /etc/vestibule/vestibule.toml, without it"
+        help = "The configuration [default: $VESTIBULE_CONFIG, else /etc/vestibule/vestibule.toml]"
     )]
     pub config: Option<PathBuf>,
     /// One JSON object a line instead of a table

@@ -16,6 +16,8 @@ mod house;
 pub mod init;
 mod output;
 mod paging;
+mod probe;
+mod replay;
 mod requests;
 mod serve;
 mod shell;
@@ -37,13 +39,13 @@ use output::Output;
 #[command(
     name = "vestibule",
     version,
-    propagate_version = true,
     max_term_width = 100,
     disable_help_subcommand = true,
     after_help = "\
 Examples:
   vestibule demo                                see it work, on loopback
   vestibule access approve corp.example         employees become internal customers
+  vestibule access test ann@corp.example        what would become of her mail
   vestibule explain ann@corp.example            where is her mail?
   vestibule requests list --state held          what waits for a proof
 
@@ -62,8 +64,10 @@ enum Command {
     Serve(serve::Args),
     Init(init::Args),
     Check(check::Args),
+    /// Decide messages in files, without side effects
+    Replay(replay::Args),
     /// The settings that decide who gets in
-    #[command(subcommand, visible_alias = "settings")]
+    #[command(subcommand)]
     Access(access::Command),
     /// Accounts of people who write to a portal
     #[command(subcommand)]
@@ -125,6 +129,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
             }
             Ok(())
         }
+        Command::Replay(args) => replay::run(args, global, out),
         Command::Access(command) => wait(access::run(command, global, out)),
         Command::Customers(command) => wait(customers::run(command, global, out)),
         Command::Requests(command) => wait(requests::run(command, global, out)),

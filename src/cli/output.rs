@@ -10,6 +10,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table,
     presets,
 };
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -223,6 +224,27 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// A word in the colour of what it means, filled up to a width.
+    pub fn word(&self, word: &str, width: usize) -> String {
+        match colour_of(word).filter(|_| self.colour) {
+            Some(colour) => Painted(colour, format_args!("{word:<width$}")).to_string(),
+            None => format!("{word:<width$}"),
+        }
+    }
+
+    /// A bar for long work on standard error, where that is a terminal and the rows do not appear on
+    /// the same one. `octets` is how much there is to do.
+    pub fn progress(&self, octets: u64) -> ProgressBar {
+        if self.terminal || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(
+            "{bar:30} {percent:>3}%  {msg}  {binary_bytes_per_sec}  {eta} left",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(octets).with_style(style)
     }
 }
 

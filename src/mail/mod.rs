@@ -14,6 +14,7 @@ mod lookalike;
 mod mailbox;
 mod mime;
 mod notice;
+mod recorded;
 mod report;
 mod sender;
 mod text;
@@ -23,6 +24,7 @@ pub use facts::{
     Authentication, AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy,
     Evidence, Facts, Fingerprint, Report, ReportKind, ReportedRecipient, Sender, SenderFault,
 };
+pub use recorded::{Recorded, recorded};
 
 use crate::domain::{Domain, Envelope};
 use header::Header;

@@ -1,0 +1,76 @@
+//! `--expect`: what was expected of each message, one JSON object a line, by the name of its file.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::judge::Row;
+use crate::cli::failure::Failure;
+
+/// The expectations of a file.
+pub struct Expectations(HashMap<String, Map<String, Value>>);
+
+impl Expectations {
+    /// # Errors
+    /// A file that cannot be read, or has a line without a `file`; with its place.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let wrong = |line: usize, what: &dyn std::fmt::Display| {
+            Failure::Usage(format!("{}:{line}: {what}", path.display()))
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| Failure::Usage(format!("{}: {cause}", path.display())))?;
+        let mut expected = HashMap::new();
+        for (place, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let mut row: Map<String, Value> =
+                serde_json::from_str(line).map_err(|cause| wrong(place + 1, &cause))?;
+            let Some(Value::String(file)) = row.remove("file") else {
+                return Err(wrong(place + 1, &"there is no \"file\""));
+            };
+            if expected.contains_key(&file) {
+                return Err(wrong(place + 1, &format_args!("{file} stands here twice")));
+            }
+            expected.insert(file, row);
+        }
+        Ok(Self(expected))
+    }
+
+    /// How many messages something is expected of.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The names of messages that are expected.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// What differs: the field, what was expected, what came out. None where nothing is expected of
+    /// this message. Fields that a row does not have are remarks.
+    pub fn differences(&self, row: &Row) -> Option<Vec<Difference>> {
+        let expected = self.0.get(&row.file)?;
+        let Ok(Value::Object(found)) = serde_json::to_value(row) else {
+            return Some(Vec::new());
+        };
+        let differs = |(field, expected): (&String, &Value)| {
+            let found = found.get(field)?;
+            (found != expected).then(|| Difference {
+                field: field.clone(),
+                expected: expected.clone(),
+                found: found.clone(),
+            })
+        };
+        Some(expected.iter().filter_map(differs).collect())
+    }
+}
+
+/// One field that is not as expected.
+#[derive(Debug, serde::Serialize)]
+pub struct Difference {
+    pub field: String,
+    pub expected: Value,
+    pub found: Value,
+}

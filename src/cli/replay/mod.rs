@@ -1,0 +1,131 @@
+//! `replay`: decides messages in files, without side effects.
+//!
+//! Each message is decided as if it came now and were the only one: what one of them would change (an
+//! account, a duplicate) does not count for the next, so that the order of files says nothing.
+
+mod expect;
+mod ground;
+mod judge;
+mod mbox;
+mod pipeline;
+mod send;
+mod source;
+mod tally;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Outcome};
+use super::house::Global;
+use super::output::{Output, note};
+use crate::domain::PortalName;
+use expect::Expectations;
+use ground::Ground;
+use judge::{Judge, Row};
+use source::{Broken, Message, Piece};
+use tally::Tally;
+
+/// The file of expectations that a folder may bring along.
+const BESIDE: &str = "expected.jsonl";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule replay ~/Maildir                         what would become of this mail?
+  vestibule replay archive.mbox --access draft.toml  and under these settings?
+  vestibule replay testdata/mail --expect            against testdata/mail/expected.jsonl
+  vestibule replay samples --send 127.0.0.1:2525     send it for real
+
+Without --config, a vestibule.toml in the folder is used before the standard one; without any, there is
+one portal, which everything is for.")]
+pub struct Args {
+    /// Messages (.eml), mbox files, Maildirs, or folders of them
+    #[arg(value_name = "FILE|DIR", required = true)]
+    messages: Vec<PathBuf>,
+    /// Under the settings of this draft instead of those in force
+    #[arg(long, value_name = "FILE")]
+    access: Option<PathBuf>,
+    /// Fail where the outcome is not as in this file; without FILE, expected.jsonl of the folder
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    expect: Option<OsString>,
+    /// Take everything to be for this portal
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
+    /// Send the messages over SMTP to this server instead, such as 127.0.0.1:2525
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["access", "expect"])]
+    send: Option<String>,
+}
+
+pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+    // Its own thread drives the database, so that those that decide can ask it.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let access = args.access.as_deref();
+    let ground = runtime.block_on(Ground::new(global, &args.messages, access))?;
+    if let Some(name) = &args.portal
+        && ground.config.portal(name).is_none()
+    {
+        return Err(Failure::Usage(format!("there is no portal {name}")));
+    }
+    let expected = match &args.expect {
+        None => None,
+        Some(file) if file.is_empty() => Some(Expectations::read(&beside(&args.messages)?)?),
+        Some(file) => Some(Expectations::read(Path::new(file))?),
+    };
+    let (files, broken) = source::files(&args.messages);
+    let judge = Judge::new(&ground, args.portal, runtime.handle().clone());
+    if let Some(server) = &args.send {
+        return runtime.block_on(send::run(server, &judge, files, broken, out));
+    }
+    if !out.is_json() {
+        note(format_args!("decided by {}", ground.origin));
+    }
+    let bar = out.progress(files.iter().map(|file| file.octets).sum());
+    let mut tally = Tally::new(expected.as_ref(), bar);
+    for Broken { name, cause } in broken {
+        tally.broken(&name, &cause, out)?;
+    }
+    pipeline::ordered(
+        source::pieces(files),
+        |piece| decided(piece, &judge),
+        |results| tally.take(results, out),
+    )?;
+    tally.finish(out)
+}
+
+/// `expected.jsonl` in the one folder that was given.
+fn beside(messages: &[PathBuf]) -> Result<PathBuf, Failure> {
+    match messages {
+        [folder] if folder.is_dir() => Ok(folder.join(BESIDE)),
+        _ => Err(Failure::Usage(
+            "--expect without a file needs one folder, which has it as expected.jsonl".to_owned(),
+        )),
+    }
+}
+
+/// What became of a piece: a result for each message of it, and how many octets it was.
+struct Decided {
+    results: Vec<Result<Row, (String, Failure)>>,
+    octets: u64,
+}
+
+fn decided(piece: Piece, judge: &Judge) -> Decided {
+    let octets = piece.octets();
+    let decide = |message: Message| match message {
+        Ok((name, raw)) => judge
+            .decide(name.clone(), &raw)
+            .map_err(|failure| (name, failure)),
+        Err(Broken { name, cause }) => Err((name, cause.into())),
+    };
+    let results = match piece {
+        Piece::Messages(messages) => messages.into_iter().map(decide).collect(),
+        Piece::Files(files) => files
+            .iter()
+            .flat_map(source::messages)
+            .map(decide)
+            .collect(),
+    };
+    Decided { results, octets }
+}

@@ -1,0 +1,265 @@
+//! Finds the messages: files and folders in, pieces of work in a fixed order out.
+//!
+//! In a folder, what is in `cur` and `new` of a Maildir is a message, and elsewhere what is named or
+//! looks like one: `.eml`, `.mbox`, or a file that begins with a header field or an mbox separator.
+//! A file that was named itself is taken for a message whatever it looks like.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::mbox;
+
+/// A file with one message, or an mbox.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The path below the folder that was given.
+    pub name: String,
+    pub path: PathBuf,
+    pub octets: u64,
+    /// It is a message, or nothing: the user or a Maildir says so.
+    pub certain: bool,
+}
+
+/// Work for one thread at a time, about equally much.
+pub enum Piece {
+    Files(Vec<Source>),
+    /// From an mbox too large to be read at once.
+    Messages(Vec<Message>),
+}
+
+/// A message with its name, or why it, or the rest of its file, could not be read.
+pub type Message = Result<(String, Vec<u8>), Broken>;
+
+/// A file that could not be read.
+#[derive(Debug)]
+pub struct Broken {
+    pub name: String,
+    pub cause: io::Error,
+}
+
+impl Broken {
+    fn at(path: &Path, cause: io::Error) -> Self {
+        Self {
+            name: path.display().to_string(),
+            cause,
+        }
+    }
+}
+
+impl Piece {
+    /// Octets of the files or messages in it, for the progress bar.
+    pub fn octets(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.iter().map(|file| file.octets).sum(),
+            Self::Messages(messages) => messages
+                .iter()
+                .flatten()
+                .map(|(_, raw)| raw.len() as u64)
+                .sum(),
+        }
+    }
+}
+
+/// A piece has at most so many files, or begins anew behind so many octets.
+const FILES: usize = 64;
+const OCTETS: u64 = 1 << 20;
+
+/// Files up to this size are read at once by the thread that decides.
+const AT_ONCE: u64 = 4 << 20;
+
+/// All files below what was given, sorted within each folder; and what could not be listed.
+pub fn files(given: &[PathBuf]) -> (Vec<Source>, Vec<Broken>) {
+    let mut found = Vec::new();
+    let mut broken = Vec::new();
+    for path in given {
+        match path.metadata() {
+            Err(error) => broken.push(Broken::at(path, error)),
+            Ok(about) if about.is_dir() => {
+                walk(path, Path::new(""), false, &mut found, &mut broken);
+            }
+            Ok(about) => found.push(Source {
+                name: path
+                    .file_name()
+                    .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                path: path.clone(),
+                octets: about.len(),
+                certain: true,
+            }),
+        }
+    }
+    (found, broken)
+}
+
+fn walk(
+    folder: &Path,
+    below: &Path,
+    holds_mail: bool,
+    found: &mut Vec<Source>,
+    broken: &mut Vec<Broken>,
+) {
+    let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(entries) => entries,
+        Err(error) => {
+            broken.push(Broken::at(folder, error));
+            return;
+        }
+    };
+    let is_maildir = ["cur", "new", "tmp"]
+        .iter()
+        .all(|name| folder.join(name).is_dir());
+    let mut entries: Vec<_> = entries
+        .into_iter()
+        .map(|entry| (entry.file_name(), entry.path()))
+        .collect();
+    entries.sort_unstable();
+    for (name, path) in entries {
+        let name_here = below.join(&name);
+        match path.metadata() {
+            Err(error) => broken.push(Broken::at(&path, error)),
+            // What an unfinished delivery left behind.
+            Ok(about) if about.is_dir() && is_maildir && name == "tmp" => {}
+            Ok(about) if about.is_dir() => {
+                let below_maildir = is_maildir && (name == "cur" || name == "new");
+                walk(&path, &name_here, below_maildir, found, broken);
+            }
+            Ok(_) if name.to_string_lossy().starts_with('.') => {}
+            Ok(about) if about.is_file() => found.push(Source {
+                name: name_here.to_string_lossy().into_owned(),
+                certain: holds_mail || is_named_like_mail(&path),
+                path,
+                octets: about.len(),
+            }),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn is_named_like_mail(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| {
+        ["eml", "mbox", "mbx"]
+            .iter()
+            .any(|own| kind.eq_ignore_ascii_case(own))
+    })
+}
+
+/// Puts the files into pieces; large mbox files are split here, on the way.
+pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = Piece> {
+    let mut files = files.into_iter().peekable();
+    let mut splitting: Option<(String, usize, mbox::Messages<BufReader<File>>)> = None;
+    std::iter::from_fn(move || {
+        if let Some((name, count, messages)) = &mut splitting {
+            match next_messages(name, count, messages) {
+                Some(piece) => return Some(piece),
+                None => splitting = None,
+            }
+        }
+        let mut piece = Vec::new();
+        let mut octets = 0;
+        while piece.len() < FILES && octets < OCTETS {
+            let Some(file) = files.next_if(|file| piece.is_empty() || file.octets <= AT_ONCE)
+            else {
+                break;
+            };
+            if file.octets > AT_ONCE {
+                match open_large_mbox(&file.path) {
+                    Ok(Some(messages)) => {
+                        let (name, count, messages) = splitting.insert((file.name, 0, messages));
+                        return next_messages(name, count, messages);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        let broken = Broken::at(&file.path, error);
+                        return Some(Piece::Messages(vec![Err(broken)]));
+                    }
+                }
+            }
+            octets += file.octets;
+            piece.push(file);
+        }
+        (!piece.is_empty()).then_some(Piece::Files(piece))
+    })
+}
+
+fn open_large_mbox(path: &Path) -> io::Result<Option<mbox::Messages<BufReader<File>>>> {
+    let mut start = [0; 512];
+    let read = File::open(path)?.read(&mut start)?;
+    if !mbox::is_mbox(&start[..read]) {
+        return Ok(None);
+    }
+    let reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
+    Ok(Some(mbox::Messages::new(reader)))
+}
+
+fn next_messages(
+    name: &str,
+    count: &mut usize,
+    messages: &mut mbox::Messages<BufReader<File>>,
+) -> Option<Piece> {
+    let mut piece = Vec::new();
+    let mut octets = 0;
+    while octets < OCTETS {
+        let Some(message) = messages.next() else {
+            break;
+        };
+        *count += 1;
+        let name = numbered(name, *count);
+        piece.push(match message {
+            Ok(raw) => {
+                octets += raw.len() as u64;
+                Ok((name, raw))
+            }
+            Err(cause) => Err(Broken { name, cause }),
+        });
+    }
+    (!piece.is_empty()).then_some(Piece::Messages(piece))
+}
+
+/// The name of a message within an mbox.
+fn numbered(name: &str, count: usize) -> String {
+    format!("{name}#{count}")
+}
+
+/// The messages of a file: none where it is not mail, one, or those of an mbox.
+pub fn messages(source: &Source) -> Vec<Message> {
+    match read(source) {
+        Ok(messages) => messages.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(Broken::at(&source.path, error))],
+    }
+}
+
+fn read(source: &Source) -> io::Result<Vec<(String, Vec<u8>)>> {
+    if source.octets > mbox::MOST_OCTETS {
+        return Err(mbox::too_large());
+    }
+    let raw = std::fs::read(&source.path)?;
+    if mbox::is_mbox(&raw) {
+        let found: Vec<Vec<u8>> = mbox::Messages::new(raw.as_slice()).collect::<Result<_, _>>()?;
+        // One message behind a separator is how some programs keep a single message.
+        if found.len() > 1 {
+            return Ok(found
+                .into_iter()
+                .enumerate()
+                .map(|(place, raw)| (numbered(&source.name, place + 1), raw))
+                .collect());
+        }
+    } else if !source.certain && !begins_with_field(&raw) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![(source.name.clone(), raw)])
+}
+
+/// Whether a file begins as a header does (RFC 5322 2.2).
+fn begins_with_field(raw: &[u8]) -> bool {
+    let name = raw
+        .iter()
+        .take_while(|&&byte| byte.is_ascii_graphic() && byte != b':')
+        .count();
+    let line_end = raw.iter().position(|&byte| byte == b'\n');
+    (1..=76).contains(&name)
+        && raw.get(name) == Some(&b':')
+        && raw[..name]
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        && line_end.is_some()
+}

@@ -1,0 +1,175 @@
+//! Shows what was decided, in order, and counts it; compares it with what was expected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::Decided;
+use super::expect::{Difference, Expectations};
+use super::judge::Row;
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::output::{Output, note};
+use crate::domain::Verdict;
+use crate::observe::Escaped;
+
+pub struct Tally<'a> {
+    expected: Option<&'a Expectations>,
+    bar: ProgressBar,
+    counts: BTreeMap<(&'static str, u8, &'static str), u64>,
+    messages: u64,
+    differing: u64,
+    unexpected: u64,
+    broken: u64,
+    /// Expected, and not met yet.
+    missing: BTreeSet<&'a str>,
+}
+
+/// A row that is not as expected.
+#[derive(Serialize)]
+struct Differing<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differs: Vec<Difference>,
+}
+
+impl<'a> Tally<'a> {
+    pub fn new(expected: Option<&'a Expectations>, bar: ProgressBar) -> Self {
+        Self {
+            missing: expected.into_iter().flat_map(Expectations::files).collect(),
+            expected,
+            bar,
+            counts: BTreeMap::new(),
+            messages: 0,
+            differing: 0,
+            unexpected: 0,
+            broken: 0,
+        }
+    }
+
+    pub fn take(&mut self, decided: Decided, out: &mut Output) -> Outcome {
+        for result in decided.results {
+            match result {
+                Ok(row) => self.row(&row, out)?,
+                Err((name, cause)) => self.broken(&name, &cause, out)?,
+            }
+        }
+        self.bar.inc(decided.octets);
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{} messages", self.messages));
+        }
+        Ok(())
+    }
+
+    /// Something could not be read. The others go on.
+    pub fn broken(&mut self, name: &str, cause: &impl Display, out: &mut Output) -> Outcome {
+        self.broken += 1;
+        out.flush()?;
+        self.bar
+            .suspend(|| note(format_args!("error: {}: {cause}", Escaped(name))));
+        Ok(())
+    }
+
+    fn row(&mut self, row: &Row, out: &mut Output) -> Outcome {
+        self.messages += 1;
+        let verdict = row.verdict.as_str();
+        *self
+            .counts
+            .entry((verdict, row.rule, row.reason.as_str()))
+            .or_default() += 1;
+        let Some(expected) = self.expected else {
+            return show(row, out);
+        };
+        self.missing.remove(row.file.as_str());
+        let differs = expected.differences(row);
+        if differs.is_none() {
+            self.unexpected += 1;
+        }
+        let differs = differs.unwrap_or_default();
+        self.differing += u64::from(!differs.is_empty());
+        if out.is_json() {
+            return out.object(&Differing { row, differs });
+        }
+        for Difference {
+            field,
+            expected,
+            found,
+        } in differs
+        {
+            out.line(format_args!(
+                "{}: {field} is {found}, and {expected} was expected",
+                Escaped(&row.file)
+            ))?;
+        }
+        Ok(())
+    }
+
+    pub fn finish(self, out: &mut Output) -> Outcome {
+        self.bar.finish_and_clear();
+        out.flush()?;
+        for file in &self.missing {
+            note(format_args!(
+                "error: {}: was expected, and there is no such message",
+                Escaped(file)
+            ));
+        }
+        if !out.is_json() {
+            self.summary(out)?;
+        }
+        if self.messages == 0 && self.broken == 0 {
+            note("no message was found");
+        }
+        if self.broken > 0 || self.differing > 0 || !self.missing.is_empty() {
+            return Err(Failure::Said);
+        }
+        Ok(())
+    }
+
+    fn summary(&self, out: &mut Output) -> Outcome {
+        if let Some(expected) = self.expected {
+            out.line(format_args!(
+                "{} of {} messages differ from what was expected{}",
+                self.differing + self.missing.len() as u64,
+                expected.len(),
+                match self.unexpected {
+                    0 => String::new(),
+                    n => format!("; of {n} more nothing was expected"),
+                }
+            ))?;
+            return Ok(());
+        }
+        if self.messages == 0 {
+            return Ok(());
+        }
+        out.line("")?;
+        let width = self.messages.to_string().len();
+        for ((verdict, rule, reason), count) in &self.counts {
+            out.line(format_args!(
+                "{count:>width$}  {}  rule {rule:<2}  {reason}",
+                out.word(verdict, 8)
+            ))?;
+        }
+        out.line(format_args!("{:>width$}  messages", self.messages))
+    }
+}
+
+/// A row for people, in columns of fixed width, so that it can be shown at once.
+fn show(row: &Row, out: &mut Output) -> Outcome {
+    if out.is_json() {
+        return out.object(row);
+    }
+    let from = row.from.as_deref().unwrap_or("-");
+    let verdict = match row.verdict {
+        Verdict::Accepted => out.word("accepted", 8),
+        Verdict::Held => out.word("held", 8),
+        Verdict::Dropped => out.word("dropped", 8),
+    };
+    out.line(format_args!(
+        "{verdict}  {:<26}  {:<32}  {}",
+        row.reason,
+        Escaped(from).to_string(),
+        Escaped(&row.file)
+    ))
+}

@@ -1,0 +1,80 @@
+//! What a message in a file says of the envelope it once came in.
+//!
+//! In: the raw message. Out: the reverse-path that the last MTA wrote down (RFC 5321 4.4), and every
+//! address that it may have come for, the most reliable first. Read generously: what is found here is
+//! only compared with addresses of ours.
+
+use super::header::Header;
+use crate::domain::ReversePath;
+
+/// The fields that name a recipient, those that an MTA added before those that the author wrote.
+const RECIPIENTS: &[&str] = &["Delivered-To", "X-Original-To", "To", "Cc"];
+
+/// The envelope, as far as a message remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub reverse_path: ReversePath,
+    /// Whatever looks like an address in those fields, in their order.
+    pub recipients: Vec<String>,
+}
+
+/// Reads the trace and recipient fields of a message.
+#[must_use]
+pub fn recorded(raw: &[u8]) -> Recorded {
+    let header = Header::of(raw);
+    let reverse_path = match header.first("Return-Path") {
+        None => ReversePath::Unknown,
+        Some(field) => {
+            let text = field.text();
+            match text.trim_matches(['<', '>', ' ', '\t']) {
+                "" => ReversePath::Null,
+                path => ReversePath::Mailbox(path.to_owned()),
+            }
+        }
+    };
+    let mut recipients = Vec::new();
+    for name in RECIPIENTS {
+        for field in header.all(name) {
+            let text = field.text();
+            let words = text.split(|c: char| c.is_whitespace() || "<>()[],;:\"".contains(c));
+            recipients.extend(words.filter(|word| word.contains('@')).map(str::to_owned));
+        }
+    }
+    Recorded {
+        reverse_path,
+        recipients,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mta_knows_better_than_the_author() {
+        let raw = b"Return-Path: <ann@corp.example>\r\n\
+            To: Desk <desk@corp.example>, \"x, y\" <y@corp.example>\r\n\
+            Cc: z@corp.example\r\n\
+            X-Original-To: old@corp.example\r\n\
+            Delivered-To: it@corp.example\r\n\r\nTo: body@corp.example\r\n";
+        let Recorded {
+            reverse_path,
+            recipients,
+        } = recorded(raw);
+        assert_eq!(
+            reverse_path,
+            ReversePath::Mailbox("ann@corp.example".to_owned())
+        );
+        let expected = ["it", "old", "desk", "y", "z"].map(|name| format!("{name}@corp.example"));
+        assert_eq!(recipients, expected);
+    }
+
+    #[test]
+    fn a_null_path_is_not_a_missing_one() {
+        assert_eq!(
+            recorded(b"Return-Path: <>\n\n").reverse_path,
+            ReversePath::Null
+        );
+        assert_eq!(recorded(b"\n").reverse_path, ReversePath::Unknown);
+    }
+}

@@ -8,7 +8,7 @@ use super::house::{Global, House, by};
 use super::output::{Column, Layout, Output};
 use crate::config::Destination;
 use crate::domain::{DestinationName, PortalName, RequestState, Timestamp};
-use crate::store::{Page, RequestFilter};
+use crate::store::RequestCount;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -96,11 +96,13 @@ async fn queue(
         .filter(|portal| portal.destination == *name)
         .map(|portal| portal.name.clone())
         .collect();
-    let (mut waiting, mut failed) = (0, 0);
-    for portal in &portals {
-        waiting += count(house, portal, RequestState::Released).await?;
-        failed += count(house, portal, RequestState::Failed).await?;
-    }
+    let counts = house.store.counts(Timestamp::now()).await?.requests;
+    let count = |state| {
+        let here = |count: &&RequestCount| count.state == state && portals.contains(&count.portal);
+        counts.iter().filter(here).map(|count| count.requests).sum()
+    };
+    let waiting = count(RequestState::Released);
+    let failed = count(RequestState::Failed);
     Ok(Queue {
         destination: name.clone(),
         kind: match destination {
@@ -114,28 +116,6 @@ async fn queue(
         waiting,
         failed,
     })
-}
-
-/// Requests of a portal in a state, counted part by part.
-async fn count(house: &House, portal: &PortalName, state: RequestState) -> Result<u64, Failure> {
-    let mut total = 0;
-    let mut after = None;
-    loop {
-        let listed = house
-            .store
-            .requests(RequestFilter {
-                state: Some(state),
-                portal: Some(portal.clone()),
-                page: Page { limit: 1000, after },
-                ..RequestFilter::default()
-            })
-            .await?;
-        total += listed.rows.len() as u64;
-        after = listed.next;
-        if after.is_none() {
-            return Ok(total);
-        }
-    }
 }
 
 async fn pause(house: &House, which: Which, paused: bool, out: &mut Output) -> Outcome {

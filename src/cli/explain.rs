@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::customers::describe;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House};
-use super::output::{Column, Layout, Output, note, or_dash, size, time};
+use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
 use crate::access::{Question, RuleResult, explain};
 use crate::domain::{
@@ -177,9 +177,7 @@ async fn list(house: &House, listed: Listed<LedgerEntry>, out: &mut Output) -> O
             }),
         ],
     )?;
-    out.flush()?;
-    note("why: vestibule explain LEDGER");
-    Ok(())
+    out.hint("why: vestibule explain LEDGER")
 }
 
 /// Asks the rules again.
@@ -325,6 +323,7 @@ const RULES: &[Column<RuleResult>] = &[
 const EVENTS: &[Column<Event>] = &[
     Column::new("at", Layout::Whole, |event| time(event.at)),
     Column::new("event", Layout::Whole, |event| event.event.clone()),
+    Column::new("by", Layout::Whole, |event| event.actor.clone()),
     Column::new("detail", Layout::Text, |event| {
         event.detail.clone().unwrap_or_default()
     }),

@@ -93,13 +93,24 @@ impl House {
 
 /// The system user at the keyboard, before `sudo` made him somebody else.
 pub fn operator() -> String {
-    let name = ["SUDO_USER", "USER", "LOGNAME"]
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())
-        .find(|name| !name.is_empty() && name.chars().all(|c| !c.is_control()));
-    name.unwrap_or_else(|| {
+        .find(|name| !name.is_empty() && !name.contains(char::is_control));
+    // A service manager or a container sets none of them.
+    named.unwrap_or_else(|| {
         let uid = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
-        format!("uid-{uid}")
+        name_of(uid).unwrap_or_else(|| format!("uid-{uid}"))
+    })
+}
+
+/// As passwd(5) has it.
+fn name_of(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     })
 }
 

@@ -21,6 +21,7 @@ mod replay;
 mod requests;
 mod serve;
 mod shell;
+mod stats;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -83,6 +84,8 @@ enum Command {
     /// Where requests go, and what waits to go there
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Count messages and requests
+    Stats(stats::Args),
     /// Completions for a shell
     Completions(shell::Completions),
     /// Manual pages
@@ -136,6 +139,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Dropped(command) => wait(dropped::run(command, global, out)),
         Command::Explain(args) => wait(explain::run(args, global, out)),
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
+        Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Completions(args) => shell::completions(&args, Cli::command(), out),
         Command::Man(args) => shell::man(&args, Cli::command(), out),
     }

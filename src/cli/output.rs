@@ -226,6 +226,15 @@ impl Output {
         Ok(())
     }
 
+    /// What one could do next, for people at a terminal.
+    pub fn hint(&mut self, text: impl Display) -> Result<(), Failure> {
+        if self.terminal && !self.json {
+            self.flush()?;
+            note(text);
+        }
+        Ok(())
+    }
+
     /// A word in the colour of what it means, filled up to a width.
     pub fn word(&self, word: &str, width: usize) -> String {
         match colour_of(word).filter(|_| self.colour) {

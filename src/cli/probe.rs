@@ -104,7 +104,7 @@ fn one(
             account: kind,
         });
     }
-    let why = explain(&question).pop();
+    let title = explain(&question).pop().map_or("", |rule| rule.title);
     out.fields(&[
         ("address", Some(address.to_string())),
         ("portal", Some(portal.to_string())),
@@ -114,9 +114,10 @@ fn one(
             Some(format!(
                 "rule {}, {}{}",
                 decision.rule,
-                why.map_or_else(String::new, |why| why.title.to_owned()),
+                title,
                 decision
                     .evidence
+                    .filter(|evidence| *evidence != title)
                     .map(|evidence| format!(" ({evidence})"))
                     .unwrap_or_default()
             )),

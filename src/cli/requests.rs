@@ -279,7 +279,5 @@ fn show(request: &Request, out: &mut Output) -> Outcome {
         ("last error", request.last_error.clone()),
         ("ledger", Some(request.ledger.to_string())),
     ])?;
-    out.flush()?;
-    note(format_args!("why: vestibule explain {}", request.ledger));
-    Ok(())
+    out.hint(format_args!("why: vestibule explain {}", request.ledger))
 }

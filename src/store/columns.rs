@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::letters::{LetterCause, LetterKind};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, Kind, LedgerId, LetterId, Origin, PortalName,
+    AccountId, DestinationName, EmailAddress, Kind, LedgerId, LetterId, Origin, PortalName, Reason,
     RequestId, RequestState, Status, Timestamp, TokenHash, Verdict,
 };
 
@@ -50,6 +50,7 @@ words!(
     Status,
     Origin,
     Verdict,
+    Reason,
     RequestState,
     LetterKind,
     LetterCause

@@ -73,14 +73,14 @@ impl Ground {
             }
             Found::Nowhere => {
                 let config = Config::parse_with(DEFAULT, Path::new("built-in"), Secrets::Leave)?;
-                let origin = "no configuration: one portal, which everything is for".to_owned();
+                let origin = "the built-in configuration with one portal for everything".to_owned();
                 (config, None, origin)
             }
         };
         let store = database.map(|path| Store::open(&path)).transpose()?;
         let (settings, which) = match (draft, &store) {
             (Some(draft), _) => (draft, "the draft".to_owned()),
-            (None, None) => (config.access.clone(), "its [access]".to_owned()),
+            (None, None) => (config.access.clone(), "its own access settings".to_owned()),
             (None, Some(store)) => {
                 store
                     .seed_access(config.access.clone(), Timestamp::now())

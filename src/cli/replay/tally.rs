@@ -151,7 +151,10 @@ impl<'a> Tally<'a> {
                 out.word(verdict, 8)
             ))?;
         }
-        out.line(format_args!("{:>width$}  messages", self.messages))
+        out.line(match self.messages {
+            1 => "1  message".to_owned(),
+            n => format!("{n:>width$}  messages"),
+        })
     }
 }
 

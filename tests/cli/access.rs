@@ -1,0 +1,187 @@
+//! `vestibule access`.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::house::House;
+
+#[test]
+fn settings_are_shown_changed_and_compared() {
+    let house = House::new();
+    assert_snapshot!("show", house.run(&["access", "show"]).shown());
+    assert_snapshot!(
+        "set",
+        house
+            .run(&[
+                "access",
+                "set",
+                "external.verify=true",
+                "internal.default_groups=staff,wiki"
+            ])
+            .shown()
+    );
+    assert_snapshot!(
+        "approve_for_a_portal",
+        house
+            .run(&["access", "approve", "--portal", "hr", "gmail.com"])
+            .shown()
+    );
+    assert_snapshot!(
+        "remove",
+        house.run(&["access", "remove", "partner.example"]).shown()
+    );
+    assert_snapshot!("history", house.run(&["access", "history"]).shown());
+    assert_snapshot!("diff", house.run(&["access", "diff", "1"]).shown());
+    assert_snapshot!("show_changed", house.run(&["access", "show"]).shown());
+    assert_snapshot!(
+        "show_portal",
+        house.run(&["access", "show", "--portal", "hr"]).shown()
+    );
+    assert_snapshot!(
+        "show_json",
+        house.run(&["access", "show", "--json"]).shown()
+    );
+    assert_snapshot!(
+        "history_json",
+        house
+            .run(&["access", "history", "--json", "--limit", "2"])
+            .shown()
+    );
+}
+
+#[test]
+fn what_changes_nothing_makes_no_revision() {
+    let house = House::new();
+    for arguments in [
+        ["access", "approve", "corp.example", "--json"],
+        ["access", "allow", "new.example", "--dry-run"],
+    ] {
+        assert_eq!(house.run(&arguments).status, 0);
+    }
+    let same = house
+        .run(&["access", "approve", "corp.example", "--json"])
+        .objects();
+    assert_eq!(
+        same,
+        [json!({"revision": 1, "changes": [], "warnings": []})]
+    );
+}
+
+#[test]
+fn what_was_exported_can_be_applied() {
+    let house = House::new();
+    assert_eq!(
+        house
+            .run(&["access", "approve", "--portal", "hr", "people.example"])
+            .status,
+        0
+    );
+    let exported = house.run(&["access", "export"]);
+    assert_snapshot!("export", exported.shown());
+    let file = house.write("kept.toml", &exported.out);
+    assert_eq!(
+        house.run(&["access", "set", "external.verify=true"]).status,
+        0
+    );
+    assert_snapshot!("apply", house.run(&["access", "apply", &file]).shown());
+    assert_snapshot!(
+        "apply_again",
+        house.run(&["access", "apply", &file]).shown()
+    );
+
+    let typo = house.write("typo.toml", "[internal]\nenabeld = true\n");
+    let refused = house.run(&["access", "apply", &typo]);
+    assert_eq!(refused.status, 2);
+    assert!(refused.err.contains("enabeld"), "{}", refused.err);
+    let nowhere = house.write("nowhere.toml", "[portal.sales.external]\nverify = true\n");
+    assert_snapshot!(
+        "apply_unknown_portal",
+        house.run(&["access", "apply", &nowhere]).shown()
+    );
+}
+
+#[test]
+fn an_address_is_tried_at_every_portal() {
+    let house = House::new();
+    let answer = house.run(&[
+        "access",
+        "test",
+        "ann@corp.example",
+        "--portal",
+        "it",
+        "--json",
+    ]);
+    assert_eq!(
+        answer.objects(),
+        [json!({
+            "address": "ann@corp.example", "portal": "it", "domain": "corp.example",
+            "pattern": "corp.example", "verdict": "held", "reason": "internal_account_created",
+            "rule": 11, "account": "internal",
+        })]
+    );
+    assert_snapshot!(
+        "test",
+        house
+            .run(&["access", "test", "bob@partner.example"])
+            .shown()
+    );
+    assert_eq!(
+        house
+            .run(&["access", "test", "eve@evil.example", "--json"])
+            .objects()
+            .len(),
+        2
+    );
+
+    house.receive("ann@corp.example", "");
+    assert_snapshot!(
+        "test_with_account",
+        house
+            .run(&["access", "test", "Ann@corp.example", "--portal", "it"])
+            .shown()
+    );
+    let draft = house.write("draft.toml", "[internal]\nenabled = false\n");
+    let under_draft = house
+        .run(&[
+            "access",
+            "test",
+            "dan@corp.example",
+            "--portal",
+            "it",
+            "--json",
+            "--access",
+            &draft,
+        ])
+        .objects();
+    assert_eq!(under_draft[0]["reason"], "external_account_created");
+}
+
+#[test]
+fn wrong_arguments_say_what_would_be_right() {
+    let house = House::new();
+    for (arguments, status) in [
+        (&["access", "set", "external.verfy=true"][..], 2),
+        (&["access", "set", "external.verify=maybe"], 2),
+        (&["access", "set", "external.verify=inherit"], 2),
+        (&["access", "approve", "co.uk"], 2),
+        (
+            &["access", "approve", "corp.example", "--portal", "sales"],
+            2,
+        ),
+        (&["access", "remove", "never.example"], 3),
+        (&["access", "diff", "1", "99"], 3),
+        (&["access", "test", "not an address"], 2),
+    ] {
+        let ran = house.run(arguments);
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
+        assert!(ran.out.is_empty(), "{arguments:?}");
+    }
+    assert_snapshot!(
+        "set_unknown",
+        house.run(&["access", "set", "external.verfy=true"]).shown()
+    );
+    assert_snapshot!(
+        "unknown_portal",
+        house.run(&["access", "show", "--portal", "sales"]).shown()
+    );
+}

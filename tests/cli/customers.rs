@@ -1,0 +1,153 @@
+//! `vestibule customers`.
+
+use insta::assert_snapshot;
+
+use crate::house::House;
+
+#[test]
+fn an_account_from_first_mail_to_blocked() {
+    let house = House::new();
+    house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    house.receive(
+        "ann@corp.example",
+        "Subject: =?utf-8?Q?And_now=1B[31m_the_=E2=80=AEroof?=\r\n",
+    );
+    house.receive("bob@partner.example", "Subject: Invoice\r\n");
+    assert_snapshot!("list", house.run(&["customers", "list"]).shown());
+    assert_snapshot!(
+        "show",
+        house
+            .run(&["customers", "show", "ann@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "verify",
+        house
+            .run(&["customers", "verify", "ANN@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "verify_again",
+        house
+            .run(&["customers", "verify", "ann@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "show_verified",
+        house
+            .run(&["customers", "show", "ann@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "show_json",
+        house
+            .run(&["customers", "show", "ann@corp.example", "--json"])
+            .shown()
+    );
+    assert_snapshot!(
+        "block",
+        house
+            .run(&["customers", "block", "ann@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "verify_blocked",
+        house
+            .run(&["customers", "verify", "ann@corp.example"])
+            .shown()
+    );
+    assert_snapshot!(
+        "unblock",
+        house
+            .run(&["customers", "unblock", "ann@corp.example"])
+            .shown()
+    );
+}
+
+#[test]
+fn the_access_settings_hold_for_operators_too() {
+    let house = House::new();
+    assert_snapshot!(
+        "add",
+        house.run(&["customers", "add", "dan@corp.example"]).shown()
+    );
+    assert_snapshot!(
+        "add_again",
+        house.run(&["customers", "add", "dan@corp.example"]).shown()
+    );
+    assert_snapshot!(
+        "add_refused",
+        house.run(&["customers", "add", "eve@evil.example"]).shown()
+    );
+    assert_snapshot!(
+        "resend",
+        house
+            .run(&["customers", "resend", "dan@corp.example"])
+            .shown()
+    );
+}
+
+#[test]
+fn lists_are_filtered_and_come_in_parts() {
+    let house = House::new();
+    for name in ["a", "b", "c"] {
+        house.receive(&format!("{name}@corp.example"), "");
+        house.receive(&format!("{name}@partner.example"), "");
+    }
+    let addresses = |arguments: &[&str]| -> Vec<String> {
+        let arguments = [&["customers", "list", "--json"], arguments].concat();
+        house
+            .run(&arguments)
+            .objects()
+            .iter()
+            .map(|account| account["address"].as_str().expect("a text").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        addresses(&["--kind", "internal", "--status", "pending"]),
+        ["a@corp.example", "b@corp.example", "c@corp.example"]
+    );
+    assert_eq!(
+        addresses(&["--domain", "partner.example", "--search", "b@"]),
+        ["b@partner.example"]
+    );
+
+    let mut all = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut arguments = vec!["customers", "list", "--json", "--limit", "4"];
+        if let Some(cursor) = &cursor {
+            arguments.extend(["--after", cursor]);
+        }
+        let rows = house.run(&arguments).objects();
+        all.extend(rows.iter().map(|row| row["address"].to_string()));
+        cursor = rows
+            .last()
+            .and_then(|row| Some(row.get("next")?.as_str()?.to_owned()));
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(all.len(), 6);
+    assert!(all.is_sorted());
+}
+
+#[test]
+fn who_is_not_there_is_not_found() {
+    let house = House::new();
+    for (arguments, status) in [
+        (["customers", "show", "nobody@corp.example"], 3),
+        (["customers", "verify", "nobody@corp.example"], 3),
+        (["customers", "show", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"], 3),
+        (["customers", "block", "no address"], 2),
+    ] {
+        let ran = house.run(&arguments);
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
+    }
+    assert_snapshot!(
+        "not_found",
+        house
+            .run(&["customers", "show", "nobody@corp.example"])
+            .shown()
+    );
+}

@@ -1,0 +1,104 @@
+//! `vestibule explain`.
+
+use insta::assert_snapshot;
+
+use crate::house::House;
+
+#[test]
+fn a_message_is_explained_rule_by_rule() {
+    let house = House::new();
+    let held = house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let dropped = house.receive("eve@evil.example", "Precedence: list\r\nSubject: News\r\n");
+    assert_eq!(
+        house
+            .run(&["customers", "verify", "ann@corp.example"])
+            .status,
+        0
+    );
+    // What is said is what was true then.
+    assert_eq!(house.run(&["access", "remove", "corp.example"]).status, 0);
+    assert_snapshot!(
+        "held",
+        house.run(&["explain", &held.ledger.to_string()]).shown()
+    );
+    assert_snapshot!(
+        "dropped",
+        house.run(&["explain", &dropped.ledger.to_string()]).shown()
+    );
+
+    let by_request = house.run(&["explain", &held.request.expect("a request").to_string()]);
+    assert_eq!(by_request.status, 0);
+    let message_id = format!("<{}>", held.message_id.expect("a Message-ID"));
+    assert_eq!(house.run(&["explain", &message_id]).out, by_request.out);
+    assert_eq!(
+        house
+            .run(&["explain", message_id.trim_matches(['<', '>'])])
+            .out,
+        by_request.out
+    );
+}
+
+#[test]
+fn as_json_it_has_all_that_scripts_rely_on() {
+    let house = House::new();
+    let entry = house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let explained = house
+        .run(&["explain", &entry.ledger.to_string(), "--json"])
+        .objects();
+    let [explanation] = explained.as_slice() else {
+        panic!("one object, not {explained:?}");
+    };
+    for field in [
+        "ledger", "verdict", "reason", "rules", "revision", "facts", "events",
+    ] {
+        assert!(!explanation[field].is_null(), "{field}");
+    }
+    let rules = explanation["rules"].as_array().expect("a list");
+    let matched: Vec<_> = rules
+        .iter()
+        .filter(|rule| rule["matched"] == true)
+        .collect();
+    assert_eq!(matched.len(), 1);
+    assert_eq!(matched[0]["rule"], 11);
+    assert_eq!(
+        matched[0]["evidence"],
+        "internal.approved_domains: corp.example"
+    );
+    assert_eq!(rules.last(), Some(matched[0]));
+}
+
+#[test]
+fn an_address_has_all_its_mail() {
+    let house = House::new();
+    house.receive("ann@corp.example", "Subject: One\r\n");
+    house.receive(
+        "ann@corp.example",
+        "Subject: Two\r\nAuto-Submitted: auto-replied\r\n",
+    );
+    house.receive("eve@evil.example", "Subject: Three\r\n");
+    assert_snapshot!(
+        "address",
+        house.run(&["explain", "ann@corp.example"]).shown()
+    );
+    assert_snapshot!(
+        "address_without_account",
+        house.run(&["explain", "eve@evil.example"]).shown()
+    );
+    assert_eq!(
+        house
+            .run(&["explain", "ann@corp.example", "--json"])
+            .objects()
+            .len(),
+        2
+    );
+    assert_snapshot!(
+        "not_found",
+        house.run(&["explain", "nobody@corp.example"]).shown()
+    );
+    assert_snapshot!(
+        "no_such_id",
+        house
+            .run(&["explain", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"])
+            .shown()
+    );
+}

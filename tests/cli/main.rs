@@ -1,0 +1,9 @@
+//! The real binary, as an operator runs it: what it prints, as tables and as JSON, and its exit status.
+
+mod access;
+mod customers;
+mod explain;
+mod help;
+mod house;
+mod replay;
+mod requests;

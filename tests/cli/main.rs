@@ -7,3 +7,4 @@ mod help;
 mod house;
 mod replay;
 mod requests;
+mod send;

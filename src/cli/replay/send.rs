@@ -128,6 +128,10 @@ fn with_crlf(raw: &[u8]) -> Vec<u8> {
         text.push(byte);
         before = byte;
     }
+    // lettre ends the last line itself, in front of the final dot.
+    if text.ends_with(b"\r\n") {
+        text.truncate(text.len() - 2);
+    }
     text
 }
 

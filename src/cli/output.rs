@@ -273,9 +273,9 @@ struct Last<'a, T> {
 /// What a word means to an operator: green went through, yellow waits, red did not.
 fn colour_of(word: &str) -> Option<Color> {
     match word {
-        "accepted" | "active" | "delivered" | "ok" | "true" => Some(Color::Green),
-        "held" | "pending" | "released" | "paused" => Some(Color::Yellow),
-        "dropped" | "blocked" | "failed" => Some(Color::Red),
+        "accepted" | "active" | "delivered" | "ok" | "true" => Some(Color::DarkGreen),
+        "held" | "pending" | "released" | "paused" => Some(Color::DarkYellow),
+        "dropped" | "blocked" | "failed" => Some(Color::DarkRed),
         "discarded" | "expired" => Some(Color::DarkGrey),
         _ => None,
     }
@@ -287,9 +287,9 @@ struct Painted<T>(Color, T);
 impl<T: Display> Display for Painted<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let code = match self.0 {
-            Color::Green => 32,
-            Color::Yellow => 33,
-            Color::Red => 31,
+            Color::DarkGreen => 32,
+            Color::DarkYellow => 33,
+            Color::DarkRed => 31,
             _ => 90,
         };
         write!(f, "\x1b[{code}m{}\x1b[0m", self.1)

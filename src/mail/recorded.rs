@@ -4,7 +4,7 @@
 //! address that it may have come for, the most reliable first. Read generously: what is found here is
 //! only compared with addresses of ours.
 
-use super::header::Header;
+use super::header::Section;
 use crate::domain::ReversePath;
 
 /// The fields that name a recipient, those that an MTA added before those that the author wrote.
@@ -21,28 +21,26 @@ pub struct Recorded {
 /// Reads the trace and recipient fields of a message.
 #[must_use]
 pub fn recorded(raw: &[u8]) -> Recorded {
-    let header = Header::of(raw);
-    let reverse_path = match header.first("Return-Path") {
-        None => ReversePath::Unknown,
-        Some(field) => {
-            let text = field.text();
-            match text.trim_matches(['<', '>', ' ', '\t']) {
+    let mut reverse_path = ReversePath::Unknown;
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for field in Section::of(raw).fields() {
+        if field.is("Return-Path") && reverse_path == ReversePath::Unknown {
+            reverse_path = match field.text().trim_matches(['<', '>', ' ', '\t']) {
                 "" => ReversePath::Null,
                 path => ReversePath::Mailbox(path.to_owned()),
-            }
+            };
         }
-    };
-    let mut recipients = Vec::new();
-    for name in RECIPIENTS {
-        for field in header.all(name) {
+        if let Some(rank) = RECIPIENTS.iter().position(|name| field.is(name)) {
             let text = field.text();
             let words = text.split(|c: char| c.is_whitespace() || "<>()[],;:\"".contains(c));
-            recipients.extend(words.filter(|word| word.contains('@')).map(str::to_owned));
+            let addresses = words.filter(|word| word.contains('@'));
+            found.extend(addresses.map(|address| (rank, address.to_owned())));
         }
     }
+    found.sort_by_key(|(rank, _)| *rank);
     Recorded {
         reverse_path,
-        recipients,
+        recipients: found.into_iter().map(|(_, address)| address).collect(),
     }
 }
 

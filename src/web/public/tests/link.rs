@@ -13,7 +13,7 @@ async fn looking_changes_nothing_and_the_button_releases_once() {
     for _ in 0..3 {
         let page = house.get(&link).await;
         assert_eq!(page.status, StatusCode::OK);
-        assert!(page.body.contains("<bdi>ann<wbr>@corp.example</bdi>"));
+        assert!(page.body.contains("ann@corp.example"));
         assert!(page.body.contains("Printer &lt;b&gt;on fire"));
         assert!(page.body.contains(&format!(
             r#"<input type="checkbox" name="request" value="{held}" checked>"#

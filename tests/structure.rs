@@ -108,7 +108,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("lettre::Async", &["verification", "delivery", "cli"]),
     ("AsyncSmtpTransport", &["verification", "delivery", "cli"]),
     ("reqwest::", &["delivery", "cli"]),
-    ("TcpStream::connect", &["delivery", "cli"]),
+    ("TcpStream::connect", &["verification", "delivery", "cli"]),
     ("TcpListener", &["smtp", "web", "daemon", "cli"]),
     ("clap::", &["cli", "main"]),
 ];

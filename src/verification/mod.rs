@@ -10,9 +10,9 @@ mod letter;
 pub mod mailer;
 mod message_id;
 mod post;
-#[cfg(test)]
-pub(crate) mod sample;
 mod schedule;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use letter::{LetterError, Mail, compose};
 pub use post::{Post, PostError};

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::PortalName;
-use crate::verification::sample;
+use crate::verification::tests::sample;
 
 /// A token that does not change, so that a snapshot can hold it.
 fn token() -> Token {

@@ -15,7 +15,7 @@ use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, TokenHash};
 use crate::smtp::{self, Receipt, Reception, TryLater, UnknownRecipient};
 use crate::store::{Arrival, ClaimedLetters, Link};
-use crate::verification::sample;
+use crate::verification::tests::sample;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

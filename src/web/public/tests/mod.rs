@@ -22,7 +22,7 @@ use super::{Public, public};
 use crate::config::Config;
 use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
 use crate::store::{Arrival, Entry, LetterOutcome, Part, Store};
-use crate::verification::sample;
+use crate::verification::tests::sample;
 use crate::web::Readiness;
 use crate::wording::Wording;
 

@@ -9,7 +9,7 @@ use super::super::{Fault, Page, assets, home, resend, sign_up, verify};
 use super::*;
 use crate::domain::PortalName;
 use crate::store::WaitingRequest;
-use crate::verification::sample;
+use crate::verification::tests::sample;
 use crate::wording::Language;
 
 fn wardrobe() -> Wardrobe {

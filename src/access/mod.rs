@@ -7,6 +7,7 @@
 mod change;
 mod decide;
 mod explain;
+mod nearest;
 mod newcomer;
 mod rules;
 mod settings;
@@ -17,6 +18,7 @@ pub use decide::{
     Standing, decide, sender_for,
 };
 pub use explain::{RuleResult, explain};
+pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
 pub use rules::{RULES, Rule};
 pub use settings::{

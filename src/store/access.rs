@@ -49,7 +49,7 @@ impl Revision {
     }
 }
 
-fn newest(connection: &Connection) -> Result<Revision, StoreError> {
+pub(super) fn newest(connection: &Connection) -> Result<Revision, StoreError> {
     let found = connection
         .prepare_cached("SELECT * FROM access_revision ORDER BY number DESC LIMIT 1")?
         .query_row([], Revision::from_row)

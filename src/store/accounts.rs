@@ -8,13 +8,10 @@ use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
 use super::writer::Work;
 use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError};
-use crate::access::{
-    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Question, Standing, decide,
-};
+use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status, Timestamp,
 };
-use crate::mail::{Authentication, Facts, Fingerprint, Sender};
 
 #[derive(Debug, Clone, Default)]
 pub struct CustomerFilter {
@@ -211,29 +208,6 @@ fn list(connection: &Connection, filter: &CustomerFilter) -> Result<Listed<Accou
     Ok(Listed::cut(rows, limit))
 }
 
-/// A message as the rules see it that nobody sent: what an address alone has to say.
-fn asking(address: &EmailAddress) -> Facts {
-    Facts {
-        sender: Sender::Usable {
-            address: address.clone(),
-            written: address.to_string(),
-            lookalike: None,
-        },
-        author_behind_list: None,
-        subject: None,
-        message_id: None,
-        automatic: None,
-        bulk: None,
-        list_ids: Vec::new(),
-        report: None,
-        own_mark: None,
-        received_fields: 0,
-        authentication: Authentication::default(),
-        fingerprint: Fingerprint([0; 32]),
-        size: 0,
-    }
-}
-
 impl Work<'_> {
     fn add(
         &mut self,
@@ -259,31 +233,23 @@ impl Work<'_> {
             }
             return Ok(Added::Before(account(connection, there.n)?));
         }
-        let decision = self.may_have_account(address, portal)?;
+        let (_, settings) = self.settings.in_force(connection, portal)?;
+        // Without a portal the site's settings are asked under a name that none has.
+        let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
+        let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
         let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
         else {
             return Ok(Added::NotAllowed(decision));
         };
-        let groups = match new.kind {
-            Kind::Internal => {
-                let (_, settings) = self.settings.in_force(connection, portal)?;
-                settings.internal.default_groups.clone()
-            }
-            Kind::External => Vec::new(),
+        let groups: &[String] = match new.kind {
+            Kind::Internal => &settings.internal.default_groups,
+            Kind::External => &[],
         };
         let proved_first = NewAccount {
             proof_needed: true,
             ..new
         };
-        let made = make(
-            connection,
-            address,
-            proved_first,
-            &groups,
-            origin,
-            None,
-            now,
-        )?;
+        let made = make(connection, address, proved_first, groups, origin, None, now)?;
         if origin == Origin::Operator {
             Happening::named("account.added").account(made.n).record(
                 connection,
@@ -293,34 +259,6 @@ impl Work<'_> {
         }
         self.owe(&made, LetterKind::Verification, cause, portal, now)?;
         Ok(Added::Now(account(connection, made.n)?))
-    }
-
-    fn may_have_account(
-        &mut self,
-        address: &EmailAddress,
-        portal: Option<&PortalName>,
-    ) -> Result<Decision, StoreError> {
-        let (_, settings) = self.settings.in_force(self.connection, portal)?;
-        let facts = asking(address);
-        let circumstances = Circumstances {
-            portal: portal.cloned().map_or_else(
-                || PortalName::parse("none").map_err(|e| StoreError::Other(e.to_string())),
-                Ok,
-            )?,
-            takes_automatic: false,
-            own_list: None,
-            sender_is_ours: false,
-            enforcement: Enforcement::Off,
-        };
-        Ok(decide(&Question {
-            facts: &facts,
-            circumstances: &circumstances,
-            standing: &Standing {
-                account: None::<AccountStanding>,
-                original: None,
-            },
-            settings: &settings,
-        }))
     }
 
     fn owe(

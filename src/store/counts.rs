@@ -3,8 +3,9 @@
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::columns::Millis;
 use super::{Store, StoreError};
-use crate::domain::{LedgerId, PortalName, Reason, RequestState, Timestamp, Verdict};
+use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 
 /// Entries of the ledger that have these three in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,14 +46,16 @@ impl Store {
     }
 }
 
-/// Ids begin with their time, so that the index on them finds where to begin.
+/// Counted by the index on time alone; the words come afterwards.
 fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT l.portal, l.verdict, rule.reason, count(*)
-         FROM ledger AS l JOIN rule ON rule.number = l.rule
-         WHERE l.id >= ? GROUP BY l.portal, l.verdict, l.rule ORDER BY l.portal, l.verdict, l.rule",
+        "SELECT c.portal, c.verdict, rule.reason, c.messages FROM (
+             SELECT portal, verdict, rule, count(*) AS messages FROM ledger
+             WHERE received_at >= ? GROUP BY portal, verdict, rule
+         ) AS c JOIN rule ON rule.number = c.rule
+         ORDER BY c.portal, c.verdict, c.rule",
     )?;
-    let rows = statement.query_map([first_id(since)], |row| {
+    let rows = statement.query_map([Millis::from(since)], |row| {
         Ok(EntryCount {
             portal: row.get(0)?,
             verdict: row.get(1)?,
@@ -75,12 +78,4 @@ fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The least id of that millisecond: 48 bits of time, then zeros.
-fn first_id(at: Timestamp) -> LedgerId {
-    let millis = u64::try_from(at.as_millisecond()).unwrap_or(0);
-    let mut bytes = [0; 16];
-    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
-    LedgerId::from_bytes(bytes)
 }

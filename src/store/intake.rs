@@ -1,24 +1,25 @@
 //! Accepting: one message, all its ledger entries and what follows from them, in one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::accounts::{Known, known, make};
+use super::accounts::{Known, known};
 use super::columns::{Millis, json};
-use super::letters::{Occasion, owe};
-use super::queue::due_at_the_end;
+use super::consequence::{Case, standing};
 use super::reports::{letter_of, note_report};
 use super::writer::Work;
-use super::{LetterCause, LetterKind, Proved, Store, StoreError};
+use super::{Proved, Store, StoreError};
 use crate::access::{
-    AccountStanding, Circumstances, Consequence, Original, Question, Standing, decide, sender_for,
+    Circumstances, Consequence, Decision, Effective, Original, Question, Standing, decide,
+    sender_for,
 };
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, LetterId, NewAccount, Origin, PortalName,
-    Reason, RequestId, Status, Timestamp, TokenHash, Verdict,
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, LetterId, PortalName, Reason, RequestId,
+    Timestamp, TokenHash, Verdict,
 };
 use crate::mail::Facts;
 
@@ -112,14 +113,11 @@ struct Prepared {
     letter: Option<LetterId>,
 }
 
-/// What the rules said, also where there were none to ask.
-struct Verdicts {
-    verdict: Verdict,
-    reason: Reason,
-    rule: u8,
+/// What the rules said, and under which settings.
+struct Decided {
+    decision: Decision,
     revision: u64,
-    consequence: Consequence,
-    groups: Vec<String>,
+    settings: Arc<Effective>,
 }
 
 impl Message {
@@ -166,12 +164,18 @@ impl Message {
         let original = self.original(connection, prepared)?;
         let standing = Standing {
             account: match &account {
-                Some(account) => Some(self.standing(connection, account)?),
+                Some(account) => Some(standing(
+                    connection,
+                    account,
+                    facts.size,
+                    self.arrival.quota,
+                )?),
                 None => None,
             },
             original: original.map(|(_, original)| original),
         };
-        let decision = self.decide(work, part, &standing)?;
+        let decided = self.decide(work, part, &standing)?;
+        let decision = &decided.decision;
 
         let ledger = LedgerId::new();
         let forgotten = decision.verdict == Verdict::Dropped
@@ -191,7 +195,7 @@ impl Message {
                 prepared.recipient,
                 decision.verdict,
                 decision.rule,
-                i64::try_from(decision.revision).unwrap_or(i64::MAX),
+                i64::try_from(decided.revision).unwrap_or(i64::MAX),
                 prepared.sender_key,
                 prepared.sender.as_ref().map(|s| s.domain().as_str()),
                 original.map(|(n, _)| n),
@@ -232,7 +236,7 @@ impl Message {
             if let (Some(report), Some(letter)) = (&facts.report, prepared.letter) {
                 entry.undeliverable = note_report(connection, report, letter, n, self.at)?;
             }
-            self.follow(work, &decision, prepared, account, n, &mut entry)?;
+            self.follow(work, &decided, prepared, account, n, &mut entry)?;
             if let (
                 Reason::Confirmation,
                 Part::Confirmation {
@@ -251,89 +255,33 @@ impl Message {
     fn follow(
         &self,
         work: &mut Work,
-        decision: &Verdicts,
+        decided: &Decided,
         prepared: &Prepared,
         account: Option<Known>,
         n: i64,
         entry: &mut Entry,
     ) -> Result<(), StoreError> {
-        let (new, held) = match decision.consequence {
-            Consequence::Nothing => return Ok(()),
-            Consequence::Hold(new) => (new, true),
-            Consequence::Accept(new) => (new, false),
-        };
-        let account = match (new, account, &prepared.sender) {
-            (Some(new), _, Some(sender)) => {
-                entry.account_created = true;
-                self.new_account(work.connection, new, sender, decision, n)?
-            }
-            (None, Some(account), _) => account,
-            _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
-        };
         let Some(portal) = &prepared.portal else {
-            return Err(StoreError::Other("a decision without a portal".to_owned()));
+            return Ok(());
         };
-        entry.account = Some((account.id, account.kind));
-        entry.request = Some(RequestId::from_bytes(entry.ledger.to_bytes()));
-        let (state, due, released) = if held {
-            let expires = self.at.plus(self.arrival.hold_for);
-            ("held", Some(expires), None)
-        } else {
-            let due = due_at_the_end(work.connection, account.n, portal, self.at)?;
-            ("released", due, Some(self.at))
+        let case = Case {
+            n,
+            ledger: entry.ledger,
+            sender: prepared.sender.as_ref(),
+            portal,
+            message_id: self.arrival.facts.message_id.as_deref(),
+            size: self.arrival.facts.size,
+            received_at: self.at,
+            now: self.at,
+            hold_for: self.arrival.hold_for,
         };
-        work.connection
-            .prepare_cached(
-                "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
-                     released_at, released_by)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                n,
-                account.n,
-                portal,
-                octets(self.arrival.facts.size),
-                self.at,
-                state,
-                due,
-                released,
-                released.map(|_| "rule"),
-            ])?;
-        if held {
-            let occasion = Occasion {
-                kind: LetterKind::Verification,
-                cause: LetterCause::Mail,
-                portal: Some(portal),
-                in_reply_to: self.arrival.facts.message_id.as_deref(),
-            };
-            work.rings |= owe(work.connection, &account, &occasion, self.at)?;
-        } else {
-            work.rings = true;
+        let followed = work.carry_out(&case, &decided.decision, &decided.settings, account)?;
+        if let Some(followed) = followed {
+            entry.account = Some((followed.account.id, followed.account.kind));
+            entry.account_created = followed.created;
+            entry.request = Some(followed.request);
         }
         Ok(())
-    }
-
-    fn new_account(
-        &self,
-        connection: &Connection,
-        new: NewAccount,
-        sender: &EmailAddress,
-        decision: &Verdicts,
-        n: i64,
-    ) -> Result<Known, StoreError> {
-        let groups: &[String] = match new.kind {
-            Kind::Internal => &decision.groups,
-            Kind::External => &[],
-        };
-        make(
-            connection,
-            sender,
-            new,
-            groups,
-            Origin::Mail,
-            Some(n),
-            self.at,
-        )
     }
 
     fn decide(
@@ -341,61 +289,27 @@ impl Message {
         work: &mut Work,
         part: &Part,
         standing: &Standing,
-    ) -> Result<Verdicts, StoreError> {
+    ) -> Result<Decided, StoreError> {
         let facts = &self.arrival.facts;
-        let circumstances = match part {
-            Part::Portal { circumstances, .. } => circumstances,
-            Part::Returns { .. } => return Ok(for_us(facts, standing, Reason::Automatic, 6)),
-            Part::Confirmation { .. } => {
-                return Ok(for_us(facts, standing, Reason::Confirmation, 16));
-            }
+        let portal = match part {
+            Part::Portal { circumstances, .. } => Some(&circumstances.portal),
+            Part::Returns { .. } | Part::Confirmation { .. } => None,
         };
-        let (revision, settings) = work
-            .settings
-            .in_force(work.connection, Some(&circumstances.portal))?;
-        let decision = decide(&Question {
-            facts,
-            circumstances,
-            standing,
-            settings: &settings,
-        });
-        let groups = match decision.consequence {
-            Consequence::Hold(Some(_)) | Consequence::Accept(Some(_)) => {
-                settings.internal.default_groups.clone()
-            }
-            _ => Vec::new(),
+        let (revision, settings) = work.settings.in_force(work.connection, portal)?;
+        let decision = match part {
+            Part::Portal { circumstances, .. } => decide(&Question {
+                facts,
+                circumstances,
+                standing,
+                settings: &settings,
+            }),
+            Part::Returns { .. } => for_us(facts, standing, Reason::Automatic, 6),
+            Part::Confirmation { .. } => for_us(facts, standing, Reason::Confirmation, 16),
         };
-        Ok(Verdicts {
-            verdict: decision.verdict,
-            reason: decision.reason,
-            rule: decision.rule,
+        Ok(Decided {
+            decision,
             revision,
-            consequence: decision.consequence,
-            groups,
-        })
-    }
-
-    fn standing(
-        &self,
-        connection: &Connection,
-        account: &Known,
-    ) -> Result<AccountStanding, StoreError> {
-        let quota = self.arrival.quota;
-        let quota_reached = account.status == Status::Pending && {
-            let (requests, bytes): (i64, i64) = connection
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(size), 0) FROM request
-                     WHERE account = ? AND state = 'held'",
-                )?
-                .query_row([account.n], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            requests >= i64::from(quota.requests)
-                || bytes.saturating_add(octets(self.arrival.facts.size)) > octets(quota.bytes)
-        };
-        Ok(AccountStanding {
-            kind: account.kind,
-            status: account.status,
-            takes_automatic: account.takes_automatic,
-            quota_reached,
+            settings,
         })
     }
 
@@ -476,7 +390,7 @@ impl Prepared {
 
 /// Mail to an address of our own is for us only: it goes no further. What a person did not write is
 /// called what it is; `reason` and `rule` are for the rest.
-fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Verdicts {
+fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Decision {
     let (reason, rule) = if standing.original.is_some() {
         (Reason::Duplicate, 1)
     } else if facts.report.is_some() {
@@ -490,13 +404,12 @@ fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Verdi
     } else {
         (reason, rule)
     };
-    Verdicts {
+    Decision {
         verdict: Verdict::Dropped,
         reason,
         rule,
-        revision: 0,
         consequence: Consequence::Nothing,
-        groups: Vec::new(),
+        evidence: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store on real files with real syncs.
 
 mod claims;
+mod dropped;
 mod house;
 mod housekeeping;
 mod intake;

@@ -1,0 +1,95 @@
+//! Which domain of the settings another one looks most like: `acme.co` is near `acme.com`, and
+//! `mail.acme.com` is below it. Perhaps somebody forgot it, or mistyped it.
+
+use super::settings::AccessSettings;
+use crate::domain::{Domain, DomainPattern};
+
+/// More changes than this, and the two have nothing to do with each other.
+const FAR: usize = 2;
+
+/// The pattern of the settings, whoever's, that is nearest to `domain`; None when none is near.
+#[must_use]
+pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a DomainPattern> {
+    let domain = Domain::parse(domain).ok()?;
+    let site = &settings.site;
+    let overrides = settings.portals.values();
+    site.internal
+        .approved_domains
+        .iter()
+        .chain(&site.external.allowed_domains)
+        .chain(overrides.flat_map(|own| {
+            let approved = own.internal.approved_domains.iter().flatten();
+            approved.chain(own.external.allowed_domains.iter().flatten())
+        }))
+        .filter_map(|pattern| distance(&domain, pattern).map(|far| (far, pattern)))
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, pattern)| pattern)
+}
+
+/// How far apart, for the same organisation or a slip; None for strangers.
+fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
+    let named = pattern.domain();
+    if domain == named || domain.is_below(named) || named.is_below(domain) {
+        return Some(0);
+    }
+    if let (Some(own), Some(theirs)) = (name_of(domain), name_of(named))
+        && own == theirs
+    {
+        return Some(1);
+    }
+    // A short name is one letter from too many others.
+    let changes = changes(domain.as_str(), named.as_str());
+    let short = named.as_str().len() < 8;
+    (changes <= if short { 1 } else { FAR }).then_some(changes + 1)
+}
+
+/// The label that somebody registered: `acme` of `mail.acme.co.uk`.
+fn name_of(domain: &Domain) -> Option<&str> {
+    let registered = psl::domain_str(domain.as_str())?;
+    registered.split('.').next()
+}
+
+/// Letters to insert, leave out or replace (Levenshtein).
+fn changes(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > FAR {
+        return FAR + 1;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut before = i;
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = before + usize::from(a != b);
+            before = row[j + 1];
+            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_organisation_or_a_slip_is_near() {
+        let mut settings = AccessSettings::default();
+        settings.site.external.allowed_domains = ["acme.com", "*.partner.example", "example.org"]
+            .map(|text| DomainPattern::parse(text).expect(text))
+            .to_vec();
+        for (domain, near) in [
+            ("acme.co", Some("acme.com")),
+            ("acme.co.uk", Some("acme.com")),
+            ("mail.acme.com", Some("acme.com")),
+            ("partner.example", Some("*.partner.example")),
+            ("exmaple.org", Some("example.org")),
+            ("shop.example", None),
+            ("gmail.com", None),
+        ] {
+            let found = nearest(domain, &settings).map(ToString::to_string);
+            assert_eq!(found.as_deref(), near, "{domain}");
+        }
+    }
+}

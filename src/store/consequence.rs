@@ -1,0 +1,145 @@
+//! What follows from a decision: an account where there is none, a request, a letter. Carried out in
+//! the transaction that decided, for mail that comes and for mail that is recovered.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::accounts::{Known, make};
+use super::columns::Millis;
+use super::intake::octets;
+use super::letters::{Occasion, owe};
+use super::queue::due_at_the_end;
+use super::writer::Work;
+use super::{LetterCause, LetterKind, StoreError};
+use crate::access::{AccountStanding, Consequence, Decision, Effective};
+use crate::config::Quota;
+use crate::domain::{EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId, Status};
+
+/// A message that was decided about.
+pub(super) struct Case<'a> {
+    /// Its ledger entry.
+    pub(super) n: i64,
+    pub(super) ledger: LedgerId,
+    pub(super) sender: Option<&'a EmailAddress>,
+    pub(super) portal: &'a PortalName,
+    pub(super) message_id: Option<&'a str>,
+    pub(super) size: u64,
+    pub(super) received_at: Millis,
+    pub(super) now: Millis,
+    pub(super) hold_for: Duration,
+}
+
+/// What was done.
+pub(super) struct Followed {
+    pub(super) account: Known,
+    pub(super) created: bool,
+    pub(super) request: RequestId,
+}
+
+/// What is known of an account, for a decision about one more request of `size` octets.
+pub(super) fn standing(
+    connection: &Connection,
+    account: &Known,
+    size: u64,
+    quota: Quota,
+) -> Result<AccountStanding, StoreError> {
+    let quota_reached = account.status == Status::Pending && {
+        let (requests, bytes): (i64, i64) = connection
+            .prepare_cached(
+                "SELECT count(*), coalesce(sum(size), 0) FROM request
+                 WHERE account = ? AND state = 'held'",
+            )?
+            .query_row([account.n], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        requests >= i64::from(quota.requests)
+            || bytes.saturating_add(octets(size)) > octets(quota.bytes)
+    };
+    Ok(AccountStanding {
+        kind: account.kind,
+        status: account.status,
+        takes_automatic: account.takes_automatic,
+        quota_reached,
+    })
+}
+
+impl Work<'_> {
+    /// Does what the decision says; None when that is nothing.
+    pub(super) fn carry_out(
+        &mut self,
+        case: &Case,
+        decision: &Decision,
+        settings: &Effective,
+        account: Option<Known>,
+    ) -> Result<Option<Followed>, StoreError> {
+        let (new, held) = match decision.consequence {
+            Consequence::Nothing => return Ok(None),
+            Consequence::Hold(new) => (new, true),
+            Consequence::Accept(new) => (new, false),
+        };
+        let created = new.is_some();
+        let account = match (new, account, case.sender) {
+            (Some(new), _, Some(sender)) => {
+                let groups: &[String] = match new.kind {
+                    Kind::Internal => &settings.internal.default_groups,
+                    Kind::External => &[],
+                };
+                let entry = Some(case.n);
+                make(
+                    self.connection,
+                    sender,
+                    new,
+                    groups,
+                    Origin::Mail,
+                    entry,
+                    case.now,
+                )?
+            }
+            (None, Some(account), _) => account,
+            _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
+        };
+        self.request_of(case, &account, held)?;
+        if held {
+            let occasion = Occasion {
+                kind: LetterKind::Verification,
+                cause: LetterCause::Mail,
+                portal: Some(case.portal),
+                in_reply_to: case.message_id,
+            };
+            self.rings |= owe(self.connection, &account, &occasion, case.now)?;
+        } else {
+            self.rings = true;
+        }
+        Ok(Some(Followed {
+            account,
+            created,
+            request: RequestId::from_bytes(case.ledger.to_bytes()),
+        }))
+    }
+
+    fn request_of(&self, case: &Case, account: &Known, held: bool) -> Result<(), StoreError> {
+        let (state, due, released) = if held {
+            ("held", Some(case.now.plus(case.hold_for)), None)
+        } else {
+            let due = due_at_the_end(self.connection, account.n, case.portal, case.now)?;
+            ("released", due, Some(case.now))
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
+                     released_at, released_by)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                case.n,
+                account.n,
+                case.portal,
+                octets(case.size),
+                case.received_at,
+                state,
+                due,
+                released,
+                released.map(|_| "rule"),
+            ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,297 @@
+//! What was dropped: by which domains, and taken up again after all.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use super::accounts::known;
+use super::columns::{Json, Millis, json};
+use super::consequence::{Case, standing};
+use super::events::{Happening, operator};
+use super::ledger::n_of;
+use super::list::Conditions;
+use super::writer::Work;
+use super::{Listed, Page, Store, StoreError, access};
+use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
+use crate::config::Quota;
+use crate::domain::{
+    AccountId, DomainPattern, EmailAddress, Kind, LedgerId, Reason, RequestId, Timestamp, Verdict,
+};
+use crate::mail::Facts;
+
+/// A domain whose mail was dropped for its sake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DroppedDomain {
+    pub domain: String,
+    pub messages: u64,
+    /// Different senders.
+    pub people: u64,
+    /// The pattern in force that looks most like it: perhaps a slip.
+    pub nearest: Option<DomainPattern>,
+}
+
+/// What holds for a message that is taken up again.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub quota: Quota,
+    pub hold_for: Duration,
+}
+
+/// What came of deciding again.
+#[derive(Debug, Clone)]
+pub enum Recovered {
+    /// A request from now on.
+    Now {
+        verdict: Verdict,
+        reason: Reason,
+        request: RequestId,
+        account: (AccountId, Kind),
+        account_created: bool,
+    },
+    /// The settings of today drop it, too; nothing changed.
+    StillDropped(Decision),
+}
+
+impl Store {
+    /// The domains whose mail was dropped because of the access settings, by the number of
+    /// messages.
+    pub async fn dropped_domains(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DroppedDomain>, StoreError> {
+        self.read(move |connection| domains(connection, since.into(), limit))
+            .await
+    }
+
+    /// Dropped entries whose content is there, of all domains or of those that a pattern matches;
+    /// oldest first.
+    pub async fn recoverable(
+        &self,
+        pattern: Option<DomainPattern>,
+        page: Page,
+    ) -> Result<Listed<LedgerId>, StoreError> {
+        self.read(move |connection| recoverable(connection, pattern.as_ref(), &page))
+            .await
+    }
+
+    /// Decides about a dropped message again, by the settings of now. It keeps its entry, which says
+    /// the new verdict from then on; its events say what it was before.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` for what was not dropped, repeats another message, or is forgotten.
+    pub async fn recover(
+        &self,
+        ledger: LedgerId,
+        terms: Terms,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Recovered, StoreError> {
+        self.write(move |work| work.recover(ledger, terms, &operator(&by), now.into()))
+            .await
+    }
+}
+
+fn domains(
+    connection: &Connection,
+    since: Millis,
+    limit: usize,
+) -> Result<Vec<DroppedDomain>, StoreError> {
+    let settings = access::newest(connection)?.settings;
+    let mut statement = connection.prepare_cached(
+        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM ledger
+         WHERE verdict = 'dropped' AND domain IS NOT NULL AND received_at >= ?1
+             AND rule IN (SELECT number FROM rule
+                          WHERE reason IN ('external_accounts_disabled', 'domain_not_allowed'))
+         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![since, limit], |row| {
+        Ok(DroppedDomain {
+            domain: row.get(0)?,
+            messages: row.get(1)?,
+            people: row.get(2)?,
+            nearest: None,
+        })
+    })?;
+    rows.map(|row| {
+        let row = row?;
+        Ok(DroppedDomain {
+            nearest: nearest(&row.domain, &settings).cloned(),
+            ..row
+        })
+    })
+    .collect()
+}
+
+fn recoverable(
+    connection: &Connection,
+    pattern: Option<&DomainPattern>,
+    page: &Page,
+) -> Result<Listed<LedgerId>, StoreError> {
+    let limit = page.rows();
+    let rows_wanted = limit + 1;
+    let after = match &page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => 0,
+    };
+    let (exactly, below) = match pattern {
+        None => (None, None),
+        Some(DomainPattern::Exactly(domain)) => (Some(domain.to_string()), None),
+        Some(DomainPattern::Below(domain)) => (None, Some(format!(".{domain}"))),
+    };
+    let mut wanted = Conditions::new();
+    wanted.ask("l.n > :after", ":after", Some(&after));
+    wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
+    wanted.ask(
+        "substr(l.domain, -length(:below)) = :below",
+        ":below",
+        below.as_ref(),
+    );
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT l.id FROM ledger AS l
+         WHERE l.verdict = 'dropped' AND l.forget_at IS NOT NULL AND l.portal IS NOT NULL AND {}
+         ORDER BY l.n LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let ledger: LedgerId = row.get(0)?;
+            Ok((ledger, ledger.to_string()))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// A dropped entry as it was decided.
+struct Found {
+    n: i64,
+    received_at: Millis,
+    reason: String,
+    revision: i64,
+    facts: Facts,
+    circumstances: Option<Circumstances>,
+    /// Its content is there, and was not given up.
+    kept: bool,
+    dropped: bool,
+    repeats: bool,
+}
+
+fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT l.n, l.received_at, rule.reason, l.revision, l.facts, l.circumstances,
+                 EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
+                 l.verdict = 'dropped', l.original IS NOT NULL
+             FROM ledger AS l JOIN rule ON rule.number = l.rule WHERE l.id = ?",
+        )?
+        .query_row([ledger], |row| {
+            Ok(Found {
+                n: row.get(0)?,
+                received_at: row.get(1)?,
+                reason: row.get(2)?,
+                revision: row.get(3)?,
+                facts: row.get::<_, Json<_>>(4)?.0,
+                circumstances: row.get::<_, Option<Json<_>>>(5)?.map(|json| json.0),
+                kept: row.get(6)?,
+                dropped: row.get(7)?,
+                repeats: row.get(8)?,
+            })
+        })
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "ledger entry",
+            name: ledger.to_string(),
+        })
+}
+
+impl Work<'_> {
+    fn recover(
+        &mut self,
+        ledger: LedgerId,
+        terms: Terms,
+        by: &str,
+        now: Millis,
+    ) -> Result<Recovered, StoreError> {
+        let connection = self.connection;
+        let found = find(connection, ledger)?;
+        let refused = |why: &str| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
+        if !found.dropped {
+            return refused("was not dropped");
+        }
+        if found.repeats {
+            return refused("repeats an earlier message; recover that one");
+        }
+        if !found.kept {
+            return refused(
+                "cannot be recovered: its content was forgotten when its time was over",
+            );
+        }
+        let Some(circumstances) = &found.circumstances else {
+            return refused("came to the address to which reports return, and is for no portal");
+        };
+        let facts = &found.facts;
+        let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
+        let account = match sender.map(EmailAddress::key) {
+            Some(key) => known(connection, &key)?,
+            None => None,
+        };
+        let standing = Standing {
+            account: match &account {
+                Some(account) => Some(standing(connection, account, facts.size, terms.quota)?),
+                None => None,
+            },
+            original: None,
+        };
+        let portal = &circumstances.portal;
+        let (revision, settings) = self.settings.in_force(connection, Some(portal))?;
+        let decision = decide(&Question {
+            facts,
+            circumstances,
+            standing: &standing,
+            settings: &settings,
+        });
+        let case = Case {
+            n: found.n,
+            ledger,
+            sender,
+            portal,
+            message_id: facts.message_id.as_deref(),
+            size: facts.size,
+            received_at: found.received_at,
+            now,
+            hold_for: terms.hold_for,
+        };
+        let Some(followed) = self.carry_out(&case, &decision, &settings, account)? else {
+            return Ok(Recovered::StillDropped(decision));
+        };
+        connection
+            .prepare_cached(
+                "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
+                     forget_at = NULL
+                 WHERE n = ?1",
+            )?
+            .execute(params![
+                found.n,
+                decision.verdict,
+                decision.rule,
+                i64::try_from(revision).unwrap_or(i64::MAX),
+                json(&standing)?
+            ])?;
+        Happening::named("request.recovered")
+            .entry(found.n)
+            .detail(format!(
+                "dropped before, {} by revision {}",
+                found.reason, found.revision
+            ))
+            .record(connection, by, now)?;
+        Ok(Recovered::Now {
+            verdict: decision.verdict,
+            reason: decision.reason,
+            request: followed.request,
+            account: (followed.account.id, followed.account.kind),
+            account_created: followed.created,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What always holds, asked of the rows themselves: for `doctor` and for the tests.
+//!
+//! Much of it the schema enforces by its checks, keys and triggers. What takes more than one row to
+//! see is asked here.
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::{Store, StoreError};
+
+/// Something that should not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// What should hold.
+    pub invariant: &'static str,
+    /// Where it does not.
+    pub place: String,
+}
+
+/// Each with a query for the places where it does not hold.
+const INVARIANTS: &[(&str, &str)] = &[
+    (
+        "every accepted or held entry that repeats no other has a request",
+        "SELECT hex(id) FROM ledger AS l
+         WHERE verdict <> 'dropped' AND original IS NULL
+             AND NOT EXISTS (SELECT 1 FROM request WHERE ledger = l.n)",
+    ),
+    (
+        "a dropped entry, and one that repeats another, has no request",
+        "SELECT hex(id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE l.verdict = 'dropped' OR l.original IS NOT NULL",
+    ),
+    (
+        "the verdict is one that the rule can give",
+        "SELECT hex(id) FROM ledger WHERE NOT CASE rule
+             WHEN 1 THEN true WHEN 9 THEN verdict = 'accepted' WHEN 10 THEN verdict = 'held'
+             WHEN 11 THEN verdict = 'held' WHEN 14 THEN verdict <> 'dropped'
+             ELSE verdict = 'dropped' END",
+    ),
+    (
+        "an active account holds nothing",
+        "SELECT a.address FROM account AS a
+         WHERE status = 'active'
+             AND EXISTS (SELECT 1 FROM request WHERE account = a.n AND state = 'held')",
+    ),
+    (
+        "what was released by a proof is of an account that was proved",
+        "SELECT a.address FROM request AS r JOIN account AS a ON a.n = r.account
+         WHERE r.released_by = 'proof' AND a.verified_at IS NULL",
+    ),
+    (
+        "what was released by a rule was accepted",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
+    ),
+    (
+        "one request of an account and portal is due, if any waits",
+        "SELECT min(hex(l.id)) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.state = 'released' GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+    ),
+    (
+        "the content of a request that wants it is there",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.kept = 1
+             AND NOT EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))",
+    ),
+    (
+        "a content is wanted by an entry",
+        "SELECT hex(l.id) FROM content AS c JOIN ledger AS l ON l.n = c.ledger
+         WHERE NOT EXISTS (
+             SELECT 1 FROM ledger AS o LEFT JOIN request AS r ON r.ledger = o.n
+             WHERE (o.n = c.ledger OR o.message = c.ledger)
+                 AND (o.forget_at IS NOT NULL OR r.kept = 1)
+         )",
+    ),
+    (
+        "only a dropped entry has a time to forget its content at",
+        "SELECT hex(id) FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
+    ),
+    (
+        "a verification mail is sent or waits for an account that is or was pending",
+        "SELECT hex(t.id) FROM letter AS t JOIN account AS a ON a.n = t.account
+         WHERE t.state = 'waiting' AND t.kind <> 'already_registered' AND a.status <> 'pending'",
+    ),
+];
+
+/// As many of a kind are reported.
+const MOST: usize = 100;
+
+impl Store {
+    /// Asks for all that should hold, and checks the file. Takes long on a large database; nobody
+    /// waits for it meanwhile.
+    pub async fn check_invariants(&self) -> Result<Vec<Violation>, StoreError> {
+        self.read(check).await
+    }
+}
+
+fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut violations = Vec::new();
+    for &(invariant, sql) in INVARIANTS {
+        let mut statement = connection.prepare(&format!("{sql} LIMIT {MOST}"))?;
+        for place in statement.query_map([], |row| row.get(0))? {
+            violations.push(Violation {
+                invariant,
+                place: place?,
+            });
+        }
+    }
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let rows = statement.query_map([], |row| {
+        Ok(format!(
+            "{} {}",
+            row.get::<_, String>(0)?,
+            row.get::<_, Option<i64>>(1)?.unwrap_or_default()
+        ))
+    })?;
+    for place in rows {
+        violations.push(Violation {
+            invariant: "what a row refers to is there",
+            place: place?,
+        });
+    }
+    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
+    for place in statement.query_map([], |row| row.get::<_, String>(0))? {
+        let place = place?;
+        if place != "ok" {
+            violations.push(Violation {
+                invariant: "the file is whole",
+                place,
+            });
+        }
+    }
+    Ok(violations)
+}

@@ -6,5 +6,6 @@ mod house;
 mod housekeeping;
 mod intake;
 mod letters;
+mod model;
 mod proofs;
 mod settings;

@@ -1,0 +1,346 @@
+//! Whatever happens in whatever order: no delivery without a proof, an allowing rule or an operator;
+//! one verdict each; states move along the edges of the picture only; the invariants hold.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use vestibule::access::AccessSettings;
+use vestibule::domain::{
+    Proof, Release, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict,
+};
+use vestibule::store::{
+    Choice, Claim, LedgerFilter, LetterOutcome, Page, RequestFilter, Settlement, Store,
+};
+
+use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
+
+const PEOPLE: [&str; 4] = [
+    "ann@corp.example",
+    "bea@corp.example",
+    "bob@shop.example",
+    "eve@evil.example",
+];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Mail { who: usize, id: u8, portals: usize },
+    Letters { sent: bool },
+    Press { link: usize, leave_one_out: bool },
+    NotMe { link: usize },
+    Vouch { who: usize },
+    Block { who: usize },
+    Unblock { who: usize },
+    Release { request: usize },
+    Discard { request: usize },
+    Retry { request: usize },
+    Claim,
+    Settle { claim: usize, how: u8 },
+    Settings { which: u8 },
+    Days(u8),
+    Tidy,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..PEOPLE.len();
+    let any_of = 0..1000_usize;
+    prop_oneof![
+        6 => (who.clone(), 0..12_u8, 1..3_usize)
+            .prop_map(|(who, id, portals)| Step::Mail { who, id, portals }),
+        2 => any::<bool>().prop_map(|sent| Step::Letters { sent }),
+        2 => (any_of.clone(), any::<bool>())
+            .prop_map(|(link, leave_one_out)| Step::Press { link, leave_one_out }),
+        1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
+        1 => who.clone().prop_map(|who| Step::Vouch { who }),
+        1 => who.clone().prop_map(|who| Step::Block { who }),
+        1 => who.prop_map(|who| Step::Unblock { who }),
+        1 => any_of.clone().prop_map(|request| Step::Release { request }),
+        1 => any_of.clone().prop_map(|request| Step::Discard { request }),
+        1 => any_of.clone().prop_map(|request| Step::Retry { request }),
+        3 => Just(Step::Claim),
+        3 => (any_of, 0..3_u8).prop_map(|(claim, how)| Step::Settle { claim, how }),
+        1 => (0..3_u8).prop_map(|which| Step::Settings { which }),
+        1 => (1..8_u8).prop_map(Step::Days),
+        1 => Just(Step::Tidy),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// All that the steps left behind, outside of the database.
+struct Run {
+    house: House,
+    store: Store,
+    now: Timestamp,
+    links: Vec<TokenHash>,
+    claims: Vec<Claim>,
+    requests: Vec<RequestId>,
+    states: HashMap<RequestId, RequestState>,
+    entries: usize,
+}
+
+/// The picture in `domain/request.rs`.
+fn may_become(before: RequestState, after: RequestState) -> bool {
+    use RequestState::{Delivered, Discarded, Expired, Failed, Held, Released};
+    match before {
+        Held => matches!(after, Released | Discarded | Expired),
+        Released => matches!(after, Delivered | Failed),
+        Failed => matches!(after, Released | Discarded),
+        Discarded | Expired => after == Released,
+        Delivered => false,
+    }
+}
+
+fn pick<T: Clone>(all: &[T], which: usize) -> Option<T> {
+    all.get(which.checked_rem(all.len())?).cloned()
+}
+
+impl Run {
+    async fn new() -> Self {
+        let house = House::open().await;
+        Self {
+            store: house.store.clone(),
+            house,
+            now: at(DAY),
+            links: Vec::new(),
+            claims: Vec::new(),
+            requests: Vec::new(),
+            states: HashMap::new(),
+            entries: 0,
+        }
+    }
+
+    /// Refusals are part of the game; what counts is what they leave behind.
+    async fn take(&mut self, step: Step) {
+        let (store, now) = (self.store.clone(), self.now);
+        let by = "root".to_owned();
+        match step {
+            Step::Mail { who, id, portals } => {
+                let mut message = mail(PEOPLE[who], &format!("{who}.{id}@x"), now);
+                message.parts = ["it", "hr"].into_iter().take(portals).map(to).collect();
+                let entries = store.accept(message).await.expect("accepted");
+                self.entries += entries.len();
+                self.requests
+                    .extend(entries.iter().filter_map(|entry| entry.request));
+            }
+            Step::Letters { sent } => {
+                let tokens: Vec<_> = (0..5).map(|_| token()).collect();
+                let claimed = store
+                    .claim_letters(tokens.clone(), LIMITS, 7 * DAY, now)
+                    .await
+                    .expect("a claim");
+                for letter in claimed.letters {
+                    self.links.push(tokens[letter.token]);
+                    let outcome = if sent {
+                        LetterOutcome::Sent
+                    } else {
+                        LetterOutcome::Refused {
+                            cause: "550".to_owned(),
+                        }
+                    };
+                    let settled = store.settle_letter(letter.id, outcome, now).await;
+                    settled.expect("settled");
+                }
+            }
+            Step::Press {
+                link,
+                leave_one_out,
+            } => {
+                if let Some(link) = pick(&self.links, link) {
+                    let choice = match self.requests.first() {
+                        Some(first) if leave_one_out => Choice::Without(vec![*first]),
+                        _ => Choice::All,
+                    };
+                    let proved = store.prove(Proof::Link(link), None, choice, now).await;
+                    proved.expect("an answer");
+                }
+            }
+            Step::NotMe { link } => {
+                if let Some(link) = pick(&self.links, link) {
+                    store.refuse(link, 30 * DAY, now).await.expect("an answer");
+                }
+            }
+            Step::Vouch { who } => {
+                if let Some(account) = self.account(who).await {
+                    let proof = Proof::Operator(by);
+                    let proved = store.prove(proof, Some(account), Choice::All, now).await;
+                    proved.expect("an answer");
+                }
+            }
+            Step::Block { who } => {
+                if let Some(account) = self.account(who).await {
+                    store.block_customer(account, by, now).await.expect("done");
+                }
+            }
+            Step::Unblock { who } => {
+                if let Some(account) = self.account(who).await {
+                    store
+                        .unblock_customer(account, by, now)
+                        .await
+                        .expect("done");
+                }
+            }
+            Step::Release { request } => {
+                if let Some(request) = pick(&self.requests, request) {
+                    let release = Release::Operator(by);
+                    let _ = store.release_request(request, release, now).await;
+                }
+            }
+            Step::Discard { request } => {
+                if let Some(request) = pick(&self.requests, request) {
+                    let _ = store.discard_request(request, by, now).await;
+                }
+            }
+            Step::Retry { request } => {
+                if let Some(request) = pick(&self.requests, request) {
+                    let _ = store.retry_request(request, by, now).await;
+                }
+            }
+            Step::Claim => self.claim().await,
+            Step::Settle { claim, how } => {
+                if let Some(claim) = pick(&self.claims, claim) {
+                    let cause = "cause".to_owned();
+                    let settlement = match how {
+                        0 => Settlement::Delivered,
+                        1 => Settlement::Retry { at: now, cause },
+                        _ => Settlement::Failed { cause },
+                    };
+                    let settled = store.settle_delivery(&claim, settlement, now).await;
+                    settled.expect("settled");
+                }
+            }
+            Step::Settings { which } => {
+                let mut changed: AccessSettings = settings();
+                changed.site.external.verify = which == 1;
+                changed.site.external.restrict_domains = which == 2;
+                let base = store.access().await.expect("read").number;
+                let origin = "command line".to_owned();
+                let made = store.change_access(base, changed, by, origin, now).await;
+                made.expect("changed");
+            }
+            Step::Days(days) => {
+                let days = i64::from(days) * 24;
+                self.now = now + jiff::SignedDuration::from_hours(days);
+            }
+            Step::Tidy => {
+                store.expire_holds(now, 100).await.expect("a step");
+                store
+                    .owe_reminders(now, 3 * DAY, 100)
+                    .await
+                    .expect("a step");
+                store
+                    .forget_content(now, 20 * DAY, 100)
+                    .await
+                    .expect("a step");
+            }
+            Step::Restart => {
+                self.store.close().await;
+                self.store = self.house.again();
+            }
+        }
+    }
+
+    async fn account(&self, who: usize) -> Option<vestibule::domain::AccountId> {
+        let found = self.store.customer(&address(PEOPLE[who])).await;
+        found.expect("read").map(|account| account.id)
+    }
+
+    /// What is claimed may go: that is the promise.
+    async fn claim(&mut self) {
+        let portals = vec![portal("it"), portal("hr")];
+        let lease = self.now + jiff::SignedDuration::from_mins(10);
+        let claims = self
+            .store
+            .claim_deliveries(portals, 3, lease, self.now)
+            .await
+            .expect("a claim");
+        for claim in &claims {
+            let entry = self.store.ledger_entry(claim.ledger).await;
+            let entry = entry.expect("read").expect("there");
+            assert!(
+                entry.verdict == Verdict::Accepted
+                    || claim.verified.is_some()
+                    || claim.released_by.is_some(),
+                "{claim:?}"
+            );
+            assert_eq!(
+                self.states.get(&claim.request()),
+                Some(&RequestState::Released)
+            );
+            let raw = self.store.raw(claim.ledger).await.expect("read");
+            assert!(raw.is_some(), "what is delivered is there");
+        }
+        self.claims.extend(claims);
+    }
+
+    /// Every request moved along an edge, or stayed.
+    async fn follow_states(&mut self, step: &str) {
+        let filter = RequestFilter {
+            page: Page {
+                limit: 1000,
+                after: None,
+            },
+            ..RequestFilter::default()
+        };
+        let all = self.store.requests(filter).await.expect("read").rows;
+        assert_eq!(all.len(), self.requests.len(), "no request comes or goes");
+        for request in all {
+            let before = self.states.insert(request.id, request.state);
+            match before {
+                Some(before) => assert!(
+                    before == request.state || may_become(before, request.state),
+                    "{step}: from {before} to {}",
+                    request.state
+                ),
+                None => assert!(matches!(
+                    request.state,
+                    RequestState::Held | RequestState::Released
+                )),
+            }
+        }
+    }
+
+    async fn check(&self) {
+        let filter = LedgerFilter {
+            page: Page {
+                limit: 1000,
+                after: None,
+            },
+            ..LedgerFilter::default()
+        };
+        let entries = self.store.ledger(filter).await.expect("read").rows;
+        assert_eq!(entries.len(), self.entries, "one entry for each 250");
+        for who in PEOPLE {
+            let account = self.store.customer(&address(who)).await.expect("read");
+            if let Some(account) = account.filter(|account| account.status == Status::Active) {
+                assert_eq!(account.held, 0, "{who}");
+            }
+        }
+        let violations = self.store.check_invariants().await.expect("checked");
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(32),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_order_of_events_breaks_a_promise(steps in prop::collection::vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut run = Run::new().await;
+            for step in steps {
+                let name = format!("{step:?}");
+                run.take(step).await;
+                run.follow_states(&name).await;
+            }
+            run.check().await;
+        });
+    }
+}

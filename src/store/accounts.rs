@@ -60,9 +60,12 @@ impl Known {
         })
     }
 
-    /// The address is not to get mail of ours: it comes back, or its owner said "not me".
+    /// The address is not to get mail of ours: it comes back, its owner said "not me", or an
+    /// operator shut it out.
     pub(super) fn is_quiet(&self, now: Millis) -> bool {
-        self.undeliverable || self.quiet_until.is_some_and(|until| until > now)
+        self.undeliverable
+            || self.status == Status::Blocked
+            || self.quiet_until.is_some_and(|until| until > now)
     }
 
     /// An operator said that it may get mail again.

@@ -91,8 +91,7 @@ fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
     send(house.smtp, "ann@corp.example", "held");
     let id = letter_field(&house, "Message-ID");
     let local = id.split('@').next().expect("a local part").to_owned();
-    let report = format!(
-        "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
+    let report = "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
          Subject: Undelivered Mail\r\nMessage-ID: <report@mx.corp.example>\r\n\
          MIME-Version: 1.0\r\n\
          Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
@@ -100,8 +99,7 @@ fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
          --b\r\nContent-Type: message/delivery-status\r\n\r\n\
          Reporting-MTA: dns; mx.corp.example\r\n\r\n\
          Final-Recipient: rfc822; ann@corp.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
-         --b--\r\n"
-    );
+         --b--\r\n";
     let returns = format!("returns+{local}@corp.example");
     let reply = deliver(&house, "", &returns, report.as_bytes());
     assert!(reply.starts_with("250"), "{reply}");

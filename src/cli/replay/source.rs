@@ -1,8 +1,9 @@
 //! Finds the messages: files and folders in, pieces of work in a fixed order out.
 //!
-//! In a folder, what is in `cur` and `new` of a Maildir is a message, and elsewhere what is named or
-//! looks like one: `.eml`, `.mbox`, or a file that begins with a header field or an mbox separator.
-//! A file that was named itself is taken for a message whatever it looks like.
+//! In a folder every file is a message or an mbox, however broken: what a gate gets need not look like
+//! mail. Only what is named like something else (`.json`, `.md` …) must begin with a header field or
+//! an mbox separator, unless it lies in `cur` or `new` of a Maildir. A file that was named itself is
+//! taken for a message whatever it looks like.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -126,7 +127,7 @@ fn walk(
             Ok(_) if name.to_string_lossy().starts_with('.') => {}
             Ok(about) if about.is_file() => found.push(Source {
                 name: name_here.to_string_lossy().into_owned(),
-                certain: holds_mail || is_named_like_mail(&path),
+                certain: holds_mail || !is_named_like_something_else(&path),
                 path,
                 octets: about.len(),
             }),
@@ -135,12 +136,15 @@ fn walk(
     }
 }
 
-fn is_named_like_mail(path: &Path) -> bool {
-    path.extension().is_some_and(|kind| {
-        ["eml", "mbox", "mbx"]
-            .iter()
-            .any(|own| kind.eq_ignore_ascii_case(own))
-    })
+/// What lies beside mail in a folder of fixtures.
+const OTHER_KINDS: [&str; 20] = [
+    "bz2", "csv", "db", "gif", "gz", "html", "jpg", "json", "jsonl", "log", "md", "pdf", "png",
+    "py", "rs", "sh", "toml", "xz", "yaml", "zip",
+];
+
+fn is_named_like_something_else(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|kind| OTHER_KINDS.iter().any(|own| kind.eq_ignore_ascii_case(own)))
 }
 
 /// Puts the files into pieces; large mbox files are split here, on the way.

@@ -253,6 +253,14 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
                 .map(ToOwned::to_owned)
                 .or_else(|| Some("nobody that can be told".to_owned())),
         ),
+        (
+            "author",
+            facts
+                .author_behind_list
+                .as_ref()
+                .and(explanation.sender.as_ref())
+                .map(|sender| format!("{sender}, behind the list")),
+        ),
         ("subject", facts.subject.clone()),
         ("message id", facts.message_id.clone()),
         ("size", Some(size(facts.size))),

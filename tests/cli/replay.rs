@@ -88,7 +88,8 @@ fn folders_mboxes_and_maildirs_in_order() {
         ("b/cur/2.host:2,S", &message("eve@evil.example", "cur")),
         ("b/tmp/3.host", &message("ann@corp.example", "unfinished")),
         ("c", &message("ann@corp.example", "without an ending")),
-        ("notes.txt", "nothing to see here"),
+        ("notes.md", "nothing to see here"),
+        ("broken", "this is no mail, and came all the same"),
         (".hidden.eml", &message("ann@corp.example", "hidden")),
     ] {
         fs::write(folder.join(name), text).expect("written");

@@ -98,8 +98,7 @@ proptest! {
         raw in messages(),
         trace in "(Received|Return-Path|X-Spam|Delivered-To|ARC-Seal): [ -9;-~]{0,40}\r\n",
     ) {
-        prop_assume!(!raw.starts_with(b"From ") && !raw.starts_with(b">From "));
-        prop_assume!(!raw.starts_with(b" ") && !raw.starts_with(b"\t"));
+        let raw = [&b"To: it-help@corp.example\r\n"[..], &raw].concat();
         let relayed = [trace.as_bytes(), &raw].concat();
         prop_assert_eq!(facts(&raw).fingerprint, facts(&relayed).fingerprint);
     }

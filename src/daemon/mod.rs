@@ -4,6 +4,7 @@
 //! taken in before all that follows from it can happen. Drain: the other way round; the database goes
 //! last, when nobody is left who could have something to store.
 
+mod herald;
 mod signals;
 mod systemd;
 
@@ -185,6 +186,7 @@ impl Daemon {
             wording.clone(),
             stop.clone(),
         ));
+        tasks.spawn(herald::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),
             self.store.clone(),

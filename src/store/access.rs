@@ -206,6 +206,7 @@ impl Store {
                 settings: settings.clone(),
             };
             insert(work, &revision)?;
+            work.rings = true;
             Ok(revision)
         })
         .await

@@ -217,6 +217,12 @@ fn a_change_of_the_settings_is_in_force_at_once() {
     };
     assert_eq!(reason("before"), "domain_not_allowed");
     assert_eq!(reason("after"), "external_account_created");
+    wait_for("the event", || {
+        house
+            .log()
+            .contains("access.changed revision=2")
+            .then_some(())
+    });
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::process::Command;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd");
 
+const SOCKETS: [&str; 3] = ["smtp", "http", "admin"];
+
 fn unit() -> String {
     std::fs::read_to_string(Path::new(FOLDER).join("vestibule.service")).expect("the unit")
 }
@@ -36,10 +38,46 @@ fn systemd_takes_the_unit_and_finds_it_shut_in() {
     let (good, said) = analyze(&["verify", "--man=no"], &unit);
     assert!(good, "{said}");
     assert!(!said.contains("vestibule.service"), "{said}");
+    for name in SOCKETS {
+        // Beside the service that it names.
+        let file = format!("vestibule-{name}.socket");
+        let socket = folder.path().join(&file);
+        std::fs::copy(Path::new(FOLDER).join(&file), &socket).expect("a file");
+        let (good, said) = analyze(&["verify", "--man=no"], &socket);
+        assert!(good, "{said}");
+        assert!(!said.contains(&file), "{said}");
+    }
     // In tenths: above 1.5 it fails.
     let security = ["security", "--offline=true", "--no-pager", "--threshold=15"];
     let (good, said) = analyze(&security, &unit);
     assert!(good, "{said}");
+}
+
+/// The daemon knows its sockets by these names, and the units listen where the configuration would.
+#[test]
+fn the_socket_units_have_the_names_and_addresses_of_the_configuration() {
+    let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/vestibule.toml");
+    let config = vestibule::config::Config::load_without_secrets(Some(&configuration))
+        .expect("the documented configuration");
+    let addresses = [
+        config.smtp.listen[0],
+        config.http.listen,
+        config.http.admin_listen,
+    ];
+    for (name, address) in SOCKETS.iter().zip(addresses) {
+        let file = Path::new(FOLDER).join(format!("vestibule-{name}.socket"));
+        let unit = std::fs::read_to_string(file).expect("the unit");
+        for line in [
+            format!("FileDescriptorName={name}"),
+            format!("ListenStream={address}"),
+            "Service=vestibule.service".to_owned(),
+        ] {
+            assert!(
+                unit.lines().any(|own| own == line),
+                "{name}: {line} is missing"
+            );
+        }
+    }
 }
 
 /// What the daemon relies on, and `systemd-analyze` does not judge.

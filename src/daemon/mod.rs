@@ -5,17 +5,18 @@
 //! last, when nobody is left who could have something to store.
 
 mod herald;
+mod listeners;
 mod signals;
 mod systemd;
 
-use std::net::SocketAddr;
+pub use listeners::{Bound, Listeners};
+
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,60 +35,6 @@ use crate::{delivery, housekeeping, smtp, verification, web};
 
 /// How long those who are at work when the drain begins may take. systemd waits for 90 s by default.
 const DRAIN_LIMIT: Duration = Duration::from_mins(1);
-
-/// The sockets, bound before anything else so that a port in use is found at once.
-#[derive(Debug)]
-pub struct Listeners {
-    pub smtp: Vec<TcpListener>,
-    pub http: TcpListener,
-    pub admin: TcpListener,
-}
-
-/// Where the listeners really are; what the ready file says.
-#[derive(Debug, Clone, Serialize)]
-pub struct Bound {
-    pub smtp: Vec<SocketAddr>,
-    pub http: SocketAddr,
-    pub admin: SocketAddr,
-}
-
-impl Listeners {
-    /// Binds what the configuration names.
-    ///
-    /// # Errors
-    /// An address that is in use or not ours, by name.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut smtp = Vec::new();
-        for address in &config.smtp.listen {
-            smtp.push(bind(*address, "smtp.listen").await?);
-        }
-        Ok(Self {
-            smtp,
-            http: bind(config.http.listen, "http.listen").await?,
-            admin: bind(config.http.admin_listen, "http.admin_listen").await?,
-        })
-    }
-
-    /// # Errors
-    /// When the operating system does not say.
-    pub fn bound(&self) -> std::io::Result<Bound> {
-        Ok(Bound {
-            smtp: self
-                .smtp
-                .iter()
-                .map(TcpListener::local_addr)
-                .collect::<Result<_, _>>()?,
-            http: self.http.local_addr()?,
-            admin: self.admin.local_addr()?,
-        })
-    }
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
-}
 
 /// What a reload reads again, and whom it tells.
 pub struct Reloading {
@@ -290,7 +237,7 @@ pub async fn serve(
     ready_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut signals = signals::Signals::new()?;
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::open(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
     if let Some(file) = ready_file {
         write_ready_file(file, daemon.bound())?;

@@ -108,18 +108,23 @@ impl House {
 
     /// The same after `prepare` has put what it needs into the folder.
     pub fn start_with(configuration: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let mut house = Self::at_rest(configuration);
+        prepare(house.folder.path());
+        house.restart();
+        house
+    }
+
+    /// Writes the configuration only.
+    pub fn at_rest(configuration: &str) -> Self {
         let folder = Folder::new();
-        prepare(folder.path());
         fs::write(folder.path().join("vestibule.toml"), configuration).expect("a file");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut house = Self {
+        Self {
             folder,
             daemon: None,
             smtp: nowhere,
             http: nowhere,
-        };
-        house.restart();
-        house
+        }
     }
 
     /// Starts the daemon again on the same data; the ports are new.

@@ -1,0 +1,176 @@
+//! The sockets: those that systemd holds open for us, by name, and for the rest those that the
+//! configuration names.
+//!
+//! A socket unit keeps its port open while the service is away, so that an upgrade refuses nobody:
+//! who comes meanwhile waits in the socket until the next process takes him (sd_listen_fds(3)).
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use listenfd::ListenFd;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+
+/// Bound before anything else, so that a port in use is found at once.
+#[derive(Debug)]
+pub struct Listeners {
+    pub smtp: Vec<TcpListener>,
+    pub http: TcpListener,
+    pub admin: TcpListener,
+}
+
+/// Where the listeners really are; what the ready file says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bound {
+    pub smtp: Vec<SocketAddr>,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Listeners {
+    /// Takes what systemd passed on under the names `smtp` (as many as there are), `http` and
+    /// `admin`, and binds the rest as the configuration says. To be called once, at the start.
+    ///
+    /// # Errors
+    /// An address that is in use or not ours, or a socket that is none of the three, by name.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        Self::bind_missing(Inherited::from_environment()?, config).await
+    }
+
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// An address that is in use or not ours, by name.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        Self::bind_missing(Inherited::default(), config).await
+    }
+
+    async fn bind_missing(inherited: Inherited, config: &Config) -> anyhow::Result<Self> {
+        let mut smtp = inherited.smtp;
+        if smtp.is_empty() {
+            for address in &config.smtp.listen {
+                smtp.push(bind(*address, "smtp.listen").await?);
+            }
+        }
+        let http = match inherited.http {
+            Some(http) => http,
+            None => bind(config.http.listen, "http.listen").await?,
+        };
+        let admin = match inherited.admin {
+            Some(admin) => admin,
+            None => bind(config.http.admin_listen, "http.admin_listen").await?,
+        };
+        Ok(Self { smtp, http, admin })
+    }
+
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn bound(&self) -> std::io::Result<Bound> {
+        Ok(Bound {
+            smtp: self
+                .smtp
+                .iter()
+                .map(TcpListener::local_addr)
+                .collect::<Result<_, _>>()?,
+            http: self.http.local_addr()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
+}
+
+/// What systemd passed on.
+#[derive(Debug, Default)]
+struct Inherited {
+    smtp: Vec<TcpListener>,
+    http: Option<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+impl Inherited {
+    fn from_environment() -> anyhow::Result<Self> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut sockets = ListenFd::from_env();
+        let mut inherited = Self::default();
+        for (index, name) in names_of(&names, sockets.len()).enumerate() {
+            let socket = sockets
+                .take_tcp_listener(index)
+                .with_context(|| format!("the socket {name:?} from systemd"))?
+                .with_context(|| format!("the socket {name:?} from systemd is not there"))?;
+            socket.set_nonblocking(true)?;
+            inherited.take(name, TcpListener::from_std(socket)?)?;
+        }
+        Ok(inherited)
+    }
+
+    fn take(&mut self, name: &str, socket: TcpListener) -> anyhow::Result<()> {
+        let one = match name {
+            "smtp" => {
+                self.smtp.push(socket);
+                return Ok(());
+            }
+            "http" => &mut self.http,
+            "admin" => &mut self.admin,
+            _ => anyhow::bail!(
+                "systemd passed on a socket that is named {name:?}; \
+                 write FileDescriptorName=smtp, http or admin into its unit"
+            ),
+        };
+        if one.replace(socket).is_some() {
+            anyhow::bail!("systemd passed on two sockets that are named {name:?}; one can be used");
+        }
+        Ok(())
+    }
+}
+
+/// A name for each socket; one that was given none has the empty one.
+fn names_of(names: &str, sockets: usize) -> impl Iterator<Item = &str> {
+    names.split(':').chain(std::iter::repeat("")).take(sockets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn a_socket() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.expect("a port")
+    }
+
+    #[test]
+    fn each_socket_has_a_name_if_only_an_empty_one() {
+        let named = |names, sockets| names_of(names, sockets).collect::<Vec<_>>();
+        assert_eq!(named("smtp:http", 2), ["smtp", "http"]);
+        assert_eq!(named("smtp", 2), ["smtp", ""]);
+        assert_eq!(named("", 1), [""]);
+        assert!(named("smtp:http", 0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn mail_may_come_in_at_several_sockets_and_pages_at_one() {
+        let mut inherited = Inherited::default();
+        for name in ["smtp", "http", "smtp", "admin"] {
+            inherited
+                .take(name, a_socket().await)
+                .expect("a name of ours");
+        }
+        assert_eq!(inherited.smtp.len(), 2);
+        let twice = inherited.take("http", a_socket().await);
+        assert!(twice.expect_err("refused").to_string().contains("two"));
+    }
+
+    #[tokio::test]
+    async fn a_socket_nobody_would_serve_is_refused_with_the_remedy() {
+        for name in ["", "unknown", "vestibule.socket"] {
+            let refused = Inherited::default().take(name, a_socket().await);
+            let text = refused.expect_err("refused").to_string();
+            assert!(text.contains("FileDescriptorName="), "{text}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! configuration names.
 //!
 //! A socket unit keeps its port open while the service is away, so that an upgrade refuses nobody:
-//! who comes meanwhile waits in the socket until the next process takes him (sd_listen_fds(3)).
+//! who comes meanwhile waits in the socket until the next process takes him (`sd_listen_fds(3)`).
 
 use std::net::SocketAddr;
 

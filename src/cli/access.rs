@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House};
 use super::output::Output;
+use super::recover::{Which, recover as take_up};
 use super::{draft, probe};
 use crate::access::{Assignment, Key};
 use crate::domain::{DomainPattern, EmailAddress, PortalName};
@@ -47,8 +48,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule access allow partner.example
-  vestibule access allow '*.partner.example' --dry-run")]
-    Allow(Domains),
+  vestibule access allow '*.partner.example' --dry-run
+  vestibule access allow acme.example --recover     (and take up what was dropped)")]
+    Allow(Allow),
     /// Take domains off both lists
     #[command(after_help = "\
 Examples:
@@ -124,6 +126,15 @@ pub struct Domains {
 }
 
 #[derive(Debug, Args)]
+pub struct Allow {
+    #[command(flatten)]
+    domains: Domains,
+    /// Decide again what was dropped of these domains
+    #[arg(long, conflicts_with = "dry_run")]
+    recover: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct History {
     /// At most so many revisions
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
@@ -183,7 +194,14 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             .await
         }
         Command::Approve(domains) => add(&house, Key::InternalApprovedDomains, domains, out).await,
-        Command::Allow(domains) => add(&house, Key::ExternalAllowedDomains, domains, out).await,
+        Command::Allow(Allow { domains, recover }) => {
+            let patterns = domains.patterns.clone();
+            add(&house, Key::ExternalAllowedDomains, domains, out).await?;
+            if recover {
+                take_up(&house, Which::Domains(patterns), out).await?;
+            }
+            Ok(())
+        }
         Command::Remove(domains) => {
             let portal = house.portal(domains.whose.portal)?;
             change(&house, domains.how.dry_run, out, |settings| {

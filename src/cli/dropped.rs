@@ -1,5 +1,7 @@
 //! `dropped`: what was not passed on, and why.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -8,14 +10,20 @@ use super::failure::Outcome;
 use super::house::Global;
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
-use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
-use crate::store::{LedgerEntry, LedgerFilter};
+use super::recover::{Which, recover};
+use super::requests::{age, ago};
+use crate::domain::{
+    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
+};
+use crate::store::{DroppedDomain, LedgerEntry, LedgerFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   vestibule dropped list
-  vestibule dropped list --reason domain_not_allowed")]
+  vestibule dropped list --reason domain_not_allowed
+  vestibule dropped domains
+  vestibule dropped recover --domain acme.example")]
 pub enum Command {
     /// List dropped messages, newest first
     #[command(after_help = "\
@@ -24,6 +32,43 @@ Examples:
   vestibule dropped list --reason automatic --portal it
   vestibule dropped list --sender bob@acme.example --json")]
     List(List),
+    /// Rank the domains that the access settings kept out, with the nearest one that may
+    #[command(after_help = "\
+Examples:
+  vestibule dropped domains
+  vestibule dropped domains --since 7d --limit 10 --json")]
+    Domains(Domains),
+    /// Decide dropped messages again by the settings of now
+    #[command(after_help = "\
+Examples:
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C
+  vestibule dropped recover --domain acme.example
+  vestibule dropped recover --all")]
+    Recover(Recover),
+}
+
+#[derive(Debug, Args)]
+pub struct Domains {
+    /// Of so long ago until now
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
+    since: Duration,
+    /// At most so many domains
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub struct Recover {
+    /// The ledger ids of messages
+    #[arg(value_name = "LEDGER", group = "which")]
+    entries: Vec<LedgerId>,
+    /// All of this domain; *.example.com for all of its subdomains
+    #[arg(long, value_name = "DOMAIN", group = "which", value_parser = DomainPattern::parse)]
+    domain: Option<DomainPattern>,
+    /// All whose content is still kept
+    #[arg(long, group = "which")]
+    all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +142,21 @@ const COLUMNS: &[Column<Dropped>] = &[
     }),
 ];
 
+const DOMAINS: &[Column<DroppedDomain>] = &[
+    Column::new("domain", Layout::Whole, |row: &DroppedDomain| {
+        row.domain.clone()
+    }),
+    Column::new("messages", Layout::Number, |row: &DroppedDomain| {
+        row.messages.to_string()
+    }),
+    Column::new("people", Layout::Number, |row: &DroppedDomain| {
+        row.people.to_string()
+    }),
+    Column::new("nearest that may", Layout::Whole, |row: &DroppedDomain| {
+        or_dash(row.nearest.as_ref())
+    }),
+];
+
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     match command {
@@ -114,6 +174,22 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 .await?;
             let rows: Vec<Dropped> = listed.rows.into_iter().map(Dropped::from).collect();
             out.list(&rows, listed.next.as_deref(), COLUMNS)
+        }
+        Command::Domains(domains) => {
+            let limit = usize::try_from(domains.limit).unwrap_or(usize::MAX);
+            let rows = house
+                .store
+                .dropped_domains(ago(domains.since), limit)
+                .await?;
+            out.list(&rows, None, DOMAINS)
+        }
+        Command::Recover(which) => {
+            let which = match which.domain {
+                Some(domain) => Which::Domains(vec![domain]),
+                None if which.all => Which::All,
+                None => Which::Entries(which.entries),
+            };
+            recover(&house, which, out).await
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod init;
 mod output;
 mod paging;
 mod probe;
+mod recover;
 mod replay;
 mod requests;
 mod serve;

@@ -286,3 +286,25 @@ fn nothing_secret_or_private_is_in_the_log() {
         "the token is not in the database"
     );
 }
+
+#[test]
+fn what_was_dropped_is_ranked_and_recovered_after_the_rule_is_changed() {
+    let house = House::start(STANDARD);
+    for marker in ["one", "two"] {
+        send(house.smtp, "eve@partners.example", marker);
+    }
+    let ranked = house.json(&["dropped", "domains"]).remove(0);
+    assert_eq!(ranked["domain"], "partners.example");
+    assert_eq!(ranked["messages"], 2);
+    assert_eq!(ranked["people"], 1);
+    assert_eq!(ranked["nearest"], "partner.example");
+
+    house.json(&["access", "allow", "partners.example", "--recover"]);
+    wait_for("both at the help desk", || {
+        (house.delivered().len() == 2).then_some(())
+    });
+    let entry = house.json(&["explain", "one@client.example"]).remove(0);
+    assert_eq!(entry["verdict"], "accepted");
+    let events = entry["events"].to_string();
+    assert!(events.contains("request.recovered"), "{events}");
+}

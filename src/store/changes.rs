@@ -7,6 +7,7 @@
 use std::io;
 use std::os::unix::net::UnixDatagram as Ringer;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::UnixDatagram;
@@ -38,6 +39,7 @@ pub(super) struct Bell {
     socket: PathBuf,
     /// This process listens on the socket itself, and need not ring there.
     listening: AtomicBool,
+    ringer: OnceLock<Option<Ringer>>,
 }
 
 impl Bell {
@@ -46,6 +48,7 @@ impl Bell {
             counter: watch::Sender::new(0),
             socket: database.with_file_name("notify.sock"),
             listening: AtomicBool::new(false),
+            ringer: OnceLock::new(),
         }
     }
 
@@ -60,10 +63,14 @@ impl Bell {
         self.wake();
         if !self.listening.load(Ordering::Relaxed) {
             // Without a daemon there is no socket, and nobody to tell.
-            let _ = Ringer::unbound().and_then(|ringer| {
-                ringer.set_nonblocking(true)?;
-                ringer.send_to(b"!", &self.socket)
+            let ringer = self.ringer.get_or_init(|| {
+                let ringer = Ringer::unbound().ok()?;
+                ringer.set_nonblocking(true).ok()?;
+                Some(ringer)
             });
+            if let Some(ringer) = ringer {
+                let _ = ringer.send_to(b"!", &self.socket);
+            }
         }
     }
 

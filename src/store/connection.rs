@@ -62,11 +62,23 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -32768;
+             PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA trusted_schema = OFF;",
         )
         .map_err(|error| opening(path, error))?;
     migrate(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that only moves pages from the log into the database.
+pub(super) fn copying(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     Ok(connection)
 }
 

@@ -8,6 +8,7 @@
 mod access;
 mod accounts;
 mod changes;
+mod checkpoint;
 mod columns;
 mod connection;
 mod consequence;

@@ -6,7 +6,7 @@
 //! why an operation can run twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::access::SettingsCache;
 use super::changes::Bell;
+use super::checkpoint::Checkpointer;
 use super::{StoreError, connection};
 
 /// How many operations wait at most; who comes later waits to be let in.
@@ -97,12 +98,14 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     /// Opens the database and starts the thread.
     pub(super) fn start(path: PathBuf, bell: Arc<Bell>) -> Result<Self, StoreError> {
-        let connection = connection::writing(&path)?;
+        let connection = open(&path)?;
+        let checkpointer = Checkpointer::start(path.clone())?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
             bell,
             connection: Some(connection),
+            checkpointer,
             settings: SettingsCache::default(),
         };
         std::thread::Builder::new()
@@ -163,6 +166,7 @@ struct Thread {
     bell: Arc<Bell>,
     /// None after a failure: the next batch opens another one.
     connection: Option<Connection>,
+    checkpointer: Checkpointer,
     settings: SettingsCache,
 }
 
@@ -214,13 +218,16 @@ impl Thread {
         for job in batch.drain(..) {
             job.answer(outcome.clone());
         }
+        if let Some(connection) = &self.connection {
+            self.checkpointer.after_commit(connection);
+        }
     }
 
     /// One transaction, begun, filled and committed; rolled back on failure.
     fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connection::writing(&self.path).map_err(Failure::All)?,
+            None => open(&self.path).map_err(Failure::All)?,
         };
         self.settings.look_again();
         let mut work = Work {
@@ -254,6 +261,12 @@ impl Thread {
         }
         outcome
     }
+}
+
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connection::writing(path)?;
+    Checkpointer::watch(&connection);
+    Ok(connection)
 }
 
 fn fill(work: &mut Work, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {

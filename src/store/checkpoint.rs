@@ -1,0 +1,94 @@
+//! Moving what is committed from the write-ahead log into the database, beside the writer and not
+//! in its way.
+//!
+//! A thread copies pages while the writer goes on. Only a log that was copied to its end can begin
+//! anew, and under load it never is at its end; so from time to time the writer copies the little
+//! that is left itself, between two transactions.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rusqlite::Connection;
+
+use super::{StoreError, connection};
+
+/// Pages of the log that are worth a copy: 8 MiB.
+const WORTH_A_COPY: i32 = 2048;
+
+/// Pages of the log at which the writer brings it to an end: 64 MiB.
+const TOO_LONG: i32 = 16_384;
+
+thread_local! {
+    /// How long the log was after the last commit of this thread.
+    static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
+}
+
+/// The writer's side.
+pub(super) struct Checkpointer {
+    bell: SyncSender<()>,
+    copying: Arc<AtomicBool>,
+}
+
+impl Checkpointer {
+    /// Starts the thread; it ends when this is dropped.
+    pub(super) fn start(path: PathBuf) -> Result<Self, StoreError> {
+        let (bell, rung) = sync_channel(1);
+        let copying = Arc::new(AtomicBool::new(false));
+        let flag = copying.clone();
+        std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || copy_when_rung(&path, &rung, &flag))
+            .map_err(|error| StoreError::Other(format!("no thread to copy with: {error}")))?;
+        Ok(Self { bell, copying })
+    }
+
+    /// Has the length of the log noted after each commit on this connection.
+    pub(super) fn watch(connection: &Connection) {
+        connection.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(pages);
+            Ok(())
+        }));
+    }
+
+    /// Called by the writer between two transactions.
+    pub(super) fn after_commit(&self, connection: &Connection) {
+        let pages = LOG_PAGES.get();
+        if pages < WORTH_A_COPY {
+            return;
+        }
+        if self.copying.load(Ordering::Acquire) {
+            return;
+        }
+        if pages > TOO_LONG {
+            // What fails here fails again at the next commit, and is reported there.
+            let _ = copy(connection);
+            LOG_PAGES.set(0);
+        } else {
+            self.copying.store(true, Ordering::Release);
+            if self.bell.try_send(()).is_err() {
+                self.copying.store(false, Ordering::Release);
+            }
+        }
+    }
+}
+
+fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
+    let mut connection = None;
+    while rung.recv().is_ok() {
+        if connection.is_none() {
+            connection = connection::copying(path).ok();
+        }
+        if connection.as_ref().is_some_and(|open| copy(open).is_err()) {
+            connection = None;
+        }
+        copying.store(false, Ordering::Release);
+    }
+}
+
+/// Copies what no reader needs where it is, and waits for nobody.
+fn copy(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigErrors, Destination};
 
 mod certificate;
-mod machine;
+pub(super) mod machine;
 mod servers;
 
 /// Check the configuration, and whether database, ports, certificates and destinations can be used
@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(super) fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             check: check.into(),
             state: State::Ok,
@@ -60,7 +60,7 @@ impl Finding {
         }
     }
 
-    fn warning(
+    pub(super) fn warning(
         check: impl Into<String>,
         detail: impl Into<String>,
         remedy: impl Into<String>,
@@ -72,7 +72,7 @@ impl Finding {
         }
     }
 
-    fn problem(
+    pub(super) fn problem(
         check: impl Into<String>,
         detail: impl Into<String>,
         remedy: impl Into<String>,
@@ -215,7 +215,7 @@ impl fmt::Display for State {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),

@@ -4,10 +4,12 @@
 //! operations of [`crate::store`] as the daemon, whether it runs or not; none of them writes a log.
 
 mod access;
+mod backup;
 pub mod check;
 mod customers;
 mod deliveries;
 mod demo;
+mod doctor;
 mod draft;
 mod dropped;
 mod explain;
@@ -87,6 +89,8 @@ enum Command {
     Deliveries(deliveries::Command),
     /// Count messages and requests
     Stats(stats::Args),
+    Backup(backup::Args),
+    Doctor(doctor::Args),
     /// Completions for a shell
     Completions(shell::Completions),
     /// Manual pages
@@ -125,14 +129,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
             let outcome = init::run(&args, global.config.as_deref(), answers, out.sink());
             Ok(outcome?)
         }
-        Command::Check(args) => {
-            let findings = check::run(args, global.config.as_deref())?;
-            check::show(&findings, out.is_json(), out.sink())?;
-            if check::has_problem(&findings) {
-                return Err(Failure::Said);
-            }
-            Ok(())
-        }
+        Command::Check(args) => report(&check::run(args, global.config.as_deref())?, out),
         Command::Replay(args) => replay::run(args, global, out),
         Command::Access(command) => wait(access::run(command, global, out)),
         Command::Customers(command) => wait(customers::run(command, global, out)),
@@ -141,9 +138,20 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Explain(args) => wait(explain::run(args, global, out)),
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
         Command::Stats(args) => wait(stats::run(args, global, out)),
+        Command::Backup(args) => backup::run(&args, global, out),
+        Command::Doctor(args) => doctor::run(&args, global, out),
         Command::Completions(args) => shell::completions(&args, Cli::command(), out),
         Command::Man(args) => shell::man(&args, Cli::command(), out),
     }
+}
+
+/// Shows what was found; a problem is a failure.
+fn report(findings: &[check::Finding], out: &mut Output) -> Outcome {
+    check::show(findings, out.is_json(), out.sink())?;
+    if check::has_problem(findings) {
+        return Err(Failure::Said);
+    }
+    Ok(())
 }
 
 /// Runs one command's operations on this thread.

@@ -99,12 +99,18 @@ pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The steps of the schema that a database has, and those that there are.
+pub(super) fn schema(connection: &Connection) -> Result<(usize, usize), StoreError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((found, STEPS.len()))
+}
+
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     // Another process may do the same at this moment, and the version is read outside the step's
     // transaction. The one that comes second finds the work done and looks again.
     for last in [false, true] {
-        let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found == STEPS.len() {
+        let (found, known) = schema(connection)?;
+        if found == known {
             return Ok(());
         }
         connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -115,10 +121,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
             Err(rusqlite_migration::Error::MigrationDefinition(
                 MigrationDefinitionError::DatabaseTooFarAhead,
             )) => {
-                return Err(StoreError::NewerSchema {
-                    found,
-                    known: STEPS.len(),
-                });
+                return Err(StoreError::NewerSchema { found, known });
             }
             Err(rusqlite_migration::Error::RusqliteError { err, .. }) if last => {
                 return Err(opening(path, err));

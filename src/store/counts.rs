@@ -66,7 +66,7 @@ fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT portal, state, count(*) FROM request GROUP BY portal, state ORDER BY portal, state",
     )?;

@@ -84,6 +84,9 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What does not hold of a file that is damaged.
+pub(super) const WHOLE: &str = "the file is whole";
+
 /// As many of a kind are reported.
 const MOST: usize = 100;
 
@@ -95,7 +98,7 @@ impl Store {
     }
 }
 
-fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
         let mut statement = connection.prepare(&format!("{sql} LIMIT {MOST}"))?;
@@ -120,12 +123,19 @@ fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
             place: place?,
         });
     }
+    violations.extend(check_file(connection)?);
+    Ok(violations)
+}
+
+/// Whether the file is whole, which can be asked of any schema.
+pub(super) fn check_file(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut violations = Vec::new();
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
     for place in statement.query_map([], |row| row.get::<_, String>(0))? {
         let place = place?;
         if place != "ok" {
             violations.push(Violation {
-                invariant: "the file is whole",
+                invariant: WHOLE,
                 place,
             });
         }

@@ -7,6 +7,7 @@
 
 mod access;
 mod accounts;
+mod backup;
 mod changes;
 mod checkpoint;
 mod columns;
@@ -17,6 +18,7 @@ mod deliveries;
 mod dropped;
 mod error;
 mod events;
+mod examine;
 mod housekeeping;
 mod intake;
 mod invariants;
@@ -33,11 +35,13 @@ mod writer;
 
 pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
+pub use backup::backup;
 pub use changes::Changes;
 pub use counts::{Counts, EntryCount, RequestCount};
 pub use deliveries::{Claim, Settlement};
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;
+pub use examine::{Examination, examine};
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;
 pub use ledger::{Event, LedgerEntry, LedgerFilter};

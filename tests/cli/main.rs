@@ -8,3 +8,4 @@ mod house;
 mod replay;
 mod requests;
 mod send;
+mod upkeep;

@@ -7,6 +7,7 @@ mod house;
 mod journey;
 mod kill;
 mod postfix;
+mod restore;
 mod signals;
 mod swaks;
 mod through_postfix;

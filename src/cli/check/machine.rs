@@ -90,7 +90,7 @@ fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
 }
 
 /// In the largest unit that leaves a number in front.
-fn rounded(octets: u64) -> String {
+pub(in crate::cli) fn rounded(octets: u64) -> String {
     let unit = (0..4)
         .map(|power| 1_u64 << (10 * power))
         .rfind(|unit| octets >= *unit)

@@ -1,0 +1,77 @@
+//! `backup`: a copy of the database while the daemon runs, looked through after writing.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::check::machine::rounded;
+use super::failure::{Failure, Outcome};
+use super::house::Global;
+use super::output::{Output, note};
+use crate::store::{self, Violation};
+
+/// Copy the database into a file, while the daemon runs
+///
+/// The copy is the state of one moment. It is examined after writing: whether the file is whole, and
+/// whether all holds in it that should. A file that is there is not overwritten.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule backup /var/backups/vestibule-2026-11-23.db
+  vestibule backup /mnt/backup/vestibule.db --json
+
+Exit status: 0 the copy is good, 1 there is none or what is in it is at odds with itself.")]
+pub struct Args {
+    /// The copy, which must not be there yet
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Copied<'a> {
+    file: &'a str,
+    octets: u64,
+    entries: u64,
+    schema: usize,
+    violations: &'a [Violation],
+}
+
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
+    let database = global.config()?.database();
+    if !database.exists() {
+        return Err(Failure::not_found("database", database.display()));
+    }
+    let bar = out.progress(0);
+    let found = store::backup(&database, &args.file, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let found = found?;
+    let file = args.file.display().to_string();
+    if out.is_json() {
+        out.object(&Copied {
+            file: &file,
+            octets: found.octets,
+            entries: found.entries,
+            schema: found.schema,
+            violations: &found.violations,
+        })?;
+    } else {
+        out.line(format_args!(
+            "{file}: {}, {} entries of the ledger, examined",
+            rounded(found.octets),
+            found.entries
+        ))?;
+    }
+    if found.violations.is_empty() {
+        return Ok(());
+    }
+    out.flush()?;
+    note(format_args!(
+        "the copy was kept, and is at odds with itself in {} places, as the database must be: \
+         vestibule doctor",
+        found.violations.len()
+    ));
+    Err(Failure::Said)
+}

@@ -1,0 +1,182 @@
+//! `doctor`: all that `check` looks at, and the inside of the database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::check::machine::rounded;
+use super::check::{self, Finding, counted};
+use super::failure::Outcome;
+use super::house::Global;
+use super::output::Output;
+use crate::config::Config;
+use crate::domain::{RequestState, Timestamp};
+use crate::store::{self, Examination, StoreError};
+
+/// Examine the database, and all that check looks at
+///
+/// Whether the file is whole and its schema known; whether everything in it agrees: one verdict for
+/// each message, content for each request that waits, nothing that belongs to nobody; whether
+/// requests wait where nothing will fetch them; the clock, the disk, certificates, destinations.
+/// Changes nothing, and may run beside the daemon.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule doctor
+  vestibule doctor --offline --json
+  sudo -u vestibule vestibule doctor     # with the rights that the service has
+
+Exit status: 0 all is well, 1 there is a problem, 2 the configuration itself is faulty.")]
+pub struct Args {
+    /// Leave out what needs the network: destinations and the server for verification mail
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Between machines whose clocks are kept, nothing comes from further in the future.
+const SKEW: Duration = Duration::from_mins(5);
+
+const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
+
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
+    let offline = args.offline;
+    let mut findings = check::run(check::Args { offline }, global.config.as_deref())?;
+    let config = global.config()?;
+    let database = config.database();
+    if database.exists() {
+        findings.extend(inside(&database, &config));
+    } else {
+        findings.push(Finding::warning(
+            "database",
+            format!("{} is not there yet", database.display()),
+            "the first start of the daemon makes it",
+        ));
+    }
+    super::report(&findings, out)
+}
+
+fn inside(database: &Path, config: &Config) -> Vec<Finding> {
+    let found = match store::examine(database) {
+        Ok(found) => found,
+        Err(error) => {
+            let remedy = match error {
+                StoreError::Damaged(_) => RESTORE,
+                StoreError::NewerSchema { .. } => "install the vestibule that made it",
+                _ => "run it as the service's user: sudo -u vestibule vestibule doctor",
+            };
+            return vec![Finding::problem("database", error.to_string(), remedy)];
+        }
+    };
+    let mut findings = vec![file(database, &found)];
+    if found.schema == found.known_schema {
+        findings.extend(ledger(&found));
+        findings.push(clock(&found, Timestamp::now()));
+        findings.extend(queues(&found, config));
+    }
+    findings
+}
+
+fn file(database: &Path, found: &Examination) -> Finding {
+    let shown = database.display();
+    if let Some(damage) = found.damage() {
+        return Finding::problem("database", format!("{shown}: {damage}"), RESTORE);
+    }
+    let detail = format!(
+        "{shown} is whole: {}, {} of it unused, schema {}",
+        rounded(found.octets),
+        rounded(found.unused_octets),
+        found.schema
+    );
+    if found.schema < found.known_schema {
+        return Finding::warning(
+            "database",
+            format!("{detail}; this program's is {}", found.known_schema),
+            "make a backup; the next start of the daemon brings it up to date",
+        );
+    }
+    Finding::ok("database", detail)
+}
+
+/// Each way in which the rows do not agree, with the first place.
+fn ledger(found: &Examination) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut said = Vec::new();
+    for violation in &found.violations {
+        if said.contains(&violation.invariant) || found.damage() == Some(&violation.place) {
+            continue;
+        }
+        said.push(violation.invariant);
+        let places = found
+            .violations
+            .iter()
+            .filter(|other| other.invariant == violation.invariant)
+            .count();
+        findings.push(Finding::problem(
+            "ledger",
+            format!(
+                "it should be that {}, and is not in {}, such as {}",
+                violation.invariant,
+                counted(places, "place"),
+                violation.place
+            ),
+            "a fault of vestibule, or a change by other hands: make a backup and report it",
+        ));
+    }
+    if findings.is_empty() {
+        let entries = match found.entries {
+            1 => "1 entry".to_owned(),
+            count => format!("{count} entries"),
+        };
+        findings.push(Finding::ok("ledger", format!("{entries}, all in order")));
+    }
+    findings
+}
+
+fn clock(found: &Examination, now: Timestamp) -> Finding {
+    match found.newest {
+        Some(newest) if newest > now + SKEW => Finding::warning(
+            "clock",
+            format!("the newest entry is of {newest:.0}, and it is {now:.0} now"),
+            "see whether the clock is right: timedatectl; holds and links expire by it",
+        ),
+        _ => Finding::ok(
+            "clock",
+            format!("{now:.0}, and no entry is from the future"),
+        ),
+    }
+}
+
+/// Requests that wait where nothing will fetch them.
+fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut orphaned = Vec::new();
+    for count in &found.requests {
+        let waits = matches!(count.state, RequestState::Held | RequestState::Released);
+        let unknown = config.portal(&count.portal).is_none();
+        if waits && unknown && !orphaned.contains(&&count.portal) {
+            orphaned.push(&count.portal);
+            findings.push(Finding::problem(
+                format!("portal.{}", count.portal),
+                "it is not in the configuration, and requests wait for it",
+                "put it back, if only until they are settled: vestibule requests list",
+            ));
+        }
+        if count.state == RequestState::Failed {
+            findings.push(Finding::warning(
+                format!("portal.{}", count.portal),
+                format!(
+                    "{} could not be delivered and were given up",
+                    count.requests
+                ),
+                "see why: vestibule requests list --state failed; then: vestibule requests retry",
+            ));
+        }
+    }
+    for name in &found.paused {
+        findings.push(Finding::warning(
+            format!("destination.{name}"),
+            "it is paused, and requests wait",
+            format!("when it may go on: vestibule deliveries resume {name}"),
+        ));
+    }
+    findings
+}

@@ -1,0 +1,159 @@
+//! `backup` and `doctor`: a good copy or none, and faults found with what to do about them.
+
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use rusqlite::Connection;
+use serde_json::Value;
+use vestibule::store::Store;
+
+use crate::house::House;
+
+/// The database itself, for what no operation of ours would do to it.
+fn tamper(house: &House, sql: &str) {
+    let connection = Connection::open(house.path("data/vestibule.db")).expect("the database");
+    connection.execute_batch(sql).expect("done");
+}
+
+/// What the doctor found of the inside of the database, and the exit status.
+fn doctor(house: &House) -> (i32, Vec<Value>) {
+    let ran = house.run(&["doctor", "--offline", "--json"]);
+    let findings = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    (ran.status, findings)
+}
+
+fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+    findings
+        .iter()
+        .find(|finding| finding["check"] == check)
+        .unwrap_or_else(|| panic!("no finding of {check}: {findings:?}"))
+}
+
+#[test]
+fn a_backup_is_the_whole_database_in_one_private_file() {
+    let house = House::new();
+    let entry = house.receive("ann@corp.example", "");
+    let file = house.path("copy.db").display().to_string();
+    let copied = &house.run(&["backup", &file, "--json"]).objects()[0];
+    assert_eq!(copied["entries"], 1);
+    assert_eq!(copied["violations"], serde_json::json!([]));
+    let found = std::fs::metadata(&file).expect("the copy");
+    assert_eq!(found.mode() & 0o777, 0o600);
+    assert_eq!(copied["octets"], found.len());
+    let beside = std::fs::read_dir(house.path("")).expect("a folder");
+    let names: Vec<_> = beside
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name.to_string_lossy().starts_with("copy.db"))
+        .collect();
+    assert_eq!(names, ["copy.db"]);
+
+    let store = Store::open(&house.path("copy.db")).expect("a database");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let there = runtime.block_on(store.ledger_entry(entry.ledger));
+    assert!(there.expect("it is read").is_some());
+}
+
+#[test]
+fn a_backup_overwrites_nothing() {
+    let house = House::new();
+    let file = house.write("precious", "what was there");
+    let ran = house.run(&["backup", &file]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("not overwritten"), "{}", ran.err);
+    let kept = std::fs::read_to_string(file).expect("the file");
+    assert_eq!(kept, "what was there");
+}
+
+#[test]
+fn of_a_damaged_database_no_copy_is_kept() {
+    let house = House::new();
+    for _ in 0..20 {
+        house.receive("ann@corp.example", "");
+    }
+    tamper(&house, "PRAGMA wal_checkpoint(TRUNCATE)");
+    let database = std::fs::File::options()
+        .write(true)
+        .open(house.path("data/vestibule.db"))
+        .expect("the database");
+    let pages = database.metadata().expect("its size").len() / 4096;
+    for page in 1..pages {
+        database
+            .write_all_at(&[0x55; 200], page * 4096)
+            .expect("written");
+    }
+    let file = house.path("copy.db");
+    let ran = house.run(&["backup", &file.display().to_string()]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert!(ran.err.contains("damaged"), "{}", ran.err);
+    assert!(!file.exists());
+    assert!(!house.path("copy.db.incomplete").exists());
+    let (status, findings) = doctor(&house);
+    assert_eq!(status, 1);
+    assert_eq!(finding(&findings, "database")["state"], "problem");
+}
+
+#[test]
+fn a_healthy_house_is_said_to_be_so() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    let (_, findings) = doctor(&house);
+    for check in ["data_dir", "database", "ledger", "clock"] {
+        assert_eq!(finding(&findings, check)["state"], "ok", "{findings:?}");
+    }
+}
+
+#[test]
+fn content_that_is_gone_is_missed() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    tamper(&house, "DELETE FROM content");
+    let (status, findings) = doctor(&house);
+    assert_eq!(status, 1);
+    let ledger = finding(&findings, "ledger");
+    assert_eq!(ledger["state"], "problem");
+    let detail = ledger["detail"].as_str().expect("a text");
+    assert!(detail.contains("content"), "{detail}");
+}
+
+#[test]
+fn a_newer_schema_is_not_touched() {
+    let house = House::new();
+    tamper(&house, "PRAGMA user_version = 99");
+    let (status, findings) = doctor(&house);
+    assert_eq!(status, 1);
+    let database = finding(&findings, "database");
+    let detail = database["detail"].as_str().expect("a text");
+    assert!(detail.contains("schema 99"), "{detail}");
+}
+
+#[test]
+fn requests_that_nothing_will_fetch_are_named() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    tamper(
+        &house,
+        "UPDATE request SET portal = 'gone';
+         INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')",
+    );
+    let (_, findings) = doctor(&house);
+    assert_eq!(finding(&findings, "portal.gone")["state"], "problem");
+    assert_eq!(
+        finding(&findings, "destination.helpdesk")["state"],
+        "warning"
+    );
+}
+
+#[test]
+fn an_entry_from_the_future_puts_the_clock_in_doubt() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    tamper(
+        &house,
+        "UPDATE ledger SET received_at = received_at + 86400000",
+    );
+    let (_, findings) = doctor(&house);
+    assert_eq!(finding(&findings, "clock")["state"], "warning");
+}

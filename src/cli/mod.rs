@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod house;
 pub mod init;
+mod operators;
 mod output;
 mod paging;
 mod probe;
@@ -87,6 +88,9 @@ enum Command {
     /// Where requests go, and what waits to go there
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Who may use the pages and the API
+    #[command(subcommand)]
+    Operators(operators::Command),
     /// Count messages and requests
     Stats(stats::Args),
     Backup(backup::Args),
@@ -137,6 +141,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Dropped(command) => wait(dropped::run(command, global, out)),
         Command::Explain(args) => wait(explain::run(args, global, out)),
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
+        Command::Operators(command) => wait(operators::run(command, global, out)),
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),

@@ -1,4 +1,4 @@
-//! The names an operator gives to portals and destinations in the configuration.
+//! The names of portals and destinations in the configuration, and of the operators.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,4 +70,8 @@ name!(
 name!(
     /// Names a destination: where a portal's released requests go.
     DestinationName
+);
+name!(
+    /// Names an operator: who logs in, and whom the audit names.
+    OperatorName
 );

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::letters::{LetterCause, LetterKind};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, Kind, LedgerId, LetterId, Origin, PortalName, Reason,
-    RequestId, RequestState, Status, Timestamp, TokenHash, Verdict,
+    AccountId, DestinationName, EmailAddress, Kind, LedgerId, LetterId, OperatorName, Origin,
+    PortalName, Reason, RequestId, RequestState, Role, Status, Timestamp, TokenHash, Verdict,
 };
 
 macro_rules! ids {
@@ -52,6 +52,7 @@ words!(
     Verdict,
     Reason,
     RequestState,
+    Role,
     LetterKind,
     LetterCause
 );
@@ -72,7 +73,7 @@ macro_rules! names {
         }
     )+};
 }
-names!(PortalName, DestinationName);
+names!(PortalName, DestinationName, OperatorName);
 
 impl FromSql for EmailAddress {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {

@@ -11,7 +11,10 @@ use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 use super::StoreError;
 
 /// One file for each step of the schema; a step that was released is never changed.
-const STEPS: &[M] = &[M::up(include_str!("schema/0001-foundation.sql"))];
+const STEPS: &[M] = &[
+    M::up(include_str!("schema/0001-foundation.sql")),
+    M::up(include_str!("schema/0002-operators.sql")),
+];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 
 /// How long a transaction waits for one of another process.

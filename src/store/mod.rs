@@ -26,6 +26,7 @@ mod ledger;
 mod letters;
 mod limits;
 mod list;
+mod operators;
 mod proofs;
 mod queue;
 mod readers;
@@ -47,6 +48,7 @@ pub use invariants::Violation;
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
 pub use letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterOutcome};
 pub use list::{Listed, Page};
+pub use operators::{Happened, Key, KeyKind, Operator};
 pub use proofs::{Choice, Link, Proved, Refused, WaitingRequest};
 pub use requests::{Request, RequestFilter};
 

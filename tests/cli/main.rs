@@ -5,6 +5,7 @@ mod customers;
 mod explain;
 mod help;
 mod house;
+mod operators;
 mod replay;
 mod requests;
 mod send;

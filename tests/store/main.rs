@@ -7,5 +7,6 @@ mod housekeeping;
 mod intake;
 mod letters;
 mod model;
+mod operators;
 mod proofs;
 mod settings;

@@ -1,0 +1,335 @@
+//! Operators, and the keys by which they are known: sessions of browsers and tokens for the API.
+//!
+//! Only hashes are stored. A key is worth nothing once it has expired or its operator is gone, and
+//! never more than its operator's role of today.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::columns::Millis;
+use super::events::{Happening, operator};
+use super::list::Conditions;
+use super::{Listed, Page, Store, StoreError};
+use crate::domain::{
+    EmailAddress, LedgerId, OperatorName, PasswordHash, Role, Timestamp, TokenHash,
+};
+
+/// An operator as lists show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Operator {
+    pub name: OperatorName,
+    pub role: Role,
+    /// Unexpired sessions and tokens.
+    pub sessions: u64,
+    pub tokens: u64,
+    pub created_at: Timestamp,
+    /// `operator:NAME`.
+    pub created_by: String,
+}
+
+/// What opens the door without the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A browser's, made at the login.
+    Session,
+    /// A script's, for the API.
+    Token,
+}
+
+impl KeyKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub hash: TokenHash,
+    pub kind: KeyKind,
+    /// Where it is more than the operator's, the operator's counts.
+    pub role: Role,
+    pub expires_at: Timestamp,
+}
+
+/// Something that an operator did, for the audit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Happened {
+    pub at: Timestamp,
+    /// The name it has in the log, such as `request.released`.
+    pub event: String,
+    /// `operator:NAME`.
+    pub actor: String,
+    pub ledger: Option<LedgerId>,
+    pub account: Option<EmailAddress>,
+    pub detail: Option<String>,
+}
+
+fn n_of(connection: &Connection, name: &OperatorName) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("SELECT n FROM operator WHERE name = ?")?
+        .query_row([name], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "operator",
+            name: name.to_string(),
+        })
+}
+
+fn shown(row: &Row) -> rusqlite::Result<Operator> {
+    Ok(Operator {
+        name: row.get("name")?,
+        role: row.get("role")?,
+        sessions: row.get("sessions")?,
+        tokens: row.get("tokens")?,
+        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        created_by: row.get("created_by")?,
+    })
+}
+
+impl Store {
+    /// By name.
+    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT o.name, o.role, o.created_at, o.created_by,
+                     count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
+                     count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
+                 FROM operator AS o
+                 LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
+                 GROUP BY o.n ORDER BY o.name",
+            )?;
+            let rows = statement.query_map([Millis::from(now)], shown)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// # Errors
+    /// `NotAllowed` when there is one of that name.
+    pub async fn add_operator(
+        &self,
+        name: OperatorName,
+        role: Role,
+        password: PasswordHash,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let by = operator(&by);
+            let added = work.connection.execute(
+                "INSERT INTO operator (name, role, password, created_at, created_by)
+                 VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                params![name, role, password.as_str(), Millis::from(now), by],
+            )?;
+            if added == 0 {
+                return Err(StoreError::NotAllowed(format!(
+                    "there is an operator {name} already"
+                )));
+            }
+            Happening::named("operator.added")
+                .detail(format!("{name}, {role}"))
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
+    /// Their sessions and tokens end with them.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn remove_operator(
+        &self,
+        name: OperatorName,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            work.connection
+                .execute("DELETE FROM operator WHERE n = ?", [n])?;
+            Happening::named("operator.removed")
+                .detail(name.to_string())
+                .record(work.connection, &operator(&by), now.into())
+        })
+        .await
+    }
+
+    /// Another password, and an end to everything that the old one opened.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn change_password(
+        &self,
+        name: OperatorName,
+        password: PasswordHash,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            work.connection.execute(
+                "UPDATE operator SET password = ? WHERE n = ?",
+                params![password.as_str(), n],
+            )?;
+            work.connection
+                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+            Happening::named("operator.password_changed")
+                .detail(name.to_string())
+                .record(work.connection, &operator(&by), now.into())
+        })
+        .await
+    }
+
+    /// What a login is compared with.
+    pub async fn password_of(
+        &self,
+        name: OperatorName,
+    ) -> Result<Option<PasswordHash>, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached("SELECT password FROM operator WHERE name = ?")?
+                .query_row([name], |row| row.get(0).map(PasswordHash::stored))
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Makes a key for an operator, and clears away those that have expired. `by` is who asked for it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such operator.
+    pub async fn make_key(
+        &self,
+        name: OperatorName,
+        key: Key,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let now = Millis::from(now);
+            work.connection
+                .execute("DELETE FROM operator_key WHERE expires_at <= ?", [now])?;
+            work.connection.execute(
+                "INSERT INTO operator_key (hash, operator, kind, role, created_at, expires_at)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+                params![
+                    key.hash,
+                    n,
+                    key.kind.as_str(),
+                    key.role,
+                    now,
+                    Millis::from(key.expires_at)
+                ],
+            )?;
+            let (event, detail) = match key.kind {
+                KeyKind::Session => ("operator.logged_in", name.to_string()),
+                KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
+            };
+            Happening::named(event)
+                .detail(detail)
+                .record(work.connection, &operator(&by), now)
+        })
+        .await
+    }
+
+    /// Whose key this is, and what it may do now. None for one that opens nothing.
+    pub async fn key_holder(
+        &self,
+        hash: TokenHash,
+        kind: KeyKind,
+        now: Timestamp,
+    ) -> Result<Option<(OperatorName, Role)>, StoreError> {
+        self.read(move |connection| {
+            let found: Option<(OperatorName, Role, Role)> = connection
+                .prepare_cached(
+                    "SELECT o.name, o.role, k.role FROM operator_key AS k
+                     JOIN operator AS o ON o.n = k.operator
+                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?",
+                )?
+                .query_row(params![hash, kind.as_str(), Millis::from(now)], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .optional()?;
+            Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))
+        })
+        .await
+    }
+
+    /// Ends one key: a logout.
+    pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection
+                .execute("DELETE FROM operator_key WHERE hash = ?", [hash])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends all sessions and tokens of an operator; says how many there were.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such operator.
+    pub async fn end_keys_of(
+        &self,
+        name: OperatorName,
+        by: String,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let ended = work
+                .connection
+                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+            Happening::named("operator.revoked")
+                .detail(name.to_string())
+                .record(work.connection, &operator(&by), now.into())?;
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// What operators did, newest first.
+    pub async fn audit(&self, page: Page) -> Result<Listed<Happened>, StoreError> {
+        self.read(move |connection| audit(connection, &page)).await
+    }
+}
+
+fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happened>, StoreError> {
+    let after: i64 = match &page.after {
+        None => i64::MAX,
+        Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
+            what: "cursor",
+            name: cursor.clone(),
+        })?,
+    };
+    let rows_wanted = page.rows() + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("e.n < :after", ":after", Some(&after));
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT e.n, e.at, e.name, e.actor, l.id AS ledger, a.address, e.detail
+         FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+         LEFT JOIN account AS a ON a.n = e.account
+         WHERE e.actor > 'operator:' AND e.actor < 'operator;' AND {}
+         ORDER BY e.n DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement.query_map(wanted.values(), |row| {
+        let n: i64 = row.get("n")?;
+        let happened = Happened {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            ledger: row.get("ledger")?,
+            account: row.get("address")?,
+            detail: row.get("detail")?,
+        };
+        Ok((happened, n.to_string()))
+    })?;
+    Ok(Listed::cut(rows.collect::<Result<_, _>>()?, page.rows()))
+}

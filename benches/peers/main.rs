@@ -24,6 +24,7 @@ mod postfix;
 mod process;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -164,14 +165,15 @@ fn sink(load: Load) -> Result {
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
-    let mut child = KillOnDrop(
-        Command::new("/usr/sbin/smtp-sink")
-            .arg(address.to_string())
-            .arg("500")
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("smtp-sink is part of Postfix"),
-    );
+    let mut sink = Command::new("/usr/sbin/smtp-sink");
+    // It will not run as root.
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        sink.args(["-u", "nobody"]);
+    }
+    sink.arg(address.to_string())
+        .arg("500")
+        .stdout(Stdio::null());
+    let mut child = KillOnDrop(sink.spawn().expect("smtp-sink is part of Postfix"));
     wait_for("smtp-sink's port", || TcpStream::connect(address).ok());
     let process = child.0.id();
     let result = measure(load, address, "it-help@corp.example", process);

@@ -6,6 +6,7 @@
 
 mod herald;
 mod listeners;
+mod lock;
 mod signals;
 mod systemd;
 
@@ -22,6 +23,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use lock::Lock;
+
 use crate::access::Enforcement;
 use crate::authentication::Checker;
 use crate::config::Config;
@@ -33,8 +36,11 @@ use crate::web::{Public, Readiness};
 use crate::wording::Wording;
 use crate::{delivery, housekeeping, smtp, verification, web};
 
-/// How long those who are at work when the drain begins may take. systemd waits for 90 s by default.
-const DRAIN_LIMIT: Duration = Duration::from_mins(1);
+/// How long each stage may take to finish when the drain begins; together less than the 90 s after
+/// which systemd kills.
+const INTAKE_LIMIT: Duration = Duration::from_secs(45);
+const PAGES_LIMIT: Duration = Duration::from_secs(10);
+const WORKERS_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a reload reads again, and whom it tells.
 pub struct Reloading {
@@ -56,6 +62,7 @@ pub struct Daemon {
     readiness: Readiness,
     /// Who works on what has been taken in.
     workers: Stage,
+    _lock: Lock,
 }
 
 /// Tasks that stop together.
@@ -83,6 +90,7 @@ impl Daemon {
         let bound = listeners.bound()?;
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
+        let lock = Lock::take(&config.data_dir)?;
         let store = Store::open(&config.database())?;
         if store
             .seed_access(config.access.clone(), Timestamp::now())
@@ -105,6 +113,7 @@ impl Daemon {
             pages: Stage::default(),
             readiness: Readiness::default(),
             workers: Stage::default(),
+            _lock: lock,
         };
         daemon.start_workers(&watching, &wording)?;
         daemon.start_pages(&watching, &wording, listeners.http);
@@ -210,17 +219,15 @@ impl Daemon {
     /// No new transactions; those under way finish; then everything else stops.
     pub async fn drain(self) {
         self.readiness.listeners_are_up(false);
-        let drained = tokio::time::timeout(DRAIN_LIMIT, async {
-            self.intake.drain().await;
-            self.pages.drain().await;
-            self.workers.drain().await;
-        })
-        .await;
-        if drained.is_err() {
-            events::fault(
-                "daemon",
-                &format!("not all was finished within {DRAIN_LIMIT:?}; the MTA will send it again"),
-            );
+        for (stage, what, limit) in [
+            (&self.intake, "mail on its way in", INTAKE_LIMIT),
+            (&self.pages, "pages", PAGES_LIMIT),
+            (&self.workers, "deliveries and letters", WORKERS_LIMIT),
+        ] {
+            if tokio::time::timeout(limit, stage.drain()).await.is_err() {
+                let cause = format!("{what} not finished within {limit:?}; it will be tried again");
+                events::fault("daemon.drain", &cause);
+            }
         }
         self.store.close().await;
         events::daemon_stopped();

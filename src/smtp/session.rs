@@ -21,6 +21,9 @@ use super::settings::Settings;
 /// How long a client may go on sending after our last word.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How long a client may take for the next command of its transaction once we are leaving.
+const LAST_COMMAND: Duration = Duration::from_secs(5);
+
 /// What all connections of a listener share.
 pub struct House<R> {
     pub reception: Arc<R>,
@@ -146,8 +149,16 @@ impl<R: Reception> Session<'_, R> {
     /// Why a client may not be waited for any longer, apart from its own slowness.
     async fn interrupt(&self, in_transaction: bool) -> Broken {
         tokio::select! {
-            () = self.leave.cancelled(), if !in_transaction => Broken::Leaving,
+            () = self.leaving(in_transaction) => Broken::Leaving,
             () = self.seat.evicted() => Broken::Evicted,
+        }
+    }
+
+    /// A client between the commands of a transaction gets a moment for the next one.
+    async fn leaving(&self, in_transaction: bool) {
+        self.leave.cancelled().await;
+        if in_transaction {
+            tokio::time::sleep(LAST_COMMAND).await;
         }
     }
 

@@ -30,6 +30,11 @@ impl Smtp {
         self.reply()
     }
 
+    /// What the server says unasked.
+    pub fn hear(&mut self) -> std::io::Result<String> {
+        self.reply()
+    }
+
     fn reply(&mut self) -> std::io::Result<String> {
         let mut whole = String::new();
         loop {

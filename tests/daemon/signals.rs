@@ -69,3 +69,25 @@ fn a_faulty_file_is_refused_and_the_old_settings_stay() {
     });
     send(house.smtp, "bob@partner.example", "still-here");
 }
+
+#[test]
+fn a_client_that_falls_asleep_in_a_transaction_does_not_hold_up_the_end() {
+    let mut house = House::start(STANDARD);
+    let mut asleep = Smtp::connect(house.smtp).expect("a connection");
+    asleep.say("MAIL FROM:<>").expect("an answer");
+    house.signal("-TERM");
+    let farewell = asleep.hear().expect("a farewell");
+    assert!(farewell.starts_with("421"), "{farewell}");
+    assert_eq!(house.exit_status(), Some(0));
+    assert!(!house.log().contains("ERROR"), "{}", house.log());
+}
+
+#[test]
+fn a_second_daemon_on_the_same_data_is_refused() {
+    let house = House::start(STANDARD);
+    let output = house.command(&["serve"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another vestibule serves"), "{said}");
+    send(house.smtp, "bob@partner.example", "undisturbed");
+}

@@ -1,0 +1,35 @@
+//! One daemon for one data folder. A second one would take the first one's leases and its doorbell.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Held as long as the daemon lives; the kernel lets go of it, however the daemon ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// Another daemon has it.
+    pub fn take(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = data_dir.join("lock");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("data_dir: cannot write {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(Errno::WOULDBLOCK) => bail!(
+                "another vestibule serves {}; stop it, or set another data_dir",
+                data_dir.display()
+            ),
+            Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ use crate::domain::{
 };
 use crate::mail::{self, Facts, Identity};
 use crate::observe::events;
+use crate::observe::metrics::{self, Step};
 use crate::smtp::{Receipt, Reception, TryLater, UnknownRecipient};
 use crate::store::{Arrival, Entry, Part, Store, StoreError};
 use crate::verification;
@@ -59,7 +61,9 @@ impl Intake {
         }
         let parts = parts(&config, &envelope, &facts);
         let (envelope, facts) = without_tokens(envelope, facts);
-        self.store
+        let begin = Instant::now();
+        let entries = self
+            .store
             .accept(Arrival {
                 envelope,
                 facts,
@@ -70,7 +74,9 @@ impl Intake {
                 hold_for: config.verification.hold_for,
                 keep_dropped: config.dropped.keep_content,
             })
-            .await
+            .await?;
+        metrics::took(Step::Commit, begin.elapsed());
+        Ok(entries)
     }
 }
 
@@ -84,8 +90,10 @@ impl Reception for Intake {
 
     async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
         let peer = envelope.peer;
+        let begin = Instant::now();
         match self.take(envelope, raw).await {
             Ok(entries) => {
+                metrics::took(Step::Accept, begin.elapsed());
                 for entry in &entries {
                     tell(entry, peer);
                 }

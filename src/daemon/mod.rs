@@ -116,7 +116,7 @@ impl Daemon {
             _lock: lock,
         };
         daemon.start_workers(&watching, &wording)?;
-        daemon.start_pages(&watching, &wording, listeners.http);
+        daemon.start_pages(&watching, &wording, listeners.http, listeners.admin);
         daemon.start_intake(&watching, checking, &smtp_watching, listeners.smtp);
         daemon.readiness.listeners_are_up(true);
         events::daemon_started(&daemon.bound.smtp, daemon.bound.http, daemon.bound.admin);
@@ -156,6 +156,7 @@ impl Daemon {
         config: &watch::Receiver<Arc<Config>>,
         wording: &Arc<Wording>,
         http: TcpListener,
+        admin: TcpListener,
     ) {
         let Stage { stop, tasks } = &self.pages;
         let public = web::public(Public {
@@ -166,6 +167,8 @@ impl Daemon {
             tasks: tasks.clone(),
         });
         tasks.spawn(web::serve(http, public, stop.clone()));
+        let machines = web::metrics_router(self.store.clone(), self.readiness.clone());
+        tasks.spawn(web::serve(admin, machines, stop.clone()));
     }
 
     fn start_intake(

@@ -15,6 +15,7 @@ use super::{Attempt, Cause, Destination, Parcel, schedule};
 use crate::config::Config;
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::observe::events;
+use crate::observe::metrics::{self, Step};
 use crate::store::{Claim, Settlement, Store, StoreError};
 
 /// How much longer than an attempt its lease is.
@@ -180,7 +181,11 @@ impl Desk {
             attempt: claim.attempt,
         };
         match &settlement {
-            Settlement::Delivered => events::delivery_succeeded(delivery),
+            Settlement::Delivered => {
+                events::delivery_succeeded(delivery);
+                let waited = now.duration_since(claim.released_at);
+                metrics::took(Step::Deliver, waited.try_into().unwrap_or_default());
+            }
             Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
             Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
         }

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-use super::TARGET;
+use super::{TARGET, metrics};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId,
     Timestamp, Verdict,
@@ -14,12 +14,14 @@ use crate::domain::{
 use crate::store::Entry;
 
 macro_rules! event {
-    ($level:ident $name:literal) => {
-        tracing::event!(target: TARGET, tracing::Level::$level, $name)
-    };
-    ($level:ident $name:literal, $($fields:tt)+) => {
-        tracing::event!(target: TARGET, tracing::Level::$level, $($fields)+, $name)
-    };
+    ($level:ident $name:literal) => {{
+        metrics::event($name);
+        tracing::event!(target: TARGET, tracing::Level::$level, $name);
+    }};
+    ($level:ident $name:literal, $($fields:tt)+) => {{
+        metrics::event($name);
+        tracing::event!(target: TARGET, tracing::Level::$level, $($fields)+, $name);
+    }};
 }
 
 /// A peer that may talk to us did connect.
@@ -34,6 +36,7 @@ pub fn smtp_rejected(peer: IpAddr, code: &str, cause: &str, recipient: Option<&s
 
 /// What became of a message for one portal: one of the three that follow.
 pub fn message_decided(entry: &Entry, peer: Option<IpAddr>) {
+    metrics::message(entry.verdict, entry.reason);
     match entry.verdict {
         Verdict::Accepted => message_accepted(entry, peer),
         Verdict::Held => message_held(entry, peer),

@@ -6,6 +6,7 @@
 
 pub mod events;
 mod line;
+pub mod metrics;
 mod writer;
 
 pub use line::Escaped;

@@ -33,7 +33,35 @@ pub struct Counts {
     pub requests: Vec<RequestCount>,
 }
 
+/// What waits, and the room that all of it takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Held, released and failed ones.
+    pub requests: Vec<RequestCount>,
+    /// Verification mail that was not sent yet.
+    pub letters: u64,
+    pub octets: u64,
+}
+
 impl Store {
+    /// How much waits at this moment; may be asked often, since it reads nothing that is settled.
+    pub async fn depths(&self) -> Result<Depths, StoreError> {
+        self.read(|connection| {
+            Ok(Depths {
+                requests: waiting(connection)?,
+                letters: connection
+                    .prepare_cached("SELECT count(*) FROM letter WHERE due_at IS NOT NULL")?
+                    .query_row([], |row| row.get(0))?,
+                octets: connection
+                    .prepare_cached(
+                        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                    )?
+                    .query_row([], |row| row.get(0))?,
+            })
+        })
+        .await
+    }
+
     /// Counts what came since then, and what there is now.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
         self.read(move |connection| {
@@ -67,9 +95,27 @@ fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>,
 }
 
 pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    count(
+        connection,
         "SELECT portal, state, count(*) FROM request GROUP BY portal, state ORDER BY portal, state",
-    )?;
+    )
+}
+
+/// Each state by the index that holds those in it and no others.
+fn waiting(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+    count(
+        connection,
+        "SELECT portal, 'held', count(*) FROM request WHERE state = 'held' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'released', count(*) FROM request WHERE state = 'released' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'failed', count(*) FROM request
+         WHERE state = 'failed' AND settled_at IS NOT NULL AND kept = 1 GROUP BY portal",
+    )
+}
+
+fn count(connection: &Connection, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(RequestCount {
             portal: row.get(0)?,

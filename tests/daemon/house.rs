@@ -62,6 +62,7 @@ pub struct House {
     daemon: Option<Child>,
     pub smtp: SocketAddr,
     pub http: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 /// What every house has: the portal `it`, a Maildir as its help desk, letters as files.
@@ -124,6 +125,7 @@ impl House {
             daemon: None,
             smtp: nowhere,
             http: nowhere,
+            admin: nowhere,
         }
     }
 
@@ -156,6 +158,7 @@ impl House {
         };
         self.smtp = address(&bound["smtp"]).expect("smtp in the ready file");
         self.http = address(&bound["http"]).expect("http in the ready file");
+        self.admin = address(&bound["admin"]).expect("admin in the ready file");
     }
 
     /// A command of the program on this configuration.

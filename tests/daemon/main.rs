@@ -6,6 +6,7 @@ mod client;
 mod house;
 mod journey;
 mod kill;
+mod metrics;
 mod postfix;
 mod restore;
 mod signals;

@@ -1,0 +1,243 @@
+//! What the daemon counts and measures while it runs, in the text format of Prometheus (0.0.4).
+//!
+//! In: what [`super::events`] tells and how long the steps of a message took. Out: [`write`], for the
+//! page that Prometheus reads. Labels are words of ours or names of the configuration, never what a
+//! sender wrote, so that their number is bounded. Counting waits for nobody for long: it is a few
+//! additions under a lock.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::domain::{Reason, Verdict};
+use crate::store::Depths;
+
+/// The upper bounds of the buckets, in seconds: from a commit on a fast disk to a day of retrying.
+const BOUNDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
+    21_600.0, 86_400.0,
+];
+
+/// Events whose first occurrence an alert must see: they are there at 0.
+const FROM_ZERO: [&str; 5] = [
+    "config.refused",
+    "delivery.deferred",
+    "delivery.failed",
+    "fault",
+    "verification.bounced",
+];
+
+/// A step of a message's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// From the final dot to the `250`.
+    Accept,
+    /// The part of it in which the database made the message safe.
+    Commit,
+    /// From release to delivery, with all attempts and waits.
+    Deliver,
+}
+
+impl Step {
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (
+            Self::Accept,
+            "vestibule_accept_seconds",
+            "From the final dot of a message to the answer.",
+        ),
+        (
+            Self::Commit,
+            "vestibule_commit_seconds",
+            "Until the database had a message committed and synced.",
+        ),
+        (
+            Self::Deliver,
+            "vestibule_deliver_seconds",
+            "From the release of a request to its delivery.",
+        ),
+    ];
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Histogram {
+    /// The last one is for what is above all bounds.
+    buckets: [u64; BOUNDS.len() + 1],
+    sum: f64,
+}
+
+#[derive(Debug)]
+struct Counted {
+    events: BTreeMap<&'static str, u64>,
+    messages: BTreeMap<(&'static str, &'static str), u64>,
+    steps: [Histogram; Step::ALL.len()],
+}
+
+static COUNTED: Mutex<Counted> = Mutex::new(Counted {
+    events: BTreeMap::new(),
+    messages: BTreeMap::new(),
+    steps: [Histogram {
+        buckets: [0; BOUNDS.len() + 1],
+        sum: 0.0,
+    }; Step::ALL.len()],
+});
+
+fn counted() -> MutexGuard<'static, Counted> {
+    // Numbers are whole after any panic.
+    COUNTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An event happened, whether the log's level shows it or not.
+pub(super) fn event(name: &'static str) {
+    *counted().events.entry(name).or_default() += 1;
+}
+
+/// A message was decided.
+pub(super) fn message(verdict: Verdict, reason: Reason) {
+    let key = (verdict.as_str(), reason.as_str());
+    *counted().messages.entry(key).or_default() += 1;
+}
+
+/// A step took so long.
+pub fn took(step: Step, time: Duration) {
+    let seconds = time.as_secs_f64();
+    let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
+    let histogram = &mut counted().steps[step as usize];
+    histogram.buckets[bucket] += 1;
+    histogram.sum += seconds;
+}
+
+/// Everything as text: what was counted, and what there is at this moment.
+#[must_use]
+pub fn write(depths: &Depths) -> String {
+    let mut page = Page(String::with_capacity(8 * 1024));
+    {
+        let counted = counted();
+        page.messages(&counted);
+        page.events(&counted);
+        for (step, name, help) in Step::ALL {
+            page.histogram(name, help, &counted.steps[step as usize]);
+        }
+    }
+    page.depths(depths);
+    page.family("vestibule_build_info", "gauge", "The version that runs.");
+    let version = env!("CARGO_PKG_VERSION");
+    page.line(format_args!(
+        "vestibule_build_info{{version=\"{version}\"}} 1"
+    ));
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing into a string does not fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn messages(&mut self, counted: &Counted) {
+        let name = "vestibule_messages_total";
+        self.family(name, "counter", "Messages answered 250, for each portal.");
+        for ((verdict, reason), count) in &counted.messages {
+            self.line(format_args!(
+                "{name}{{verdict=\"{verdict}\",reason=\"{reason}\"}} {count}"
+            ));
+        }
+    }
+
+    fn events(&mut self, counted: &Counted) {
+        let name = "vestibule_events_total";
+        self.family(name, "counter", "Events, by the names that the log uses.");
+        let mut events: BTreeMap<_, _> = FROM_ZERO.iter().map(|event| (*event, 0)).collect();
+        events.extend(counted.events.iter().map(|(event, count)| (*event, *count)));
+        for (event, count) in events {
+            self.line(format_args!("{name}{{event=\"{event}\"}} {count}"));
+        }
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.family(name, "histogram", help);
+        let mut so_far = 0;
+        for (bound, count) in BOUNDS.iter().zip(histogram.buckets) {
+            so_far += count;
+            self.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {so_far}"));
+        }
+        let all = so_far + histogram.buckets[BOUNDS.len()];
+        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {all}"));
+        self.line(format_args!("{name}_sum {}", histogram.sum));
+        self.line(format_args!("{name}_count {all}"));
+    }
+
+    fn depths(&mut self, depths: &Depths) {
+        let name = "vestibule_requests";
+        self.family(name, "gauge", "Requests that wait or were given up, now.");
+        for count in &depths.requests {
+            // A portal's name is of letters, digits and hyphens: nothing to escape.
+            self.line(format_args!(
+                "{name}{{portal=\"{}\",state=\"{}\"}} {}",
+                count.portal,
+                count.state.as_str(),
+                count.requests
+            ));
+        }
+        let name = "vestibule_letters_waiting";
+        self.family(name, "gauge", "Verification mail not yet sent.");
+        self.line(format_args!("{name} {}", depths.letters));
+        let name = "vestibule_database_bytes";
+        self.family(name, "gauge", "The size of the database.");
+        self.line(format_args!("{name} {}", depths.octets));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value<'a>(page: &'a str, series: &str) -> &'a str {
+        page.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("no {series} in {page}"))
+    }
+
+    #[test]
+    fn a_time_counts_in_its_bucket_and_in_all_above() {
+        took(Step::Deliver, Duration::from_millis(5));
+        took(Step::Deliver, Duration::from_hours(48));
+        let page = write(&Depths::default());
+        let at = |bound: &str| {
+            value(
+                &page,
+                &format!("vestibule_deliver_seconds_bucket{{le=\"{bound}\"}}"),
+            )
+        };
+        assert_eq!(at("0.0025"), "0");
+        assert_eq!(at("0.005"), "1");
+        assert_eq!(at("86400"), "1");
+        assert_eq!(at("+Inf"), "2");
+        assert_eq!(value(&page, "vestibule_deliver_seconds_count"), "2");
+        assert_eq!(value(&page, "vestibule_deliver_seconds_sum"), "172800.005");
+    }
+
+    #[test]
+    fn what_an_alert_waits_for_is_there_at_nothing() {
+        let page = write(&Depths::default());
+        value(&page, "vestibule_events_total{event=\"config.refused\"}");
+        assert_eq!(value(&page, "vestibule_letters_waiting"), "0");
+    }
+
+    #[test]
+    fn every_line_is_one_that_prometheus_takes() {
+        for line in write(&Depths::default()).lines() {
+            let (series, number) = line.rsplit_once(' ').expect("two words");
+            assert!(
+                series.starts_with("# ") || number.parse::<f64>().is_ok(),
+                "{line}"
+            );
+        }
+    }
+}

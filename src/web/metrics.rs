@@ -1,0 +1,52 @@
+//! What machines ask on the operators' listener: `/metrics`, `/healthz`, `/readyz`. Numbers only, and
+//! no login; who may reach the listener may read them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::ready::{Probe, Readiness};
+use crate::observe::{events, metrics};
+use crate::store::Store;
+
+/// The text format of Prometheus.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+struct Desk {
+    store: Store,
+    readiness: Readiness,
+    probe: Probe,
+}
+
+/// To be served beside the operators' pages.
+pub fn metrics_router(store: Store, readiness: Readiness) -> Router {
+    let desk = Arc::new(Desk {
+        store,
+        readiness,
+        probe: Probe::default(),
+    });
+    Router::new()
+        .route("/metrics", get(show))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .with_state(desk)
+}
+
+async fn show(State(desk): State<Arc<Desk>>) -> Response {
+    match desk.store.depths().await {
+        Ok(depths) => ([(CONTENT_TYPE, TEXT)], metrics::write(&depths)).into_response(),
+        Err(error) => {
+            events::fault("web.metrics", &error);
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
+    desk.probe.answer(&desk.readiness, &desk.store).await
+}

@@ -1,0 +1,70 @@
+//! `/metrics` of the real daemon, and that the alerts and the dashboard ask for what is there.
+
+use std::collections::BTreeSet;
+
+use crate::client::{http, send};
+use crate::house::{House, STANDARD, wait_for};
+
+const ALERTS: &str = include_str!("../../config/prometheus-alerts.yml");
+const DASHBOARD: &str = include_str!("../../config/grafana-dashboard.json");
+
+fn page(house: &House) -> String {
+    let (status, answer) = http(house.admin, "GET", "/metrics", &[]);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "bob@partner.example", "accepted");
+    send(house.smtp, "ann@corp.example", "held");
+    send(house.smtp, "eve@stranger.example", "dropped");
+    let expected = [
+        "vestibule_messages_total{verdict=\"accepted\",reason=\"external_account_created\"} 1",
+        "vestibule_messages_total{verdict=\"held\",reason=\"internal_account_created\"} 1",
+        "vestibule_messages_total{verdict=\"dropped\",reason=\"domain_not_allowed\"} 1",
+        "vestibule_events_total{event=\"verification.sent\"} 1",
+        "vestibule_events_total{event=\"fault\"} 0",
+        "vestibule_requests{portal=\"it\",state=\"held\"} 1",
+        "vestibule_accept_seconds_count 3",
+        "vestibule_commit_seconds_count 3",
+        "vestibule_deliver_seconds_count 1",
+        "vestibule_letters_waiting 0",
+    ];
+    wait_for("all to be counted", || {
+        let page = page(&house);
+        expected
+            .iter()
+            .all(|line| page.lines().any(|own| own == *line))
+            .then_some(())
+    });
+    let (status, answer) = http(house.admin, "GET", "/readyz", &[]);
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// The names of ours in a text, a histogram's without the suffix of its series.
+fn names(text: &str) -> BTreeSet<String> {
+    text.match_indices("vestibule_")
+        .map(|(place, _)| {
+            let name: String = text[place..]
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            name.trim_end_matches("_bucket").to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_is_there() {
+    let house = House::start(STANDARD);
+    let there = names(&page(&house));
+    for (file, text) in [("alerts", ALERTS), ("dashboard", DASHBOARD)] {
+        let asked = names(text);
+        assert!(asked.len() > 3, "{file}: {asked:?}");
+        let unknown: Vec<_> = asked.difference(&there).collect();
+        assert!(unknown.is_empty(), "{file} asks for {unknown:?}");
+    }
+    serde_json::from_str::<serde_json::Value>(DASHBOARD).expect("the dashboard is JSON");
+}

@@ -7,6 +7,7 @@ mod house;
 mod journey;
 mod kill;
 mod metrics;
+mod mta;
 mod postfix;
 mod restore;
 mod signals;

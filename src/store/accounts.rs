@@ -254,6 +254,7 @@ impl Work<'_> {
         };
         let made = make(connection, address, proved_first, groups, origin, None, now)?;
         if origin == Origin::Operator {
+            self.rings = true;
             Happening::named("account.added").account(made.n).record(
                 connection,
                 &operator(by),
@@ -340,6 +341,7 @@ impl Store {
                     [there.n],
                 )?;
                 cancel(work.connection, there.n, now.into())?;
+                work.rings = true;
                 Happening::named("account.blocked")
                     .account(there.n)
                     .record(work.connection, &operator(&by), now.into())?;
@@ -366,6 +368,7 @@ impl Store {
                      WHERE n = ?",
                     [there.n],
                 )?;
+                work.rings = true;
                 Happening::named("account.unblocked")
                     .account(there.n)
                     .record(work.connection, &operator(&by), now.into())?;

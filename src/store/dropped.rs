@@ -286,6 +286,7 @@ impl Work<'_> {
                 found.reason, found.revision
             ))
             .record(connection, by, now)?;
+        self.rings = true;
         Ok(Recovered::Now {
             verdict: decision.verdict,
             reason: decision.reason,

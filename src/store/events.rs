@@ -1,10 +1,48 @@
 //! What happened, as rows: what `explain` shows of a message's life, and the audit of what operators
 //! did. The names are those of the log.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::StoreError;
 use super::columns::Millis;
+use super::{Store, StoreError};
+use crate::domain::{AccountId, EmailAddress, Kind, LedgerId, PortalName, RequestId};
+
+/// Something that an operator did, with what the log tells of it.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// Its place among all events, which come in this order.
+    pub n: i64,
+    /// The name it has in the log, such as `account.blocked`.
+    pub event: String,
+    /// `operator:NAME`.
+    pub by: String,
+    /// The account that it was done to, or that the request is from.
+    pub account: Option<(AccountId, EmailAddress, Kind)>,
+    pub request: Option<(RequestId, LedgerId, PortalName)>,
+}
+
+impl Deed {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        let account: Option<AccountId> = row.get("account")?;
+        let portal: Option<PortalName> = row.get("portal")?;
+        Ok(Self {
+            n: row.get("n")?,
+            event: row.get("name")?,
+            by: row.get("actor")?,
+            account: match account {
+                Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
+                None => None,
+            },
+            request: match portal {
+                Some(portal) => {
+                    let ledger: LedgerId = row.get("ledger")?;
+                    Some((RequestId::from_bytes(ledger.to_bytes()), ledger, portal))
+                }
+                None => None,
+            },
+        })
+    }
+}
 
 /// Who did it, where it was not an operator.
 pub(super) struct Actors;
@@ -76,5 +114,39 @@ impl Happening {
                 self.detail
             ])?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// The number of the newest event.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        self.read(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
+                .query_row([], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// What operators did after the event `n`, oldest first.
+    pub async fn operator_events_since(
+        &self,
+        n: i64,
+        limit: usize,
+    ) -> Result<Vec<Deed>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT e.n, e.name, e.actor, a.id AS account, a.address, a.kind, l.id AS ledger,
+                     r.portal
+                 FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+                     LEFT JOIN request AS r ON r.ledger = e.ledger
+                     LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)
+                 WHERE e.n > ? AND e.actor > 'operator:' AND e.actor < 'operator;'
+                 ORDER BY e.n LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![n, limit], Deed::from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }

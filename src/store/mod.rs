@@ -42,6 +42,7 @@ pub use counts::{Counts, Depths, EntryCount, RequestCount};
 pub use deliveries::{Claim, Settlement};
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;
+pub use events::Deed;
 pub use examine::{Examination, examine};
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;

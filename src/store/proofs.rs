@@ -291,7 +291,7 @@ impl Work<'_> {
             };
             happening.entry(n).record(connection, &by, now)?;
         }
-        self.rings |= !released.is_empty();
+        self.rings |= !released.is_empty() || matches!(proof, Proof::Operator(_));
         Ok(Proved::Now {
             account: account.id,
             address: account.address(connection)?,

@@ -189,6 +189,7 @@ impl Work<'_> {
             return Err(not_possible(id, state, "discarded"));
         }
         queue::settle(self.connection, n, RequestState::Discarded, None, now)?;
+        self.rings = true;
         Happening::named("request.discarded")
             .entry(n)
             .record(self.connection, by, now)?;

@@ -27,7 +27,7 @@ const MOST_OCTETS: usize = 32 * 1024 * 1024;
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a mut SettingsCache,
-    /// Set when something became due that a worker waits for.
+    /// Set when something became due that a worker waits for, or that the log is to tell.
     pub(super) rings: bool,
 }
 

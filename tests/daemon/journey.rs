@@ -204,6 +204,41 @@ fn an_operator_can_verify_release_discard_and_block() {
     send(house.smtp, "bea@corp.example", "blocked");
     let entry = house.json(&["explain", "blocked@client.example"]).remove(0);
     assert_eq!(entry["reason"], "account_blocked");
+
+    house.json(&["customers", "unblock", "bea@corp.example"]);
+    house.json(&["customers", "verify", "bea@corp.example"]);
+    for event in [
+        "request.released",
+        "request.discarded",
+        "account.blocked",
+        "account.unblocked",
+        "account.verified",
+    ] {
+        wait_for(event, || {
+            let log = house.log();
+            let mut lines = log.lines().filter(|line| line.contains(" by=operator:"));
+            lines.any(|line| line.contains(event)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn what_an_operator_recovers_is_in_the_log_once() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "eve@elsewhere.example", "before");
+    house.json(&["access", "allow", "elsewhere.example"]);
+    house.json(&["dropped", "recover", "--domain", "elsewhere.example"]);
+    house.json(&["customers", "add", "gil@corp.example"]);
+    let told = |event: &str| {
+        let log = house.log();
+        log.lines().filter(|line| line.contains(event)).count()
+    };
+    // The events come in the order of what was done.
+    wait_for("the last event", || {
+        (told("account.created") > 0).then_some(())
+    });
+    assert_eq!(told("request.recovered"), 1);
+    assert_eq!(told("access.changed revision=2"), 1);
 }
 
 #[test]

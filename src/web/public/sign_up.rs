@@ -15,6 +15,8 @@ use super::{Client, Desk, Fault, Fields, Page};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
+use crate::observe::events;
+use crate::store::Added;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -67,10 +69,13 @@ pub(super) async fn submit(
         let name = portal.map(|portal| portal.name.clone());
         desk.send_on_errand(async move {
             let (origin, by) = (Origin::SignUp, "person".to_owned());
-            store
+            let added = store
                 .add_customer(address, name, origin, by, Timestamp::now())
-                .await
-                .map(|_| ())
+                .await?;
+            if let Added::Now(account) = added {
+                events::account_created(account.id, &account.address, account.kind, origin);
+            }
+            Ok(())
         })?;
     }
     Ok(answer.into_response())

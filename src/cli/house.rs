@@ -1,7 +1,7 @@
 //! What most commands begin with: the configuration, the database, and who is asking.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -39,34 +39,22 @@ impl Global {
         Ok(Config::load_without_secrets(self.config.as_deref())?)
     }
 
-    /// Opens the database of this configuration, the same one as the daemon's. One that is not there
-    /// yet is made, so that the access settings can be put right before the first start.
+    /// Opens the database of this configuration, the same one as the daemon's. Only the daemon makes
+    /// one: it would belong to whoever asked first otherwise.
     pub async fn open(&self) -> Result<House, Failure> {
         let config = self.config()?;
         let path = config.database();
-        let is_new = !path.exists();
-        let store = Store::open(&path)?;
-        if is_new {
-            give_to_owner_of_folder(&path);
+        if path.try_exists().is_ok_and(|there| !there) {
+            return Err(Failure::Failed(anyhow::anyhow!(
+                "there is no database at {} yet; start vestibule serve once",
+                path.display()
+            )));
         }
+        let store = Store::open(&path)?;
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?;
         Ok(House { config, store })
-    }
-}
-
-/// A database that root makes belongs to whom its folder belongs to: the daemon's user, who could
-/// not write it otherwise. Who is not root cannot give it away, and need not.
-fn give_to_owner_of_folder(database: &Path) {
-    let Some(folder) = database.parent().and_then(|folder| folder.metadata().ok()) else {
-        return;
-    };
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = database.as_os_str().to_owned();
-        file.push(suffix);
-        let _ =
-            std::os::unix::fs::chown(PathBuf::from(file), Some(folder.uid()), Some(folder.gid()));
     }
 }
 

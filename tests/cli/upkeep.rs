@@ -57,6 +57,29 @@ fn a_backup_is_the_whole_database_in_one_private_file() {
 }
 
 #[test]
+fn only_the_daemon_makes_the_database() {
+    let house = House::new();
+    std::fs::rename(house.path("data"), house.path("away")).expect("moved");
+    std::fs::create_dir(house.path("data")).expect("a folder");
+    for command in [
+        &["stats"][..],
+        &["customers", "list"],
+        &["access", "allow", "acme.example"],
+    ] {
+        let ran = house.run(command);
+        assert_eq!(ran.status, 1, "{command:?}");
+        assert!(ran.err.contains("there is no database at"), "{}", ran.err);
+        assert!(
+            ran.err.contains("start vestibule serve once"),
+            "{}",
+            ran.err
+        );
+    }
+    let left = std::fs::read_dir(house.path("data")).expect("a folder");
+    assert_eq!(left.count(), 0, "nothing was made");
+}
+
+#[test]
 fn a_backup_overwrites_nothing() {
     let house = House::new();
     let file = house.write("precious", "what was there");

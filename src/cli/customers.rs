@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House, by, operator};
-use super::output::{Column, Layout, Output, note, or_dash, time};
+use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
 use crate::domain::{
@@ -325,8 +325,7 @@ async fn verify(house: &House, account: &Account, out: &mut Output) -> Outcome {
     let released = match proved {
         Proved::Now { released, .. } => released.len(),
         Proved::Before { .. } => {
-            note(format_args!("{} was active already", account.address));
-            0
+            return tell(account, "was active already", out);
         }
         Proved::Expired | Proved::Unknown => {
             return Err(Failure::Failed(anyhow::anyhow!(

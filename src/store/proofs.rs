@@ -87,8 +87,15 @@ pub enum Refused {
         address: EmailAddress,
         discarded: Vec<RequestId>,
     },
-    /// The address was proved, or refused, before; nothing changed.
+    /// It was refused before; nothing changed.
     Before,
+    /// The address was proved before and stays so: whoever pressed may not be who proved it.
+    TooLate {
+        account: AccountId,
+        address: EmailAddress,
+        /// The portal that the letter was about.
+        portal: Option<PortalName>,
+    },
     Expired,
     Unknown,
 }
@@ -177,9 +184,7 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
         Standing::Active(account, found) => Link::Proved {
             account: account.id,
             address: account.address(connection)?,
-            portal: connection
-                .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
-                .query_row([found.letter], |row| row.get(0))?,
+            portal: portal_of_letter(connection, found.letter)?,
         },
         Standing::Pending(account) => Link::Open {
             account: account.id,
@@ -189,6 +194,37 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
                 .map(|(_, request)| request)
                 .collect(),
         },
+    })
+}
+
+fn portal_of_letter(connection: &Connection, n: i64) -> Result<Option<PortalName>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?)
+}
+
+/// An objection to a proof that was made. It is written down once, for an operator to judge: a link
+/// that proved an address must not be enough to shut its owner out.
+fn refused_too_late(
+    connection: &Connection,
+    token: TokenHash,
+    account: &Known,
+    found: &Found,
+    now: Millis,
+) -> Result<Refused, StoreError> {
+    if !found.refused {
+        connection
+            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE hash = ?1")?
+            .execute(params![token, now])?;
+        Happening::named("verification.refused")
+            .account(account.n)
+            .detail("the address was proved before")
+            .record(connection, Actors::PERSON, now)?;
+    }
+    Ok(Refused::TooLate {
+        account: account.id,
+        address: account.address(connection)?,
+        portal: portal_of_letter(connection, found.letter)?,
     })
 }
 
@@ -311,7 +347,10 @@ impl Work<'_> {
         let account = match standing(connection, token, now)? {
             Standing::Unknown => return Ok(Refused::Unknown),
             Standing::Expired => return Ok(Refused::Expired),
-            Standing::Refused(_) | Standing::Active(..) => return Ok(Refused::Before),
+            Standing::Refused(_) => return Ok(Refused::Before),
+            Standing::Active(account, found) => {
+                return refused_too_late(connection, token, &account, &found, now);
+            }
             Standing::Pending(account) => account,
         };
         connection

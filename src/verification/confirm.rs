@@ -57,16 +57,21 @@ pub async fn refuse(
     now: Timestamp,
 ) -> Result<Refused, StoreError> {
     let refused = store.refuse(token, quiet_for, now).await?;
-    if let Refused::Now {
-        account,
-        address,
-        discarded,
-    } = &refused
-    {
-        events::verification_refused(*account, address);
-        for request in discarded {
-            events::request_discarded(*request, "person");
+    match &refused {
+        Refused::Now {
+            account,
+            address,
+            discarded,
+        } => {
+            events::verification_refused(*account, address);
+            for request in discarded {
+                events::request_discarded(*request, "person");
+            }
         }
+        Refused::TooLate {
+            account, address, ..
+        } => events::verification_refused(*account, address),
+        Refused::Before | Refused::Expired | Refused::Unknown => {}
     }
     Ok(refused)
 }

@@ -124,11 +124,15 @@ impl Desk {
 
     async fn refuse(&self, token: &Token) -> Result<Page, Fault> {
         let hash: TokenHash = token.hash();
-        let quiet_for = self.config().verification.quiet_for;
+        let config = self.config();
+        let quiet_for = config.verification.quiet_for;
         Ok(
             match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
                 Refused::Now { .. } => refused("refused.lead"),
                 Refused::Before => refused("refused.before"),
+                Refused::TooLate {
+                    address, portal, ..
+                } => refused_too_late(&config, &address, portal.as_ref()),
                 Refused::Expired => expired(token),
                 Refused::Unknown => return Err(Fault::InvalidLink),
             },
@@ -238,6 +242,28 @@ fn proved<'a>(
 
 pub(super) fn refused(line: &str) -> Page {
     Page::message("refused.title", &[line])
+}
+
+/// The address is proved, and stays so; with whom to ask, of the portal concerned or the only one.
+pub(super) fn refused_too_late(
+    config: &Config,
+    address: &EmailAddress,
+    portal: Option<&PortalName>,
+) -> Page {
+    let portal = match (portal, config.portals.as_slice()) {
+        (Some(name), _) => config.portal(name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    let contact = portal.and_then(|portal| portal.contact.as_deref());
+    let whom = match contact {
+        Some(_) => "refused.too_late_contact",
+        None => "refused.too_late_nobody",
+    };
+    Page::message("refused.title", &["refused.too_late", whom]).with(context! {
+        address => address.to_string(),
+        contact => contact.unwrap_or_default(),
+    })
 }
 
 pub(super) fn expired(token: &Token) -> Page {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::Status;
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_once() {
@@ -108,6 +109,32 @@ async fn this_was_not_me_discards_everything_and_stays_said() {
     assert_eq!(again.status, StatusCode::OK);
     house.post(&link, "action=confirm").await;
     assert_eq!(house.state(held).await, "discarded");
+}
+
+#[tokio::test]
+async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "forged").await;
+    let link = house.link().await;
+    house.post(&link, "action=confirm").await;
+    for _ in 0..2 {
+        let pressed = house.post(&link, "action=not-me").await;
+        assert_eq!(pressed.status, StatusCode::OK);
+        assert!(!pressed.body.contains("nothing more to do"));
+        assert!(
+            pressed
+                .body
+                .contains("ann@corp.example was confirmed before")
+        );
+        assert!(
+            pressed
+                .body
+                .contains("please contact it-office@corp.example")
+        );
+    }
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    let account = house.store.customer(&ann).await.expect("read");
+    assert_eq!(account.expect("an account").status, Status::Active);
 }
 
 #[tokio::test]

@@ -99,6 +99,14 @@ fn pages() -> Vec<(String, Page)> {
             "refused-before".to_owned(),
             verify::refused("refused.before"),
         ),
+        (
+            "refused-too-late".to_owned(),
+            verify::refused_too_late(&config, &ann, Some(&it)),
+        ),
+        (
+            "refused-too-late-no-contact".to_owned(),
+            verify::refused_too_late(&config, &ann, None),
+        ),
         ("expired".to_owned(), verify::expired(&token)),
         ("resend".to_owned(), resend::form("", None)),
         (

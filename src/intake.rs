@@ -15,7 +15,8 @@ use crate::access::{Circumstances, Enforcement, sender_for};
 use crate::authentication::Checker;
 use crate::config::Config;
 use crate::domain::{
-    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token, TokenHash,
+    Domain, EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token,
+    TokenHash,
 };
 use crate::mail::{self, Facts, Identity};
 use crate::observe::events;
@@ -56,8 +57,8 @@ impl Intake {
         let checker = self.checker.borrow().clone();
         let (mut facts, envelope, raw) = read(&config, envelope, raw).await?;
         if let Some(checker) = checker {
-            let from = facts.sender.address().map(EmailAddress::domain);
-            facts.authentication = checker.check(&raw, &envelope, from).await;
+            let from = domain_in_from(&facts);
+            facts.authentication = checker.check(&raw, &envelope, from.as_ref()).await;
         }
         let parts = parts(&config, &envelope, &facts);
         let (envelope, facts) = without_tokens(envelope, facts);
@@ -152,6 +153,16 @@ async fn read(
     .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
 }
 
+/// The domain that has to vouch for the message: the one in From as it is written, also where that
+/// is a mailing list's and says nothing of who wrote.
+fn domain_in_from(facts: &Facts) -> Option<Domain> {
+    let address = match facts.sender.address() {
+        Some(address) => address.clone(),
+        None => EmailAddress::parse(facts.sender.written()?).ok()?,
+    };
+    Some(address.domain().clone())
+}
+
 /// One part for each mailbox, whatever number of its addresses the message came for.
 fn parts(config: &Config, envelope: &Envelope, facts: &Facts) -> Vec<Part> {
     let mut parts = Vec::new();
@@ -220,10 +231,11 @@ fn token(config: &Config, recipient: &str, facts: &Facts) -> Option<TokenHash> {
 #[must_use]
 pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circumstances {
     let portal = config.portal(name);
+    // The one that From speaks for comes first: a message may go through several.
+    let vouching = facts.author_behind_list.iter().map(|behind| &behind.list);
     let own_list = portal.and_then(|portal| {
-        facts
-            .list_ids
-            .iter()
+        vouching
+            .chain(&facts.list_ids)
             .find(|list| portal.list_ids.contains(list))
             .cloned()
     });

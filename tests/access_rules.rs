@@ -8,8 +8,8 @@ use vestibule::domain::{
     DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PortalName, Reason, Status, Verdict,
 };
 use vestibule::mail::{
-    Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, Report,
-    ReportKind, Sender, SenderFault,
+    Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, ListAuthor,
+    Report, ReportKind, Sender, SenderFault,
 };
 
 /// A question that can be changed; as it stands, the last rule answers it.
@@ -452,7 +452,10 @@ fn exceptions_and_limits_of_the_rows() {
 fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
     let mut case = Case::new();
     case.facts.sender = usable("it@groups.example");
-    case.facts.author_behind_list = Some(usable("ann@corp.example"));
+    case.facts.author_behind_list = Some(ListAuthor {
+        list: "it.groups.example".to_owned(),
+        author: usable("ann@corp.example"),
+    });
     case.settings.internal.approved_domains =
         vec![DomainPattern::parse("corp.example").expect("a pattern")];
     assert_eq!(
@@ -460,6 +463,8 @@ fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
         14,
         "a foreign list is who it says it is"
     );
+    case.circumstances.own_list = Some("hr.groups.example".to_owned());
+    assert_eq!(case.decide().rule, 14, "From is another list's");
     case.circumstances.own_list = Some("it.groups.example".to_owned());
     assert_eq!(case.decide().rule, 11);
 }

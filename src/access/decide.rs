@@ -50,7 +50,7 @@ pub struct Circumstances {
     pub portal: PortalName,
     /// The portal is set to take automatic mail of active accounts.
     pub takes_automatic: bool,
-    /// The one of the portal's own lists that the message came through.
+    /// The one of the portal's own lists that the message says it came through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_list: Option<String>,
     /// From is a portal's or our own address.
@@ -102,11 +102,12 @@ impl Question<'_> {
     }
 }
 
-/// Who wrote a message that came through `own_list`, a list of the portal's own, or through none.
+/// Who wrote a message that says it came through `own_list`, a list of the portal's own, or through
+/// none. The author behind a list counts only where that list is the one whose address From is.
 #[must_use]
 pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
     match (&facts.author_behind_list, own_list) {
-        (Some(author), Some(_)) => author,
+        (Some(behind), Some(own)) if behind.list == own => &behind.author,
         _ => &facts.sender,
     }
 }

@@ -258,8 +258,8 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
             facts
                 .author_behind_list
                 .as_ref()
-                .and(explanation.sender.as_ref())
-                .map(|sender| format!("{sender}, behind the list")),
+                .zip(explanation.sender.as_ref())
+                .map(|(behind, sender)| format!("{sender}, behind the list {}", behind.list)),
         ),
         ("subject", facts.subject.clone()),
         ("message id", facts.message_id.clone()),

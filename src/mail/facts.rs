@@ -82,6 +82,15 @@ pub enum SenderFault {
     Ambiguous(String),
 }
 
+/// Who wrote, where a mailing list put its own address into From.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListAuthor {
+    /// The identifier of the list whose address From is: one of [`Facts::list_ids`]. Whoever runs
+    /// it can name any author, so that the author counts for those only to whom it belongs.
+    pub list: String,
+    pub author: Sender,
+}
+
 /// What kind of report a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -267,9 +276,8 @@ impl TryFrom<String> for Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub sender: Sender,
-    /// Who wrote, where a mailing list put itself into From; counts for a portal's own lists only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author_behind_list: Option<Sender>,
+    pub author_behind_list: Option<ListAuthor>,
     /// Decoded, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,

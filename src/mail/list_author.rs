@@ -4,23 +4,27 @@
 //! the author for those to whom the list belongs. Lists do this so as not to fail the author's DMARC
 //! policy: "Ann via IT Help" with the list's address, and Ann's in X-Original-From (Google Groups)
 //! or Reply-To (Mailman). Whoever runs the list can put any author there, so a stranger's list has
-//! no usable sender then.
+//! no usable sender then. Which list it is, is told by From alone: that is what DMARC vouches for,
+//! while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
 use super::mailbox::{AddrSpec, mailboxes};
 use super::sender::{author, usable};
-use super::{Sender, SenderFault};
+use super::{ListAuthor, Sender, SenderFault};
 
 /// A reply may go to the author, the list, and hardly anyone else.
 const MOST_REPLY_TO: usize = 4;
 
 /// Splits the sender in two where a list rewrote From.
-pub(super) fn resolve(header: &Header, from: Sender) -> (Sender, Option<Sender>) {
+pub(super) fn resolve(header: &Header, from: Sender) -> (Sender, Option<ListAuthor>) {
     let Some(address) = from.address().map(ToString::to_string) else {
         return (from, None);
     };
     let is_list = |other: &str| other.eq_ignore_ascii_case(&address);
-    if !posts_to(header, &is_list) {
+    let list = super::bulk::list_ids(header)
+        .into_iter()
+        .find(|id| is_list(&address_of(id)));
+    if list.is_none() && !posts_to(header, &is_list) {
         return (from, None);
     }
     let Some(author) = author_given(header, &is_list) else {
@@ -31,23 +35,24 @@ pub(super) fn resolve(header: &Header, from: Sender) -> (Sender, Option<Sender>)
         fault: SenderFault::Ambiguous("a mailing list put its own address into it".to_owned()),
         written: from.written().map(str::to_owned),
     };
-    (listed, Some(author))
+    (listed, list.map(|list| ListAuthor { list, author }))
 }
 
-/// Whether the list itself is what From names: by List-Post (RFC 2369 3.4), or by a List-Id whose
-/// first dot stands for the @, as it does by convention.
+/// The address of a list: the first dot of its identifier stands for the @, as it does by
+/// convention.
+fn address_of(list_id: &str) -> String {
+    list_id.replacen('.', "@", 1)
+}
+
+/// Whether From is where the message says that its list is written to (RFC 2369 3.4).
 fn posts_to(header: &Header, is_list: &impl Fn(&str) -> bool) -> bool {
-    let posted = header.all("List-Post").any(|field| {
+    header.all("List-Post").any(|field| {
         let text = field.text();
         text.split('<')
             .filter_map(|rest| rest.split('>').next())
             .filter_map(|uri| uri.trim().strip_prefix("mailto:"))
             .any(|address| is_list(address.split('?').next().unwrap_or_default()))
-    });
-    posted
-        || super::bulk::list_ids(header)
-            .iter()
-            .any(|id| is_list(&id.replacen('.', "@", 1)))
+    })
 }
 
 fn author_given(header: &Header, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
@@ -103,28 +108,32 @@ mod tests {
 
     const NONE: &str = "no usable sender";
 
-    fn read(raw: &str) -> (String, Option<String>) {
+    const LIST: &str = "it-help.groups.corp.example";
+
+    /// The sender, and the list with the author behind it.
+    fn read(raw: &str) -> (String, Option<(String, String)>) {
         let header = Header::of(raw.as_bytes());
-        let (sender, author) = resolve(&header, sender(&header));
+        let (sender, behind) = resolve(&header, sender(&header));
         let shown = |sender: &Sender| match sender.address() {
             Some(address) => address.to_string(),
             None => NONE.to_owned(),
         };
-        (shown(&sender), author.as_ref().map(shown))
+        let behind = behind.map(|behind| (behind.list, shown(&behind.author)));
+        (shown(&sender), behind)
     }
 
     #[test]
     fn the_author_is_found_behind_the_list() {
         let from = "From: \"'Ann' via IT Help\" <it-help@groups.corp.example>\r\n";
         let id = "List-Id: <it-help.groups.corp.example>\r\n";
-        let post = "List-Post: <https://x.example/post>, <mailto:IT-Help@groups.corp.example>\r\n";
+        let other = "List-Id: <users.corp.example>\r\n";
         let ann = "ann@corp.example";
         for (fields, author) in [
             (
                 format!("{id}X-Original-From: Ann <ann@corp.example>\r\n"),
                 ann,
             ),
-            (format!("{post}Reply-To: Ann <ann@corp.example>\r\n"), ann),
+            (format!("{other}{id}Reply-To: <ann@corp.example>\r\n"), ann),
             (
                 format!("{id}Reply-To: ann@corp.example, it-help@groups.corp.example\r\n"),
                 ann,
@@ -141,10 +150,29 @@ mod tests {
         ] {
             assert_eq!(
                 read(&format!("{from}{fields}")),
-                (NONE.to_owned(), Some(author.to_owned())),
+                (NONE.to_owned(), Some((LIST.to_owned(), author.to_owned()))),
                 "{fields}"
             );
         }
+    }
+
+    #[test]
+    fn only_the_identifier_that_is_the_address_in_from_vouches() {
+        let post = "List-Post: <https://x.example/post>, <mailto:X@Evil.example>\r\n";
+        let author = "X-Original-From: ann@corp.example\r\n";
+        for id in [
+            "",
+            "List-Id: <it-help.groups.corp.example>\r\n",
+            "List-Id: <x.evil.example.groups.corp.example>\r\n",
+            "List-Id: <evil.example>\r\n",
+        ] {
+            let raw = format!("From: x@evil.example\r\n{id}{post}{author}");
+            assert_eq!(read(&raw), (NONE.to_owned(), None), "{id}");
+        }
+        let ours = format!("List-Id: <{LIST}>\r\n");
+        let raw = format!("From: x@evil.example\r\n{ours}List-Id: <x.evil.example>\r\n{author}");
+        let behind = ("x.evil.example".to_owned(), "ann@corp.example".to_owned());
+        assert_eq!(read(&raw), (NONE.to_owned(), Some(behind)));
     }
 
     #[test]

@@ -22,7 +22,8 @@ mod tokens;
 
 pub use facts::{
     Authentication, AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy,
-    Evidence, Facts, Fingerprint, Report, ReportKind, ReportedRecipient, Sender, SenderFault,
+    Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
+    SenderFault,
 };
 pub use recorded::{Recorded, recorded};
 
@@ -48,7 +49,12 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let from = sender::sender(&header);
     let (sender, author_behind_list) = list_author::resolve(&header, from);
     Facts {
-        automatic: automatic::automatic(&header, envelope, &sender, author_behind_list.as_ref()),
+        automatic: automatic::automatic(
+            &header,
+            envelope,
+            &sender,
+            author_behind_list.as_ref().map(|behind| &behind.author),
+        ),
         report: report::report(&header, envelope, &sender),
         bulk: bulk::bulk(&header),
         list_ids: bulk::list_ids(&header),

@@ -4,6 +4,7 @@ mod alignment;
 mod chain;
 mod client;
 mod dns;
+mod enforced;
 mod hostile;
 mod house;
 mod outage;

@@ -15,11 +15,12 @@ use rusqlite::Connection;
 
 use super::{StoreError, connection};
 
-/// Pages of the log that are worth a copy: 8 MiB.
-const WORTH_A_COPY: i32 = 2048;
+/// Pages of the log that are worth a copy: 24 MiB. The longer it is, the more often a page stands in
+/// it that is copied once.
+const WORTH_A_COPY: i32 = 6144;
 
-/// Pages of the log at which the writer brings it to an end: 64 MiB.
-const TOO_LONG: i32 = 16_384;
+/// Pages of the log at which the writer brings it to an end: 96 MiB.
+const TOO_LONG: i32 = 24_576;
 
 thread_local! {
     /// How long the log was after the last commit of this thread.

@@ -56,7 +56,8 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
     .map_err(|error| opening(path, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // auto_vacuum comes first: it counts only before the first table, and journal_mode writes.
+    // auto_vacuum comes first: it counts only before the first table, and journal_mode writes. The
+    // log may keep the length that it has under load, so that it is not made anew all the time.
     connection
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL;
@@ -66,7 +67,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -32768;
              PRAGMA wal_autocheckpoint = 0;
-             PRAGMA journal_size_limit = 67108864;
+             PRAGMA journal_size_limit = 134217728;
              PRAGMA trusted_schema = OFF;",
         )
         .map_err(|error| opening(path, error))?;

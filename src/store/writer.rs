@@ -317,3 +317,60 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
+        work.connection.execute(sql, [name])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        let writer = Writer::start(path.clone(), Arc::new(Bell::beside(&path))).expect("a thread");
+
+        // The first keeps the writer busy until the others wait, so that they share a transaction.
+        let (all_wait, waiting) = std::sync::mpsc::channel();
+        let first = writer.run(0, move |_| {
+            let _ = waiting.recv();
+            Ok(())
+        });
+        let good = writer.run(0, |work| pause(work, "good"));
+        let failing = writer.run(0, |work| {
+            pause(work, "half done")?;
+            Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+        });
+        let panicking = writer.run(0, |work| {
+            pause(work, "half done, too")?;
+            assert!(work.rings, "it does not");
+            Ok(())
+        });
+        let late = writer.run(0, |work| pause(work, "late"));
+        let release = async move { all_wait.send(()) };
+        let (first, good, failing, panicking, late, _) =
+            tokio::join!(first, good, failing, panicking, late, release);
+        first.expect("done");
+        good.expect("done");
+        assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
+        let fault = panicking.expect_err("it panicked").to_string();
+        assert!(fault.contains("it does not"), "{fault}");
+        late.expect("done");
+
+        let reading = connection::reading(&path).expect("open");
+        let mut statement = reading
+            .prepare("SELECT destination FROM paused_destination ORDER BY destination")
+            .expect("a statement");
+        let names: Result<Vec<String>, _> = statement
+            .query_map([], |row| row.get(0))
+            .expect("rows")
+            .collect();
+        assert_eq!(names.expect("names"), ["good", "late"]);
+        writer.run(0, |_| Ok(())).await.expect("it goes on");
+    }
+}

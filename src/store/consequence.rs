@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::accounts::{Known, make};
 use super::columns::Millis;
-use super::intake::octets;
 use super::letters::{Occasion, owe};
+use super::prepared::octets;
 use super::queue::due_at_the_end;
 use super::writer::Work;
 use super::{LetterCause, LetterKind, StoreError};

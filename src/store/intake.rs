@@ -4,22 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
 
 use super::accounts::{Known, known};
 use super::columns::{Millis, json};
 use super::consequence::{Case, standing};
-use super::reports::{letter_of, note_report};
+use super::prepared::{Prepared, message_key};
+use super::reports::note_report;
 use super::writer::Work;
 use super::{Proved, Store, StoreError};
 use crate::access::{
     Circumstances, Consequence, Decision, Effective, Original, Question, Standing, decide,
-    sender_for,
 };
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, LetterId, PortalName, Reason, RequestId,
-    Timestamp, TokenHash, Verdict,
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
+    TokenHash, Verdict,
 };
 use crate::mail::Facts;
 
@@ -99,18 +98,6 @@ struct Message {
     envelope: String,
     id_key: Option<i64>,
     parts: Vec<Prepared>,
-}
-
-struct Prepared {
-    recipient: String,
-    portal: Option<PortalName>,
-    sender: Option<EmailAddress>,
-    /// The sender's `key`.
-    sender_key: Option<String>,
-    copy_key: i64,
-    circumstances: Option<String>,
-    /// The letter of ours that this may be a report on.
-    letter: Option<LetterId>,
 }
 
 /// What the rules said, and under which settings.
@@ -358,36 +345,6 @@ impl Message {
     }
 }
 
-impl Prepared {
-    fn of(part: &Part, facts: &Facts) -> Result<Self, StoreError> {
-        let (recipient, circumstances) = match part {
-            Part::Portal {
-                recipient,
-                circumstances,
-            } => (recipient, Some(circumstances)),
-            Part::Returns { recipient } | Part::Confirmation { recipient, .. } => (recipient, None),
-        };
-        let own_list = circumstances.and_then(|known| known.own_list.as_deref());
-        let sender = sender_for(facts, own_list).address().cloned();
-        let portal = circumstances.map(|known| known.portal.clone());
-        Ok(Self {
-            recipient: recipient.clone(),
-            sender_key: sender.as_ref().map(EmailAddress::key),
-            sender,
-            copy_key: copy_key(portal.as_ref(), facts),
-            circumstances: match circumstances {
-                Some(known) => Some(json(known)?),
-                None => None,
-            },
-            letter: facts
-                .report
-                .as_ref()
-                .and_then(|report| letter_of(report, portal.is_none().then_some(recipient))),
-            portal,
-        })
-    }
-}
-
 /// Mail to an address of our own is for us only: it goes no further. What a person did not write is
 /// called what it is; `reason` and `rule` are for the rest.
 fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Decision {
@@ -411,30 +368,4 @@ fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Decis
         consequence: Consequence::Nothing,
         evidence: None,
     }
-}
-
-/// What a Message-ID is found by.
-pub(super) fn message_key(message_id: &str) -> i64 {
-    short(Sha256::digest(message_id).as_slice())
-}
-
-fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
-    let digest = Sha256::new()
-        .chain_update(facts.fingerprint.0)
-        .chain_update(portal.map_or("", PortalName::as_str))
-        .finalize();
-    short(digest.as_slice())
-}
-
-/// The first 64 bits.
-fn short(digest: &[u8]) -> i64 {
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |number, octet| number << 8 | i64::from(*octet))
-}
-
-/// A size as a column holds it.
-pub(super) fn octets(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::columns::{Json, Millis};
 use super::events::Actors;
-use super::intake::message_key;
 use super::list::Conditions;
+use super::prepared::message_key;
 use super::{Listed, Page, Store, StoreError};
 use crate::access::{Circumstances, RULES, Standing, sender_for};
 use crate::domain::{

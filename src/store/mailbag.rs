@@ -1,0 +1,149 @@
+//! Claiming letters: what is due and still needed, within the limits, with a token for each.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::StoreError;
+use super::accounts::{Known, known_by_n};
+use super::columns::Millis;
+use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind};
+use super::limits::Shares;
+use crate::config::LetterLimits;
+use crate::domain::{LetterId, PortalName, Status, TokenHash};
+
+/// A claimed letter that was not settled for so long was never sent: the daemon crashed.
+const LEASE: Duration = Duration::from_mins(15);
+
+/// How many letters a claim looks at, for each that it may take: those over a limit are put off.
+const LOOKS: usize = 4;
+
+/// A letter that is due, before the limits are asked.
+struct Due {
+    n: i64,
+    id: LetterId,
+    kind: LetterKind,
+    cause: LetterCause,
+    portal: Option<PortalName>,
+    in_reply_to: Option<String>,
+    attempts: u32,
+    account: i64,
+}
+
+impl Due {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get("n")?,
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            cause: row.get("cause")?,
+            portal: row.get("portal")?,
+            in_reply_to: row.get("in_reply_to")?,
+            attempts: row.get("attempts")?,
+            account: row.get("account")?,
+        })
+    }
+
+    /// Whether there is still a reason to send it.
+    fn is_needed(&self, account: &Known, waiting: u32, now: Millis) -> bool {
+        !account.is_quiet(now)
+            && match self.kind {
+                LetterKind::Verification => account.status == Status::Pending,
+                LetterKind::Reminder => account.status == Status::Pending && waiting > 0,
+                LetterKind::AlreadyRegistered => account.status == Status::Active,
+            }
+    }
+}
+
+/// Held requests of an account, and when the first of them expires.
+fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    tokens: &[TokenHash],
+    limits: LetterLimits,
+    token_ttl: Duration,
+    now: Millis,
+) -> Result<ClaimedLetters, StoreError> {
+    let mut claimed = ClaimedLetters {
+        letters: Vec::new(),
+        next_due: None,
+        deferred: Vec::new(),
+    };
+    let due: Vec<Due> = connection
+        .prepare_cached(
+            "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account FROM letter
+             WHERE due_at <= ? ORDER BY due_at, n LIMIT ?",
+        )?
+        .query_map(
+            params![now, i64::try_from(tokens.len() * LOOKS).unwrap_or(i64::MAX)],
+            Due::from_row,
+        )?
+        .collect::<Result<_, _>>()?;
+    let mut shares = Shares::at(connection, limits, now);
+    for letter in due {
+        let Some(token) = tokens.get(claimed.letters.len()) else {
+            break;
+        };
+        let account = known_by_n(connection, letter.account)?;
+        let (waiting, expires) = waiting(connection, letter.account)?;
+        if !letter.is_needed(&account, waiting, now) {
+            connection
+                .prepare_cached(
+                    "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
+                     WHERE n = ?1",
+                )?
+                .execute(params![letter.n, now])?;
+            continue;
+        }
+        let address = account.address(connection)?;
+        if let Some(free) = shares.take(account.n, address.domain().as_str(), letter.n)? {
+            connection
+                .prepare_cached("UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1")?
+                .execute(params![letter.n, free])?;
+            claimed
+                .deferred
+                .push((account.id, address, free.timestamp()));
+            continue;
+        }
+        connection
+            .prepare_cached(
+                "UPDATE letter SET state = 'claimed', claimed_at = ?2, due_at = ?3,
+                     attempts = attempts + 1
+                 WHERE n = ?1",
+            )?
+            .execute(params![letter.n, now, now.plus(LEASE)])?;
+        if letter.kind != LetterKind::AlreadyRegistered {
+            connection
+                .prepare_cached(
+                    "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
+                )?
+                .execute(params![token, account.n, letter.n, now.plus(token_ttl)])?;
+        }
+        claimed.letters.push(Letter {
+            id: letter.id,
+            kind: letter.kind,
+            cause: letter.cause,
+            account: account.id,
+            address,
+            portal: letter.portal,
+            in_reply_to: letter.in_reply_to,
+            waiting,
+            expires_at: expires.map(Millis::timestamp),
+            attempt: letter.attempts + 1,
+            token: claimed.letters.len(),
+        });
+    }
+    shares.keep()?;
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    claimed.next_due = next.map(Millis::timestamp);
+    Ok(claimed)
+}

@@ -1,0 +1,81 @@
+//! What can be read off a message for one of our mailboxes before the writer's turn comes: its keys,
+//! its columns.
+
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use super::columns::json;
+use super::intake::Part;
+use super::reports::letter_of;
+use crate::access::sender_for;
+use crate::domain::{EmailAddress, LetterId, PortalName};
+use crate::mail::Facts;
+
+/// One part, prepared.
+pub(super) struct Prepared {
+    pub(super) recipient: String,
+    pub(super) portal: Option<PortalName>,
+    pub(super) sender: Option<EmailAddress>,
+    /// The sender's `key`.
+    pub(super) sender_key: Option<String>,
+    pub(super) copy_key: i64,
+    pub(super) circumstances: Option<String>,
+    /// The letter of ours that this may be a report on.
+    pub(super) letter: Option<LetterId>,
+}
+
+impl Prepared {
+    pub(super) fn of(part: &Part, facts: &Facts) -> Result<Self, StoreError> {
+        let (recipient, circumstances) = match part {
+            Part::Portal {
+                recipient,
+                circumstances,
+            } => (recipient, Some(circumstances)),
+            Part::Returns { recipient } | Part::Confirmation { recipient, .. } => (recipient, None),
+        };
+        let own_list = circumstances.and_then(|known| known.own_list.as_deref());
+        let sender = sender_for(facts, own_list).address().cloned();
+        let portal = circumstances.map(|known| known.portal.clone());
+        Ok(Self {
+            recipient: recipient.clone(),
+            sender_key: sender.as_ref().map(EmailAddress::key),
+            sender,
+            copy_key: copy_key(portal.as_ref(), facts),
+            circumstances: match circumstances {
+                Some(known) => Some(json(known)?),
+                None => None,
+            },
+            letter: facts
+                .report
+                .as_ref()
+                .and_then(|report| letter_of(report, portal.is_none().then_some(recipient))),
+            portal,
+        })
+    }
+}
+
+/// What a Message-ID is found by.
+pub(super) fn message_key(message_id: &str) -> i64 {
+    short(Sha256::digest(message_id).as_slice())
+}
+
+fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(facts.fingerprint.0)
+        .chain_update(portal.map_or("", PortalName::as_str))
+        .finalize();
+    short(digest.as_slice())
+}
+
+/// The first 64 bits.
+fn short(digest: &[u8]) -> i64 {
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, octet| number << 8 | i64::from(*octet))
+}
+
+/// A size as a column holds it.
+pub(super) fn octets(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

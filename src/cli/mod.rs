@@ -26,6 +26,7 @@ mod requests;
 mod serve;
 mod shell;
 mod stats;
+mod tail;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -91,6 +92,7 @@ enum Command {
     /// Who may use the pages and the API
     #[command(subcommand)]
     Operators(operators::Command),
+    Tail(tail::Args),
     /// Count messages and requests
     Stats(stats::Args),
     Backup(backup::Args),
@@ -142,6 +144,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Explain(args) => wait(explain::run(args, global, out)),
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
         Command::Operators(command) => wait(operators::run(command, global, out)),
+        Command::Tail(args) => wait(tail::run(args, global, out)),
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),

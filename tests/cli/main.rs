@@ -9,4 +9,5 @@ mod operators;
 mod replay;
 mod requests;
 mod send;
+mod tail;
 mod upkeep;

@@ -1,0 +1,71 @@
+//! `tail`: what came before, then what comes, as the filters let through.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::house::House;
+
+/// A `tail` that runs, until the test is over.
+struct Tail {
+    process: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Tail {
+    fn of(house: &House, arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["tail", "--json"])
+            .args(arguments)
+            .env("VESTIBULE_CONFIG", house.path("vestibule.toml"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("a line").expect("UTF-8");
+        serde_json::from_str(&line).expect("an object")
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_came_is_followed_by_what_comes() {
+    let house = House::new();
+    house.receive("eve@stranger.example", "");
+    let before = house.receive("bob@partner.example", "");
+    let mut tail = Tail::of(&house, &["--lines", "1"]);
+    assert_eq!(tail.next()["ledger"], before.ledger.to_string());
+    for from in [
+        "ann@corp.example",
+        "eve@stranger.example",
+        "bob@partner.example",
+    ] {
+        let entry = house.receive(from, "");
+        let shown = tail.next();
+        assert_eq!(shown["ledger"], entry.ledger.to_string());
+        assert_eq!(shown["sender"], from);
+        assert_eq!(shown["verdict"], entry.verdict.as_str());
+    }
+}
+
+#[test]
+fn the_filters_let_through_what_they_name() {
+    let house = House::new();
+    let before = house.receive("eve@stranger.example", "");
+    let mut tail = Tail::of(&house, &["--verdict", "dropped", "--portal", "it"]);
+    assert_eq!(tail.next()["ledger"], before.ledger.to_string());
+    house.receive("ann@corp.example", "");
+    let entry = house.receive("mallory@stranger.example", "");
+    assert_eq!(tail.next()["ledger"], entry.ledger.to_string());
+}

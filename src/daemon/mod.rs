@@ -32,7 +32,7 @@ use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::{Logging, events};
 use crate::store::Store;
-use crate::web::{Public, Readiness};
+use crate::web::{Operators, Public, Readiness};
 use crate::wording::Wording;
 use crate::{delivery, housekeeping, smtp, verification, web};
 
@@ -166,9 +166,17 @@ impl Daemon {
             readiness: self.readiness.clone(),
             tasks: tasks.clone(),
         });
+        let operators = web::operators(Operators {
+            config: config.clone(),
+            store: self.store.clone(),
+            wording: wording.clone(),
+            beside: Some(web::metrics_router(
+                self.store.clone(),
+                self.readiness.clone(),
+            )),
+        });
         tasks.spawn(web::serve(http, public, stop.clone()));
-        let machines = web::metrics_router(self.store.clone(), self.readiness.clone());
-        tasks.spawn(web::serve(admin, machines, stop.clone()));
+        tasks.spawn(web::serve(admin, operators, stop.clone()));
     }
 
     fn start_intake(

@@ -14,6 +14,7 @@ mod lookalike;
 mod mailbox;
 mod mime;
 mod notice;
+mod readable;
 mod recorded;
 mod report;
 mod sender;
@@ -25,6 +26,7 @@ pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
+pub use readable::readable;
 pub use recorded::{Recorded, recorded};
 
 use crate::domain::{Domain, Envelope};

@@ -55,7 +55,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 /// Control characters, and what changes the direction of the text around it.
-fn is_unsafe(c: char) -> bool {
+pub(super) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,6 +1,6 @@
 //! How much there is of what: messages by verdict and reason, requests by state.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::columns::Millis;
@@ -43,7 +43,35 @@ pub struct Depths {
     pub octets: u64,
 }
 
+/// Messages of one day, UTC, with one verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayCount {
+    /// Midnight.
+    pub day: Timestamp,
+    pub verdict: Verdict,
+    pub messages: u64,
+}
+
 impl Store {
+    /// Counts what came since then by day.
+    pub async fn verdicts_by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT received_at / ?2 * ?2 AS day, verdict, count(*) FROM ledger
+                 WHERE received_at >= ?1 GROUP BY day, verdict ORDER BY day, verdict",
+            )?;
+            let rows = statement.query_map(params![Millis::from(since), Millis::DAY], |row| {
+                Ok(DayCount {
+                    day: row.get::<_, Millis>(0)?.timestamp(),
+                    verdict: row.get(1)?,
+                    messages: row.get(2)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// How much waits at this moment; may be asked often, since it reads nothing that is settled.
     pub async fn depths(&self) -> Result<Depths, StoreError> {
         self.read(|connection| {

@@ -40,7 +40,7 @@ pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
 pub use backup::backup;
 pub use changes::Changes;
-pub use counts::{Counts, Depths, EntryCount, RequestCount};
+pub use counts::{Counts, DayCount, Depths, EntryCount, RequestCount};
 pub use deliveries::{Claim, Settlement};
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;

@@ -1,12 +1,13 @@
 //! HTTP. What comes in here came from anybody: bodies are bounded, time is bounded, nothing is
 //! trusted, and every answer carries the same set of headers.
 //!
-//! [`public`] makes the pages for the people who write; [`metrics_router`] answers machines;
-//! [`serve`] runs any router on a listener.
+//! [`public`] makes the pages for the people who write, [`operators`] those for the people who run
+//! the house; [`metrics_router`] answers machines; [`serve`] runs any router on a listener.
 
 mod display;
 mod dress;
 mod metrics;
+mod operators;
 mod origin;
 mod page;
 mod peer;
@@ -15,6 +16,7 @@ mod ready;
 mod serve;
 
 pub use metrics::metrics_router;
+pub use operators::{Operators, operators};
 pub use public::{Public, public};
 pub use ready::Readiness;
 pub use serve::serve;

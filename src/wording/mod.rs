@@ -53,6 +53,62 @@ const TEMPLATES: &[(&str, &str)] = &[
         "message.html",
         include_str!("../web/templates/message.html"),
     ),
+    (
+        "operators/layout.html",
+        include_str!("../web/operators/templates/layout.html"),
+    ),
+    (
+        "operators/macros.html",
+        include_str!("../web/operators/templates/macros.html"),
+    ),
+    (
+        "operators/login.html",
+        include_str!("../web/operators/templates/login.html"),
+    ),
+    (
+        "operators/refused.html",
+        include_str!("../web/operators/templates/refused.html"),
+    ),
+    (
+        "operators/overview.html",
+        include_str!("../web/operators/templates/overview.html"),
+    ),
+    (
+        "operators/access.html",
+        include_str!("../web/operators/templates/access.html"),
+    ),
+    (
+        "operators/customers.html",
+        include_str!("../web/operators/templates/customers.html"),
+    ),
+    (
+        "operators/customer.html",
+        include_str!("../web/operators/templates/customer.html"),
+    ),
+    (
+        "operators/requests.html",
+        include_str!("../web/operators/templates/requests.html"),
+    ),
+    (
+        "operators/messages.html",
+        include_str!("../web/operators/templates/messages.html"),
+    ),
+    (
+        "operators/message.html",
+        include_str!("../web/operators/templates/message.html"),
+    ),
+    (
+        "operators/dropped.html",
+        include_str!("../web/operators/templates/dropped.html"),
+    ),
+    (
+        "operators/deliveries.html",
+        include_str!("../web/operators/templates/deliveries.html"),
+    ),
+    (
+        "operators/audit.html",
+        include_str!("../web/operators/templates/audit.html"),
+    ),
 ];
 
 /// Files that pages refer to, replaceable in the same way.
@@ -60,6 +116,10 @@ const ASSETS: &[(&str, &str)] = &[
     (
         "vestibule.css",
         include_str!("../web/templates/vestibule.css"),
+    ),
+    (
+        "operators.css",
+        include_str!("../web/operators/templates/operators.css"),
     ),
     ("icon.svg", include_str!("../web/templates/icon.svg")),
 ];

@@ -13,12 +13,16 @@ use super::Desk;
 use crate::wording::Wording;
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+    answer(&desk.wardrobe.wording, &name)
+}
+
+pub(in crate::web) fn answer(wording: &Wording, name: &str) -> Response {
     let kind = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    match desk.wardrobe.wording.asset(&name) {
+    match wording.asset(name) {
         Some(content) => (
             [
                 (CONTENT_TYPE, kind),
@@ -32,7 +36,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(name): Path<String>
 }
 
 /// A short name for the content of all assets.
-pub(super) fn version(wording: &Wording) -> String {
+pub(in crate::web) fn version(wording: &Wording) -> String {
     let mut digest = Sha256::new();
     for (name, content) in wording.assets() {
         digest.update(name);

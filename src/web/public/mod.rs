@@ -1,7 +1,7 @@
 //! The pages for the people who write. None needs a script, none sets a cookie, none says whether
 //! an account exists to anyone but who holds a link from its mail.
 
-mod assets;
+pub(super) mod assets;
 mod home;
 mod resend;
 mod sign_up;

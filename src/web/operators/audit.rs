@@ -1,0 +1,40 @@
+//! `/audit`: what operators did, newest first; at the command line as on these pages.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use minijinja::context;
+
+use super::fields::Asked;
+use super::gate::Visit;
+use super::refusal::Refusal;
+use super::{Desk, when};
+use crate::web::display::one_line;
+use crate::web::page::Page;
+
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    let listed = desk.store().audit(asked.page()).await?;
+    let rows: Vec<_> = listed
+        .rows
+        .iter()
+        .map(|row| {
+            context! {
+                at => when(row.at),
+                event => row.event.as_str(),
+                actor => row.actor.strip_prefix("operator:").unwrap_or(&row.actor),
+                ledger => row.ledger.map(|id| id.to_string()),
+                account => row.account.as_ref().map(ToString::to_string),
+                detail => row.detail.as_deref().map(one_line),
+            }
+        })
+        .collect();
+    Ok(visit.page(
+        "operators/audit.html",
+        context! { rows => rows, next_page => asked.next("/audit", listed.next.as_deref()) },
+    ))
+}

@@ -1,0 +1,191 @@
+//! `/customers`: accounts, and what can be done for one.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::{Value, context};
+use url::form_urlencoded;
+
+use super::act::CustomerAct;
+use super::fields::{Asked, Fields, Sent};
+use super::gate::Visit;
+use super::refusal::Refusal;
+use super::{Desk, requests, when};
+use crate::config::Config;
+use crate::domain::{
+    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
+};
+use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
+use crate::web::page::Page;
+
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    shown(&desk, &visit, &asked, None).await
+}
+
+async fn shown(
+    desk: &Desk,
+    visit: &Visit,
+    asked: &Fields,
+    fault: Option<String>,
+) -> Result<Page, Refusal> {
+    let listed = desk
+        .store()
+        .customers(CustomerFilter {
+            kind: asked.read("kind", Kind::from_name)?,
+            status: asked.read("status", Status::from_name)?,
+            domain: asked.one("domain").map(ToOwned::to_owned),
+            search: asked.one("search").map(ToOwned::to_owned),
+            page: asked.page(),
+        })
+        .await?;
+    Ok(visit.page(
+        "operators/customers.html",
+        context! {
+            rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
+            next_page => asked.next("/customers", listed.next.as_deref()),
+            kinds => Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            statuses => Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
+            kind => asked.one("kind"),
+            status => asked.one("status"),
+            domain => asked.one("domain"),
+            search => asked.one("search"),
+            portals => portals(&desk.config()),
+            fault => fault,
+        },
+    ))
+}
+
+/// For choices.
+pub(super) fn portals(config: &Config) -> Vec<Value> {
+    config
+        .portals
+        .iter()
+        .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
+        .collect()
+}
+
+fn row(account: &Account) -> Value {
+    context! {
+        id => account.id.to_string(),
+        address => account.address.to_string(),
+        kind => account.kind.as_str(),
+        status => account.status.as_str(),
+        held => account.held,
+        verified_by => account.verified_by.as_deref(),
+        verified_at => account.verified_at.map(when),
+        groups => account.groups.join(", "),
+        undeliverable => account.undeliverable,
+        takes_automatic => account.takes_automatic,
+        created_at => when(account.created_at),
+        created_by => account.created_by.as_str(),
+    }
+}
+
+pub(super) async fn add(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Sent(sent): Sent,
+) -> Result<Response, Refusal> {
+    let written = sent.one("address").unwrap_or_default();
+    let portal = sent.read("portal", |name| PortalName::parse(name).ok())?;
+    if let Some(portal) = &portal
+        && desk.config().portal(portal).is_none()
+    {
+        return Err(Refusal::NotFound("portal"));
+    }
+    let refused = async |why: String| {
+        let page = shown(&desk, &visit, &Fields::default(), Some(why)).await?;
+        let page = page.with_status(StatusCode::UNPROCESSABLE_ENTITY);
+        Ok::<_, Refusal>(page.into_response())
+    };
+    let address = match EmailAddress::parse(written) {
+        Ok(address) if desk.config().is_ours(&address) => {
+            return refused(format!("{address} is an address of this house.")).await;
+        }
+        Ok(address) => address,
+        Err(error) => return refused(format!("{written:?}: {error}.")).await,
+    };
+    let (by, now) = (visit.by(), Timestamp::now());
+    let added = desk
+        .store()
+        .add_customer(address.clone(), portal, Origin::Operator, by, now)
+        .await?;
+    match added {
+        Added::Now(account) => {
+            Ok(Redirect::to(&format!("/customers/{}?done=added", account.id)).into_response())
+        }
+        Added::Before(account) => {
+            Ok(Redirect::to(&format!("/customers/{}?done=there", account.id)).into_response())
+        }
+        Added::NotAllowed(decision) => {
+            let why = decision.evidence.unwrap_or_default();
+            refused(format!(
+                "The access settings do not allow {address}: {}, rule {}. {why}",
+                decision.reason, decision.rule
+            ))
+            .await
+        }
+    }
+}
+
+/// The account of this id.
+async fn found(desk: &Desk, id: &str) -> Result<Account, Refusal> {
+    let id: AccountId = id.parse().map_err(|_| Refusal::NotFound("customer"))?;
+    let account = desk.store().customer_by_id(id).await?;
+    account.ok_or(Refusal::NotFound("customer"))
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    let account = found(&desk, &id).await?;
+    let listed = desk
+        .store()
+        .requests(RequestFilter {
+            account: Some(account.address.clone()),
+            page: Part {
+                limit: 20,
+                after: None,
+            },
+            ..RequestFilter::default()
+        })
+        .await?;
+    Ok(visit.page(
+        "operators/customer.html",
+        context! {
+            account => row(&account),
+            search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
+                .collect::<String>(),
+            rows => listed.rows.iter().map(requests::row).collect::<Vec<_>>(),
+            done => asked.one("done"),
+        },
+    ))
+}
+
+pub(super) async fn act(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    Sent(sent): Sent,
+) -> Result<Redirect, Refusal> {
+    let act = sent
+        .read("action", CustomerAct::from_name)?
+        .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
+    let account = found(&desk, &id).await?;
+    desk.act_on_customer(&account, act, &visit).await?;
+    let done = act.done();
+    Ok(Redirect::to(&format!(
+        "/customers/{}?done={done}",
+        account.id
+    )))
+}

@@ -1,0 +1,83 @@
+//! `/deliveries`: destinations, what waits for them, and a hand on the tap.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Redirect;
+use minijinja::context;
+
+use super::Desk;
+use super::fields::{Asked, Sent};
+use super::gate::Visit;
+use super::refusal::Refusal;
+use crate::config::Destination;
+use crate::domain::{DestinationName, RequestState, Timestamp};
+use crate::web::page::Page;
+
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    let config = desk.config();
+    let paused = desk.store().paused_destinations().await?;
+    let counts = desk.store().counts(Timestamp::now()).await?.requests;
+    let rows: Vec<_> = config
+        .destinations
+        .iter()
+        .map(|(name, destination)| {
+            let portals: Vec<_> = config
+                .portals
+                .iter()
+                .filter(|portal| portal.destination == *name)
+                .map(|portal| &portal.name)
+                .collect();
+            let count = |state| -> u64 {
+                counts
+                    .iter()
+                    .filter(|count| count.state == state && portals.contains(&&count.portal))
+                    .map(|count| count.requests)
+                    .sum()
+            };
+            context! {
+                name => name.as_str(),
+                kind => match destination {
+                    Destination::Smtp(_) => "smtp",
+                    Destination::Maildir(_) => "maildir",
+                    Destination::Webhook(_) => "webhook",
+                    Destination::Command(_) => "command",
+                },
+                portals => portals.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                paused => paused.contains(name),
+                waiting => count(RequestState::Released),
+                failed => count(RequestState::Failed),
+            }
+        })
+        .collect();
+    Ok(visit.page(
+        "operators/deliveries.html",
+        context! { rows => rows, done => asked.one("done") },
+    ))
+}
+
+pub(super) async fn act(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Sent(sent): Sent,
+) -> Result<Redirect, Refusal> {
+    let name = sent
+        .read("destination", |name| DestinationName::parse(name).ok())?
+        .filter(|name| desk.config().destinations.contains_key(name))
+        .ok_or(Refusal::NotFound("destination"))?;
+    let paused = match sent.one("action") {
+        Some("pause") => true,
+        Some("resume") => false,
+        _ => return Err(Refusal::Malformed("There is no such action.".to_owned())),
+    };
+    desk.store()
+        .pause_destination(name, paused, visit.by(), Timestamp::now())
+        .await?;
+    let done = if paused { "paused" } else { "resumed" };
+    Ok(Redirect::to(&format!("/deliveries?done={done}")))
+}

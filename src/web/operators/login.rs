@@ -1,0 +1,126 @@
+//! `GET, POST /login`, `POST /logout`: a password for a session. The answer to a wrong name is the
+//! answer to a wrong password, and takes as long.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, http::HeaderValue};
+use jiff::SignedDuration;
+use minijinja::context;
+
+use super::Desk;
+use super::fields::Sent;
+use super::gate::{COOKIE_NAME, Visit};
+use super::refusal::Refusal;
+use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, Token};
+use crate::store::{Key, KeyKind};
+use crate::web::page::Page;
+use crate::web::peer::{self, Peer};
+
+/// A working day; after it one logs in again.
+const SESSION: SignedDuration = SignedDuration::from_hours(12);
+
+pub(super) async fn show() -> Page {
+    form("", None)
+}
+
+pub(super) async fn submit(
+    State(desk): State<Arc<Desk>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    Sent(fields): Sent,
+) -> Result<Response, Refusal> {
+    let name = fields.one("name").unwrap_or_default();
+    let peer = peer.map(|Extension(peer)| peer);
+    let client = peer::client(peer, &headers, &desk.config().http.trusted_proxies);
+    if !desk.logins.take(client) {
+        let later = "Too many attempts. Wait a minute and try again.";
+        return Ok(form(name, Some(later))
+            .with_status(StatusCode::TOO_MANY_REQUESTS)
+            .into_response());
+    }
+    let password = fields.exactly("password").and_then(Password::presented);
+    let known = match (OperatorName::parse(name), password) {
+        (Ok(name), Some(password)) => desk.recognise(&name, password).await?.then_some(name),
+        _ => None,
+    };
+    let Some(name) = known else {
+        return Ok(form(name, Some("The name or the password is wrong."))
+            .with_status(StatusCode::UNAUTHORIZED)
+            .into_response());
+    };
+    let token = Token::generate()
+        .map_err(|error| Refusal::Store(crate::store::StoreError::Other(error.to_string())))?;
+    let now = Timestamp::now();
+    let key = Key {
+        hash: token.hash(),
+        kind: KeyKind::Session,
+        role: Role::Admin,
+        expires_at: now.saturating_add(SESSION).unwrap_or(Timestamp::MAX),
+    };
+    desk.store()
+        .make_key(name.clone(), key, name.to_string(), now)
+        .await?;
+    // Behind a proxy that speaks TLS the cookie stays on TLS. On loopback there is none.
+    let secure = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|proto| proto == "https");
+    let seconds = SESSION.as_secs();
+    Ok(with_cookie(&token.reveal(), seconds, secure, "/"))
+}
+
+pub(super) async fn logout(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+) -> Result<Response, Refusal> {
+    desk.store().end_key(visit.key).await?;
+    Ok(with_cookie("", 0, false, "/login"))
+}
+
+impl Desk {
+    /// Whether this is the password of that operator. Hashing takes time and memory, so it is done
+    /// apart from the other work, and by few at once.
+    async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Refusal> {
+        let found = self.store().password_of(name.clone()).await?;
+        let busy = |cause: &dyn std::fmt::Display| {
+            Refusal::Store(crate::store::StoreError::Busy(cause.to_string()))
+        };
+        let seat = self.hashing.acquire().await.map_err(|error| busy(&error))?;
+        let matches = tokio::task::spawn_blocking(move || compare(&password, found))
+            .await
+            .map_err(|error| busy(&error))?;
+        drop(seat);
+        Ok(matches)
+    }
+}
+
+/// Costs one hash, whether there is somebody of that name or not.
+fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
+    let Some(hash) = found else {
+        let _ = password.hash();
+        return false;
+    };
+    password.matches(&hash)
+}
+
+fn with_cookie(value: &str, seconds: i64, secure: bool, to: &str) -> Response {
+    let secure = if secure { "; Secure" } else { "" };
+    let cookie = format!(
+        "{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
+    let mut response = Redirect::to(to).into_response();
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn form(name: &str, fault: Option<&str>) -> Page {
+    Page::new(
+        "operators/login.html",
+        context! { name => name, fault => fault },
+    )
+}

@@ -1,0 +1,224 @@
+//! `/messages`: the ledger searched, and one entry explained rule by rule. The message itself is
+//! shown as text and can be taken away as it came; nothing of it is ever rendered.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::{Value, context};
+
+use super::customers::portals;
+use super::fields::Asked;
+use super::gate::Visit;
+use super::refusal::Refusal;
+use super::{Desk, when};
+use crate::access::{Question, RuleResult, explain};
+use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
+use crate::mail::readable;
+use crate::store::{LedgerEntry, LedgerFilter, StoreError};
+use crate::web::display::one_line;
+use crate::web::page::Page;
+
+pub(super) async fn find(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Asked(asked): Asked,
+) -> Result<Response, Refusal> {
+    let what = asked.one("search").unwrap_or_default();
+    if let Ok(id) = what.parse::<LedgerId>()
+        && desk.store().ledger_entry(id).await?.is_some()
+    {
+        return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
+    }
+    let sender = EmailAddress::parse(what).ok();
+    let message_id = Some(
+        what.trim_start_matches('<')
+            .trim_end_matches('>')
+            .to_owned(),
+    )
+    .filter(|id| sender.is_none() && !id.is_empty());
+    // A Message-ID often looks like an address; what no sender has may be one.
+    let filter = LedgerFilter {
+        verdict: asked.read("verdict", Verdict::from_name)?,
+        reason: asked.read("reason", Reason::from_name)?,
+        portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
+        sender: sender.clone(),
+        message_id,
+        page: asked.page(),
+    };
+    let mut listed = desk.store().ledger(filter.clone()).await?;
+    if listed.rows.is_empty() && sender.is_some() {
+        let filter = LedgerFilter {
+            sender: None,
+            message_id: Some(
+                what.trim_start_matches('<')
+                    .trim_end_matches('>')
+                    .to_owned(),
+            ),
+            ..filter
+        };
+        listed = desk.store().ledger(filter).await?;
+    }
+    let page = visit.page(
+        "operators/messages.html",
+        context! {
+            rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
+            next_page => asked.next("/messages", listed.next.as_deref()),
+            verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
+            reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
+            portals => portals(&desk.config()),
+            verdict => asked.one("verdict"),
+            reason => asked.one("reason"),
+            portal => asked.one("portal"),
+            search => what,
+        },
+    );
+    Ok(page.into_response())
+}
+
+pub(super) fn row(entry: &LedgerEntry) -> Value {
+    context! {
+        ledger => entry.ledger.to_string(),
+        received_at => when(entry.received_at),
+        portal => entry.portal.as_ref().map(PortalName::as_str),
+        sender => sender(entry),
+        domain => entry.sender.as_ref().map(|sender| sender.domain().to_string()),
+        verdict => entry.verdict.as_str(),
+        reason => entry.reason.as_str(),
+        subject => entry.facts.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
+        content_kept => entry.content_kept,
+    }
+}
+
+fn sender(entry: &LedgerEntry) -> Option<String> {
+    match &entry.sender {
+        Some(sender) => Some(sender.to_string()),
+        None => entry.facts.sender.written().map(one_line),
+    }
+}
+
+async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
+    let id: LedgerId = id.parse().map_err(|_| Refusal::NotFound("message"))?;
+    let entry = desk.store().ledger_entry(id).await?;
+    entry.ok_or(Refusal::NotFound("message"))
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    let entry = found(&desk, &id).await?;
+    let rules = asked_again(&desk, &entry).await?;
+    let events = desk.store().events(entry.ledger).await?;
+    let state = match entry.request {
+        Some(id) => desk.store().request(id).await?.map(|request| request.state),
+        None => None,
+    };
+    let account = match &entry.account {
+        Some(address) => desk.store().customer(address).await?,
+        None => None,
+    };
+    let text = match desk.store().raw(entry.ledger).await? {
+        // Reading takes time where the message is large, and this thread is for waiting.
+        Some(raw) => tokio::task::spawn_blocking(move || readable(&raw))
+            .await
+            .map_err(|error| StoreError::Other(error.to_string()))?,
+        None => None,
+    };
+    let facts = &entry.facts;
+    let evidence = |found: Option<&crate::mail::Evidence>| found.map(ToString::to_string);
+    let events: Vec<_> = events
+        .iter()
+        .map(|event| {
+            context! {
+                at => when(event.at),
+                event => event.event.as_str(),
+                actor => event.actor.as_str(),
+                detail => event.detail.as_deref().map(one_line),
+            }
+        })
+        .collect();
+    Ok(visit.page(
+        "operators/message.html",
+        context! {
+            entry => row(&entry),
+            written => facts.sender.written().map(one_line),
+            recipient => one_line(&entry.recipient),
+            message_id => facts.message_id.as_deref().map(one_line),
+            size => facts.size,
+            class => facts.class().as_str(),
+            automatic => evidence(facts.automatic.as_ref()),
+            bulk => evidence(facts.bulk.as_ref()),
+            authentication => evidence(facts.authentication.evidence.as_ref()),
+            account => account.map(|account| context! {
+                id => account.id.to_string(),
+                address => account.address.to_string(),
+                status => account.status.as_str(),
+            }),
+            request => entry.request.map(|id| id.to_string()),
+            state => state.map(RequestState::as_str),
+            revision => entry.revision,
+            rules => rules.iter().map(rule).collect::<Vec<_>>(),
+            events => events,
+            text => text,
+            done => asked.one("done"),
+        },
+    ))
+}
+
+fn rule(rule: &RuleResult) -> Value {
+    context! {
+        rule => rule.rule,
+        title => rule.title,
+        matched => rule.matched,
+        evidence => rule.evidence.as_deref(),
+    }
+}
+
+/// Asks the rules again, under the settings that decided.
+async fn asked_again(desk: &Desk, entry: &LedgerEntry) -> Result<Vec<RuleResult>, Refusal> {
+    let Some(circumstances) = &entry.circumstances else {
+        return Ok(Vec::new());
+    };
+    let settings = desk
+        .store()
+        .revision(entry.revision)
+        .await?
+        .map(|revision| revision.settings.effective(entry.portal.as_ref()))
+        .unwrap_or_default();
+    Ok(explain(&Question {
+        facts: &entry.facts,
+        circumstances,
+        standing: &entry.standing,
+        settings: &settings,
+    }))
+}
+
+/// The message as it came, to be saved and not to be opened.
+pub(super) async fn raw(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let entry = found(&desk, &id).await?;
+    let raw = desk
+        .store()
+        .raw(entry.ledger)
+        .await?
+        .ok_or(Refusal::NotFound("content; it is not kept any more"))?;
+    let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
+    let mut response = raw.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}

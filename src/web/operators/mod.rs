@@ -1,0 +1,163 @@
+//! The operators' pages, for those who have a session. None needs a script.
+//!
+//! [`routes`] is the table of them with the role that each takes; [`gate`] enforces it.
+
+mod access;
+mod act;
+mod audit;
+mod customers;
+mod deliveries;
+mod dropped;
+mod fields;
+mod gate;
+mod login;
+mod messages;
+mod overview;
+mod refusal;
+mod requests;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::ACCEPT_LANGUAGE;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{Semaphore, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::dress::{SiteName, Wardrobe, dress};
+use super::origin::own_forms_only;
+use super::peer::Allowance;
+use super::public::assets;
+use crate::config::Config;
+use crate::domain::{Role, Timestamp};
+use crate::observe::events;
+use crate::store::Store;
+use crate::wording::{self, Wording};
+use gate::{Need, Route};
+
+/// Octets of a form. The largest are lists of domains.
+const MOST_BODY: usize = 1024 * 1024;
+
+/// From the head of a request to its answer.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Passwords that are hashed at the same time, at 19 MiB each.
+const MOST_HASHING: usize = 2;
+
+/// What the operators' pages work with.
+#[derive(Debug)]
+pub struct Operators {
+    pub config: watch::Receiver<Arc<Config>>,
+    pub store: Store,
+    pub wording: Arc<Wording>,
+    /// What is served on the same listener and guards itself.
+    pub beside: Option<Router>,
+}
+
+/// The state of the handlers.
+struct Desk {
+    parts: Operators,
+    logins: Allowance,
+    hashing: Semaphore,
+}
+
+impl Desk {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.parts.config.borrow())
+    }
+
+    fn store(&self) -> &Store {
+        &self.parts.store
+    }
+}
+
+/// The operators' pages as a router.
+pub fn operators(mut parts: Operators) -> Router {
+    let beside = parts.beside.take().unwrap_or_default();
+    let wardrobe = Arc::new(Wardrobe {
+        version: assets::version(&parts.wording),
+        wording: Arc::clone(&parts.wording),
+    });
+    let config = parts.config.clone();
+    let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
+    let desk = Arc::new(Desk {
+        parts,
+        logins: Allowance::new(10, Duration::from_secs(10)),
+        hashing: Semaphore::new(MOST_HASHING),
+    });
+    routes()
+        .into_iter()
+        .map(|route| route.guarded(&desk))
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        })
+        .fallback(async || StatusCode::NOT_FOUND)
+        .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
+        .with_state(desk)
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(middleware::from_fn(own_forms_only))
+        .merge(beside)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            TIME_LIMIT,
+        ))
+        .layer(CatchPanicLayer::custom(|_| {
+            events::fault("web.operators", &"a handler panicked");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }))
+        .layer(middleware::from_fn_with_state((wardrobe, site), dress))
+        .layer(middleware::from_fn(in_english))
+}
+
+/// Every route. What looks takes a viewer; what acts on customers, requests and dropped messages an
+/// agent; what changes how the house works an admin.
+fn routes() -> Vec<Route> {
+    use Need::{Nothing, Session};
+    use Role::{Admin, Agent, Viewer};
+    vec![
+        Route::get("/assets/{name}", Nothing, asset),
+        Route::get("/login", Nothing, login::show),
+        Route::post("/login", Nothing, login::submit),
+        Route::post("/logout", Session(Viewer), login::logout),
+        Route::get("/", Session(Viewer), overview::show),
+        Route::get("/access", Session(Viewer), access::show),
+        Route::post("/access", Session(Admin), access::submit),
+        Route::get("/customers", Session(Viewer), customers::list),
+        Route::post("/customers", Session(Agent), customers::add),
+        Route::get("/customers/{id}", Session(Viewer), customers::show),
+        Route::post("/customers/{id}", Session(Agent), customers::act),
+        Route::get("/requests", Session(Viewer), requests::list),
+        Route::post("/requests", Session(Agent), requests::act),
+        Route::get("/messages", Session(Viewer), messages::find),
+        Route::get("/messages/{id}", Session(Viewer), messages::show),
+        Route::get("/messages/{id}/raw", Session(Viewer), messages::raw),
+        Route::get("/dropped", Session(Viewer), dropped::list),
+        Route::post("/dropped", Session(Agent), dropped::recover),
+        Route::get("/deliveries", Session(Viewer), deliveries::list),
+        Route::post("/deliveries", Session(Admin), deliveries::act),
+        Route::get("/audit", Session(Viewer), audit::list),
+    ]
+}
+
+async fn asset(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+    assets::answer(&desk.parts.wording, &name)
+}
+
+/// These pages speak English, whatever the browser asks for, and so do the faults between them.
+async fn in_english(mut request: Request, next: Next) -> Response {
+    request.headers_mut().remove(ACCEPT_LANGUAGE);
+    next.run(request).await
+}
+
+/// A time as these pages show it.
+fn when(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,176 @@
+//! The operators' pages against a real database: who gets in, and what each page does.
+
+mod gate;
+mod pages;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_TYPE, COOKIE};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use jiff::SignedDuration;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt;
+use url::form_urlencoded;
+
+use super::gate::COOKIE_NAME;
+use super::{Operators, operators};
+use crate::config::Config;
+use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
+use crate::store::{Arrival, Entry, Key, KeyKind, Part, Store};
+use crate::verification::tests::sample;
+use crate::wording::Wording;
+
+pub(super) const PASSWORD: &str = "correct horse battery";
+
+/// A house with a real database and no listener.
+struct House {
+    router: Router,
+    store: Store,
+    config: Arc<Config>,
+    _config: watch::Sender<Arc<Config>>,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+/// Somebody's session: the cookie, and what stands in the forms.
+struct Session {
+    cookie: String,
+    csrf: String,
+}
+
+impl House {
+    /// `corp.example` is approved; of other domains `partner.example` may.
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+        let config = Arc::new(sample::config(""));
+        let seeded = store.seed_access(config.access.clone(), Timestamp::now());
+        seeded.await.expect("the first settings");
+        let (sender, receiver) = watch::channel(Arc::clone(&config));
+        let router = operators(Operators {
+            config: receiver,
+            store: store.clone(),
+            wording: Arc::new(Wording::load(None).expect("the built-in templates")),
+            beside: None,
+        });
+        Self {
+            router,
+            store,
+            config,
+            _config: sender,
+            _folder: folder,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {});
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a body");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).expect("UTF-8"),
+        }
+    }
+
+    async fn get(&self, session: &Session, path: &str) -> Answer {
+        let request = Request::get(path).header(COOKIE, &session.cookie);
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
+    }
+
+    /// A form of the session's own page.
+    async fn post(&self, session: &Session, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("csrf", &session.csrf).extend_pairs(fields);
+        self.send(posted(path, Some(&session.cookie), form.finish()))
+            .await
+    }
+
+    /// The name of a new operator of this role.
+    async fn operator(&self, role: Role) -> OperatorName {
+        let name = OperatorName::parse(&format!("the-{role}")).expect("a name");
+        let hash = Password::new(PASSWORD).expect("long enough").hash();
+        let (hash, by) = (hash.expect("a hash"), "root".to_owned());
+        // The second of a role is the first.
+        let _ = self
+            .store
+            .add_operator(name.clone(), role, hash, by, Timestamp::now())
+            .await;
+        name
+    }
+
+    async fn session(&self, role: Role) -> Session {
+        let name = self.operator(role).await;
+        let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+        let now = Timestamp::now();
+        let key = Key {
+            hash: token.hash(),
+            kind: KeyKind::Session,
+            role,
+            expires_at: now + SignedDuration::from_hours(1),
+        };
+        let made = self.store.make_key(name, key, "root".to_owned(), now);
+        made.await.expect("made");
+        let cookie = format!("{COOKIE_NAME}={}", token.reveal());
+        self.enter(cookie).await
+    }
+
+    /// Reads what stands in the forms of this session.
+    async fn enter(&self, cookie: String) -> Session {
+        let mut session = Session {
+            cookie,
+            csrf: String::new(),
+        };
+        let page = self.get(&session, "/").await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        let (_, rest) = page
+            .body
+            .split_once("name=\"csrf\" value=\"")
+            .expect("csrf");
+        session.csrf = rest.split('"').next().unwrap_or_default().to_owned();
+        session
+    }
+
+    /// A message of `from` to the IT portal comes in.
+    async fn mail(&self, from: &str, subject: &str) -> Entry {
+        let arrival = Arrival {
+            facts: sample::facts(from, subject),
+            raw: format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n")
+                .into_bytes(),
+            parts: vec![Part::Portal {
+                recipient: "it-help@corp.example".to_owned(),
+                circumstances: sample::circumstances(),
+            }],
+            ..sample::arrival(&self.config)
+        };
+        let mut entries = self.store.accept(arrival).await.expect("accepted");
+        entries.remove(0)
+    }
+}
+
+fn posted(path: &str, cookie: Option<&str>, form: String) -> Request<Body> {
+    let request = Request::builder().method(Method::POST).uri(path);
+    let request = match cookie {
+        Some(cookie) => request.header(COOKIE, cookie),
+        None => request,
+    };
+    request
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form))
+        .expect("a request")
+}

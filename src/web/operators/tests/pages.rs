@@ -1,0 +1,327 @@
+//! What each page shows and does.
+
+use axum::http::header::{CONTENT_DISPOSITION, LOCATION};
+
+use super::super::routes;
+use super::*;
+use crate::domain::{EmailAddress, RequestState, Status, Verdict};
+use crate::store::{Page, RequestFilter};
+
+const HOSTILE: &str = "<script>alert(1)</script> \u{202e}gnp.exe";
+
+async fn states(house: &House) -> Vec<RequestState> {
+    let listed = house.store.requests(RequestFilter::default());
+    let rows = listed.await.expect("read").rows;
+    rows.iter().map(|request| request.state).collect()
+}
+
+#[tokio::test]
+async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
+    let house = House::open().await;
+    let held = house.mail("ann@corp.example", HOSTILE).await;
+    house.mail("eve@elsewhere.example", HOSTILE).await;
+    let address = EmailAddress::parse("ann@corp.example").expect("an address");
+    let ann = house.store.customer(&address).await.expect("read");
+    let ann = ann.expect("an account").id.to_string();
+    for role in [Role::Viewer, Role::Admin] {
+        let session = house.session(role).await;
+        for route in routes() {
+            if route.method != Method::GET || route.path.starts_with("/assets") {
+                continue;
+            }
+            let id = if route.path.starts_with("/customers") {
+                ann.clone()
+            } else {
+                held.ledger.to_string()
+            };
+            let path = route.path.replace("{id}", &id);
+            let answer = house.get(&session, &path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+            if path.ends_with("/raw") {
+                continue;
+            }
+            assert!(answer.body.contains("<h1>"), "{path}");
+            assert!(!answer.body.contains("<script"), "{path}");
+            assert!(!answer.body.contains('\u{202e}'), "{path}");
+            assert!(!answer.body.contains("style="), "{path}");
+            // Looking is all that a viewer is offered, but for the way out.
+            let forms = answer.body.matches("method=\"post\"").count();
+            if role == Role::Viewer
+                && !["/login", "/access", "/requests", "/dropped"].contains(&path.as_str())
+            {
+                assert_eq!(forms, 1, "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_are_released_and_discarded_in_bulk() {
+    let house = House::open().await;
+    let session = house.session(Role::Agent).await;
+    let one = house
+        .mail("ann@corp.example", "one")
+        .await
+        .ledger
+        .to_string();
+    let two = house
+        .mail("bea@corp.example", "two")
+        .await
+        .ledger
+        .to_string();
+    let three = house
+        .mail("cat@corp.example", "three")
+        .await
+        .ledger
+        .to_string();
+    assert_eq!(states(&house).await, [RequestState::Held; 3]);
+    let fields = [("action", "release"), ("request", &one), ("request", &two)];
+    let answer = house.post(&session, "/requests", &fields).await;
+    assert_eq!(
+        answer.headers[LOCATION],
+        "/requests?done=released&count=2&failed=0"
+    );
+    let fields = [
+        ("action", "discard"),
+        ("request", &one),
+        ("request", &three),
+    ];
+    let answer = house.post(&session, "/requests", &fields).await;
+    assert_eq!(
+        answer.headers[LOCATION],
+        "/requests?done=discarded&count=1&failed=1"
+    );
+    assert_eq!(
+        states(&house).await,
+        [
+            RequestState::Discarded,
+            RequestState::Released,
+            RequestState::Released
+        ]
+    );
+    let audit = house.get(&session, "/audit").await;
+    assert_eq!(audit.body.matches("request.released").count(), 2);
+    assert!(audit.body.contains("the-agent"));
+}
+
+#[tokio::test]
+async fn settings_are_shown_before_they_are_saved_and_never_overwrite_others() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let form = [
+        ("internal.enabled", "true"),
+        ("internal.approved_domains", "corp.example\r\ngmail.com\r\n"),
+        ("external.allow_portal_only_accounts", "true"),
+        ("external.allowed_domains", "partner.example"),
+        ("revision", "1"),
+    ];
+    let with = |action| [&form[..], &[("action", action)]].concat();
+    let answer = house.post(&session, "/access", &with("check")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for shown in [
+        "internal.approved_domains: + gmail.com",
+        "external.restrict_domains: true → false",
+        "gmail.com is a mailbox provider",
+        "Not saved yet",
+    ] {
+        assert!(answer.body.contains(shown), "{shown}: {}", answer.body);
+    }
+    assert_eq!(house.store.access().await.expect("read").number, 1);
+
+    let answer = house.post(&session, "/access", &with("save")).await;
+    assert_eq!(answer.headers[LOCATION], "/access?done=saved");
+    let revision = house.store.access().await.expect("read");
+    assert_eq!(
+        (
+            revision.number,
+            revision.by.as_str(),
+            revision.origin.as_str()
+        ),
+        (2, "operator:the-admin", "page")
+    );
+    assert!(!revision.settings.site.external.restrict_domains);
+    let page = house.get(&session, "/access?done=saved").await;
+    assert!(page.body.contains("Revision 2 is in force"));
+
+    // Made from revision 1, which is not the newest any more.
+    let answer = house.post(&session, "/access", &with("save")).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("Somebody else made revision 2"));
+    assert!(answer.body.contains("gmail.com"), "what was typed is kept");
+    assert_eq!(house.store.access().await.expect("read").number, 2);
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let form = [
+        ("internal.approved_domains", "co.uk"),
+        ("revision", "1"),
+        ("action", "save"),
+    ];
+    let answer = house.post(&session, "/access", &form).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("public suffix"), "{}", answer.body);
+    assert!(
+        answer.body.contains(">\nco.uk</textarea>"),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
+async fn a_portal_overrides_what_is_not_ticked_as_inherited() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let mut form = vec![("portal", "it"), ("revision", "1"), ("action", "save")];
+    form.push(("external.verify", "true"));
+    for key in crate::access::Key::ALL {
+        if key.as_str() != "external.verify" {
+            form.push(("inherit", key.as_str()));
+        }
+    }
+    let answer = house.post(&session, "/access", &form).await;
+    assert_eq!(answer.headers[LOCATION], "/access?done=saved&portal=it");
+    let settings = house.store.access().await.expect("read").settings;
+    let changes = house.config.access.changes_to(&settings);
+    let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(changes, ["it: external.verify: inherited → true"]);
+}
+
+#[tokio::test]
+async fn customers_are_added_verified_and_blocked() {
+    let house = House::open().await;
+    let session = house.session(Role::Agent).await;
+    let status = async |address: &str| {
+        let address = EmailAddress::parse(address).expect("an address");
+        let found = house.store.customer(&address).await.expect("read");
+        found.map(|account| account.status)
+    };
+    let add = async |address| {
+        house
+            .post(&session, "/customers", &[("address", address)])
+            .await
+    };
+    for (address, words) in [
+        ("eve@elsewhere.example", "The access settings do not allow"),
+        ("it-help@corp.example", "is an address of this house"),
+        ("nobody", "nobody"),
+    ] {
+        let answer = add(address).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{address}");
+        assert!(answer.body.contains(words), "{}", answer.body);
+    }
+    assert_eq!(status("eve@elsewhere.example").await, None);
+    let answer = add("ann@corp.example").await;
+    let place = answer.headers[LOCATION].to_str().expect("text").to_owned();
+    let page = place.split('?').next().unwrap_or_default().to_owned();
+    assert!(place.ends_with("?done=added"), "{place}");
+    assert_eq!(status("ann@corp.example").await, Some(Status::Pending));
+    house.mail("ann@corp.example", "one").await;
+    for (action, after) in [
+        ("verify", Status::Active),
+        ("block", Status::Blocked),
+        ("unblock", Status::Active),
+    ] {
+        let answer = house.post(&session, &page, &[("action", action)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{action}");
+        assert_eq!(status("ann@corp.example").await, Some(after), "{action}");
+    }
+    assert_eq!(states(&house).await, [RequestState::Released]);
+    let answer = house.post(&session, &page, &[("action", "resend")]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn what_was_dropped_comes_back_once_its_domain_may() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let page = house.get(&session, "/dropped").await;
+    assert!(page.body.contains("elsewhere.example"));
+    let recover = async || {
+        let fields = [("domain", "elsewhere.example")];
+        let answer = house.post(&session, "/dropped", &fields).await;
+        answer.headers[LOCATION].to_str().expect("text").to_owned()
+    };
+    assert_eq!(recover().await, "/dropped?done=recovered&count=0&failed=1");
+    let form = [
+        ("external.allow_portal_only_accounts", "true"),
+        ("revision", "1"),
+        ("action", "save"),
+    ];
+    house.post(&session, "/access", &form).await;
+    assert_eq!(recover().await, "/dropped?done=recovered&count=1&failed=0");
+    let entry = house.store.ledger_entry(entry.ledger).await.expect("read");
+    assert_eq!(entry.expect("there").verdict, Verdict::Accepted);
+}
+
+#[tokio::test]
+async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
+    let house = House::open().await;
+    let session = house.session(Role::Viewer).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = house.get(&session, &path).await;
+    assert!(page.body.contains("domain_not_allowed"));
+    assert!(page.body.contains("It &lt;b&gt;burns&lt;/b&gt;."));
+    let saved = house.get(&session, &format!("{path}/raw")).await;
+    assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");
+    let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
+    assert_eq!(saved.headers[CONTENT_DISPOSITION], name.as_str());
+    assert!(saved.body.ends_with("It <b>burns</b>.\r\n"));
+    for (search, found) in [
+        (entry.ledger.to_string(), StatusCode::SEE_OTHER),
+        ("eve@elsewhere.example".to_owned(), StatusCode::OK),
+    ] {
+        let answer = house
+            .get(&session, &format!("/messages?search={search}"))
+            .await;
+        assert_eq!(answer.status, found, "{search}");
+        assert!(found != StatusCode::OK || answer.body.contains(&path));
+    }
+    let none = house
+        .get(&session, "/messages/01J9ZQ4D8N0VXB7T3WKE5M2R6C")
+        .await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_destination_is_paused_and_resumed() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    for (action, paused) in [("pause", 1), ("resume", 0)] {
+        let fields = [("destination", "helpdesk"), ("action", action)];
+        let answer = house.post(&session, "/deliveries", &fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        let now = house.store.paused_destinations().await.expect("read");
+        assert_eq!(now.len(), paused);
+    }
+    let fields = [("destination", "none"), ("action", "pause")];
+    let answer = house.post(&session, "/deliveries", &fields).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_long_list_goes_on_behind_a_link_that_keeps_the_question() {
+    let house = House::open().await;
+    let session = house.session(Role::Viewer).await;
+    for n in 0..60 {
+        house.mail(&format!("p{n}@corp.example"), "one").await;
+    }
+    let page = house.get(&session, "/requests?state=held").await;
+    assert_eq!(page.body.matches("/messages/").count(), 50);
+    let (_, rest) = page
+        .body
+        .split_once("<a href=\"/requests?state=held&amp;after=")
+        .expect("a link");
+    let cursor = rest.split('"').next().unwrap_or_default();
+    let page = house
+        .get(&session, &format!("/requests?state=held&after={cursor}"))
+        .await;
+    assert_eq!(page.body.matches("/messages/").count(), 10);
+    assert!(!page.body.contains("rel=\"next\""));
+    let rest = house.store.audit(Page::default()).await.expect("read");
+    assert!(rest.next.is_none());
+}

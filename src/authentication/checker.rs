@@ -18,11 +18,12 @@ use tokio::time::{Instant, timeout_at};
 use super::client::{Client, client};
 use super::dmarc::Vouchers;
 use super::message::Signed;
+use super::outage::Outages;
 use super::spf::Question;
 use super::{arc, dkim, dmarc, resolver};
 use crate::config;
 use crate::domain::{Domain, Envelope};
-use crate::mail::{Authentication, AuthenticationDetail, DmarcPolicy};
+use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
 
 /// The reason of every `temperror`.
 pub(super) const NO_ANSWER: &str = "DNS did not answer";
@@ -52,6 +53,7 @@ struct Shared {
     dns: MessageAuthenticator,
     turns: Semaphore,
     patience: Duration,
+    outages: Outages,
     /// Machines that hand mail to us, whose Received fields are believed.
     ours: Vec<IpNet>,
     hostname: Domain,
@@ -78,6 +80,7 @@ impl Checker {
                 dns: resolver::resolver(&settings.resolvers, settings.timeout)?,
                 turns: Semaphore::new(AT_ONCE),
                 patience: settings.timeout,
+                outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
                 hostname: hostname.clone(),
             }),
@@ -116,7 +119,8 @@ impl Shared {
         let mut first = start + self.patience * 3 / 4;
         let mut deadline = start + self.patience;
         let turn = timeout_at(first, self.turns.acquire()).await;
-        if turn.is_err() {
+        let in_vain = from.is_some_and(|from| self.outages.has(from, start));
+        if turn.is_err() || in_vain {
             // What is asked from here on has no time left and is answered by memory or not at all.
             (first, deadline) = (start, start);
         }
@@ -155,6 +159,10 @@ impl Shared {
                 }
             }
         };
+        if let Some(from) = from.filter(|_| !in_vain && turn.is_ok()) {
+            let failed = dmarc.0.result == AuthenticationResult::TempError;
+            self.outages.note(from, failed, Instant::now());
+        }
         let mut signatures = dkim::findings(&own);
         signatures.extend(dkim::findings(&others));
         signatures.extend(signed.refused);

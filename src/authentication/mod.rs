@@ -15,6 +15,7 @@ mod dkim;
 mod dmarc;
 mod field;
 mod message;
+mod outage;
 mod resolver;
 mod spf;
 

@@ -16,6 +16,10 @@ const REMEMBERED: u64 = 8192;
 const LONGEST: Duration = Duration::from_hours(24);
 const LONGEST_NEGATIVE: Duration = Duration::from_mins(15);
 
+/// "No such name" is remembered at least so long, also where the server does not say how long it is
+/// good for. RFC 2308 5 would not have it remembered then, and every message would ask again.
+const SHORTEST_NEGATIVE: Duration = Duration::from_secs(30);
+
 /// Questions that may be open on one connection to a server.
 const OPEN_QUESTIONS: usize = 2048;
 
@@ -36,6 +40,7 @@ pub(super) fn resolver(
     options.edns0 = true;
     options.cache_size = REMEMBERED;
     options.positive_max_ttl = Some(LONGEST);
+    options.negative_min_ttl = Some(SHORTEST_NEGATIVE);
     options.negative_max_ttl = Some(LONGEST_NEGATIVE);
     options.max_active_requests = OPEN_QUESTIONS;
     // What this machine calls its neighbours is not what their domains publish.

@@ -170,9 +170,9 @@ fn settle(
     outcome: &LetterOutcome,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let found: Option<(i64, i64, String, Millis)> = connection
+    let found: Option<(i64, i64, EmailAddress, Millis)> = connection
         .prepare_cached(
-            "SELECT letter.n, account, domain, claimed_at
+            "SELECT letter.n, account, address, claimed_at
              FROM letter JOIN account ON account.n = letter.account
              WHERE letter.id = ?1 AND (state = 'claimed' OR (?2 AND state = 'waiting'))",
         )?
@@ -182,13 +182,13 @@ fn settle(
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .optional()?;
-    let Some((n, account, domain, claimed_at)) = found else {
+    let Some((n, account, address, claimed_at)) = found else {
         return Ok(());
     };
     let (state, due, settled, cause) = match outcome {
         LetterOutcome::Sent => ("sent", None, Some(now), None),
         LetterOutcome::Retry { at, cause } => {
-            give_back(connection, account, &domain, n, claimed_at)?;
+            give_back(connection, &address, n, claimed_at)?;
             ("waiting", Some(Millis::from(*at)), None, Some(cause))
         }
         LetterOutcome::Refused { cause } => ("refused", None, Some(now), Some(cause)),

@@ -1,7 +1,8 @@
 //! How many letters may be sent: per address within an hour and a day, per domain and in total
 //! within an hour. Counted from rows, so that a restart forgets nothing.
 //!
-//! An address has a row for each claim. A domain and the total have a count for each minute, because
+//! A mailbox has a row for each claim, and all its subaddresses (RFC 5233) share them: they are one
+//! person's, and anyone can invent any number of them. A domain and the total have a count for each minute, because
 //! a forger can make many; a minute counts until all of it is more than an hour ago, so the limit is
 //! never exceeded and at most a minute late.
 
@@ -12,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 use super::columns::Millis;
 use crate::config::LetterLimits;
+use crate::domain::EmailAddress;
 
 /// The name under which all letters are counted.
 const TOTAL: &str = "";
@@ -75,10 +77,11 @@ impl<'c> Shares<'c> {
     /// Takes a letter's share of all limits, or says from when on it may be asked for.
     pub(super) fn take(
         &mut self,
-        account: i64,
-        domain: &str,
+        address: &EmailAddress,
         letter: i64,
     ) -> Result<Option<Millis>, StoreError> {
+        let mailbox = mailbox(address);
+        let domain = address.domain().as_str();
         let limits = self.limits;
         let now = self.now;
         let by_address = [
@@ -87,7 +90,7 @@ impl<'c> Shares<'c> {
         ];
         let mut free_at = None;
         for (limit, span) in by_address {
-            free_at = free_at.max(self.address_free_at(account, limit, span)?);
+            free_at = free_at.max(self.mailbox_free_at(&mailbox, limit, span)?);
         }
         for (name, limit) in [(domain, limits.per_domain_hour), (TOTAL, limits.total_hour)] {
             free_at = free_at.max(self.window(name)?.free_at(limit, now));
@@ -96,11 +99,11 @@ impl<'c> Shares<'c> {
             return Ok(free_at);
         }
         self.connection
-            .prepare_cached("DELETE FROM letter_claim WHERE account = ? AND at < ?")?
-            .execute(params![account, now.0.saturating_sub(Millis::DAY)])?;
+            .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at < ?")?
+            .execute(params![mailbox, now.0.saturating_sub(Millis::DAY)])?;
         self.connection
-            .prepare_cached("INSERT INTO letter_claim (account, at, letter) VALUES (?, ?, ?)")?
-            .execute(params![account, now, letter])?;
+            .prepare_cached("INSERT INTO letter_claim (mailbox, at, letter) VALUES (?, ?, ?)")?
+            .execute(params![mailbox, now, letter])?;
         for name in [domain, TOTAL] {
             self.window(name)?.take(minute_of(now));
         }
@@ -108,9 +111,9 @@ impl<'c> Shares<'c> {
     }
 
     /// When the oldest of the claims that use up the limit is `span` ago.
-    fn address_free_at(
+    fn mailbox_free_at(
         &self,
-        account: i64,
+        mailbox: &str,
         limit: u32,
         span: i64,
     ) -> Result<Option<Millis>, StoreError> {
@@ -120,11 +123,11 @@ impl<'c> Shares<'c> {
         let oldest: Option<i64> = self
             .connection
             .prepare_cached(
-                "SELECT at FROM letter_claim WHERE account = ? AND at > ?
+                "SELECT at FROM letter_claim WHERE mailbox = ? AND at > ?
                  ORDER BY at DESC LIMIT 1 OFFSET ?",
             )?
             .query_row(
-                params![account, self.now.0.saturating_sub(span), others],
+                params![mailbox, self.now.0.saturating_sub(span), others],
                 |row| row.get(0),
             )
             .optional()?;
@@ -176,23 +179,27 @@ impl<'c> Shares<'c> {
 /// Gives back the share of a letter that was surely not sent.
 pub(super) fn give_back(
     connection: &Connection,
-    account: i64,
-    domain: &str,
+    address: &EmailAddress,
     letter: i64,
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
     let there = connection
-        .prepare_cached("DELETE FROM letter_claim WHERE account = ? AND at = ? AND letter = ?")?
-        .execute(params![account, claimed_at, letter])?;
+        .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at = ? AND letter = ?")?
+        .execute(params![mailbox(address), claimed_at, letter])?;
     if there == 1 {
         connection
             .prepare_cached(
                 "UPDATE letter_minute SET letters = letters - 1
                  WHERE (domain = ?1 OR domain = '') AND minute = ?2 AND letters > 0",
             )?
-            .execute(params![domain, minute_of(claimed_at)])?;
+            .execute(params![address.domain().as_str(), minute_of(claimed_at)])?;
     }
     Ok(())
+}
+
+/// What the claims of one mailbox are found by.
+fn mailbox(address: &EmailAddress) -> String {
+    address.without_detail().key()
 }
 
 fn minute_of(at: Millis) -> i64 {

@@ -103,7 +103,7 @@ pub(super) fn claim(
             continue;
         }
         let address = account.address(connection)?;
-        if let Some(free) = shares.take(account.n, address.domain().as_str(), letter.n)? {
+        if let Some(free) = shares.take(&address, letter.n)? {
             connection
                 .prepare_cached("UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1")?
                 .execute(params![letter.n, free])?;

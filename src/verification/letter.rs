@@ -1,6 +1,6 @@
 //! One claimed [`Letter`] and a fresh token in, a complete mail and its envelope out.
 //!
-//! The mail is made of the operator's words and ours, the person's own address and two dates.
+//! The mail is made of the operator's words and ours, the person's own mailbox and two dates.
 //! Nothing a sender wrote is in it, or anyone could use us to mail anyone anything.
 
 use std::time::{Duration, SystemTime};
@@ -84,7 +84,8 @@ pub fn compose(
         site => site.as_str(),
         portal => portal,
         hostname => config.hostname.as_str(),
-        address => letter.address.to_string(),
+        // The detail of an address is text that whoever wrote in its name could choose.
+        address => letter.address.without_detail().to_string(),
         kind => kind_name(letter.kind),
         why => why(letter),
         link => link,

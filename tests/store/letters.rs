@@ -52,6 +52,34 @@ async fn an_address_gets_one_in_an_hour_and_three_in_a_day() {
     assert_eq!(sent, [0, 60, 120]);
 }
 
+/// Anyone can write as `ann+anything`, and all of it is delivered to Ann.
+#[tokio::test]
+async fn subaddresses_share_the_limits_of_their_mailbox() {
+    let house = House::open().await;
+    for (i, local) in ["ann", "ann+x1", "Ann+x2", "ann+x3+y"].iter().enumerate() {
+        let from = format!("{local}@corp.example");
+        house.accept(mail(&from, &format!("{i}@x"), start())).await;
+    }
+    let first = claim(&house.store, LIMITS, start()).await;
+    assert_eq!(first.letters.len(), 1);
+    assert_eq!(first.deferred.len(), 3);
+    let retry = LetterOutcome::Retry {
+        at: at(DAY),
+        cause: "the server is away".to_owned(),
+    };
+    let unsent = first.letters[0].id;
+    let settled = house.store.settle_letter(unsent, retry, start()).await;
+    settled.expect("settled");
+    for minute in [60, 120, 180] {
+        let claimed = claim(&house.store, LIMITS, minutes(minute)).await;
+        assert_eq!(claimed.letters.len(), 1, "minute {minute}");
+    }
+    let other = mail("bob@corp.example", "other@x", minutes(180));
+    house.accept(other).await;
+    let claimed = claim(&house.store, LIMITS, minutes(180)).await;
+    assert_eq!(claimed.letters.len(), 1, "another mailbox");
+}
+
 #[tokio::test]
 async fn a_restart_forgets_no_limit() {
     let house = House::open().await;

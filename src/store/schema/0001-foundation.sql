@@ -180,13 +180,13 @@ CREATE UNIQUE INDEX letter_outstanding ON letter (account) WHERE due_at IS NOT N
 CREATE INDEX letter_account ON letter (account);
 CREATE INDEX letter_due ON letter (due_at) WHERE due_at IS NOT NULL;
 
--- The limits of letters: each claim of the last day by account, and counts by minute for a domain,
--- or for all where the domain is empty.
+-- The limits of letters: each claim of the last day by mailbox, which is the key of an address
+-- without its subaddress, and counts by minute for a domain, or for all where the domain is empty.
 CREATE TABLE letter_claim (
-    account INTEGER NOT NULL REFERENCES account (n) ON DELETE CASCADE,
+    mailbox TEXT NOT NULL,
     at INTEGER NOT NULL,
     letter INTEGER NOT NULL,
-    PRIMARY KEY (account, at, letter)
+    PRIMARY KEY (mailbox, at, letter)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE letter_minute (

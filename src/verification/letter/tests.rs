@@ -94,6 +94,24 @@ fn the_envelope_sender_is_null_or_names_the_letter() {
 }
 
 #[test]
+fn what_stands_behind_the_plus_is_nowhere_but_in_the_address_of_the_mail() {
+    let mut letter = sample::letter();
+    let forged = "ann+www.evil.example/prize@corp.example";
+    letter.address = EmailAddress::parse(forged).expect("an address");
+    for language in ["en", "de"] {
+        let mail = composed(&letter, "", language);
+        let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+        let to = parsed.to().and_then(|to| to.first());
+        assert_eq!(to.and_then(|to| to.address()), Some(forged));
+        for part in [parsed.body_text(0), parsed.body_html(0)] {
+            let part = part.expect("a part");
+            assert!(part.contains("ann@corp.example"), "{part}");
+            assert!(!part.contains("evil.example"), "{part}");
+        }
+    }
+}
+
+#[test]
 fn the_reply_goes_to_an_address_that_carries_the_token() {
     let mail = composed(&sample::letter(), REPLIES, "en");
     let parsed = MessageParser::new().parse(&mail.content).expect("a mail");

@@ -26,6 +26,14 @@ impl Mailboxes {
             None => Ok(address),
         }
     }
+
+    /// Whose mailbox takes mail for an address, as itself or as a subaddress (RFC 5233).
+    pub fn owner(&self, address: &EmailAddress) -> Option<&str> {
+        let owner = |address: &EmailAddress| self.0.get(&address.key());
+        owner(address)
+            .or_else(|| owner(&address.without_detail()))
+            .map(String::as_str)
+    }
 }
 
 pub(super) fn read_all(

@@ -10,19 +10,29 @@ use crate::config::units::{DAY, show_time};
 use crate::config::{LetterLimits, Verification};
 use crate::domain::EmailAddress;
 
+/// RFC 5321 4.5.3.1.1.
+const LONGEST_LOCAL_PART: usize = 64;
+
+/// Octets of a token and of a letter's id, each of which is the subaddress of an address of ours.
+const TOKEN: usize = 43;
+const LETTER_ID: usize = 26;
+
 const FROM: &str = "\"IT Help <no-reply@corp.example>\"";
 
 pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<Verification> {
     let from = section
         .required("from", FROM)
-        .and_then(|entry| entry.parse(author));
-    let mut address = |key: &'static str| {
+        .and_then(|entry| entry.parse(|text| author(text, mailboxes)));
+    let mut address = |key: &'static str, detail: usize| {
         section.entry(key).and_then(|entry| {
-            entry.parse_unless_empty(|text| mailboxes.take(text, &format!("verification.{key}")))
+            entry.parse_unless_empty(|text| {
+                let address = mailboxes.take(text, &format!("verification.{key}"))?;
+                with_room(address, detail)
+            })
         })
     };
-    let reply_address = address("reply_address");
-    let return_address = address("return_address");
+    let reply_address = address("reply_address", TOKEN);
+    let return_address = address("return_address", LETTER_ID);
 
     let token_ttl = section.time("token_ttl", 7 * DAY);
     let hold_for = section.time("hold_for", 14 * DAY);
@@ -72,9 +82,31 @@ fn limits(section: &Section<'_>) -> LetterLimits {
     }
 }
 
-fn author(text: &str) -> Result<Author, String> {
+/// An answer to a letter quotes its link, and whoever reads that can confirm in the person's place.
+fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String> {
     let wrong = || format!("{text:?} is not the author of a mail; write {FROM}");
     let author: Author = text.parse().map_err(|_| wrong())?;
-    EmailAddress::parse(author.email.as_ref()).map_err(|_| wrong())?;
-    Ok(author)
+    let address = EmailAddress::parse(author.email.as_ref()).map_err(|_| wrong())?;
+    match mailboxes.owner(&address) {
+        Some(owner) => Err(format!(
+            "{address} belongs to {owner}, which would get the answers to verification mail and \
+             with them its links; write an address that is no portal's, as in {FROM}"
+        )),
+        None => Ok(author),
+    }
+}
+
+/// Refuses an address that cannot have a subaddress of so many octets.
+fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, String> {
+    let sample = "x".repeat(detail);
+    let local = format!("{}+{sample}", address.local());
+    let longer = EmailAddress::from_parts(&local, address.domain().as_str());
+    if longer.is_ok_and(|longer| longer.detail() == Some(&*sample)) {
+        return Ok(address);
+    }
+    Err(format!(
+        "{address} gets {detail} characters behind a + before its @, for which there is no room; \
+         write one with at most {} octets before the @, and neither + nor quotes among them",
+        LONGEST_LOCAL_PART - 1 - detail
+    ))
 }

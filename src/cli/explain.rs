@@ -15,7 +15,7 @@ use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
 };
 use crate::mail::Facts;
-use crate::store::{Event, LedgerEntry, LedgerFilter, Listed};
+use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentLetter};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -30,6 +30,9 @@ pub struct Args {
     #[command(flatten)]
     paging: Paging,
 }
+
+/// Letters of an account that are listed, newest first: those of a week at three a day.
+const LETTERS_SHOWN: usize = 20;
 
 /// One entry explained, as `--json` has it.
 #[derive(Serialize)]
@@ -49,6 +52,8 @@ struct Explanation {
     content_kept: bool,
     facts: Facts,
     events: Vec<Event>,
+    /// The letter to the account that is not sent yet.
+    letter: Option<SentLetter>,
 }
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
@@ -143,6 +148,11 @@ async fn by_address(
         Some(account) => describe(account, out)?,
         None => out.line(format_args!("{address} has no account"))?,
     }
+    let letters = house.store.letters_to(address, LETTERS_SHOWN).await?;
+    if !letters.is_empty() {
+        out.line("")?;
+        out.table(&letters, LETTERS, true)?;
+    }
     if listed.rows.is_empty() {
         return Ok(());
     }
@@ -200,6 +210,10 @@ async fn explained(house: &House, entry: LedgerEntry) -> Result<Explanation, Fai
         None => Vec::new(),
     };
     let events = house.store.events(entry.ledger).await?;
+    let letter = match &entry.account {
+        Some(account) => house.store.letters_to(account, 1).await?.pop(),
+        None => None,
+    };
     let state = match entry.request {
         Some(id) => house.store.request(id).await?.map(|request| request.state),
         None => None,
@@ -220,6 +234,7 @@ async fn explained(house: &House, entry: LedgerEntry) -> Result<Explanation, Fai
         content_kept: entry.content_kept,
         facts: entry.facts,
         events,
+        letter: letter.filter(|letter| letter.due_at.is_some()),
     })
 }
 
@@ -289,6 +304,7 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
                 None => id.to_string(),
             }),
         ),
+        ("letter", explanation.letter.as_ref().map(outstanding)),
         (
             "content",
             Some(
@@ -316,6 +332,37 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
     }
     Ok(())
 }
+
+/// A letter that is not sent yet, and why.
+fn outstanding(letter: &SentLetter) -> String {
+    let when = letter
+        .due_at
+        .filter(|_| letter.state == "waiting")
+        .map_or_else(|| "now".to_owned(), |at| format!("at {}", time(at)));
+    let cause = letter
+        .last_error
+        .as_ref()
+        .map_or_else(String::new, |error| format!(": {error}"));
+    match letter.attempts {
+        0 => format!("{} is to be sent {when}", letter.kind),
+        n => format!("{} is to be sent {when}, {n} attempts{cause}", letter.kind),
+    }
+}
+
+const LETTERS: &[Column<SentLetter>] = &[
+    Column::new("letter", Layout::Whole, |letter| letter.kind.to_owned()),
+    Column::new("asked for", Layout::Whole, |letter| time(letter.created_at)),
+    Column::new("state", Layout::Word, |letter| letter.state.clone()),
+    Column::new("at", Layout::Whole, |letter| {
+        or_dash(letter.settled_at.or(letter.due_at).map(time).as_ref())
+    }),
+    Column::new("attempts", Layout::Number, |letter| {
+        letter.attempts.to_string()
+    }),
+    Column::new("last error", Layout::Text, |letter| {
+        or_dash(letter.last_error.as_ref())
+    }),
+];
 
 const RULES: &[Column<RuleResult>] = &[
     Column::new("", Layout::Whole, |rule| {

@@ -191,7 +191,8 @@ fn list(connection: &Connection, filter: &LedgerFilter) -> Result<Listed<LedgerE
     Ok(Listed::cut(rows, limit))
 }
 
-/// The entry's own events, and those of its account from then on.
+/// The entry's own events, and those of its account from then on. What is held may have been asked
+/// about in a letter that was sent before.
 fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreError> {
     let found: Option<(i64, Option<i64>, Millis, Verdict)> = connection
         .prepare_cached(
@@ -205,21 +206,17 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
     let Some((n, account, received_at, verdict)) = found else {
         return Ok(Vec::new());
     };
-    // The entry is its own first event; a row more for each message would say nothing new.
-    let mut events = vec![Event {
-        at: received_at.timestamp(),
-        event: format!("message.{verdict}"),
-        actor: Actors::DAEMON.to_owned(),
-        detail: None,
-    }];
     let mut statement = connection.prepare_cached(
         "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
          UNION
          SELECT at, name, actor, detail, n FROM event
-         WHERE account = ?2 AND ledger IS NULL AND at >= ?3
+         WHERE account = ?2 AND ledger IS NULL AND at >= coalesce(
+             (SELECT max(at) FROM event
+              WHERE account = ?2 AND name = 'verification.sent' AND at < ?3 AND ?4 = 'held'),
+             ?3)
          ORDER BY at, n",
     )?;
-    let rows = statement.query_map(params![n, account, received_at], |row| {
+    let rows = statement.query_map(params![n, account, received_at, verdict], |row| {
         Ok(Event {
             at: row.get::<_, Millis>(0)?.timestamp(),
             event: row.get(1)?,
@@ -227,9 +224,16 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
             detail: row.get(3)?,
         })
     })?;
-    for row in rows {
-        events.push(row?);
-    }
+    let mut events = rows.collect::<Result<Vec<_>, _>>()?;
+    // The entry is an event of its own; a row more for each message would say nothing new.
+    let before = events.partition_point(|event| event.at < received_at.timestamp());
+    let own = Event {
+        at: received_at.timestamp(),
+        event: format!("message.{verdict}"),
+        actor: Actors::DAEMON.to_owned(),
+        detail: None,
+    };
+    events.insert(before, own);
     Ok(events)
 }
 

@@ -68,6 +68,34 @@ fn as_json_it_has_all_that_scripts_rely_on() {
 }
 
 #[test]
+fn whether_she_was_sent_a_link_and_when() {
+    let house = House::new();
+    let first = house.receive("ann@corp.example", "Subject: One\r\n");
+    let ran = house.run(&["explain", &first.ledger.to_string()]);
+    assert!(
+        ran.out.contains("verification is to be sent at "),
+        "{}",
+        ran.out
+    );
+    house.send_letter();
+    let second = house.receive("ann@corp.example", "Subject: Two\r\n");
+    for entry in [first, second] {
+        let explained = house
+            .run(&["explain", &entry.ledger.to_string(), "--json"])
+            .objects();
+        let events = explained[0]["events"].as_array().expect("a list");
+        let named = |name: &str| events.iter().any(|event| event["event"] == name);
+        assert!(
+            named("message.held") && named("verification.sent"),
+            "{events:?}"
+        );
+    }
+    let ran = house.run(&["explain", "ann@corp.example"]);
+    let mut lines = ran.out.lines();
+    assert!(lines.any(|line| line.starts_with("verification ") && line.contains(" sent ")));
+}
+
+#[test]
 fn an_address_has_all_its_mail() {
     let house = House::new();
     house.receive("ann@corp.example", "Subject: One\r\n");

@@ -10,11 +10,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use vestibule::config::Config;
 use vestibule::domain::{
-    Envelope, LedgerId, Mailbox, PortalName, Recipient, ReversePath, Timestamp,
+    Envelope, LedgerId, Mailbox, PortalName, Recipient, ReversePath, Timestamp, Token,
 };
 use vestibule::intake::circumstances;
 use vestibule::mail::{self, Identity};
-use vestibule::store::{Arrival, Entry, Part, Store};
+use vestibule::store::{Arrival, Entry, LetterOutcome, Part, Store};
 
 const CONFIGURATION: &str = r#"
 hostname = "gate.corp.example"
@@ -136,6 +136,25 @@ impl House {
             LedgerId::new()
         );
         self.receive_raw(&raw)
+    }
+
+    /// Sends the letter that is due, as the mailer would.
+    pub fn send_letter(&self) {
+        let token = Token::generate().expect("a token").hash();
+        let verification = &self.config.verification;
+        let claimed = self.runtime.block_on(self.store.claim_letters(
+            vec![token],
+            verification.limits,
+            verification.token_ttl,
+            Timestamp::now(),
+        ));
+        let letter = claimed.expect("a claim").letters.remove(0).id;
+        self.runtime
+            .block_on(
+                self.store
+                    .settle_letter(letter, LetterOutcome::Sent, Timestamp::now()),
+            )
+            .expect("settled");
     }
 
     pub fn receive_raw(&self, raw: &str) -> Entry {

@@ -1,0 +1,70 @@
+//! What became of the letters to an account, for who asks whether somebody was sent a link.
+
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use super::columns::Millis;
+use super::letters::LetterKind;
+use super::{Store, StoreError};
+use crate::domain::{EmailAddress, PortalName, Timestamp};
+
+/// A letter as it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct SentLetter {
+    pub created_at: Timestamp,
+    /// `verification`, `reminder` or `already_registered`.
+    pub kind: &'static str,
+    /// `waiting`, `claimed`, `sent`, `refused` or `cancelled`.
+    pub state: String,
+    pub portal: Option<PortalName>,
+    /// When it may be sent, while it waits.
+    pub due_at: Option<Timestamp>,
+    /// When it was sent, refused or cancelled.
+    pub settled_at: Option<Timestamp>,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+}
+
+impl SentLetter {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        let instant = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+            Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
+        };
+        Ok(Self {
+            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+            kind: row.get::<_, LetterKind>("kind")?.as_str(),
+            state: row.get("state")?,
+            portal: row.get("portal")?,
+            due_at: instant("due_at")?,
+            settled_at: instant("settled_at")?,
+            attempts: row.get("attempts")?,
+            last_error: row.get("last_error")?,
+        })
+    }
+}
+
+fn letters_to(
+    connection: &Connection,
+    key: &str,
+    limit: usize,
+) -> Result<Vec<SentLetter>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
+         FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
+    )?;
+    let rows = statement.query_map(params![key, limit], SentLetter::from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+impl Store {
+    /// Newest first.
+    pub async fn letters_to(
+        &self,
+        address: &EmailAddress,
+        limit: usize,
+    ) -> Result<Vec<SentLetter>, StoreError> {
+        let key = address.key();
+        self.read(move |connection| letters_to(connection, &key, limit))
+            .await
+    }
+}

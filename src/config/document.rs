@@ -95,9 +95,11 @@ impl<'d> Document<'d> {
         before.matches('\n').count() + 1
     }
 
-    /// A path as written, from the folder of the configuration file where it is relative.
+    /// A path as written, from the folder of the configuration file where it is relative; absolute,
+    /// so that each has a folder above it and a name.
     pub fn resolve(&self, path: &str) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        let path = self.file.parent().unwrap_or(Path::new("")).join(path);
+        std::path::absolute(&path).unwrap_or(path)
     }
 
     pub fn text(&self) -> &'d str {
@@ -160,7 +162,11 @@ impl<'d> Section<'d> {
     }
 
     pub fn entry(&self, key: &'static str) -> Option<Entry<'d>> {
-        self.asked.borrow_mut().push(key);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
+        drop(asked);
         let (key, value) = self.table?.get_key_value(key)?;
         let place = Place {
             label: self.label(key.get_ref()),

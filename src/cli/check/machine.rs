@@ -20,6 +20,15 @@ pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";
     let folder = &config.data_dir;
     let shown = folder.display();
+    if !folder.exists() && writable_or_to_be_made(folder).is_ok() {
+        return Finding::warning(
+            check,
+            format!("{shown} is not there"),
+            format!(
+                "vestibule serve makes it; for another user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+            ),
+        );
+    }
     if let Err(what) = writable(folder) {
         return Finding::problem(
             check,

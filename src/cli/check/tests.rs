@@ -83,8 +83,8 @@ fn what_is_not_there_or_not_allowed_is_a_problem_with_a_remedy() {
     let script = trial.0.path().join("script");
     std::fs::write(&script, "#!/bin/sh\n").expect("a file");
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o644)).expect("a mode");
-    let config = trial.config(any_port(), "type = \"command\"\nprogram = \"./script\"");
-    std::fs::remove_dir(&config.data_dir).expect("its folder");
+    let mut config = trial.config(any_port(), "type = \"command\"\nprogram = \"./script\"");
+    config.data_dir = trial.0.path().join("nowhere/data");
     let findings = of(&config, OFFLINE);
     for (check, detail) in [
         ("data_dir", "is not there"),
@@ -96,6 +96,18 @@ fn what_is_not_there_or_not_allowed_is_a_problem_with_a_remedy() {
         assert!(finding.remedy.is_some());
     }
     assert!(has_problem(&findings));
+}
+
+#[test]
+fn a_data_folder_that_the_start_makes_is_no_problem() {
+    let trial = Trial::new();
+    let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+    std::fs::remove_dir(&config.data_dir).expect("its folder");
+    let findings = of(&config, OFFLINE);
+    let finding = found(&findings, "data_dir");
+    assert_eq!(finding.state, State::Warning);
+    assert!(finding.detail.contains("is not there"), "{finding:?}");
+    assert!(!has_problem(&findings));
 }
 
 /// One who has the port and says this to everyone.

@@ -59,6 +59,9 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
         }
         Some(folder)
     });
+    // All keys are asked for before anything is given up, so that each is known.
+    let quiet_for = section.time("quiet_for", 30 * DAY);
+    let limits = limits(&section.section("limits"));
     Some(Verification {
         from: from?,
         reply_address,
@@ -66,8 +69,8 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
         token_ttl,
         hold_for,
         remind_before,
-        quiet_for: section.time("quiet_for", 30 * DAY),
-        limits: limits(&section.section("limits")),
+        quiet_for,
+        limits,
         templates,
     })
 }

@@ -130,7 +130,9 @@ pub fn age(text: &str) -> Result<Duration, String> {
 
 /// So long ago.
 pub fn ago(age: Duration) -> Timestamp {
-    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
+    let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
+    // As the database has its times; no clock of ours is finer.
+    Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
@@ -271,9 +273,7 @@ fn show(request: &Request, out: &mut Output) -> Outcome {
         ("settled", request.settled_at.map(time)),
         (
             "attempts",
-            Some(request.attempts)
-                .filter(|attempts| *attempts > 0)
-                .map(|attempts| attempts.to_string()),
+            request.released_at.map(|_| request.attempts.to_string()),
         ),
         ("next attempt", request.next_attempt_at.map(time)),
         ("last error", request.last_error.clone()),

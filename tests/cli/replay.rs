@@ -180,3 +180,11 @@ fn a_difference_fails_and_the_unreadable_is_named() {
     assert_eq!(ran.out.lines().count(), 1);
     assert!(ran.err.contains("none.eml"), "{}", ran.err);
 }
+
+#[test]
+fn what_is_not_there_is_said_first_and_alone() {
+    let ran = run(&["replay", "/nosuch"], &[]);
+    assert_eq!(ran.status, 3);
+    assert_eq!(ran.out, "");
+    assert_eq!(ran.err, "error: there is no file or folder /nosuch\n");
+}

@@ -57,6 +57,16 @@ pub struct Args {
 }
 
 pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+    // One of several that is missing is named among what was decided of the others.
+    let is_missing = |path: &PathBuf| path.try_exists().is_ok_and(|there| !there);
+    if let Some(missing) = args.messages.first()
+        && args.messages.iter().all(is_missing)
+    {
+        return Err(Failure::NotFound(format!(
+            "there is no file or folder {}",
+            missing.display()
+        )));
+    }
     // Its own thread drives the database, so that those that decide can ask it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,26 +1,23 @@
-//! `operators`: who may use the pages and the API.
+//! `operators`: who may use the operators' pages.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::customers::word;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, by};
 use super::output::{Column, Layout, Output, note, time};
-use super::requests::age;
-use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
-use crate::store::{Key, KeyKind, Operator};
+use crate::domain::{OperatorName, Password, Role, Timestamp};
+use crate::store::Operator;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   vestibule operators add ann --role admin
   vestibule operators list
-  vestibule operators token ann --role viewer --expires 90d")]
+  vestibule operators revoke ann")]
 pub enum Command {
     /// Let somebody in: asks for a password
     #[command(after_help = "\
@@ -29,13 +26,13 @@ Examples:
   vestibule operators add bob --role agent --password-file bob.password
   pwgen -s 24 1 | tee bob.password | vestibule operators add bob")]
     Add(Add),
-    /// List operators and how many sessions and tokens each has
+    /// List operators and how many sessions each has
     #[command(after_help = "\
 Examples:
   vestibule operators list
   vestibule operators list --json")]
     List,
-    /// Set another password; ends the operator's sessions and tokens
+    /// Set another password; ends the operator's sessions
     #[command(after_help = "\
 Examples:
   vestibule operators password ann")]
@@ -45,14 +42,7 @@ Examples:
 Examples:
   vestibule operators remove bob")]
     Remove(Who),
-    /// Make a token for the API, and print it once
-    #[command(after_help = "\
-Examples:
-  vestibule operators token ann
-  vestibule operators token ann --role viewer --expires 30d
-  curl -H \"Authorization: Bearer $(cat token)\" http://127.0.0.1:8081/api/v1/stats")]
-    Token(MakeToken),
-    /// End all sessions and tokens of an operator
+    /// End all sessions of an operator
     #[command(after_help = "\
 Examples:
   vestibule operators revoke ann")]
@@ -84,34 +74,11 @@ pub struct Add {
     role: Role,
 }
 
-#[derive(Debug, Args)]
-pub struct MakeToken {
-    #[command(flatten)]
-    who: Who,
-    /// What the token may do; never more than the operator
-    #[arg(long, value_parser = word(Role::ALL, Role::as_str))]
-    role: Option<Role>,
-    /// How long it is valid
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = age)]
-    expires: Duration,
-}
-
-#[derive(Serialize)]
-struct Made {
-    operator: OperatorName,
-    role: Role,
-    token: String,
-    expires_at: Timestamp,
-}
-
 const COLUMNS: &[Column<Operator>] = &[
     Column::new("name", Layout::Whole, |operator| operator.name.to_string()),
     Column::new("role", Layout::Word, |operator| operator.role.to_string()),
     Column::new("sessions", Layout::Number, |operator| {
         operator.sessions.to_string()
-    }),
-    Column::new("tokens", Layout::Number, |operator| {
-        operator.tokens.to_string()
     }),
     Column::new("created", Layout::Whole, |operator| {
         time(operator.created_at)
@@ -139,7 +106,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 .change_password(name.clone(), hash(&password)?, by(), now)
                 .await?;
             out.line(format_args!(
-                "{name} has another password; the sessions and tokens have ended"
+                "{name} has another password; the sessions have ended"
             ))
         }
         Command::Remove(Who { name }) => {
@@ -148,42 +115,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         }
         Command::Revoke(Who { name }) => {
             let ended = store.end_keys_of(name.clone(), by(), now).await?;
-            out.line(format_args!(
-                "{name}: {ended} sessions and tokens have ended"
-            ))
-        }
-        Command::Token(wanted) => {
-            let name = wanted.who.name;
-            let operators = store.operators(now).await?;
-            let operator = operators
-                .into_iter()
-                .find(|operator| operator.name == name)
-                .ok_or_else(|| Failure::not_found("operator", &name))?;
-            let role = wanted.role.unwrap_or(operator.role).min(operator.role);
-            let token = Token::generate().map_err(anyhow::Error::from)?;
-            let expires_at = now
-                .checked_add(wanted.expires)
-                .map_err(|_| Failure::Usage("--expires: that is too far off".to_owned()))?;
-            let key = Key {
-                hash: token.hash(),
-                kind: KeyKind::Token,
-                role,
-                expires_at,
-            };
-            store.make_key(name.clone(), key, by(), now).await?;
-            if out.is_json() {
-                return out.object(&Made {
-                    operator: name,
-                    role,
-                    token: token.reveal(),
-                    expires_at,
-                });
-            }
-            out.line(token.reveal())?;
-            out.hint(format_args!(
-                "for {name} as {role}, until {}; it is not shown again",
-                time(expires_at)
-            ))
+            out.line(format_args!("{name}: {ended} sessions have ended"))
         }
     }
 }

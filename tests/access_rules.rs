@@ -505,3 +505,12 @@ fn an_explanation_ends_with_the_rule_that_decided() {
         assert_eq!(Some(before.len()), place, "every earlier rule is shown");
     }
 }
+
+#[test]
+fn our_own_check_is_the_evidence_of_the_rule() {
+    let mut case = Case::new();
+    make_match(8, &mut case);
+    case.facts.authentication.spf = Some(AuthenticationResult::None);
+    let evidence = case.decide().evidence;
+    assert_eq!(evidence.as_deref(), Some("dmarc=fail spf=none"));
+}

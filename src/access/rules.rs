@@ -221,7 +221,7 @@ fn bulk(question: &Question) -> Finding {
 
 fn authentication_failed(question: &Question) -> Finding {
     let authentication = &question.facts.authentication;
-    let evidence = authentication.evidence.as_ref().map(ToString::to_string);
+    let evidence = authentication.summary();
     match question.circumstances.enforcement {
         Enforcement::Enforce if authentication.fails() => dropped(evidence),
         Enforcement::Report if authentication.fails() => passed(format!(

@@ -235,6 +235,34 @@ impl Authentication {
         self.dmarc == Some(AuthenticationResult::Fail)
             && self.dmarc_policy != Some(DmarcPolicy::None)
     }
+
+    /// What was gone by, in one line: the field that was believed, or the result of each method of
+    /// our own with the reason of the first. None where nothing was looked at.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        if let Some(evidence) = &self.evidence {
+            return Some(evidence.to_string());
+        }
+        let methods = [
+            ("dmarc", self.dmarc),
+            ("spf", self.spf),
+            ("dkim", self.dkim),
+            ("arc", self.arc),
+        ];
+        let results: Vec<_> = methods
+            .iter()
+            .filter_map(|(name, result)| Some(format!("{name}={}", (*result)?.as_str())))
+            .collect();
+        let reason = self
+            .details
+            .first()
+            .and_then(|detail| detail.reason.as_deref());
+        match (results.is_empty(), reason) {
+            (true, _) => None,
+            (false, Some(reason)) => Some(format!("{} ({reason})", results.join(" "))),
+            (false, None) => Some(results.join(" ")),
+        }
+    }
 }
 
 /// SHA-256 over what stays the same when an MTA hands over the same message again: the body and the

@@ -2,7 +2,8 @@
 //! accepted, and what one costs.
 //!
 //! - `vestibule`: the daemon of this build with its standard configuration, everything on; each message
-//!   is held, with its ledger entry and a verification mail owed for a new sender, all synced.
+//!   is read, decided, and waits as a released request for a destination that is paused, all synced.
+//!   `smtp-source` has one sender, and one sender may not have that much held.
 //! - `postfix`: Postfix accepting into its hold queue (`check_sender_access static:HOLD`), synced too.
 //! - `smtp-sink`: takes the same bytes and stores nothing: what the client and the protocol allow.
 //!
@@ -135,12 +136,8 @@ fn main() {
 }
 
 fn vestibule(load: Load) -> Result {
-    // Postfix has no quota, so that one sender may hold any number here too.
-    let configuration = STANDARD.replace(
-        "[access]",
-        "[quota]\nrequests = 1000000\nbytes = \"100GiB\"\n\n[access]",
-    );
-    let house = House::start(&configuration);
+    let house = House::start(STANDARD);
+    house.json(&["deliveries", "pause", "desk"]);
     measure(load, house.smtp, "it-help@corp.example", house.process())
 }
 
@@ -198,7 +195,7 @@ fn measure(load: Load, server: SocketAddr, to: &str, process: u32) -> Result {
         .args(["-s", &load.connections.to_string()])
         .args(["-m", &load.messages.to_string()])
         .args(["-l", &load.octets.to_string()])
-        .args(["-f", "ann@corp.example", "-t", to]);
+        .args(["-f", "bob@partner.example", "-t", to]);
     if !load.one_each {
         client.arg("-d");
     }

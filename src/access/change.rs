@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::settings::{AccessSettings, Key, KeyError, Settings, Value, Warning};
+use super::key::{Key, KeyError, Value};
+use super::settings::{AccessSettings, Settings};
+use super::warnings::Warning;
 use crate::domain::{Domain, DomainPattern, PortalName};
 
 /// One setting that differs between two states.

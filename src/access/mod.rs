@@ -7,10 +7,12 @@
 mod change;
 mod decide;
 mod explain;
+mod key;
 mod nearest;
 mod newcomer;
 mod rules;
 mod settings;
+mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
 pub use decide::{
@@ -18,10 +20,12 @@ pub use decide::{
     Standing, decide, sender_for,
 };
 pub use explain::{RuleResult, explain};
+pub use key::{Key, KeyError, Value};
 pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
 pub use rules::{RULES, Rule};
 pub use settings::{
-    AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Key,
-    KeyError, Overrides, Settings, Source, Value, Warning,
+    AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
+    Settings, Source,
 };
+pub use warnings::Warning;

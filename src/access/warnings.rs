@@ -1,0 +1,164 @@
+//! What an operator should hear about settings that work and are probably not meant.
+
+use super::settings::Settings;
+use crate::domain::{Domain, DomainPattern};
+
+/// Something about the settings that works and is probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    #[error("{0} is a mailbox provider: anyone with a mailbox there would become internal")]
+    MailboxProvider(DomainPattern),
+    #[error("{narrow} is already covered by {wide}")]
+    Covered {
+        narrow: DomainPattern,
+        wide: DomainPattern,
+    },
+    #[error("{0} is approved and on the allow list; approved domains take precedence")]
+    InBothLists(DomainPattern),
+    #[error("{0}: its top-level domain is not a known one")]
+    UnknownTopLevel(DomainPattern),
+}
+
+/// Where anyone can open a mailbox. Not complete, and need not be: it only makes a warning.
+const MAILBOX_PROVIDERS: &[&str] = &[
+    "126.com",
+    "163.com",
+    "aol.com",
+    "bk.ru",
+    "comcast.net",
+    "fastmail.com",
+    "free.fr",
+    "freenet.de",
+    "gmail.com",
+    "gmx.at",
+    "gmx.ch",
+    "gmx.com",
+    "gmx.de",
+    "gmx.net",
+    "googlemail.com",
+    "hey.com",
+    "hotmail.co.uk",
+    "hotmail.com",
+    "hotmail.de",
+    "hotmail.fr",
+    "hotmail.it",
+    "hushmail.com",
+    "icloud.com",
+    "inbox.ru",
+    "laposte.net",
+    "libero.it",
+    "list.ru",
+    "live.com",
+    "mac.com",
+    "mail.com",
+    "mail.ru",
+    "mailbox.org",
+    "me.com",
+    "msn.com",
+    "naver.com",
+    "orange.fr",
+    "outlook.com",
+    "outlook.de",
+    "pm.me",
+    "posteo.de",
+    "proton.me",
+    "protonmail.com",
+    "qq.com",
+    "rediffmail.com",
+    "rocketmail.com",
+    "seznam.cz",
+    "t-online.de",
+    "tutanota.com",
+    "tuta.io",
+    "wanadoo.fr",
+    "web.de",
+    "wp.pl",
+    "yahoo.co.jp",
+    "yahoo.co.uk",
+    "yahoo.com",
+    "yahoo.de",
+    "yahoo.fr",
+    "yandex.com",
+    "yandex.ru",
+    "ymail.com",
+    "zoho.com",
+];
+
+impl Settings {
+    /// What an operator should hear about these settings.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let approved = &self.internal.approved_domains;
+        let allowed = &self.external.allowed_domains;
+        let mut warnings = Vec::new();
+        for pattern in approved {
+            if MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
+                warnings.push(Warning::MailboxProvider(pattern.clone()));
+            }
+        }
+        for list in [approved, allowed] {
+            for (place, narrow) in list.iter().enumerate() {
+                let wide = list.iter().enumerate().find(|(other, wide)| {
+                    *other != place
+                        && wide.covers(narrow)
+                        && (*other < place || !narrow.covers(wide))
+                });
+                if let Some((_, wide)) = wide {
+                    warnings.push(Warning::Covered {
+                        narrow: narrow.clone(),
+                        wide: wide.clone(),
+                    });
+                }
+            }
+        }
+        for pattern in allowed {
+            if approved.iter().any(|other| other.covers(pattern)) {
+                warnings.push(Warning::InBothLists(pattern.clone()));
+            }
+        }
+        for pattern in approved.iter().chain(allowed) {
+            if !is_known_top_level(pattern.domain()) {
+                warnings.push(Warning::UnknownTopLevel(pattern.clone()));
+            }
+        }
+        warnings
+    }
+}
+
+/// Whether the Public Suffix List knows the last label, rather than taking any as it comes.
+fn is_known_top_level(domain: &Domain) -> bool {
+    psl::suffix(domain.as_str().as_bytes()).is_some_and(|suffix| suffix.is_known())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> DomainPattern {
+        DomainPattern::parse(text).expect(text)
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_said() {
+        let mut settings = Settings::default();
+        settings.internal.approved_domains = vec![
+            pattern("gmail.com"),
+            pattern("*.corp.com"),
+            pattern("a.corp.com"),
+            pattern("intern.corp"),
+        ];
+        settings.external.allowed_domains = vec![pattern("gmail.com")];
+        assert_eq!(
+            settings.warnings(),
+            [
+                Warning::MailboxProvider(pattern("gmail.com")),
+                Warning::Covered {
+                    narrow: pattern("a.corp.com"),
+                    wide: pattern("*.corp.com"),
+                },
+                Warning::InBothLists(pattern("gmail.com")),
+                Warning::UnknownTopLevel(pattern("intern.corp")),
+            ]
+        );
+    }
+}

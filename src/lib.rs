@@ -5,7 +5,8 @@
 //! 1. [`smtp`] takes bytes from an MTA and makes an envelope and a raw message of them. RCPT is answered
 //!    by [`config`]: an address is a portal's, or it is unknown.
 //! 2. [`mail`] reads the raw message into facts: who wrote, whether a program did, whether it is a report.
-//! 3. [`intake`] hands both to the [`store`], which asks [`access`] for the decision *inside* the
+//!    [`authentication`] asks whether the sender's domain vouches for it.
+//! 3. [`intake`] hands all of it to the [`store`], which asks [`access`] for the decision *inside* the
 //!    transaction that records it, and answers when that is synced. Only then does the MTA see `250`.
 //! 4. A **dropped** message is an entry in the ledger with a reason, and its content for a while.
 //! 5. A **held** one is a request that waits. [`verification`] owes the sender a letter with a link;

@@ -18,6 +18,7 @@ use crate::domain::{
     Domain, EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token,
     TokenHash,
 };
+use crate::failpoint;
 use crate::mail::{self, Facts, Identity};
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
@@ -76,6 +77,7 @@ impl Intake {
                 keep_dropped: config.dropped.keep_content,
             })
             .await?;
+        failpoint::pass("accepted");
         metrics::took(Step::Commit, begin.elapsed());
         Ok(entries)
     }

@@ -26,6 +26,7 @@ pub mod config;
 pub mod daemon;
 pub mod delivery;
 pub mod domain;
+pub mod failpoint;
 pub mod housekeeping;
 pub mod intake;
 pub mod mail;

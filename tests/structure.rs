@@ -14,7 +14,11 @@ const USES: &[(&str, &[&str])] = &[
     ("observe", &["config", "domain", "store"]),
     ("authentication", &["config", "domain", "mail"]),
     ("smtp", &["domain", "observe"]),
-    ("store", &["access", "config", "domain", "mail"]),
+    (
+        "store",
+        &["access", "config", "domain", "failpoint", "mail"],
+    ),
+    ("failpoint", &[]),
     (
         "intake",
         &[
@@ -22,6 +26,7 @@ const USES: &[(&str, &[&str])] = &[
             "authentication",
             "config",
             "domain",
+            "failpoint",
             "mail",
             "observe",
             "smtp",
@@ -31,7 +36,15 @@ const USES: &[(&str, &[&str])] = &[
     ),
     (
         "verification",
-        &["config", "domain", "mail", "observe", "store", "wording"],
+        &[
+            "config",
+            "domain",
+            "failpoint",
+            "mail",
+            "observe",
+            "store",
+            "wording",
+        ],
     ),
     (
         "delivery",
@@ -39,6 +52,7 @@ const USES: &[(&str, &[&str])] = &[
             "authentication",
             "config",
             "domain",
+            "failpoint",
             "mail",
             "observe",
             "smtp",

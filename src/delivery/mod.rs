@@ -16,7 +16,7 @@ mod parcel;
 pub mod probe;
 mod reply;
 pub mod schedule;
-mod signature;
+pub mod signature;
 mod smtp;
 mod supervisor;
 #[cfg(test)]

@@ -11,7 +11,8 @@ use sha2::Sha256;
 /// The value of `webhook-signature`: `v1,` and the HMAC-SHA256 of id, time and body.
 ///
 /// None where the secret is not base64; the part `whsec_` in front may be missing.
-pub(super) fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
+#[must_use]
+pub fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
     let secret = secret.expose_secret().trim();
     let key = STANDARD
         .decode(secret.strip_prefix("whsec_").unwrap_or(secret))

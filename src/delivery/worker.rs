@@ -14,6 +14,7 @@ use super::breaker::{Breaker, Room};
 use super::{Attempt, Cause, Destination, Parcel, schedule};
 use crate::config::Config;
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
+use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::store::{Claim, Settlement, Store, StoreError};
@@ -171,6 +172,7 @@ impl Desk {
     /// One attempt, from the content to its settlement.
     async fn hand_over(self: Arc<Self>, claim: Claim) -> Attempt {
         let attempt = self.attempt(&claim).await;
+        failpoint::pass("handed over");
         let now = Timestamp::now();
         let settlement = settlement(&attempt, &claim, now, chance());
         let delivery = events::DeliveryAttempt {

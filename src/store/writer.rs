@@ -16,6 +16,7 @@ use super::access::SettingsCache;
 use super::changes::Bell;
 use super::checkpoint::Checkpointer;
 use super::{StoreError, connection};
+use crate::failpoint;
 
 /// How many operations wait at most; who comes later waits to be let in.
 const QUEUE: usize = 1024;
@@ -299,7 +300,10 @@ fn fill(work: &mut Work, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), F
             execute(connection, "RELEASE one")?;
         }
     }
-    execute(connection, "COMMIT")
+    failpoint::pass("filled");
+    execute(connection, "COMMIT")?;
+    failpoint::pass("committed");
+    Ok(())
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {

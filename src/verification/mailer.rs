@@ -17,6 +17,7 @@ use super::schedule::next_attempt;
 use super::{LetterError, compose};
 use crate::config::Config;
 use crate::domain::{AccountId, EmailAddress, Timestamp, Token, TokenError};
+use crate::failpoint;
 use crate::observe::events;
 use crate::store::{Letter, LetterOutcome, Store, StoreError};
 use crate::wording::{Language, Wording};
@@ -215,6 +216,7 @@ impl Errand {
             Ok(_connection) = self.connections.acquire() => Some(self.attempt().await),
             () = self.shutdown.cancelled() => None,
         };
+        failpoint::pass("letter sent");
         let Letter {
             id,
             account,

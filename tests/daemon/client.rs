@@ -52,10 +52,17 @@ impl Smtp {
 
     /// One transaction up to the reply after the final dot.
     pub fn send(&mut self, from: &str, to: &str, message: &[u8]) -> std::io::Result<String> {
+        self.send_to(from, &[to], message)
+    }
+
+    /// The same for several recipients, all of which must be taken.
+    pub fn send_to(&mut self, from: &str, to: &[&str], message: &[u8]) -> std::io::Result<String> {
         self.say(&format!("MAIL FROM:<{from}>"))?;
-        let answer = self.say(&format!("RCPT TO:<{to}>"))?;
-        if !answer.starts_with("250") {
-            return Ok(answer);
+        for recipient in to {
+            let answer = self.say(&format!("RCPT TO:<{recipient}>"))?;
+            if !answer.starts_with("250") {
+                return Ok(answer);
+            }
         }
         self.say("DATA")?;
         let mut body = Vec::with_capacity(message.len() + 8);
@@ -103,28 +110,35 @@ pub fn send(smtp: SocketAddr, from: &str, marker: &str) -> String {
 
 /// The status and the whole text of an HTTP answer.
 pub fn http(address: SocketAddr, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, String) {
+    try_http(address, method, path, form).expect("an answer")
+}
+
+/// The same of a server that may go away.
+pub fn try_http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    form: &[(&str, &str)],
+) -> std::io::Result<(u16, String)> {
     let body = form
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect::<Vec<_>>()
         .join("&");
-    let mut stream = TcpStream::connect(address).expect("the page's port");
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .expect("a timeout");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )
-    .expect("a request");
+    )?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    stream.read_to_string(&mut answer)?;
     let status = answer
         .split_whitespace()
         .nth(1)
         .and_then(|code| code.parse().ok())
-        .expect("a status line");
-    (status, answer)
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok((status, answer))
 }

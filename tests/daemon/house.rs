@@ -131,6 +131,11 @@ impl House {
 
     /// Starts the daemon again on the same data; the ports are new.
     pub fn restart(&mut self) {
+        assert!(self.restart_with(&[]), "the daemon ended: {}", self.log());
+    }
+
+    /// The same with these variables in its environment. False if it ended before it was ready.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
         self.kill();
         let ready = self.path("ready.json");
         let _ = fs::remove_file(&ready);
@@ -142,16 +147,21 @@ impl House {
         let daemon = self
             .command(&["serve", "--ready-file"])
             .arg(&ready)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
         self.daemon = Some(daemon);
-        let bound: Value = wait_for("the ready file", || {
-            let exited = self.daemon.as_mut()?.try_wait().expect("a child");
-            assert!(exited.is_none(), "the daemon ended: {}", self.log());
+        let bound: Option<Value> = wait_for("the ready file", || {
+            if self.daemon.as_mut()?.try_wait().expect("a child").is_some() {
+                return Some(None);
+            }
             serde_json::from_str(&fs::read_to_string(&ready).ok()?).ok()
         });
+        let Some(bound) = bound else {
+            return false;
+        };
         let address = |value: &Value| {
             let value = value.get(0).unwrap_or(value);
             value.as_str().and_then(|text| text.parse().ok())
@@ -159,6 +169,7 @@ impl House {
         self.smtp = address(&bound["smtp"]).expect("smtp in the ready file");
         self.http = address(&bound["http"]).expect("http in the ready file");
         self.admin = address(&bound["admin"]).expect("admin in the ready file");
+        true
     }
 
     /// A command of the program on this configuration.

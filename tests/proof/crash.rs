@@ -1,0 +1,130 @@
+//! `SIGKILL` under load, at any moment and at chosen ones: every message is accounted for.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::account::settle;
+use crate::desk::Desk;
+use crate::house::{House, wait_for};
+use crate::load::{Book, Load, configuration};
+use crate::{Dice, rounds};
+
+/// How the daemon dies.
+enum Death {
+    /// Some time after so many more acknowledgements.
+    Any { after: usize, pause: Duration },
+    /// Where the program passes a place for so many times.
+    Place(&'static str, u64),
+    /// On entering the system call that syncs, for so many times: written, and not yet on disk.
+    Sync(u64),
+}
+
+/// The places where `failpoint::pass` stands, and how often each is passed at the start already.
+const PLACES: [(&str, u64); 5] = [
+    ("filled", 10),
+    ("committed", 10),
+    ("accepted", 0),
+    ("handed over", 0),
+    ("letter sent", 0),
+];
+
+impl Death {
+    /// Lets the daemon run under load until it dies.
+    fn under_load(&self, house: &mut House, book: &Arc<Book>, round: usize) {
+        match self {
+            Self::Place(place, passes) => {
+                let place = format!("{place}:{passes}");
+                if !house.restart_with(&[("VESTIBULE_FAILPOINT", &place)]) {
+                    // It passed there while it took up the work of the one before.
+                    return;
+                }
+            }
+            _ => house.restart(),
+        }
+        let load = Load::start(house, book, round);
+        match self {
+            Self::Any { after, pause } => {
+                let goal = book.acknowledged() + after;
+                wait_for("some acknowledgements", || {
+                    (book.acknowledged() >= goal).then_some(())
+                });
+                let moment = Instant::now() + *pause;
+                while Instant::now() < moment {
+                    std::hint::spin_loop();
+                }
+                house.kill();
+            }
+            Self::Place(place, _) => {
+                assert_eq!(house.exit_status(), None, "killed at {place:?}");
+            }
+            Self::Sync(times) => {
+                let mut strace = Command::new("strace")
+                    .args([
+                        "-f",
+                        "-qq",
+                        "-o",
+                        "/dev/null",
+                        "-e",
+                        "trace=fdatasync,fsync",
+                    ])
+                    .arg("-e")
+                    .arg(format!(
+                        "inject=fdatasync,fsync:signal=SIGKILL:when={times}"
+                    ))
+                    .args(["-p", &house.process().to_string()])
+                    .spawn()
+                    .expect("strace, of the package strace");
+                assert_eq!(house.exit_status(), None, "killed at a sync");
+                strace.wait().expect("strace ends with the daemon");
+            }
+        }
+        load.stop();
+        house.kill();
+    }
+}
+
+/// All of one kind after another, on one database.
+fn survive(deaths: impl IntoIterator<Item = Death>) {
+    let desk = Desk::open();
+    let book = Arc::new(Book::default());
+    let mut house = House::at_rest(&configuration(&desk));
+    let mut count = 0;
+    for death in deaths {
+        death.under_load(&mut house, &book, count);
+        count += 1;
+    }
+    house.restart();
+    book.send_the_rest(house.smtp);
+    let account = settle(&house, &book, &desk);
+    println!("{count} deaths survived: {account:?}");
+    assert!(
+        account.delivered > count && account.held > count,
+        "{account:?}"
+    );
+    assert!(!book.confirmed().is_empty(), "somebody proved an address");
+}
+
+#[test]
+fn nothing_is_lost_when_killed_at_any_moment() {
+    let mut dice = Dice(
+        rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .cast_unsigned()
+            .into(),
+    );
+    survive((0..rounds(20, 500)).map(|_| Death::Any {
+        after: usize::try_from(dice.throw(60) + 1).expect("small"),
+        pause: Duration::from_micros(dice.throw(5000)),
+    }));
+}
+
+#[test]
+fn nothing_is_lost_when_killed_at_the_worst_moments() {
+    let mut dice = Dice(1);
+    survive((0..rounds(2, 40)).flat_map(|_| {
+        let places = PLACES.map(|(place, before)| Death::Place(place, before + dice.throw(8) + 1));
+        places.into_iter().chain([Death::Sync(dice.throw(8) + 1)])
+    }));
+}

@@ -12,6 +12,7 @@ mod nearest;
 mod newcomer;
 mod rules;
 mod settings;
+mod simulate;
 mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
@@ -28,4 +29,5 @@ pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,
 };
+pub use simulate::{Comparison, Outcome, Shift, is_settings_rule};
 pub use warnings::Warning;

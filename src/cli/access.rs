@@ -2,8 +2,10 @@
 
 mod change;
 mod show;
+mod simulate;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -11,6 +13,7 @@ use super::failure::{Failure, Outcome};
 use super::house::{Global, House};
 use super::output::Output;
 use super::recover::{Which, recover as take_up};
+use super::requests::{age, ago};
 use super::{draft, probe};
 use crate::access::{Assignment, Key};
 use crate::domain::{DomainPattern, EmailAddress, PortalName};
@@ -23,7 +26,8 @@ Examples:
   vestibule access approve corp.example '*.corp.example'
   vestibule access set external.restrict_domains=true
   vestibule access allow partner.example
-  vestibule access test bob@partner.example")]
+  vestibule access test bob@partner.example
+  vestibule access simulate draft.toml")]
 pub enum Command {
     /// Show what is in force, and where each value comes from
     #[command(after_help = "\
@@ -87,6 +91,16 @@ Examples:
   vestibule access test bob@partner.example --portal it --json
   vestibule access test bob@partner.example --access draft.toml")]
     Test(Test),
+    /// Tell what a draft would have changed for the mail of the last days
+    #[command(after_help = "\
+Each message is decided again with the account that its sender had when it came: who was new then
+counts as new. Accounts that exist keep what they have, whatever the draft says.
+
+Examples:
+  vestibule access export > draft.toml     (then edit it)
+  vestibule access simulate draft.toml
+  vestibule access simulate draft.toml --since 7d --portal it --json")]
+    Simulate(Simulate),
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +194,22 @@ pub struct Test {
     access: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// TOML as `export` writes it, or a configuration with an [access] section
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Of so long ago until now
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
+    since: Duration,
+    /// Only what came for this portal
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
+    /// Tell at most so many domains and so many messages one by one
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     match command {
@@ -231,6 +261,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let draft = test.access.as_deref().map(draft::read).transpose()?;
             let portal = house.portal(test.portal)?;
             probe::run(&house, &test.address, portal, draft, out).await
+        }
+        Command::Simulate(simulate) => {
+            let draft = draft::read(&simulate.file)?;
+            for portal in draft.portals.keys() {
+                house.portal(Some(portal.clone()))?;
+            }
+            let portal = house.portal(simulate.portal)?;
+            let most = usize::try_from(simulate.limit).unwrap_or(usize::MAX);
+            simulate::run(&house, draft, portal, ago(simulate.since), most, out).await
         }
     }
 }

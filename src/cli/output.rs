@@ -246,15 +246,32 @@ impl Output {
     /// A bar for long work on standard error, where that is a terminal and the rows do not appear on
     /// the same one. `octets` is how much there is to do.
     pub fn progress(&self, octets: u64) -> ProgressBar {
-        if self.terminal || !std::io::stderr().is_terminal() {
+        if self.terminal {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template(
+        bar(
+            octets,
             "{bar:30} {percent:>3}%  {msg}  {binary_bytes_per_sec}  {eta} left",
         )
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(octets).with_style(style)
     }
+}
+
+/// A bar on standard error for messages that are looked at before anything is printed.
+pub fn progress_first() -> ProgressBar {
+    bar(
+        0,
+        "{bar:30} {percent:>3}%  {human_pos} of {human_len} messages",
+    )
+}
+
+/// Hidden where standard error is no terminal.
+fn bar(length: u64, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
 }
 
 /// A remark on standard error, so that standard output holds nothing but the result.

@@ -35,6 +35,7 @@ mod queue;
 mod readers;
 mod reports;
 mod requests;
+mod whatif;
 mod writer;
 
 pub use access::Revision;
@@ -56,6 +57,7 @@ pub use list::{Listed, Page};
 pub use operators::{Happened, Key, KeyKind, Operator};
 pub use proofs::{Choice, Link, Proved, Refused, WaitingRequest};
 pub use requests::{Request, RequestFilter};
+pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
 use std::path::Path;
 use std::sync::Arc;

@@ -185,3 +185,40 @@ fn wrong_arguments_say_what_would_be_right() {
         house.run(&["access", "show", "--portal", "sales"]).shown()
     );
 }
+
+#[test]
+fn a_draft_is_tried_on_what_came() {
+    let house = House::new();
+    house.receive("Eve <eve@acme.example>", "Subject: First\r\n");
+    house.receive("Eve <eve@acme.example>", "Subject: Second\r\n");
+    house.receive("bob@partner.example", "Subject: Third\r\n");
+    house.receive("ann@corp.example", "Subject: Fourth\r\n");
+    let draft = house.write(
+        "draft.toml",
+        "[internal]\napproved_domains = [\"corp.example\", \"gmail.com\"]\n\
+         [external]\nrestrict_domains = true\nallowed_domains = [\"acme.example\"]\n",
+    );
+    assert_snapshot!(
+        "simulate",
+        house
+            .run(&["access", "simulate", &draft, "--limit", "2"])
+            .shown()
+    );
+    assert_snapshot!(
+        "simulate_json",
+        house
+            .run(&["access", "simulate", &draft, "--limit", "1", "--json"])
+            .shown()
+    );
+    let same = house.run(&["access", "export"]).out;
+    let same = house.write("same.toml", &same);
+    assert_snapshot!(
+        "simulate_same",
+        house
+            .run(&["access", "simulate", &same, "--portal", "it"])
+            .shown()
+    );
+    let unknown = house.write("unknown.toml", "[portal.nowhere.external]\nverify = true\n");
+    let refused = house.run(&["access", "simulate", &unknown]);
+    assert_eq!(refused.status, 2, "{}", refused.err);
+}

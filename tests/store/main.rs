@@ -10,3 +10,4 @@ mod model;
 mod operators;
 mod proofs;
 mod settings;
+mod what_if;

@@ -1,0 +1,175 @@
+//! `access simulate`: what a draft would have changed for the messages of the last days.
+
+use serde::Serialize;
+
+use super::change::warn;
+use crate::access::{AccessSettings, Change};
+use crate::cli::failure::Outcome;
+use crate::cli::house::House;
+use crate::cli::output::{Column, Layout, Output, or_dash, progress_first, time};
+use crate::domain::{PortalName, Timestamp};
+use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
+
+/// What `--json` has.
+#[derive(Serialize)]
+struct Answer<'a> {
+    changes: Vec<Change>,
+    warnings: Vec<String>,
+    #[serde(flatten)]
+    simulated: &'a Simulated,
+}
+
+const DOMAINS: &[Column<DomainShift>] = &[
+    Column::new("domain", Layout::Whole, |row: &DomainShift| {
+        row.domain.clone()
+    }),
+    Column::new("portal", Layout::Whole, |row: &DomainShift| {
+        row.portal.to_string()
+    }),
+    Column::new("would go", Layout::Whole, |row: &DomainShift| {
+        row.shift().to_string()
+    }),
+    Column::new("messages", Layout::Number, |row: &DomainShift| {
+        row.messages.to_string()
+    }),
+    Column::new("people", Layout::Number, |row: &DomainShift| {
+        row.people.to_string()
+    }),
+    Column::new("reason then", Layout::Whole, |row: &DomainShift| {
+        row.after.reason.to_string()
+    }),
+];
+
+const EXAMPLES: &[Column<Example>] = &[
+    Column::new("ledger", Layout::Whole, |row: &Example| {
+        row.ledger.to_string()
+    }),
+    Column::new("received", Layout::Whole, |row: &Example| {
+        time(row.received_at)
+    }),
+    Column::new("portal", Layout::Whole, |row: &Example| {
+        row.portal.to_string()
+    }),
+    Column::new("would go", Layout::Whole, |row: &Example| {
+        row.shift().to_string()
+    }),
+    Column::new("sender", Layout::Whole, |row: &Example| {
+        or_dash(row.sender.as_ref())
+    }),
+    Column::new("subject", Layout::Text, |row: &Example| {
+        or_dash(row.subject.as_ref())
+    }),
+];
+
+pub async fn run(
+    house: &House,
+    draft: AccessSettings,
+    portal: Option<PortalName>,
+    since: Timestamp,
+    most: usize,
+    out: &mut Output,
+) -> Outcome {
+    let current = house.store.access().await?.settings;
+    let changes = current.changes_to(&draft);
+    let known = current.warnings();
+    let warnings: Vec<_> = draft
+        .warnings()
+        .into_iter()
+        .filter(|warning| !known.contains(warning))
+        .collect();
+    let bar = progress_first();
+    let shown = bar.clone();
+    let what = WhatIf {
+        draft,
+        since,
+        portal,
+        domain: None,
+        most,
+    };
+    let simulated = house
+        .store
+        .simulate(what, move |done, all| {
+            shown.set_length(all);
+            shown.set_position(done);
+        })
+        .await;
+    bar.finish_and_clear();
+    let simulated = simulated?;
+    if out.is_json() {
+        return out.object(&Answer {
+            changes,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            simulated: &simulated,
+        });
+    }
+    for change in &changes {
+        out.line(change)?;
+    }
+    if changes.is_empty() {
+        out.line(format_args!(
+            "the draft is what is in force, revision {}",
+            simulated.revision
+        ))?;
+    }
+    tell(&simulated, out)?;
+    warn(&warnings, out)
+}
+
+fn tell(simulated: &Simulated, out: &mut Output) -> Outcome {
+    out.line(format_args!(
+        "\n{} since {}",
+        counted(simulated.messages, "message"),
+        time(simulated.since)
+    ))?;
+    if simulated.shifts.is_empty() {
+        return out.line("nothing would change");
+    }
+    for shift in &simulated.shifts {
+        out.line(sentence(shift))?;
+    }
+    out.line("")?;
+    out.table(&simulated.domains, DOMAINS, true)?;
+    let told: std::collections::BTreeSet<_> =
+        simulated.domains.iter().map(|row| &row.domain).collect();
+    let more = simulated.domains_changed.saturating_sub(told.len() as u64);
+    if more > 0 {
+        out.line(format_args!("and {} more", counted(more, "domain")))?;
+    }
+    out.line("")?;
+    out.table(&simulated.examples, EXAMPLES, true)?;
+    let more = simulated
+        .changed
+        .saturating_sub(simulated.examples.len() as u64);
+    if more > 0 {
+        out.line(format_args!(
+            "and {} more; see them with --limit",
+            counted(more, "message")
+        ))?;
+    }
+    Ok(())
+}
+
+fn sentence(shift: &ShiftCount) -> String {
+    let who = format!(
+        "{} of {}",
+        counted(shift.messages, "message"),
+        if shift.people == 1 {
+            "1 person".to_owned()
+        } else {
+            format!("{} people", shift.people)
+        }
+    );
+    if shift.from == shift.to {
+        format!("{who} would stay {}, as another kind of customer", shift.to)
+    } else {
+        format!("{who} would change from {} to {}", shift.from, shift.to)
+    }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}

@@ -1,0 +1,282 @@
+//! What-if over the ledger: what would have become of the messages of the last days under a draft of
+//! the access settings. Reads one stretch of the ledger once, in the order of an index, and no
+//! message again; the rule behind it is told in [`crate::access::Comparison`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::columns::Millis;
+use super::{Store, StoreError, access};
+use crate::access::{AccessSettings, Comparison, Outcome, Shift};
+use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
+
+/// Rows between two reports of progress.
+const STRIDE: u64 = 4096;
+
+/// What is to be compared with what is in force.
+#[derive(Debug, Clone)]
+pub struct WhatIf {
+    pub draft: AccessSettings,
+    pub since: Timestamp,
+    /// Only messages for this portal.
+    pub portal: Option<PortalName>,
+    /// Only messages of this domain, in ASCII.
+    pub domain: Option<String>,
+    /// As many domains, and as many messages, are told one by one.
+    pub most: usize,
+}
+
+/// What a draft would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Simulated {
+    /// The revision in force that the draft was compared with.
+    pub revision: u64,
+    pub since: Timestamp,
+    /// Messages of that time; a repeat of one is none.
+    pub messages: u64,
+    /// Of these, what would change.
+    pub changed: u64,
+    pub shifts: Vec<ShiftCount>,
+    /// The domains with most of what would change.
+    pub domains: Vec<DomainShift>,
+    /// How many domains there are, those that are not told among them.
+    pub domains_changed: u64,
+    /// The newest messages that would change.
+    pub examples: Vec<Example>,
+}
+
+/// Messages that would go from one verdict to another; or stay, as of another kind of account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShiftCount {
+    pub from: Verdict,
+    pub to: Verdict,
+    pub messages: u64,
+    /// Different senders.
+    pub people: u64,
+}
+
+/// The same of one domain and portal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DomainShift {
+    pub domain: String,
+    pub portal: PortalName,
+    pub before: Outcome,
+    pub after: Outcome,
+    pub messages: u64,
+    pub people: u64,
+}
+
+/// One message that would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Example {
+    pub ledger: LedgerId,
+    pub received_at: Timestamp,
+    pub portal: PortalName,
+    pub sender: Option<String>,
+    pub subject: Option<String>,
+    pub before: Outcome,
+    pub after: Outcome,
+}
+
+impl DomainShift {
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        Shift {
+            before: self.before,
+            after: self.after,
+        }
+    }
+}
+
+impl Example {
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        Shift {
+            before: self.before,
+            after: self.after,
+        }
+    }
+}
+
+impl Store {
+    /// Compares what is in force with a draft over the messages that came since. `progress` is told
+    /// how many of how many entries have been looked at.
+    pub async fn simulate(
+        &self,
+        what: WhatIf,
+        progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Simulated, StoreError> {
+        self.read(move |connection| simulate(connection, &what, progress))
+            .await
+    }
+}
+
+/// Messages, and senders by a hash of their address.
+#[derive(Default)]
+struct Tally {
+    messages: u64,
+    people: HashSet<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, person: u64) {
+        self.messages += 1;
+        self.people.insert(person);
+    }
+
+    fn people(&self) -> u64 {
+        self.people.len() as u64
+    }
+}
+
+fn simulate(
+    connection: &Connection,
+    what: &WhatIf,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Simulated, StoreError> {
+    let revision = access::newest(connection)?;
+    let (messages, newcomers) = count(connection, what)?;
+    let mut comparison = Comparison::new(&revision.settings, &what.draft);
+    let hasher = RandomState::new();
+    let mut shifts: BTreeMap<(&str, &str), (Verdict, Verdict, Tally)> = BTreeMap::new();
+    let mut domains: HashMap<(String, String), (Shift, Tally)> = HashMap::new();
+    let mut newest: Vec<(i64, Shift)> = Vec::new();
+    let (mut done, mut changed) = (0, 0);
+    // Rules 11 to 14: those for whom the settings are asked.
+    let mut statement = connection.prepare_cached(
+        "SELECT n, portal, domain, sender FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1 AND rule >= 11 AND rule <= 14
+             AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
+         ORDER BY received_at DESC",
+    )?;
+    let since = Millis::from(what.since);
+    let mut rows = statement.query(params![since, what.portal, what.domain])?;
+    while let Some(row) = rows.next()? {
+        done += 1;
+        if done % STRIDE == 0 {
+            progress(done, newcomers);
+        }
+        let text = |column| -> Result<&str, StoreError> {
+            let value = row.get_ref(column)?;
+            Ok(value.as_str_or_null().ok().flatten().unwrap_or_default())
+        };
+        let (portal, domain) = (text(1)?, text(2)?);
+        let Some(shift) = comparison.shift(portal, domain) else {
+            continue;
+        };
+        changed += 1;
+        let person = hasher.hash_one(text(3)?);
+        let (from, to) = (shift.before.verdict, shift.after.verdict);
+        let (.., tally) = shifts
+            .entry((from.as_str(), to.as_str()))
+            .or_insert_with(|| (from, to, Tally::default()));
+        tally.add(person);
+        let (_, tally) = domains
+            .entry((domain.to_owned(), portal.to_owned()))
+            .or_insert_with(|| (shift, Tally::default()));
+        tally.add(person);
+        if newest.len() < what.most {
+            newest.push((row.get(0)?, shift));
+        }
+    }
+    progress(newcomers, newcomers);
+    let different: HashSet<_> = domains.keys().map(|(domain, _)| domain.as_str()).collect();
+    Ok(Simulated {
+        revision: revision.number,
+        since: since.timestamp(),
+        messages,
+        changed,
+        domains_changed: different.len() as u64,
+        shifts: ranked_shifts(shifts.into_values()),
+        domains: ranked(domains, what.most)?,
+        examples: examples(connection, &newest)?,
+    })
+}
+
+/// The messages of the time, and those among them for which the settings were asked.
+fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreError> {
+    let sql = if what.domain.is_none() {
+        // By the index alone.
+        "SELECT count(*), count(*) FILTER (WHERE rule >= 11 AND rule <= 14)
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1 AND rule <> 1 AND portal IS NOT NULL
+             AND (?2 IS NULL OR portal = ?2) AND ?3 IS NULL"
+    } else {
+        "SELECT count(*), count(*) FILTER (WHERE rule >= 11 AND rule <= 14)
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1 AND rule <> 1 AND portal IS NOT NULL
+             AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
+    };
+    let since = Millis::from(what.since);
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row(params![since, what.portal, what.domain], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?)
+}
+
+fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec<ShiftCount> {
+    let mut counts: Vec<_> = shifts
+        .map(|(from, to, tally)| ShiftCount {
+            from,
+            to,
+            messages: tally.messages,
+            people: tally.people(),
+        })
+        .collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.messages));
+    counts
+}
+
+fn ranked(
+    domains: HashMap<(String, String), (Shift, Tally)>,
+    most: usize,
+) -> Result<Vec<DomainShift>, StoreError> {
+    let mut ranking: Vec<_> = domains.into_iter().collect();
+    ranking.sort_by(|((one, portal), (_, few)), ((other, beside), (_, many))| {
+        (many.messages.cmp(&few.messages))
+            .then_with(|| one.cmp(other))
+            .then_with(|| portal.cmp(beside))
+    });
+    ranking.truncate(most);
+    ranking
+        .into_iter()
+        .map(|((domain, portal), (shift, tally))| {
+            Ok(DomainShift {
+                domain,
+                portal: PortalName::parse(&portal)
+                    .map_err(|error| StoreError::Other(error.to_string()))?,
+                before: shift.before,
+                after: shift.after,
+                messages: tally.messages,
+                people: tally.people(),
+            })
+        })
+        .collect()
+}
+
+fn examples(connection: &Connection, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, received_at, portal, sender, json_extract(facts, '$.subject')
+         FROM ledger WHERE n = ?",
+    )?;
+    newest
+        .iter()
+        .map(|(n, shift)| {
+            Ok(statement.query_row([n], |row| {
+                Ok(Example {
+                    ledger: row.get(0)?,
+                    received_at: row.get::<_, Millis>(1)?.timestamp(),
+                    portal: row.get(2)?,
+                    sender: row.get(3)?,
+                    subject: row.get(4)?,
+                    before: shift.before,
+                    after: shift.after,
+                })
+            })?)
+        })
+        .collect()
+}

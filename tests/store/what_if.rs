@@ -1,0 +1,150 @@
+//! A draft of the settings against what came.
+
+use std::sync::{Arc, Mutex};
+
+use vestibule::access::{AccessSettings, Key};
+use vestibule::domain::{DomainPattern, Reason, Timestamp, Verdict};
+use vestibule::store::{Simulated, WhatIf};
+
+use crate::house::{DAY, House, at, mail, portal, settings, start, to};
+
+fn pattern(text: &str) -> DomainPattern {
+    DomainPattern::parse(text).expect(text)
+}
+
+async fn simulate(house: &House, draft: &AccessSettings, since: Timestamp) -> Simulated {
+    let what = WhatIf {
+        draft: draft.clone(),
+        since,
+        portal: None,
+        domain: None,
+        most: 2,
+    };
+    house.store.simulate(what, |_, _| {}).await.expect("read")
+}
+
+/// Everybody outside of `corp.example` is dropped, and some of them wrote.
+async fn closed_house() -> House {
+    let house = House::open().await;
+    let mut closed = settings();
+    closed.site.external.restrict_domains = true;
+    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
+    let changed = house.store.change_access(1, closed, by, origin, start());
+    changed.await.expect("changed");
+    for (from, id, day) in [
+        ("ann@corp.example", "1@x", 0),
+        ("eve@acme.example", "2@x", 1),
+        ("eve@acme.example", "3@x", 2),
+        ("bob@acme.example", "4@x", 3),
+        ("zoe@other.example", "5@x", 3),
+        // The same message again is none of its own.
+        ("bob@acme.example", "4@x", 4),
+    ] {
+        house.accept(mail(from, id, at(day * DAY))).await;
+    }
+    let mut for_hr = mail("eve@acme.example", "6@x", at(5 * DAY));
+    for_hr.parts = vec![to("hr")];
+    house.accept(for_hr).await;
+    house
+}
+
+#[tokio::test]
+async fn a_draft_is_told_by_verdict_domain_and_message() {
+    let house = closed_house().await;
+    let current = house.store.access().await.expect("read").settings;
+    let draft = current.with_domains(
+        None,
+        Key::ExternalAllowedDomains,
+        &[pattern("acme.example")],
+    );
+    let found = simulate(&house, &draft, start()).await;
+    assert_eq!((found.revision, found.messages, found.changed), (2, 6, 4));
+    let [shift] = found.shifts.as_slice() else {
+        panic!("one way to change: {:?}", found.shifts);
+    };
+    assert_eq!(
+        (shift.from, shift.to, shift.messages, shift.people),
+        (Verdict::Dropped, Verdict::Accepted, 4, 2)
+    );
+    assert_eq!(found.domains_changed, 1);
+    let domains: Vec<_> = found
+        .domains
+        .iter()
+        .map(|row| {
+            (
+                row.domain.as_str(),
+                row.portal.as_str(),
+                row.messages,
+                row.people,
+            )
+        })
+        .collect();
+    assert_eq!(
+        domains,
+        [("acme.example", "it", 3, 2), ("acme.example", "hr", 1, 1)]
+    );
+    assert_eq!(found.domains[0].before.reason, Reason::DomainNotAllowed);
+    assert_eq!(
+        found.domains[0].after.reason,
+        Reason::ExternalAccountCreated
+    );
+    // The newest first, and no more than were asked for.
+    let examples: Vec<_> = found
+        .examples
+        .iter()
+        .map(|row| {
+            (
+                row.portal.as_str(),
+                row.sender.as_deref(),
+                row.subject.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        examples,
+        [
+            ("hr", Some("eve@acme.example"), Some("The printer")),
+            ("it", Some("bob@acme.example"), Some("The printer")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_looked_at() {
+    let house = closed_house().await;
+    let draft = AccessSettings::default();
+    let all = simulate(&house, &draft, start()).await;
+    // Ann would be accepted as an external customer, where she is held as an internal one.
+    assert_eq!((all.messages, all.changed), (6, 6));
+    let late = simulate(&house, &draft, at(3 * DAY)).await;
+    assert_eq!((late.messages, late.changed), (3, 3));
+    let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let notes = Arc::clone(&seen);
+    let what = WhatIf {
+        draft: draft.clone(),
+        since: start(),
+        portal: Some(portal("it")),
+        domain: Some("acme.example".to_owned()),
+        most: 10,
+    };
+    let progress = move |done, all| notes.lock().expect("whole").push((done, all));
+    let some = house.store.simulate(what, progress).await.expect("read");
+    assert_eq!((some.messages, some.changed), (3, 3));
+    assert_eq!(seen.lock().expect("whole").last(), Some(&(3, 3)));
+    let current = house.store.access().await.expect("read").settings;
+    let nothing = simulate(&house, &current, start()).await;
+    assert_eq!((nothing.changed, nothing.shifts.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn who_had_an_account_keeps_it_under_any_draft() {
+    let house = House::open().await;
+    // The first message makes an active account; the second is of a customer.
+    house.accept(mail("eve@acme.example", "1@x", start())).await;
+    house.accept(mail("eve@acme.example", "2@x", at(DAY))).await;
+    let mut draft = settings();
+    draft.site.external.allow_portal_only_accounts = false;
+    let found = simulate(&house, &draft, start()).await;
+    assert_eq!((found.messages, found.changed), (2, 1));
+    assert_eq!(found.shifts[0].to, Verdict::Dropped);
+}

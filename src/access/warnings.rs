@@ -1,6 +1,6 @@
 //! What an operator should hear about settings that work and are probably not meant.
 
-use super::settings::Settings;
+use super::settings::{AccessSettings, Settings};
 use crate::domain::{Domain, DomainPattern};
 
 /// Something about the settings that works and is probably not meant.
@@ -121,6 +121,17 @@ impl Settings {
                 warnings.push(Warning::UnknownTopLevel(pattern.clone()));
             }
         }
+        warnings
+    }
+}
+
+impl AccessSettings {
+    /// What an operator should hear that did not hold of `before` already.
+    #[must_use]
+    pub fn warnings_beside(&self, before: &Self) -> Vec<Warning> {
+        let known = before.warnings();
+        let mut warnings = self.warnings();
+        warnings.retain(|warning| !known.contains(warning));
         warnings
     }
 }

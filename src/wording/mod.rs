@@ -78,6 +78,18 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/access.html"),
     ),
     (
+        "operators/what_if.html",
+        include_str!("../web/operators/templates/what_if.html"),
+    ),
+    (
+        "operators/access_preview.html",
+        include_str!("../web/operators/templates/access_preview.html"),
+    ),
+    (
+        "operators/allow.html",
+        include_str!("../web/operators/templates/allow.html"),
+    ),
+    (
         "operators/customers.html",
         include_str!("../web/operators/templates/customers.html"),
     ),

@@ -34,12 +34,7 @@ pub async fn change(
         let base = house.store.access().await?;
         let settings = how(&base.settings)?;
         let changes = base.settings.changes_to(&settings);
-        let known = base.settings.warnings();
-        let warnings: Vec<_> = settings
-            .warnings()
-            .into_iter()
-            .filter(|warning| !known.contains(warning))
-            .collect();
+        let warnings = settings.warnings_beside(&base.settings);
         let revision = if dry_run || changes.is_empty() {
             base.number
         } else {

@@ -71,12 +71,7 @@ pub async fn run(
 ) -> Outcome {
     let current = house.store.access().await?.settings;
     let changes = current.changes_to(&draft);
-    let known = current.warnings();
-    let warnings: Vec<_> = draft
-        .warnings()
-        .into_iter()
-        .filter(|warning| !known.contains(warning))
-        .collect();
+    let warnings = draft.warnings_beside(&current);
     let bar = progress_first();
     let shown = bar.clone();
     let what = WhatIf {

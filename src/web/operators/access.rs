@@ -1,10 +1,11 @@
 //! `/access`: the settings that decide who gets in, as one page with the two groups Internal and
 //! External; for the site, or for one portal with what it inherits.
 //!
-//! A form is shown what it would change before it changes it, and changes nothing that somebody else
-//! changed since the page was opened.
+//! A form leads to a preview: what would differ, what an operator should hear about it, and what it
+//! would have changed for the mail of the last 30 days. Only the preview has a button that saves, and
+//! what it saves is what it showed: it holds the fields and the revision that they were compared with,
+//! and where somebody else made another one meanwhile nothing is saved.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -13,12 +14,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
+use super::access_form::{self as form, Shown};
 use super::customers::portals;
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, when};
-use crate::access::{self, AccessSettings, Assignment, Key, Source};
+use crate::access::{AccessSettings, Key};
 use crate::domain::{PortalName, Timestamp};
 use crate::store::{Revision, StoreError};
 use crate::web::page::Page;
@@ -35,12 +37,31 @@ pub(super) async fn show(
     let revision = desk.store().access().await?;
     let view = View {
         portal: portal.as_ref(),
-        revision: &revision,
-        values: values_of(&revision.settings, portal.as_ref()),
+        values: form::in_force(&revision.settings, portal.as_ref()),
         done: asked.one("done"),
         ..View::new(&revision)
     };
     Ok(desk.page(&visit, view).await?)
+}
+
+/// What the buttons of the form and of its preview ask for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Preview,
+    /// Back from the preview, with what was typed.
+    Edit,
+    Save,
+}
+
+impl Step {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "preview" => Some(Self::Preview),
+            "edit" => Some(Self::Edit),
+            "save" => Some(Self::Save),
+            _ => None,
+        }
+    }
 }
 
 pub(super) async fn submit(
@@ -49,76 +70,94 @@ pub(super) async fn submit(
     Sent(sent): Sent,
 ) -> Result<Response, Refusal> {
     let portal = desk.portal(&sent)?;
-    let saves = match sent.one("action") {
-        Some("save") => true,
-        Some("check") => false,
-        _ => return Err(Refusal::Malformed("There is no such action.".to_owned())),
-    };
+    let step = sent
+        .read("action", Step::from_name)?
+        .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
         .ok_or_else(|| Refusal::Malformed("There is no revision.".to_owned()))?;
     let revision = desk.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
-        values: values_typed(&sent, &revision.settings, portal.as_ref()),
+        values: form::typed(&sent, &revision.settings, portal.as_ref()),
         ..View::new(&revision)
     };
     if revision.number != base {
-        let fault = format!(
-            "Somebody else made revision {} meanwhile. Nothing was saved; what you see is what you \
-             typed. Check what it would change now.",
-            revision.number
-        );
-        return desk.turn_back(&visit, typed, fault).await;
+        return desk.turn_back(&visit, typed, overtaken(&revision)).await;
     }
-    let draft = match draft(&sent, &revision.settings, portal.as_ref()) {
+    let draft = match form::draft(&sent, &revision.settings, portal.as_ref()) {
         Ok(draft) => draft,
         Err(fault) => return desk.turn_back(&visit, typed, fault).await,
     };
-    let changes = revision.settings.changes_to(&draft);
-    if !saves || changes.is_empty() {
-        let changes = changes.iter().map(ToString::to_string).collect();
-        let known = revision.settings.warnings();
-        let warnings = draft.warnings();
-        let warnings = warnings.iter().filter(|warning| !known.contains(warning));
+    if step == Step::Edit {
+        return Ok(desk.page(&visit, typed).await?.into_response());
+    }
+    if revision.settings.changes_to(&draft).is_empty() {
         let view = View {
-            changes: Some(changes),
-            warnings: warnings.map(ToString::to_string).collect(),
+            unchanged: true,
             ..typed
         };
         return Ok(desk.page(&visit, view).await?.into_response());
     }
+    if step == Step::Preview {
+        let what_if = desk.what_if(&revision, &draft, None).await?;
+        let page = visit.page(
+            "operators/access_preview.html",
+            context! {
+                revision => base,
+                portal => portal.as_ref().map(PortalName::as_str),
+                fields => form::confirmed(&sent),
+                what_if => what_if,
+            },
+        );
+        return Ok(page.into_response());
+    }
     let (by, origin, now) = (visit.by(), "page".to_owned(), Timestamp::now());
-    desk.store()
-        .change_access(base, draft, by, origin, now)
-        .await?;
-    let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
-    Ok(Redirect::to(&format!("/access?done=saved{portal}")).into_response())
+    let saved = desk.store().change_access(base, draft, by, origin, now);
+    match saved.await {
+        Ok(_) => {
+            let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
+            Ok(Redirect::to(&format!("/access?done=saved{portal}")).into_response())
+        }
+        Err(StoreError::Conflict { .. }) => {
+            let revision = desk.store().access().await?;
+            let view = View {
+                portal: portal.as_ref(),
+                values: form::typed(&sent, &revision.settings, portal.as_ref()),
+                ..View::new(&revision)
+            };
+            desk.turn_back(&visit, view, overtaken(&revision)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn overtaken(revision: &Revision) -> String {
+    format!(
+        "Somebody else made revision {} meanwhile. Nothing was saved; what you see is what you typed. \
+         Preview what it would change now.",
+        revision.number
+    )
 }
 
 /// What the page shows.
 struct View<'a> {
     portal: Option<&'a PortalName>,
     revision: &'a Revision,
-    /// By the name of the setting.
-    values: BTreeMap<&'static str, Value>,
-    /// What the form would change, where it was asked.
-    changes: Option<Vec<String>>,
-    warnings: Vec<String>,
+    values: Shown,
+    /// A preview was asked for, and there is nothing to be saved.
+    unchanged: bool,
     fault: Option<String>,
     done: Option<&'a str>,
 }
 
 impl<'a> View<'a> {
-    /// The revision, with the warnings there are about it.
     fn new(revision: &'a Revision) -> Self {
-        let warnings = revision.settings.warnings();
         Self {
             portal: None,
             revision,
-            values: BTreeMap::new(),
-            changes: None,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
+            values: Shown::new(),
+            unchanged: false,
             fault: None,
             done: None,
         }
@@ -171,6 +210,11 @@ impl Desk {
                 }
             })
             .collect();
+        let settings = &view.revision.settings;
+        let warnings = match view.portal {
+            Some(_) => settings.effective(view.portal).warnings(),
+            None => settings.warnings(),
+        };
         Ok(visit.page(
             "operators/access.html",
             context! {
@@ -180,8 +224,9 @@ impl Desk {
                 at => when(view.revision.at),
                 by => view.revision.by.as_str(),
                 s => view.values,
-                changes => view.changes,
-                warnings => view.warnings,
+                overrides => overrides(settings),
+                warnings => warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                unchanged => view.unchanged,
                 fault => view.fault,
                 done => view.done,
                 history => history,
@@ -190,82 +235,21 @@ impl Desk {
     }
 }
 
-/// What is in force, for the fields of the form.
-fn values_of(
-    settings: &AccessSettings,
-    portal: Option<&PortalName>,
-) -> BTreeMap<&'static str, Value> {
-    let effective = settings.effective(portal);
-    let fields = Key::ALL.into_iter().map(|key| {
-        let source = settings.source(key, portal);
-        let value = match key.of(&effective) {
-            access::Value::Switch(on) => Value::from(on),
-            access::Value::Domains(patterns) => lines(&patterns),
-            access::Value::Groups(groups) => Value::from(groups.join(", ")),
-        };
-        (key.as_str(), field(key, value, source != Source::Portal))
-    });
-    fields.collect()
-}
-
-/// What somebody typed, right or wrong.
-fn values_typed(
-    sent: &Fields,
-    settings: &AccessSettings,
-    portal: Option<&PortalName>,
-) -> BTreeMap<&'static str, Value> {
-    let effective = settings.effective(portal);
-    let fields = Key::ALL.into_iter().map(|key| {
-        let value = match key.of(&effective) {
-            access::Value::Switch(_) => Value::from(sent.one(key.as_str()).is_some()),
-            _ => Value::from(sent.exactly(key.as_str()).unwrap_or_default()),
-        };
-        (key.as_str(), field(key, value, inherits(sent, key)))
-    });
-    fields.collect()
-}
-
-fn field(key: Key, value: Value, inherited: bool) -> Value {
-    context! { key => key.as_str(), value => value, inherited => inherited }
-}
-
-fn lines(patterns: &[crate::domain::DomainPattern]) -> Value {
-    let lines: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-    Value::from(lines.join("\n"))
-}
-
-fn inherits(sent: &Fields, key: Key) -> bool {
-    sent.all("inherit").any(|name| name == key.as_str())
-}
-
-/// The settings as the form has them: all of them, since a box that is not ticked is not sent.
-fn draft(
-    sent: &Fields,
-    settings: &AccessSettings,
-    portal: Option<&PortalName>,
-) -> Result<AccessSettings, String> {
-    let assignments = Key::ALL
-        .into_iter()
-        .map(|key| {
-            if portal.is_some() && inherits(sent, key) {
-                return Ok(Assignment { key, value: None });
+/// What portals set for themselves.
+fn overrides(settings: &AccessSettings) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (portal, own) in &settings.portals {
+        for key in Key::ALL {
+            if let Some(value) = key.of_overrides(own) {
+                let value = Some(value.to_string()).filter(|text| !text.is_empty());
+                rows.push(context! {
+                    portal => portal.as_str(),
+                    key => key.as_str(),
+                    value => value.unwrap_or_else(|| "empty".to_owned()),
+                    site => key.of(&settings.site).to_string(),
+                });
             }
-            let text = match key.of(&settings.site) {
-                access::Value::Switch(_) => sent.one(key.as_str()).is_some().to_string(),
-                // A list on the page has a line for each, a list as typed elsewhere commas.
-                _ => sent
-                    .exactly(key.as_str())
-                    .unwrap_or_default()
-                    .replace(['\r', '\n'], ","),
-            };
-            let value = key.parse_value(&text).map_err(|error| error.to_string())?;
-            Ok(Assignment {
-                key,
-                value: Some(value),
-            })
-        })
-        .collect::<Result<Vec<_>, String>>()?;
-    settings
-        .with(portal, &assignments)
-        .map_err(|error| error.to_string())
+        }
+    }
+    rows
 }

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Redirect;
-use jiff::SignedDuration;
 use minijinja::context;
 
 use super::act::{MOST_AT_ONCE, each, handles};
+use super::allow::recover_all;
 use super::customers::portals;
 use super::fields::{Asked, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
-use super::{Desk, messages};
+use super::{Desk, messages, what_if};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
-use crate::store::{LedgerFilter, Page as Part};
+use crate::store::LedgerFilter;
 use crate::web::page::Page;
 
-/// The ranking looks so far back, and so far down.
-const RANKED_OVER: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The ranking looks so far down; as far back as what is decided again.
 const RANKED: usize = 20;
 
 pub(super) async fn list(
@@ -41,7 +40,7 @@ pub(super) async fn list(
         })
         .await?;
     let since = Timestamp::now()
-        .saturating_sub(RANKED_OVER)
+        .saturating_sub(what_if::OVER)
         .unwrap_or(Timestamp::MIN);
     let domains = desk.store().dropped_domains(since, RANKED).await?;
     let domains: Vec<_> = domains
@@ -67,6 +66,7 @@ pub(super) async fn list(
             portal => asked.one("portal"),
             sender => asked.one("sender"),
             done => asked.one("done"),
+            allowed => asked.one("domain"),
             count => asked.one("count"),
             failed => asked.one("failed"),
         },
@@ -80,28 +80,23 @@ pub(super) async fn recover(
     Sent(sent): Sent,
 ) -> Result<Redirect, Refusal> {
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
-    let ids = match pattern {
-        Some(pattern) => {
-            let page = Part {
-                limit: MOST_AT_ONCE,
-                after: None,
-            };
-            desk.store().recoverable(Some(pattern), page).await?.rows
-        }
-        None => sent
+    let tally = if let Some(pattern) = pattern {
+        recover_all(&desk, &visit, &pattern).await?
+    } else {
+        let ids = sent
             .all("ledger")
             .map(str::parse::<LedgerId>)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Refusal::Malformed(format!("{error}.")))?,
+            .map_err(|error| Refusal::Malformed(format!("{error}.")))?;
+        if ids.len() > MOST_AT_ONCE {
+            return Err(Refusal::TooLarge);
+        }
+        each(ids, |id| {
+            let (desk, visit) = handles(&desk, &visit);
+            async move { desk.recover(id, &visit).await }
+        })
+        .await?
     };
-    if ids.len() > MOST_AT_ONCE {
-        return Err(Refusal::TooLarge);
-    }
-    let tally = each(ids, |id| {
-        let (desk, visit) = handles(&desk, &visit);
-        async move { desk.recover(id, &visit).await }
-    })
-    .await?;
     Ok(Redirect::to(&format!(
         "/dropped?done=recovered&count={}&failed={}",
         tally.done, tally.failed

@@ -3,7 +3,9 @@
 //! [`routes`] is the table of them with the role that each takes; [`gate`] enforces it.
 
 mod access;
+mod access_form;
 mod act;
+mod allow;
 mod audit;
 mod customers;
 mod deliveries;
@@ -15,6 +17,7 @@ mod messages;
 mod overview;
 mod refusal;
 mod requests;
+mod what_if;
 
 #[cfg(test)]
 mod tests;
@@ -141,6 +144,8 @@ fn routes() -> Vec<Route> {
         Route::get("/messages/{id}/raw", Session(Viewer), messages::raw),
         Route::get("/dropped", Session(Viewer), dropped::list),
         Route::post("/dropped", Session(Agent), dropped::recover),
+        Route::get("/dropped/allow", Session(Admin), allow::show),
+        Route::post("/dropped/allow", Session(Admin), allow::submit),
         Route::get("/deliveries", Session(Viewer), deliveries::list),
         Route::post("/deliveries", Session(Admin), deliveries::act),
         Route::get("/audit", Session(Viewer), audit::list),

@@ -1,0 +1,114 @@
+//! The form of the access settings: what is in force or was typed in, as its fields; and the fields
+//! back into settings. A form has all settings of the site or of one portal, since a box that is not
+//! ticked is not sent.
+
+use std::collections::BTreeMap;
+
+use minijinja::{Value, context};
+
+use super::fields::Fields;
+use crate::access::{self, AccessSettings, Assignment, Key, Settings, Source};
+use crate::domain::{DomainPattern, PortalName};
+
+/// The fields of the form, by the name of the setting.
+pub(super) type Shown = BTreeMap<&'static str, Value>;
+
+/// What is in force.
+pub(super) fn in_force(settings: &AccessSettings, portal: Option<&PortalName>) -> Shown {
+    let effective = settings.effective(portal);
+    let fields = Key::ALL.into_iter().map(|key| {
+        let source = settings.source(key, portal);
+        let value = match key.of(&effective) {
+            access::Value::Switch(on) => Value::from(on),
+            access::Value::Domains(patterns) => lines(&patterns),
+            access::Value::Groups(groups) => Value::from(groups.join(", ")),
+        };
+        let inherited = source != Source::Portal;
+        (key.as_str(), field(key, value, inherited, &settings.site))
+    });
+    fields.collect()
+}
+
+/// What somebody typed, right or wrong.
+pub(super) fn typed(
+    sent: &Fields,
+    settings: &AccessSettings,
+    portal: Option<&PortalName>,
+) -> Shown {
+    let effective = settings.effective(portal);
+    let fields = Key::ALL.into_iter().map(|key| {
+        let value = match key.of(&effective) {
+            access::Value::Switch(_) => Value::from(sent.one(key.as_str()).is_some()),
+            _ => Value::from(sent.exactly(key.as_str()).unwrap_or_default()),
+        };
+        let field = field(key, value, inherits(sent, key), &settings.site);
+        (key.as_str(), field)
+    });
+    fields.collect()
+}
+
+/// The same as names and values, for a form that only confirms.
+pub(super) fn confirmed(sent: &Fields) -> Vec<Value> {
+    let names = Key::ALL.into_iter().map(Key::as_str);
+    names
+        .filter_map(|name| Some((name, sent.exactly(name)?)))
+        .chain(sent.all("inherit").map(|name| ("inherit", name)))
+        .map(|(name, value)| context! { name => name, value => value })
+        .collect()
+}
+
+/// The settings as the form has them.
+///
+/// # Errors
+/// What cannot be a value, in words.
+pub(super) fn draft(
+    sent: &Fields,
+    settings: &AccessSettings,
+    portal: Option<&PortalName>,
+) -> Result<AccessSettings, String> {
+    let assignments = Key::ALL
+        .into_iter()
+        .map(|key| {
+            if portal.is_some() && inherits(sent, key) {
+                return Ok(Assignment { key, value: None });
+            }
+            let text = match key.of(&settings.site) {
+                access::Value::Switch(_) => sent.one(key.as_str()).is_some().to_string(),
+                // A list on the page has a line for each, a list as typed elsewhere commas.
+                _ => sent
+                    .exactly(key.as_str())
+                    .unwrap_or_default()
+                    .replace(['\r', '\n'], ","),
+            };
+            let value = key.parse_value(&text).map_err(|error| error.to_string())?;
+            Ok(Assignment {
+                key,
+                value: Some(value),
+            })
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    settings
+        .with(portal, &assignments)
+        .map_err(|error| error.to_string())
+}
+
+/// A field, with what stands beside it for a portal: the site's value, which it may inherit.
+fn field(key: Key, value: Value, inherited: bool, site: &Settings) -> Value {
+    let of_site = match key.of(site) {
+        access::Value::Switch(true) => "on".to_owned(),
+        access::Value::Switch(false) => "off".to_owned(),
+        list => Some(list.to_string())
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| "empty".to_owned()),
+    };
+    context! { key => key.as_str(), value => value, inherited => inherited, site => of_site }
+}
+
+fn lines(patterns: &[DomainPattern]) -> Value {
+    let lines: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+    Value::from(lines.join("\n"))
+}
+
+fn inherits(sent: &Fields, key: Key) -> bool {
+    sent.all("inherit").any(|name| name == key.as_str())
+}

@@ -1,0 +1,153 @@
+//! `/dropped/allow`: letting a domain in whose mail was dropped, and taking that mail up again. Shows
+//! first what it would change; confirming does that and nothing else, unless somebody else changed
+//! the settings meanwhile.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::context;
+
+use super::Desk;
+use super::act::{MOST_AT_ONCE, Tally, each, handles};
+use super::fields::{Asked, Fields, Sent};
+use super::gate::Visit;
+use super::refusal::Refusal;
+use crate::access::{AccessSettings, Key};
+use crate::domain::{DomainPattern, Timestamp};
+use crate::store::{Page as Part, Revision, StoreError};
+use crate::web::page::Page;
+
+/// The most messages of a domain that one press of the button takes up.
+const MOST_RECOVERED: usize = 10 * MOST_AT_ONCE;
+
+/// The domain that an address or a form names. A pattern of subdomains is for the settings' own page.
+fn named(fields: &Fields) -> Result<DomainPattern, Refusal> {
+    let Some(text) = fields.one("domain") else {
+        return Err(Refusal::Malformed("There is no domain.".to_owned()));
+    };
+    match DomainPattern::parse(text) {
+        Ok(pattern @ DomainPattern::Exactly(_)) => Ok(pattern),
+        Ok(DomainPattern::Below(_)) => Err(Refusal::Malformed(
+            "One domain can be let in here; patterns are set under Customer access.".to_owned(),
+        )),
+        Err(error) => Err(Refusal::NotAllowed(error.to_string())),
+    }
+}
+
+fn draft(revision: &Revision, pattern: &DomainPattern) -> AccessSettings {
+    let patterns = std::slice::from_ref(pattern);
+    let settings = &revision.settings;
+    settings.with_domains(None, Key::ExternalAllowedDomains, patterns)
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Asked(asked): Asked,
+) -> Result<Page, Refusal> {
+    let pattern = named(&asked)?;
+    desk.allowing(&visit, &pattern, false).await
+}
+
+pub(super) async fn submit(
+    State(desk): State<Arc<Desk>>,
+    Extension(visit): Extension<Visit>,
+    Sent(sent): Sent,
+) -> Result<Response, Refusal> {
+    let pattern = named(&sent)?;
+    let base: u64 = sent
+        .read("revision", |text| text.parse().ok())?
+        .ok_or_else(|| Refusal::Malformed("There is no revision.".to_owned()))?;
+    let revision = desk.store().access().await?;
+    let draft = draft(&revision, &pattern);
+    let is_new = !revision.settings.changes_to(&draft).is_empty();
+    if is_new || revision.number != base {
+        let (by, origin, now) = (visit.by(), "page".to_owned(), Timestamp::now());
+        let saved = desk.store().change_access(base, draft, by, origin, now);
+        match saved.await {
+            Ok(_) => {}
+            Err(StoreError::Conflict { .. }) => {
+                let page = desk.allowing(&visit, &pattern, true).await?;
+                let page = page.with_status(axum::http::StatusCode::CONFLICT);
+                return Ok(page.into_response());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let tally = recover_all(&desk, &visit, &pattern).await?;
+    let to = format!(
+        "/dropped?done=allowed&domain={}&count={}&failed={}",
+        pattern.domain(),
+        tally.done,
+        tally.failed
+    );
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// Decides all again that was dropped of these domains, as much as one press may.
+pub(super) async fn recover_all(
+    desk: &Arc<Desk>,
+    visit: &Visit,
+    pattern: &DomainPattern,
+) -> Result<Tally, Refusal> {
+    let mut tally = Tally::default();
+    let mut after = None;
+    while tally.done + tally.failed < MOST_RECOVERED {
+        let page = Part {
+            limit: MOST_AT_ONCE,
+            after,
+        };
+        let listed = desk.store().recoverable(Some(pattern.clone()), page);
+        let listed = listed.await?;
+        let part = each(listed.rows, |id| {
+            let (desk, visit) = handles(desk, visit);
+            async move { desk.recover(id, &visit).await }
+        })
+        .await?;
+        tally.done += part.done;
+        tally.failed += part.failed;
+        after = listed.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
+impl Desk {
+    /// The page that asks for a confirmation.
+    async fn allowing(
+        &self,
+        visit: &Visit,
+        pattern: &DomainPattern,
+        overtaken: bool,
+    ) -> Result<Page, Refusal> {
+        let revision = self.store().access().await?;
+        let draft = draft(&revision, pattern);
+        let domain = pattern.domain().to_string();
+        let what_if = self
+            .what_if(&revision, &draft, Some(domain.clone()))
+            .await?;
+        let page = Part {
+            limit: MOST_AT_ONCE,
+            after: None,
+        };
+        let kept = self
+            .store()
+            .recoverable(Some(pattern.clone()), page)
+            .await?;
+        Ok(visit.page(
+            "operators/allow.html",
+            context! {
+                domain => domain,
+                revision => revision.number,
+                what_if => what_if,
+                kept => kept.rows.len(),
+                more => kept.next.is_some(),
+                overtaken => overtaken,
+            },
+        ))
+    }
+}

@@ -1,11 +1,14 @@
 //! What time does: holds expire, people are reminded once, content and old entries are forgotten.
 //!
-//! Every step is bounded, so that the writer is never kept from a message for long; a step that found
-//! as much as it may take is followed by another at once. The clock is only ever compared with times
-//! in the database, so that one that jumps makes things happen early or late and never twice.
+//! Every step is bounded in rows and in time, so that the writer is never kept from a message for
+//! long; a step that left something is followed by another at once. The clock is only ever compared
+//! with times in the database, so that one that jumps makes things happen early or late and never
+//! twice; and nothing is forgotten by a clock that has just gone ahead.
+
+mod clock;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::store::{Store, StoreError};
+use crate::store::{Plans, Store, StoreError};
+use clock::{Clock, Movement};
 
 /// How often somebody looks whether something is due. Holds last for days, so a minute is soon.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -23,45 +27,81 @@ const STEP: usize = 100;
 
 /// Runs until `shutdown`.
 pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
+    let newest = match store.newest_entry_at().await {
+        Ok(newest) => newest,
+        Err(error) => {
+            events::fault("housekeeping", &error);
+            None
+        }
+    };
+    let (mut clock, mut movement) = Clock::start(newest, Timestamp::now(), Instant::now());
     loop {
         let now = config.borrow().clone();
-        if let Err(error) = tidy(&now, &store, &shutdown).await {
+        if let Err(error) = keep(movement, &now, &store, &shutdown).await {
             events::fault("housekeeping", &error);
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
+        movement = clock.look(Timestamp::now(), Instant::now());
     }
 }
 
-/// Does all that is due.
+/// Does all that is due, as far as the clock is believed.
+async fn keep(
+    movement: Movement,
+    config: &Config,
+    store: &Store,
+    shutdown: &CancellationToken,
+) -> Result<(), StoreError> {
+    match movement {
+        Movement::Steady => tidy(config, store, shutdown).await,
+        Movement::Doubted => Ok(()),
+        Movement::Ahead(by) => {
+            events::clock_jumped("ahead", by);
+            Ok(())
+        }
+        Movement::Back(by) => {
+            events::clock_jumped("back", by);
+            let plans = Plans {
+                hold_for: config.verification.hold_for,
+                token_ttl: config.verification.token_ttl,
+                keep_dropped: config.dropped.keep_content,
+            };
+            store.mend_times(Timestamp::now(), plans, STEP).await?;
+            tidy(config, store, shutdown).await
+        }
+    }
+}
+
 async fn tidy(
     config: &Config,
     store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    while !shutdown.is_cancelled() {
+    let retention = &config.retention;
+    let mut more = true;
+    while more && !shutdown.is_cancelled() {
         let expired = store.expire_holds(now, STEP).await?;
-        for &request in &expired {
+        for &request in &expired.done {
             events::request_expired(request);
         }
-        let reminded = store
-            .owe_reminders(now, config.verification.remind_before, STEP)
+        let remind_before = config.verification.remind_before;
+        let reminded = store.owe_reminders(now, remind_before, STEP).await?;
+        let contents = store
+            .forget_content(now, retention.delivered_content, STEP)
             .await?;
-        let forgotten = store
-            .forget_content(now, config.retention.delivered_content, STEP)
-            .await?;
-        let erased = store
-            .forget_ledger(now, config.retention.ledger, STEP)
-            .await?;
-        if [expired.len(), reminded, forgotten, erased]
-            .iter()
-            .all(|&done| done < STEP)
-        {
-            break;
-        }
+        let entries = store.forget_ledger(now, retention.ledger, STEP).await?;
+        let letters = store.forget_letters(now, retention.ledger, STEP).await?;
+        let pages = store.give_pages_back().await?;
+        more = expired.more
+            || reminded.more
+            || contents.more
+            || entries.more
+            || letters.more
+            || pages.more;
     }
     Ok(())
 }

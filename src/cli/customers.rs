@@ -1,5 +1,8 @@
 //! `customers`: accounts, by the address they stand for.
 
+mod export;
+mod forget;
+
 use clap::{Args, Subcommand};
 
 use super::failure::{Failure, Outcome};
@@ -58,6 +61,8 @@ Examples:
 Examples:
   vestibule customers resend ann@corp.example")]
     Resend(Whom),
+    Export(export::Args),
+    Forget(forget::Args),
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +173,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 .await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
+        Command::Export(args) => export::run(&house, args, out).await,
+        Command::Forget(args) => forget::run(&house, args, out).await,
         Command::Resend(whom) => {
             let account = whom.find(&house).await?;
             if account.status != Status::Pending {

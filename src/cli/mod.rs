@@ -6,6 +6,7 @@
 mod access;
 mod backup;
 pub mod check;
+mod compact;
 mod customers;
 mod deliveries;
 mod demo;
@@ -96,6 +97,7 @@ enum Command {
     /// Count messages and requests
     Stats(stats::Args),
     Backup(backup::Args),
+    Compact(compact::Args),
     Doctor(doctor::Args),
     /// Completions for a shell
     Completions(shell::Completions),
@@ -147,6 +149,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Tail(args) => wait(tail::run(args, global, out)),
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
+        Command::Compact(_) => compact::run(global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),
         Command::Completions(args) => shell::completions(&args, Cli::command(), out),
         Command::Man(args) => shell::man(&args, Cli::command(), out),

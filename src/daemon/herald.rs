@@ -86,6 +86,7 @@ fn tell(deed: &Deed) {
         ("account.unblocked", Some((account, address, _)), _) => {
             events::account_unblocked(*account, address, by);
         }
+        ("account.forgotten", ..) => events::account_forgotten(by),
         ("request.released", Some((account, ..)), Some((request, _, portal))) => {
             events::request_released(*request, *account, portal, by);
         }

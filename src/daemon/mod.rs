@@ -11,6 +11,7 @@ mod signals;
 mod systemd;
 
 pub use listeners::{Bound, Listeners};
+pub use lock::Lock;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use lock::Lock;
 
 use crate::access::Enforcement;
 use crate::authentication::Checker;

@@ -94,6 +94,11 @@ pub fn account_unblocked(account: AccountId, address: &EmailAddress, by: &str) {
         domain = %address.domain(), by);
 }
 
+/// An operator had a person forgotten; whom, nobody is told any more.
+pub fn account_forgotten(by: &str) {
+    event!(INFO "account.forgotten", by);
+}
+
 pub fn verification_sent(account: AccountId, address: &EmailAddress, attempt: u32) {
     event!(INFO "verification.sent", account = %account, address = %address,
         domain = %address.domain(), attempt);
@@ -204,6 +209,11 @@ pub fn config_refused(file: &std::path::Path, cause: &str) {
     event!(ERROR "config.refused", file = %file.display(), cause);
 }
 
+/// The system's clock went `ahead` or `back`, by so much. Nothing is forgotten by one that went ahead.
+pub fn clock_jumped(direction: &str, by: std::time::Duration) {
+    event!(WARN "clock.jumped", direction, seconds = by.as_secs());
+}
+
 /// All listeners are up.
 pub fn daemon_started(smtp: &[SocketAddr], http: SocketAddr, admin: SocketAddr) {
     let smtp: Vec<_> = smtp.iter().map(ToString::to_string).collect();
@@ -310,6 +320,7 @@ mod tests {
         account_verified(account, &address, "link");
         account_blocked(account, &address, "operator:root");
         account_unblocked(account, &address, "operator:root");
+        account_forgotten("operator:root");
         verification_sent(account, &address, 1);
         verification_deferred(account, &address, soon, "one an hour");
         verification_bounced(account, Some(&address), Some(ledger), "5.1.1");
@@ -326,6 +337,7 @@ mod tests {
         access_changed(2, "operator:root", "command line");
         config_reloaded(file);
         config_refused(file, "2 mistakes");
+        clock_jumped("ahead", std::time::Duration::from_hours(1));
         daemon_started(&[listener], listener, listener);
         daemon_stopping("SIGTERM");
         daemon_stopped();

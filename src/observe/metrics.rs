@@ -20,7 +20,8 @@ const BOUNDS: [f64; 16] = [
 ];
 
 /// Events whose first occurrence an alert must see: they are there at 0.
-const FROM_ZERO: [&str; 5] = [
+const FROM_ZERO: [&str; 6] = [
+    "clock.jumped",
     "config.refused",
     "delivery.deferred",
     "delivery.failed",

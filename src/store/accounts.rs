@@ -195,6 +195,7 @@ fn list(connection: &Connection, filter: &CustomerFilter) -> Result<Listed<Accou
     });
     let rows_wanted = limit + 1;
     let mut wanted = Conditions::new();
+    wanted.always("a.forgotten_at IS NULL");
     wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
     wanted.ask("a.status = :status", ":status", filter.status.as_ref());
     wanted.ask("a.domain = :domain", ":domain", filter.domain.as_ref());

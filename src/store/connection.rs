@@ -14,6 +14,7 @@ use super::StoreError;
 const STEPS: &[M] = &[
     M::up(include_str!("schema/0001-foundation.sql")),
     M::up(include_str!("schema/0002-operators.sql")),
+    M::up(include_str!("schema/0003-forgotten.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 
@@ -64,6 +65,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = FAST;
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -32768;
              PRAGMA wal_autocheckpoint = 0;
@@ -84,6 +86,27 @@ pub(super) fn copying(path: &Path) -> Result<Connection, StoreError> {
     .map_err(|error| opening(path, error))?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     Ok(connection)
+}
+
+/// How long the writer may wait behind one attempt to empty the log, and how often it is tried.
+const EMPTYING: Duration = Duration::from_millis(20);
+const ATTEMPTS: u32 = 100;
+
+/// Copies all of the log into the database and cuts it off, so that nothing old stands in it. Says
+/// whether nobody held it open all the time. Blocks.
+pub(super) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
+    connection.busy_timeout(EMPTYING)?;
+    for _ in 0..ATTEMPTS {
+        // Most of it beside the writer; the rest while it waits.
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        let busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if !busy {
+            return Ok(true);
+        }
+        std::thread::sleep(EMPTYING * 5);
+    }
+    Ok(false)
 }
 
 /// A connection that cannot write.

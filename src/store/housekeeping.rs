@@ -1,9 +1,11 @@
 //! What time does to rows: holds expire, people are reminded, contents and old entries are forgotten.
 //!
-//! Each operation takes at most `limit` rows and says how many it took, so that mail never waits long
-//! behind one; whoever calls comes back as long as there is more.
+//! Each operation is one step: it takes at most `limit` rows and ends early when it has taken
+//! [`LONGEST`], so that mail never waits long behind one. What it works on is looked up by a reader
+//! first wherever no index leads there at once. It says whether there is more, and whoever calls
+//! comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
@@ -15,13 +17,69 @@ use super::writer::Work;
 use super::{LetterCause, LetterKind, Store, StoreError, queue};
 use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
 
+/// How long a step goes on, apart from the commit. At least one row is done.
+const LONGEST: Duration = Duration::from_millis(8);
+
+/// Free pages that stay: the next messages need them at once.
+const SPARE_PAGES: i64 = 10_000;
+
+/// What one step did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step<T> {
+    pub done: T,
+    /// The step ended before the work did.
+    pub more: bool,
+}
+
+/// A step while it goes on.
+struct Pace {
+    limit: usize,
+    taken: usize,
+    begin: Instant,
+}
+
+impl Pace {
+    fn of(limit: usize) -> Self {
+        Self {
+            limit,
+            taken: 0,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Whether one more row may be done.
+    fn goes_on(&mut self) -> bool {
+        let goes_on =
+            self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < LONGEST);
+        self.taken += usize::from(goes_on);
+        goes_on
+    }
+
+    /// Does them one after the other. Whether there is more: not all were done, or as many as were
+    /// asked for.
+    fn each<T>(
+        &mut self,
+        rows: Vec<T>,
+        mut one: impl FnMut(T) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        let full = rows.len() >= self.limit;
+        for row in rows {
+            if !self.goes_on() {
+                return Ok(true);
+            }
+            one(row)?;
+        }
+        Ok(full)
+    }
+}
+
 impl Store {
     /// Ends the holds whose time is over.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Vec<RequestId>, StoreError> {
+    ) -> Result<Step<Vec<RequestId>>, StoreError> {
         self.write(move |work| expire(work.connection, now.into(), limit))
             .await
     }
@@ -33,7 +91,7 @@ impl Store {
         now: Timestamp,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Step<usize>, StoreError> {
         self.write(move |work| work.remind(now.into(), remind_before, limit))
             .await
     }
@@ -45,36 +103,116 @@ impl Store {
         now: Timestamp,
         keep_settled: Duration,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Step<usize>, StoreError> {
         self.write(move |work| forget_content(work.connection, now.into(), keep_settled, limit))
             .await
     }
 
     /// Forgets entries older than `keep`, oldest first, with all that belongs to them; those whose
-    /// request still waits stay. Expired tokens go, too, and accounts' old letters.
+    /// request still waits stay.
     pub async fn forget_ledger(
         &self,
         now: Timestamp,
         keep: Duration,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Step<usize>, StoreError> {
+        let before = Millis::from(now).minus(keep);
+        let old = self
+            .read(move |connection| old_entries(connection, before, limit))
+            .await?;
+        self.delete(old, limit, FORGET_ENTRY).await
+    }
+
+    /// Forgets what was written about letters and links longer ago than `keep`, the counts of letters
+    /// of more than a day, and the names that forgotten people left, once no request needs them.
+    pub async fn forget_letters(
+        &self,
+        now: Timestamp,
+        keep: Duration,
+        limit: usize,
+    ) -> Result<Step<usize>, StoreError> {
+        let now = Millis::from(now);
+        let before = now.minus(keep);
+        let letters = self
+            .read(move |connection| old_letters(connection, before, limit))
+            .await?;
+        let letters = self
+            .delete(letters, limit, "DELETE FROM letter WHERE n = ?")
+            .await?;
+        let names = self
+            .read(move |connection| unneeded_names(connection, limit))
+            .await?;
+        let names = self
+            .delete(names, limit, "DELETE FROM account WHERE n = ?")
+            .await?;
+        let others = self
+            .write(move |work| forget_traces(work.connection, now, before, limit))
+            .await?;
+        Ok(Step {
+            done: letters.done + names.done + others,
+            more: letters.more || names.more || others >= limit,
+        })
+    }
+
+    /// Shortens the file by some of the pages that were freed, if there are many.
+    pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
+        let free = |connection: &Connection| -> Result<i64, StoreError> {
+            Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
+        };
+        let before = self.read(free).await?;
+        if before <= SPARE_PAGES {
+            return Ok(Step::default());
+        }
         self.write(move |work| {
-            let now = Millis::from(now);
-            let entries = forget_entries(work.connection, now.minus(keep), limit)?;
-            let tokens = forget_tokens(work.connection, now.minus(keep), limit)?;
-            let letters = forget_letters(work.connection, now.minus(keep), limit)?;
-            give_pages_back(work.connection)?;
-            Ok(entries.max(tokens).max(letters))
+            let mut pace = Pace::of(PAGES_AT_ONCE);
+            let mut left = before;
+            while left > SPARE_PAGES && pace.goes_on() {
+                left = give_back(work.connection, PAGES)?;
+            }
+            Ok(Step {
+                done: usize::try_from(before - left).unwrap_or(0),
+                more: left > SPARE_PAGES && left < before,
+            })
         })
         .await
     }
+
+    async fn delete(
+        &self,
+        rows: Vec<i64>,
+        limit: usize,
+        sql: &'static str,
+    ) -> Result<Step<usize>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Step::default());
+        }
+        self.write(move |work| {
+            let mut done = 0;
+            let more = Pace::of(limit).each(rows.clone(), |n| {
+                done += work.connection.prepare_cached(sql)?.execute([n])?;
+                Ok(())
+            })?;
+            Ok(Step { done, more })
+        })
+        .await
+    }
+}
+
+/// How often a step gives so many pages back.
+const PAGES_AT_ONCE: usize = 20;
+const PAGES: i64 = 25;
+
+/// Some of the free pages; says how many are left.
+pub(super) fn give_back(connection: &Connection, pages: i64) -> Result<i64, StoreError> {
+    connection.pragma(None, "incremental_vacuum", pages, |_| Ok(()))?;
+    Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
 }
 
 fn expire(
     connection: &Connection,
     now: Millis,
     limit: usize,
-) -> Result<Vec<RequestId>, StoreError> {
+) -> Result<Step<Vec<RequestId>>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
@@ -83,14 +221,18 @@ fn expire(
         .query_map(params![now, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut expired = Vec::with_capacity(due.len());
-    for (n, ledger) in due {
+    let more = Pace::of(limit).each(due, |(n, ledger)| {
         queue::settle(connection, n, RequestState::Expired, None, now)?;
         Happening::named("request.expired")
             .entry(n)
             .record(connection, Actors::DAEMON, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
-    }
-    Ok(expired)
+        Ok(())
+    })?;
+    Ok(Step {
+        done: expired,
+        more,
+    })
 }
 
 impl Work<'_> {
@@ -99,7 +241,7 @@ impl Work<'_> {
         now: Millis,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Step<usize>, StoreError> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
             "SELECT account, portal FROM request
@@ -111,7 +253,7 @@ impl Work<'_> {
             })?
             .collect::<Result<_, _>>()?;
         let mut reminded = 0;
-        for (n, portal) in soon {
+        let more = Pace::of(limit).each(soon, |(n, portal)| {
             // All that an account holds goes into one reminder, so a later row may be done.
             let holds = connection
                 .prepare_cached(
@@ -120,7 +262,7 @@ impl Work<'_> {
                 )?
                 .execute([n])?;
             if holds == 0 {
-                continue;
+                return Ok(());
             }
             let occasion = Occasion {
                 kind: LetterKind::Reminder,
@@ -130,9 +272,19 @@ impl Work<'_> {
             };
             self.rings |= owe(connection, &known_by_n(connection, n)?, &occasion, now)?;
             reminded += 1;
-        }
-        Ok(reminded)
+            Ok(())
+        })?;
+        Ok(Step {
+            done: reminded,
+            more,
+        })
     }
+}
+
+/// An entry whose content is not wanted any more: of a dropped message, or of a request.
+enum Unwanted {
+    Dropped(i64),
+    Settled(i64),
 }
 
 fn forget_content(
@@ -140,63 +292,76 @@ fn forget_content(
     now: Millis,
     keep_settled: Duration,
     limit: usize,
-) -> Result<usize, StoreError> {
-    let mut entries: Vec<i64> = connection
+) -> Result<Step<usize>, StoreError> {
+    let mut unwanted: Vec<Unwanted> = connection
         .prepare_cached("SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?")?
-        .query_map(params![now, limit], |row| row.get(0))?
+        .query_map(params![now, limit], |row| {
+            Ok(Unwanted::Dropped(row.get(0)?))
+        })?
         .collect::<Result<_, _>>()?;
-    for n in &entries {
-        connection
-            .prepare_cached("UPDATE ledger SET forget_at = NULL WHERE n = ?")?
-            .execute([n])?;
-    }
     for state in [
         RequestState::Delivered,
         RequestState::Failed,
         RequestState::Discarded,
         RequestState::Expired,
     ] {
-        let settled: Vec<i64> = connection
+        let settled: Vec<Unwanted> = connection
             .prepare_cached(
                 "SELECT ledger FROM request
                  WHERE state = ? AND kept = 1 AND settled_at <= ? ORDER BY settled_at LIMIT ?",
             )?
             .query_map(
-                params![state, now.minus(keep_settled), limit - entries.len()],
-                |row| row.get(0),
+                params![state, now.minus(keep_settled), limit - unwanted.len()],
+                |row| Ok(Unwanted::Settled(row.get(0)?)),
             )?
             .collect::<Result<_, _>>()?;
-        for n in settled {
-            connection
-                .prepare_cached("UPDATE request SET kept = 0 WHERE ledger = ?")?
-                .execute([n])?;
-            entries.push(n);
-        }
+        unwanted.extend(settled);
     }
-    for n in &entries {
-        // Wanted by this entry or another of the same message: a dropped one whose time is not over,
-        // or a request that is kept.
-        connection
-            .prepare_cached(
-                "DELETE FROM content
-                 WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?1)
-                     AND NOT EXISTS (
-                         SELECT 1 FROM ledger AS other
-                         LEFT JOIN request AS r ON r.ledger = other.n
-                         WHERE (other.n = content.ledger OR other.message = content.ledger)
-                             AND (other.forget_at IS NOT NULL OR r.kept = 1)
-                     )",
-            )?
-            .execute([n])?;
-    }
-    Ok(entries.len())
+    let mut done = 0;
+    let more = Pace::of(limit).each(unwanted, |entry| {
+        let (n, sql) = match entry {
+            Unwanted::Dropped(n) => (n, "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
+            Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
+        };
+        connection.prepare_cached(sql)?.execute([n])?;
+        drop_content(connection, n)?;
+        done += 1;
+        Ok(())
+    })?;
+    Ok(Step { done, more })
 }
 
-fn forget_entries(
+/// Deletes the content of an entry, unless it is wanted by this entry or another of the same message:
+/// a dropped one whose time is not over, or a request that is kept.
+pub(super) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM content
+             WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?1)
+                 AND NOT EXISTS (
+                     SELECT 1 FROM ledger AS other
+                     LEFT JOIN request AS r ON r.ledger = other.n
+                     WHERE (other.n = content.ledger OR other.message = content.ledger)
+                         AND (other.forget_at IS NOT NULL OR r.kept = 1)
+                 )",
+        )?
+        .execute([n])?;
+    Ok(())
+}
+
+/// What is asked again when it is deleted: a request may have been let go meanwhile.
+const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
+     AND NOT EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL)
+     AND NOT EXISTS (
+         SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
+         WHERE other.message = l.n AND r.settled_at IS NULL
+     )";
+
+fn old_entries(
     connection: &Connection,
     before: Millis,
     limit: usize,
-) -> Result<usize, StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT l.n, l.received_at, EXISTS (
              SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL
@@ -207,7 +372,7 @@ fn forget_entries(
          FROM ledger AS l ORDER BY l.n",
     )?;
     let mut rows = statement.query([])?;
-    let mut old: Vec<i64> = Vec::new();
+    let mut old = Vec::new();
     while let Some(row) = rows.next()? {
         // Entries come in the order of time, so the first that is young enough ends the search.
         if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
@@ -218,40 +383,18 @@ fn forget_entries(
             old.push(row.get(0)?);
         }
     }
-    drop(rows);
-    let mut forgotten = 0;
-    for n in old {
-        forgotten += connection
-            .prepare_cached("DELETE FROM ledger WHERE n = ?")?
-            .execute([n])?;
-    }
-    Ok(forgotten)
+    Ok(old)
 }
 
-/// A link that old is unknown rather than expired; nobody presses it any more.
-fn forget_tokens(
+fn old_letters(
     connection: &Connection,
     before: Millis,
     limit: usize,
-) -> Result<usize, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "DELETE FROM token WHERE hash IN (
-                 SELECT hash FROM token WHERE expires_at < ? ORDER BY expires_at LIMIT ?
-             )",
-        )?
-        .execute(params![before, limit])?)
-}
-
-fn forget_letters(
-    connection: &Connection,
-    before: Millis,
-    limit: usize,
-) -> Result<usize, StoreError> {
+) -> Result<Vec<i64>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT n, created_at, due_at IS NOT NULL FROM letter ORDER BY n")?;
     let mut rows = statement.query([])?;
-    let mut old: Vec<i64> = Vec::new();
+    let mut old = Vec::new();
     while let Some(row) = rows.next()? {
         if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
             break;
@@ -260,21 +403,51 @@ fn forget_letters(
             old.push(row.get(0)?);
         }
     }
-    drop(rows);
-    for n in &old {
-        connection
-            .prepare_cached("DELETE FROM letter WHERE n = ?")?
-            .execute([n])?;
-    }
-    Ok(old.len())
+    Ok(old)
 }
 
-/// Shortens the file by some of the pages that were freed, a few at a time.
-fn give_pages_back(connection: &Connection) -> Result<(), StoreError> {
-    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    // Some stay: the next messages need them at once.
-    if free > 10_000 {
-        connection.pragma(None, "incremental_vacuum", 500, |_| Ok(()))?;
-    }
-    Ok(())
+/// Accounts of forgotten people to which no request refers any more.
+fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM request WHERE account = a.n) LIMIT ?",
+    )?;
+    let rows = statement.query_map([limit], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Links that are so old that nobody presses them any more, which are unknown from then on rather
+/// than expired; and what the limits of letters counted. Says how many of that kind of which there
+/// were most.
+fn forget_traces(
+    connection: &Connection,
+    now: Millis,
+    before: Millis,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let tokens = connection
+        .prepare_cached(
+            "DELETE FROM token WHERE hash IN (
+                 SELECT hash FROM token WHERE expires_at < ? ORDER BY expires_at LIMIT ?
+             )",
+        )?
+        .execute(params![before, limit])?;
+    let claims = connection
+        .prepare_cached(
+            "DELETE FROM letter_claim WHERE (mailbox, at, letter) IN (
+                 SELECT mailbox, at, letter FROM letter_claim WHERE at < ? ORDER BY at LIMIT ?
+             )",
+        )?
+        .execute(params![now.0.saturating_sub(Millis::DAY), limit])?;
+    let minutes = connection
+        .prepare_cached(
+            "DELETE FROM letter_minute WHERE (domain, minute) IN (
+                 SELECT domain, minute FROM letter_minute WHERE minute < ? ORDER BY minute LIMIT ?
+             )",
+        )?
+        .execute(params![
+            now.0.saturating_sub(Millis::DAY).div_euclid(Millis::MINUTE),
+            limit
+        ])?;
+    Ok(tokens.max(claims).max(minutes))
 }

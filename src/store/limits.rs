@@ -197,6 +197,17 @@ pub(super) fn give_back(
     Ok(())
 }
 
+/// Forgets the claims of a mailbox.
+pub(super) fn forget_mailbox(
+    connection: &Connection,
+    address: &EmailAddress,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ?")?
+        .execute([mailbox(address)])?;
+    Ok(())
+}
+
 /// What the claims of one mailbox are found by.
 fn mailbox(address: &EmailAddress) -> String {
     address.without_detail().key()

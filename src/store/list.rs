@@ -64,6 +64,11 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// A condition without a parameter.
+    pub(super) fn always(&mut self, sql: &'static str) {
+        self.sql.push(sql);
+    }
+
     pub(super) fn bind<T: ToSql>(&mut self, name: &'static str, value: &'a T) {
         self.values.push((name, value));
     }

@@ -10,7 +10,9 @@ mod accounts;
 mod backup;
 mod changes;
 mod checkpoint;
+mod clock;
 mod columns;
+mod compact;
 mod connection;
 mod consequence;
 mod correspondence;
@@ -20,6 +22,7 @@ mod dropped;
 mod error;
 mod events;
 mod examine;
+mod forget;
 mod housekeeping;
 mod intake;
 mod invariants;
@@ -29,8 +32,10 @@ mod limits;
 mod list;
 mod mailbag;
 mod operators;
+mod person;
 mod prepared;
 mod proofs;
+mod pseudonym;
 mod queue;
 mod readers;
 mod reports;
@@ -42,6 +47,8 @@ pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
 pub use backup::backup;
 pub use changes::Changes;
+pub use clock::Plans;
+pub use compact::{Compacted, compact};
 pub use correspondence::SentLetter;
 pub use counts::{Counts, DayCount, Depths, EntryCount, RequestCount};
 pub use deliveries::{Claim, Settlement};
@@ -49,12 +56,15 @@ pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;
 pub use events::Deed;
 pub use examine::{Examination, examine};
+pub use forget::{Forgetting, Forgotten};
+pub use housekeeping::Step;
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
 pub use letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterOutcome};
 pub use list::{Listed, Page};
 pub use operators::{Happened, Key, KeyKind, Operator};
+pub use person::{Holdings, PersonEvent};
 pub use proofs::{Choice, Link, Proved, Refused, WaitingRequest};
 pub use requests::{Request, RequestFilter};
 pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
@@ -74,6 +84,7 @@ pub struct Store {
     writer: Writer,
     readers: Arc<Readers>,
     bell: Arc<Bell>,
+    path: Arc<Path>,
 }
 
 impl Store {
@@ -88,6 +99,7 @@ impl Store {
             writer: Writer::start(path.to_owned(), bell.clone())?,
             readers: Arc::new(Readers::of(path.to_owned())),
             bell,
+            path: path.into(),
         })
     }
 

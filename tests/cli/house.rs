@@ -110,6 +110,11 @@ impl House {
         }
     }
 
+    /// Nobody has the database open from now on.
+    pub fn close(&self) {
+        self.runtime.block_on(self.store.close());
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod customers;
+mod data_protection;
 mod explain;
 mod help;
 mod house;

@@ -3,6 +3,7 @@
 mod activation;
 mod answers;
 mod client;
+mod clock;
 mod house;
 mod journey;
 mod kill;

@@ -1,7 +1,9 @@
 //! The store on real files with real syncs.
 
 mod claims;
+mod clock;
 mod dropped;
+mod forget;
 mod house;
 mod housekeeping;
 mod intake;

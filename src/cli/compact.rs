@@ -1,0 +1,53 @@
+//! `compact`: the database, written anew while nobody uses it.
+
+use serde::Serialize;
+
+use super::check::machine::rounded;
+use super::failure::{Failure, Outcome};
+use super::house::Global;
+use super::output::Output;
+use crate::daemon::Lock;
+use crate::store;
+
+/// Write the database anew, without gaps, while the service is stopped
+///
+/// The daemon gives unused pages back by itself, a few at a time, and needs no help. This rewrites all
+/// of the file: after much was forgotten at once, or so that no trace of what was deleted is left in
+/// it. It needs as much free space as the database takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo systemctl stop vestibule
+  sudo -u vestibule vestibule compact
+  sudo systemctl start vestibule
+
+Exit status: 0 done, 1 not done, and nothing has changed.")]
+pub struct Args {}
+
+#[derive(Serialize)]
+struct Done {
+    octets_before: u64,
+    octets: u64,
+}
+
+pub fn run(global: &Global, out: &mut Output) -> Outcome {
+    let config = global.config()?;
+    let database = config.database();
+    if !database.exists() {
+        return Err(Failure::not_found("database", database.display()));
+    }
+    let _lock = Lock::take(&config.data_dir)?;
+    let done = store::compact(&database)?;
+    if out.is_json() {
+        return out.object(&Done {
+            octets_before: done.before,
+            octets: done.after,
+        });
+    }
+    out.line(format_args!(
+        "{}: {} before, {} now",
+        database.display(),
+        rounded(done.before),
+        rounded(done.after)
+    ))
+}

@@ -1,0 +1,174 @@
+//! `customers export`: all that is known of a person, as files to hand over.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::house::House;
+use crate::cli::output::Output;
+use crate::domain::{EmailAddress, Timestamp};
+use crate::store::{LedgerFilter, Listed, Page, RequestFilter, StoreError};
+
+/// Write all that is known of a person into a folder
+///
+/// The account, the requests, every entry of the ledger with the rules' evidence, the letters, what
+/// happened to each, and the messages themselves as far as they are kept: for a person who asks what
+/// there is about them (GDPR, article 15). Copies that a help desk has are not in it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule customers export ann@corp.example
+  vestibule customers export ann@corp.example --to /root/ann --json
+
+Exit status: 0 written, 3 nothing is known of the address.")]
+pub struct Args {
+    /// The person's address; it need not have an account
+    #[arg(value_name = "ADDRESS")]
+    address: EmailAddress,
+    /// The folder, which must not be there yet [default: the address and the day]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Written {
+    folder: PathBuf,
+    requests: usize,
+    entries: usize,
+    letters: usize,
+    events: usize,
+    messages: usize,
+}
+
+const README: &str = "\
+All that Vestibule knows of this address, written on request.
+
+account.json    the account: kind, how and when the address was proved
+requests.json   messages on their way to a help desk, and what became of each
+ledger.json     every message that was taken in: when, what was decided, and by what
+letters.json    mail that we sent to the address
+events.json     what happened to the account and its messages, and by whose hand
+messages/       the messages themselves, as far as they are kept, by the id in ledger.json
+
+Not in here: what a help desk was given, which is the help desk's to tell; the service's log; backups.
+";
+
+/// More letters than anybody was ever sent.
+const LETTERS: usize = 1_000_000;
+
+pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
+    let Args { address, to } = args;
+    let store = &house.store;
+    if store.holdings(address.clone()).await?.is_nothing() {
+        return Err(Failure::not_found("message or account of", &address));
+    }
+    let account = store.customer(&address).await?;
+    let requests = all(async |page| {
+        let filter = RequestFilter {
+            account: Some(address.clone()),
+            page,
+            ..RequestFilter::default()
+        };
+        store.requests(filter).await
+    })
+    .await?;
+    let entries = all(async |page| {
+        let filter = LedgerFilter {
+            sender: Some(address.clone()),
+            page,
+            ..LedgerFilter::default()
+        };
+        store.ledger(filter).await
+    })
+    .await?;
+    let letters = store.letters_to(&address, LETTERS).await?;
+    let events = store.events_about(address.clone()).await?;
+
+    let folder = to.unwrap_or_else(|| {
+        let day = Timestamp::now().strftime("%F");
+        PathBuf::from(format!("{}-{day}", address.to_string().replace('/', "_")))
+    });
+    make(&folder)?;
+    make(&folder.join("messages"))?;
+    write(&folder.join("README.txt"), README.as_bytes())?;
+    write_json(&folder.join("account.json"), &account)?;
+    write_json(&folder.join("requests.json"), &requests)?;
+    write_json(&folder.join("ledger.json"), &entries)?;
+    write_json(&folder.join("letters.json"), &letters)?;
+    write_json(&folder.join("events.json"), &events)?;
+    let mut messages = 0;
+    for entry in &entries {
+        if let Some(raw) = store.raw(entry.ledger).await? {
+            let name = format!("messages/{}.eml", entry.ledger);
+            write(&folder.join(name), &raw)?;
+            messages += 1;
+        }
+    }
+    let written = Written {
+        folder,
+        requests: requests.len(),
+        entries: entries.len(),
+        letters: letters.len(),
+        events: events.len(),
+        messages,
+    };
+    if out.is_json() {
+        return out.object(&written);
+    }
+    out.line(format_args!(
+        "{}: {} entries of the ledger, {} requests, {} letters, {} events, {} messages",
+        written.folder.display(),
+        written.entries,
+        written.requests,
+        written.letters,
+        written.events,
+        written.messages
+    ))
+}
+
+/// Every part of a long list.
+async fn all<T>(
+    mut part: impl AsyncFnMut(Page) -> Result<Listed<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page { limit: 500, after };
+        let listed = part(page).await?;
+        rows.extend(listed.rows);
+        after = listed.next;
+        if after.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// For nobody else to read: it is somebody's mail.
+fn make(folder: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+fn write(file: &Path, octets: &[u8]) -> anyhow::Result<()> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut sink| sink.write_all(octets));
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn write_json(file: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write(file, &text)
+}

@@ -1,0 +1,169 @@
+//! `customers forget`: a person, as if they had never written; asked for once, and done for good.
+
+use std::io::{BufRead, IsTerminal};
+
+use serde::Serialize;
+
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::house::{House, operator};
+use crate::cli::output::{Output, note};
+use crate::domain::{EmailAddress, Timestamp};
+use crate::store::{Forgetting, Forgotten, Holdings};
+
+/// Forget a person: content, account, letters and links; the ledger keeps a pseudonym
+///
+/// For a person who asks to be forgotten (GDPR, article 17). What waits is discarded. The ledger keeps
+/// one entry a message, with its verdict and the rule, under a name that means nobody, so that all its
+/// promises still hold. It cannot be undone. What comes from the address later is decided about as
+/// mail from somebody new. Not reached: copies that a help desk has, backups, and the log.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule customers export ann@corp.example      # first, if the person wants a copy
+  vestibule customers forget ann@corp.example
+  vestibule customers forget ann@ann-smith.example --domain --yes
+
+Exit status: 0 forgotten, 1 not or not all of it (doing it again finishes it), 3 nothing is known of the
+address.")]
+pub struct Args {
+    /// The person's address; it need not have an account
+    #[arg(value_name = "ADDRESS")]
+    address: EmailAddress,
+    /// Forget the domain as well, where it is the person's own
+    #[arg(long)]
+    domain: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(flatten)]
+    before: &'a Holdings,
+    #[serde(flatten)]
+    done: &'a Forgotten,
+}
+
+pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
+    let address = args.address;
+    let before = house.store.holdings(address.clone()).await?;
+    if before.is_nothing() {
+        return Err(Failure::not_found("message or account of", &address));
+    }
+    if !args.yes {
+        describe(&address, &before, out)?;
+        ask(&address)?;
+    }
+    let bar = out.progress(0);
+    let forgetting = Forgetting {
+        address: address.clone(),
+        domain_too: args.domain,
+        by: operator(),
+        now: Timestamp::now(),
+    };
+    let done = house
+        .store
+        .forget_customer(forgetting, |some, all| {
+            bar.set_length(all);
+            bar.set_position(some);
+        })
+        .await;
+    bar.finish_and_clear();
+    let done = done?;
+    if out.is_json() {
+        out.object(&Done {
+            before: &before,
+            done: &done,
+        })?;
+    } else {
+        tell(&address, &before, &done, out)?;
+    }
+    if done.overwritten {
+        return Ok(());
+    }
+    out.flush()?;
+    note(
+        "the octets may still stand in the write-ahead log, which somebody reads all the time; \
+         vestibule compact, while the service is stopped, rewrites all of it",
+    );
+    Err(Failure::Said)
+}
+
+fn describe(address: &EmailAddress, before: &Holdings, out: &mut Output) -> Outcome {
+    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let waiting = before.held + before.released;
+    out.line(format_args!("{address} is to be forgotten:"))?;
+    out.fields(&[
+        ("  account", before.account.then(|| "removed".to_owned())),
+        (
+            "  waiting",
+            some(waiting, "discarded, which nobody has got"),
+        ),
+        ("  contents", some(before.contents, "removed")),
+        (
+            "  letters",
+            some(before.letters, "removed, with their links"),
+        ),
+        ("  ledger", some(before.entries, "put under a pseudonym")),
+        ("  delivered", delivered(before)),
+    ])?;
+    out.flush()
+}
+
+/// Copies that are not ours to forget.
+fn delivered(before: &Holdings) -> Option<String> {
+    let by_portal: Vec<_> = before
+        .delivered
+        .iter()
+        .map(|(portal, count)| format!("{count} for {portal}"))
+        .collect();
+    (!by_portal.is_empty()).then(|| {
+        format!(
+            "{}; the help desk has those copies, and must forget them itself",
+            by_portal.join(", ")
+        )
+    })
+}
+
+/// What cannot be undone is not done by a slip of the hand.
+fn ask(address: &EmailAddress) -> Outcome {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::Usage(
+            "there is nobody to ask; to forget without being asked add --yes".to_owned(),
+        ));
+    }
+    eprint!("It cannot be undone. To go on, type the address again: ");
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if answer.trim().eq_ignore_ascii_case(&address.to_string()) {
+        Ok(())
+    } else {
+        note("nothing was done");
+        Err(Failure::Said)
+    }
+}
+
+fn tell(address: &EmailAddress, before: &Holdings, done: &Forgotten, out: &mut Output) -> Outcome {
+    out.line(format_args!("{address} is forgotten"))?;
+    out.fields(&[
+        ("entries", Some(done.entries.to_string())),
+        ("known as", Some(done.pseudonym.to_string())),
+        (
+            "discarded",
+            Some(done.discarded.to_string()).filter(|_| done.discarded > 0),
+        ),
+        ("contents", Some(before.contents.to_string())),
+        ("letters", Some(before.letters.to_string())),
+        ("delivered", delivered(before)),
+        (
+            "elsewhere",
+            Some("backups and the log of before still have it".to_owned()),
+        ),
+        (
+            "from now on",
+            Some("mail from the address is from somebody new".to_owned()),
+        ),
+    ])
+}

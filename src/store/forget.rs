@@ -1,0 +1,304 @@
+//! Forgetting a person, because they asked for it: an address in, what was done out.
+//!
+//! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym; the
+//! content, the subject, the Message-ID, the letters, links and limits of the address are gone. What
+//! waited is discarded. It is done in steps of a few rows, so that mail does not wait; the account is
+//! blocked from the first step on and renamed or removed by the last. A run that was cut short is
+//! finished by the next one. What comes from the address later is a stranger's.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use super::accounts::{Known, known};
+use super::columns::{Json, Millis, json};
+use super::events::{Happening, operator};
+use super::housekeeping::{drop_content, give_back};
+use super::letters::cancel;
+use super::limits::forget_mailbox;
+use super::person::entries;
+use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
+use super::writer::Work;
+use super::{Store, StoreError, connection, queue};
+use crate::domain::{EmailAddress, RequestState, Timestamp};
+
+/// Entries that one transaction takes, and pages that one gives back.
+const STEP: usize = 20;
+const PAGES: i64 = 100;
+
+/// How an address is forgotten.
+#[derive(Debug, Clone)]
+pub struct Forgetting {
+    pub address: EmailAddress,
+    /// The domain tells who it is: it is forgotten, too.
+    pub domain_too: bool,
+    /// Who does it.
+    pub by: String,
+    pub now: Timestamp,
+}
+
+/// What is left where the address stood.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forgotten {
+    /// The name in the ledger from now on.
+    pub pseudonym: EmailAddress,
+    pub entries: u64,
+    pub discarded: u64,
+    /// Nothing of it stands in free pages or in the log either. When that is false, somebody read
+    /// the database for too long, and doing it again finishes it.
+    pub overwritten: bool,
+}
+
+impl Work<'_> {
+    /// Nothing new from now on; freed octets are overwritten by this connection.
+    fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
+        let Some(account) = known(self.connection, key)? else {
+            return Ok(());
+        };
+        let in_work = self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
+            )?
+            .exists([account.n])?;
+        if in_work {
+            return Err(in_work_now());
+        }
+        self.connection
+            .prepare_cached("UPDATE account SET status = 'blocked' WHERE n = ?")?
+            .execute([account.n])?;
+        cancel(self.connection, account.n, now)
+    }
+
+    /// A few entries. Says how many requests were discarded.
+    fn forget_some(
+        &mut self,
+        entries: &[(i64, bool)],
+        pseudonym: &Pseudonym,
+        by: &str,
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        let mut discarded = 0;
+        for &(n, own) in entries {
+            if own {
+                discarded += u64::from(self.discard_whatever(n, by, now)?);
+            }
+            self.rewrite(n, own.then_some(pseudonym))?;
+            drop_content(self.connection, n)?;
+        }
+        Ok(discarded)
+    }
+
+    /// Ends the request of an entry, wherever it stands, and what it wants kept.
+    fn discard_whatever(&mut self, n: i64, by: &str, now: Millis) -> Result<bool, StoreError> {
+        let connection = self.connection;
+        let found: Option<(RequestState, bool)> = connection
+            .prepare_cached("SELECT state, in_work FROM request WHERE ledger = ?")?
+            .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((state, in_work)) = found else {
+            return Ok(false);
+        };
+        if in_work {
+            return Err(in_work_now());
+        }
+        let waits = match state {
+            RequestState::Released => {
+                // The picture of a request has no shorter way.
+                queue::settle(connection, n, RequestState::Failed, None, now)?;
+                true
+            }
+            RequestState::Held | RequestState::Failed => true,
+            RequestState::Delivered | RequestState::Discarded | RequestState::Expired => false,
+        };
+        if waits {
+            queue::settle(connection, n, RequestState::Discarded, None, now)?;
+            Happening::named("request.discarded")
+                .entry(n)
+                .record(connection, by, now)?;
+            self.rings = true;
+        }
+        connection
+            .prepare_cached("UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?")?
+            .execute([n])?;
+        Ok(waits)
+    }
+
+    /// The entry under the pseudonym, or, where somebody else wrote it, without what it says.
+    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let found = connection
+            .prepare_cached("SELECT facts, envelope, recipient FROM ledger WHERE n = ?")?
+            .query_row([n], |row| {
+                Ok((
+                    row.get::<_, Json<_>>(0)?.0,
+                    row.get::<_, Json<_>>(1)?.0,
+                    row.get::<_, String>(2)?,
+                ))
+            })
+            .optional()?;
+        let Some((facts, envelope, recipient)) = found else {
+            return Ok(());
+        };
+        let facts = match pseudonym {
+            Some(pseudonym) => pseudonym.author(facts),
+            None => without_content(facts),
+        };
+        let address = pseudonym.map(Pseudonym::address);
+        connection
+            .prepare_cached(
+                "UPDATE ledger SET facts = ?2, envelope = ?3, recipient = ?4,
+                     sender = coalesce(?5, sender), domain = coalesce(?6, domain),
+                     forget_at = NULL, message_key = NULL, copy_key = 0
+                 WHERE n = ?1",
+            )?
+            .execute(params![
+                n,
+                json(&facts)?,
+                json(&without_people(envelope))?,
+                without_detail(recipient),
+                address.map(EmailAddress::key),
+                address.map(|address| address.domain().as_str()),
+            ])?;
+        connection
+            .prepare_cached("UPDATE event SET detail = NULL WHERE ledger = ?")?
+            .execute([n])?;
+        Ok(())
+    }
+
+    /// The account itself, once nothing of it is left but requests without content.
+    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let now = Millis::from(forgetting.now);
+        forget_mailbox(connection, &forgetting.address)?;
+        let mut happening = Happening::named("account.forgotten");
+        if let Some(account) = known(connection, &forgetting.address.key())? {
+            if self.leave_a_name(&account, pseudonym, now)? {
+                happening = happening.account(account.n);
+            }
+            self.rings = true;
+        }
+        happening.record(connection, &operator(&forgetting.by), now)
+    }
+
+    /// Renames the account as long as a request refers to it, and removes it otherwise. Says whether
+    /// it is still there.
+    fn leave_a_name(
+        &self,
+        account: &Known,
+        pseudonym: &Pseudonym,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let connection = self.connection;
+        // Their tokens go with them.
+        connection
+            .prepare_cached("DELETE FROM letter WHERE account = ?")?
+            .execute([account.n])?;
+        connection
+            .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
+            .execute([account.n])?;
+        let needed = connection
+            .prepare_cached("SELECT 1 FROM request WHERE account = ? LIMIT 1")?
+            .exists([account.n])?;
+        if needed {
+            connection
+                .prepare_cached(
+                    "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
+                         groups = '[]', status = 'blocked', takes_automatic = 0,
+                         undeliverable = 0, quiet_until = NULL, forgotten_at = ?6
+                     WHERE n = ?1",
+                )?
+                .execute(params![
+                    account.n,
+                    crate::domain::AccountId::new(),
+                    pseudonym.address().key(),
+                    pseudonym.address().to_string(),
+                    pseudonym.address().domain().as_str(),
+                    now,
+                ])?;
+        } else {
+            connection
+                .prepare_cached("DELETE FROM account WHERE n = ?")?
+                .execute([account.n])?;
+        }
+        Ok(needed)
+    }
+}
+
+fn in_work_now() -> StoreError {
+    StoreError::NotAllowed(
+        "a request of this address is being handed over at this moment; try again in a minute"
+            .to_owned(),
+    )
+}
+
+impl Store {
+    /// Forgets an address. `progress` is told the entries done and all of them.
+    ///
+    /// # Errors
+    /// `NotAllowed` while one of its requests is being handed over. Doing it again is safe after any
+    /// error, and finishes what was begun.
+    pub async fn forget_customer(
+        &self,
+        forgetting: Forgetting,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Forgotten, StoreError> {
+        let now = Millis::from(forgetting.now);
+        let by = operator(&forgetting.by);
+        let address = forgetting.address.clone();
+        let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
+            .ok_or_else(|| StoreError::Other("no pseudonym can be had".to_owned()))?;
+        let overwriting = self.write(|work| Ok(overwrite(work.connection, true)?));
+        overwriting.await?;
+        let key = address.key();
+        self.write(move |work| work.begin(&key, now)).await?;
+
+        let searched = address.clone();
+        let found = self
+            .read(move |connection| entries(connection, &searched))
+            .await?;
+        let own = found.own.iter().map(|n| (*n, true));
+        let all: Vec<_> = own.chain(found.about.iter().map(|n| (*n, false))).collect();
+        let mut done = Forgotten {
+            pseudonym: pseudonym.address().clone(),
+            entries: found.own.len() as u64,
+            discarded: 0,
+            overwritten: false,
+        };
+        for (place, some) in all.chunks(STEP).enumerate() {
+            let (some, pseudonym, by) = (some.to_vec(), pseudonym.clone(), by.clone());
+            done.discarded += self
+                .write(move |work| work.forget_some(&some, &pseudonym, &by, now))
+                .await?;
+            progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
+        }
+        self.write(move |work| work.finish(&forgetting, &pseudonym))
+            .await?;
+        done.overwritten = self.overwrite_what_was_freed().await?;
+        self.write(|work| Ok(overwrite(work.connection, false)?))
+            .await?;
+        Ok(done)
+    }
+
+    /// Gives the free pages back to the file system, and empties the log. Says whether both are done.
+    async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
+        loop {
+            let free = self.write(|work| give_back(work.connection, PAGES)).await?;
+            if free == 0 {
+                break;
+            }
+        }
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || {
+            let connection = connection::copying(&path)?;
+            connection::empty_log(&connection)
+        })
+        .await
+        .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+    }
+}
+
+/// Whether what this connection frees is overwritten at once, all of it or where that costs nothing.
+fn overwrite(connection: &Connection, all: bool) -> rusqlite::Result<()> {
+    let how = if all { "ON" } else { "FAST" };
+    connection.query_row(&format!("PRAGMA secure_delete = {how}"), [], |_| Ok(()))
+}

@@ -1,0 +1,175 @@
+//! A name in place of a person's: facts and envelope of a message in, the same without what tells who
+//! wrote it or what was in it out. What the rules went by stays, so that the entry still explains
+//! itself; the values that were the evidence do not.
+
+use crate::domain::{EmailAddress, Envelope, LetterId, Recipient, ReversePath};
+use crate::mail::{Authentication, Evidence, Facts, Fingerprint, Sender};
+
+/// Where an evidence had a value that a sender wrote.
+const FORGOTTEN: &str = "(forgotten)";
+
+/// The domain in place of one that is the person's own (RFC 2606 2).
+const NOWHERE: &str = "forgotten.invalid";
+
+/// What stands in place of an address from now on.
+#[derive(Debug, Clone)]
+pub(super) struct Pseudonym(EmailAddress);
+
+impl Pseudonym {
+    /// A new one, with the domain of the address unless that is to be forgotten, too.
+    pub(super) fn of(address: &EmailAddress, domain_too: bool) -> Option<Self> {
+        let name = LetterId::new().to_string().to_lowercase();
+        let domain = address.domain().as_str();
+        let domain = if domain_too { NOWHERE } else { domain };
+        EmailAddress::parse(&format!("forgotten-{name}@{domain}"))
+            .ok()
+            .map(Self)
+    }
+
+    pub(super) fn address(&self) -> &EmailAddress {
+        &self.0
+    }
+
+    /// The facts of a message that the person wrote.
+    pub(super) fn author(&self, facts: Facts) -> Facts {
+        let sender = Sender::Usable {
+            address: self.0.clone(),
+            written: self.0.to_string(),
+            lookalike: None,
+        };
+        Facts {
+            sender,
+            ..without_content(facts)
+        }
+    }
+}
+
+/// The facts of a message about the person: a report of mail that did not arrive, say.
+pub(super) fn without_content(facts: Facts) -> Facts {
+    let Authentication {
+        dmarc,
+        dmarc_policy,
+        spf,
+        dkim,
+        arc,
+        evidence,
+        details: _,
+    } = facts.authentication;
+    Facts {
+        sender: facts.sender,
+        author_behind_list: None,
+        subject: None,
+        message_id: None,
+        automatic: facts.automatic.map(without_value),
+        bulk: facts.bulk.map(without_value),
+        list_ids: facts.list_ids,
+        report: facts.report.map(|mut report| {
+            report.evidence = without_value(report.evidence);
+            report.recipients.clear();
+            report.original_message_id = None;
+            report
+        }),
+        own_mark: facts.own_mark.map(without_value),
+        received_fields: facts.received_fields,
+        authentication: Authentication {
+            dmarc,
+            dmarc_policy,
+            spf,
+            dkim,
+            arc,
+            evidence: evidence.map(without_value),
+            details: Vec::new(),
+        },
+        fingerprint: Fingerprint([0; 32]),
+        size: facts.size,
+    }
+}
+
+/// The envelope of either.
+pub(super) fn without_people(envelope: Envelope) -> Envelope {
+    let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
+        address: without_detail(recipient.address),
+        mailbox: recipient.mailbox,
+    });
+    Envelope {
+        reverse_path: match envelope.reverse_path {
+            ReversePath::Null => ReversePath::Null,
+            ReversePath::Mailbox(_) | ReversePath::Unknown => ReversePath::Unknown,
+        },
+        recipients: recipients.collect(),
+        helo: String::new(),
+        client: None,
+        ..envelope
+    }
+}
+
+/// A recipient of ours without what stands behind its plus, which a sender chose.
+pub(super) fn without_detail(recipient: String) -> String {
+    match EmailAddress::parse(&recipient) {
+        Ok(address) => address.without_detail().to_string(),
+        Err(_) => recipient,
+    }
+}
+
+fn without_value(evidence: Evidence) -> Evidence {
+    Evidence {
+        field: evidence.field,
+        value: FORGOTTEN.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{self, Identity};
+
+    const LETTER: &str = "From: \"Ann Example\" <ann@secret.example>\r\nSubject: my secret\r\n\
+        Message-ID: <secret@secret.example>\r\nAuto-Submitted: auto-secret\r\n\
+        List-Unsubscribe: <https://secret.example>\r\n\r\nsecret\r\n";
+
+    fn envelope() -> Envelope {
+        Envelope {
+            reverse_path: ReversePath::Mailbox("ann@secret.example".to_owned()),
+            recipients: vec![Recipient {
+                address: "it-help+secret@corp.example".to_owned(),
+                mailbox: crate::domain::Mailbox::Returns,
+            }],
+            helo: "secret.example".to_owned(),
+            peer: None,
+            client: Some(crate::domain::ForwardedClient {
+                name: Some("secret.example".to_owned()),
+                address: None,
+                helo: None,
+            }),
+            tls: false,
+            smtputf8: false,
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_person_is_left_and_the_class_stays() {
+        let own = Identity {
+            hostname: "gate.corp.example".parse().expect("a domain"),
+            authserv_id: None,
+        };
+        let facts = mail::read(LETTER.as_bytes(), &envelope(), &own);
+        let ann = EmailAddress::parse("ann@secret.example").expect("an address");
+        let pseudonym = Pseudonym::of(&ann, true).expect("a pseudonym");
+        let class = facts.class();
+        let after = pseudonym.author(facts);
+        assert_eq!(after.class(), class);
+        let text = serde_json::to_string(&after).expect("JSON")
+            + &serde_json::to_string(&without_people(envelope())).expect("JSON");
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("it-help@corp.example"), "{text}");
+    }
+
+    #[test]
+    fn the_domain_stays_unless_it_is_the_persons_own() {
+        let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+        let kept = Pseudonym::of(&ann, false).expect("a pseudonym");
+        assert_eq!(kept.address().domain(), ann.domain());
+        let gone = Pseudonym::of(&ann, true).expect("a pseudonym");
+        assert_eq!(gone.address().domain().as_str(), NOWHERE);
+    }
+}

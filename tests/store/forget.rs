@@ -1,0 +1,271 @@
+//! A person who asked to be forgotten: nothing of them is left in the files, and all promises hold.
+
+use std::path::Path;
+
+use vestibule::domain::{EmailAddress, Proof, RequestState, Status};
+use vestibule::mail::{Evidence, Sender};
+use vestibule::store::{
+    Arrival, Choice, CustomerFilter, Entry, Forgetting, Forgotten, LedgerFilter, Listed, Page,
+    Settlement, Store, StoreError,
+};
+
+use crate::house::{DAY, House, address, at, mail, portal, start};
+
+/// Written into every place of a message that a person can write to.
+const SECRET: &str = "xylophone";
+
+fn ann() -> EmailAddress {
+    address("ann.xylophone@corp.example")
+}
+
+/// A message of hers, with the secret all over it.
+fn hers(number: usize) -> Arrival {
+    let id = format!("{number}.{SECRET}@corp.example");
+    let mut mail = mail(&ann().to_string(), &id, start());
+    mail.raw.extend(SECRET.repeat(500).into_bytes());
+    mail.facts.subject = Some(format!("My {SECRET}"));
+    mail.facts.sender = Sender::Usable {
+        address: ann(),
+        written: ann().to_string(),
+        lookalike: None,
+    };
+    mail.envelope.helo = format!("{SECRET}.example");
+    mail
+}
+
+fn her_vacation(number: usize) -> Arrival {
+    let mut mail = hers(number);
+    mail.facts.automatic = Some(Evidence {
+        field: "Auto-Submitted".to_owned(),
+        value: format!("auto-{SECRET}"),
+    });
+    mail
+}
+
+/// Delivered, failed, waiting and held requests, a drop and a repetition.
+async fn her_life(house: &House) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for number in 0..3 {
+        entries.push(house.accept(hers(number)).await);
+    }
+    house.sent(start()).await;
+    let (account, _) = entries[0].account.expect("an account");
+    let proof = Proof::Operator("root".to_owned());
+    let proved = house
+        .store
+        .prove(proof, Some(account), Choice::All, start());
+    proved.await.expect("proved");
+    let refused = Settlement::Failed {
+        cause: format!("550 who is {SECRET}?"),
+    };
+    for settlement in [Settlement::Delivered, refused] {
+        let claimed = house
+            .store
+            .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
+        let claim = &claimed.await.expect("a claim")[0];
+        let settled = house.store.settle_delivery(claim, settlement, start());
+        settled.await.expect("settled");
+    }
+    entries.push(house.accept(her_vacation(3)).await);
+    entries.push(house.accept(hers(0)).await);
+    // Others wrote before and after her.
+    for other in 0..20 {
+        let from = format!("other{other}@corp.example");
+        let id = format!("other{other}@x");
+        house.accept(mail(&from, &id, start())).await;
+    }
+    entries
+}
+
+async fn forget(store: &Store, domain_too: bool) -> Result<Forgotten, StoreError> {
+    let forgetting = Forgetting {
+        address: ann(),
+        domain_too,
+        by: "root".to_owned(),
+        now: at(DAY),
+    };
+    store.forget_customer(forgetting, |_, _| {}).await
+}
+
+async fn assert_in_order(store: &Store) {
+    let violations = store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// The files of the database that a word stands in.
+fn files_with(folder: &Path, word: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        if !path.is_file() || !name.starts_with("vestibule.db") || name.ends_with("-shm") {
+            continue;
+        }
+        let octets = std::fs::read(&path).expect("a file");
+        let there = octets
+            .windows(word.len())
+            .any(|part| part == word.as_bytes());
+        if there {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
+    let house = House::open().await;
+    let entries = her_life(&house).await;
+    assert!(!files_with(house.folder.path(), SECRET).is_empty());
+    let before = house.store.holdings(ann()).await.expect("read");
+    assert!(before.account);
+    assert_eq!((before.entries, before.contents), (5, 4));
+    assert_eq!(before.delivered, [(portal("it"), 1)]);
+
+    let forgotten = forget(&house.store, false).await.expect("forgotten");
+    assert_eq!((forgotten.entries, forgotten.discarded), (5, 2));
+    assert!(forgotten.overwritten);
+    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
+    assert_in_order(&house.store).await;
+
+    for entry in &entries {
+        let entry = house.store.ledger_entry(entry.ledger).await;
+        let entry = entry.expect("read").expect("it is still in the ledger");
+        assert_eq!(entry.sender.as_ref(), Some(&forgotten.pseudonym));
+        assert!(!entry.content_kept);
+    }
+    let after = house.store.holdings(ann()).await.expect("read");
+    assert!(after.is_nothing(), "{after:?}");
+    let delivered = entries[0].request.expect("a request");
+    let request = house.store.request(delivered).await.expect("read");
+    assert_eq!(request.expect("there").state, RequestState::Delivered);
+}
+
+#[tokio::test]
+async fn the_address_is_a_strangers_from_then_on() {
+    let house = House::open().await;
+    let old = her_life(&house).await;
+    forget(&house.store, false).await.expect("forgotten");
+    let new = house.accept(hers(0)).await;
+    assert!(new.account_created, "not a repetition, not an old account");
+    assert_ne!(new.account, old[0].account);
+    let account = house.store.customer(&ann()).await.expect("read");
+    assert_eq!(account.expect("an account").status, Status::Pending);
+    let shown = house.store.customers(CustomerFilter::default()).await;
+    let shown = shown.expect("read").rows;
+    let names: Vec<_> = shown
+        .iter()
+        .map(|account| account.address.to_string())
+        .filter(|address| address.starts_with("forgotten"))
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+    // The limits of her letters are forgotten as well, so the new one goes out.
+    house.sent(at(DAY)).await;
+    assert_in_order(&house.store).await;
+}
+
+#[tokio::test]
+async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
+    let house = House::open().await;
+    her_life(&house).await;
+    let forgotten = forget(&house.store, true).await.expect("forgotten");
+    assert_eq!(forgotten.pseudonym.domain().as_str(), "forgotten.invalid");
+    let audit = house.store.audit(Page::default()).await.expect("read");
+    let text = serde_json::to_string(&audit.rows).expect("JSON");
+    assert!(text.contains("account.forgotten"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    assert!(!text.contains("ann"), "{text}");
+}
+
+#[tokio::test]
+async fn while_a_request_is_handed_over_nobody_is_forgotten() {
+    let house = House::open().await;
+    her_life(&house).await;
+    let claimed = house
+        .store
+        .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
+    let claim = &claimed.await.expect("a claim")[0];
+    let refused = forget(&house.store, false).await;
+    assert!(
+        matches!(refused, Err(StoreError::NotAllowed(_))),
+        "{refused:?}"
+    );
+    let settled = house
+        .store
+        .settle_delivery(claim, Settlement::Delivered, start());
+    settled.await.expect("settled");
+    forget(&house.store, false).await.expect("forgotten");
+    assert_in_order(&house.store).await;
+}
+
+#[tokio::test]
+async fn who_has_no_account_can_be_forgotten_too() {
+    let house = House::open().await;
+    house.accept(her_vacation(0)).await;
+    let before = house.store.holdings(ann()).await.expect("read");
+    assert!(!before.account && before.entries == 1, "{before:?}");
+    forget(&house.store, false).await.expect("forgotten");
+    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
+    let listed: Listed<_> = house
+        .store
+        .ledger(LedgerFilter {
+            sender: Some(ann()),
+            ..LedgerFilter::default()
+        })
+        .await
+        .expect("read");
+    assert!(listed.rows.is_empty());
+    assert_in_order(&house.store).await;
+}
+
+#[tokio::test]
+async fn the_name_goes_when_no_request_needs_it() {
+    let house = House::open().await;
+    her_life(&house).await;
+    let forgotten = forget(&house.store, false).await.expect("forgotten");
+    let there = house.store.customer(&forgotten.pseudonym).await;
+    assert!(there.expect("read").is_some());
+    let year = 365 * DAY;
+    while house
+        .store
+        .forget_ledger(at(2 * year), year, 10)
+        .await
+        .expect("a step")
+        .more
+    {}
+    while house
+        .store
+        .forget_letters(at(2 * year), year, 10)
+        .await
+        .expect("a step")
+        .more
+    {}
+    let there = house.store.customer(&forgotten.pseudonym).await;
+    assert!(there.expect("read").is_none());
+    assert_in_order(&house.store).await;
+}
+
+#[tokio::test]
+async fn what_was_forgotten_by_time_is_overwritten_by_compacting() {
+    let house = House::open().await;
+    house.accept(hers(0)).await;
+    house.store.close().await;
+    let path = house.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    connection
+        .execute_batch("PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM content;")
+        .expect("as an old one would be");
+    drop(connection);
+    vestibule::store::compact(&path).expect("compacted");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    let how: i64 = connection
+        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .expect("a number");
+    assert_eq!(how, 2, "incremental");
+    let raw = "Message-ID: <0.xylophone";
+    assert_eq!(files_with(house.folder.path(), raw), [""; 0]);
+}

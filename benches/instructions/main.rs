@@ -1,0 +1,127 @@
+//! Instructions a message, for reading, deciding and committing: a measure that neither a busy nor a
+//! faster machine changes.
+//!
+//! This program runs itself under valgrind's cachegrind, once with N messages and once with 2N; the
+//! difference is what N messages take, without starting up. `kept.toml` beside this file has the
+//! figures that hold; one that is more than a tenth above them is a failure. Run
+//! `cargo bench --bench instructions`, and with `-- --keep` to keep what it finds.
+
+#[path = "../sample/mod.rs"]
+#[expect(dead_code, reason = "shared with `steps`, which names its cases")]
+mod sample;
+mod work;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use work::Work;
+
+/// By how much a figure may be above the one that is kept.
+const TOLERANCE: f64 = 0.10;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["work", name, messages] = words.as_slice() {
+        let work = Work::named(name).expect("a work's name");
+        work.do_it(messages.parse().expect("a number of messages"));
+        return ExitCode::SUCCESS;
+    }
+    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    if !words.contains(&"--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let kept = kept();
+    let found: Vec<(Work, u64)> = Work::ALL.map(|work| (work, each(work))).into();
+    let grown = report(&found, &kept);
+    if words.contains(&"--keep") {
+        keep(&found);
+    } else if grown {
+        eprintln!(
+            "\nMore than {:.0} % above what is kept. Where that is meant: \
+             cargo bench --bench instructions -- --keep",
+            TOLERANCE * 100.0
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints the table; says whether a figure is too far above the one that is kept, or none is.
+fn report(found: &[(Work, u64)], kept: &BTreeMap<String, u64>) -> bool {
+    println!(
+        "{:<22} {:>12} {:>12} {:>8}",
+        "instructions a message", "now", "kept", "change"
+    );
+    let mut grown = false;
+    for (work, now) in found {
+        let Some(before) = kept.get(work.name()) else {
+            println!("{:<22} {now:>12} {:>12} {:>8}", work.name(), "none", "");
+            grown = true;
+            continue;
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+        let change = *now as f64 / *before as f64 - 1.0;
+        grown |= change > TOLERANCE;
+        println!(
+            "{:<22} {now:>12} {before:>12} {:>+7.1}%",
+            work.name(),
+            change * 100.0
+        );
+    }
+    grown
+}
+
+/// Instructions that one message takes.
+fn each(work: Work) -> u64 {
+    let messages = work.messages();
+    let once = count(work, messages);
+    let twice = count(work, 2 * messages);
+    twice.saturating_sub(once) / messages
+}
+
+/// All instructions of a run with so many messages, in all threads and without the kernel's.
+fn count(work: Work, messages: u64) -> u64 {
+    let own = std::env::current_exe().expect("this program");
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no"])
+        .arg("--cachegrind-out-file=/dev/null")
+        .arg(own)
+        .args(["work", work.name(), &messages.to_string()])
+        .output()
+        .expect("valgrind is missing: install Debian's package valgrind");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "valgrind failed: {said}");
+    // ==123== I   refs:      1,234,567
+    let digits: String = said
+        .lines()
+        .find_map(|line| line.split_once("refs:"))
+        .expect("cachegrind's count")
+        .1
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    digits.parse().expect("a number")
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/kept.toml")
+}
+
+fn kept() -> BTreeMap<String, u64> {
+    let text = std::fs::read_to_string(file()).expect("kept.toml beside this file");
+    toml::from_str(&text).expect("a name and a number on each line")
+}
+
+fn keep(found: &[(Work, u64)]) {
+    let mut text = "# Instructions a message, as `cargo bench --bench instructions -- --keep` \
+                    found them.\n"
+        .to_owned();
+    for (work, now) in found {
+        let _ = writeln!(text, "{} = {now}", work.name());
+    }
+    std::fs::write(file(), text).expect("kept.toml can be written");
+    println!("\nkept in {}", file().display());
+}

@@ -1,0 +1,253 @@
+//! What each step of a message costs by itself: deciding, committing, rendering, trying again.
+//! Reading has a bench of its own, `facts`.
+//!
+//! `cargo bench --bench steps`. The database is a real file with real syncs, where `$TMPDIR` is.
+
+mod sample;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use sample::Sender;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use vestibule::access::decide;
+use vestibule::config::Config;
+use vestibule::delivery::schedule;
+use vestibule::domain::{Timestamp, Token};
+use vestibule::store::{Arrival, Letter, LetterOutcome, Settlement, Store};
+use vestibule::verification::compose;
+use vestibule::web::{Public, Readiness, public};
+use vestibule::wording::{Language, Wording};
+
+/// A database in a folder of its own.
+struct House {
+    config: Arc<Config>,
+    store: Store,
+    runtime: Runtime,
+    _folder: TempDir,
+}
+
+impl House {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let config = Arc::new(sample::config());
+        let runtime = Runtime::new().expect("a runtime");
+        runtime
+            .block_on(store.seed_access(config.access.clone(), Timestamp::now()))
+            .expect("settings");
+        Self {
+            config,
+            store,
+            runtime,
+            _folder: folder,
+        }
+    }
+
+    /// Some people of a domain, who write in turn.
+    fn people(&self, count: usize, domain: &str) -> InTurn {
+        let people = (0..count)
+            .map(|n| Sender::new(&self.config, &format!("p{n}@{domain}")))
+            .collect();
+        InTurn { people, turn: 0 }
+    }
+
+    fn accept(&self, arrival: Arrival) {
+        self.runtime
+            .block_on(self.store.accept(arrival))
+            .expect("accepted");
+    }
+
+    fn accept_all(&self, arrivals: Vec<Arrival>) {
+        self.runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for arrival in arrivals {
+                let store = self.store.clone();
+                tasks.spawn(async move { store.accept(arrival).await });
+            }
+            while let Some(done) = tasks.join_next().await {
+                done.expect("no panic").expect("accepted");
+            }
+        });
+    }
+
+    /// The letter to somebody who wrote three times, and the token of its link.
+    fn letter(&self) -> (Letter, Token) {
+        let mut ann = Sender::new(&self.config, "ann@corp.example");
+        self.accept_all((0..3).map(|_| ann.next()).collect());
+        let token = Token::generate().expect("a token");
+        let verification = &self.config.verification;
+        let claimed = self
+            .runtime
+            .block_on(self.store.claim_letters(
+                vec![token.hash()],
+                verification.limits,
+                verification.token_ttl,
+                Timestamp::now(),
+            ))
+            .expect("claimed");
+        let letter = claimed.letters.into_iter().next().expect("a letter");
+        let outcome = LetterOutcome::Sent;
+        self.runtime
+            .block_on(
+                self.store
+                    .settle_letter(letter.id, outcome, Timestamp::now()),
+            )
+            .expect("settled");
+        (letter, token)
+    }
+}
+
+fn deciding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide");
+    group.throughput(Throughput::Elements(1));
+    for case in sample::cases() {
+        group.bench_function(case.name, |bencher| {
+            bencher.iter(|| decide(black_box(&case.question())));
+        });
+    }
+    group.finish();
+}
+
+fn committing(criterion: &mut Criterion) {
+    const AT_ONCE: u64 = 64;
+    let mut group = criterion.benchmark_group("commit");
+    group.sample_size(20);
+    for (name, domain) in [
+        ("one accepted", "partner.example"),
+        ("one dropped", "elsewhere.example"),
+    ] {
+        let house = House::open();
+        let mut people = house.people(500, domain);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(name, |bencher| {
+            let next = || people.next();
+            bencher.iter_batched(next, |one| house.accept(one), BatchSize::PerIteration);
+        });
+    }
+    let house = House::open();
+    let mut people = house.people(500, "partner.example");
+    group.throughput(Throughput::Elements(AT_ONCE));
+    group.bench_function("64 accepted", |bencher| {
+        let next = || (0..AT_ONCE).map(|_| people.next()).collect();
+        bencher.iter_batched(next, |all| house.accept_all(all), BatchSize::PerIteration);
+    });
+    // Each from somebody new: an account, a request and a letter.
+    let house = House::open();
+    let mut number = 0_u64;
+    group.bench_function("64 held, all new", |bencher| {
+        let next = || {
+            (0..AT_ONCE)
+                .map(|_| {
+                    number += 1;
+                    Sender::new(&house.config, &format!("n{number}@corp.example")).next()
+                })
+                .collect()
+        };
+        bencher.iter_batched(next, |all| house.accept_all(all), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+fn rendering(criterion: &mut Criterion) {
+    let house = House::open();
+    let (letter, token) = house.letter();
+    let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+    let mut group = criterion.benchmark_group("render");
+    group.throughput(Throughput::Elements(1));
+    let now = Timestamp::now();
+    group.bench_function("letter", |bencher| {
+        let language = Language::default();
+        bencher.iter(|| {
+            compose(&letter, &token, &house.config, &wording, &language, now).expect("a letter")
+        });
+    });
+    let (_keep, config) = watch::channel(Arc::clone(&house.config));
+    let pages = public(Public {
+        config,
+        store: house.store.clone(),
+        wording,
+        readiness: Readiness::default(),
+        tasks: TaskTracker::new(),
+    });
+    let link = format!("/verify/{}", token.reveal());
+    for (name, path) in [("verify page", link.as_str()), ("sign-up page", "/signup")] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| house.runtime.block_on(page(&pages, path)));
+        });
+    }
+    group.finish();
+}
+
+/// A page as the browser gets it, without the network.
+async fn page(pages: &Router, path: &str) -> usize {
+    let request = Request::get(path)
+        .header("accept-language", "de-DE,de;q=0.9,en;q=0.5")
+        .body(Body::empty())
+        .expect("a request");
+    let answer = match pages.clone().oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = to_bytes(answer.into_body(), usize::MAX).await;
+    body.expect("a body").len()
+}
+
+fn retrying(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("retry");
+    group.throughput(Throughput::Elements(1));
+    let now = Timestamp::now();
+    group.bench_function("when next", |bencher| {
+        bencher.iter(|| schedule::next(black_box(3), now, now, None, 0.5));
+    });
+    // A thousand wait; one is claimed, fails, and is due again.
+    let house = House::open();
+    let mut people = house.people(1000, "partner.example");
+    house.accept_all((0..1000).map(|_| people.next()).collect());
+    group.sample_size(20);
+    group.bench_function("claim and settle one", |bencher| {
+        bencher.iter(|| house.runtime.block_on(fail_one(&house.store)));
+    });
+    group.finish();
+}
+
+async fn fail_one(store: &Store) {
+    let now = Timestamp::now();
+    let claims = store.claim_deliveries(vec![sample::portal()], 1, now, now);
+    let claims = claims.await.expect("claimed");
+    let settlement = Settlement::Retry {
+        at: now,
+        cause: "451 4.3.0 try again later".to_owned(),
+    };
+    store
+        .settle_delivery(&claims[0], settlement, now)
+        .await
+        .expect("settled");
+}
+
+/// Each in turn, without end.
+struct InTurn {
+    people: Vec<Sender>,
+    turn: usize,
+}
+
+impl InTurn {
+    fn next(&mut self) -> Arrival {
+        self.turn += 1;
+        let whose = self.turn % self.people.len();
+        self.people[whose].next()
+    }
+}
+
+criterion_group!(benches, deciding, committing, rendering, retrying);
+criterion_main!(benches);

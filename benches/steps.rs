@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --bench steps`. The database is a real file with real syncs, where `$TMPDIR` is.
 
+#[path = "sample/questions.rs"]
+mod questions;
+#[path = "sample/mail.rs"]
 mod sample;
 
 use std::hint::black_box;
@@ -110,7 +113,7 @@ impl House {
 fn deciding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     group.throughput(Throughput::Elements(1));
-    for case in sample::cases() {
+    for case in questions::cases() {
         group.bench_function(case.name, |bencher| {
             bencher.iter(|| decide(black_box(&case.question())));
         });

@@ -6,8 +6,10 @@
 //! figures that hold; one that is more than a tenth above them is a failure. Run
 //! `cargo bench --bench instructions`, and with `-- --keep` to keep what it finds.
 
-#[path = "../sample/mod.rs"]
+#[path = "../sample/questions.rs"]
 #[expect(dead_code, reason = "shared with `steps`, which names its cases")]
+mod questions;
+#[path = "../sample/mail.rs"]
 mod sample;
 mod work;
 

@@ -8,6 +8,7 @@ use vestibule::domain::Timestamp;
 use vestibule::mail::read;
 use vestibule::store::Store;
 
+use crate::questions;
 use crate::sample::{self, Sender};
 
 #[derive(Clone, Copy)]
@@ -70,7 +71,7 @@ fn parse(messages: u64) {
 }
 
 fn decide_all(messages: u64) {
-    let cases = sample::cases();
+    let cases = questions::cases();
     for case in cases.iter().cycle().take(to_usize(messages)) {
         black_box(decide(black_box(&case.question())));
     }

@@ -1,19 +1,13 @@
-//! A house to measure: its configuration, mail as it comes, and questions of every kind.
+//! A house to measure: its configuration, and mail as it comes.
 //!
 //! All of it is the same in every run, so that two runs measure the same work.
 
 use std::path::Path;
 
-use vestibule::access::{
-    AccessSettings, AccountStanding, Circumstances, Effective, Enforcement, Original, Question,
-    Standing,
-};
+use vestibule::access::{Circumstances, Enforcement};
 use vestibule::config::Config;
-use vestibule::domain::{
-    Domain, Envelope, Kind, LedgerId, Mailbox, PortalName, Recipient, ReversePath, Status,
-    Timestamp, Verdict,
-};
-use vestibule::mail::{Facts, Fingerprint, Identity, read};
+use vestibule::domain::{Domain, Envelope, Mailbox, PortalName, Recipient, ReversePath, Timestamp};
+use vestibule::mail::{Fingerprint, Identity, read};
 use vestibule::store::{Arrival, Part};
 
 /// Octets of a message.
@@ -105,10 +99,6 @@ pub fn message(from: &str, fields: &str) -> Vec<u8> {
     raw.into_bytes()
 }
 
-pub fn facts(from: &str, fields: &str) -> Facts {
-    read(&message(from, fields), &envelope(from), &identity())
-}
-
 pub fn circumstances() -> Circumstances {
     Circumstances {
         portal: portal(),
@@ -165,99 +155,4 @@ impl Sender {
             ..self.arrival
         }
     }
-}
-
-/// Everything a [`Question`] borrows.
-pub struct Case {
-    pub name: &'static str,
-    facts: Facts,
-    circumstances: Circumstances,
-    standing: Standing,
-    settings: Effective,
-}
-
-impl Case {
-    pub fn question(&self) -> Question<'_> {
-        Question {
-            facts: &self.facts,
-            circumstances: &self.circumstances,
-            standing: &self.standing,
-            settings: &self.settings,
-        }
-    }
-}
-
-/// Questions that are decided early and late, with long lists of domains where those are asked.
-pub fn cases() -> Vec<Case> {
-    let account = |kind, status| Standing {
-        account: Some(AccountStanding {
-            kind,
-            status,
-            takes_automatic: false,
-            quota_reached: false,
-        }),
-        original: None,
-    };
-    let repeated = Standing {
-        original: Some(Original {
-            ledger: LedgerId::new(),
-            verdict: Verdict::Held,
-            request: None,
-        }),
-        account: None,
-    };
-    let nobody = Standing::default();
-    [
-        ("duplicate", "bob@partner.example", "", repeated),
-        (
-            "automatic",
-            "bob@partner.example",
-            "Auto-Submitted: auto-replied\r\n",
-            nobody,
-        ),
-        (
-            "bulk",
-            "bob@partner.example",
-            "List-Id: <news.partner.example>\r\n",
-            nobody,
-        ),
-        (
-            "account active",
-            "bob@partner.example",
-            "",
-            account(Kind::External, Status::Active),
-        ),
-        (
-            "account pending",
-            "ann@corp.example",
-            "",
-            account(Kind::Internal, Status::Pending),
-        ),
-        ("internal account", "new@d999.corp.example", "", nobody),
-        ("domain not allowed", "eve@elsewhere.example", "", nobody),
-        ("external account", "new@d999.partner.example", "", nobody),
-    ]
-    .into_iter()
-    .map(|(name, from, fields, standing)| Case {
-        name,
-        facts: facts(from, fields),
-        circumstances: circumstances(),
-        standing,
-        settings: settings().effective(Some(&portal())),
-    })
-    .collect()
-}
-
-/// A thousand domains on each list, as an organisation of many brands has them.
-fn settings() -> AccessSettings {
-    let domains = |zone: &str| {
-        (0..1000)
-            .map(|n| format!("d{n}.{zone}").parse().expect("a pattern"))
-            .collect()
-    };
-    let mut settings = AccessSettings::default();
-    settings.site.internal.approved_domains = domains("corp.example");
-    settings.site.external.restrict_domains = true;
-    settings.site.external.allowed_domains = domains("partner.example");
-    settings
 }

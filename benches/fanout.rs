@@ -1,0 +1,228 @@
+//! One cause, much work: a thousand accounts proved at once, whose ten thousand requests go to a
+//! Maildir, each a synced file; and thousands of verification mails at once, over SMTP.
+//!
+//! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is
+//! filled before it starts, so that nothing else happens meanwhile.
+
+#[path = "../tests/daemon/house.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the daemon, which use all of it"
+)]
+mod house;
+#[path = "sample/mail.rs"]
+mod sample;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use house::{House, STANDARD};
+use rusqlite::{Connection, OpenFlags};
+use sample::Sender;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use vestibule::domain::{EmailAddress, Proof, Timestamp};
+use vestibule::store::{Choice, Store};
+
+/// How many people have how many requests waiting, and how many are owed a letter.
+struct Crowd {
+    accounts: usize,
+    requests_each: usize,
+    letters: usize,
+}
+
+const WHOLE: Crowd = Crowd {
+    accounts: 1000,
+    requests_each: 10,
+    letters: 10_000,
+};
+
+const QUICK: Crowd = Crowd {
+    accounts: 200,
+    requests_each: 10,
+    letters: 2000,
+};
+
+/// Longer than a slow machine takes.
+const DEADLINE: Duration = Duration::from_mins(5);
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let crowd = if quick { QUICK } else { WHOLE };
+    println!(
+        "{:<44} {:>8} {:>8} {:>9} {:>9}",
+        "fan-out", "count", "s", "a second", "target"
+    );
+    release(&crowd);
+    letters(&crowd);
+}
+
+fn row(what: &str, count: usize, took: Duration, target: Option<u32>) {
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = count as f64 / took.as_secs_f64();
+    let target = target.map_or_else(String::new, |target| format!("≥ {target}"));
+    println!(
+        "{what:<44} {count:>8} {:>8.2} {rate:>9.0} {target:>9}",
+        took.as_secs_f64()
+    );
+}
+
+/// A thousand proofs at once, and what they release into a Maildir.
+fn release(crowd: &Crowd) {
+    let requests = crowd.accounts * crowd.requests_each;
+    let runtime = Runtime::new().expect("a runtime");
+    // Nothing but deliveries is to be measured.
+    let quiet = format!("{STANDARD}\n[verification.limits]\ntotal_hour = 1\n");
+    let house = House::start_with(&quiet, |folder| {
+        fill(folder, crowd.accounts, crowd.requests_each);
+    });
+    let store = Store::open(&house.path("data/vestibule.db")).expect("the database");
+    let look = look(&house);
+
+    let begin = Instant::now();
+    runtime.block_on(async {
+        let mut proofs = JoinSet::new();
+        for number in 0..crowd.accounts {
+            let store = store.clone();
+            proofs.spawn(async move { prove(&store, &person(number)).await });
+        }
+        while let Some(done) = proofs.join_next().await {
+            done.expect("no panic");
+        }
+    });
+    let proved = begin.elapsed();
+    let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
+    wait_until("the deliveries", || count(&look, delivered) == requests);
+    let handed_over = begin.elapsed();
+    assert_eq!(house.files("desk/new").len(), requests);
+    row("accounts proved at once", crowd.accounts, proved, None);
+    row(
+        "their requests in the Maildir and settled",
+        requests,
+        handed_over,
+        Some(2000),
+    );
+}
+
+async fn prove(store: &Store, address: &EmailAddress) {
+    let account = store.customer(address).await.expect("a look");
+    let account = account.expect("an account").id;
+    store
+        .prove(
+            Proof::Operator("ops".to_owned()),
+            Some(account),
+            Choice::All,
+            Timestamp::now(),
+        )
+        .await
+        .expect("proved");
+}
+
+/// Letters that wait when the daemon starts, to a server that takes everything.
+fn letters(crowd: &Crowd) {
+    let sink = Sink::start();
+    let over_smtp = format!("type = \"smtp\"\nurl = \"smtp://{}\"", sink.address);
+    let configuration = STANDARD.replace("type = \"file\"\ndir = \"letters\"", &over_smtp)
+        + "\n[verification.limits]\nper_domain_hour = 1000000\ntotal_hour = 1000000\n";
+    let house = House::start_with(&configuration, |folder| {
+        fill(folder, crowd.letters, 1);
+    });
+    let begin = Instant::now();
+    let look = look(&house);
+    let sent = "SELECT count(*) FROM letter WHERE state = 'sent'";
+    let before = count(&look, sent);
+    wait_until("the letters", || count(&look, sent) == crowd.letters);
+    row(
+        "verification mails sent and settled",
+        crowd.letters - before,
+        begin.elapsed(),
+        Some(1000),
+    );
+}
+
+fn person(number: usize) -> EmailAddress {
+    EmailAddress::parse(&format!("p{number}@corp.example")).expect("an address")
+}
+
+/// Puts held requests of as many people into a database that no daemon has open yet.
+fn fill(folder: &Path, people: usize, requests_each: usize) {
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data).expect("the data folder");
+    let config = sample::config();
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = Store::open(&data.join("vestibule.db")).expect("a database");
+        store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await
+            .expect("settings");
+        let mut tasks = JoinSet::new();
+        for number in 0..people {
+            let mut sender = Sender::new(&config, &person(number).to_string());
+            let store = store.clone();
+            tasks.spawn(async move {
+                for _ in 0..requests_each {
+                    store.accept(sender.next()).await.expect("accepted");
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.expect("no panic");
+        }
+        store.close().await;
+    });
+}
+
+/// A look into the database that disturbs nobody.
+fn look(house: &House) -> Connection {
+    let path = house.path("data/vestibule.db");
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database")
+}
+
+fn count(look: &Connection, sql: &str) -> usize {
+    look.query_row(sql, [], |row| row.get(0)).expect("a count")
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Postfix's `smtp-sink`: takes mail and forgets it.
+struct Sink {
+    address: std::net::SocketAddr,
+    process: Child,
+}
+
+impl Sink {
+    fn start() -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port");
+        let process = Command::new("/usr/sbin/smtp-sink")
+            // It does not run as root.
+            .args(["-u", "nobody", &address.to_string(), "500"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("smtp-sink is part of Debian's package postfix");
+        house::wait_for("smtp-sink's port", || {
+            std::net::TcpStream::connect(address).ok()
+        });
+        Self { address, process }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

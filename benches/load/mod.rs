@@ -1,0 +1,64 @@
+//! The example `load`, run as a program of its own: built once, then as often as it is needed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// The program, built as this bench is.
+pub struct Load {
+    program: PathBuf,
+}
+
+/// Messages on their way.
+pub struct Running(Child);
+
+/// What came of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// Messages a second.
+    pub rate: f64,
+}
+
+impl Load {
+    pub fn build() -> Self {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--release"])
+            .args(["--example", "load"])
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the example load was not built");
+        let daemon = Path::new(env!("CARGO_BIN_EXE_vestibule"));
+        let program = daemon.with_file_name("examples").join("load");
+        Self { program }
+    }
+
+    /// Sends to the portal `it`; `more` are arguments of `load`.
+    pub fn start(&self, server: SocketAddr, more: &[&str]) -> Running {
+        let child = Command::new(&self.program)
+            .arg(server.to_string())
+            .args(["--to", "it-help@corp.example"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("load runs");
+        Running(child)
+    }
+
+    pub fn run(&self, server: SocketAddr, more: &[&str]) -> Report {
+        self.start(server, more).report()
+    }
+}
+
+impl Running {
+    /// Waits for the end.
+    pub fn report(self) -> Report {
+        let output = self.0.wait_with_output().expect("load ends");
+        assert!(output.status.success(), "load failed");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+        Report {
+            rate: report["per_second"].as_f64().expect("messages a second"),
+        }
+    }
+}

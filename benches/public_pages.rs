@@ -1,0 +1,185 @@
+//! The page that people meet, asked for as often as can be, alone and while mail comes in.
+//!
+//! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is
+//! `wrk` (Debian's package of that name), which takes its part of the same cores.
+
+#[path = "../tests/daemon/house.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the daemon, which use all of it"
+)]
+mod house;
+mod load;
+#[path = "sample/mail.rs"]
+mod sample;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use house::{House, STANDARD};
+use load::Load;
+use sample::Sender;
+use tokio::runtime::Runtime;
+use vestibule::domain::{Timestamp, Token};
+use vestibule::store::{LetterOutcome, Store};
+
+/// Held requests that the page shows.
+const WAITING: usize = 3;
+
+/// Enough that none of them has much in the queue.
+const SENDERS: &str = "2000";
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let seconds: u32 = if quick { 3 } else { 15 };
+    let load = Load::build();
+    let token = Token::generate().expect("a token");
+    let house = House::start_with(STANDARD, |folder| fill(folder, &token));
+    house.json(&["deliveries", "pause", "desk"]);
+    let page = format!("http://{}/verify/{}", house.http, token.reveal());
+
+    println!(
+        "{:<48} {:>9} {:>10} {:>9} {:>9}",
+        "verify page", "a second", "target", "50 %", "99 %"
+    );
+    // The first requests open connections and fill caches.
+    ask(&page, 20, 1);
+    row("alone, 20 connections", &ask(&page, 20, seconds), "≥ 8000");
+    row("alone, 100 connections", &ask(&page, 100, seconds), "");
+
+    let messages = if quick { "10000" } else { "40000" };
+    let senders = ["--senders", SENDERS];
+    // The first mail of each makes an account.
+    load.run(
+        house.smtp,
+        &[senders.as_slice(), &["--messages", "4000"]].concat(),
+    );
+    let whole = load.run(
+        house.smtp,
+        &[senders.as_slice(), &["--messages", messages]].concat(),
+    );
+    let half = whole.rate / 2.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of messages"
+    )]
+    let enough = (half * f64::from(seconds + 3)) as u64;
+    let mail = load.start(
+        house.smtp,
+        &[
+            senders.as_slice(),
+            &[
+                "--messages",
+                &enough.to_string(),
+                "--rate",
+                &half.to_string(),
+            ],
+        ]
+        .concat(),
+    );
+    // Some of the mail before, some after.
+    std::thread::sleep(Duration::from_secs(1));
+    let pages = ask(&page, 20, seconds);
+    let kept_up = mail.report().rate;
+    row(
+        &format!("with {kept_up:.0} messages/s of {half:.0} wanted"),
+        &pages,
+        "99 %: ≤ 20 ms",
+    );
+    println!("\nmail alone, 20 connections: {:.0} messages/s", whole.rate);
+}
+
+/// Requests that wait, and the link to them.
+fn fill(folder: &Path, token: &Token) {
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data).expect("the data folder");
+    let config = sample::config();
+    let now = Timestamp::now();
+    Runtime::new().expect("a runtime").block_on(async {
+        let store = Store::open(&data.join("vestibule.db")).expect("a database");
+        store
+            .seed_access(config.access.clone(), now)
+            .await
+            .expect("settings");
+        let mut ann = Sender::new(&config, "ann@corp.example");
+        for _ in 0..WAITING {
+            store.accept(ann.next()).await.expect("accepted");
+        }
+        let verification = &config.verification;
+        let claimed = store
+            .claim_letters(
+                vec![token.hash()],
+                verification.limits,
+                verification.token_ttl,
+                Timestamp::now(),
+            )
+            .await
+            .expect("claimed");
+        for letter in claimed.letters {
+            store
+                .settle_letter(letter.id, LetterOutcome::Sent, Timestamp::now())
+                .await
+                .expect("settled");
+        }
+        store.close().await;
+    });
+}
+
+/// What wrk found.
+struct Answers {
+    rate: f64,
+    median: Duration,
+    slowest: Duration,
+}
+
+fn row(what: &str, answers: &Answers, target: &str) {
+    println!(
+        "{what:<48} {:>9.0} {target:>10} {:>6.1} ms {:>6.1} ms",
+        answers.rate,
+        answers.median.as_secs_f64() * 1000.0,
+        answers.slowest.as_secs_f64() * 1000.0,
+    );
+}
+
+fn ask(page: &str, connections: u32, seconds: u32) -> Answers {
+    let output = Command::new("wrk")
+        .args(["-t1", "--latency"])
+        .args([format!("-c{connections}"), format!("-d{seconds}s")])
+        .arg(page)
+        .output()
+        .expect("wrk is missing: install Debian's package wrk");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !said.contains("Non-2xx"),
+        "wrk: {said}"
+    );
+    let after = |name: &str| {
+        said.lines()
+            .find_map(|line| line.trim().strip_prefix(name))
+            .unwrap_or_else(|| panic!("{name} in: {said}"))
+            .trim()
+    };
+    Answers {
+        rate: after("Requests/sec:").parse().expect("a rate"),
+        median: time(after("50%")),
+        slowest: time(after("99%")),
+    }
+}
+
+/// `1.21ms`, as wrk writes it.
+fn time(text: &str) -> Duration {
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let unit = match &text[number.len()..] {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        other => panic!("a unit of wrk: {other}"),
+    };
+    Duration::from_secs_f64(number.parse::<f64>().expect("a number") * unit)
+}

@@ -15,6 +15,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0001-foundation.sql")),
     M::up(include_str!("schema/0002-operators.sql")),
     M::up(include_str!("schema/0003-forgotten.sql")),
+    M::up(include_str!("schema/0004-pages.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

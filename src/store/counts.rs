@@ -1,5 +1,7 @@
 //! How much there is of what: messages by verdict and reason, requests by state.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
@@ -43,33 +45,69 @@ pub struct Depths {
     pub octets: u64,
 }
 
-/// Messages of one day, UTC, with one verdict.
+/// Messages of one day, UTC, that one rule decided in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayCount {
     /// Midnight.
     pub day: Timestamp,
     pub verdict: Verdict,
+    pub reason: Reason,
     pub messages: u64,
 }
 
+/// A number that was counted up to a bound only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounded {
+    pub number: u64,
+    /// There are more than that.
+    pub more: bool,
+}
+
+impl std::fmt::Display for Bounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.number, if self.more { "+" } else { "" })
+    }
+}
+
+/// Requests in one of the states in which they wait for something, counted up to a bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    pub state: RequestState,
+    pub requests: Bounded,
+    /// The same by portal; where there are more, of the newest.
+    pub by_portal: Vec<(PortalName, u64)>,
+}
+
+/// As many of a kind are counted.
+const MOST_COUNTED: u64 = 10_000;
+
 impl Store {
-    /// Counts what came since then by day.
-    pub async fn verdicts_by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT received_at / ?2 * ?2 AS day, verdict, count(*) FROM ledger
-                 WHERE received_at >= ?1 GROUP BY day, verdict ORDER BY day, verdict",
-            )?;
-            let rows = statement.query_map(params![Millis::from(since), Millis::DAY], |row| {
-                Ok(DayCount {
-                    day: row.get::<_, Millis>(0)?.timestamp(),
-                    verdict: row.get(1)?,
-                    messages: row.get(2)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+    /// What came since the day of then, by day; kept up to date with every entry, and not counted.
+    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
+        self.read(move |connection| by_day(connection, since.into()))
+            .await
+    }
+
+    /// What waits: held, released, failed. Takes no longer where there is much of it.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.read(|connection| {
+            [
+                RequestState::Held,
+                RequestState::Released,
+                RequestState::Failed,
+            ]
+            .into_iter()
+            .map(|state| backlog(connection, state))
+            .collect()
         })
         .await
+    }
+
+    /// How long people who proved their address since then took for it, since their account was
+    /// made; without those for whom an operator vouched. The newest, up to a bound.
+    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
+        self.read(move |connection| proof_times(connection, since.into()))
+            .await
     }
 
     /// How much waits at this moment; may be asked often, since it reads nothing that is settled.
@@ -127,6 +165,61 @@ pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, Sto
         connection,
         "SELECT portal, state, count(*) FROM request GROUP BY portal, state ORDER BY portal, state",
     )
+}
+
+pub(super) fn by_day(connection: &Connection, since: Millis) -> Result<Vec<DayCount>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.day, c.verdict, rule.reason, sum(c.messages)
+         FROM day_count AS c CROSS JOIN rule ON rule.number = c.rule
+         WHERE c.day >= ?1 GROUP BY c.day, c.verdict, c.rule",
+    )?;
+    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
+    let rows = statement.query_map([midnight], |row| {
+        Ok(DayCount {
+            day: row.get::<_, Millis>(0)?.timestamp(),
+            verdict: row.get(1)?,
+            reason: row.get(2)?,
+            messages: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn proof_times(
+    connection: &Connection,
+    since: Millis,
+) -> Result<Vec<Duration>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT verified_at - created_at FROM account INDEXED BY account_verified
+         WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
+         ORDER BY verified_at DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![since, MOST_COUNTED], |row| {
+        let millis: i64 = row.get(0)?;
+        Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn backlog(connection: &Connection, state: RequestState) -> Result<Backlog, StoreError> {
+    // The word stands in the statement, so that the index of those that wait can be used.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT portal, count(*) FROM (
+             SELECT portal FROM request INDEXED BY request_open
+             WHERE state = '{state}' ORDER BY ledger DESC LIMIT ?
+         ) GROUP BY portal",
+    ))?;
+    let rows = statement.query_map([MOST_COUNTED + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let by_portal: Vec<(PortalName, u64)> = rows.collect::<Result<_, _>>()?;
+    let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
+    Ok(Backlog {
+        state,
+        requests: Bounded {
+            number: found.min(MOST_COUNTED),
+            more: found > MOST_COUNTED,
+        },
+        by_portal,
+    })
 }
 
 /// Each state by the index that holds those in it and no others.

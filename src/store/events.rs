@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::columns::Millis;
-use super::{Store, StoreError};
+use super::{Event, Store, StoreError};
 use crate::domain::{AccountId, EmailAddress, Kind, LedgerId, PortalName, RequestId};
 
 /// Something that an operator did, with what the log tells of it.
@@ -124,6 +124,31 @@ impl Store {
             Ok(connection
                 .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
                 .query_row([], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// What happened to an account, newest first: it, its letters and its links, not its requests.
+    pub async fn history_of(
+        &self,
+        account: AccountId,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT at, name, actor, detail FROM event
+                 WHERE account = (SELECT n FROM account WHERE id = ?)
+                 ORDER BY n DESC LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![account, limit], |row| {
+                Ok(Event {
+                    at: row.get::<_, Millis>(0)?.timestamp(),
+                    event: row.get(1)?,
+                    actor: row.get(2)?,
+                    detail: row.get(3)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -82,6 +82,31 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT hex(t.id) FROM letter AS t JOIN account AS a ON a.n = t.account
          WHERE t.state = 'waiting' AND t.kind <> 'already_registered' AND a.status <> 'pending'",
     ),
+    (
+        "entries are counted by day",
+        "WITH counted AS (
+             SELECT received_at / 86400000 * 86400000 AS day, coalesce(portal, '') AS portal,
+                 verdict, rule, count(*) AS messages
+             FROM ledger GROUP BY 1, 2, 3, 4
+         )
+         SELECT day || ' ' || portal || ' ' || verdict || ' ' || rule FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM day_count
+             UNION ALL
+             SELECT * FROM (SELECT * FROM day_count EXCEPT SELECT * FROM counted)
+         )",
+    ),
+    (
+        "what the settings dropped is counted by domain",
+        "WITH counted AS (
+             SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
+             FROM ledger WHERE (rule = 12 OR rule = 13) AND domain IS NOT NULL GROUP BY 1, 2
+         )
+         SELECT day || ' ' || domain FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM shut_out
+             UNION ALL
+             SELECT * FROM (SELECT * FROM shut_out EXCEPT SELECT * FROM counted)
+         )",
+    ),
 ];
 
 /// What does not hold of a file that is damaged.

@@ -114,7 +114,17 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     })
 }
 
-fn list(connection: &Connection, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+/// One that is known to be there.
+pub(super) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE l.n = ?"))?
+        .query_row([n], shown)?)
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &LedgerFilter,
+) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
     let after = match &filter.page.after {
         Some(cursor) => n_of(connection, cursor)?,

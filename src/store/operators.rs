@@ -299,7 +299,7 @@ impl Store {
     }
 }
 
-fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happened>, StoreError> {
+pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happened>, StoreError> {
     let after: i64 = match &page.after {
         None => i64::MAX,
         Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {

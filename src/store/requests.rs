@@ -75,7 +75,17 @@ fn shown(row: &Row) -> rusqlite::Result<Request> {
     })
 }
 
-fn list(connection: &Connection, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+/// One that is known to be there.
+pub(super) fn by_n(connection: &Connection, n: i64) -> Result<Request, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE r.ledger = ?"))?
+        .query_row([n], shown)?)
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &RequestFilter,
+) -> Result<Listed<Request>, StoreError> {
     let limit = filter.page.rows();
     let after = match &filter.page.after {
         Some(cursor) => n_of(connection, cursor)?,

@@ -132,7 +132,7 @@ impl Tally {
     }
 }
 
-fn simulate(
+pub(super) fn simulate(
     connection: &Connection,
     what: &WhatIf,
     mut progress: impl FnMut(u64, u64),

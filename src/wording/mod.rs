@@ -74,6 +74,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/overview.html"),
     ),
     (
+        "operators/plot.html",
+        include_str!("../web/operators/templates/plot.html"),
+    ),
+    (
         "operators/access.html",
         include_str!("../web/operators/templates/access.html"),
     ),
@@ -100,6 +104,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     (
         "operators/requests.html",
         include_str!("../web/operators/templates/requests.html"),
+    ),
+    (
+        "operators/requests_confirm.html",
+        include_str!("../web/operators/templates/requests_confirm.html"),
     ),
     (
         "operators/messages.html",

@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 use super::Desk;
 use super::gate::Visit;
 use super::refusal::Refusal;
-use crate::domain::{Account, AccountId, LedgerId, Proof, Release, RequestId, Status, Timestamp};
+use crate::domain::{
+    Account, AccountId, LedgerId, Proof, Release, RequestId, RequestState, Status, Timestamp,
+};
 use crate::store::{Choice, LetterCause, Proved, Recovered, StoreError, Terms};
 
 /// The most that one form acts on.
@@ -29,6 +31,25 @@ impl RequestAct {
             "discard" => Some(Self::Discard),
             "retry" => Some(Self::Retry),
             _ => None,
+        }
+    }
+
+    /// The word on the button.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Discard => "discard",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Whether it can be done to a request in this state, so far as the state tells.
+    pub fn applies_to(self, state: RequestState) -> bool {
+        use RequestState::{Discarded, Expired, Failed, Held, Released};
+        match self {
+            Self::Release => matches!(state, Held | Discarded | Expired),
+            Self::Discard => matches!(state, Held | Failed),
+            Self::Retry => matches!(state, Failed | Released),
         }
     }
 

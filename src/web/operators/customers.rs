@@ -19,7 +19,11 @@ use crate::domain::{
     Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
 };
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
+use crate::web::display::one_line;
 use crate::web::page::Page;
+
+/// As much of what happened to an account is shown.
+const HISTORY: usize = 100;
 
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
@@ -160,10 +164,23 @@ pub(super) async fn show(
             ..RequestFilter::default()
         })
         .await?;
+    let history = desk.store().history_of(account.id, HISTORY).await?;
+    let history: Vec<_> = history
+        .iter()
+        .map(|event| {
+            context! {
+                at => when(event.at),
+                event => event.event.as_str(),
+                actor => event.actor.as_str(),
+                detail => event.detail.as_deref().map(one_line),
+            }
+        })
+        .collect();
     Ok(visit.page(
         "operators/customer.html",
         context! {
             account => row(&account),
+            history => history,
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
                 .collect::<String>(),
             rows => listed.rows.iter().map(requests::row).collect::<Vec<_>>(),

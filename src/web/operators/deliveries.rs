@@ -13,6 +13,7 @@ use super::gate::Visit;
 use super::refusal::Refusal;
 use crate::config::Destination;
 use crate::domain::{DestinationName, RequestState, Timestamp};
+use crate::store::Bounded;
 use crate::web::page::Page;
 
 pub(super) async fn list(
@@ -22,7 +23,7 @@ pub(super) async fn list(
 ) -> Result<Page, Refusal> {
     let config = desk.config();
     let paused = desk.store().paused_destinations().await?;
-    let counts = desk.store().counts(Timestamp::now()).await?.requests;
+    let backlog = desk.store().backlog().await?;
     let rows: Vec<_> = config
         .destinations
         .iter()
@@ -33,12 +34,15 @@ pub(super) async fn list(
                 .filter(|portal| portal.destination == *name)
                 .map(|portal| &portal.name)
                 .collect();
-            let count = |state| -> u64 {
-                counts
+            let count = |state| -> Option<String> {
+                let found = backlog.iter().find(|backlog| backlog.state == state)?;
+                let of_these = found
+                    .by_portal
                     .iter()
-                    .filter(|count| count.state == state && portals.contains(&&count.portal))
-                    .map(|count| count.requests)
-                    .sum()
+                    .filter(|(portal, _)| portals.contains(&portal));
+                let number = of_these.map(|(_, requests)| requests).sum();
+                let more = found.requests.more;
+                Some(Bounded { number, more }.to_string())
             };
             context! {
                 name => name.as_str(),

@@ -30,7 +30,7 @@ pub(super) async fn list(
 ) -> Result<Page, Refusal> {
     let listed = desk
         .store()
-        .ledger(LedgerFilter {
+        .recent_entries(LedgerFilter {
             verdict: Some(Verdict::Dropped),
             reason: asked.read("reason", Reason::from_name)?,
             portal: asked.read("portal", |name| PortalName::parse(name).ok())?,

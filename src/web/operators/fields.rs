@@ -29,6 +29,14 @@ impl Fields {
         found.next().map(|(_, value)| value.as_str())
     }
 
+    /// Has what is called `from` called `to` instead.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        self.0.retain(|(name, _)| name != to);
+        for (name, _) in self.0.iter_mut().filter(|(name, _)| name == from) {
+            to.clone_into(name);
+        }
+    }
+
     /// Every value, white space around it taken off.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0

@@ -49,7 +49,7 @@ pub(super) async fn find(
         message_id,
         page: asked.page(),
     };
-    let mut listed = desk.store().ledger(filter.clone()).await?;
+    let mut listed = desk.store().recent_entries(filter.clone()).await?;
     if listed.rows.is_empty() && sender.is_some() {
         let filter = LedgerFilter {
             sender: None,
@@ -60,7 +60,7 @@ pub(super) async fn find(
             ),
             ..filter
         };
-        listed = desk.store().ledger(filter).await?;
+        listed = desk.store().recent_entries(filter).await?;
     }
     let page = visit.page(
         "operators/messages.html",

@@ -15,6 +15,7 @@ mod gate;
 mod login;
 mod messages;
 mod overview;
+mod plot;
 mod refusal;
 mod requests;
 mod what_if;

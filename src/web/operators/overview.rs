@@ -1,51 +1,72 @@
-//! `/`: how the house stands, in figures and one plot.
+//! `/`: how the house stands, in figures and plots. Nothing is counted for it that grows with the
+//! ledger: entries are counted by day as they come, and what waits only up to a bound.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
-use super::Desk;
 use super::gate::Visit;
+use super::plot::{Bar, Plot};
 use super::refusal::Refusal;
-use crate::domain::{RequestState, Timestamp, Verdict};
-use crate::store::DayCount;
+use super::{Desk, what_if};
+use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
+use crate::store::{Backlog, DayCount, DroppedDomain};
 use crate::web::page::Page;
 
-/// Days in the plot, today among them.
+/// Days in the plot of verdicts, and in the figures; today among them.
 const DAYS: i64 = 14;
+const WEEK: i64 = 7;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// The plot's own units.
-const HEIGHT: u64 = 120;
-const WIDTH: i64 = 40;
+/// Domains in the plot of what was dropped.
+const DOMAINS: usize = 10;
+
+/// Where the columns of the plot of proofs end.
+const STEPS: [(&str, Duration); 8] = [
+    ("5 min", Duration::from_mins(5)),
+    ("15 min", Duration::from_mins(15)),
+    ("1 h", Duration::from_hours(1)),
+    ("4 h", Duration::from_hours(4)),
+    ("1 d", Duration::from_hours(24)),
+    ("3 d", Duration::from_hours(3 * 24)),
+    ("7 d", Duration::from_hours(7 * 24)),
+    ("longer", Duration::MAX),
+];
 
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Extension(visit): Extension<Visit>,
 ) -> Result<Page, Refusal> {
     let now = Timestamp::now();
-    let week = now.saturating_sub(DAY * 7).unwrap_or(Timestamp::MIN);
-    let counts = desk.store().counts(week).await?;
+    let month = now.saturating_sub(what_if::OVER).unwrap_or(Timestamp::MIN);
+    let store = desk.store();
+    let days = store.by_day(midnight(now, DAYS)).await?;
+    let backlog = store.backlog().await?;
+    let proofs = store.proof_times(month).await?;
+    let domains = store.dropped_domains(month, DOMAINS).await?;
+    let paused = store.paused_destinations().await?;
+    let week: Vec<_> = days
+        .iter()
+        .filter(|count| count.day >= midnight(now, WEEK))
+        .collect();
     let verdict = |verdict| -> u64 {
-        let entries = counts
-            .entries
-            .iter()
-            .filter(|entry| entry.verdict == verdict);
-        entries.map(|entry| entry.messages).sum()
+        let counts = week.iter().filter(|count| count.verdict == verdict);
+        counts.map(|count| count.messages).sum()
     };
-    let state = |state| -> u64 {
-        let requests = counts.requests.iter().filter(|count| count.state == state);
-        requests.map(|count| count.requests).sum()
+    let state = |state| -> Option<String> {
+        let found = backlog.iter().find(|backlog| backlog.state == state);
+        found.map(|backlog| backlog.requests.to_string())
     };
     let mut reasons: BTreeMap<_, u64> = BTreeMap::new();
-    for entry in &counts.entries {
+    for count in &week {
         *reasons
-            .entry((entry.verdict.as_str(), entry.reason.as_str()))
-            .or_default() += entry.messages;
+            .entry((count.verdict.as_str(), count.reason.as_str()))
+            .or_default() += count.messages;
     }
     let reasons: Vec<_> = reasons
         .into_iter()
@@ -53,7 +74,6 @@ pub(super) async fn show(
             context! { verdict => verdict, reason => reason, messages => messages }
         })
         .collect();
-    let paused = desk.store().paused_destinations().await?;
     Ok(visit.page(
         "operators/overview.html",
         context! {
@@ -65,95 +85,163 @@ pub(super) async fn show(
             failed => state(RequestState::Failed),
             reasons => reasons,
             paused => paused.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            plot => plot(&desk.store().verdicts_by_day(first_day(now)).await?, now),
+            verdicts => verdicts(&days, now),
+            queues => queues(&backlog),
+            bounded => backlog.iter().any(|backlog| backlog.requests.more),
+            proofs => proof_times(&proofs),
+            proved => proofs.len(),
+            domains => dropped_domains(&domains),
+            any_dropped => !domains.is_empty(),
         },
     ))
 }
 
-/// Midnight, UTC, of the first day in the plot.
-fn first_day(now: Timestamp) -> Timestamp {
-    let day = now.as_second().div_euclid(DAY.as_secs());
-    Timestamp::from_second((day - DAYS + 1) * DAY.as_secs()).unwrap_or(Timestamp::MIN)
+/// Midnight, UTC, of the first of so many days of which today is the last.
+fn midnight(now: Timestamp, days: i64) -> Timestamp {
+    let today = now.as_second().div_euclid(DAY.as_secs());
+    Timestamp::from_second((today - days + 1) * DAY.as_secs()).unwrap_or(Timestamp::MIN)
 }
 
-/// A column for each day, of pieces that stand on each other. All numbers are whole: they go into
-/// attributes of SVG, which need no style.
-fn plot(counts: &[DayCount], now: Timestamp) -> Value {
-    let first = first_day(now);
-    let mut days = Vec::new();
-    for place in 0..DAYS {
-        let start = first + DAY * i32::try_from(place).unwrap_or(0);
-        let of = |verdict| -> u64 {
-            let found = counts
-                .iter()
-                .filter(|count| count.day == start && count.verdict == verdict);
-            found.map(|count| count.messages).sum()
-        };
-        let messages = [Verdict::Accepted, Verdict::Held, Verdict::Dropped].map(of);
-        days.push((place, start, messages));
-    }
-    let highest = days
-        .iter()
-        .map(|(_, _, messages)| messages.iter().sum::<u64>())
-        .max()
-        .unwrap_or(0);
-    let columns: Vec<_> = days
-        .iter()
-        .map(|(place, start, messages)| {
-            let height = |messages: u64| messages * HEIGHT / highest.max(1);
-            let [accepted, held, dropped] = messages.map(height);
-            context! {
-                x => place * WIDTH + 4,
-                day => start.strftime("%d %b").to_string(),
-                date => start.strftime("%Y-%m-%d").to_string(),
-                accepted => messages[0],
-                held => messages[1],
-                dropped => messages[2],
-                pieces => vec![
-                    context! { class => "accepted", y => HEIGHT - accepted, height => accepted },
-                    context! { class => "held", y => HEIGHT - accepted - held, height => held },
-                    context! {
-                        class => "dropped",
-                        y => HEIGHT - accepted - held - dropped,
-                        height => dropped,
-                    },
-                ],
+fn verdicts(counts: &[DayCount], now: Timestamp) -> Value {
+    let first = midnight(now, DAYS);
+    let bars: Vec<_> = (0..DAYS)
+        .map(|place| {
+            let day = first + DAY * i32::try_from(place).unwrap_or(0);
+            let of = |verdict| -> u64 {
+                let found = counts
+                    .iter()
+                    .filter(|count| count.day == day && count.verdict == verdict);
+                found.map(|count| count.messages).sum()
+            };
+            Bar {
+                name: day.strftime("%d %b").to_string(),
+                pieces: [Verdict::Accepted, Verdict::Held, Verdict::Dropped]
+                    .map(of)
+                    .to_vec(),
             }
         })
         .collect();
-    context! { columns => columns, highest => highest, width => DAYS * WIDTH, height => HEIGHT }
+    let plot = Plot {
+        id: "verdicts",
+        title: "Messages by day and verdict",
+        about: "Day (UTC)",
+        pieces: &["accepted", "held", "dropped"],
+    };
+    plot.columns(&bars)
+}
+
+fn queues(backlog: &[Backlog]) -> Value {
+    let mut portals: BTreeMap<&PortalName, Vec<u64>> = BTreeMap::new();
+    for (place, of_state) in backlog.iter().enumerate() {
+        for (portal, requests) in &of_state.by_portal {
+            let numbers = portals
+                .entry(portal)
+                .or_insert_with(|| vec![0; backlog.len()]);
+            numbers[place] = *requests;
+        }
+    }
+    let bars: Vec<_> = portals
+        .into_iter()
+        .map(|(portal, pieces)| Bar {
+            name: portal.to_string(),
+            pieces,
+        })
+        .collect();
+    let states: Vec<_> = backlog.iter().map(|of| of.state.as_str()).collect();
+    let plot = Plot {
+        id: "queues",
+        title: "Requests that wait, by portal",
+        about: "Portal",
+        pieces: &states,
+    };
+    plot.bars(&bars)
+}
+
+fn proof_times(times: &[Duration]) -> Value {
+    let mut numbers = [0; STEPS.len()];
+    for time in times {
+        let step = STEPS.iter().position(|(_, end)| time <= end);
+        numbers[step.unwrap_or(STEPS.len() - 1)] += 1;
+    }
+    let bars: Vec<_> = STEPS
+        .iter()
+        .zip(numbers)
+        .map(|((name, _), number)| Bar {
+            name: (*name).to_owned(),
+            pieces: vec![number],
+        })
+        .collect();
+    let plot = Plot {
+        id: "proofs",
+        title: "How long people took to prove their address",
+        about: "Within",
+        pieces: &["people"],
+    };
+    plot.columns(&bars)
+}
+
+fn dropped_domains(domains: &[DroppedDomain]) -> Value {
+    let bars: Vec<_> = domains
+        .iter()
+        .map(|domain| Bar {
+            name: domain.domain.clone(),
+            pieces: vec![domain.messages],
+        })
+        .collect();
+    let plot = Plot {
+        id: "domains",
+        title: "Messages that the access settings dropped, by domain",
+        about: "Domain",
+        pieces: &["dropped"],
+    };
+    plot.bars(&bars)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Reason;
+
+    fn number(plot: &Value, bar: usize, piece: usize) -> u64 {
+        let number = plot
+            .get_attr("bars")
+            .and_then(|bars| bars.get_item_by_index(bar))
+            .and_then(|bar| bar.get_attr("numbers"))
+            .and_then(|numbers| numbers.get_item_by_index(piece))
+            .expect("a number");
+        u64::try_from(number).expect("whole")
+    }
 
     #[test]
-    fn the_plot_has_a_column_for_each_day_and_none_is_higher_than_the_plot() {
+    fn every_day_has_a_column_and_its_reasons_are_added_up() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let first = first_day(now);
+        let first = midnight(now, DAYS);
         assert_eq!(first.to_string(), "2026-11-10T00:00:00Z");
-        let count = |day, verdict, messages| DayCount {
+        let count = |day, reason, messages| DayCount {
             day,
-            verdict,
+            verdict: Verdict::Dropped,
+            reason,
             messages,
         };
-        let drawn = plot(
+        let plot = verdicts(
             &[
-                count(first, Verdict::Accepted, 1),
-                count(first, Verdict::Held, 2),
-                count(first + DAY * 13, Verdict::Dropped, 7),
+                count(first, Reason::Bulk, 1),
+                count(first, Reason::Automatic, 2),
+                count(midnight(now, 1), Reason::Bulk, 7),
             ],
             now,
         );
-        let columns = drawn.get_attr("columns").expect("columns");
-        assert_eq!(columns.len(), Some(14));
-        let dropped = columns
-            .get_item_by_index(13)
-            .and_then(|column| column.get_attr("pieces"))
-            .and_then(|pieces| pieces.get_item_by_index(2))
-            .expect("a piece");
-        let number = |name| u64::try_from(dropped.get_attr(name).expect(name)).expect("a number");
-        assert_eq!((number("y"), number("height")), (0, HEIGHT));
+        assert_eq!(plot.get_attr("bars").expect("bars").len(), Some(14));
+        assert_eq!((number(&plot, 0, 2), number(&plot, 13, 2)), (3, 7));
+    }
+
+    #[test]
+    fn times_go_into_the_first_step_that_holds_them() {
+        let minutes = |minutes| Duration::from_mins(minutes);
+        let plot = proof_times(&[minutes(1), minutes(5), minutes(6), minutes(60 * 24 * 30)]);
+        assert_eq!(
+            [0, 1, 2, 7].map(|step| number(&plot, step, 0)),
+            [2, 1, 0, 1]
+        );
     }
 }

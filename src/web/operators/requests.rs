@@ -1,57 +1,117 @@
-//! `/requests`: what waits, what went on, what failed; released, discarded and retried in bulk.
+//! `/requests`: what waits, what went on, what failed; searched and narrowed, and released, discarded
+//! and retried in bulk. What is done to many is asked about first: the page that asks holds the very
+//! requests that it shows.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::SignedDuration;
 use minijinja::{Value, context};
+use url::form_urlencoded;
 
 use super::act::{MOST_AT_ONCE, RequestAct, each, handles};
 use super::customers::portals;
-use super::fields::{Asked, Sent};
+use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, when};
-use crate::domain::{EmailAddress, PortalName, RequestId, RequestState};
-use crate::store::{Request, RequestFilter};
+use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
+use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
-use crate::web::page::Page;
+
+/// When a request came, as the page lets one choose.
+struct Age {
+    name: &'static str,
+    words: &'static str,
+    hours: i64,
+    /// Longer ago than that, rather than since.
+    over: bool,
+}
+
+const fn age(name: &'static str, words: &'static str, hours: i64, over: bool) -> Age {
+    Age {
+        name,
+        words,
+        hours,
+        over,
+    }
+}
+
+const AGES: [Age; 6] = [
+    age("last-hour", "in the last hour", 1, false),
+    age("last-day", "in the last day", 24, false),
+    age("last-week", "in the last 7 days", 7 * 24, false),
+    age("over-day", "more than a day ago", 24, true),
+    age("over-3-days", "more than 3 days ago", 3 * 24, true),
+    age("over-week", "more than 7 days ago", 7 * 24, true),
+];
+
+/// What a form or an address narrows the list to.
+fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Refusal> {
+    let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
+    let then = age.map(|age| {
+        Timestamp::now()
+            .saturating_sub(SignedDuration::from_hours(age.hours))
+            .unwrap_or(Timestamp::MIN)
+    });
+    let over = age.is_some_and(|age| age.over);
+    Ok(RequestFilter {
+        state: fields.read("state", RequestState::from_name)?,
+        portal: fields.read("portal", |name| PortalName::parse(name).ok())?,
+        account: fields.read("account", |text| EmailAddress::parse(text).ok())?,
+        received_before: then.filter(|_| over),
+        received_after: then.filter(|_| !over),
+        page,
+    })
+}
 
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
+    Asked(mut asked): Asked,
+) -> Result<Response, Refusal> {
+    if let Some(search) = asked.one("search") {
+        if search.parse::<LedgerId>().is_err() && EmailAddress::parse(search).is_ok() {
+            asked.rename("search", "account");
+        } else {
+            // An id or a Message-ID: the ledger knows them.
+            let search: String = form_urlencoded::byte_serialize(search.as_bytes()).collect();
+            return Ok(Redirect::to(&format!("/messages?search={search}")).into_response());
+        }
+    }
     let listed = desk
         .store()
-        .requests(RequestFilter {
-            state: asked.read("state", RequestState::from_name)?,
-            portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
-            account: asked.read("account", |text| EmailAddress::parse(text).ok())?,
-            page: asked.page(),
-            ..RequestFilter::default()
-        })
+        .recent_requests(filter(&asked, asked.page())?)
         .await?;
     let states: Vec<_> = RequestState::ALL
         .iter()
         .map(|state| state.as_str())
         .collect();
-    Ok(visit.page(
+    let ages: Vec<_> = AGES
+        .iter()
+        .map(|age| context! { name => age.name, words => age.words })
+        .collect();
+    let page = visit.page(
         "operators/requests.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
             next_page => asked.next("/requests", listed.next.as_deref()),
             states => states,
             portals => portals(&desk.config()),
+            ages => ages,
             state => asked.one("state"),
             portal => asked.one("portal"),
             account => asked.one("account"),
+            age => asked.one("age"),
+            most => MOST_AT_ONCE,
             done => asked.one("done"),
             count => asked.one("count"),
             failed => asked.one("failed"),
         },
-    ))
+    );
+    Ok(page.into_response())
 }
 
 pub(super) fn row(request: &Request) -> Value {
@@ -73,10 +133,13 @@ pub(super) async fn act(
     State(desk): State<Arc<Desk>>,
     Extension(visit): Extension<Visit>,
     Sent(sent): Sent,
-) -> Result<Redirect, Refusal> {
+) -> Result<Response, Refusal> {
     let act = sent
         .read("action", RequestAct::from_name)?
         .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
+    if sent.one("ask").is_some() {
+        return ask(&desk, &visit, &sent, act).await;
+    }
     let ids = sent
         .all("request")
         .map(str::parse::<RequestId>)
@@ -90,13 +153,63 @@ pub(super) async fn act(
         async move { desk.act_on_request(id, act, &visit).await.map(|()| true) }
     })
     .await?;
-    let state = sent
-        .read("state", RequestState::from_name)?
-        .map_or(String::new(), |state| format!("&state={state}"));
-    Ok(Redirect::to(&format!(
-        "/requests?done={}&count={}&failed={}{state}",
-        act.done(),
-        tally.done,
-        tally.failed
-    )))
+    // Back to the list as it was narrowed.
+    filter(&sent, Part::default())?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("done", act.done())
+        .append_pair("count", &tally.done.to_string())
+        .append_pair("failed", &tally.failed.to_string());
+    for name in ["state", "portal", "account", "age"] {
+        if let Some(value) = sent.one(name) {
+            query.append_pair(name, value);
+        }
+    }
+    Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
+}
+
+/// Shows what would be done to which requests: those that were ticked, or all that the list was
+/// narrowed to.
+async fn ask(
+    desk: &Desk,
+    visit: &Visit,
+    sent: &Fields,
+    act: RequestAct,
+) -> Result<Response, Refusal> {
+    let requests = if sent.one("every").is_some() {
+        let page = Part {
+            limit: MOST_AT_ONCE,
+            after: None,
+        };
+        desk.store()
+            .recent_requests(filter(sent, page)?)
+            .await?
+            .rows
+    } else {
+        let mut requests = Vec::new();
+        for id in sent.all("request").take(MOST_AT_ONCE) {
+            let id: RequestId = id
+                .parse()
+                .map_err(|error| Refusal::Malformed(format!("{error}.")))?;
+            requests.extend(desk.store().request(id).await?);
+        }
+        requests
+    };
+    let (can, cannot): (Vec<_>, Vec<_>) = requests
+        .into_iter()
+        .partition(|request| act.applies_to(request.state));
+    let kept: Vec<_> = ["state", "portal", "account", "age"]
+        .into_iter()
+        .filter_map(|name| Some(context! { name => name, value => sent.one(name)? }))
+        .collect();
+    let page = visit.page(
+        "operators/requests_confirm.html",
+        context! {
+            act => act.name(),
+            rows => can.iter().map(row).collect::<Vec<_>>(),
+            cannot => cannot.len(),
+            kept => kept,
+        },
+    );
+    Ok(page.into_response())
 }

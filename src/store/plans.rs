@@ -1,0 +1,206 @@
+//! How the database goes about what the operators' pages ask: by an index, in the order in which it
+//! lies, and never through a whole table that grows.
+
+use std::cell::RefCell;
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use super::columns::Millis;
+use super::{
+    CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
+    counts, dropped, operators, recent, whatif,
+};
+use crate::access::AccessSettings;
+use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
+
+/// Tables that grow, with the names that statements give them.
+const LARGE: &[&str] = &[
+    "ledger", "l", "o", "request", "r", "account", "a", "event", "e", "content", "c", "letter",
+];
+
+thread_local! {
+    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "rusqlite calls it so")]
+fn note(event: TraceEvent) {
+    if let TraceEvent::Stmt(_, sql) = event {
+        ASKED.with_borrow_mut(|asked| asked.push(sql.to_owned()));
+    }
+}
+
+/// The statements of one operation, each with its plan.
+fn plans<T>(
+    connection: &Connection,
+    operation: impl Fn(&Connection) -> Result<T, StoreError>,
+) -> Vec<(String, Vec<String>)> {
+    ASKED.with_borrow_mut(Vec::clear);
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
+    operation(connection).unwrap_or_else(|error| panic!("{error}"));
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, None);
+    ASKED
+        .take()
+        .into_iter()
+        // A trigger or a virtual table is told as a comment.
+        .filter(|sql| !sql.starts_with("--"))
+        .map(|sql| {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .expect(&sql);
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().expect("a row") {
+                plan.push(row.get(3).expect("a text"));
+            }
+            drop(rows);
+            (sql, plan)
+        })
+        .collect()
+}
+
+fn check<T>(
+    name: &str,
+    connection: &Connection,
+    operation: impl Fn(&Connection) -> Result<T, StoreError>,
+) {
+    let plans = plans(connection, operation);
+    assert!(!plans.is_empty(), "{name} asks something");
+    for (sql, plan) in plans {
+        let of_large = plan.iter().any(|line| is_large(line));
+        for line in &plan {
+            let scans = line.starts_with("SCAN") && is_large(line);
+            let sorts = of_large && line.contains("TEMP B-TREE FOR ORDER BY");
+            assert!(!scans && !sorts, "{name}: {line}\n{sql}\n{plan:#?}");
+        }
+    }
+}
+
+fn is_large(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    matches!(words.next(), Some("SCAN" | "SEARCH"))
+        && words.next().is_some_and(|table| LARGE.contains(&table))
+}
+
+#[test]
+fn a_scan_and_a_sort_of_a_large_table_are_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = opened(folder.path());
+    for sql in [
+        "SELECT n FROM ledger WHERE recipient = 'x'",
+        "SELECT n FROM account WHERE status = 'active' ORDER BY created_at",
+    ] {
+        let found = plans(&connection, |connection| {
+            Ok(connection.prepare(sql)?.query([])?.next()?.is_some())
+        });
+        let lines: Vec<_> = found.iter().flat_map(|(_, plan)| plan).collect();
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("SCAN ledger") || line.contains("FOR ORDER BY")),
+            "{lines:?}"
+        );
+    }
+}
+
+fn opened(folder: &std::path::Path) -> Connection {
+    let path = folder.join("vestibule.db");
+    connection::create(&path).expect("a file");
+    connection::writing(&path).expect("a database")
+}
+
+#[test]
+fn no_page_scans_or_sorts_a_table_that_grows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let portal = || Some(PortalName::parse("it").expect("a name"));
+    let then = Timestamp::from_second(1_800_000_000).expect("a time");
+    let page = |after: Option<&str>| Page {
+        limit: 50,
+        after: after.map(ToOwned::to_owned),
+    };
+
+    for verdict in [None, Some(Verdict::Dropped)] {
+        for reason in [None, Some(Reason::Bounce)] {
+            for portal in [None, portal()] {
+                for after in [None, Some("before-1")] {
+                    let filter = LedgerFilter {
+                        verdict,
+                        reason,
+                        portal: portal.clone(),
+                        page: page(after),
+                        ..LedgerFilter::default()
+                    };
+                    check("messages", connection, |c| recent::entries(c, &filter));
+                }
+            }
+        }
+    }
+    let states = RequestState::ALL.iter().copied().map(Some);
+    for state in states.chain([None]) {
+        for portal in [None, portal()] {
+            for (before, since) in [(None, None), (Some(then), None), (None, Some(then))] {
+                for after in [None, Some("before-1")] {
+                    let filter = RequestFilter {
+                        state,
+                        portal: portal.clone(),
+                        received_before: before,
+                        received_after: since,
+                        page: page(after),
+                        ..RequestFilter::default()
+                    };
+                    check("requests", connection, |c| {
+                        recent::newest_requests(c, &filter)
+                    });
+                }
+            }
+        }
+    }
+    for kind in [None, Some(Kind::Internal)] {
+        for status in [None, Some(Status::Blocked)] {
+            for domain in [None, Some("corp.example".to_owned())] {
+                for search in [None, Some("ann".to_owned())] {
+                    for after in [None, Some("m@corp.example")] {
+                        let filter = CustomerFilter {
+                            kind,
+                            status,
+                            domain: domain.clone(),
+                            search: search.clone(),
+                            page: page(after),
+                        };
+                        check("customers", connection, |c| accounts::list(c, &filter));
+                    }
+                }
+            }
+        }
+    }
+    for after in [None, Some("7")] {
+        check("audit", connection, |c| operators::audit(c, &page(after)));
+    }
+    check("dropped domains", connection, |c| {
+        dropped::domains(c, Millis(0), 20)
+    });
+    check("verdicts by day", connection, |c| {
+        counts::by_day(c, Millis(0))
+    });
+    check("proofs", connection, |c| counts::proof_times(c, Millis(0)));
+    for state in [
+        RequestState::Held,
+        RequestState::Released,
+        RequestState::Failed,
+    ] {
+        check("backlog", connection, |c| counts::backlog(c, state));
+    }
+    for domain in [None, Some("corp.example".to_owned())] {
+        let what = WhatIf {
+            draft: AccessSettings::default(),
+            since: then,
+            portal: portal(),
+            domain,
+            most: 20,
+        };
+        check("what-if", connection, |c| {
+            whatif::simulate(c, &what, |_, _| {})
+        });
+    }
+}

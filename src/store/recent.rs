@@ -1,0 +1,279 @@
+//! The newest of the ledger and of the requests, narrowed, for pages: however large the tables are and
+//! however seldom there is what is asked for, a page looks at a bounded stretch of an index only. Where
+//! that was not enough to fill it, it ends early with a cursor, behind which the search goes on.
+//!
+//! What is found is looked up row by row afterwards; there is one page of it.
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::columns::Millis;
+use super::list::Conditions;
+use super::{
+    LedgerEntry, LedgerFilter, Listed, Request, RequestFilter, Store, StoreError, ledger, requests,
+};
+use crate::access::RULES;
+use crate::domain::{LedgerId, RequestState, Timestamp};
+
+/// Entries of an index that are looked at first, and that are looked at altogether.
+const STRETCHES: [i64; 2] = [4_000, 200_000];
+
+/// Requests that are looked at, whose rows are larger.
+const REQUESTS: i64 = 100_000;
+
+/// Entries have the order in which they were committed, and nearly that in which they came: as many
+/// can have overtaken one.
+const OVERTAKING: i64 = 10_000;
+
+impl Store {
+    /// Newest first, by the time of receipt.
+    pub async fn recent_entries(
+        &self,
+        filter: LedgerFilter,
+    ) -> Result<Listed<LedgerEntry>, StoreError> {
+        self.read(move |connection| {
+            if filter.sender.is_some() || filter.message_id.is_some() {
+                return ledger::list(connection, &filter);
+            }
+            entries(connection, &filter)
+        })
+        .await
+    }
+
+    /// Newest first.
+    pub async fn recent_requests(
+        &self,
+        filter: RequestFilter,
+    ) -> Result<Listed<Request>, StoreError> {
+        self.read(move |connection| {
+            if filter.account.is_some() {
+                return requests::list(connection, &filter);
+            }
+            newest_requests(connection, &filter)
+        })
+        .await
+    }
+}
+
+fn unknown(cursor: &str) -> StoreError {
+    StoreError::NotFound {
+        what: "cursor",
+        name: cursor.to_owned(),
+    }
+}
+
+/// A place in the order of time: what comes before it is older.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: Millis,
+    n: i64,
+}
+
+impl Place {
+    const NEWEST: Self = Self {
+        at: Millis(i64::MAX),
+        n: i64::MAX,
+    };
+
+    /// Of an entry, or of a stretch that ended.
+    fn read(connection: &Connection, cursor: &str) -> Result<Self, StoreError> {
+        if let Some(millis) = cursor.strip_prefix("before-") {
+            let at = millis.parse().map_err(|_| unknown(cursor))?;
+            return Ok(Self {
+                at: Millis(at),
+                n: i64::MIN,
+            });
+        }
+        let id: LedgerId = cursor.parse().map_err(|_| unknown(cursor))?;
+        connection
+            .prepare_cached("SELECT received_at, n FROM ledger WHERE id = ?")?
+            .query_row([id], |row| {
+                Ok(Self {
+                    at: row.get(0)?,
+                    n: row.get(1)?,
+                })
+            })
+            .optional()?
+            .ok_or_else(|| unknown(cursor))
+    }
+}
+
+pub(super) fn entries(
+    connection: &Connection,
+    filter: &LedgerFilter,
+) -> Result<Listed<LedgerEntry>, StoreError> {
+    let limit = filter.page.rows();
+    let start = match &filter.page.after {
+        Some(cursor) => Place::read(connection, cursor)?,
+        None => Place::NEWEST,
+    };
+    let mut end = None;
+    let mut found = Vec::new();
+    for stretch in STRETCHES {
+        end = end_of(connection, start, stretch)?;
+        found = narrowed(connection, filter, start, end, limit + 1)?;
+        if found.len() > limit || end.is_none() {
+            break;
+        }
+    }
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let rows = found
+        .iter()
+        .map(|n| ledger::by_n(connection, *n))
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = if more {
+        rows.last().map(|entry| entry.ledger.to_string())
+    } else {
+        end.map(|Millis(at)| format!("before-{at}"))
+    };
+    Ok(Listed { rows, next })
+}
+
+/// The time that lies so many entries before a place; None where there are not so many.
+fn end_of(
+    connection: &Connection,
+    start: Place,
+    stretch: i64,
+) -> Result<Option<Millis>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT received_at FROM ledger INDEXED BY ledger_time
+             WHERE received_at <= ?1 ORDER BY received_at DESC LIMIT 1 OFFSET ?2",
+        )?
+        .query_row(params![start.at, stretch], |row| row.get(0))
+        .optional()?)
+}
+
+/// Read off the index alone.
+fn narrowed(
+    connection: &Connection,
+    filter: &LedgerFilter,
+    start: Place,
+    end: Option<Millis>,
+    rows_wanted: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let rule = filter.reason.map(|reason| {
+        RULES
+            .iter()
+            .find(|rule| rule.reason == reason)
+            .map_or(0, |rule| rule.number)
+    });
+    let mut wanted = Conditions::new();
+    wanted.ask("(received_at, n) < (:at, :n)", ":at", Some(&start.at));
+    wanted.bind(":n", &start.n);
+    wanted.ask("received_at >= :end", ":end", end.as_ref());
+    wanted.ask("verdict = :verdict", ":verdict", filter.verdict.as_ref());
+    wanted.ask("rule = :rule", ":rule", rule.as_ref());
+    wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    collect(
+        connection,
+        &format!(
+            "SELECT n FROM ledger INDEXED BY ledger_time WHERE {}
+             ORDER BY received_at DESC, n DESC LIMIT :limit",
+            wanted.sql()
+        ),
+        wanted.values(),
+    )
+}
+
+pub(super) fn newest_requests(
+    connection: &Connection,
+    filter: &RequestFilter,
+) -> Result<Listed<Request>, StoreError> {
+    let limit = filter.page.rows();
+    let mut start = match &filter.page.after {
+        Some(cursor) => match cursor.strip_prefix("before-") {
+            Some(n) => n.parse().map_err(|_| unknown(cursor))?,
+            None => ledger::n_of(connection, cursor)?,
+        },
+        None => i64::MAX,
+    };
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT max(ledger) FROM request")?
+        .query_row([], |row| row.get(0))?;
+    start = start.min(newest.unwrap_or(0) + 1);
+    if let Some(before) = filter.received_before {
+        let last = near(connection, before)?.unwrap_or(0);
+        start = start.min(last + OVERTAKING);
+    }
+    let mut end = 0;
+    if let Some(since) = filter.received_after {
+        end = near(connection, since)?.unwrap_or(0) - OVERTAKING;
+    }
+    let open = filter.state.filter(|state| {
+        matches!(
+            state,
+            RequestState::Held | RequestState::Released | RequestState::Failed
+        )
+    });
+    // Those that wait have an index of their own; the others are looked for in a stretch.
+    let narrowed = filter.state.is_some() || filter.portal.is_some();
+    let oldest = end.max(0);
+    if open.is_none() && narrowed {
+        end = oldest.max(start - REQUESTS);
+    }
+    let before = filter.received_before.map(Millis::from);
+    let since = filter.received_after.map(Millis::from);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("ledger < :start", ":start", Some(&start));
+    wanted.ask("ledger >= :end", ":end", Some(&end));
+    wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.ask("received_at < :before", ":before", before.as_ref());
+    wanted.ask("received_at >= :since", ":since", since.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let table = match (open, filter.state) {
+        // The word stands in the statement, or the index would not be taken.
+        (Some(state), _) => format!("request INDEXED BY request_open WHERE state = '{state}'"),
+        (None, Some(state)) => format!("request NOT INDEXED WHERE state = '{state}'"),
+        (None, None) => "request NOT INDEXED WHERE true".to_owned(),
+    };
+    let mut found = collect(
+        connection,
+        &format!(
+            "SELECT ledger FROM {table} AND {} ORDER BY ledger DESC LIMIT :limit",
+            wanted.sql()
+        ),
+        wanted.values(),
+    )?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let rows = found
+        .iter()
+        .map(|n| requests::by_n(connection, *n))
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = if more {
+        rows.last().map(|request| request.ledger.to_string())
+    } else {
+        (end > oldest && older(connection, end)?).then(|| format!("before-{end}"))
+    };
+    Ok(Listed { rows, next })
+}
+
+/// An entry that came just before then.
+fn near(connection: &Connection, at: Timestamp) -> Result<Option<i64>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT n FROM ledger INDEXED BY ledger_time
+             WHERE received_at < ? ORDER BY received_at DESC LIMIT 1",
+        )?
+        .query_row([Millis::from(at)], |row| row.get(0))
+        .optional()?)
+}
+
+fn older(connection: &Connection, n: i64) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM request WHERE ledger < ?)")?
+        .query_row([n], |row| row.get(0))?)
+}
+
+fn collect(
+    connection: &Connection,
+    sql: &str,
+    values: &[(&'static str, &dyn ToSql)],
+) -> Result<Vec<i64>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(values, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

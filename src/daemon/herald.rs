@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Origin;
 use crate::observe::events;
-use crate::store::{Deed, Store, StoreError};
+use crate::store::{Deed, Store, StoreError, Topic};
 
 /// Between two looks: the database changes with every message, operators act rarely.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 100;
 
 /// Runs until `shutdown`.
 pub async fn run(store: Store, shutdown: CancellationToken) {
-    let mut changes = store.subscribe();
+    let mut changes = store.subscribe(Topic::Deeds);
     let watching = async {
         let mut told = match Told::by_now(&store).await {
             Ok(told) => told,

@@ -17,7 +17,7 @@ use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
-use crate::store::{Claim, Settlement, Store, StoreError};
+use crate::store::{Claim, Settlement, Store, StoreError, Topic};
 
 /// How much longer than an attempt its lease is.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -44,6 +44,23 @@ struct Desk {
     destination: Destination,
     hostname: Domain,
     store: Store,
+}
+
+/// When there will be more to do.
+#[derive(Clone, Copy)]
+enum Next {
+    At(Timestamp),
+    /// An operator paused the destination and has to resume it first.
+    Resumed,
+}
+
+impl Next {
+    fn time(self) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Resumed => Timestamp::MAX,
+        }
+    }
 }
 
 impl Worker {
@@ -75,7 +92,8 @@ impl Worker {
 
     /// Works until it is told to stop and nothing is under way any more.
     pub(super) async fn run(self) {
-        let mut changes = self.desk.store.subscribe();
+        let mut requests = self.desk.store.subscribe(Topic::Requests);
+        let mut deeds = self.desk.store.subscribe(Topic::Deeds);
         let mut under_way = JoinSet::new();
         let mut breaker = Breaker::default();
         let mut rested = true;
@@ -83,13 +101,18 @@ impl Worker {
             let now = Timestamp::now();
             let next = match breaker.room(self.desk.destination.concurrency(), under_way.len(), now)
             {
-                Room::For(0) => Timestamp::MAX,
+                Room::For(0) => Next::At(Timestamp::MAX),
                 Room::For(room) => self.take(room, &mut under_way, now).await,
-                Room::NotBefore(time) => time,
+                Room::NotBefore(time) => Next::At(time),
             };
             let is_idle = under_way.is_empty();
             rested &= is_idle;
-            let sleep = until(next, now);
+            let sleep = until(next.time(), now);
+            // While it is paused, requests that come in are nothing to look at the database for.
+            let changes = match next {
+                Next::At(_) => &mut requests,
+                Next::Resumed => &mut deeds,
+            };
             let (sleep, is_last) = if rested || sleep < RESTFUL || !is_idle {
                 (sleep, false)
             } else {
@@ -118,12 +141,7 @@ impl Worker {
     }
 
     /// Starts up to `room` attempts; says when there will be more to do.
-    async fn take(
-        &self,
-        room: usize,
-        under_way: &mut JoinSet<Attempt>,
-        now: Timestamp,
-    ) -> Timestamp {
+    async fn take(&self, room: usize, under_way: &mut JoinSet<Attempt>, now: Timestamp) -> Next {
         match self.claim(room, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
@@ -133,27 +151,23 @@ impl Worker {
             }
             Err(error) => {
                 events::fault("delivery", &error);
-                later(now, SETBACK)
+                Next::At(later(now, SETBACK))
             }
         }
     }
 
-    async fn claim(
-        &self,
-        room: usize,
-        now: Timestamp,
-    ) -> Result<(Vec<Claim>, Timestamp), StoreError> {
+    async fn claim(&self, room: usize, now: Timestamp) -> Result<(Vec<Claim>, Next), StoreError> {
         let store = &self.desk.store;
+        if store.paused_destinations().await?.contains(&self.desk.name) {
+            return Ok((Vec::new(), Next::Resumed));
+        }
         // A look costs no transaction, and most changes are about something else.
         let due = store.next_delivery(self.portals.clone()).await?;
         let Some(due) = due else {
-            return Ok((Vec::new(), Timestamp::MAX));
+            return Ok((Vec::new(), Next::At(Timestamp::MAX)));
         };
         if due > now {
-            return Ok((Vec::new(), due));
-        }
-        if store.paused_destinations().await?.contains(&self.desk.name) {
-            return Ok((Vec::new(), Timestamp::MAX));
+            return Ok((Vec::new(), Next::At(due)));
         }
         let lease = later(now, self.desk.destination.patience() + LEASE_MARGIN);
         let claims = store
@@ -164,7 +178,7 @@ impl Worker {
         } else {
             now
         };
-        Ok((claims, next))
+        Ok((claims, Next::At(next)))
     }
 }
 

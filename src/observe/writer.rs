@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// Octets that may wait. About 20,000 lines.
 const MOST_WAITING: usize = 4 << 20;
 
+/// At least so long passes between two writes. A single line goes out at once; of a stream, many go
+/// together, which spares the one who logs from waking the thread, and the reader too.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How long the end of the program waits for standard error to take what is left.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -52,13 +56,17 @@ impl Writer {
             waiting.lost += 1;
             return;
         }
+        let first = waiting.lines.is_empty();
         if waiting.lost > 0 {
             let lost = std::mem::take(&mut waiting.lost);
             waiting.lines.extend_from_slice(notice(lost).as_bytes());
         }
         waiting.lines.extend_from_slice(line.as_bytes());
         drop(waiting);
-        self.0.some.notify_one();
+        // Behind another line it is seen together with that one.
+        if first {
+            self.0.some.notify_one();
+        }
     }
 
     /// Waits until all is written, or until standard error has stalled for too long.
@@ -90,6 +98,7 @@ impl Shared {
 /// line costs no allocation.
 fn run(shared: &Shared, mut sink: impl Write) {
     let mut taken = Vec::new();
+    let mut last_write = Instant::now();
     loop {
         let mut waiting = shared.lock();
         waiting.writing = false;
@@ -102,12 +111,16 @@ fn run(shared: &Shared, mut sink: impl Write) {
                 .wait(waiting)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        drop(waiting);
+        std::thread::sleep(GATHER.saturating_sub(last_write.elapsed()));
+        let mut waiting = shared.lock();
         std::mem::swap(&mut waiting.lines, &mut taken);
         waiting.writing = true;
         drop(waiting);
         // A standard error that is closed must not stop the daemon, and there is nowhere to say so.
         let _ = sink.write_all(&taken).and_then(|()| sink.flush());
         taken.clear();
+        last_write = Instant::now();
     }
 }
 

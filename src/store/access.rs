@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::columns::{Json, Millis, json};
 use super::events::Happening;
 use super::writer::Work;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Topic};
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
 
@@ -206,7 +206,7 @@ impl Store {
                 settings: settings.clone(),
             };
             insert(work, &revision)?;
-            work.rings = true;
+            work.rings.add(Topic::Deeds);
             Ok(revision)
         })
         .await

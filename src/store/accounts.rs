@@ -7,7 +7,7 @@ use super::events::{Actors, Happening, operator};
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
 use super::writer::Work;
-use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError};
+use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status, Timestamp,
@@ -265,7 +265,7 @@ impl Work<'_> {
         };
         let made = make(connection, address, proved_first, groups, origin, None, now)?;
         if origin == Origin::Operator {
-            self.rings = true;
+            self.rings.add(Topic::Deeds);
             Happening::named("account.added").account(made.n).record(
                 connection,
                 &operator(by),
@@ -290,7 +290,8 @@ impl Work<'_> {
             portal,
             in_reply_to: None,
         };
-        self.rings |= owe(self.connection, account, &occasion, now)?;
+        let is_owed = owe(self.connection, account, &occasion, now)?;
+        self.rings.add_if(Topic::Letters, is_owed);
         Ok(())
     }
 }
@@ -352,7 +353,7 @@ impl Store {
                     [there.n],
                 )?;
                 cancel(work.connection, there.n, now.into())?;
-                work.rings = true;
+                work.rings.add(Topic::Deeds);
                 Happening::named("account.blocked")
                     .account(there.n)
                     .record(work.connection, &operator(&by), now.into())?;
@@ -379,7 +380,7 @@ impl Store {
                      WHERE n = ?",
                     [there.n],
                 )?;
-                work.rings = true;
+                work.rings.add(Topic::Deeds);
                 Happening::named("account.unblocked")
                     .account(there.n)
                     .record(work.connection, &operator(&by), now.into())?;

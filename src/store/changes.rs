@@ -1,4 +1,4 @@
-//! Waking the workers: a counter that each commit which makes something due moves on.
+//! Waking the workers: a counter for each topic that a commit moves on when it makes something due.
 //!
 //! A worker that subscribed before it looked for work cannot miss a change: waiting returns at once
 //! when the counter moved since. Another process (the command line) rings a datagram socket beside
@@ -15,6 +15,36 @@ use tokio::sync::watch;
 
 use super::{Store, StoreError};
 
+/// What a worker waits for. One that is woken for nothing reads the database for nothing, with every
+/// message that comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// A letter is owed.
+    Letters,
+    /// A released request may be handed over, or a destination is paused.
+    Requests,
+    /// An operator did something, or a destination goes on.
+    Deeds,
+}
+
+/// What a transaction made due.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rings([bool; 3]);
+
+impl Rings {
+    pub(super) fn add(&mut self, topic: Topic) {
+        self.0[topic as usize] = true;
+    }
+
+    pub(super) fn add_if(&mut self, topic: Topic, is_due: bool) {
+        self.0[topic as usize] |= is_due;
+    }
+
+    fn all() -> Self {
+        Self([true; 3])
+    }
+}
+
 /// One worker's view of the changes.
 #[derive(Debug, Clone)]
 pub struct Changes {
@@ -22,9 +52,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Resolves when something may have become due since the last time that it resolved, or since
-    /// the subscription: letters, released requests, or a change by another process. May resolve
-    /// without a cause. Never resolves once the store is gone.
+    /// Resolves when something of the topic may have become due since the last time that it
+    /// resolved, or since the subscription, by this process or by another one. May resolve without a
+    /// cause. Never resolves once the store is gone.
     pub async fn wait(&mut self) {
         if self.counter.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -35,7 +65,8 @@ impl Changes {
 /// The other side of [`Changes`].
 #[derive(Debug)]
 pub(super) struct Bell {
-    counter: watch::Sender<u64>,
+    /// By topic.
+    counters: [watch::Sender<u64>; 3],
     socket: PathBuf,
     /// This process listens on the socket itself, and need not ring there.
     listening: AtomicBool,
@@ -45,23 +76,23 @@ pub(super) struct Bell {
 impl Bell {
     pub(super) fn beside(database: &Path) -> Self {
         Self {
-            counter: watch::Sender::new(0),
+            counters: std::array::from_fn(|_| watch::Sender::new(0)),
             socket: database.with_file_name("notify.sock"),
             listening: AtomicBool::new(false),
             ringer: OnceLock::new(),
         }
     }
 
-    pub(super) fn subscribe(&self) -> Changes {
+    pub(super) fn subscribe(&self, topic: Topic) -> Changes {
         Changes {
-            counter: self.counter.subscribe(),
+            counter: self.counters[topic as usize].subscribe(),
         }
     }
 
     /// Something may be due: tells the workers here, and the daemon where this is another process.
-    pub(super) fn ring(&self) {
-        self.wake();
-        if !self.listening.load(Ordering::Relaxed) {
+    pub(super) fn ring(&self, rings: Rings) {
+        self.wake(rings);
+        if rings.0.contains(&true) && !self.listening.load(Ordering::Relaxed) {
             // Without a daemon there is no socket, and nobody to tell.
             let ringer = self.ringer.get_or_init(|| {
                 let ringer = Ringer::unbound().ok()?;
@@ -74,16 +105,20 @@ impl Bell {
         }
     }
 
-    fn wake(&self) {
-        self.counter.send_modify(|count| *count += 1);
+    fn wake(&self, rings: Rings) {
+        for (counter, rings) in self.counters.iter().zip(rings.0) {
+            if rings {
+                counter.send_modify(|count| *count += 1);
+            }
+        }
     }
 }
 
 impl Store {
     /// Subscribe first, then look for work, then wait: no change can be lost in between.
     #[must_use]
-    pub fn subscribe(&self) -> Changes {
-        self.bell.subscribe()
+    pub fn subscribe(&self, topic: Topic) -> Changes {
+        self.bell.subscribe(topic)
     }
 
     /// Listens for other processes that changed the database, until the returned future is dropped.
@@ -108,9 +143,9 @@ impl Store {
         Ok(async move {
             let mut one = [0; 1];
             // What came before the socket was there is found by looking once.
-            bell.wake();
+            bell.wake(Rings::all());
             while socket.recv(&mut one).await.is_ok() {
-                bell.wake();
+                bell.wake(Rings::all());
             }
         })
     }

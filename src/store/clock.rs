@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Topic};
 use crate::domain::Timestamp;
 
 /// Longer than any pause between two attempts to deliver (four hours), and any lease.
@@ -141,7 +141,8 @@ impl Store {
                             .prepare_cached(mending.mend)?
                             .execute(params![n, to])?;
                     }
-                    work.rings = true;
+                    work.rings.add(Topic::Letters);
+                    work.rings.add(Topic::Requests);
                     Ok(())
                 })
                 .await?;

@@ -11,7 +11,7 @@ use super::letters::{Occasion, owe};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
 use super::writer::Work;
-use super::{LetterCause, LetterKind, StoreError};
+use super::{LetterCause, LetterKind, StoreError, Topic};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
 use crate::domain::{EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId, Status};
@@ -105,9 +105,10 @@ impl Work<'_> {
                 portal: Some(case.portal),
                 in_reply_to: case.message_id,
             };
-            self.rings |= owe(self.connection, &account, &occasion, case.now)?;
+            let is_owed = owe(self.connection, &account, &occasion, case.now)?;
+            self.rings.add_if(Topic::Letters, is_owed);
         } else {
-            self.rings = true;
+            self.rings.add(Topic::Requests);
         }
         Ok(Some(Followed {
             account,

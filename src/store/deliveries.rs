@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::{Actors, Happening, operator};
-use super::{Store, StoreError, queue};
+use super::{Store, StoreError, Topic, queue};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
     RequestState, Timestamp,
@@ -222,7 +222,7 @@ impl Store {
                 "UPDATE request SET due_at = ?, in_work = 0 WHERE in_work = 1",
                 [Millis::from(now)],
             )?;
-            work.rings |= ended > 0;
+            work.rings.add_if(Topic::Requests, ended > 0);
             Ok(())
         })
         .await
@@ -275,7 +275,8 @@ impl Store {
         let (n, attempt) = (claim.n, claim.attempt);
         self.write(move |work| {
             // The next of its queue may be due now, or this one later: the worker looks again.
-            work.rings |= settle(work.connection, n, attempt, &settlement, now.into())?;
+            let is_settled = settle(work.connection, n, attempt, &settlement, now.into())?;
+            work.rings.add_if(Topic::Requests, is_settled);
             Ok(())
         })
         .await
@@ -318,7 +319,8 @@ impl Store {
                 )
             };
             if changed == 1 {
-                work.rings = true;
+                work.rings.add(Topic::Requests);
+                work.rings.add(Topic::Deeds);
                 Happening::named(name).detail(destination.as_str()).record(
                     work.connection,
                     &by,

@@ -12,7 +12,7 @@ use super::events::{Happening, operator};
 use super::ledger::n_of;
 use super::list::Conditions;
 use super::writer::Work;
-use super::{Listed, Page, Store, StoreError, access};
+use super::{Listed, Page, Store, StoreError, Topic, access};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
 use crate::domain::{
@@ -296,7 +296,7 @@ impl Work<'_> {
                 found.reason, found.revision
             ))
             .record(connection, by, now)?;
-        self.rings = true;
+        self.rings.add(Topic::Deeds);
         Ok(Recovered::Now {
             verdict: decision.verdict,
             reason: decision.reason,

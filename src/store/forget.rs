@@ -18,7 +18,7 @@ use super::limits::forget_mailbox;
 use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
 use super::writer::Work;
-use super::{Store, StoreError, connection, queue};
+use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{EmailAddress, RequestState, Timestamp};
 
 /// Entries that one transaction takes, and pages that one gives back.
@@ -115,7 +115,8 @@ impl Work<'_> {
             Happening::named("request.discarded")
                 .entry(n)
                 .record(connection, by, now)?;
-            self.rings = true;
+            self.rings.add(Topic::Requests);
+            self.rings.add(Topic::Deeds);
         }
         connection
             .prepare_cached("UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?")?
@@ -175,7 +176,7 @@ impl Work<'_> {
             if self.leave_a_name(&account, pseudonym, now)? {
                 happening = happening.account(account.n);
             }
-            self.rings = true;
+            self.rings.add(Topic::Deeds);
         }
         happening.record(connection, &operator(&forgetting.by), now)
     }

@@ -14,7 +14,7 @@ use super::columns::Millis;
 use super::events::{Actors, Happening};
 use super::letters::{Occasion, owe};
 use super::writer::Work;
-use super::{LetterCause, LetterKind, Store, StoreError, queue};
+use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
 use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
 
 /// How long a step goes on, apart from the commit. At least one row is done.
@@ -270,7 +270,8 @@ impl Work<'_> {
                 portal: Some(&portal),
                 in_reply_to: None,
             };
-            self.rings |= owe(connection, &known_by_n(connection, n)?, &occasion, now)?;
+            let is_owed = owe(connection, &known_by_n(connection, n)?, &occasion, now)?;
+            self.rings.add_if(Topic::Letters, is_owed);
             reminded += 1;
             Ok(())
         })?;

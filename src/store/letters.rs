@@ -13,7 +13,7 @@ use super::events::{Actors, Happening};
 use super::limits::give_back;
 use super::mailbag::claim;
 use super::reports::{Failure, note_failure};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Topic};
 use crate::config::LetterLimits;
 use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Status, Timestamp, TokenHash};
 
@@ -283,7 +283,8 @@ impl Store {
         let key = address.key();
         self.write(move |work| {
             if let Some(account) = known(work.connection, &key)? {
-                work.rings |= renew(work.connection, account, cause, now.into())?;
+                let is_owed = renew(work.connection, account, cause, now.into())?;
+                work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())
         })
@@ -304,7 +305,8 @@ impl Store {
                 .optional()?;
             if let Some(account) = account {
                 let account = known_by_n(work.connection, account)?;
-                work.rings |= renew(work.connection, account, LetterCause::Resend, now.into())?;
+                let is_owed = renew(work.connection, account, LetterCause::Resend, now.into())?;
+                work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())
         })

@@ -49,7 +49,7 @@ mod writer;
 pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
 pub use backup::backup;
-pub use changes::Changes;
+pub use changes::{Changes, Topic};
 pub use clock::Plans;
 pub use compact::{Compacted, compact};
 pub use correspondence::SentLetter;

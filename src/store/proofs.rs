@@ -11,7 +11,7 @@ use super::events::{Actors, Happening};
 use super::letters::cancel;
 use super::queue;
 use super::writer::Work;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Topic};
 use crate::domain::{
     AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
     Timestamp, TokenHash,
@@ -327,7 +327,9 @@ impl Work<'_> {
             };
             happening.entry(n).record(connection, &by, now)?;
         }
-        self.rings |= !released.is_empty() || matches!(proof, Proof::Operator(_));
+        self.rings.add_if(Topic::Requests, !released.is_empty());
+        self.rings
+            .add_if(Topic::Deeds, matches!(proof, Proof::Operator(_)));
         Ok(Proved::Now {
             account: account.id,
             address: account.address(connection)?,

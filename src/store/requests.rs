@@ -8,7 +8,7 @@ use super::events::{Happening, operator};
 use super::ledger::n_of;
 use super::list::Conditions;
 use super::writer::Work;
-use super::{Listed, Page, Store, StoreError, queue};
+use super::{Listed, Page, Store, StoreError, Topic, queue};
 use crate::domain::{
     AccountId, EmailAddress, LedgerId, PortalName, Release, RequestId, RequestState, Timestamp,
 };
@@ -189,7 +189,8 @@ impl Work<'_> {
         Happening::named("request.released")
             .entry(n)
             .record(self.connection, by, now)?;
-        self.rings = true;
+        self.rings.add(Topic::Requests);
+        self.rings.add(Topic::Deeds);
         self.shown(id)
     }
 
@@ -199,7 +200,8 @@ impl Work<'_> {
             return Err(not_possible(id, state, "discarded"));
         }
         queue::settle(self.connection, n, RequestState::Discarded, None, now)?;
-        self.rings = true;
+        self.rings.add(Topic::Requests);
+        self.rings.add(Topic::Deeds);
         Happening::named("request.discarded")
             .entry(n)
             .record(self.connection, by, now)?;
@@ -218,7 +220,7 @@ impl Work<'_> {
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
                     )?
                     .execute(params![n, now])?;
-                self.rings = true;
+                self.rings.add(Topic::Requests);
                 self.shown(id)
             }
             other => Err(not_possible(id, other, "tried again")),

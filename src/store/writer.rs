@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::access::SettingsCache;
-use super::changes::Bell;
+use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
 use super::{StoreError, connection};
 use crate::failpoint;
@@ -28,8 +28,8 @@ const MOST_OCTETS: usize = 32 * 1024 * 1024;
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a mut SettingsCache,
-    /// Set when something became due that a worker waits for, or that the log is to tell.
-    pub(super) rings: bool,
+    /// What became due that a worker waits for, or that the log is to tell.
+    pub(super) rings: Rings,
 }
 
 /// An operation that waits to be run and answered.
@@ -234,15 +234,13 @@ impl Thread {
         let mut work = Work {
             connection: &connection,
             settings: &mut self.settings,
-            rings: false,
+            rings: Rings::default(),
         };
         let outcome = fill(&mut work, batch, mode);
         let rings = work.rings;
         match &outcome {
             Ok(()) => {
-                if rings {
-                    self.bell.ring();
-                }
+                self.bell.ring(rings);
                 self.connection = Some(connection);
             }
             Err(failure) => {
@@ -352,7 +350,7 @@ mod tests {
         });
         let panicking = writer.run(0, |work| {
             pause(work, "half done, too")?;
-            assert!(work.rings, "it does not");
+            assert!(work.connection.is_autocommit(), "it does not");
             Ok(())
         });
         let late = writer.run(0, |work| pause(work, "late"));

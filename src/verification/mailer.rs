@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::domain::{AccountId, EmailAddress, Timestamp, Token, TokenError};
 use crate::failpoint;
 use crate::observe::events;
-use crate::store::{Letter, LetterOutcome, Store, StoreError};
+use crate::store::{Letter, LetterOutcome, Store, StoreError, Topic};
 use crate::wording::{Language, Wording};
 
 /// Letters that are handed over at one moment, each on a connection of its own.
@@ -111,7 +111,7 @@ impl Mailer {
         shutdown: &CancellationToken,
     ) -> End {
         // Subscribed before the claim, so that a letter owed in between is not missed.
-        let mut changes = self.store.subscribe();
+        let mut changes = self.store.subscribe(Topic::Letters);
         let mut reloads = self.config.clone();
         loop {
             let wait = match self.claim(config, post).await {

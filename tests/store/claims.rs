@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestibule::domain::{Release, RequestState};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Claim, Settlement, StoreError};
+use vestibule::store::{Claim, Settlement, StoreError, Topic};
 
 use crate::house::{DAY, House, at, mail, portal, start, to};
 
@@ -141,7 +141,7 @@ async fn an_operator_lets_one_held_request_go() {
 #[tokio::test]
 async fn waiting_for_a_change_misses_none() {
     let house = House::open().await;
-    let mut changes = house.store.subscribe();
+    let mut changes = house.store.subscribe(Topic::Requests);
     house.accept(mail("bob@shop.example", "1@x", start())).await;
     changes.wait().await;
     let claims = claim(&house, start()).await;

@@ -10,6 +10,8 @@
     reason = "shared with the tests of the daemon, which use all of it"
 )]
 mod house;
+#[path = "peers/process.rs"]
+mod process;
 #[path = "sample/mail.rs"]
 mod sample;
 
@@ -18,6 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use house::{House, STANDARD};
+use process::usage;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
 use tokio::runtime::Runtime;
@@ -55,20 +58,44 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let crowd = if quick { QUICK } else { WHOLE };
     println!(
-        "{:<44} {:>8} {:>8} {:>9} {:>9}",
-        "fan-out", "count", "s", "a second", "target"
+        "{:<44} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "fan-out", "count", "s", "a second", "target", "µs CPU"
     );
     release(&crowd);
     letters(&crowd);
 }
 
-fn row(what: &str, count: usize, took: Duration, target: Option<u32>) {
+/// From one moment to another: the time, and what the daemon has used of the CPU.
+struct Watch {
+    process: u32,
+    begin: Instant,
+    used: Duration,
+}
+
+impl Watch {
+    fn start(house: &House) -> Self {
+        let process = house.process();
+        Self {
+            process,
+            begin: Instant::now(),
+            used: usage(process).cpu,
+        }
+    }
+
+    fn stop(&self) -> (Duration, Duration) {
+        let used = usage(self.process).cpu.saturating_sub(self.used);
+        (self.begin.elapsed(), used)
+    }
+}
+
+fn row(what: &str, count: usize, (took, used): (Duration, Duration), target: Option<u32>) {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = count as f64 / took.as_secs_f64();
     let target = target.map_or_else(String::new, |target| format!("≥ {target}"));
     println!(
-        "{what:<44} {count:>8} {:>8.2} {rate:>9.0} {target:>9}",
-        took.as_secs_f64()
+        "{what:<44} {count:>8} {:>8.2} {rate:>9.0} {target:>9} {:>9}",
+        took.as_secs_f64(),
+        used.as_micros() / count as u128
     );
 }
 
@@ -84,7 +111,7 @@ fn release(crowd: &Crowd) {
     let store = Store::open(&house.path("data/vestibule.db")).expect("the database");
     let look = look(&house);
 
-    let begin = Instant::now();
+    let watch = Watch::start(&house);
     runtime.block_on(async {
         let mut proofs = JoinSet::new();
         for number in 0..crowd.accounts {
@@ -95,10 +122,10 @@ fn release(crowd: &Crowd) {
             done.expect("no panic");
         }
     });
-    let proved = begin.elapsed();
+    let proved = watch.stop();
     let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
     wait_until("the deliveries", || count(&look, delivered) == requests);
-    let handed_over = begin.elapsed();
+    let handed_over = watch.stop();
     assert_eq!(house.files("desk/new").len(), requests);
     row("accounts proved at once", crowd.accounts, proved, None);
     row(
@@ -132,7 +159,7 @@ fn letters(crowd: &Crowd) {
     let house = House::start_with(&configuration, |folder| {
         fill(folder, crowd.letters, 1);
     });
-    let begin = Instant::now();
+    let watch = Watch::start(&house);
     let look = look(&house);
     let sent = "SELECT count(*) FROM letter WHERE state = 'sent'";
     let before = count(&look, sent);
@@ -140,7 +167,7 @@ fn letters(crowd: &Crowd) {
     row(
         "verification mails sent and settled",
         crowd.letters - before,
-        begin.elapsed(),
+        watch.stop(),
         Some(1000),
     );
 }

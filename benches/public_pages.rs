@@ -10,6 +10,8 @@
 )]
 mod house;
 mod load;
+#[path = "peers/process.rs"]
+mod process;
 #[path = "sample/mail.rs"]
 mod sample;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use house::{House, STANDARD};
 use load::Load;
+use process::usage;
 use sample::Sender;
 use tokio::runtime::Runtime;
 use vestibule::domain::{Timestamp, Token};
@@ -44,13 +47,21 @@ fn main() {
     let page = format!("http://{}/verify/{}", house.http, token.reveal());
 
     println!(
-        "{:<48} {:>9} {:>10} {:>9} {:>9}",
-        "verify page", "a second", "target", "50 %", "99 %"
+        "{:<44} {:>9} {:>14} {:>9} {:>9} {:>9}",
+        "verify page", "a second", "target", "50 %", "99 %", "µs CPU"
     );
     // The first requests open connections and fill caches.
-    ask(&page, 20, 1);
-    row("alone, 20 connections", &ask(&page, 20, seconds), "≥ 8000");
-    row("alone, 100 connections", &ask(&page, 100, seconds), "");
+    ask(&house, &page, 20, 1);
+    row(
+        "alone, 20 connections",
+        &ask(&house, &page, 20, seconds),
+        "≥ 8000",
+    );
+    row(
+        "alone, 100 connections",
+        &ask(&house, &page, 100, seconds),
+        "",
+    );
 
     let messages = if quick { "10000" } else { "40000" };
     let senders = ["--senders", SENDERS];
@@ -85,7 +96,7 @@ fn main() {
     );
     // Some of the mail before, some after.
     std::thread::sleep(Duration::from_secs(1));
-    let pages = ask(&page, 20, seconds);
+    let pages = ask(&house, &page, 20, seconds);
     let kept_up = mail.report().rate;
     row(
         &format!("with {kept_up:.0} messages/s of {half:.0} wanted"),
@@ -136,24 +147,29 @@ struct Answers {
     rate: f64,
     median: Duration,
     slowest: Duration,
+    /// Of the daemon, for each answer and for whatever else it does.
+    cpu: Duration,
 }
 
 fn row(what: &str, answers: &Answers, target: &str) {
     println!(
-        "{what:<48} {:>9.0} {target:>10} {:>6.1} ms {:>6.1} ms",
+        "{what:<44} {:>9.0} {target:>14} {:>6.1} ms {:>6.1} ms {:>9.0}",
         answers.rate,
         answers.median.as_secs_f64() * 1000.0,
         answers.slowest.as_secs_f64() * 1000.0,
+        answers.cpu.as_secs_f64() * 1e6,
     );
 }
 
-fn ask(page: &str, connections: u32, seconds: u32) -> Answers {
+fn ask(house: &House, page: &str, connections: u32, seconds: u32) -> Answers {
+    let before = usage(house.process()).cpu;
     let output = Command::new("wrk")
         .args(["-t1", "--latency"])
         .args([format!("-c{connections}"), format!("-d{seconds}s")])
         .arg(page)
         .output()
         .expect("wrk is missing: install Debian's package wrk");
+    let used = usage(house.process()).cpu.saturating_sub(before);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && !said.contains("Non-2xx"),
@@ -165,7 +181,13 @@ fn ask(page: &str, connections: u32, seconds: u32) -> Answers {
             .unwrap_or_else(|| panic!("{name} in: {said}"))
             .trim()
     };
+    let count: u32 = said
+        .lines()
+        .find_map(|line| line.split_once(" requests in "))
+        .and_then(|(count, _)| count.trim().parse().ok())
+        .expect("the number of answers");
     Answers {
+        cpu: used / count.max(1),
         rate: after("Requests/sec:").parse().expect("a rate"),
         median: time(after("50%")),
         slowest: time(after("99%")),

@@ -23,7 +23,8 @@ pub struct Report {
 
 impl Load {
     pub fn build() -> Self {
-        let status = Command::new(env!("CARGO"))
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
             .args(["build", "--quiet", "--locked", "--release"])
             .args(["--example", "load"])
             .status()

@@ -1,0 +1,343 @@
+//! What years of mail in the database cost: the same work on an empty one and on one with a million
+//! requests, in turns, so that a machine that does other work is as busy for both.
+//!
+//! `cargo bench --bench growth [-- --quick] [--small]`. The large database is built once, in the
+//! target folder, and copied from there.
+//! Load comes from the example `load`; deliveries are paused, so that only what is measured happens.
+
+#[path = "../tests/daemon/house.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the daemon, which use all of it"
+)]
+mod house;
+mod load;
+#[path = "sample/mail.rs"]
+mod sample;
+mod seed;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use house::{House, STANDARD};
+use load::Load;
+use rusqlite::{Connection, OpenFlags};
+use sample::Sender;
+use seed::Size;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use vestibule::domain::{DestinationName, EmailAddress, Proof, Timestamp};
+use vestibule::store::{Choice, Proved, Store};
+
+/// How much of everything.
+struct Effort {
+    rounds: usize,
+    /// Of each round.
+    messages: u32,
+    accounts: usize,
+    /// Messages of each size, for the growth of the file.
+    growing: u32,
+}
+
+const WHOLE: Effort = Effort {
+    rounds: 5,
+    messages: 20_000,
+    accounts: 100,
+    growing: 10_000,
+};
+
+const QUICK: Effort = Effort {
+    rounds: 3,
+    messages: 5000,
+    accounts: 30,
+    growing: 2000,
+};
+
+/// A domain of which the settings of the large database allow accounts.
+const CUSTOMERS: &str = "d1.customer.example";
+
+/// Everything is kept, so that housekeeping finds nothing.
+const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
+
+/// A third of the entries are too old, and what expires need not wait to be forgotten.
+const FORGET: &str = "\n[retention]\nledger = \"60d\"\ndelivered_content = \"1s\"\n";
+
+/// Holds that expire while housekeeping is measured: people, and what each has waiting.
+const EXPIRING: (usize, usize) = (500, 40);
+
+/// A database that is older is made anew: what it holds would expire.
+const FRESH: Duration = Duration::from_hours(7 * 24);
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let asks_for = |word: &str| std::env::args().any(|argument| argument == word);
+    let effort = if asks_for("--quick") { QUICK } else { WHOLE };
+    let (name, size) = if asks_for("--small") {
+        ("small", Size::SMALL)
+    } else {
+        ("large", Size::LARGE)
+    };
+    let bench = Bench {
+        load: Load::build(),
+        runtime: Runtime::new().expect("a runtime"),
+        effort,
+    };
+    let file = database(name, &size);
+    let empty = house(|_| {});
+    let mut large = house(|path| {
+        std::fs::copy(&file, path).expect("room for a copy");
+    });
+    println!(
+        "{} requests, {} dropped, {} accounts beside none; medians of {} rounds in turns",
+        size.requests, size.dropped, size.accounts, bench.effort.rounds
+    );
+    println!(
+        "{:<44} {:>10} {:>10} {:>7} {:>8}",
+        "", "empty", "large", "ratio", "target"
+    );
+    bench.acceptance(&empty, &large);
+    bench.proofs(&empty, &large);
+    drop(empty);
+    println!("\n{:<44} {:>10} {:>10}", "", "resting", "working");
+    bench.housekeeping(&mut large);
+    drop(large);
+    println!(
+        "\n{:<44} {:>10} {:>10} {:>7}",
+        "octets of the file a message", "found", "allowed", "ratio"
+    );
+    for octets in [1024, 5 * 1024, 100 * 1024] {
+        bench.octets(octets);
+    }
+}
+
+/// The database of many years, kept for the next run.
+fn database(name: &str, size: &Size) -> PathBuf {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{name}.db"));
+    let age = std::fs::metadata(&kept).and_then(|kept| kept.modified());
+    let is_fresh = age.is_ok_and(|made| made.elapsed().is_ok_and(|age| age < FRESH));
+    if !is_fresh {
+        eprintln!("making {}, which is kept for the next run", kept.display());
+        let part = kept.with_extension("part");
+        let _ = std::fs::remove_file(&part);
+        seed::seed(&part, size, Timestamp::now());
+        std::fs::rename(&part, &kept).expect("the database in its place");
+    }
+    kept
+}
+
+/// A daemon whose database `prepare` may put in its place.
+fn house(prepare: impl FnOnce(&Path)) -> House {
+    let configuration = STANDARD.replace("partner.example", CUSTOMERS) + KEEP;
+    House::start_with(&configuration, |folder| {
+        let data = folder.join("data");
+        std::fs::create_dir_all(&data).expect("the data folder");
+        let path = data.join("vestibule.db");
+        prepare(&path);
+        Runtime::new().expect("a runtime").block_on(async {
+            let store = Store::open(&path).expect("a database");
+            let desk = DestinationName::parse("desk").expect("a name");
+            store
+                .pause_destination(desk, true, "bench".to_owned(), Timestamp::now())
+                .await
+                .expect("paused");
+            store.close().await;
+        });
+    })
+}
+
+struct Bench {
+    load: Load,
+    runtime: Runtime,
+    effort: Effort,
+}
+
+impl Bench {
+    /// Messages a second over 20 connections, from two thousand people who are known after the
+    /// first round.
+    fn accept(&self, house: &House, octets: u32, messages: u32) -> f64 {
+        let [messages, octets] = [messages, octets].map(|number| number.to_string());
+        let from = format!("bob%@{CUSTOMERS}");
+        let who = ["--from", &from, "--senders", "2000"];
+        let what = ["--messages", &messages, "--size", &octets];
+        self.load.run(house.smtp, &[who, what].concat()).rate
+    }
+
+    fn acceptance(&self, empty: &House, large: &House) {
+        let houses = [empty, large];
+        for house in houses {
+            self.accept(house, 5 * 1024, 4000);
+        }
+        let rates =
+            self.in_turns(|which| self.accept(houses[which], 5 * 1024, self.effort.messages));
+        row(
+            "messages accepted a second, 20 connections",
+            rates,
+            "≥ 0.90",
+        );
+    }
+
+    /// The time from a proof to its ten requests released and synced.
+    fn proofs(&self, empty: &House, large: &House) {
+        let stores = [empty, large]
+            .map(|house| Store::open(&house.path("data/vestibule.db")).expect("the database"));
+        let mut times = [Vec::new(), Vec::new()];
+        for number in 0..self.effort.accounts {
+            for (store, times) in stores.iter().zip(&mut times) {
+                times.push(self.runtime.block_on(prove(store, number)));
+            }
+        }
+        let rates = times.map(|mut times| {
+            times.sort_unstable();
+            1.0 / times[times.len() / 2].as_secs_f64()
+        });
+        row("accounts proved a second, one by one", rates, "≥ 0.90");
+    }
+
+    /// Acceptance while holds expire, contents and entries are forgotten, and while they are not.
+    fn housekeeping(&self, large: &mut House) {
+        let mut rates = [Vec::new(), Vec::new()];
+        let (mut done, mut left) = (0, 0);
+        for round in 0..self.effort.rounds {
+            let [resting, working] = &mut rates;
+            large.kill();
+            configure(large, KEEP);
+            large.restart();
+            self.accept(large, 5 * 1024, 2000);
+            resting.push(self.accept(large, 5 * 1024, self.effort.messages));
+            large.kill();
+            self.runtime.block_on(hold(large, round));
+            configure(large, FORGET);
+            large.restart();
+            self.accept(large, 5 * 1024, 2000);
+            let before = due(large);
+            working.push(self.accept(large, 5 * 1024, self.effort.messages));
+            left = due(large);
+            done += before - left;
+        }
+        row(
+            "messages accepted a second, housekeeping",
+            rates.map(median),
+            "≥ 0.90",
+        );
+        println!(
+            "{done} rows were expired or forgotten meanwhile, and {left} were left at the end"
+        );
+    }
+
+    /// How much the file grows for each message, beside 1.2 of the message and 2 KiB.
+    fn octets(&self, octets: u32) {
+        let mut house = house(|_| {});
+        let messages = self.effort.growing.min(500 * 1024 * 1024 / octets);
+        self.accept(&house, octets, messages);
+        house.signal("-TERM");
+        assert_eq!(house.exit_status(), Some(0));
+        let file = std::fs::metadata(house.path("data/vestibule.db")).expect("the file");
+        #[expect(clippy::cast_precision_loss, reason = "a size for people")]
+        let found = file.len() as f64 / f64::from(messages);
+        let allowed = 1.2 * f64::from(octets) + 2048.0;
+        println!(
+            "{:<44} {found:>10.0} {allowed:>10.0} {:>7.2}",
+            format!("messages of {} KiB", octets / 1024),
+            found / allowed
+        );
+    }
+
+    /// The medians of rounds on the first and on the second of two, in turns.
+    fn in_turns(&self, round: impl Fn(usize) -> f64) -> [f64; 2] {
+        let mut found = [Vec::new(), Vec::new()];
+        for _ in 0..self.effort.rounds {
+            for (which, found) in found.iter_mut().enumerate() {
+                found.push(round(which));
+            }
+        }
+        found.map(median)
+    }
+}
+
+fn row(what: &str, [first, second]: [f64; 2], target: &str) {
+    println!(
+        "{what:<44} {first:>10.0} {second:>10.0} {:>7.2} {target:>8}",
+        second / first
+    );
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+/// Ten held requests of somebody new, proved; how long the proof took.
+async fn prove(store: &Store, number: usize) -> Duration {
+    let config = sample::config();
+    let address = format!("n{number}@corp.example");
+    let mut sender = Sender::new(&config, &address);
+    let mut mail = JoinSet::new();
+    for _ in 0..10 {
+        let (store, arrival) = (store.clone(), sender.next());
+        mail.spawn(async move { store.accept(arrival).await.expect("held") });
+    }
+    mail.join_all().await;
+    let address = EmailAddress::parse(&address).expect("an address");
+    let account = store.customer(&address).await.expect("a look");
+    let account = account.expect("an account").id;
+    let proof = Proof::Operator("bench".to_owned());
+    let begin = Instant::now();
+    let proved = store
+        .prove(proof, Some(account), Choice::All, Timestamp::now())
+        .await
+        .expect("proved");
+    let took = begin.elapsed();
+    let Proved::Now { released, .. } = proved else {
+        panic!("the account was proved before");
+    };
+    assert_eq!(released.len(), 10);
+    took
+}
+
+fn configure(house: &House, retention: &str) {
+    let text = STANDARD.replace("partner.example", CUSTOMERS) + retention;
+    std::fs::write(house.path("vestibule.toml"), text).expect("the configuration");
+}
+
+/// Requests that nobody proves, and that are to expire at once.
+async fn hold(house: &House, round: usize) {
+    let mut config = sample::config();
+    config.verification.hold_for = Duration::ZERO;
+    let store = Store::open(&house.path("data/vestibule.db")).expect("the database");
+    let mut people = JoinSet::new();
+    let (count, each) = EXPIRING;
+    for number in 0..count {
+        let mut sender = Sender::new(&config, &format!("e{round}-{number}@corp.example"));
+        let store = store.clone();
+        people.spawn(async move {
+            for _ in 0..each {
+                store.accept(sender.next()).await.expect("held");
+            }
+        });
+    }
+    people.join_all().await;
+    store.close().await;
+}
+
+/// Rows that housekeeping still has to deal with.
+fn due(house: &House) -> i64 {
+    let path = house.path("data/vestibule.db");
+    let database =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database");
+    let now = Timestamp::now().as_millisecond();
+    let count = |sql: &str, before: i64| -> i64 {
+        database
+            .query_row(sql, [before], |row| row.get(0))
+            .expect("a count")
+    };
+    let held = "SELECT count(*) FROM request
+         WHERE state = 'held' AND reminded IN (0, 1) AND due_at <= ?";
+    let contents = "SELECT count(*) FROM request
+         WHERE settled_at IS NOT NULL AND kept = 1 AND settled_at <= ?";
+    let entries = "SELECT count(*) FROM ledger WHERE received_at < ?";
+    let sixty_days_ago = now - 60 * 24 * 3600 * 1000;
+    count(held, now) + count(contents, now - 1000) + count(entries, sixty_days_ago)
+}

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigErrors, Destination};
+use crate::wording::Wording;
 
 mod certificate;
 pub(super) mod machine;
@@ -111,11 +112,27 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.extend(machine::ports(config));
     findings.extend(certificate::finding(config));
     findings.extend(settings(config));
+    findings.extend(templates(config));
     findings.extend(machine::folders_and_programs(config));
     if !args.offline {
         findings.extend(servers::findings(config));
     }
     findings
+}
+
+/// The operator's own texts and templates, where there are any.
+fn templates(config: &Config) -> Option<Finding> {
+    let folder = config.verification.templates.as_deref()?;
+    let check = "verification.templates";
+    Some(match Wording::load(Some(folder)) {
+        Ok(_) => Finding::ok(check, folder.display().to_string()),
+        Err(error) => Finding::problem(
+            check,
+            format!("{}: {error}", folder.display()),
+            "take the built-in file as a pattern (vestibule templates export FOLDER), or take this \
+             one out of the folder",
+        ),
+    })
 }
 
 /// What can be said of the values alone: they work, and are probably not meant.

@@ -28,6 +28,7 @@ mod serve;
 mod shell;
 mod stats;
 mod tail;
+mod templates;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -94,6 +95,9 @@ enum Command {
     #[command(subcommand)]
     Operators(operators::Command),
     Tail(tail::Args),
+    /// Texts and templates of letters and pages, to make them your own
+    #[command(subcommand)]
+    Templates(templates::Command),
     /// Count messages and requests
     Stats(stats::Args),
     Backup(backup::Args),
@@ -147,6 +151,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
         Command::Operators(command) => wait(operators::run(command, global, out)),
         Command::Tail(args) => wait(tail::run(args, global, out)),
+        Command::Templates(command) => templates::run(command, global, out),
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Compact(_) => compact::run(global, out),

@@ -26,7 +26,7 @@ pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
-pub use readable::readable;
+pub use readable::{html, readable};
 pub use recorded::{Recorded, recorded};
 
 use crate::domain::{Domain, Envelope};

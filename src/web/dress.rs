@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, RETRY_AFTER, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -34,6 +35,30 @@ pub(super) const HEADERS: [(&str, &str); 7] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
+/// Answers of which one is a frame within the other have policies of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// The page around the frame: it may hold one, of this house.
+    Framing,
+    /// The frame: it may do and fetch nothing, and stand within our own pages only.
+    Framed,
+}
+
+impl Policy {
+    fn content_security(self) -> &'static str {
+        match self {
+            Self::Framing => {
+                "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                 frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+            }
+            Self::Framed => {
+                "default-src 'none'; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; \
+                 sandbox"
+            }
+        }
+    }
+}
+
 /// What pages are made with.
 #[derive(Debug)]
 pub(super) struct Wardrobe {
@@ -57,6 +82,7 @@ pub(super) async fn dress(
             .and_then(|value| value.to_str().ok()),
     );
     let mut response = next.run(request).await;
+    let policy = response.extensions_mut().remove::<Policy>();
     let page = response.extensions_mut().remove::<Page>().or_else(|| {
         let status = response.status();
         let bare = status.is_client_error() || status.is_server_error();
@@ -73,6 +99,13 @@ pub(super) async fn dress(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
         );
+    }
+    if let Some(policy) = policy {
+        let own = HeaderValue::from_static(policy.content_security());
+        headers.insert(CONTENT_SECURITY_POLICY, own);
+        if policy == Policy::Framed {
+            headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+        }
     }
     headers
         .entry(CACHE_CONTROL)

@@ -263,6 +263,15 @@ impl Wording {
     }
 }
 
+/// Every built-in file by the name under which a folder of an operator's own replaces it.
+pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+    texts::BUILT_IN
+        .iter()
+        .map(|(_, name, text)| (*name, *text))
+        .chain(TEMPLATES.iter().copied())
+        .chain(ASSETS.iter().copied())
+}
+
 /// What people know the house by: the name that its letters come from.
 #[must_use]
 pub fn site_name(config: &Config) -> String {

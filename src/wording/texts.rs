@@ -10,10 +10,10 @@ use std::path::Path;
 
 use super::{Language, WordingError, own_file};
 
-/// The languages that come with the program.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("en", include_str!("texts.en.toml")),
-    ("de", include_str!("texts.de.toml")),
+/// The languages that come with the program, each with the name of its file.
+pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
+    ("en", "texts.en.toml", include_str!("texts.en.toml")),
+    ("de", "texts.de.toml", include_str!("texts.de.toml")),
 ];
 
 /// What is wrong with a file of texts.
@@ -54,7 +54,7 @@ impl Texts {
     pub(super) fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
         let mut files: BTreeMap<String, Vec<Cow<'static, str>>> = BUILT_IN
             .iter()
-            .map(|(language, text)| ((*language).to_owned(), vec![Cow::Borrowed(*text)]))
+            .map(|(language, _, text)| ((*language).to_owned(), vec![Cow::Borrowed(*text)]))
             .collect();
         if let Some(folder) = folder {
             for language in own_languages(folder)? {

@@ -11,4 +11,5 @@ mod replay;
 mod requests;
 mod send;
 mod tail;
+mod templates;
 mod upkeep;

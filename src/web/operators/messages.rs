@@ -1,5 +1,6 @@
 //! `/messages`: the ledger searched, and one entry explained rule by rule. The message itself is
-//! shown as text and can be taken away as it came; nothing of it is ever rendered.
+//! shown as text and can be taken away as it came; its HTML stands in a frame, made fit for it by
+//! [`framed`](super::framed).
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use super::refusal::Refusal;
 use super::{Desk, when};
 use crate::access::{Question, RuleResult, explain};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
-use crate::mail::readable;
+use crate::mail::{html, readable};
 use crate::store::{LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::dress::Policy;
 
 pub(super) async fn find(
     State(desk): State<Arc<Desk>>,
@@ -100,7 +101,7 @@ fn sender(entry: &LedgerEntry) -> Option<String> {
     }
 }
 
-async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
+pub(super) async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
     let id: LedgerId = id.parse().map_err(|_| Refusal::NotFound("message"))?;
     let entry = desk.store().ledger_entry(id).await?;
     entry.ok_or(Refusal::NotFound("message"))
@@ -111,7 +112,7 @@ pub(super) async fn show(
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
     Asked(asked): Asked,
-) -> Result<Page, Refusal> {
+) -> Result<Response, Refusal> {
     let entry = found(&desk, &id).await?;
     let rules = asked_again(&desk, &entry).await?;
     let events = desk.store().events(entry.ledger).await?;
@@ -123,12 +124,12 @@ pub(super) async fn show(
         Some(address) => desk.store().customer(address).await?,
         None => None,
     };
-    let text = match desk.store().raw(entry.ledger).await? {
+    let (text, has_html) = match desk.store().raw(entry.ledger).await? {
         // Reading takes time where the message is large, and this thread is for waiting.
-        Some(raw) => tokio::task::spawn_blocking(move || readable(&raw))
+        Some(raw) => tokio::task::spawn_blocking(move || (readable(&raw), html(&raw).is_some()))
             .await
             .map_err(|error| StoreError::Other(error.to_string()))?,
-        None => None,
+        None => (None, false),
     };
     let facts = &entry.facts;
     let evidence = |found: Option<&crate::mail::Evidence>| found.map(ToString::to_string);
@@ -143,7 +144,7 @@ pub(super) async fn show(
             }
         })
         .collect();
-    Ok(visit.page(
+    let page = visit.page(
         "operators/message.html",
         context! {
             entry => row(&entry),
@@ -166,9 +167,15 @@ pub(super) async fn show(
             rules => rules.iter().map(rule).collect::<Vec<_>>(),
             events => events,
             text => text,
+            has_html => has_html,
             done => asked.one("done"),
         },
-    ))
+    );
+    let mut response = page.into_response();
+    if has_html {
+        response.extensions_mut().insert(Policy::Framing);
+    }
+    Ok(response)
 }
 
 fn rule(rule: &RuleResult) -> Value {

@@ -11,6 +11,7 @@ mod customers;
 mod deliveries;
 mod dropped;
 mod fields;
+mod framed;
 mod gate;
 mod login;
 mod messages;
@@ -142,6 +143,7 @@ fn routes() -> Vec<Route> {
         Route::post("/requests", Session(Agent), requests::act),
         Route::get("/messages", Session(Viewer), messages::find),
         Route::get("/messages/{id}", Session(Viewer), messages::show),
+        Route::get("/messages/{id}/html", Session(Viewer), framed::show),
         Route::get("/messages/{id}/raw", Session(Viewer), messages::raw),
         Route::get("/dropped", Session(Viewer), dropped::list),
         Route::post("/dropped", Session(Agent), dropped::recover),

@@ -114,7 +114,13 @@ fn verdicts(counts: &[DayCount], now: Timestamp) -> Value {
                 found.map(|count| count.messages).sum()
             };
             Bar {
-                name: day.strftime("%d %b").to_string(),
+                name: day.strftime("%Y-%m-%d").to_string(),
+                // The month where it begins.
+                label: Some(if place == 0 || day.strftime("%d").to_string() == "01" {
+                    day.strftime("%-d %b").to_string()
+                } else {
+                    day.strftime("%-d").to_string()
+                }),
                 pieces: [Verdict::Accepted, Verdict::Held, Verdict::Dropped]
                     .map(of)
                     .to_vec(),
@@ -144,6 +150,7 @@ fn queues(backlog: &[Backlog]) -> Value {
         .into_iter()
         .map(|(portal, pieces)| Bar {
             name: portal.to_string(),
+            label: None,
             pieces,
         })
         .collect();
@@ -168,6 +175,7 @@ fn proof_times(times: &[Duration]) -> Value {
         .zip(numbers)
         .map(|((name, _), number)| Bar {
             name: (*name).to_owned(),
+            label: None,
             pieces: vec![number],
         })
         .collect();
@@ -185,6 +193,7 @@ fn dropped_domains(domains: &[DroppedDomain]) -> Value {
         .iter()
         .map(|domain| Bar {
             name: domain.domain.clone(),
+            label: None,
             pieces: vec![domain.messages],
         })
         .collect();

@@ -15,6 +15,8 @@ const NAMES: u64 = 180;
 /// One column or bar: what stands beneath or before it, and a number for each piece.
 pub(super) struct Bar {
     pub name: String,
+    /// A shorter one for the plot; the table has the whole.
+    pub label: Option<String>,
     pub pieces: Vec<u64>,
 }
 
@@ -55,8 +57,9 @@ impl Plot<'_> {
                     .collect();
                 context! {
                     name => bar.name.as_str(),
+                    label => bar.label.as_ref().unwrap_or(&bar.name).as_str(),
                     x => place * COLUMN + COLUMN / 2,
-                    y => HEIGHT + 14,
+                    y => HEIGHT + 15,
                     anchor => "middle",
                     pieces => pieces,
                     numbers => &bar.pieces,
@@ -86,7 +89,8 @@ impl Plot<'_> {
                     })
                     .collect();
                 context! {
-                    name => shortened(&bar.name),
+                    name => bar.name.as_str(),
+                    label => shortened(&bar.name),
                     x => NAMES - 6,
                     y => place * BAR + BAR - 6,
                     anchor => "end",
@@ -126,7 +130,7 @@ fn share(number: u64, highest: u64, of: u64) -> u64 {
 
 /// So that a name stays in its room; the table has it whole.
 fn shortened(name: &str) -> String {
-    const MOST: usize = 32;
+    const MOST: usize = 25;
     if name.chars().count() <= MOST {
         return name.to_owned();
     }
@@ -148,6 +152,7 @@ mod tests {
     fn bar(pieces: [u64; 3]) -> Bar {
         Bar {
             name: "a".repeat(40),
+            label: None,
             pieces: pieces.to_vec(),
         }
     }

@@ -148,10 +148,20 @@ impl House {
 
     /// A message of `from` to the IT portal comes in.
     async fn mail(&self, from: &str, subject: &str) -> Entry {
+        let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n");
+        self.receive(from, subject, raw).await
+    }
+
+    /// The same with HTML, which is its subject, too.
+    async fn mail_of_html(&self, from: &str, html: &str) -> Entry {
+        let raw = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
+        self.receive(from, html, raw).await
+    }
+
+    async fn receive(&self, from: &str, subject: &str, raw: String) -> Entry {
         let arrival = Arrival {
             facts: sample::facts(from, subject),
-            raw: format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n")
-                .into_bytes(),
+            raw: raw.into_bytes(),
             parts: vec![Part::Portal {
                 recipient: "it-help@corp.example".to_owned(),
                 circumstances: sample::circumstances(),

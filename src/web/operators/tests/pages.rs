@@ -18,7 +18,7 @@ async fn states(house: &House) -> Vec<RequestState> {
 #[tokio::test]
 async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
     let house = House::open().await;
-    let held = house.mail("ann@corp.example", HOSTILE).await;
+    let held = house.mail_of_html("ann@corp.example", HOSTILE).await;
     house.mail("eve@elsewhere.example", HOSTILE).await;
     let address = EmailAddress::parse("ann@corp.example").expect("an address");
     let ann = house.store.customer(&address).await.expect("read");
@@ -43,7 +43,7 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
             }
             let answer = house.get(&session, &path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
-            if path.ends_with("/raw") {
+            if path.ends_with("/raw") || path.ends_with("/html") {
                 continue;
             }
             assert!(answer.body.contains("<h1>"), "{path}");
@@ -559,4 +559,44 @@ async fn the_overview_draws_what_there_is_and_has_the_figures_beside_it() {
     ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
+}
+
+#[tokio::test]
+async fn the_html_of_a_message_stands_behind_two_walls() {
+    let house = House::open().await;
+    let session = house.session(Role::Viewer).await;
+    let entry = house
+        .mail_of_html(
+            "eve@elsewhere.example",
+            "<p>Hi</p><img src=https://evil.example/x.png>",
+        )
+        .await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = house.get(&session, &path).await;
+    let frame = format!("sandbox=\"\" src=\"{path}/html\"");
+    assert!(page.body.contains(&frame), "{}", page.body);
+    let policy = |answer: &Answer| {
+        answer.headers["content-security-policy"]
+            .to_str()
+            .map(str::to_owned)
+    };
+    assert!(policy(&page).expect("text").contains("frame-src 'self'"));
+    let framed = house.get(&session, &format!("{path}/html")).await;
+    assert_eq!(framed.status, StatusCode::OK);
+    assert!(framed.body.contains("<p>Hi</p>"), "{}", framed.body);
+    assert!(!framed.body.contains("evil.example"), "{}", framed.body);
+    assert_eq!(
+        policy(&framed).expect("text"),
+        "default-src 'none'; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox"
+    );
+    assert_eq!(framed.headers["x-frame-options"], "SAMEORIGIN");
+    assert_eq!(framed.headers["x-content-type-options"], "nosniff");
+    // A message without HTML has no frame, and its page may hold none.
+    let plain = house.mail("eve@elsewhere.example", "plain").await;
+    let path = format!("/messages/{}", plain.ledger);
+    let page = house.get(&session, &path).await;
+    assert!(!page.body.contains("<iframe"));
+    assert!(!policy(&page).expect("text").contains("frame-src"));
+    let none = house.get(&session, &format!("{path}/html")).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
 }

@@ -34,7 +34,7 @@ struct House {
     readiness: Readiness,
     tasks: TaskTracker,
     _config: watch::Sender<Arc<Config>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer, read to its end.
@@ -71,7 +71,7 @@ impl House {
             readiness,
             tasks,
             _config: sender,
-            _folder: folder,
+            folder,
         }
     }
 

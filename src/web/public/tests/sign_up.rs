@@ -23,6 +23,60 @@ async fn whether_an_account_exists_is_not_told() {
     }
 }
 
+/// Whatever has to be done for an account is done by the database's one writer, and no answer waits
+/// for it: with the writer held up, everybody is answered all the same, and nothing has happened yet.
+#[tokio::test]
+async fn no_answer_waits_for_what_is_done_about_an_account() {
+    let house = House::open().await;
+    house.mail("ann@corp.example", "one").await;
+    let database = house.folder.path().join("vestibule.db");
+    let other = rusqlite::Connection::open(database).expect("opened");
+    other
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("nobody else writes");
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    for (path, form, status) in [
+        (
+            "/signup",
+            "email=ann@corp.example&portal=it".to_owned(),
+            StatusCode::OK,
+        ),
+        (
+            "/signup",
+            "email=new@corp.example&portal=it".to_owned(),
+            StatusCode::OK,
+        ),
+        (
+            "/signup",
+            "email=x@other.example&portal=it".to_owned(),
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            "/resend",
+            "email=ann@corp.example".to_owned(),
+            StatusCode::OK,
+        ),
+        (
+            "/resend",
+            "email=new2@corp.example".to_owned(),
+            StatusCode::OK,
+        ),
+        (
+            "/resend",
+            format!("token={}", token.reveal()),
+            StatusCode::OK,
+        ),
+    ] {
+        let answer = house.post(path, &form).await;
+        assert_eq!(answer.status, status, "{path} {form}: {}", answer.body);
+    }
+    let new = EmailAddress::parse("new@corp.example").expect("an address");
+    let made = house.store.customer(&new).await.expect("read");
+    assert!(made.is_none(), "the answer came first");
+    other.execute_batch("ROLLBACK").expect("released");
+    house.errands().await;
+}
+
 #[tokio::test]
 async fn signing_up_makes_a_pending_account_and_a_letter() {
     let house = House::open().await;

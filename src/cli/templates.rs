@@ -1,0 +1,132 @@
+//! `templates`: the built-in texts and templates, to begin your own with; and whether a folder of your
+//! own can be used.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::failure::{Failure, Outcome};
+use super::house::Global;
+use super::output::{Column, Layout, Output, note};
+use crate::wording::{self, Wording};
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  vestibule templates list
+  vestibule templates export /etc/vestibule/templates texts.en.toml
+  vestibule templates check /etc/vestibule/templates")]
+pub enum Command {
+    /// List the files that a folder of your own can replace
+    #[command(after_help = "\
+Examples:
+  vestibule templates list
+  vestibule templates list --json")]
+    List,
+    /// Write the built-in files into a folder; what is there already stays as it is
+    #[command(after_help = "\
+Examples:
+  vestibule templates export templates
+  vestibule templates export templates letter.txt letter.html")]
+    Export(Export),
+    /// Tell whether a folder can be used, and otherwise which file and line cannot
+    #[command(after_help = "\
+Examples:
+  vestibule templates check                (the folder of the configuration)
+  vestibule templates check templates")]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The folder; made where there is none
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// These files only
+    #[arg(value_name = "FILE")]
+    names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The folder; that of verification.templates otherwise
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct File {
+    file: &'static str,
+    octets: usize,
+}
+
+const COLUMNS: &[Column<File>] = &[
+    Column::new("file", Layout::Whole, |file: &File| file.file.to_owned()),
+    Column::new("octets", Layout::Number, |file: &File| {
+        file.octets.to_string()
+    }),
+];
+
+pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+    match command {
+        Command::List => {
+            let files: Vec<_> = wording::built_in()
+                .map(|(file, text)| File {
+                    file,
+                    octets: text.len(),
+                })
+                .collect();
+            out.list(&files, None, COLUMNS)
+        }
+        Command::Export(export) => {
+            let unknown = |name: &&String| !wording::built_in().any(|(file, _)| file == **name);
+            if let Some(name) = export.names.iter().find(unknown) {
+                return Err(Failure::NotFound(format!(
+                    "there is no built-in file {name}; see vestibule templates list"
+                )));
+            }
+            for (file, text) in wording::built_in() {
+                if export.names.is_empty() || export.names.iter().any(|name| name == file) {
+                    write(&export.folder, file, text, out)?;
+                }
+            }
+            Ok(())
+        }
+        Command::Check(check) => {
+            let folder = match check.folder {
+                Some(folder) => Some(folder),
+                None => global.config()?.verification.templates,
+            };
+            let Some(folder) = folder else {
+                note("verification.templates is not set; the built-in files are used");
+                return Ok(());
+            };
+            Wording::load(Some(&folder)).map_err(anyhow::Error::from)?;
+            out.line(format_args!("{}: can be used", folder.display()))
+        }
+    }
+}
+
+/// Never over what is there: somebody may have changed it.
+fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> Outcome {
+    let path = folder.join(file);
+    let place =
+        |cause: std::io::Error| Failure::Failed(anyhow::anyhow!("{}: {cause}", path.display()));
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(place)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).open(&path) {
+        Ok(mut made) => {
+            made.write_all(text.as_bytes()).map_err(place)?;
+            out.line(path.display())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            note(format_args!("{} is there already", path.display()));
+            Ok(())
+        }
+        Err(error) => Err(place(error)),
+    }
+}

@@ -74,7 +74,7 @@ impl std::fmt::Display for Bounded {
 pub struct Backlog {
     pub state: RequestState,
     pub requests: Bounded,
-    /// The same by portal; where there are more, of the newest.
+    /// The same by portal; where there are more, of those that were counted.
     pub by_portal: Vec<(PortalName, u64)>,
 }
 
@@ -202,12 +202,17 @@ pub(super) fn proof_times(
 }
 
 pub(super) fn backlog(connection: &Connection, state: RequestState) -> Result<Backlog, StoreError> {
-    // The word stands in the statement, so that the index of those that wait can be used.
+    let rows = match state {
+        RequestState::Released => {
+            "request INDEXED BY request_due WHERE state = 'released' AND portal > ''"
+        }
+        RequestState::Failed => {
+            "request INDEXED BY request_open WHERE state = 'failed' ORDER BY ledger DESC"
+        }
+        _ => "request INDEXED BY request_open WHERE state = 'held' ORDER BY ledger DESC",
+    };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT portal, count(*) FROM (
-             SELECT portal FROM request INDEXED BY request_open
-             WHERE state = '{state}' ORDER BY ledger DESC LIMIT ?
-         ) GROUP BY portal",
+        "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) GROUP BY portal",
     ))?;
     let rows = statement.query_map([MOST_COUNTED + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let by_portal: Vec<(PortalName, u64)> = rows.collect::<Result<_, _>>()?;

@@ -201,13 +201,10 @@ pub(super) fn newest_requests(
     if let Some(since) = filter.received_after {
         end = near(connection, since)?.unwrap_or(0) - OVERTAKING;
     }
-    let open = filter.state.filter(|state| {
-        matches!(
-            state,
-            RequestState::Held | RequestState::Released | RequestState::Failed
-        )
-    });
-    // Those that wait have an index of their own; the others are looked for in a stretch.
+    let open = filter
+        .state
+        .filter(|state| matches!(state, RequestState::Held | RequestState::Failed));
+    // Those that wait for a hand have an index of their own; the others are looked for in a stretch.
     let narrowed = filter.state.is_some() || filter.portal.is_some();
     let oldest = end.max(0);
     if open.is_none() && narrowed {

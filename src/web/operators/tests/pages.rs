@@ -149,7 +149,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
         "external.restrict_domains: true → false",
         "gmail.com is a mailbox provider",
         "Nothing is saved yet",
-        "<strong>2</strong> of 1 person would change from",
+        "<strong>2 messages</strong> of 1 person would change from",
         "<td>elsewhere.example</td>",
     ] {
         assert!(preview.body.contains(shown), "{shown}: {}", preview.body);
@@ -264,7 +264,7 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
     let asked = house.get(&session, link).await;
     for shown in [
         "external.allowed_domains: + elsewhere.example",
-        "<strong>2</strong> of 2 people would change from",
+        "<strong>2 messages</strong> of 2 people would change from",
         "<strong>2</strong> dropped messages of this domain",
     ] {
         assert!(asked.body.contains(shown), "{shown}: {}", asked.body);

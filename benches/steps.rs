@@ -211,7 +211,8 @@ fn retrying(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     let now = Timestamp::now();
     group.bench_function("when next", |bencher| {
-        bencher.iter(|| schedule::next(black_box(3), now, now, None, 0.5));
+        let retry = vestibule::config::Retry::default();
+        bencher.iter(|| schedule::next(&retry, black_box(3), now, now, None, 0.5));
     });
     // A thousand wait; one is claimed, fails, and is due again.
     let house = House::open();

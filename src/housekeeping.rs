@@ -95,12 +95,15 @@ async fn tidy(
             .await?;
         let entries = store.forget_ledger(now, retention.ledger, STEP).await?;
         let letters = store.forget_letters(now, retention.ledger, STEP).await?;
+        let keep_calls = retention.hook_calls;
+        let calls = store.forget_hook_calls(now, keep_calls, STEP).await?;
         let pages = store.give_pages_back().await?;
         more = expired.more
             || reminded.more
             || contents.more
             || entries.more
             || letters.more
+            || calls.more
             || pages.more;
     }
     Ok(())

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::config::Config;
-use crate::domain::{PortalName, Timestamp};
+use crate::config::{Config, Destination};
+use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::Store;
 
 /// Options that every command takes.
@@ -59,6 +59,22 @@ impl Global {
 }
 
 impl House {
+    /// A destination of the configuration; one that is not there is a mistake of the command.
+    pub fn destination(&self, name: &DestinationName) -> Result<&Destination, Failure> {
+        self.config.destinations.get(name).ok_or_else(|| {
+            let known: Vec<_> = self
+                .config
+                .destinations
+                .keys()
+                .map(DestinationName::as_str)
+                .collect();
+            Failure::Usage(format!(
+                "there is no destination {name}; the destinations are {}",
+                known.join(", ")
+            ))
+        })
+    }
+
     /// A portal that an option named.
     pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Failure> {
         match name {

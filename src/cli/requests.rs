@@ -9,7 +9,9 @@ use super::failure::{Failure, Outcome};
 use super::house::{Global, House, by, operator};
 use super::output::{Column, Layout, Output, note, or_dash, size, time};
 use super::paging::Paging;
-use crate::domain::{EmailAddress, PortalName, Release, RequestId, RequestState, Timestamp};
+use crate::domain::{
+    DestinationName, EmailAddress, PortalName, Release, RequestId, RequestState, Timestamp,
+};
 use crate::store::{Page, Request, RequestFilter, StoreError};
 
 #[derive(Debug, Subcommand)]
@@ -46,7 +48,9 @@ Examples:
 Examples:
   vestibule requests retry 01J9ZQ4D8N0VXB7T3WKE5M2R6C
   vestibule requests retry --all-failed
-  vestibule requests retry --all-failed --portal it")]
+  vestibule requests retry --all-failed --portal it
+  vestibule requests retry --destination helpdesk --state failed
+  vestibule requests retry --destination helpdesk --state released")]
     Retry(Retry),
     /// Write the message as it came to standard output
     #[command(after_help = "\
@@ -91,17 +95,25 @@ pub struct Several {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["requests", "all_failed"]))]
+#[command(group = ArgGroup::new("which").required(true).multiple(true)
+    .args(["requests", "all_failed", "state", "destination"]))]
 pub struct Retry {
     /// The requests' ids
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = ["all_failed", "state", "destination", "portal"])]
     requests: Vec<RequestId>,
     /// Every failed request
-    #[arg(long)]
+    #[arg(long, conflicts_with = "state")]
     all_failed: bool,
-    /// Every failed request for this portal
-    #[arg(long, value_name = "NAME", requires = "all_failed")]
+    /// Every request in this state: failed (as where it is left out), or released, which are those
+    /// that wait for their next attempt
+    #[arg(long, value_parser = word(&[RequestState::Failed, RequestState::Released], RequestState::as_str))]
+    state: Option<RequestState>,
+    /// Only those for this portal
+    #[arg(long, value_name = "NAME", requires = "which")]
     portal: Option<PortalName>,
+    /// Only those for the portals of this destination
+    #[arg(long, value_name = "NAME")]
+    destination: Option<DestinationName>,
 }
 
 /// What lists show of a request.
@@ -176,13 +188,16 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             .await
         }
         Command::Retry(retry) => {
-            let requests = if retry.all_failed {
-                all_failed(&house, retry.portal).await?
+            let requests = if retry.requests.is_empty() {
+                retry.all(&house).await?
             } else {
                 retry.requests
             };
             if requests.is_empty() {
-                note("no request has failed");
+                note(match retry.state {
+                    Some(RequestState::Released) => "no request waits",
+                    _ => "no request has failed",
+                });
             }
             each(&requests, out, async |id| {
                 house.store.retry_request(id, by(), Timestamp::now()).await
@@ -212,16 +227,56 @@ impl Which {
     }
 }
 
-async fn all_failed(house: &House, portal: Option<PortalName>) -> Result<Vec<RequestId>, Failure> {
-    let portal = house.portal(portal)?;
+impl Retry {
+    /// All that the filters let through, oldest first, so that the order of release is kept.
+    async fn all(&self, house: &House) -> Result<Vec<RequestId>, Failure> {
+        let portal = house.portal(self.portal.clone())?;
+        if let Some(name) = &self.destination {
+            house.destination(name)?;
+        }
+        let mut ids = Vec::new();
+        for wanted in &house.config.portals {
+            let is_portal = portal.as_ref().is_none_or(|name| *name == wanted.name);
+            let destination = self.destination.as_ref();
+            if is_portal && destination.is_none_or(|name| *name == wanted.destination) {
+                let state = self.state.unwrap_or(RequestState::Failed);
+                ids.extend(all_of(house, &wanted.name, state).await?);
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+/// The requests in this state that are for a destination, oldest first.
+pub async fn all_for(
+    house: &House,
+    destination: &DestinationName,
+    state: RequestState,
+) -> Result<Vec<RequestId>, Failure> {
+    let mut ids = Vec::new();
+    for portal in &house.config.portals {
+        if portal.destination == *destination {
+            ids.extend(all_of(house, &portal.name, state).await?);
+        }
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+async fn all_of(
+    house: &House,
+    portal: &PortalName,
+    state: RequestState,
+) -> Result<Vec<RequestId>, Failure> {
     let mut ids = Vec::new();
     let mut after = None;
     loop {
         let listed = house
             .store
             .requests(RequestFilter {
-                state: Some(RequestState::Failed),
-                portal: portal.clone(),
+                state: Some(state),
+                portal: Some(portal.clone()),
                 page: Page { limit: 1000, after },
                 ..RequestFilter::default()
             })

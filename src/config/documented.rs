@@ -13,10 +13,16 @@ use super::{Config, Secrets};
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
 /// Keys of which only one of two can stand in one section, or another type of section has.
-const ALTERNATIVES: [&str; 4] = [
+const ALTERNATIVES: [&str; 10] = [
     "destination smtp.credential",
     "destination webhook.bearer_credential",
+    "destination webhook.credential",
+    "destination webhook.header_credentials",
     "destination webhook.secret_credential",
+    "hook.bearer_credential",
+    "hook.credential",
+    "hook.header_credentials",
+    "hook.secret_credential",
     "outgoing smtp.password_file",
 ];
 
@@ -76,6 +82,7 @@ impl Etc {
         write("tls/privkey.pem", &made.signing_key.serialize_pem());
         write("helpdesk.password", "one\n");
         write("desk-api.token", "two\n");
+        write("desk-api.key", "three\n");
         write(
             "desk-api.secret",
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::document::Section;
+use super::entry::Entry;
 
 /// A secret is a line; what is larger is the wrong file.
 const LONGEST: usize = 64 * 1024;
@@ -65,7 +66,7 @@ impl Section<'_> {
         self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
         let file = self.entry(keys.file);
         let credential = self.entry(keys.credential);
-        let (entry, path) = match (file, credential) {
+        let (entry, credential) = match (file, credential) {
             (None, None) => return None,
             (Some(_), Some(entry)) => {
                 entry.refuse(format_args!(
@@ -74,33 +75,41 @@ impl Section<'_> {
                 ));
                 return None;
             }
-            (Some(entry), None) => {
-                let path = entry.path()?;
-                (entry, path)
+            (Some(entry), None) => (entry, None),
+            (None, Some(entry)) => (entry, Some(keys.file)),
+        };
+        let place = entry.some_text()?;
+        self.secret_at(&entry, place, credential)
+    }
+
+    /// The secret in a file, or in a credential; then `credential` is the key that names a file
+    /// instead. `entry` is who wants it.
+    pub fn secret_at(
+        &self,
+        entry: &Entry<'_>,
+        place: &str,
+        credential: Option<&str>,
+    ) -> Option<SecretString> {
+        let path = if let Some(file) = credential {
+            if place.contains('/') || place.starts_with('.') {
+                entry.refuse(format_args!(
+                    "{place:?} is not the name of a credential; for a path write {file}"
+                ));
+                return None;
             }
-            (None, Some(entry)) => {
-                let name = entry.some_text()?;
-                if name.contains('/') || name.starts_with('.') {
-                    entry.refuse(format_args!(
-                        "{name:?} is not the name of a credential; for a path write {}",
-                        keys.file
-                    ));
-                    return None;
-                }
-                let Secrets::Read { credentials } = &self.document().secrets else {
-                    return Some(SecretString::default());
-                };
-                let Some(folder) = credentials else {
-                    entry.refuse(format_args!(
-                        "only the service has credentials; start it with LoadCredential={name}:/path/to/it, \
-                         or write {}",
-                        keys.file
-                    ));
-                    return None;
-                };
-                let path = folder.join(name);
-                (entry, path)
-            }
+            let Secrets::Read { credentials } = &self.document().secrets else {
+                return Some(SecretString::default());
+            };
+            let Some(folder) = credentials else {
+                entry.refuse(format_args!(
+                    "only the service has credentials; start it with \
+                     LoadCredential={place}:/path/to/it, or write {file}"
+                ));
+                return None;
+            };
+            folder.join(place)
+        } else {
+            self.document().resolve(place)
         };
         if self.document().secrets == Secrets::Leave {
             return Some(SecretString::default());

@@ -15,12 +15,13 @@ pub struct SmtpUrl {
     pub security: SmtpSecurity,
 }
 
-const SMTP_EXAMPLE: &str =
-    "write smtp://HOST, smtp+starttls://HOST or smtps://HOST, each with :PORT where it is another";
+const SMTP_EXAMPLE: &str = "write smtp://HOST, smtp+opportunistic://HOST, smtp+starttls://HOST or smtps://HOST, \
+     each with :PORT where it is another";
 
 /// The ports are those of RFC 5321 4.5.4.2 (25), RFC 6409 3.1 (587) and RFC 8314 7.3 (465).
-const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 3] = [
+const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 4] = [
     ("smtp", 25, SmtpSecurity::None),
+    ("smtp+opportunistic", 25, SmtpSecurity::Opportunistic),
     ("smtp+starttls", 587, SmtpSecurity::StartTls),
     ("smtps", 465, SmtpSecurity::Tls),
 ];
@@ -149,6 +150,12 @@ mod tests {
                 "desk.internal",
                 25,
                 SmtpSecurity::None,
+            ),
+            (
+                "smtp+opportunistic://desk.example",
+                "desk.example",
+                25,
+                SmtpSecurity::Opportunistic,
             ),
             (
                 "smtp+starttls://Desk.Example",

@@ -20,8 +20,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin};
 use tokio::time::timeout;
 
+use super::message::Place;
 use super::{Attempt, Cause, Parcel, Scope};
 use crate::config::CommandDestination;
+use crate::store::StoreError;
 
 /// How long a group may take to end itself when it is told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -49,30 +51,42 @@ impl Command {
             Err(e) => return Attempt::Retry(Cause::of_destination(&format!("{program}: {e}"))),
         };
         let group = Group::of(&child);
-        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+        let (mut stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut complaint = Vec::new();
         let ended = {
-            let listening = listen(stderr, &mut complaint);
-            let exchange = async { tokio::join!(feed(stdin, parcel), listening) };
+            let listening = async {
+                listen(stderr, &mut complaint).await;
+                Ok(())
+            };
+            let exchange = async { tokio::try_join!(feed(&mut stdin, parcel), listening) };
             tokio::pin!(exchange);
             let running = async {
                 tokio::select! {
                     status = child.wait() => {
                         // The rest of what it said; what it left running may keep the pipe open.
                         let _ = timeout(Duration::from_millis(100), &mut exchange).await;
-                        status
+                        Ok(status)
                     }
-                    _ = &mut exchange => child.wait().await,
+                    done = &mut exchange => match done {
+                        Ok(_) => Ok(child.wait().await),
+                        Err(error) => Err(error),
+                    },
                 }
             };
             timeout(self.config.timeout, running).await
         };
         match ended {
-            Ok(Ok(status)) => {
+            Ok(Ok(Ok(status))) => {
                 group.forget();
                 outcome(status, &String::from_utf8_lossy(&complaint))
             }
-            Ok(Err(e)) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
+            Ok(Ok(Err(e))) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
+            Ok(Err(unread)) => {
+                // It must not take what it has for the whole: it ends before its input does.
+                group.signal(Signal::KILL);
+                let _ = child.wait().await;
+                Attempt::Retry(Cause::of_request(&unread.to_string()))
+            }
             Err(_) => {
                 group.signal(Signal::TERM);
                 let _ = timeout(LAST_WORDS, child.wait()).await;
@@ -127,14 +141,16 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 10] {
 }
 
 /// Writes the message and closes the pipe. A program need not read all of it: its status counts.
-async fn feed(stdin: Option<ChildStdin>, parcel: &Parcel) {
-    let Some(mut stdin) = stdin else { return };
-    for piece in parcel.message().pieces() {
-        if stdin.write_all(piece).await.is_err() {
-            return;
+/// The pipe stays open where the message cannot be read to its end.
+async fn feed(stdin: &mut Option<ChildStdin>, parcel: &Parcel) -> Result<(), StoreError> {
+    let mut place = Place::default();
+    while let Some(pipe) = stdin {
+        match parcel.message().piece(&mut place).await? {
+            Some(piece) if pipe.write_all(&piece).await.is_ok() => {}
+            _ => *stdin = None,
         }
     }
-    let _ = stdin.shutdown().await;
+    Ok(())
 }
 
 /// Reads to the end and keeps the beginning.

@@ -44,7 +44,7 @@ impl Destination {
             config::Destination::Webhook(webhook) => (
                 Way::Webhook(Box::new(Webhook::new(webhook))),
                 webhook.concurrency,
-                webhook.timeout + MARGIN,
+                webhook.endpoint.timeout + MARGIN,
             ),
             config::Destination::Command(command) => (
                 Way::Command(Command::new(command)),

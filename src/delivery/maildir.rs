@@ -4,12 +4,15 @@
 //! sees a part of one. The name is the same for every attempt: a repeat after a crash finds what
 //! the attempt before it left, in `new` or, where it was read meanwhile, in `cur`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+use super::message::Place;
 use super::{Attempt, Cause, Parcel};
 use crate::config::MaildirDestination;
 use crate::domain::Domain;
@@ -21,20 +24,46 @@ pub(super) const CONCURRENCY: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Maildir {
     path: PathBuf,
+    modes: Modes,
     hostname: Domain,
+}
+
+/// Who may do what with messages and folders.
+#[derive(Debug, Clone, Copy)]
+struct Modes {
+    message: u32,
+    folder: u32,
+}
+
+impl Modes {
+    const OWNER: Self = Self {
+        message: 0o600,
+        folder: 0o700,
+    };
+    /// With the folders' group handed down to what is made in them.
+    const GROUP: Self = Self {
+        message: 0o660,
+        folder: 0o2770,
+    };
 }
 
 impl Maildir {
     pub(super) fn new(config: &MaildirDestination, hostname: &Domain) -> Self {
         Self {
             path: config.path.clone(),
+            modes: if config.group {
+                Modes::GROUP
+            } else {
+                Modes::OWNER
+            },
             hostname: hostname.clone(),
         }
     }
 
     pub(super) async fn attempt(&self, parcel: Arc<Parcel>) -> Attempt {
         let maildir = self.clone();
-        match tokio::task::spawn_blocking(move || maildir.deliver(&parcel)).await {
+        let here = Handle::current();
+        match tokio::task::spawn_blocking(move || maildir.deliver(&parcel, &here)).await {
             Ok(Ok(())) => Attempt::Delivered,
             // Nothing about a message makes a file impossible: each of these can be put right.
             Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(&fault.to_string())),
@@ -42,17 +71,17 @@ impl Maildir {
         }
     }
 
-    fn deliver(&self, parcel: &Parcel) -> Result<(), Fault> {
-        match self.put(parcel) {
+    fn deliver(&self, parcel: &Parcel, here: &Handle) -> Result<(), Fault> {
+        match self.put(parcel, here) {
             Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => {
                 self.make()?;
-                self.put(parcel)
+                self.put(parcel, here)
             }
             done => done,
         }
     }
 
-    fn put(&self, parcel: &Parcel) -> Result<(), Fault> {
+    fn put(&self, parcel: &Parcel, here: &Handle) -> Result<(), Fault> {
         let name = self.name(parcel);
         let [tmp, new] = ["tmp", "new"].map(|folder| self.path.join(folder));
         if parcel.claim().attempt > 1 && self.has(&name)? {
@@ -60,8 +89,8 @@ impl Maildir {
         }
         let part = tmp.join(&name);
         let whole = new.join(&name);
-        let file = create(&part).map_err(at(&part))?;
-        write(file, parcel)
+        let file = create(&part, self.modes.message).map_err(at(&part))?;
+        write(file, parcel, here)
             .map_err(at(&part))
             .and_then(|()| fs::rename(&part, &whole).map_err(at(&whole)))
             .inspect_err(|_| {
@@ -105,31 +134,51 @@ impl Maildir {
         Ok(false)
     }
 
-    /// Makes the Maildir, for its owner only.
+    /// Makes what is missing of the Maildir. Folders that are there keep their modes.
     fn make(&self) -> Result<(), Fault> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        for folder in ["tmp", "new", "cur"] {
-            let folder = self.path.join(folder);
-            builder.create(&folder).map_err(at(&folder))?;
+        for name in ["", "tmp", "new", "cur"] {
+            let folder = self.path.join(name);
+            if folder.is_dir() {
+                continue;
+            }
+            // The mode of its own: what the umask takes off is what `group` asks for.
+            builder
+                .create(&folder)
+                .and_then(|()| fs::set_permissions(&folder, mode(self.modes.folder)))
+                .map_err(at(&folder))?;
         }
         sync_folder(&self.path)?;
         self.path.parent().map_or(Ok(()), sync_folder)
     }
 }
 
-fn create(part: &Path) -> io::Result<File> {
-    OpenOptions::new()
+fn mode(bits: u32) -> Permissions {
+    Permissions::from_mode(bits)
+}
+
+fn create(part: &Path, bits: u32) -> io::Result<File> {
+    let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(part)
+        .open(part)?;
+    if bits != 0o600 {
+        file.set_permissions(mode(bits))?;
+    }
+    Ok(file)
 }
 
-fn write(mut file: File, parcel: &Parcel) -> io::Result<()> {
-    for piece in parcel.message().pieces() {
-        file.write_all(piece)?;
+fn write(mut file: File, parcel: &Parcel, here: &Handle) -> io::Result<()> {
+    let mut place = Place::default();
+    let message = parcel.message();
+    while let Some(piece) = here
+        .block_on(message.piece(&mut place))
+        .map_err(io::Error::other)?
+    {
+        file.write_all(&piece)?;
     }
     file.sync_all()
 }

@@ -1,40 +1,100 @@
 //! The raw message in; out, what is handed on: the added fields, then the original bytes unchanged,
 //! without any field of our names that came from outside.
+//!
+//! The header section is in hand as a whole. What is long behind it is read from the store as it is
+//! sent, a piece at a time, so that what is on its way takes little memory however long it is.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::marks;
 use crate::domain::Domain;
+use crate::store::{Content, StoreError};
 
 /// How much of a message is in hand at a time while it is being sent.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: u64 = 256 * 1024;
 
-/// A message as destinations get it. The original bytes are kept once and never copied as a whole.
+/// A message as destinations get it.
 #[derive(Debug, Clone)]
 pub struct Message {
     added: Vec<u8>,
-    raw: Vec<u8>,
+    /// The beginning as it came, with all of the header section.
+    start: Vec<u8>,
+    /// What of it is passed on.
     kept: Vec<Range<usize>>,
+    /// Where the rest is; None where there is none.
+    rest: Option<Content>,
+}
+
+/// How far a message was read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// Parts in memory that were given out: the added fields, then what is kept of the start.
+    parts: usize,
+    /// Octets of the rest.
+    rest: u64,
 }
 
 impl Message {
-    /// `added` are whole fields, each with its line ending.
-    pub(super) fn new(added: Vec<u8>, raw: Vec<u8>, hostname: &Domain) -> Self {
-        let kept = marks::foreign(&raw, hostname);
-        Self { added, raw, kept }
+    /// `added` are whole fields, each with its line ending; `start` what was read of the message.
+    pub(super) async fn open(
+        added: Vec<u8>,
+        mut start: Vec<u8>,
+        content: Content,
+        hostname: &Domain,
+    ) -> Result<Self, StoreError> {
+        while octets(&start) < content.size() && !has_whole_header(&start) {
+            let most = octets(&start).max(PIECE);
+            let more = content.read(octets(&start), most).await?;
+            start.extend_from_slice(&more);
+        }
+        let is_whole = octets(&start) == content.size();
+        let mut message = Self::in_memory(added, start, hostname);
+        message.rest = (!is_whole).then_some(content);
+        Ok(message)
     }
 
-    /// All of it in order, in pieces of bounded length.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.added.as_slice())
-            .chain(self.kept.iter().map(|range| &self.raw[range.clone()]))
-            .flat_map(|part| part.chunks(PIECE))
+    pub(super) fn in_memory(added: Vec<u8>, raw: Vec<u8>, hostname: &Domain) -> Self {
+        let kept = marks::foreign(&raw, hostname);
+        Self {
+            added,
+            start: raw,
+            kept,
+            rest: None,
+        }
+    }
+
+    /// The next piece in order; None behind the last.
+    ///
+    /// # Errors
+    /// The rest cannot be read. What was given out so far is no whole message then.
+    pub async fn piece(&self, place: &mut Place) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+        let part = match place.parts {
+            0 => Some(self.added.as_slice()),
+            n => self.kept.get(n - 1).map(|range| &self.start[range.clone()]),
+        };
+        if let Some(part) = part {
+            place.parts += 1;
+            return Ok(Some(Cow::Borrowed(part)));
+        }
+        let Some(content) = &self.rest else {
+            return Ok(None);
+        };
+        let piece = content
+            .read(octets(&self.start) + place.rest, PIECE)
+            .await?;
+        place.rest += octets(&piece);
+        Ok((!piece.is_empty()).then_some(Cow::Owned(piece)))
     }
 
     /// Octets.
-    pub fn len(&self) -> usize {
-        self.added.len() + self.kept.iter().map(ExactSizeIterator::len).sum::<usize>()
+    pub fn len(&self) -> u64 {
+        let kept: usize = self.kept.iter().map(ExactSizeIterator::len).sum();
+        let rest = self
+            .rest
+            .as_ref()
+            .map_or(0, |content| content.size() - octets(&self.start));
+        octets(&self.added) + u64::try_from(kept).unwrap_or(u64::MAX) + rest
     }
 
     /// Never: there is always a `Received` field.
@@ -42,84 +102,45 @@ impl Message {
         self.len() == 0
     }
 
-    /// In one piece.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(self.len());
-        for piece in self.pieces() {
-            whole.extend_from_slice(piece);
+    /// In one piece, for what can be made of a whole message only.
+    pub async fn to_vec(&self) -> Result<Vec<u8>, StoreError> {
+        let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
+        let mut place = Place::default();
+        while let Some(piece) = self.piece(&mut place).await? {
+            whole.extend_from_slice(&piece);
         }
-        whole
+        Ok(whole)
     }
 
-    pub fn is_ascii(&self) -> bool {
-        self.pieces().all(<[u8]>::is_ascii)
+    pub async fn is_ascii(&self) -> Result<bool, StoreError> {
+        let mut place = Place::default();
+        while let Some(piece) = self.piece(&mut place).await? {
+            if !piece.is_ascii() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the header section is more than ASCII, for which SMTP has SMTPUTF8 (RFC 6532 3).
     pub fn has_utf8_header(&self) -> bool {
-        self.raw
+        self.start
             .split_inclusive(|&b| b == b'\n')
-            .take_while(|line| !matches!(*line, b"\r\n" | b"\n"))
+            .take_while(|line| !is_empty_line(line))
             .any(|line| !line.is_ascii())
-    }
-
-    /// The pieces for DATA: without the last CRLF, which is the first of `CRLF.CRLF`, and with a
-    /// space for every CR and LF that is not part of a CRLF.
-    ///
-    /// RFC 5321 2.3.8 forbids them on the wire. A space adds no line, where a CRLF in its place
-    /// would make a field or an end of the message out of what was neither.
-    pub fn lines_of_smtp(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let mut left = self.len();
-        let ends_properly = self.ends_with_crlf();
-        let mut previous = 0;
-        let mut pieces = self.pieces().peekable();
-        std::iter::from_fn(move || {
-            let piece = pieces.next()?;
-            let next = pieces.peek().and_then(|piece| piece.first().copied());
-            left -= piece.len();
-            // The last CRLF can lie across two pieces.
-            let cut = match (ends_properly, left) {
-                (true, 0) => piece.len().min(2),
-                (true, 1) => 1,
-                _ => 0,
-            };
-            let line = without_stray(previous, piece, next);
-            previous = piece.last().copied().unwrap_or(previous);
-            Some(match line {
-                Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..bytes.len() - cut]),
-                Cow::Owned(mut bytes) => {
-                    bytes.truncate(bytes.len() - cut);
-                    Cow::Owned(bytes)
-                }
-            })
-        })
-    }
-
-    fn ends_with_crlf(&self) -> bool {
-        let mut end = [0; 2];
-        for piece in self.pieces() {
-            end = match *piece {
-                [.., first, last] => [first, last],
-                [last] => [end[1], last],
-                [] => end,
-            };
-        }
-        end == *b"\r\n"
     }
 }
 
-/// The piece with a space for every CR and LF that stands alone, seen with its neighbours.
-fn without_stray(before: u8, piece: &[u8], behind: Option<u8>) -> Cow<'_, [u8]> {
-    let is_stray = |i: usize| match piece[i] {
-        b'\r' => piece.get(i + 1).copied().or(behind) != Some(b'\n'),
-        b'\n' => i.checked_sub(1).map_or(before, |i| piece[i]) != b'\r',
-        _ => false,
-    };
-    if !(0..piece.len()).any(is_stray) {
-        return Cow::Borrowed(piece);
-    }
-    let clean = |i: usize| if is_stray(i) { b' ' } else { piece[i] };
-    Cow::Owned((0..piece.len()).map(clean).collect())
+fn has_whole_header(start: &[u8]) -> bool {
+    start.split_inclusive(|&b| b == b'\n').any(is_empty_line)
+}
+
+fn is_empty_line(line: &[u8]) -> bool {
+    matches!(line, b"\r\n" | b"\n")
+}
+
+fn octets(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -130,54 +151,15 @@ mod tests {
 
     fn message(raw: &[u8]) -> Message {
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
-        Message::new(b"Received: here\r\n".to_vec(), raw.to_vec(), &hostname)
+        Message::in_memory(b"Received: here\r\n".to_vec(), raw.to_vec(), &hostname)
     }
 
-    fn on_the_wire(message: &Message) -> Vec<u8> {
-        message.lines_of_smtp().flat_map(Cow::into_owned).collect()
-    }
-
-    #[test]
-    fn the_last_line_ending_is_left_to_the_final_dot() {
-        for (raw, wire) in [
-            ("A: b\r\n\r\nbody\r\n", "A: b\r\n\r\nbody"),
-            ("A: b\r\n\r\nbody\r\n\r\n", "A: b\r\n\r\nbody\r\n"),
-            ("A: b\r\n\r\nbody", "A: b\r\n\r\nbody"),
-            ("A: b\r\n\r\nbody\r", "A: b\r\n\r\nbody "),
-            ("A: b\r\n\r\n", "A: b\r\n"),
-            ("", ""),
-        ] {
-            let expected = format!("Received: here\r\n{wire}");
-            let expected = expected
-                .strip_suffix("\r\n")
-                .filter(|_| raw.is_empty())
-                .unwrap_or(&expected);
-            assert_eq!(
-                on_the_wire(&message(raw.as_bytes())),
-                expected.as_bytes(),
-                "{raw:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_stray_end_of_line_becomes_a_space_on_the_wire_only() {
-        let raw = b"A: b\rC: d\r\n\r\n\n.\n\r.\r\r\nend\r\n";
-        let message = message(raw);
-        assert!(message.to_vec().ends_with(raw));
-        assert!(on_the_wire(&message).ends_with(b"A: b C: d\r\n\r\n .  . \r\nend"));
-    }
-
-    #[test]
-    fn pieces_are_cut_anywhere_without_harm() {
-        for length in PIECE - 3..PIECE + 4 {
-            let mut raw = b"A: b\r\n\r\n".to_vec();
-            raw.resize(length, b'x');
-            raw.extend_from_slice(b"\r\n");
-            let wire = on_the_wire(&message(&raw));
-            assert_eq!(wire.len(), "Received: here\r\n".len() + length);
-            assert!(wire.ends_with(b"x"));
-        }
+    fn whole(message: &Message) -> Vec<u8> {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime")
+            .block_on(message.to_vec())
+            .expect("in memory")
     }
 
     proptest! {
@@ -188,16 +170,19 @@ mod tests {
             let mut expected = b"Received: here\r\nFrom: a@b.example\r\n\r\n".to_vec();
             expected.extend_from_slice(&body);
             let message = message(&raw);
-            prop_assert_eq!(message.len(), expected.len());
-            prop_assert_eq!(message.to_vec(), expected);
+            prop_assert_eq!(message.len(), octets(&expected));
+            prop_assert_eq!(whole(&message), expected);
         }
+    }
 
-        #[test]
-        fn only_crlf_ends_a_line_on_the_wire(body in "[\r\n.a]{0,60}") {
-            let mut wire = on_the_wire(&message(body.as_bytes()));
-            wire.extend_from_slice(b"\r\n");
-            let text = String::from_utf8(wire).expect("ASCII");
-            prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
+    #[test]
+    fn only_the_header_section_makes_a_header_more_than_ascii() {
+        for (raw, is_more) in [
+            ("Subject: caf\u{e9}\r\n\r\nx\r\n", true),
+            ("Subject: x\r\n\r\ncaf\u{e9}\r\n", false),
+            ("Subject: x\r\n", false),
+        ] {
+            assert_eq!(message(raw.as_bytes()).has_utf8_header(), is_more, "{raw}");
         }
     }
 }

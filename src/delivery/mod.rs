@@ -1,4 +1,4 @@
-//! Released requests in, [`Attempt`]s out: handing over to the help desk.
+//! Released requests in, [`Attempt`]s out: handing over to the help desk, and telling hooks.
 //!
 //! A request comes here as a [`Claim`](crate::store::Claim), which only the store makes, and only of
 //! a request that was released. It is handed on at least once, under one stable id: the original
@@ -6,21 +6,25 @@
 //! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
 
 mod breaker;
+mod caller;
 mod command;
+mod desk;
 mod destination;
 mod maildir;
 mod marks;
 mod message;
 mod network;
 mod parcel;
+mod post;
 pub mod probe;
-mod reply;
 pub mod schedule;
+mod settlement;
 pub mod signature;
 mod smtp;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trace;
 mod webhook;
 mod webhook_json;

@@ -20,15 +20,17 @@ use crate::domain::Domain;
 /// # Errors
 /// The step that failed, in one line.
 pub fn smtp(server: &SmtpServer, hello: &Domain, patience: Duration) -> Result<(), String> {
+    let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
     let parameters = || {
         TlsParameters::builder(server.host.clone())
-            .dangerous_accept_invalid_certs(!server.tls_verify)
-            .dangerous_accept_invalid_hostnames(!server.tls_verify)
+            .dangerous_accept_invalid_certs(!verify)
+            .dangerous_accept_invalid_hostnames(!verify)
             .build()
             .map_err(|cause| in_one_line(&cause))
     };
     let tls = match server.security {
         SmtpSecurity::None => Tls::None,
+        SmtpSecurity::Opportunistic => Tls::Opportunistic(parameters()?),
         SmtpSecurity::StartTls => Tls::Required(parameters()?),
         SmtpSecurity::Tls => Tls::Wrapper(parameters()?),
     };

@@ -2,57 +2,45 @@
 
 use std::time::Duration;
 
+use crate::config::Retry;
 use crate::domain::Timestamp;
-
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
-
-/// The wait after the first attempt, the second, and so on.
-const FIRST_WAITS: [u64; 7] = [
-    MINUTE,
-    5 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    2 * HOUR,
-    4 * HOUR,
-];
-
-/// The wait after each attempt from then on.
-const LATER_WAIT: u64 = 4 * HOUR;
-
-/// How long after its release a request is tried.
-pub const PATIENCE: Duration = Duration::from_secs(5 * 24 * HOUR);
 
 /// Waits are lengthened by up to this part, so that what failed together does not come back at once.
 const JITTER: f64 = 0.1;
 
-/// The wait after attempt number `attempt`, which counts from 1, without jitter.
-#[must_use]
-pub fn wait(attempt: u32) -> Duration {
-    let index = usize::try_from(attempt.max(1) - 1).unwrap_or(usize::MAX);
-    Duration::from_secs(*FIRST_WAITS.get(index).unwrap_or(&LATER_WAIT))
-}
-
-/// When to try again after attempt number `attempt` failed; None when it was the last.
+/// When to try again after attempt number `attempt`, which counts from 1, failed; None when it was
+/// the last.
 ///
-/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for. The first
-/// waits are always granted, however old the request is: it may have stood behind another one of its
+/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for. Each of the
+/// waits is granted once, however old the request is: it may have stood behind another one of its
 /// account, or before a destination that was down, and never had a chance.
 #[must_use]
 pub fn next(
+    retry: &Retry,
     attempt: u32,
     released_at: Timestamp,
     now: Timestamp,
     not_before: Option<Timestamp>,
     chance: f64,
 ) -> Option<Timestamp> {
-    let wait = wait(attempt).mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
+    let wait = wait(retry, attempt).mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
     let at = not_before.map_or(at, |earliest| at.max(earliest));
-    let last = released_at.checked_add(PATIENCE).ok()?;
-    let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= FIRST_WAITS.len());
+    let last = released_at.checked_add(retry.give_up_after).ok()?;
+    let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
     (is_young || at <= last).then_some(at)
+}
+
+/// The wait after an attempt, without jitter.
+fn wait(retry: &Retry, attempt: u32) -> Duration {
+    let index = usize::try_from(attempt.max(1) - 1).unwrap_or(usize::MAX);
+    let wait = retry.waits.get(index).or(retry.waits.last());
+    wait.copied().unwrap_or(Duration::from_mins(1))
+}
+
+/// A number from 0 to 1 that the retry schedule spreads its times by.
+pub(super) fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -67,14 +55,16 @@ mod tests {
 
     #[test]
     fn the_waits_are_those_of_the_documentation() {
-        let minutes: Vec<u64> = (1..=9).map(|n| wait(n).as_secs() / 60).collect();
+        let minutes: Vec<u64> = (1..=9)
+            .map(|n| wait(&Retry::default(), n).as_secs() / 60)
+            .collect();
         assert_eq!(minutes, [1, 5, 15, 30, 60, 120, 240, 240, 240]);
     }
 
     #[test]
     fn a_request_is_tried_for_five_days() {
         let (mut now, mut attempt) = (after(0.0), 1);
-        while let Some(at) = next(attempt, after(0.0), now, None, 0.0) {
+        while let Some(at) = next(&Retry::default(), attempt, after(0.0), now, None, 0.0) {
             assert!(at > now);
             (now, attempt) = (at, attempt + 1);
         }
@@ -102,6 +92,7 @@ mod tests {
             (u32::MAX, 0.0, None, 0.0, Some(4.0)),
         ] {
             let found = next(
+                &Retry::default(),
                 attempt,
                 after(0.0),
                 after(age),

@@ -8,22 +8,39 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// The value of `webhook-signature`: `v1,` and the HMAC-SHA256 of id, time and body.
+/// A signature in the making: HMAC-SHA256 of id, time and body, which comes in pieces.
+pub(super) struct Signature(Hmac<Sha256>);
+
+impl Signature {
+    /// None where the secret is not base64; the part `whsec_` in front may be missing.
+    pub(super) fn begin(secret: &SecretString, id: &str, seconds: i64) -> Option<Self> {
+        let secret = secret.expose_secret().trim();
+        let key = STANDARD
+            .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
+            .ok()?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+        mac.update(format!("{id}.{seconds}.").as_bytes());
+        Some(Self(mac))
+    }
+
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The value of `webhook-signature`.
+    pub(super) fn end(self) -> String {
+        format!("v1,{}", STANDARD.encode(self.0.finalize().into_bytes()))
+    }
+}
+
+/// The signature of a whole body: `v1,` and the HMAC-SHA256 of id, time and body.
 ///
-/// None where the secret is not base64; the part `whsec_` in front may be missing.
+/// None where the secret is not base64.
 #[must_use]
 pub fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
-    let secret = secret.expose_secret().trim();
-    let key = STANDARD
-        .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
-        .ok()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    mac.update(format!("{id}.{seconds}.").as_bytes());
-    mac.update(body);
-    Some(format!(
-        "v1,{}",
-        STANDARD.encode(mac.finalize().into_bytes())
-    ))
+    let mut signature = Signature::begin(secret, id, seconds)?;
+    signature.add(body);
+    Some(signature.end())
 }
 
 #[cfg(test)]

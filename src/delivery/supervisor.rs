@@ -1,4 +1,4 @@
-//! The configuration as it changes in; out, one running worker for each destination.
+//! The configuration as it changes in; out, one running worker for each destination and each hook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::caller::Caller;
+use super::desk::Desk;
 use super::worker::Worker;
 use crate::config::Config;
-use crate::domain::Timestamp;
+use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
 
 /// How long what is under way may take once the daemon is told to stop. What is not done by then is
 /// handed over again after the next start.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Rows that are removed at a time.
+const STEP: usize = 500;
 
 /// Hands over what is released, to every destination at its own pace, until `shutdown`.
 ///
@@ -33,10 +38,14 @@ pub async fn run(
     while !shutdown.is_cancelled() {
         let generation = shutdown.child_token();
         let current = Arc::clone(&config.borrow_and_update());
+        subscribe(&current, &store, &workers, &generation).await;
+        for hook in &current.hooks {
+            let caller = Caller::of(hook, store.clone());
+            workers.spawn(Worker::of(caller, generation.clone()).run());
+        }
         for name in current.destinations.keys() {
-            let worker = Worker::of(name, &current, store.clone(), generation.clone());
-            if let Some(worker) = worker {
-                workers.spawn(worker.run());
+            if let Some(desk) = Desk::of(name, &current, store.clone()) {
+                workers.spawn(Worker::of(desk, generation.clone()).run());
             }
         }
         tokio::select! {
@@ -50,4 +59,35 @@ pub async fn run(
     workers.close();
     // Dropping the runtime ends what is still under way.
     let _ = tokio::time::timeout(DRAIN, workers.wait()).await;
+}
+
+/// Has the hooks of this configuration owed calls from now on, and removes what others were owed.
+async fn subscribe(
+    config: &Config,
+    store: &Store,
+    workers: &TaskTracker,
+    generation: &CancellationToken,
+) {
+    let hooks = config.hooks.iter();
+    let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
+    match store.subscribe_hooks(hooks.collect()).await {
+        Ok(removed) => {
+            for name in removed {
+                let removing = remove(name, store.clone());
+                workers.spawn(generation.clone().run_until_cancelled_owned(removing));
+            }
+        }
+        Err(error) => events::fault("delivery.hooks", &error),
+    }
+}
+
+/// Step by step, so that mail never waits for it; what is left is removed at the next start.
+async fn remove(name: DestinationName, store: Store) {
+    loop {
+        match store.remove_hook(name.clone(), STEP).await {
+            Ok(STEP) => {}
+            Ok(_) => return,
+            Err(error) => return events::fault("delivery.hooks", &error),
+        }
+    }
 }

@@ -72,11 +72,10 @@ struct Attachment<'a> {
     content: String,
 }
 
-/// The JSON text, the same for every attempt.
-pub(super) fn body(parcel: &Parcel) -> Vec<u8> {
+/// The JSON text, the same for every attempt. `raw` is the message as it is handed on.
+pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
     let claim = parcel.claim();
-    let raw = parcel.message().to_vec();
-    let message = MessageParser::default().parse(&raw);
+    let message = MessageParser::default().parse(raw);
     let payload = Payload {
         r#type: "request.released",
         timestamp: claim.released_at,

@@ -1,8 +1,8 @@
-//! Released requests of the portals of one destination in; out, their settlements.
+//! What waits for one destination in; out, its attempts, one after the other or some at a time.
 //!
-//! A worker claims as many requests as its destination may get at a time, under a lease that is
-//! longer than any attempt, and sleeps until one is due, something changed or it is to stop. Told
-//! to stop, it claims no more and finishes what is under way.
+//! A worker claims as much as its destination may get at a time, under a lease that is longer than
+//! any attempt, and sleeps until something is due, something changed or it is to stop. Told to stop,
+//! it claims no more and finishes what is under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Room};
-use super::{Attempt, Cause, Destination, Parcel, schedule};
-use crate::config::Config;
-use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
-use crate::failpoint;
+use super::{Attempt, Cause};
+use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
-use crate::observe::metrics::{self, Step};
-use crate::store::{Claim, Settlement, Store, StoreError, Topic};
+use crate::store::{Store, StoreError, Topic};
 
 /// How much longer than an attempt its lease is.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -31,19 +28,39 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Without work for so long, connections are closed.
 const RESTFUL: Duration = Duration::from_secs(10);
 
-/// The worker of one destination.
-pub(super) struct Worker {
-    desk: Arc<Desk>,
-    portals: Vec<PortalName>,
-    stop: CancellationToken,
-}
+/// What waits to go to one place, and the way there.
+pub(super) trait Queue: Send + Sync + 'static {
+    /// Something in the hands of the worker.
+    type Claim: Send + 'static;
 
-/// What every attempt needs.
-struct Desk {
-    name: DestinationName,
-    destination: Destination,
-    hostname: Domain,
-    store: Store,
+    fn name(&self) -> &DestinationName;
+
+    fn store(&self) -> &Store;
+
+    /// What tells that more may be due.
+    fn topic(&self) -> Topic;
+
+    /// How many attempts may be under way at a time.
+    fn concurrency(&self) -> usize;
+
+    /// The longest that an attempt may take.
+    fn patience(&self) -> Duration;
+
+    /// When the next attempt is due; None when nothing waits.
+    fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    fn claim(
+        &self,
+        most: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Self::Claim>, StoreError>> + Send;
+
+    /// One attempt, settled.
+    fn hand_over(&self, claim: Self::Claim) -> impl Future<Output = Attempt> + Send;
+
+    /// There is nothing to do at present: gives back what others may want.
+    fn rest(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// When there will be more to do.
@@ -63,44 +80,30 @@ impl Next {
     }
 }
 
-impl Worker {
-    /// None where the configuration has no such destination.
-    pub(super) fn of(
-        name: &DestinationName,
-        config: &Config,
-        store: Store,
-        stop: CancellationToken,
-    ) -> Option<Self> {
-        let destination = Destination::new(config.destinations.get(name)?, &config.hostname);
-        let portals = config
-            .portals
-            .iter()
-            .filter(|portal| portal.destination == *name)
-            .map(|portal| portal.name.clone())
-            .collect();
-        Some(Self {
-            desk: Arc::new(Desk {
-                name: name.clone(),
-                destination,
-                hostname: config.hostname.clone(),
-                store,
-            }),
-            portals,
+/// The worker of one queue.
+pub(super) struct Worker<Q> {
+    queue: Arc<Q>,
+    stop: CancellationToken,
+}
+
+impl<Q: Queue> Worker<Q> {
+    pub(super) fn of(queue: Q, stop: CancellationToken) -> Self {
+        Self {
+            queue: Arc::new(queue),
             stop,
-        })
+        }
     }
 
     /// Works until it is told to stop and nothing is under way any more.
     pub(super) async fn run(self) {
-        let mut requests = self.desk.store.subscribe(Topic::Requests);
-        let mut deeds = self.desk.store.subscribe(Topic::Deeds);
+        let mut arrivals = self.queue.store().subscribe(self.queue.topic());
+        let mut deeds = self.queue.store().subscribe(Topic::Deeds);
         let mut under_way = JoinSet::new();
         let mut breaker = Breaker::default();
         let mut rested = true;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
-            let next = match breaker.room(self.desk.destination.concurrency(), under_way.len(), now)
-            {
+            let next = match breaker.room(self.queue.concurrency(), under_way.len(), now) {
                 Room::For(0) => Next::At(Timestamp::MAX),
                 Room::For(room) => self.take(room, &mut under_way, now).await,
                 Room::NotBefore(time) => Next::At(time),
@@ -108,9 +111,9 @@ impl Worker {
             let is_idle = under_way.is_empty();
             rested &= is_idle;
             let sleep = until(next.time(), now);
-            // While it is paused, requests that come in are nothing to look at the database for.
+            // While it is paused, what comes is nothing to look at the database for.
             let changes = match next {
-                Next::At(_) => &mut requests,
+                Next::At(_) => &mut arrivals,
                 Next::Resumed => &mut deeds,
             };
             let (sleep, is_last) = if rested || sleep < RESTFUL || !is_idle {
@@ -130,14 +133,14 @@ impl Worker {
                 () = changes.wait() => {}
                 () = tokio::time::sleep(sleep) => {
                     if is_last {
-                        self.desk.destination.rest().await;
+                        self.queue.rest().await;
                         rested = true;
                     }
                 }
             }
         }
         while under_way.join_next().await.is_some() {}
-        self.desk.destination.rest().await;
+        self.queue.rest().await;
     }
 
     /// Starts up to `room` attempts; says when there will be more to do.
@@ -145,7 +148,8 @@ impl Worker {
         match self.claim(room, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
-                    under_way.spawn(Arc::clone(&self.desk).hand_over(claim));
+                    let queue = Arc::clone(&self.queue);
+                    under_way.spawn(async move { queue.hand_over(claim).await });
                 }
                 next
             }
@@ -156,23 +160,24 @@ impl Worker {
         }
     }
 
-    async fn claim(&self, room: usize, now: Timestamp) -> Result<(Vec<Claim>, Next), StoreError> {
-        let store = &self.desk.store;
-        if store.paused_destinations().await?.contains(&self.desk.name) {
+    async fn claim(
+        &self,
+        room: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<Q::Claim>, Next), StoreError> {
+        let paused = self.queue.store().paused_destinations().await?;
+        if paused.contains(self.queue.name()) {
             return Ok((Vec::new(), Next::Resumed));
         }
         // A look costs no transaction, and most changes are about something else.
-        let due = store.next_delivery(self.portals.clone()).await?;
-        let Some(due) = due else {
+        let Some(due) = self.queue.next_due().await? else {
             return Ok((Vec::new(), Next::At(Timestamp::MAX)));
         };
         if due > now {
             return Ok((Vec::new(), Next::At(due)));
         }
-        let lease = later(now, self.desk.destination.patience() + LEASE_MARGIN);
-        let claims = store
-            .claim_deliveries(self.portals.clone(), room, lease, now)
-            .await?;
+        let lease = later(now, self.queue.patience() + LEASE_MARGIN);
+        let claims = self.queue.claim(room, lease, now).await?;
         let next = if claims.is_empty() {
             later(now, SETBACK)
         } else {
@@ -182,88 +187,12 @@ impl Worker {
     }
 }
 
-impl Desk {
-    /// One attempt, from the content to its settlement.
-    async fn hand_over(self: Arc<Self>, claim: Claim) -> Attempt {
-        let attempt = self.attempt(&claim).await;
-        failpoint::pass("handed over");
-        let now = Timestamp::now();
-        let settlement = settlement(&attempt, &claim, now, chance());
-        let delivery = events::DeliveryAttempt {
-            request: claim.request(),
-            ledger: claim.ledger,
-            portal: &claim.portal,
-            destination: &self.name,
-            attempt: claim.attempt,
-        };
-        match &settlement {
-            Settlement::Delivered => {
-                events::delivery_succeeded(delivery);
-                let waited = now.duration_since(claim.released_at);
-                metrics::took(Step::Deliver, waited.try_into().unwrap_or_default());
-            }
-            Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
-            Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
-        }
-        // Without a settlement the lease runs out, and the request is handed over again.
-        if let Err(error) = self.store.settle_delivery(&claim, settlement, now).await {
-            events::fault("delivery", &error);
-        }
-        attempt
-    }
-
-    async fn attempt(&self, claim: &Claim) -> Attempt {
-        let raw = match self.store.raw(claim.ledger).await {
-            Ok(Some(raw)) => raw,
-            Ok(None) => {
-                return Attempt::Refused(Cause::of_request("the content is no longer kept"));
-            }
-            Err(error) => return Attempt::Retry(Cause::of_request(&error.to_string())),
-        };
-        let parcel = Arc::new(Parcel::new(claim.clone(), raw, &self.hostname));
-        let patience = self.destination.patience();
-        match tokio::time::timeout(patience, self.destination.attempt(&parcel)).await {
-            Ok(attempt) => attempt,
-            Err(_) => Attempt::Retry(Cause::of_destination(&format!(
-                "not done within {} s",
-                patience.as_secs()
-            ))),
-        }
-    }
-}
-
-fn settlement(attempt: &Attempt, claim: &Claim, now: Timestamp, chance: f64) -> Settlement {
-    match attempt {
-        Attempt::Delivered => Settlement::Delivered,
-        Attempt::Refused(cause) => Settlement::Failed {
-            cause: cause.text.clone(),
-        },
-        Attempt::Retry(cause) => {
-            let earliest = cause.not_before;
-            match schedule::next(claim.attempt, claim.released_at, now, earliest, chance) {
-                Some(at) => Settlement::Retry {
-                    at,
-                    cause: cause.text.clone(),
-                },
-                None => Settlement::Failed {
-                    cause: format!("given up: {}", cause.text),
-                },
-            }
-        }
-    }
-}
-
 /// An attempt that panicked is a fault of ours; its lease runs out and it is made again.
 fn outcome(done: Result<Attempt, JoinError>) -> Attempt {
     done.unwrap_or_else(|panic| {
         events::fault("delivery", &panic);
         Attempt::Retry(Cause::of_request("a fault in vestibule"))
     })
-}
-
-/// A number from 0 to 1 that the retry schedule spreads its times by.
-fn chance() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {

@@ -7,6 +7,7 @@ mod account;
 mod address;
 mod authority;
 mod envelope;
+mod hook_event;
 mod name;
 mod names;
 mod operator;
@@ -20,13 +21,14 @@ pub use account::{Account, Kind, NewAccount, Origin, Status};
 pub use address::{AddressError, EmailAddress};
 pub use authority::{Actor, Proof, Release};
 pub use envelope::{Envelope, ForwardedClient, Mailbox, Recipient, ReversePath};
+pub use hook_event::{EventPattern, EventPatternError, HOOK_EVENTS};
 pub use name::{Domain, DomainError};
 pub use names::{DestinationName, NameError, OperatorName, PortalName};
 pub use operator::{Password, PasswordError, PasswordHash, Role};
 pub use pattern::{DomainPattern, PatternError};
 pub use request::RequestState;
 pub use token::{Token, TokenError, TokenHash};
-pub use ulid_id::{AccountId, IdError, LedgerId, LetterId, RequestId};
+pub use ulid_id::{AccountId, HookCallId, IdError, LedgerId, LetterId, RequestId};
 pub use verdict::{Class, Reason, Verdict};
 
 /// An instant in UTC, kept to the millisecond in the database and shown as RFC 3339.

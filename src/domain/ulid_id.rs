@@ -65,6 +65,10 @@ id!(
 );
 id!(AccountId);
 id!(
+    /// One telling of one event to one hook; stable over all attempts.
+    HookCallId
+);
+id!(
     /// A mail that the daemon owes somebody: a verification mail, a reminder.
     LetterId
 );

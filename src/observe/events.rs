@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{TARGET, metrics};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId,
-    Timestamp, Verdict,
+    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, Origin, PortalName,
+    RequestId, Timestamp, Verdict,
 };
 use crate::store::Entry;
 
@@ -169,6 +169,7 @@ pub fn request_recovered(request: RequestId, ledger: LedgerId, by: &str) {
 pub struct DeliveryAttempt<'a> {
     pub request: RequestId,
     pub ledger: LedgerId,
+    pub account: AccountId,
     pub portal: &'a PortalName,
     pub destination: &'a DestinationName,
     /// Counts from 1.
@@ -177,22 +178,51 @@ pub struct DeliveryAttempt<'a> {
 
 pub fn delivery_succeeded(delivery: DeliveryAttempt) {
     event!(INFO "delivery.succeeded", request = %delivery.request, ledger = %delivery.ledger,
-        portal = %delivery.portal, destination = %delivery.destination,
+        account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
         attempt = delivery.attempt);
 }
 
 /// It will be tried again at `next`.
 pub fn delivery_deferred(delivery: DeliveryAttempt, next: Timestamp, cause: &str) {
     event!(WARN "delivery.deferred", request = %delivery.request, ledger = %delivery.ledger,
-        portal = %delivery.portal, destination = %delivery.destination,
+        account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
         attempt = delivery.attempt, next = display(next), cause);
 }
 
 /// It was given up; an operator can retry.
 pub fn delivery_failed(delivery: DeliveryAttempt, cause: &str) {
     event!(ERROR "delivery.failed", request = %delivery.request, ledger = %delivery.ledger,
-        portal = %delivery.portal, destination = %delivery.destination,
+        account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
         attempt = delivery.attempt, cause);
+}
+
+/// One attempt to tell a hook of something.
+#[derive(Debug, Clone, Copy)]
+pub struct HookCall<'a> {
+    pub hook: &'a DestinationName,
+    pub call: HookCallId,
+    /// The event that is told.
+    pub about: &'a str,
+    pub account: AccountId,
+    /// Counts from 1.
+    pub attempt: u32,
+}
+
+pub fn hook_succeeded(call: HookCall) {
+    event!(INFO "hook.succeeded", hook = %call.hook, call = %call.call, about = call.about,
+        account = %call.account, attempt = call.attempt);
+}
+
+/// It will be tried again at `next`.
+pub fn hook_deferred(call: HookCall, next: Timestamp, cause: &str) {
+    event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
+        account = %call.account, attempt = call.attempt, next = display(next), cause);
+}
+
+/// It was given up; an operator can retry.
+pub fn hook_failed(call: HookCall, cause: &str) {
+    event!(ERROR "hook.failed", hook = %call.hook, call = %call.call, about = call.about,
+        account = %call.account, attempt = call.attempt, cause);
 }
 
 /// `origin` is from where: `command line`, `page`, `api`, `configuration`.
@@ -307,6 +337,7 @@ mod tests {
         let delivery = DeliveryAttempt {
             request,
             ledger,
+            account,
             portal: &portal,
             destination: &destination,
             attempt: 1,
@@ -334,6 +365,16 @@ mod tests {
         delivery_succeeded(delivery);
         delivery_deferred(delivery, soon, "451 later");
         delivery_failed(delivery, "550 no");
+        let call = HookCall {
+            hook: &destination,
+            call: HookCallId::new(),
+            about: "account.verified",
+            account,
+            attempt: 1,
+        };
+        hook_succeeded(call);
+        hook_deferred(call, soon, "503 later");
+        hook_failed(call, "410 gone");
         access_changed(2, "operator:root", "command line");
         config_reloaded(file);
         config_refused(file, "2 mistakes");

@@ -25,11 +25,13 @@ pub enum Topic {
     Requests,
     /// An operator did something, or a destination goes on.
     Deeds,
+    /// A hook is to be told something.
+    Calls,
 }
 
 /// What a transaction made due.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rings([bool; 3]);
+pub(super) struct Rings([bool; 4]);
 
 impl Rings {
     pub(super) fn add(&mut self, topic: Topic) {
@@ -41,7 +43,7 @@ impl Rings {
     }
 
     fn all() -> Self {
-        Self([true; 3])
+        Self([true; 4])
     }
 }
 
@@ -66,7 +68,7 @@ impl Changes {
 #[derive(Debug)]
 pub(super) struct Bell {
     /// By topic.
-    counters: [watch::Sender<u64>; 3],
+    counters: [watch::Sender<u64>; 4],
     socket: PathBuf,
     /// This process listens on the socket itself, and need not ring there.
     listening: AtomicBool,

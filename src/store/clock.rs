@@ -40,7 +40,7 @@ enum To {
     Ahead,
 }
 
-const MENDINGS: [Mending; 8] = [
+const MENDINGS: [Mending; 10] = [
     Mending {
         find: "SELECT ledger FROM request
                WHERE state = 'released' AND in_work = 0 AND due_at > ?",
@@ -86,6 +86,18 @@ const MENDINGS: [Mending; 8] = [
         mend: "DELETE FROM letter_claim WHERE letter = ?1 AND at > ?2",
         ahead: |_| Millis(0),
         to: To::Now,
+    },
+    Mending {
+        find: "SELECT n FROM hook_call WHERE in_work = 0 AND due_at > ?",
+        mend: "UPDATE hook_call SET due_at = ?2 WHERE n = ?1 AND in_work = 0 AND due_at > ?2",
+        ahead: |_| Millis(LONGEST_PAUSE),
+        to: To::Now,
+    },
+    Mending {
+        find: "SELECT n FROM hook_call WHERE in_work = 1 AND due_at > ?",
+        mend: "UPDATE hook_call SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
+        ahead: |_| Millis(LONGEST_PAUSE),
+        to: To::Ahead,
     },
     Mending {
         find: "SELECT n FROM ledger WHERE forget_at > ?",
@@ -143,6 +155,7 @@ impl Store {
                     }
                     work.rings.add(Topic::Letters);
                     work.rings.add(Topic::Requests);
+                    work.rings.add(Topic::Calls);
                     Ok(())
                 })
                 .await?;

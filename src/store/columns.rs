@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::letters::{LetterCause, LetterKind};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, Kind, LedgerId, LetterId, OperatorName, Origin,
-    PortalName, Reason, RequestId, RequestState, Role, Status, Timestamp, TokenHash, Verdict,
+    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, LetterId, OperatorName,
+    Origin, PortalName, Reason, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
+    Verdict,
 };
 
 macro_rules! ids {
@@ -27,7 +28,7 @@ macro_rules! ids {
         }
     )+};
 }
-ids!(LedgerId, AccountId, LetterId, RequestId);
+ids!(LedgerId, AccountId, HookCallId, LetterId, RequestId);
 
 macro_rules! words {
     ($($word:ty),+) => {$(

@@ -7,11 +7,12 @@ use rusqlite::{Connection, params};
 
 use super::accounts::{Known, make};
 use super::columns::Millis;
+use super::events::Actors;
 use super::letters::{Occasion, owe};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
 use super::writer::Work;
-use super::{LetterCause, LetterKind, StoreError, Topic};
+use super::{LetterCause, LetterKind, StoreError, Topic, hooks};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
 use crate::domain::{EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId, Status};
@@ -141,6 +142,18 @@ impl Work<'_> {
                 released,
                 released.map(|_| "rule"),
             ])?;
-        Ok(())
+        let event = if held {
+            "request.held"
+        } else {
+            "request.released"
+        };
+        hooks::tell(
+            self.connection,
+            event,
+            None,
+            Some(case.n),
+            Actors::DAEMON,
+            case.now,
+        )
     }
 }

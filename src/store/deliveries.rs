@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod sample;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::{Actors, Happening, operator};
-use super::{Store, StoreError, Topic, queue};
+use super::{Store, StoreError, Topic, hook_calls, queue};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
     RequestState, Timestamp,
@@ -222,7 +222,9 @@ impl Store {
                 "UPDATE request SET due_at = ?, in_work = 0 WHERE in_work = 1",
                 [Millis::from(now)],
             )?;
+            hook_calls::end_leases(work.connection, now.into())?;
             work.rings.add_if(Topic::Requests, ended > 0);
+            work.rings.add(Topic::Calls);
             Ok(())
         })
         .await
@@ -245,22 +247,6 @@ impl Store {
                 next = [next, of_portal].into_iter().flatten().min();
             }
             Ok(next.map(Millis::timestamp))
-        })
-        .await
-    }
-
-    /// The message as it came, octet by octet; None when its time was over.
-    pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(
-                    "SELECT c.raw FROM ledger AS l
-                     LEFT JOIN ledger AS o ON o.n = l.original
-                     JOIN content AS c ON c.ledger = coalesce(o.message, o.n, l.message, l.n)
-                     WHERE l.id = ?",
-                )?
-                .query_row([ledger], |row| row.get(0))
-                .optional()?)
         })
         .await
     }

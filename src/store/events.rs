@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::columns::Millis;
-use super::{Event, Store, StoreError};
+use super::{Event, Store, StoreError, hooks};
 use crate::domain::{AccountId, EmailAddress, Kind, LedgerId, PortalName, RequestId};
 
 /// Something that an operator did, with what the log tells of it.
@@ -113,7 +113,7 @@ impl Happening {
                 actor,
                 self.detail
             ])?;
-        Ok(())
+        hooks::tell(connection, self.name, self.account, self.ledger, actor, at)
     }
 }
 

@@ -197,6 +197,10 @@ impl Work<'_> {
         connection
             .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
             .execute([account.n])?;
+        // What hooks were told, or are yet to be told, has the address in it.
+        connection
+            .prepare_cached("DELETE FROM hook_call WHERE account = ?")?
+            .execute([account.n])?;
         let needed = connection
             .prepare_cached("SELECT 1 FROM request WHERE account = ? LIMIT 1")?
             .exists([account.n])?;

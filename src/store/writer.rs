@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::access::SettingsCache;
 use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
-use super::{StoreError, connection};
+use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
 
 /// How many operations wait at most; who comes later waits to be let in.
@@ -108,6 +108,7 @@ impl Writer {
             connection: Some(connection),
             checkpointer,
             settings: SettingsCache::default(),
+            newest_call: 0,
         };
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -169,6 +170,8 @@ struct Thread {
     connection: Option<Connection>,
     checkpointer: Checkpointer,
     settings: SettingsCache,
+    /// The number of the last call of a hook that was written.
+    newest_call: i64,
 }
 
 impl Thread {
@@ -237,9 +240,11 @@ impl Thread {
             rings: Rings::default(),
         };
         let outcome = fill(&mut work, batch, mode);
-        let rings = work.rings;
+        let mut rings = work.rings;
         match &outcome {
             Ok(()) => {
+                let owes_more = hooks::owes_more(&connection, &mut self.newest_call);
+                rings.add_if(Topic::Calls, owes_more);
                 self.bell.ring(rings);
                 self.connection = Some(connection);
             }

@@ -69,16 +69,21 @@ impl Post {
     pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, PostError> {
         let way = match outgoing {
             Outgoing::File(folder) => Way::Folder(folder.clone()),
-            Outgoing::Smtp(settings) => Way::Smtp(Box::new(Server {
-                tls: TlsParameters::builder(settings.host.clone())
-                    .dangerous_accept_invalid_certs(!settings.tls_verify)
-                    .dangerous_accept_invalid_hostnames(!settings.tls_verify)
-                    .build()
-                    .map_err(PostError)?,
-                settings: settings.clone(),
-                hello: ClientId::Domain(hostname.to_string()),
-                resting: Mutex::default(),
-            })),
+            Outgoing::Smtp(settings) => {
+                // Whoever may be spoken to in the clear need not have a good certificate.
+                let verify =
+                    settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
+                Way::Smtp(Box::new(Server {
+                    tls: TlsParameters::builder(settings.host.clone())
+                        .dangerous_accept_invalid_certs(!verify)
+                        .dangerous_accept_invalid_hostnames(!verify)
+                        .build()
+                        .map_err(PostError)?,
+                    settings: settings.clone(),
+                    hello: ClientId::Domain(hostname.to_string()),
+                    resting: Mutex::default(),
+                }))
+            }
         };
         Ok(Self { way })
     }
@@ -183,7 +188,12 @@ impl Server {
             let stream = reach(server).await.map_err(Failure::Connect)?;
             AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?
         };
-        if self.settings.security == SmtpSecurity::StartTls {
+        let upgrades = match self.settings.security {
+            SmtpSecurity::StartTls => true,
+            SmtpSecurity::Opportunistic => connection.can_starttls(),
+            SmtpSecurity::None | SmtpSecurity::Tls => false,
+        };
+        if upgrades {
             connection.starttls(self.tls.clone(), &self.hello).await?;
         }
         if let Some((name, password)) = &self.settings.login {

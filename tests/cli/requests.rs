@@ -115,6 +115,63 @@ fn a_destination_is_paused_and_goes_on() {
 }
 
 #[test]
+fn what_waits_for_a_destination_is_tried_at_once() {
+    let house = House::new();
+    house.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let retry = |arguments: &[&str]| {
+        let arguments = [&["requests", "retry", "--destination"], arguments].concat();
+        house.run(&arguments).shown()
+    };
+    assert_snapshot!(
+        "retry_released",
+        retry(&["helpdesk", "--state", "released"])
+    );
+    assert_snapshot!("retry_failed", retry(&["helpdesk", "--state", "failed"]));
+    assert_snapshot!("retry_nowhere", retry(&["nowhere"]));
+    assert_snapshot!(
+        "retry_both",
+        retry(&["helpdesk", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"])
+    );
+    assert_snapshot!(
+        "retry_destination",
+        house.run(&["deliveries", "retry", "helpdesk"]).shown()
+    );
+}
+
+#[test]
+fn a_hook_stands_beside_the_destinations() {
+    let house = House::new();
+    let file = house.path("vestibule.toml");
+    let text = std::fs::read_to_string(&file).expect("a configuration");
+    let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.example/\"\n\
+         events = [\"account.*\", \"request.delivered\"]\n";
+    std::fs::write(
+        &file,
+        text.replace("[verification]", &format!("{hook}[verification]")),
+    )
+    .expect("written");
+    assert_snapshot!("hooks", house.run(&["deliveries", "list"]).shown());
+    assert_snapshot!(
+        "hook_paused",
+        house.run(&["deliveries", "pause", "directory"]).shown()
+    );
+    assert_snapshot!(
+        "hook_json",
+        house
+            .run(&["deliveries", "resume", "directory", "--json"])
+            .shown()
+    );
+    assert_snapshot!(
+        "hook_retry",
+        house.run(&["deliveries", "retry", "directory"]).shown()
+    );
+    assert_snapshot!(
+        "hook_unknown",
+        house.run(&["deliveries", "pause", "dir"]).shown()
+    );
+}
+
+#[test]
 fn what_came_is_counted() {
     let house = House::new();
     house.receive("ann@corp.example", "");

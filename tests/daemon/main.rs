@@ -14,3 +14,4 @@ mod restore;
 mod signals;
 mod swaks;
 mod through_postfix;
+mod weight;

@@ -1,8 +1,10 @@
 //! A help desk with a webhook, which answers as a test wants and remembers who came.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
@@ -14,11 +16,23 @@ pub struct Desk {
     seen: Arc<Seen>,
 }
 
+/// A post as it came in.
+#[derive(Clone)]
+pub struct Post {
+    /// `webhook-id`.
+    pub id: String,
+    pub signed: (String, String),
+    pub body: Vec<u8>,
+    /// Whether it was answered with 2xx.
+    pub is_taken: bool,
+    /// Whether the help desk has it, whatever it answered.
+    pub is_had: bool,
+}
+
 struct Seen {
-    /// The `webhook-id` of every post and whether it was taken.
-    posts: Mutex<Vec<(String, bool)>>,
+    posts: Mutex<Vec<Post>>,
     /// So many of ten posts fail.
-    failing: u64,
+    failing: AtomicU64,
     /// Each answer needs a permit.
     answers: Semaphore,
 }
@@ -27,7 +41,7 @@ impl Desk {
     pub async fn open(failing: u64, answers: usize) -> Self {
         let seen = Arc::new(Seen {
             posts: Mutex::default(),
-            failing,
+            failing: AtomicU64::new(failing),
             answers: Semaphore::new(answers),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -47,7 +61,13 @@ impl Desk {
         )
     }
 
+    /// The `webhook-id` of every post and whether it was taken.
     pub fn posts(&self) -> Vec<(String, bool)> {
+        let posts = self.whole_posts().into_iter();
+        posts.map(|post| (post.id, post.is_taken)).collect()
+    }
+
+    pub fn whole_posts(&self) -> Vec<Post> {
         self.seen
             .posts
             .lock()
@@ -55,19 +75,34 @@ impl Desk {
             .clone()
     }
 
+    /// Nothing fails any more.
+    pub fn recover(&self) {
+        self.seen.failing.store(0, Ordering::Relaxed);
+    }
+
     pub fn answer(&self, posts: usize) {
         self.seen.answers.add_permits(posts);
     }
 }
 
-async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap) -> StatusCode {
-    let id = fields["webhook-id"].to_str().expect("an id").to_owned();
+async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> StatusCode {
+    let field = |name: &str| {
+        let value = fields.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
     let is_taken = {
         let mut posts = seen.posts.lock().unwrap_or_else(PoisonError::into_inner);
         // As good as random, and the same in every run.
         let number = posts.len() as u64;
-        let is_taken = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 10 >= seen.failing;
-        posts.push((id, is_taken));
+        let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let is_taken = draw % 10 >= seen.failing.load(Ordering::Relaxed);
+        posts.push(Post {
+            id: field("webhook-id"),
+            signed: (field("webhook-timestamp"), field("webhook-signature")),
+            body: body.to_vec(),
+            is_taken,
+            is_had: is_taken || draw % 20 < 10,
+        });
         is_taken
     };
     let permit = seen.answers.acquire().await.expect("open");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -36,7 +37,15 @@ pub struct Workers {
 impl House {
     /// The portal `it` hands over to a Maildir, `shop` as `shop` says.
     pub async fn open(shop: &str) -> Self {
+        Self::open_with(shop, &[]).await
+    }
+
+    /// The same with files that the configuration names.
+    pub async fn open_with(shop: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        }
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
         let seeded = store.seed_access(AccessSettings::default(), Timestamp::now());
         assert!(seeded.await.expect("settings"));
@@ -134,6 +143,17 @@ impl House {
         listed.rows.into_iter().map(|request| request.id).collect()
     }
 
+    /// As many as there are, which is found faster than who they are.
+    pub async fn count(&self, portal: &str, state: RequestState) -> usize {
+        let counts = self.store.counts(Timestamp::now()).await.expect("counts");
+        let here = counts
+            .requests
+            .iter()
+            .filter(|count| count.portal.as_str() == portal && count.state == state);
+        let count: u64 = here.map(|count| count.requests).sum();
+        usize::try_from(count).expect("few")
+    }
+
     pub fn messages(&self, maildir: &str) -> Vec<PathBuf> {
         std::fs::read_dir(self.folder.path().join(maildir).join("new"))
             .into_iter()
@@ -152,7 +172,12 @@ impl Workers {
 }
 
 fn configuration(folder: &TempDir, maildir: &str, shop: &str) -> Config {
-    let text = format!(
+    Config::parse(&text(maildir, shop), &folder.path().join("vestibule.toml"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+pub fn text(maildir: &str, shop: &str) -> String {
+    format!(
         r#"
         hostname = "gate.corp.example"
         data_dir = "."
@@ -175,16 +200,44 @@ fn configuration(folder: &TempDir, maildir: &str, shop: &str) -> Config {
         type = "file"
         dir = "outgoing"
         "#
-    );
-    Config::parse(&text, &folder.path().join("vestibule.toml"))
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    )
 }
 
 /// Waits until something is so, but not for ever.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, is_so).await;
+}
+
+pub async fn until_within(patience: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(2);
     while !is_so().await {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
     }
+}
+
+/// All of them at a time, in their order.
+pub async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut is_done = true;
+        for (future, result) in &mut waiting {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    let results = waiting.into_iter().map(|(_, result)| result);
+    results.map(|result| result.expect("done")).collect()
 }

@@ -22,10 +22,14 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
                     probes.push(scope.spawn(move || server(check, &smtp.server, config)));
                 }
                 Destination::Webhook(webhook) => {
-                    probes.push(scope.spawn(move || reachable(check, &webhook.url)));
+                    probes.push(scope.spawn(move || reachable(check, &webhook.endpoint.url)));
                 }
                 Destination::Maildir(_) | Destination::Command(_) => {}
             }
+        }
+        for hook in &config.hooks {
+            let check = format!("hook {}", hook.name);
+            probes.push(scope.spawn(move || reachable(check, &hook.endpoint.url)));
         }
         if let Outgoing::Smtp(smtp) = &config.outgoing {
             let check = "outgoing (smtp)".to_owned();
@@ -44,6 +48,7 @@ fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
         Ok(()) => {
             let protection = match server.security {
                 SmtpSecurity::None => "in the clear",
+                SmtpSecurity::Opportunistic => "(with TLS where it offers it)",
                 SmtpSecurity::StartTls => "with STARTTLS",
                 SmtpSecurity::Tls => "with TLS",
             };
@@ -74,7 +79,7 @@ fn reachable(check: String, url: &str) -> Finding {
         Err(cause) => Finding::problem(
             check,
             format!("{host} port {port}: {cause}"),
-            "see whether it runs and lets this machine in; until then requests wait and are tried again",
+            "see whether it runs and lets this machine in; until then what goes there waits and is tried again",
         ),
     }
 }

@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
-
+use super::{endpoint, retry};
 use crate::config::document::Section;
-use crate::config::secret::{BEARER, PASSWORD, Secrets, WEBHOOK_SECRET};
-use crate::config::server_url::{SmtpUrl, is_private, parse_http};
-use crate::config::units::{MINUTE, SECOND};
+use crate::config::secret::PASSWORD;
+use crate::config::server_url::SmtpUrl;
+use crate::config::units::MINUTE;
 use crate::config::{
     CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, SmtpDestination,
-    SmtpServer, WebhookDestination, WebhookFormat,
+    SmtpSecurity, SmtpServer, WebhookDestination, WebhookFormat,
 };
-use crate::domain::{DestinationName, EmailAddress};
+use crate::domain::{DestinationName, EmailAddress, RequestId};
 
 /// More at once than this would be an attack on the help desk.
 const MOST_AT_ONCE: usize = 100;
@@ -117,6 +114,12 @@ fn server(section: &Section<'_>) -> Option<SmtpServer> {
         (None, false) => None,
     };
     let url = url?;
+    if let (Some(entry), SmtpSecurity::Opportunistic) = (&username, url.security) {
+        entry.refuse(
+            "the password would go out in the clear wherever TLS is not offered; \
+             write smtp+starttls:// or smtps://",
+        );
+    }
     Some(SmtpServer {
         host: url.host,
         port: url.port,
@@ -137,8 +140,13 @@ fn smtp(section: &Section<'_>) -> Option<SmtpDestination> {
             entry.parse(|text| match text {
                 "" => Ok(EnvelopeFrom::Null),
                 "sender" => Ok(EnvelopeFrom::Sender),
-                text => address(text).map(EnvelopeFrom::Address).map_err(|cause| {
-                    format!("{cause}, \"sender\" for the sender's, or \"\" for none")
+                text => one_for_each(text).unwrap_or_else(|| {
+                    address(text).map(EnvelopeFrom::Address).map_err(|cause| {
+                        format!(
+                            "{cause}, desk+{{request}}@corp.example for one each, \"sender\" for \
+                             the sender's, or \"\" for none"
+                        )
+                    })
                 }),
             })
         })
@@ -149,85 +157,77 @@ fn smtp(section: &Section<'_>) -> Option<SmtpDestination> {
         recipient,
         envelope_from,
         concurrency,
+        retry: retry::read(section),
     })
+}
+
+/// `before{request}behind@domain`: an address of its own for each request. None where the text has
+/// no such place.
+fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
+    const PLACE: &str = "{request}";
+    let (before, behind) = text.split_once(PLACE)?;
+    if !behind.contains('@') || behind.contains(PLACE) {
+        return Some(Err(format!(
+            "{text:?}: {PLACE} stands once, before the @; write desk+{PLACE}@corp.example"
+        )));
+    }
+    let example = format!("{before}{}{behind}", RequestId::new());
+    Some(
+        address(&example)
+            .map(|_| EnvelopeFrom::Verp(before.to_owned(), behind.to_owned()))
+            .map_err(|_| {
+                format!(
+                    "{text:?} with an id of 26 letters is not an address; \
+                 write desk+{PLACE}@corp.example"
+                )
+            }),
+    )
 }
 
 fn maildir(section: &Section<'_>) -> Option<MaildirDestination> {
-    let path = section.required("path", "\"/var/mail/helpdesk\"")?.path()?;
-    Some(MaildirDestination { path })
-}
-
-fn webhook(section: &Section<'_>) -> Option<WebhookDestination> {
-    let allow_private = section.switch("allow_private", false);
-    let url = section
-        .required("url", "\"https://desk.corp.example/hooks/mail\"")
-        .and_then(|entry| {
-            let url = entry.parse(parse_http)?;
-            if is_private(&url) && !allow_private {
-                entry.refuse(format_args!(
-                    "{} is not on the Internet; write allow_private = true beside it if it is meant",
-                    url.host_str().unwrap_or_default()
-                ));
-            }
-            Some(url.to_string())
-        });
-    let format = section
-        .entry("format")
-        .and_then(|entry| {
-            entry.choice(&[("raw", WebhookFormat::Raw), ("json", WebhookFormat::Json)])
-        })
-        .unwrap_or(WebhookFormat::Raw);
-    let secret = section
-        .secret(WEBHOOK_SECRET)
-        .and_then(|secret| signing_key(section, &secret));
-    let bearer = section.secret(BEARER);
-    let headers = section
-        .entry("headers")
-        .and_then(|entry| {
-            let headers = entry.texts()?;
-            for (name, value) in &headers {
-                if !is_field_name(name) {
-                    entry.refuse(format_args!("{name:?} is not the name of a header field"));
-                }
-                if value.contains(|c: char| c.is_control()) {
-                    entry.refuse(format_args!("{name}: a control character cannot be sent"));
-                }
-            }
-            Some(headers)
-        })
-        .unwrap_or_default();
-    let timeout = section.time("timeout", 30 * SECOND);
-    let concurrency = section.number("concurrency", 4, 1..=MOST_AT_ONCE);
-    Some(WebhookDestination {
-        url: url?,
-        format,
-        secret,
-        bearer,
-        headers,
-        timeout,
-        allow_private,
-        concurrency,
+    let path = section
+        .required("path", "\"/var/mail/helpdesk\"")
+        .and_then(|entry| entry.path());
+    let group = section.switch("group", false);
+    let retry = retry::read(section);
+    Some(MaildirDestination {
+        path: path?,
+        group,
+        retry,
     })
 }
 
-/// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is taken off.
-fn signing_key(section: &Section<'_>, secret: &SecretString) -> Option<SecretString> {
-    if section.document().secrets == Secrets::Leave {
-        return Some(secret.clone());
-    }
-    let text = secret.expose_secret();
-    let key = text.strip_prefix("whsec_").unwrap_or(text);
-    match STANDARD.decode(key) {
-        Ok(octets) if (24..=64).contains(&octets.len()) => Some(key.into()),
-        _ => {
-            section.refuse_key(
-                WEBHOOK_SECRET.file,
-                "the secret must be whsec_ and the base64 of 24 to 64 octets; \
-                 make one with: echo \"whsec_$(openssl rand -base64 32)\"",
-            );
-            None
-        }
-    }
+fn webhook(section: &Section<'_>) -> Option<WebhookDestination> {
+    let endpoint = endpoint::read(section, "\"https://desk.corp.example/hooks/mail\"");
+    let format = section
+        .entry("format")
+        .and_then(|entry| {
+            entry.choice(&[
+                ("raw", WebhookFormat::Raw),
+                ("json", WebhookFormat::Json),
+                ("form", WebhookFormat::Form),
+            ])
+        })
+        .unwrap_or(WebhookFormat::Raw);
+    let field = section
+        .entry("field")
+        .and_then(|entry| {
+            let field = entry.some_text()?;
+            if format != WebhookFormat::Form {
+                entry.refuse("names the field of a form; write format = \"form\" beside it");
+            }
+            Some(field.to_owned())
+        })
+        .unwrap_or_else(|| "email".to_owned());
+    let concurrency = section.number("concurrency", 4, 1..=MOST_AT_ONCE);
+    let retry = retry::read(section);
+    Some(WebhookDestination {
+        endpoint: endpoint?,
+        format,
+        field,
+        concurrency,
+        retry,
+    })
 }
 
 fn command(section: &Section<'_>) -> Option<CommandDestination> {
@@ -263,12 +263,14 @@ fn command(section: &Section<'_>) -> Option<CommandDestination> {
         .unwrap_or_default();
     let timeout = section.time("timeout", MINUTE);
     let concurrency = section.number("concurrency", 2, 1..=MOST_AT_ONCE);
+    let retry = retry::read(section);
     Some(CommandDestination {
         program: program?,
         args,
         environment,
         timeout,
         concurrency,
+        retry,
     })
 }
 
@@ -282,12 +284,4 @@ fn without_nul(text: &str) -> Result<String, &'static str> {
 fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text)
         .map_err(|cause| format!("{text:?}: {cause}; write queue@desk.example"))
-}
-
-/// RFC 9110 5.6.2 `token`.
-fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet))
 }

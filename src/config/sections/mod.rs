@@ -2,8 +2,11 @@
 
 mod access;
 mod destination;
+mod endpoint;
+mod hook;
 mod listeners;
 mod portal;
+mod retry;
 mod verification;
 
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +39,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     let http = listeners::http(&root.section("http"), &mut taken);
 
     let known = destination::read_all(root.section("destination"));
+    let hooks = hook::read_all(root, &known.names);
     let (portals, overrides, mut mailboxes) = portal::read_all(root, &known.names);
     let verification = verification::read(&root.section("verification"), &mut mailboxes);
     let outgoing = outgoing(root);
@@ -69,6 +73,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     let retention = Retention {
         delivered_content: section.time("delivered_content", 30 * DAY),
         ledger: section.time("ledger", 365 * DAY),
+        hook_calls: section.time("hook_calls", 7 * DAY),
     };
     let log = log(&root.section("log"));
     let access = AccessSettings {
@@ -83,6 +88,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         http,
         portals,
         destinations: known.destinations,
+        hooks,
         verification: verification?,
         outgoing: outgoing?,
         authentication,

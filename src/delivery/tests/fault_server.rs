@@ -120,6 +120,19 @@ impl State {
                     connection = BufStream::new(Box::new(stream));
                     encrypted = true;
                 }
+                "AUTH" if line == "AUTH LOGIN" => {
+                    for (prompt, expected) in
+                        [("VXNlcm5hbWU6", "YW5u"), ("UGFzc3dvcmQ6", "c2VjcmV0")]
+                    {
+                        let prompt = format!("334 {prompt}");
+                        self.answer(&mut connection, "prompt", &prompt).await?;
+                        let mut said = String::new();
+                        connection.read_line(&mut said).await?;
+                        assert_eq!(said.trim_end(), expected);
+                    }
+                    self.answer(&mut connection, verb, "235 2.7.0 welcome")
+                        .await?;
+                }
                 "AUTH" => {
                     self.answer(&mut connection, verb, "235 2.7.0 welcome")
                         .await?;
@@ -170,6 +183,11 @@ impl State {
                 // Where TLS would begin, after a yes.
                 "garbage" if at == "STARTTLS" => reply = "220 go ahead\r\nnot TLS at all",
                 "garbage" => reply = "HTTP/1.1 400 Bad Request",
+                "endless" => loop {
+                    connection.write_all(b"250-and on\r\n").await?;
+                    connection.flush().await?;
+                },
+                "slow" => return Self::trickle(connection, reply).await,
                 "unoffered" => {}
                 other => reply = other,
             }
@@ -177,6 +195,16 @@ impl State {
         connection.write_all(reply.as_bytes()).await?;
         connection.write_all(b"\r\n").await?;
         connection.flush().await?;
+        Ok(())
+    }
+
+    /// Octet by octet, as a network that loses most of what it carries.
+    async fn trickle(connection: &mut Connection, reply: &str) -> Result<(), Closed> {
+        for octet in reply.bytes().chain(*b"\r\n") {
+            connection.write_all(&[octet]).await?;
+            connection.flush().await?;
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 
@@ -196,7 +224,7 @@ impl State {
 }
 
 /// TLS with a certificate for another host that nobody signed.
-fn acceptor() -> TlsAcceptor {
+pub(super) fn acceptor() -> TlsAcceptor {
     let made =
         rcgen::generate_simple_self_signed(["other.example".to_owned()]).expect("a certificate");
     let key = made.signing_key.serialize_der().try_into().expect("a key");

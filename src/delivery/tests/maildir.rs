@@ -4,13 +4,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::*;
-use crate::config::MaildirDestination;
+use crate::config::{MaildirDestination, Retry};
 use crate::delivery::maildir::Maildir;
 
 fn maildir(path: &Path) -> Maildir {
-    let path = path.to_owned();
-    Maildir::new(&MaildirDestination { path }, &hostname())
+    let config = MaildirDestination {
+        path: path.to_owned(),
+        group: false,
+        retry: Retry::default(),
+    };
+    Maildir::new(&config, &hostname())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -24,7 +30,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn repeat(of: &Parcel) -> Arc<Parcel> {
     let mut claim = of.claim().clone();
     claim.attempt += 1;
-    Arc::new(Parcel::new(claim, RAW.to_vec(), &hostname()))
+    Arc::new(Parcel::in_memory(claim, RAW.to_vec(), &hostname()))
 }
 
 #[tokio::test]
@@ -50,7 +56,7 @@ async fn a_message_lies_in_new_and_nowhere_else() {
     );
     assert_eq!(
         fs::read(&new[0]).expect("the message"),
-        parcel.message().to_vec()
+        whole(&parcel).await
     );
     assert!(files(&path.join("tmp")).is_empty());
 
@@ -63,6 +69,29 @@ async fn a_message_lies_in_new_and_nowhere_else() {
         &path.join("tmp"),
     ] {
         assert_eq!(mode(folder), 0o700);
+    }
+}
+
+#[tokio::test]
+async fn a_group_may_read_and_take_what_is_meant_for_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("Maildir");
+    let config = MaildirDestination {
+        path: path.clone(),
+        group: true,
+        retry: Retry::default(),
+    };
+    let attempt = Maildir::new(&config, &hostname()).attempt(parcel()).await;
+    assert_eq!(attempt, Attempt::Delivered);
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
+    assert_eq!(mode(&files(&path.join("new"))[0]), 0o660);
+    for folder in [
+        &path,
+        &path.join("new"),
+        &path.join("cur"),
+        &path.join("tmp"),
+    ] {
+        assert_eq!(mode(folder), 0o2770);
     }
 }
 
@@ -104,7 +133,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     assert_eq!(maildir.attempt(again).await, Attempt::Delivered);
     assert_eq!(
         fs::read(new.join(&name)).expect("whole"),
-        parcel.message().to_vec()
+        whole(&parcel).await
     );
     assert!(files(&tmp).is_empty());
 }
@@ -121,41 +150,53 @@ async fn what_is_missing_of_a_maildir_is_made() {
     }
 }
 
-#[tokio::test]
-async fn a_maildir_that_cannot_be_written_to_is_tried_again() {
-    let home = tempfile::tempdir().expect("a folder");
-    fs::write(home.path().join("file"), "").expect("a file");
-    // Writing through /dev/full fails as on a disk without space.
-    let full = home.path().join("full");
-    fs::create_dir_all(full.join("new")).expect("a folder");
-    fs::create_dir_all(full.join("tmp")).expect("a folder");
-    let parcel = parcel();
-    let name = format!(
-        "{}.{}.{}",
-        parcel.claim().received_at.as_second(),
-        parcel.claim().request(),
-        hostname()
-    );
-    std::os::unix::fs::symlink("/dev/full", full.join("tmp").join(&name)).expect("a link");
+#[derive(Debug, Deserialize)]
+struct Table {
+    case: Vec<Case>,
+}
 
-    for (path, says) in [
-        (home.path().join("file").join("Maildir"), "Not a directory"),
-        (full.clone(), "No space left on device"),
-    ] {
-        match maildir(&path).attempt(Arc::clone(&parcel)).await {
-            Attempt::Retry(cause) => {
-                assert_eq!(cause.scope, Scope::Destination);
-                assert!(cause.text.contains(says), "{}", cause.text);
-                assert!(
-                    cause.text.contains(&path.display().to_string()),
-                    "{}",
-                    cause.text
-                );
-            }
-            other => panic!("{other:?}"),
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    prepare: Option<String>,
+    path: Option<String>,
+    #[serde(flatten)]
+    expected: Expected,
+}
+
+#[tokio::test]
+async fn whatever_is_in_its_place_has_its_outcome() {
+    let table: Table =
+        toml::from_str(include_str!("../../../testdata/faults/maildir.toml")).expect("a table");
+    let mut wrong = Vec::new();
+    for case in &table.case {
+        let home = tempfile::tempdir().expect("a folder");
+        let parcel = parcel();
+        let name = format!(
+            "{}.{}.{}",
+            parcel.claim().received_at.as_second(),
+            parcel.claim().request(),
+            hostname()
+        );
+        let status = std::process::Command::new("/bin/sh")
+            .args(["-e", "-c", case.prepare.as_deref().unwrap_or("true")])
+            .env("NAME", &name)
+            .current_dir(home.path())
+            .status();
+        assert!(status.expect("a shell").success(), "{}", case.name);
+        let path = home.path().join(case.path.as_deref().unwrap_or("Maildir"));
+        let attempt = maildir(&path).attempt(Arc::clone(&parcel)).await;
+        if let Some(found) = case.expected.differs_from(&attempt) {
+            wrong.push(format!("{}: {found}", case.name));
+        }
+        match attempt {
+            Attempt::Delivered => assert_eq!(files(&path.join("new")).len(), 1),
+            // Nothing is left that would take the space that others need.
+            _ if path.join("tmp").is_dir() => assert!(files(&path.join("tmp")).is_empty()),
+            _ => {}
         }
     }
-    assert!(files(&full.join("new")).is_empty() && files(&full.join("tmp")).is_empty());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,7 +29,16 @@ fn hostname() -> Domain {
 }
 
 fn parcel() -> Arc<Parcel> {
-    Arc::new(Parcel::new(Claim::for_testing(), RAW.to_vec(), &hostname()))
+    Arc::new(Parcel::in_memory(
+        Claim::for_testing(),
+        RAW.to_vec(),
+        &hostname(),
+    ))
+}
+
+/// The message of a parcel, as a destination should have it.
+async fn whole(parcel: &Parcel) -> Vec<u8> {
+    parcel.message().to_vec().await.expect("in memory")
 }
 
 /// What a case in `testdata/faults` expects.

@@ -6,15 +6,21 @@ use serde::Deserialize;
 
 use super::fault_server::{Fault, FaultServer};
 use super::*;
-use crate::config::{EnvelopeFrom, SmtpDestination, SmtpSecurity, SmtpServer};
+use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServer};
 use crate::delivery::smtp::{Patience, Smtp};
 use crate::domain::EmailAddress;
 
-const SHORT: Patience = Patience {
-    connect: Duration::from_millis(500),
-    command: Duration::from_millis(500),
-    message: Duration::from_millis(500),
-};
+/// For a server that never answers.
+const SHORT: Patience = every(Duration::from_millis(200));
+const LONG: Patience = every(Duration::from_secs(30));
+
+const fn every(time: Duration) -> Patience {
+    Patience {
+        connect: time,
+        command: time,
+        message: time,
+    }
+}
 
 #[derive(Debug, Deserialize)]
 struct Table {
@@ -49,16 +55,18 @@ fn destination(port: u16) -> SmtpDestination {
         recipient: None,
         envelope_from: EnvelopeFrom::Null,
         concurrency: 2,
+        retry: Retry::default(),
     }
 }
 
 fn client(config: &SmtpDestination) -> Smtp {
-    Smtp::new(config, &hostname(), SHORT)
+    Smtp::new(config, &hostname(), LONG)
 }
 
 async fn run(case: &Case) -> Option<String> {
     let security = match case.security.as_deref() {
         None => SmtpSecurity::None,
+        Some("opportunistic") => SmtpSecurity::Opportunistic,
         Some("starttls") => SmtpSecurity::StartTls,
         Some("tls") => SmtpSecurity::Tls,
         Some(other) => panic!("{}: {other}", case.name),
@@ -74,7 +82,10 @@ async fn run(case: &Case) -> Option<String> {
     config.server.login = case
         .login
         .then(|| ("ann".to_owned(), "secret".to_owned().into()));
-    let attempt = client(&config).attempt(&parcel()).await;
+    let patience = if case.does == "hang" { SHORT } else { LONG };
+    let attempt = Smtp::new(&config, &hostname(), patience)
+        .attempt(&parcel())
+        .await;
     case.expected.differs_from(&attempt)
 }
 
@@ -101,7 +112,7 @@ async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
     }
     assert_eq!(server.connections(), 1);
     for taken in server.taken() {
-        assert_eq!(taken.message, parcel.message().to_vec());
+        assert_eq!(taken.message, whole(&parcel).await);
         assert_eq!(taken.mail, "MAIL FROM:<> BODY=8BITMIME");
         assert_eq!(taken.rcpt, "RCPT TO:<it-help@corp.example>");
     }
@@ -128,6 +139,9 @@ async fn a_connection_that_the_server_closed_meanwhile_is_no_failure() {
 #[tokio::test]
 async fn the_envelope_is_as_configured() {
     let address = |text| EmailAddress::parse(text).expect("an address");
+    let verp = EnvelopeFrom::Verp("desk+".to_owned(), "@corp.example".to_owned());
+    let parcel = parcel();
+    let returns = format!("<desk+{}@corp.example>", parcel.claim().request());
     for (envelope_from, recipient, mail, rcpt) in [
         (EnvelopeFrom::Null, None, "<>", "<it-help@corp.example>"),
         (
@@ -142,12 +156,13 @@ async fn the_envelope_is_as_configured() {
             "<gate@corp.example>",
             "<queue@desk.internal.example>",
         ),
+        (verp, None, returns.as_str(), "<it-help@corp.example>"),
     ] {
         let server = FaultServer::start(Fault::default(), false).await;
         let mut config = destination(server.address.port());
         config.envelope_from = envelope_from;
         config.recipient = recipient;
-        assert_eq!(client(&config).attempt(&parcel()).await, Attempt::Delivered);
+        assert_eq!(client(&config).attempt(&parcel).await, Attempt::Delivered);
         let taken = server.taken();
         assert_eq!(taken[0].mail, format!("MAIL FROM:{mail} BODY=8BITMIME"));
         assert_eq!(taken[0].rcpt, format!("RCPT TO:{rcpt}"));
@@ -164,11 +179,11 @@ async fn smtputf8_is_asked_for_where_it_is_needed() {
         "Subject: caf\u{e9}\r\n\r\nx\r\n",
         "Subject: x\r\n\r\ncaf\u{e9}\r\n",
     ] {
-        let parcel = Arc::new(Parcel::new(claim.clone(), raw.into(), &hostname()));
+        let parcel = Arc::new(Parcel::in_memory(claim.clone(), raw.into(), &hostname()));
         assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
     }
     claim.recipient = "h\u{fc}lfe@corp.example".to_owned();
-    let parcel = Arc::new(Parcel::new(
+    let parcel = Arc::new(Parcel::in_memory(
         claim,
         b"A: b\r\n\r\nx\r\n".to_vec(),
         &hostname(),

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::fault_server::acceptor;
 use super::*;
-use crate::config::{WebhookDestination, WebhookFormat};
+use crate::config::{Endpoint, HttpCredentials, Retry, WebhookDestination, WebhookFormat};
 use crate::delivery::signature;
 use crate::delivery::webhook::Webhook;
 use crate::domain::Timestamp;
@@ -24,6 +27,8 @@ struct Table {
 struct Case {
     name: String,
     does: String,
+    #[serde(default)]
+    https: bool,
     /// Seconds until the other side wants to be asked again.
     after: Option<i64>,
     #[serde(flatten)]
@@ -59,6 +64,9 @@ async fn answer(
     does: &str,
     posted: &mpsc::UnboundedSender<Posted>,
 ) -> std::io::Result<()> {
+    if does == "tls" {
+        return acceptor().accept(stream).await.map(drop);
+    }
     let mut stream = BufStream::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
@@ -80,6 +88,14 @@ async fn answer(
     let bytes = match does {
         "drop" => return Ok(()),
         "hang" => std::future::pending().await,
+        "slow" => {
+            for octet in b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" {
+                stream.write_all(&[*octet]).await?;
+                stream.flush().await?;
+                tokio::task::yield_now().await;
+            }
+            return stream.shutdown().await;
+        }
         "half-answer" => "HTTP/1.1 200".to_owned(),
         "garbage" => "220 fault.example ESMTP\r\n\r\n".to_owned(),
         answer => format!("{answer}\r\n\r\n"),
@@ -90,14 +106,19 @@ async fn answer(
 
 fn destination(address: SocketAddr, format: WebhookFormat) -> WebhookDestination {
     WebhookDestination {
-        url: format!("http://{address}/hook?key=1"),
+        endpoint: Endpoint {
+            url: format!("http://{address}/hook?key=1"),
+            secret: None,
+            credentials: None,
+            headers: BTreeMap::new(),
+            secret_headers: BTreeMap::new(),
+            timeout: Duration::from_secs(30),
+            allow_private: true,
+        },
         format,
-        secret: None,
-        bearer: None,
-        headers: BTreeMap::new(),
-        timeout: Duration::from_millis(500),
-        allow_private: true,
+        field: "email".to_owned(),
         concurrency: 1,
+        retry: Retry::default(),
     }
 }
 
@@ -109,9 +130,14 @@ async fn every_answer_has_its_outcome() {
     for case in &table.case {
         let (address, _received) = server(&case.does).await;
         let before = Timestamp::now().as_second();
-        let attempt = Webhook::new(&destination(address, WebhookFormat::Raw))
-            .attempt(&parcel())
-            .await;
+        let mut config = destination(address, WebhookFormat::Raw);
+        if case.https {
+            config.endpoint.url = format!("https://{address}/");
+        }
+        if case.does == "hang" {
+            config.endpoint.timeout = Duration::from_millis(200);
+        }
+        let attempt = Webhook::new(&config).attempt(&parcel()).await;
         if let Some(found) = case.expected.differs_from(&attempt) {
             wrong.push(format!("{}: {found}", case.name));
         }
@@ -133,9 +159,11 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
     let (address, mut received) = server("HTTP/1.1 204 No Content").await;
     let mut config = destination(address, WebhookFormat::Raw);
     let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    config.secret = Some(secret.clone());
-    config.bearer = Some("letmein\n".to_owned().into());
-    config.headers = BTreeMap::from([("X-Queue".to_owned(), "it".to_owned())]);
+    config.endpoint.secret = Some(secret.clone());
+    config.endpoint.credentials = Some(HttpCredentials::Bearer("letmein\n".to_owned().into()));
+    config.endpoint.secret_headers =
+        BTreeMap::from([("X-Api-Key".to_owned(), "hunter2".to_owned().into())]);
+    config.endpoint.headers = BTreeMap::from([("X-Queue".to_owned(), "it".to_owned())]);
     let parcel = parcel();
     assert_eq!(
         Webhook::new(&config).attempt(&parcel).await,
@@ -145,13 +173,18 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
     let posted = received.recv().await.expect("a request");
     let id = parcel.claim().request().to_string();
     assert_eq!(posted.line, "POST /hook?key=1 HTTP/1.1\r\n");
-    assert_eq!(posted.body, parcel.message().to_vec());
+    assert_eq!(posted.body, whole(&parcel).await);
     let field = |name: &str| posted.fields.get(name).map(String::as_str);
     assert_eq!(field("content-type"), Some("message/rfc822"));
     assert_eq!(field("webhook-id"), Some(id.as_str()));
     assert_eq!(field("idempotency-key"), Some(id.as_str()));
     assert_eq!(field("authorization"), Some("Bearer letmein"));
     assert_eq!(field("x-queue"), Some("it"));
+    assert_eq!(field("x-api-key"), Some("hunter2"));
+    assert_eq!(
+        field("content-length"),
+        Some(posted.body.len().to_string().as_str())
+    );
     let seconds = field("webhook-timestamp")
         .expect("a time")
         .parse()
@@ -159,6 +192,44 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
     assert!((Timestamp::now().as_second() - seconds) < 5);
     let signature = signature::sign(&secret, &id, seconds, &posted.body);
     assert_eq!(field("webhook-signature"), signature.as_deref());
+}
+
+#[tokio::test]
+async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
+    let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
+    let mut config = destination(address, WebhookFormat::Form);
+    config.field = "email encoded".to_owned();
+    let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    config.endpoint.secret = Some(secret.clone());
+    config.endpoint.credentials = Some(HttpCredentials::Basic(
+        "actionmailbox".to_owned(),
+        "pass:word".to_owned().into(),
+    ));
+    let parcel = parcel();
+    let webhook = Webhook::new(&config);
+    assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
+
+    let posted = received.recv().await.expect("a request");
+    let kind = "application/x-www-form-urlencoded";
+    assert_eq!(posted.fields["content-type"], kind);
+    let login = format!("Basic {}", STANDARD.encode("actionmailbox:pass:word"));
+    assert_eq!(posted.fields["authorization"], login);
+    let fields: Vec<(String, String)> = url::form_urlencoded::parse(&posted.body)
+        .into_owned()
+        .collect();
+    let [(name, value)] = fields.as_slice() else {
+        panic!("{fields:?}");
+    };
+    assert_eq!(name, "email encoded");
+    let message = STANDARD.decode(value).expect("base64");
+    assert_eq!(message, whole(&parcel).await);
+    let id = parcel.claim().request().to_string();
+    let seconds = posted.fields["webhook-timestamp"].parse().expect("seconds");
+    let signature = signature::sign(&secret, &id, seconds, &posted.body);
+    assert_eq!(
+        Some(&posted.fields["webhook-signature"]),
+        signature.as_ref()
+    );
 }
 
 #[tokio::test]
@@ -184,7 +255,7 @@ async fn a_message_as_json_has_its_parts() {
         --x--\r\n";
     let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
     let claim = Claim::for_testing();
-    let parcel = Arc::new(Parcel::new(claim.clone(), raw.into(), &hostname()));
+    let parcel = Arc::new(Parcel::in_memory(claim.clone(), raw.into(), &hostname()));
     let webhook = Webhook::new(&destination(address, WebhookFormat::Json));
     assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
 
@@ -244,8 +315,8 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
         "0x7f.1",
     ] {
         let mut config = destination(address, WebhookFormat::Raw);
-        config.url = format!("http://{host}:{port}/");
-        config.allow_private = false;
+        config.endpoint.url = format!("http://{host}:{port}/");
+        config.endpoint.allow_private = false;
         let webhook = Webhook::new(&config);
         match webhook.attempt(&parcel()).await {
             Attempt::Retry(cause) => {
@@ -262,7 +333,7 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
     assert!(received.try_recv().is_err());
 
     let mut config = destination(address, WebhookFormat::Raw);
-    config.url = format!("http://localhost:{port}/");
+    config.endpoint.url = format!("http://localhost:{port}/");
     let webhook = Webhook::new(&config);
     assert_eq!(webhook.attempt(&parcel()).await, Attempt::Delivered);
 }

@@ -1,4 +1,4 @@
-//! `/deliveries`: destinations, what waits for them, and a hand on the tap.
+//! `/deliveries`: destinations and hooks, what waits for them, and a hand on the tap.
 
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use super::Desk;
 use super::fields::{Asked, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
-use crate::config::Destination;
 use crate::domain::{DestinationName, RequestState, Timestamp};
 use crate::store::Bounded;
 use crate::web::page::Page;
@@ -24,7 +23,7 @@ pub(super) async fn list(
     let config = desk.config();
     let paused = desk.store().paused_destinations().await?;
     let backlog = desk.store().backlog().await?;
-    let rows: Vec<_> = config
+    let mut rows: Vec<_> = config
         .destinations
         .iter()
         .map(|(name, destination)| {
@@ -46,12 +45,7 @@ pub(super) async fn list(
             };
             context! {
                 name => name.as_str(),
-                kind => match destination {
-                    Destination::Smtp(_) => "smtp",
-                    Destination::Maildir(_) => "maildir",
-                    Destination::Webhook(_) => "webhook",
-                    Destination::Command(_) => "command",
-                },
+                kind => destination.kind(),
                 portals => portals.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 paused => paused.contains(name),
                 waiting => count(RequestState::Released),
@@ -59,6 +53,17 @@ pub(super) async fn list(
             }
         })
         .collect();
+    for hook in &config.hooks {
+        let count = desk.store().hook_count(hook.name.clone()).await?;
+        rows.push(context! {
+            name => hook.name.as_str(),
+            kind => "hook",
+            portals => hook.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            paused => paused.contains(&hook.name),
+            waiting => count.waiting,
+            failed => count.failed,
+        });
+    }
     Ok(visit.page(
         "operators/deliveries.html",
         context! { rows => rows, done => asked.one("done") },
@@ -72,7 +77,11 @@ pub(super) async fn act(
 ) -> Result<Redirect, Refusal> {
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
-        .filter(|name| desk.config().destinations.contains_key(name))
+        .filter(|name| {
+            let config = desk.config();
+            let is_hook = config.hooks.iter().any(|hook| hook.name == *name);
+            is_hook || config.destinations.contains_key(name)
+        })
         .ok_or(Refusal::NotFound("destination"))?;
     let paused = match sent.one("action") {
         Some("pause") => true,

@@ -11,13 +11,48 @@
 //! good; nor must those codes later that ask for a login. A connection that breaks while the
 //! message is being sent can be this message's doing, and is not held against the destination.
 
-use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::response::Response;
+use crate::delivery::{Attempt, Cause, Scope};
 
-use super::{Attempt, Cause, Scope};
+/// What the server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub code: u16,
+    /// Without the codes, a line for each of its lines.
+    pub text: String,
+}
+
+impl Reply {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n')
+    }
+
+    /// An answer of another kind is none, even where it says yes.
+    pub(super) fn expect(self, first_digit: u16) -> Result<Self, Fault> {
+        if self.code / 100 == first_digit {
+            return Ok(self);
+        }
+        Err(Fault::Reply {
+            code: self.code,
+            text: self.in_one_line(),
+        })
+    }
+
+    /// RFC 2034 4: each line begins with the same enhanced code, which is worth saying once.
+    fn in_one_line(&self) -> String {
+        let enhanced = self.text.split(' ').next().unwrap_or_default();
+        let again = format!("\n{enhanced} ");
+        let is_enhanced = enhanced.starts_with(['2', '4', '5']) && enhanced.contains('.');
+        let text = if is_enhanced {
+            self.text.replace(&again, "\n")
+        } else {
+            self.text.clone()
+        };
+        text.replace('\n', " ")
+    }
+}
 
 /// Where in the dialogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +93,6 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// A positive reply where one of another kind was due.
-    pub(super) fn unexpected(reply: &Response) -> Self {
-        Self::Reply {
-            code: u16::from(reply.code()),
-            text: reply.message().collect::<Vec<_>>().join(" "),
-        }
-    }
-
     /// Whether the server closed the connection, or is about to.
     pub(super) fn is_goodbye(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Reply { code: 421, .. })
@@ -82,16 +109,9 @@ impl Fault {
     }
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        let source = error.source().map(ToString::to_string);
-        match error.status() {
-            Some(code) => Self::Reply {
-                code: code.into(),
-                text: source.unwrap_or_default(),
-            },
-            None => Self::Broken(source.unwrap_or_else(|| error.to_string())),
-        }
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
     }
 }
 

@@ -1,0 +1,126 @@
+//! Handing over: how long from the release of a request until it lies in the Maildir, on an idle
+//! system, and whether a destination that fails slows another one down.
+//!
+//! `cargo bench --bench handover [-- --quick]`
+
+#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
+#[path = "../tests/delivery/desk.rs"]
+mod desk;
+#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
+#[path = "../tests/delivery/house.rs"]
+mod house;
+
+use std::time::{Duration, Instant};
+
+use desk::Desk;
+use house::{House, all, until_within};
+use tokio::runtime::Runtime;
+use vestibule::domain::{DestinationName, RequestState, Timestamp};
+
+const PATIENCE: Duration = Duration::from_mins(10);
+
+fn main() {
+    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(latency(if is_quick { 50 } else { 500 }));
+    runtime.block_on(beside_another(if is_quick { (2, 200) } else { (7, 2000) }));
+}
+
+/// One request after the other, each released when nothing else is to do.
+async fn latency(requests: usize) {
+    let house = House::open("type = \"maildir\"\npath = \"Elsewhere\"").await;
+    let workers = house.start();
+    let new = house.folder.path().join("Maildir/new");
+    let mut times = Vec::with_capacity(requests);
+    for number in 0..requests {
+        // An external customer's request is released in the transaction that takes it in.
+        let begin = Instant::now();
+        let request = house.mail("it", number).await;
+        let committed = Instant::now();
+        let released = committed.duration_since(begin);
+        while !lies_in(&new, &request.to_string()) {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        times.push((committed.elapsed(), released));
+        until_within(PATIENCE, "the record", async || {
+            house.count("it", RequestState::Delivered).await == number + 1
+        })
+        .await;
+    }
+    workers.drain().await;
+    times.sort_unstable();
+    let at = |part: usize| times[(times.len() - 1) * part / 100].0;
+    let mut accepts: Vec<Duration> = times.iter().map(|(_, released)| *released).collect();
+    accepts.sort_unstable();
+    println!(
+        "release to Maildir, {requests} requests: median {:.1?}, 90 % {:.1?}, 99 % {:.1?} \
+         (the release itself, synced: median {:.1?})",
+        at(50),
+        at(90),
+        at(99),
+        accepts[accepts.len() / 2]
+    );
+}
+
+fn lies_in(folder: &std::path::Path, request: &str) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().contains(request))
+}
+
+/// Rounds with the other destination as it is named, in turn, so that the machine's moods meet all.
+async fn beside_another((rounds, requests): (usize, usize)) {
+    let others = ["well", "failing 30 %", "down"];
+    let mut times = vec![Vec::new(); others.len()];
+    for _ in 0..rounds {
+        for (other, times) in others.iter().zip(&mut times) {
+            times.push(round(other, requests).await);
+        }
+    }
+    let mut medians = Vec::new();
+    for (other, times) in others.iter().zip(&mut times) {
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        medians.push(median);
+        println!(
+            "{requests} requests into a Maildir, the other destination {other}: {median:.1?}, \
+             {:.0}/s, {:.2} of the time with a well one",
+            f64::from(u32::try_from(requests).expect("few")) / median.as_secs_f64(),
+            median.as_secs_f64() / medians[0].as_secs_f64()
+        );
+    }
+}
+
+/// As many requests wait for each of two destinations; how long until the Maildir has all of its own.
+async fn round(other: &str, requests: usize) -> Duration {
+    let desk = Desk::open(if other == "failing 30 %" { 3 } else { 0 }, 1_000_000).await;
+    let shop = match other {
+        "down" => "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"".to_owned(),
+        _ => format!("{}\nretry = [\"1s\"]", desk.destination()),
+    };
+    let house = House::open(&shop).await;
+    let [it, shop] = ["it", "shop"].map(|name| DestinationName::parse(name).expect("a name"));
+    let pause = async |name: &DestinationName, paused| {
+        let (by, now) = ("bench".to_owned(), Timestamp::now());
+        let done = house.store.pause_destination(name.clone(), paused, by, now);
+        done.await.expect("done");
+    };
+    pause(&it, true).await;
+    pause(&shop, true).await;
+    let workers = house.start();
+    for first in (0..requests).step_by(100) {
+        for portal in ["it", "shop"] {
+            all((first..first + 100).map(|number| house.mail(portal, number))).await;
+        }
+    }
+    let begin = Instant::now();
+    pause(&shop, false).await;
+    pause(&it, false).await;
+    until_within(PATIENCE, "the Maildir", async || {
+        house.count("it", RequestState::Delivered).await == requests
+    })
+    .await;
+    let time = begin.elapsed();
+    workers.drain().await;
+    time
+}

@@ -1,0 +1,147 @@
+//! The keys of whatever is posted to: a webhook destination, a hook.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::document::Section;
+use crate::config::secret::{BEARER, PASSWORD, Secrets, WEBHOOK_SECRET};
+use crate::config::server_url::{is_private, parse_http};
+use crate::config::units::SECOND;
+use crate::config::{Endpoint, HttpCredentials};
+
+/// None where the URL is missing or wrong, which is noted.
+pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
+    let allow_private = section.switch("allow_private", false);
+    let url = section.required("url", example).and_then(|entry| {
+        let url = entry.parse(parse_http)?;
+        if is_private(&url) && !allow_private {
+            entry.refuse(format_args!(
+                "{} is not on the Internet; write allow_private = true beside it if it is meant",
+                url.host_str().unwrap_or_default()
+            ));
+        }
+        Some(url.to_string())
+    });
+    let secret = section
+        .secret(WEBHOOK_SECRET)
+        .and_then(|secret| signing_key(section, &secret));
+    let credentials = credentials(section);
+    let headers = section
+        .entry("headers")
+        .and_then(|entry| {
+            let headers = entry.texts()?;
+            for (name, value) in &headers {
+                if !is_field_name(name) {
+                    entry.refuse(not_a_field(name));
+                }
+                if value.contains(|c: char| c.is_control()) {
+                    entry.refuse(format_args!("{name}: a control character cannot be sent"));
+                }
+            }
+            Some(headers)
+        })
+        .unwrap_or_default();
+    let secret_headers = secret_headers(section, &headers);
+    let timeout = section.time("timeout", 30 * SECOND);
+    Some(Endpoint {
+        url: url?,
+        secret,
+        credentials,
+        headers,
+        secret_headers,
+        timeout,
+        allow_private,
+    })
+}
+
+/// A token, or a user and a password; not both, since there is one `Authorization`.
+fn credentials(section: &Section<'_>) -> Option<HttpCredentials> {
+    let bearer = section.secret(BEARER);
+    let username = section.entry("username");
+    let password = section.secret(PASSWORD);
+    let has = |keys: [&str; 3]| keys.into_iter().any(|key| section.has(key));
+    let has_password = has([PASSWORD.file, PASSWORD.credential, PASSWORD.inline]);
+    match username {
+        None if has_password => {
+            section.refuse("a password needs a user; write username beside it");
+            None
+        }
+        None => bearer.map(HttpCredentials::Bearer),
+        Some(entry) if has([BEARER.file, BEARER.credential, BEARER.inline]) => {
+            entry.refuse("stands beside a bearer token; a post has one login");
+            None
+        }
+        Some(entry) if !has_password => {
+            entry.refuse("needs a password; write password_file or credential beside it");
+            None
+        }
+        Some(entry) => {
+            let user = entry.some_text()?;
+            if user.contains(|c: char| c == ':' || c.is_control()) {
+                entry.refuse("a user with a colon cannot be sent (RFC 7617 2)");
+            }
+            Some(HttpCredentials::Basic(user.to_owned(), password?))
+        }
+    }
+}
+
+/// Fields whose values are read from files or credentials.
+fn secret_headers(
+    section: &Section<'_>,
+    headers: &BTreeMap<String, String>,
+) -> BTreeMap<String, SecretString> {
+    let mut secrets = BTreeMap::new();
+    for (key, credential) in [
+        ("header_files", None),
+        ("header_credentials", Some("header_files")),
+    ] {
+        let Some(entry) = section.entry(key) else {
+            continue;
+        };
+        for (name, place) in entry.texts().unwrap_or_default() {
+            if !is_field_name(&name) {
+                entry.refuse(not_a_field(&name));
+            } else if headers.contains_key(&name) || secrets.contains_key(&name) {
+                entry.refuse(format_args!("{name} is given twice"));
+            } else if let Some(secret) = section.secret_at(&entry, &place, credential) {
+                secrets.insert(name, secret);
+            }
+        }
+    }
+    secrets
+}
+
+/// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is taken off.
+fn signing_key(section: &Section<'_>, secret: &SecretString) -> Option<SecretString> {
+    if section.document().secrets == Secrets::Leave {
+        return Some(secret.clone());
+    }
+    let text = secret.expose_secret();
+    let key = text.strip_prefix("whsec_").unwrap_or(text);
+    match STANDARD.decode(key) {
+        Ok(octets) if (24..=64).contains(&octets.len()) => Some(key.into()),
+        _ => {
+            section.refuse_key(
+                WEBHOOK_SECRET.file,
+                "the secret must be whsec_ and the base64 of 24 to 64 octets; \
+                 make one with: echo \"whsec_$(openssl rand -base64 32)\"",
+            );
+            None
+        }
+    }
+}
+
+fn not_a_field(name: &str) -> String {
+    format!("{name:?} is not the name of a header field")
+}
+
+/// RFC 9110 5.6.2 `token`.
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet))
+}

@@ -1,0 +1,52 @@
+//! `[[hook]]`: who is told what happens.
+
+use std::collections::BTreeSet;
+
+use super::{endpoint, retry};
+use crate::config::Hook;
+use crate::config::document::Section;
+use crate::domain::{DestinationName, EventPattern};
+
+/// The calls of one account are made one after the other; more than this at once helps nobody.
+const MOST_AT_ONCE: usize = 100;
+
+/// Names are those of destinations, too, since both can be paused by them.
+pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationName>) -> Vec<Hook> {
+    let mut names = BTreeSet::new();
+    let mut hooks = Vec::new();
+    for section in root.sections("hook") {
+        let name = section.required("name", "\"directory\"").and_then(|entry| {
+            let name = entry.parse(DestinationName::parse)?;
+            if destinations.contains(&name) {
+                entry.refuse(format_args!(
+                    "{name} is a destination; give the hook another name"
+                ));
+            } else if !names.insert(name.clone()) {
+                entry.refuse(format_args!("another hook is called {name}"));
+            }
+            Some(name)
+        });
+        let events = section
+            .required("events", "[\"account.*\", \"request.*\"]")
+            .and_then(|entry| {
+                let events = entry.list(EventPattern::parse)?;
+                if entry.array().is_some_and(|items| items.is_empty()) {
+                    entry.refuse("names no event; write [\"account.*\"], or remove the hook");
+                }
+                Some(events)
+            });
+        let endpoint = endpoint::read(&section, "\"https://directory.corp.example/vestibule\"");
+        let concurrency = section.number("concurrency", 4, 1..=MOST_AT_ONCE);
+        let retry = retry::read(&section);
+        if let (Some(name), Some(events), Some(endpoint)) = (name, events, endpoint) {
+            hooks.push(Hook {
+                name,
+                events,
+                endpoint,
+                concurrency,
+                retry,
+            });
+        }
+    }
+    hooks
+}

@@ -1,0 +1,138 @@
+//! Released requests of the portals of one destination in; out, their settlements.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settlement::settlement;
+use super::worker::Queue;
+use super::{Attempt, Cause, Destination, Parcel};
+use crate::config::{Config, Retry};
+use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
+use crate::failpoint;
+use crate::observe::events;
+use crate::observe::metrics::{self, Step};
+use crate::store::{Claim, Settlement, Store, StoreError, Topic};
+
+/// Where the requests of some portals are handed over.
+pub(super) struct Desk {
+    name: DestinationName,
+    portals: Vec<PortalName>,
+    destination: Destination,
+    retry: Retry,
+    hostname: Domain,
+    store: Store,
+}
+
+impl Desk {
+    /// None where the configuration has no such destination.
+    pub(super) fn of(name: &DestinationName, config: &Config, store: Store) -> Option<Self> {
+        let settings = config.destinations.get(name)?;
+        let portals = config
+            .portals
+            .iter()
+            .filter(|portal| portal.destination == *name)
+            .map(|portal| portal.name.clone())
+            .collect();
+        Some(Self {
+            name: name.clone(),
+            portals,
+            destination: Destination::new(settings, &config.hostname),
+            retry: settings.retry().clone(),
+            hostname: config.hostname.clone(),
+            store,
+        })
+    }
+
+    async fn attempt(&self, claim: &Claim) -> Attempt {
+        let patience = self.destination.patience();
+        let attempt = async {
+            let parcel = Parcel::open(claim.clone(), &self.store, &self.hostname).await;
+            match parcel {
+                Ok(Some(parcel)) => self.destination.attempt(&Arc::new(parcel)).await,
+                Ok(None) => Attempt::Refused(Cause::of_request("the content is no longer kept")),
+                Err(error) => Attempt::Retry(Cause::of_request(&error.to_string())),
+            }
+        };
+        tokio::time::timeout(patience, attempt)
+            .await
+            .unwrap_or_else(|_| {
+                Attempt::Retry(Cause::of_destination(&format!(
+                    "not done within {} s",
+                    patience.as_secs()
+                )))
+            })
+    }
+}
+
+impl Queue for Desk {
+    type Claim = Claim;
+
+    fn name(&self) -> &DestinationName {
+        &self.name
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Requests
+    }
+
+    fn concurrency(&self) -> usize {
+        self.destination.concurrency()
+    }
+
+    fn patience(&self) -> Duration {
+        self.destination.patience()
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.next_delivery(self.portals.clone()).await
+    }
+
+    async fn claim(
+        &self,
+        most: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.store
+            .claim_deliveries(self.portals.clone(), most, lease_until, now)
+            .await
+    }
+
+    /// One attempt, from the content to its settlement.
+    async fn hand_over(&self, claim: Claim) -> Attempt {
+        let attempt = self.attempt(&claim).await;
+        failpoint::pass("handed over");
+        let now = Timestamp::now();
+        let settlement = settlement(&attempt, claim.attempt, claim.released_at, &self.retry, now);
+        let delivery = events::DeliveryAttempt {
+            request: claim.request(),
+            ledger: claim.ledger,
+            account: claim.account,
+            portal: &claim.portal,
+            destination: &self.name,
+            attempt: claim.attempt,
+        };
+        match &settlement {
+            Settlement::Delivered => {
+                events::delivery_succeeded(delivery);
+                let waited = now.duration_since(claim.released_at);
+                metrics::took(Step::Deliver, waited.try_into().unwrap_or_default());
+            }
+            Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
+            Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
+        }
+        // Without a settlement the lease runs out, and the request is handed over again.
+        if let Err(error) = self.store.settle_delivery(&claim, settlement, now).await {
+            events::fault("delivery", &error);
+        }
+        attempt
+    }
+
+    async fn rest(&self) {
+        self.destination.rest().await;
+    }
+}

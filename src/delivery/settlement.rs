@@ -1,0 +1,35 @@
+//! What came of an attempt in; out, what is recorded of it.
+
+use super::{Attempt, schedule};
+use crate::config::Retry;
+use crate::domain::Timestamp;
+use crate::store::Settlement;
+
+/// `attempt` counts from 1; what waits since `released_at` is given up by the schedule.
+pub(super) fn settlement(
+    outcome: &Attempt,
+    attempt: u32,
+    released_at: Timestamp,
+    retry: &Retry,
+    now: Timestamp,
+) -> Settlement {
+    let cause = match outcome {
+        Attempt::Delivered => return Settlement::Delivered,
+        Attempt::Refused(cause) => {
+            return Settlement::Failed {
+                cause: cause.text.clone(),
+            };
+        }
+        Attempt::Retry(cause) => cause,
+    };
+    let chance = schedule::chance();
+    match schedule::next(retry, attempt, released_at, now, cause.not_before, chance) {
+        Some(at) => Settlement::Retry {
+            at,
+            cause: cause.text.clone(),
+        },
+        None => Settlement::Failed {
+            cause: format!("given up: {}", cause.text),
+        },
+    }
+}

@@ -1,0 +1,78 @@
+//! A destination's settings and a parcel in; out, the envelope under which it is sent.
+
+use std::fmt::Write;
+
+use super::connection::Offers;
+use crate::config::{EnvelopeFrom, SmtpDestination};
+use crate::delivery::{Cause, Parcel};
+use crate::domain::EmailAddress;
+
+/// The envelope of one parcel.
+pub(super) struct Envelope {
+    /// Empty: null.
+    reverse_path: String,
+    recipient: String,
+}
+
+/// What the message itself wants of the server.
+pub(super) struct Needs {
+    pub octets: u64,
+    pub is_ascii: bool,
+    pub has_utf8_header: bool,
+}
+
+impl Envelope {
+    pub(super) fn of(config: &SmtpDestination, parcel: &Parcel) -> Result<Self, Cause> {
+        let claim = parcel.claim();
+        let reverse_path = match &config.envelope_from {
+            EnvelopeFrom::Null => String::new(),
+            EnvelopeFrom::Address(address) => address.to_string(),
+            EnvelopeFrom::Sender => claim.address.to_string(),
+            EnvelopeFrom::Verp(before, behind) => format!("{before}{}{behind}", claim.request()),
+        };
+        let recipient = match &config.recipient {
+            Some(recipient) => recipient.clone(),
+            // Parsed, so that nothing in it can end the command.
+            None => EmailAddress::parse(&claim.recipient)
+                .map_err(|e| Cause::of_request(&format!("RCPT: {e}")))?,
+        };
+        Ok(Self {
+            reverse_path,
+            recipient: recipient.to_string(),
+        })
+    }
+
+    /// The MAIL command with the parameters that this server knows and this message needs.
+    ///
+    /// A message of 8-bit octets goes even to a server that does not announce 8BITMIME: there are
+    /// hardly any that would not take it, and to recode it would be to change it.
+    pub(super) fn mail(&self, offers: &Offers, needs: &Needs) -> Result<String, Cause> {
+        let mut command = format!("MAIL FROM:<{}>", self.reverse_path);
+        if let Some(most) = offers.size {
+            if most > 0 && needs.octets > most {
+                return Err(Cause::of_request(&format!(
+                    "MAIL: the message has {} octets and the server takes {most}",
+                    needs.octets
+                )));
+            }
+            let _ = write!(command, " SIZE={}", needs.octets);
+        }
+        if !needs.is_ascii && offers.eight_bit {
+            command.push_str(" BODY=8BITMIME");
+        }
+        let address_needs_utf8 = !self.reverse_path.is_ascii() || !self.recipient.is_ascii();
+        if offers.utf8 && (address_needs_utf8 || needs.has_utf8_header) {
+            command.push_str(" SMTPUTF8");
+        } else if address_needs_utf8 {
+            return Err(Cause::of_request(
+                "MAIL: an address is not ASCII and the server does not offer SMTPUTF8; \
+                 set recipient or envelope_from of the destination to an ASCII address",
+            ));
+        }
+        Ok(command)
+    }
+
+    pub(super) fn rcpt(&self) -> String {
+        format!("RCPT TO:<{}>", self.recipient)
+    }
+}

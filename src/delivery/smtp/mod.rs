@@ -1,0 +1,268 @@
+//! A parcel in; out, a message that an SMTP server has taken.
+//!
+//! One transaction for each attempt, over a connection that is kept for the next one if all went
+//! well. A connection that was left in the middle of anything is dropped, never used again: what
+//! the server says late must not be taken for its answer to another message.
+
+mod connection;
+mod envelope;
+mod reply;
+mod wire;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use connection::{Broken, Connection, LAST_WORDS};
+use envelope::{Envelope, Needs};
+use reply::{Fault, Step};
+
+use super::{Attempt, Cause, Parcel, tls};
+use crate::config::{SmtpDestination, SmtpSecurity};
+use crate::domain::Domain;
+
+/// How long a connection is kept for the next message.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How long to wait for the other side (RFC 5321 4.5.3.2).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Until the server greeted us.
+    pub connect: Duration,
+    /// For the answer to a command.
+    pub command: Duration,
+    /// For the message to be sent and acknowledged.
+    pub message: Duration,
+}
+
+impl Patience {
+    pub(super) const DEFAULT: Self = Self {
+        connect: Duration::from_secs(30),
+        command: Duration::from_mins(5),
+        message: Duration::from_mins(10),
+    };
+}
+
+/// An SMTP server to hand parcels to.
+pub(super) struct Smtp {
+    config: SmtpDestination,
+    patience: Patience,
+    hello: String,
+    tls: OnceCell<Arc<ClientConfig>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// How a transaction ended that did not deliver.
+enum Failure {
+    /// The server had closed the connection before it heard of this message.
+    Stale(Attempt),
+    Failed(Attempt),
+}
+
+impl Smtp {
+    pub(super) fn new(config: &SmtpDestination, hostname: &Domain, patience: Patience) -> Self {
+        Self {
+            config: config.clone(),
+            patience,
+            hello: hostname.as_str().to_owned(),
+            tls: OnceCell::new(),
+            idle: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn attempt(&self, parcel: &Parcel) -> Attempt {
+        let envelope = match Envelope::of(&self.config, parcel) {
+            Ok(envelope) => envelope,
+            Err(cause) => return Attempt::Refused(cause),
+        };
+        let message = parcel.message();
+        let needs = match message.is_ascii().await {
+            Ok(is_ascii) => Needs {
+                octets: message.len(),
+                is_ascii,
+                has_utf8_header: parcel.claim().envelope.smtputf8 && message.has_utf8_header(),
+            },
+            Err(error) => return Attempt::Retry(Cause::of_request(&error.to_string())),
+        };
+        if let Some(mut connection) = self.take_idle() {
+            match self
+                .transact(&mut connection, &envelope, &needs, parcel)
+                .await
+            {
+                Ok(()) => {
+                    self.keep(connection);
+                    return Attempt::Delivered;
+                }
+                Err(Failure::Failed(attempt)) => return attempt,
+                Err(Failure::Stale(_)) => {}
+            }
+        }
+        let mut connection = match self.connect().await {
+            Ok(connection) => connection,
+            Err(cause) => return Attempt::Retry(cause),
+        };
+        match self
+            .transact(&mut connection, &envelope, &needs, parcel)
+            .await
+        {
+            Ok(()) => {
+                self.keep(connection);
+                Attempt::Delivered
+            }
+            Err(Failure::Stale(attempt) | Failure::Failed(attempt)) => attempt,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Cause> {
+        let server = &self.config.server;
+        let mut connection = match server.security {
+            SmtpSecurity::None => self.open(false).await?,
+            SmtpSecurity::Tls => self.open(true).await?,
+            SmtpSecurity::StartTls => self.upgrade(self.open(false).await?).await?,
+            SmtpSecurity::Opportunistic => {
+                let connection = self.open(false).await?;
+                if !connection.offers().starttls {
+                    connection
+                } else if let Ok(connection) = self.upgrade(connection).await {
+                    connection
+                } else {
+                    // RFC 7435: what was offered and does not work keeps nothing from being sent.
+                    self.open(false).await?
+                }
+            }
+        };
+        if let Some((user, password)) = &server.login {
+            let login = connection.login(user, password.expose_secret());
+            within(self.patience.command, login)
+                .await
+                .map_err(|fault| reply::before_mail(Step::Auth, &fault))?;
+        }
+        Ok(connection)
+    }
+
+    /// Connects and is greeted.
+    async fn open(&self, wrapped: bool) -> Result<Connection, Cause> {
+        let server = &self.config.server;
+        let tls = if wrapped {
+            Some(self.tls().await?)
+        } else {
+            None
+        };
+        let opening = async {
+            let stream = Connection::tcp(&server.host, server.port).await?;
+            match tls {
+                Some(tls) => Connection::wrapped(stream, tls, &server.host, &self.hello).await,
+                None => Connection::clear(stream, &self.hello).await,
+            }
+        };
+        within(self.patience.connect, opening)
+            .await
+            .map_err(|fault| reply::before_mail(Step::Connect, &fault))
+    }
+
+    async fn upgrade(&self, connection: Connection) -> Result<Connection, Cause> {
+        let upgrading =
+            connection.upgraded(self.tls().await?, &self.config.server.host, &self.hello);
+        within(self.patience.connect, upgrading)
+            .await
+            .map_err(|fault| reply::before_mail(Step::StartTls, &fault))
+    }
+
+    async fn transact(
+        &self,
+        connection: &mut Connection,
+        envelope: &Envelope,
+        needs: &Needs,
+        parcel: &Parcel,
+    ) -> Result<(), Failure> {
+        let mail = envelope
+            .mail(connection.offers(), needs)
+            .map_err(|cause| Failure::Failed(Attempt::Refused(cause)))?;
+        let patience = self.patience.command;
+        let failed =
+            |step| move |fault: Fault| Failure::Failed(reply::in_transaction(step, &fault));
+
+        within(patience, connection.command(&mail))
+            .await
+            .and_then(|reply| reply.expect(2))
+            .map_err(|fault| match reply::in_transaction(Step::Mail, &fault) {
+                attempt if fault.is_goodbye() => Failure::Stale(attempt),
+                attempt => Failure::Failed(attempt),
+            })?;
+        within(patience, connection.command(&envelope.rcpt()))
+            .await
+            .and_then(|reply| reply.expect(2))
+            .map_err(failed(Step::Rcpt))?;
+        within(patience, connection.command("DATA"))
+            .await
+            .and_then(|reply| reply.expect(3))
+            .map_err(failed(Step::Data))?;
+
+        let sending = connection.content(parcel.message());
+        let sent = match timeout(self.patience.message, sending).await {
+            Ok(Ok(reply)) => reply.expect(2),
+            Ok(Err(Broken::There(fault))) => Err(fault),
+            Ok(Err(Broken::Here(cause))) => {
+                let attempt = Attempt::Retry(Cause::of_request(&cause));
+                return Err(Failure::Failed(attempt));
+            }
+            Err(_) => Err(Fault::Silent(self.patience.message)),
+        };
+        sent.map(drop).map_err(failed(Step::Content))
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|kept| kept.since.elapsed() < IDLE);
+        idle.pop().map(|kept| kept.connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < self.config.concurrency {
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Says goodbye to the servers while there is nothing to send.
+    pub(super) async fn rest(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        for mut kept in idle {
+            let _ = timeout(LAST_WORDS, kept.connection.command("QUIT")).await;
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tls(&self) -> Result<Arc<ClientConfig>, Cause> {
+        let server = &self.config.server;
+        // Whoever may be spoken to in the clear need not have a good certificate.
+        let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
+        let build = async || tls::client(verify).map(Arc::new);
+        self.tls.get_or_try_init(build).await.cloned()
+    }
+}
+
+/// Waits for an answer, but not for ever.
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    timeout(time, answer)
+        .await
+        .unwrap_or(Err(Fault::Silent(time)))
+}

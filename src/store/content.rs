@@ -1,0 +1,82 @@
+//! The content of a message, as it came, piece by piece: what is large is never in hand as a whole.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Store, StoreError};
+use crate::domain::LedgerId;
+
+/// A message in the store. Its octets never change while somebody still wants it.
+#[derive(Debug, Clone)]
+pub struct Content {
+    store: Store,
+    /// The row that has the octets.
+    row: i64,
+    size: u64,
+}
+
+impl Content {
+    /// Octets.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Up to `most` octets from `from` on; none behind the end.
+    ///
+    /// # Errors
+    /// The content is gone, or the disk cannot be read.
+    pub async fn read(&self, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+        let row = self.row;
+        let length = most.min(self.size.saturating_sub(from));
+        self.store
+            .read(move |connection| part(connection, row, from, length))
+            .await
+    }
+}
+
+/// A transaction of its own for each part, so that no slow destination keeps the log from shrinking.
+fn part(connection: &Connection, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+    let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
+    let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
+    let blob = connection.blob_open("main", "content", "raw", row, true)?;
+    blob.read_at_exact(&mut part, usize::try_from(from).map_err(wrong)?)?;
+    Ok(part)
+}
+
+const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw) FROM ledger AS l
+     LEFT JOIN ledger AS o ON o.n = l.original
+     JOIN content AS c ON c.ledger = coalesce(o.message, o.n, l.message, l.n)
+     WHERE l.id = ?";
+
+impl Store {
+    /// The message of an entry, with its first octets, up to `most` of them; None when its time was
+    /// over.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn content(
+        &self,
+        ledger: LedgerId,
+        most: u64,
+    ) -> Result<Option<(Content, Vec<u8>)>, StoreError> {
+        let store = self.clone();
+        self.read(move |connection| {
+            let found: Option<(i64, u64)> = connection
+                .prepare_cached(OF_ENTRY)?
+                .query_row([ledger], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((row, size)) = found else {
+                return Ok(None);
+            };
+            let first = part(connection, row, 0, size.min(most))?;
+            Ok(Some((Content { store, row, size }, first)))
+        })
+        .await
+    }
+
+    /// The message as it came, octet by octet; None when its time was over.
+    pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
+        let whole = self.content(ledger, u64::MAX).await?;
+        Ok(whole.map(|(_, raw)| raw))
+    }
+}

@@ -1,0 +1,268 @@
+//! Hooks: who is told what, and the calls that are owed to them.
+//!
+//! A call is written in the transaction of what it tells, so that nothing happens without it being
+//! told, and nothing is told that did not happen. It says how things stood then, and never what
+//! anybody wrote: no subject, no body, no token.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::columns::{Json, Millis, json};
+use super::{Store, StoreError};
+use crate::domain::{
+    AccountId, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId, PortalName,
+    RequestId, RequestState, Status, Timestamp,
+};
+
+/// What a recorded happening is called where hooks are told of it; others are not told.
+const TOLD: [(&str, &str); 12] = [
+    ("account.created", "account.created"),
+    ("account.verified", "account.verified"),
+    ("account.blocked", "account.blocked"),
+    ("account.unblocked", "account.unblocked"),
+    ("request.discarded", "request.discarded"),
+    ("request.expired", "request.expired"),
+    ("request.recovered", "request.recovered"),
+    ("delivery.succeeded", "request.delivered"),
+    ("delivery.failed", "request.failed"),
+    ("verification.sent", "verification.sent"),
+    ("verification.bounced", "verification.bounced"),
+    ("verification.refused", "verification.refused"),
+];
+
+/// What happens to a request as it is made or let go, told under its own name.
+const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
+
+/// The body of a call, as Standard Webhooks recommends it: a type, a time and data.
+#[derive(Serialize)]
+struct Payload<'a> {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    account: Account,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request>,
+    /// `daemon`, `person` or `operator:NAME`.
+    by: &'a str,
+}
+
+#[derive(Serialize)]
+struct Account {
+    id: AccountId,
+    address: EmailAddress,
+    kind: Kind,
+    status: Status,
+    groups: Vec<String>,
+    verified_by: Option<String>,
+    verified_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Request {
+    id: RequestId,
+    ledger: LedgerId,
+    portal: PortalName,
+    state: RequestState,
+    received_at: Timestamp,
+}
+
+/// Owes a call to each hook that asked for this. `name` is a happening's; `account` and `entry` are
+/// the `n` of their rows.
+pub(super) fn tell(
+    connection: &Connection,
+    name: &str,
+    account: Option<i64>,
+    entry: Option<i64>,
+    by: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Some(event) = told_as(name) else {
+        return Ok(());
+    };
+    let hooks = asked(connection, event)?;
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let request = match entry {
+        Some(entry) if event.starts_with("request.") => of_entry(connection, entry)?,
+        _ => None,
+    };
+    let (account, request) = match (request, account) {
+        (Some((account, request)), _) => (account, Some(request)),
+        (None, Some(account)) => (account, None),
+        (None, None) => return Ok(()),
+    };
+    let payload = json(&Payload {
+        r#type: event,
+        timestamp: now.timestamp(),
+        data: Data {
+            account: of_account(connection, account)?,
+            request,
+            by,
+        },
+    })?;
+    for hook in hooks {
+        connection
+            .prepare_cached(
+                "INSERT INTO hook_call (id, hook, account, event, payload, created_at, state,
+                     released_at, due_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, CASE WHEN EXISTS (
+                     SELECT 1 FROM hook_call WHERE account = ?3 AND hook = ?2 AND state = 'waiting'
+                 ) THEN NULL ELSE ?6 END)",
+            )?
+            .execute(params![
+                HookCallId::new(),
+                hook,
+                account,
+                event,
+                payload,
+                now
+            ])?;
+    }
+    Ok(())
+}
+
+fn told_as(name: &str) -> Option<&'static str> {
+    let own = OF_REQUESTS.iter().find(|event| **event == name);
+    let told = TOLD.iter().find(|(happening, _)| *happening == name);
+    own.copied().or(told.map(|(_, event)| *event))
+}
+
+/// The hooks that asked for this event. Mostly there are none at all, which one look tells.
+fn asked(connection: &Connection, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, events FROM hook")?;
+    let mut rows = statement.query([])?;
+    let mut hooks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let patterns: Json<Vec<EventPattern>> = row.get(1)?;
+        if patterns.0.iter().any(|pattern| pattern.matches(event)) {
+            hooks.push(row.get(0)?);
+        }
+    }
+    Ok(hooks)
+}
+
+fn of_entry(connection: &Connection, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
+    let request = |row: &Row| {
+        let ledger: LedgerId = row.get("id")?;
+        Ok((
+            row.get("account")?,
+            Request {
+                id: RequestId::from_bytes(ledger.to_bytes()),
+                ledger,
+                portal: row.get("portal")?,
+                state: row.get("state")?,
+                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+            },
+        ))
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT l.id, r.account, r.portal, r.state, r.received_at
+             FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
+        )?
+        .query_row([entry], request)
+        .optional()?)
+}
+
+fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
+    let account = |row: &Row| {
+        Ok(Account {
+            id: row.get("id")?,
+            address: row.get("address")?,
+            kind: row.get("kind")?,
+            status: row.get("status")?,
+            groups: row.get::<_, Json<_>>("groups")?.0,
+            verified_by: row.get("verified_by")?,
+            verified_at: row
+                .get::<_, Option<Millis>>("verified_at")?
+                .map(Millis::timestamp),
+            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        })
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
+             FROM account WHERE n = ?",
+        )?
+        .query_row([n], account)?)
+}
+
+/// Whether calls were written since the last look.
+pub(super) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
+    let look = || -> rusqlite::Result<i64> {
+        connection
+            .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'hook_call'")?
+            .query_row([], |row| row.get(0))
+    };
+    // None was ever written, or the look failed; then the next change tells.
+    let found = look().unwrap_or(*newest);
+    let more = found > *newest;
+    *newest = found;
+    more
+}
+
+impl Store {
+    /// Puts the hooks of the configuration in force. From now on they are owed calls; one that is
+    /// not among them is owed none, and its name is given back until its calls are removed.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn subscribe_hooks(
+        &self,
+        hooks: Vec<(DestinationName, Vec<EventPattern>)>,
+    ) -> Result<Vec<DestinationName>, StoreError> {
+        self.write(move |work| {
+            let connection = work.connection;
+            let mut removed: Vec<DestinationName> = connection
+                .prepare("SELECT name FROM hook ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
+            for name in &removed {
+                let sql = "UPDATE hook SET events = '[]' WHERE name = ?";
+                connection.execute(sql, [name])?;
+            }
+            for (name, events) in &hooks {
+                connection.execute(
+                    "INSERT INTO hook (name, events) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET events = ?2",
+                    params![name, json(events)?],
+                )?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Removes up to `limit` calls of a hook that is no more, and with the last of them the hook.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn remove_hook(
+        &self,
+        name: DestinationName,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.write(move |work| {
+            let removed = work.connection.execute(
+                "DELETE FROM hook_call WHERE n IN (
+                     SELECT c.n FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+                     WHERE c.hook = ?1 AND h.events = '[]' LIMIT ?2
+                 )",
+                params![name, limit],
+            )?;
+            if removed < limit {
+                let sql = "DELETE FROM hook WHERE name = ? AND events = '[]'";
+                work.connection.execute(sql, [&name])?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+}

@@ -1,0 +1,278 @@
+//! What hooks are promised: each event once owed is told at least once, under one id, in order for
+//! each account, and nothing is owed to a hook that is no more.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use vestibule::config::Config;
+use vestibule::delivery::{self, signature};
+use vestibule::domain::{DestinationName, RequestState, Timestamp};
+
+use super::desk::{Desk, Post};
+use super::house::{House, until};
+
+const UNLIMITED: usize = 1_000_000;
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
+
+/// A hook as it stands in the configuration, behind the destination `shop`.
+fn hook(desk: &Desk, events: &str) -> String {
+    format!(
+        "{NOBODY}\n[[hook]]\nname = \"directory\"\nurl = \"http://127.0.0.1:{}/\"\n\
+         events = {events}\nallow_private = true\nretry = [\"1s\"]",
+        desk.port
+    )
+}
+
+fn directory() -> DestinationName {
+    DestinationName::parse("directory").expect("a name")
+}
+
+fn told(post: &Post) -> Value {
+    serde_json::from_slice(&post.body).expect("JSON")
+}
+
+async fn waiting(house: &House) -> u64 {
+    let count = house.store.hook_count(directory()).await;
+    count.expect("read").waiting
+}
+
+/// The daemon takes up the configuration: hooks are owed calls from then on.
+async fn is_subscribed(house: &House, config: &Config) {
+    let hooks = config.hooks.iter();
+    let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
+    let done = house.store.subscribe_hooks(hooks.collect()).await;
+    done.expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_to_an_account_is_told_in_order_and_signed() {
+    let desk = Desk::open(0, UNLIMITED).await;
+    let settings = format!(
+        "{}\nsecret_file = \"secret\"",
+        hook(&desk, "[\"account.*\", \"request.*\"]")
+    );
+    let house = House::open_with(&settings, &[("secret", SECRET)]).await;
+    let config = house.config().borrow().clone();
+    is_subscribed(&house, &config).await;
+    // Owed before anybody could tell it, and told after the start: no event needs a running worker.
+    let request = house.mail("it", 1).await;
+    assert_eq!(waiting(&house).await, 2);
+    let workers = house.start();
+    until("told", async || {
+        desk.posts().len() == 3 && waiting(&house).await == 0
+    })
+    .await;
+    workers.drain().await;
+
+    let posts = desk.whole_posts();
+    let events: Vec<Value> = posts.iter().map(told).collect();
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"))
+        .collect();
+    assert_eq!(
+        kinds,
+        ["account.created", "request.released", "request.delivered"]
+    );
+    for (post, event) in posts.iter().zip(&events) {
+        let secret = SecretString::from(SECRET);
+        let (seconds, signature) = &post.signed;
+        let seconds = seconds.parse().expect("seconds");
+        let expected = signature::sign(&secret, &post.id, seconds, &post.body);
+        assert_eq!(Some(signature), expected.as_ref());
+        let account = &event["data"]["account"];
+        assert_eq!(account["address"], "customer1@shop.example");
+        assert_eq!(account["kind"], "external");
+        assert_eq!(account["status"], "active");
+        let text = event.to_string();
+        assert!(
+            !text.contains("Request 1") && !text.contains("on fire"),
+            "{text}"
+        );
+    }
+    assert_eq!(events[0]["data"]["request"], Value::Null);
+    assert_eq!(events[1]["data"]["request"]["state"], "released");
+    let delivered = &events[2]["data"]["request"];
+    assert_eq!(delivered["id"], request.to_string());
+    assert_eq!(delivered["portal"], "it");
+    assert_eq!(delivered["state"], "delivered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_fails_hears_all_in_order_and_holds_up_nobody() {
+    const PEOPLE: usize = 20;
+    let desk = Desk::open(3, UNLIMITED).await;
+    let house = House::open(&hook(&desk, "[\"account.created\", \"request.*\"]")).await;
+    let config = house.config().borrow().clone();
+    is_subscribed(&house, &config).await;
+    let workers = house.start();
+    for number in 0..PEOPLE {
+        house.mail("it", number).await;
+    }
+    until("the Maildir has all", async || {
+        house.in_state("it", RequestState::Delivered).await.len() == PEOPLE
+    })
+    .await;
+    until("the hook knows all", async || waiting(&house).await == 0).await;
+    workers.drain().await;
+
+    let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for post in desk.whole_posts() {
+        // A repeat is the same call under the same id.
+        let first = bodies
+            .entry(post.id.clone())
+            .or_insert_with(|| post.body.clone());
+        assert_eq!(*first, post.body);
+        if post.is_taken {
+            let event = told(&post);
+            let address = event["data"]["account"]["address"].to_string();
+            taken
+                .entry(address)
+                .or_default()
+                .push(event["type"].as_str().expect("a type").to_owned());
+        }
+    }
+    assert_eq!(taken.len(), PEOPLE);
+    for (address, events) in taken {
+        assert_eq!(
+            events,
+            ["account.created", "request.released", "request.delivered"],
+            "{address}"
+        );
+    }
+    assert!(desk.posts().len() > 3 * PEOPLE, "some failed");
+}
+
+#[test]
+fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
+    let here = Runtime::new().expect("a runtime");
+    let (house, desk) = here.block_on(async {
+        let desk = Desk::open(0, 0).await;
+        let house = House::open(&hook(&desk, "[\"account.created\"]")).await;
+        let config = house.config().borrow().clone();
+        is_subscribed(&house, &config).await;
+        house.mail("it", 1).await;
+        (house, desk)
+    });
+    let daemon = Runtime::new().expect("a runtime");
+    daemon.spawn(delivery::run(
+        house.config(),
+        house.store_again(),
+        CancellationToken::new(),
+    ));
+    here.block_on(until("posted", async || desk.posts().len() == 1));
+    // The hook has it, and the answer never arrives.
+    daemon.shutdown_background();
+
+    here.block_on(async {
+        let workers = house.start();
+        until("posted again", async || desk.posts().len() == 2).await;
+        desk.answer(2);
+        until("recorded", async || waiting(&house).await == 0).await;
+        workers.drain().await;
+    });
+    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test]
+async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
+    let desk = Desk::open(0, UNLIMITED).await;
+    let house = House::open(&hook(&desk, "[\"account.created\"]")).await;
+    let config = house.config().borrow().clone();
+    is_subscribed(&house, &config).await;
+    let pause = async |paused| {
+        let by = "root".to_owned();
+        let now = Timestamp::now();
+        let done = house.store.pause_destination(directory(), paused, by, now);
+        done.await.expect("done");
+    };
+    pause(true).await;
+    let workers = house.start();
+    house.mail("it", 1).await;
+    until("delivered", async || house.messages("Maildir").len() == 1).await;
+    assert_eq!((desk.posts().len(), waiting(&house).await), (0, 1));
+    pause(false).await;
+    until("told", async || desk.posts().len() == 1).await;
+
+    // What is owed when the hook goes is removed with it.
+    pause(true).await;
+    house.mail("it", 2).await;
+    house.reload("Maildir", NOBODY);
+    until("removed", async || waiting(&house).await == 0).await;
+    house.mail("it", 3).await;
+    assert_eq!(waiting(&house).await, 0);
+    pause(false).await;
+    workers.drain().await;
+    assert_eq!(desk.posts().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
+    let desk = Desk::open(10, UNLIMITED).await;
+    let house = House::open(&format!(
+        "{}\ngive_up_after = \"1s\"",
+        hook(&desk, "[\"account.created\", \"request.released\"]")
+    ))
+    .await;
+    let config = house.config().borrow().clone();
+    is_subscribed(&house, &config).await;
+    let workers = house.start();
+    house.mail("it", 1).await;
+    let count = async || house.store.hook_count(directory()).await.expect("read");
+    until("given up", async || count().await.failed == 2).await;
+    let before = desk.posts();
+    desk.recover();
+    let failed = house
+        .store
+        .retry_hook_calls(directory(), "root".to_owned(), Timestamp::now())
+        .await
+        .expect("done");
+    assert_eq!(failed, 2);
+    until("told", async || {
+        let count = count().await;
+        count.failed == 0 && count.waiting == 0
+    })
+    .await;
+    workers.drain().await;
+    let later: Vec<Post> = desk.whole_posts().split_off(before.len());
+    let events: Vec<Value> = later.iter().map(told).collect();
+    assert_eq!(events[0]["type"], "account.created");
+    assert_eq!(events[1]["type"], "request.released");
+    assert!(
+        later
+            .iter()
+            .all(|post| before.iter().any(|(id, _)| *id == post.id))
+    );
+
+    // In time they are forgotten.
+    let much_later = Timestamp::now() + std::time::Duration::from_hours(1);
+    let keep = std::time::Duration::from_mins(1);
+    let forgotten = house.store.forget_hook_calls(much_later, keep, 100).await;
+    assert_eq!(forgotten.expect("done").done, 2);
+}
+
+#[test]
+fn a_hook_of_another_name_is_wanted() {
+    // Both would be paused by it.
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = super::house::text(
+        "Maildir",
+        &format!("{NOBODY}\n[[hook]]\nname = \"it\"\nurl = \"https://desk.example/\"\nevents = []"),
+    );
+    let refused = Config::parse(&text, &folder.path().join("vestibule.toml"));
+    let mistakes = refused.expect_err("two mistakes").to_string();
+    assert!(
+        mistakes.contains("hook.name: it is a destination"),
+        "{mistakes}"
+    );
+    assert!(
+        mistakes.contains("hook.events: names no event"),
+        "{mistakes}"
+    );
+}

@@ -1,0 +1,102 @@
+//! `docs/recipes/mailbox.md`: a Maildir that Dovecot serves, as another user of the same group.
+
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::house::House;
+use crate::{ask, delivered, house_before};
+
+const IMAP: &str = "/usr/lib/dovecot/imap";
+
+/// Users of Debian that are there from the start: `nobody`, and the group `mail`.
+const READER: (u32, u32) = (65534, 8);
+
+/// What Dovecot answers to these commands, logged in as the reader.
+fn imap(home: &Path, commands: &str) -> String {
+    assert!(
+        Path::new(IMAP).exists(),
+        "{IMAP} is missing; install dovecot-imapd"
+    );
+    let owner = std::fs::metadata(home).expect("a folder").uid();
+    let configuration = home.join("dovecot.conf");
+    let arguments = [Path::new("-c"), &configuration];
+    // Only root can be somebody else; Dovecot itself never serves root.
+    let mut command = if owner == 0 {
+        let mut command = Command::new("setpriv");
+        command
+            .arg(format!("--reuid={}", READER.0))
+            .arg(format!("--regid={}", READER.1))
+            .args(["--clear-groups", IMAP]);
+        command
+    } else {
+        Command::new(IMAP)
+    };
+    let mut dovecot = command
+        .args(arguments)
+        .env("HOME", home.join("reader"))
+        .env("USER", "nobody")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Dovecot starts");
+    let mut stdin = dovecot.stdin.take().expect("a pipe");
+    stdin.write_all(commands.as_bytes()).expect("written");
+    drop(stdin);
+    let output = dovecot.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn dovecot_shows_a_verified_request() {
+    let config = house_before("type = \"maildir\"\npath = \"desk/Maildir\"\ngroup = true");
+    let house = House::start_with(&config, |folder| {
+        let mode = |path: &Path, mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(path, permissions).expect("a mode");
+        };
+        mode(folder, 0o755);
+        let (desk, reader) = (folder.join("desk"), folder.join("reader"));
+        for path in [&desk, &reader] {
+            std::fs::create_dir(path).expect("a folder");
+        }
+        if std::fs::metadata(folder).expect("a folder").uid() == 0 {
+            chown(&desk, None, Some(READER.1)).expect("a group");
+            chown(&reader, Some(READER.0), Some(READER.1)).expect("an owner");
+        }
+        mode(&desk, 0o2770);
+        let configuration = format!(
+            "mail_location = maildir:{}/Maildir\nfirst_valid_uid = 1\nbase_dir = {}/run\n\
+             log_path = {}/log\n",
+            desk.display(),
+            reader.display(),
+            reader.display()
+        );
+        std::fs::write(folder.join("dovecot.conf"), configuration).expect("a file");
+    });
+    let request = ask(&house, "ann@corp.example", "printer");
+    delivered(&house, &request);
+
+    let home = house.folder.path();
+    let said = imap(
+        home,
+        "a SELECT INBOX\r\nb FETCH 1 (BODY[])\r\nc STORE 1 +FLAGS (\\Seen)\r\nd LOGOUT\r\n",
+    );
+    for part in [
+        "* 1 EXISTS",
+        "Subject: About printer",
+        "X-Vestibule-Account: internal",
+        "c OK",
+    ] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    // Read and moved to another folder by then, it stays one message beside the next.
+    let next = ask(&house, "bob@corp.example", "toner");
+    delivered(&house, &next);
+    let said = imap(home, "a SELECT INBOX\r\nb UID SEARCH SEEN\r\nc LOGOUT\r\n");
+    assert!(
+        said.contains("* 2 EXISTS") && said.contains("* SEARCH 1\r\n"),
+        "{said}"
+    );
+}

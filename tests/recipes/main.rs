@@ -1,0 +1,82 @@
+//! The recipes of `docs/recipes`, each against the real thing where it can be installed: a message of
+//! an employee comes in over SMTP, the employee presses the button, and the help desk has a ticket.
+
+#[expect(dead_code, reason = "the tests of the daemon use the rest")]
+#[path = "../daemon/client.rs"]
+mod client;
+#[expect(dead_code, reason = "the tests of the daemon use the rest")]
+#[path = "../daemon/house.rs"]
+mod house;
+
+mod django_helpdesk;
+mod dovecot;
+mod posts;
+mod roundup;
+mod rt;
+mod stand_in;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use client::{http, send};
+use house::{House, STANDARD, wait_for};
+
+/// The standard house with this help desk in place of the Maildir.
+fn house_before(desk: &str) -> String {
+    let (before, rest) = STANDARD.split_once("[destination.desk]").expect("a part");
+    let (_, behind) = rest.split_once("[verification]").expect("another");
+    format!("{before}[destination.desk]\n{desk}\n\n[verification]{behind}")
+}
+
+/// An employee writes, gets the verification mail, and presses the button. Gives the request's id.
+fn ask(house: &House, from: &str, marker: &str) -> String {
+    let address = from.rsplit('<').next().expect("a part");
+    let address = address.trim_end_matches('>');
+    send(house.smtp, from, marker);
+    let link = house.link_for(address);
+    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert_eq!(status, 200, "{page}");
+    house.json(&["requests", "list", "--account", address])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+/// Waits until a request is delivered; tells what kept it where it failed.
+fn delivered(house: &House, request: &str) {
+    wait_for("the delivery", || {
+        let shown = &house.json(&["requests", "show", request])[0];
+        assert!(
+            shown["state"] != "failed" && shown["last_error"].is_null(),
+            "{shown}"
+        );
+        (shown["state"] == "delivered").then_some(())
+    });
+}
+
+/// A program that `tests/run` installs below `target/recipes`.
+fn installed(program: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("target/recipes/bin")
+        .join(program);
+    assert!(
+        path.exists(),
+        "{} is missing; tests/run installs it from PyPI",
+        path.display()
+    );
+    path
+}
+
+/// The output of a command that must succeed.
+fn output(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}

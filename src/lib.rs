@@ -15,7 +15,8 @@
 //! 6. An **accepted** or released request is claimed by [`delivery`], handed to the portal's
 //!    destination, and settled: delivered, tried again later, or failed.
 //! 7. [`housekeeping`] does what time does, [`observe`] tells what happened, [`daemon`] puts the parts
-//!    together, and [`cli`] is the operator's hand.
+//!    together, and [`cli`] is the operator's hand; what it asks and does is in [`operations`], which the
+//!    pages and the API ask too.
 //!
 //! [`domain`] has the nouns that all of them share.
 
@@ -31,6 +32,7 @@ pub mod housekeeping;
 pub mod intake;
 pub mod mail;
 pub mod observe;
+pub mod operations;
 pub mod smtp;
 pub mod store;
 pub mod verification;

@@ -68,10 +68,15 @@ const USES: &[(&str, &[&str])] = &[
             "domain",
             "mail",
             "observe",
+            "operations",
             "store",
             "verification",
             "wording",
         ],
+    ),
+    (
+        "operations",
+        &["access", "config", "domain", "intake", "mail", "store"],
     ),
     (
         "daemon",
@@ -102,6 +107,7 @@ const USES: &[(&str, &[&str])] = &[
             "intake",
             "mail",
             "observe",
+            "operations",
             "smtp",
             "store",
             "verification",

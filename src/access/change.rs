@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::key::{Key, KeyError, Value};
 use super::settings::{AccessSettings, Settings};
@@ -11,7 +12,7 @@ use super::warnings::Warning;
 use crate::domain::{Domain, DomainPattern, PortalName};
 
 /// One setting that differs between two states.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Change {
     pub key: Key,
     /// None: the site's.

@@ -1,13 +1,14 @@
 //! Why: every rule that was asked, in order, with what it went by.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::decide::Question;
 use super::rules::{Finding, RULES};
 use crate::domain::Reason;
 
 /// One line of an explanation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleResult {
     /// The number of the rule in the documentation.
     pub rule: u8,

@@ -11,6 +11,7 @@ mod key;
 mod nearest;
 mod newcomer;
 mod rules;
+mod schema;
 mod settings;
 mod simulate;
 mod warnings;

@@ -1,14 +1,12 @@
 //! `deliveries`: destinations and hooks, and what waits for them.
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House, by};
 use super::output::{Column, Layout, Output};
-use crate::config::{Destination, Hook};
-use crate::domain::{DestinationName, EventPattern, PortalName, RequestState, Timestamp};
-use crate::store::RequestCount;
+use crate::domain::{DestinationName, RequestState, Timestamp};
+use crate::operations::{Queue, queue, queues};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -47,20 +45,6 @@ pub struct Which {
     destination: DestinationName,
 }
 
-/// A destination, or a hook, and its queue.
-#[derive(Serialize)]
-struct Queue {
-    destination: DestinationName,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    portals: Vec<PortalName>,
-    /// What a hook is told; empty of a destination.
-    events: Vec<EventPattern>,
-    state: &'static str,
-    waiting: u64,
-    failed: u64,
-}
-
 const COLUMNS: &[Column<Queue>] = &[
     Column::new("destination", Layout::Whole, |queue| {
         queue.destination.to_string()
@@ -77,22 +61,16 @@ const COLUMNS: &[Column<Queue>] = &[
 ];
 
 /// What a name of the configuration stands for.
-enum Place<'a> {
-    Destination(&'a Destination),
-    Hook(&'a Hook),
+enum Place {
+    Destination,
+    Hook,
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     match command {
         Command::List => {
-            let mut queues = Vec::new();
-            for (name, destination) in &house.config.destinations {
-                queues.push(queue(&house, name, &Place::Destination(destination)).await?);
-            }
-            for hook in &house.config.hooks {
-                queues.push(queue(&house, &hook.name, &Place::Hook(hook)).await?);
-            }
+            let queues = queues(&house.store, &house.config).await?;
             out.list(&queues, None, COLUMNS)
         }
         Command::Pause(which) => pause(&house, which, true, out).await,
@@ -101,53 +79,12 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn queue(house: &House, name: &DestinationName, place: &Place<'_>) -> Result<Queue, Failure> {
-    let paused = house.store.paused_destinations().await?.contains(name);
-    let mut queue = Queue {
-        destination: name.clone(),
-        kind: "hook",
-        portals: Vec::new(),
-        events: Vec::new(),
-        state: if paused { "paused" } else { "running" },
-        waiting: 0,
-        failed: 0,
-    };
-    match place {
-        Place::Hook(hook) => {
-            let count = house.store.hook_count(name.clone()).await?;
-            queue.events.clone_from(&hook.events);
-            queue.waiting = count.waiting;
-            queue.failed = count.failed;
-        }
-        Place::Destination(destination) => {
-            queue.kind = destination.kind();
-            queue.portals = house
-                .config
-                .portals
-                .iter()
-                .filter(|portal| portal.destination == *name)
-                .map(|portal| portal.name.clone())
-                .collect();
-            let counts = house.store.counts(Timestamp::now()).await?.requests;
-            let count = |state| {
-                let here = |count: &&RequestCount| {
-                    count.state == state && queue.portals.contains(&count.portal)
-                };
-                counts.iter().filter(here).map(|count| count.requests).sum()
-            };
-            (queue.waiting, queue.failed) =
-                (count(RequestState::Released), count(RequestState::Failed));
-        }
+fn find(house: &House, name: &DestinationName) -> Result<Place, Failure> {
+    if house.config.destinations.contains_key(name) {
+        return Ok(Place::Destination);
     }
-    Ok(queue)
-}
-
-fn find<'a>(house: &'a House, name: &DestinationName) -> Result<Place<'a>, Failure> {
-    if let Some(destination) = house.config.destinations.get(name) {
-        return Ok(Place::Destination(destination));
-    }
-    if let Some(hook) = house.config.hooks.iter().find(|hook| hook.name == *name) {
-        return Ok(Place::Hook(hook));
+    if house.config.hooks.iter().any(|hook| hook.name == *name) {
+        return Ok(Place::Hook);
     }
     let destinations = house.config.destinations.keys();
     let hooks = house.config.hooks.iter().map(|hook| &hook.name);
@@ -163,25 +100,25 @@ fn find<'a>(house: &'a House, name: &DestinationName) -> Result<Place<'a>, Failu
 
 async fn pause(house: &House, which: Which, paused: bool, out: &mut Output) -> Outcome {
     let name = which.destination;
-    let place = find(house, &name)?;
+    find(house, &name)?;
     house
         .store
         .pause_destination(name.clone(), paused, by(), Timestamp::now())
         .await?;
-    tell(&queue(house, &name, &place).await?, out)
+    tell(house, &name, out).await
 }
 
 async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
     let name = which.destination;
     let place = find(house, &name)?;
-    match &place {
-        Place::Hook(_) => {
+    match place {
+        Place::Hook => {
             house
                 .store
                 .retry_hook_calls(name.clone(), by(), Timestamp::now())
                 .await?;
         }
-        Place::Destination(_) => {
+        Place::Destination => {
             for state in [RequestState::Failed, RequestState::Released] {
                 for id in super::requests::all_for(house, &name, state).await? {
                     house
@@ -192,12 +129,15 @@ async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
             }
         }
     }
-    tell(&queue(house, &name, &place).await?, out)
+    tell(house, &name, out).await
 }
 
-fn tell(queue: &Queue, out: &mut Output) -> Outcome {
+async fn tell(house: &House, name: &DestinationName, out: &mut Output) -> Outcome {
+    let queue = queue(&house.store, &house.config, name)
+        .await?
+        .ok_or_else(|| Failure::not_found("destination or hook", name))?;
     if out.is_json() {
-        return out.object(queue);
+        return out.object(&queue);
     }
     out.line(format_args!(
         "{} is {}; {} waiting",

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::customers::word;
 use super::failure::Outcome;
@@ -12,10 +11,9 @@ use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::recover::{Which, recover};
 use super::requests::{age, ago};
-use crate::domain::{
-    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
-};
-use crate::store::{DroppedDomain, LedgerEntry, LedgerFilter};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use crate::operations::Dropped;
+use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -84,38 +82,6 @@ pub struct List {
     sender: Option<EmailAddress>,
     #[command(flatten)]
     paging: Paging,
-}
-
-/// One dropped message.
-#[derive(Serialize)]
-struct Dropped {
-    ledger: LedgerId,
-    sender: Option<EmailAddress>,
-    domain: Option<String>,
-    portal: Option<PortalName>,
-    reason: Reason,
-    subject: Option<String>,
-    received_at: Timestamp,
-    /// The content is still kept.
-    recoverable: bool,
-}
-
-impl From<LedgerEntry> for Dropped {
-    fn from(entry: LedgerEntry) -> Self {
-        Self {
-            ledger: entry.ledger,
-            domain: entry
-                .sender
-                .as_ref()
-                .map(|sender| sender.domain().to_string()),
-            sender: entry.sender,
-            portal: entry.portal,
-            reason: entry.reason,
-            subject: entry.facts.subject,
-            received_at: entry.received_at,
-            recoverable: entry.content_kept,
-        }
-    }
 }
 
 const COLUMNS: &[Column<Dropped>] = &[

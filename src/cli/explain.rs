@@ -1,20 +1,13 @@
 //! `explain`: why a message was decided as it was, and all that happened to it since.
-//!
-//! The recorded input is put before the same rules again, under the revision of the settings that was
-//! in force then; what they say now is what they said then.
-
-use serde::Serialize;
 
 use super::customers::describe;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House};
 use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
-use crate::access::{Question, RuleResult, explain};
-use crate::domain::{
-    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
-};
-use crate::mail::Facts;
+use crate::access::RuleResult;
+use crate::domain::EmailAddress;
+use crate::operations::{Explanation, explained, found};
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentLetter};
 
 #[derive(Debug, clap::Args)]
@@ -34,33 +27,11 @@ pub struct Args {
 /// Letters of an account that are listed, newest first: those of a week at three a day.
 const LETTERS_SHOWN: usize = 20;
 
-/// One entry explained, as `--json` has it.
-#[derive(Serialize)]
-struct Explanation {
-    ledger: LedgerId,
-    verdict: Verdict,
-    reason: Reason,
-    rules: Vec<RuleResult>,
-    revision: u64,
-    portal: Option<PortalName>,
-    received_at: Timestamp,
-    sender: Option<EmailAddress>,
-    account: Option<EmailAddress>,
-    recipient: String,
-    request: Option<RequestId>,
-    state: Option<RequestState>,
-    content_kept: bool,
-    facts: Facts,
-    events: Vec<Event>,
-    /// The letter to the account that is not sent yet.
-    letter: Option<SentLetter>,
-}
-
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     let what = args.what.trim();
-    if let Some(entry) = by_id(&house, what).await? {
-        let explanation = explained(&house, entry).await?;
+    if let Some(entry) = found(&house.store, what).await? {
+        let explanation = explained(&house.store, entry).await?;
         return show(&explanation, out);
     }
     let listed = by_message_id(&house, what, args.paging.clone()).await?;
@@ -68,7 +39,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         0 => {}
         1 if !out.is_json() => {
             for entry in listed.rows {
-                show(&explained(&house, entry).await?, out)?;
+                show(&explained(&house.store, entry).await?, out)?;
             }
             return Ok(());
         }
@@ -81,21 +52,6 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         )));
     };
     by_address(&house, &address, args.paging, out).await
-}
-
-async fn by_id(house: &House, text: &str) -> Result<Option<LedgerEntry>, Failure> {
-    if let Ok(id) = text.parse::<LedgerId>()
-        && let Some(entry) = house.store.ledger_entry(id).await?
-    {
-        return Ok(Some(entry));
-    }
-    let Ok(id) = text.parse::<RequestId>() else {
-        return Ok(None);
-    };
-    match house.store.request(id).await? {
-        Some(request) => Ok(house.store.ledger_entry(request.ledger).await?),
-        None => Ok(None),
-    }
 }
 
 async fn by_message_id(
@@ -165,7 +121,7 @@ async fn list(house: &House, listed: Listed<LedgerEntry>, out: &mut Output) -> O
     if out.is_json() {
         let mut rows = Vec::with_capacity(listed.rows.len());
         for entry in listed.rows {
-            rows.push(explained(house, entry).await?);
+            rows.push(explained(&house.store, entry).await?);
         }
         return out.list(&rows, listed.next.as_deref(), &[]);
     }
@@ -188,54 +144,6 @@ async fn list(house: &House, listed: Listed<LedgerEntry>, out: &mut Output) -> O
         ],
     )?;
     out.hint("why: vestibule explain LEDGER")
-}
-
-/// Asks the rules again.
-async fn explained(house: &House, entry: LedgerEntry) -> Result<Explanation, Failure> {
-    let rules = match &entry.circumstances {
-        Some(circumstances) => {
-            let settings = house
-                .store
-                .revision(entry.revision)
-                .await?
-                .map(|revision| revision.settings.effective(entry.portal.as_ref()))
-                .unwrap_or_default();
-            explain(&Question {
-                facts: &entry.facts,
-                circumstances,
-                standing: &entry.standing,
-                settings: &settings,
-            })
-        }
-        None => Vec::new(),
-    };
-    let events = house.store.events(entry.ledger).await?;
-    let letter = match &entry.account {
-        Some(account) => house.store.letters_to(account, 1).await?.pop(),
-        None => None,
-    };
-    let state = match entry.request {
-        Some(id) => house.store.request(id).await?.map(|request| request.state),
-        None => None,
-    };
-    Ok(Explanation {
-        ledger: entry.ledger,
-        verdict: entry.verdict,
-        reason: entry.reason,
-        rules,
-        revision: entry.revision,
-        portal: entry.portal,
-        received_at: entry.received_at,
-        sender: entry.sender,
-        account: entry.account,
-        recipient: entry.recipient,
-        request: entry.request,
-        state,
-        content_kept: entry.content_kept,
-        facts: entry.facts,
-        events,
-        letter: letter.filter(|letter| letter.due_at.is_some()),
-    })
 }
 
 fn show(explanation: &Explanation, out: &mut Output) -> Outcome {

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::failure::Outcome;
 use super::house::Global;
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::{age, ago};
-use crate::domain::{PortalName, Timestamp};
-use crate::store::{Counts, EntryCount, RequestCount};
+use crate::domain::PortalName;
+use crate::operations::stats;
+use crate::store::{EntryCount, RequestCount};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -24,14 +23,6 @@ pub struct Args {
     /// Only this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
-}
-
-#[derive(Serialize)]
-struct Stats {
-    since: Timestamp,
-    messages: u64,
-    #[serde(flatten)]
-    counts: Counts,
 }
 
 const ENTRIES: &[Column<EntryCount>] = &[
@@ -57,21 +48,11 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     let portal = house.portal(args.portal)?;
     let since = ago(args.since);
-    let mut counts = house.store.counts(since).await?;
-    if portal.is_some() {
-        counts.entries.retain(|count| count.portal == portal);
-        counts
-            .requests
-            .retain(|count| Some(&count.portal) == portal.as_ref());
-    }
-    let messages = counts.entries.iter().map(|count| count.messages).sum();
+    let counts = stats(&house.store, since, portal.as_ref()).await?;
     if out.is_json() {
-        return out.object(&Stats {
-            since,
-            messages,
-            counts,
-        });
+        return out.object(&counts);
     }
+    let messages = counts.messages;
     out.heading(&format!("Messages since {}: {messages}", time(since)))?;
     if !counts.entries.is_empty() {
         out.table(&counts.entries, ENTRIES, true)?;

@@ -1,11 +1,12 @@
 //! Accounts: customers, by email address.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AccountId, EmailAddress, Timestamp};
 
 /// What an account is for: an approved domain makes it internal, all others are portal-only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Internal,
@@ -13,7 +14,7 @@ pub enum Kind {
 }
 
 /// Where an account stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The address is not proved; requests are held.
@@ -24,7 +25,7 @@ pub enum Status {
 }
 
 /// Which of the three ways in made an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     Mail,
@@ -65,7 +66,7 @@ names!(Status { Pending => "pending", Active => "active", Blocked => "blocked" }
 names!(Origin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
 
 /// A customer as the store knows them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     pub id: AccountId,
     pub address: EmailAddress,

@@ -13,6 +13,7 @@ mod names;
 mod operator;
 mod pattern;
 mod request;
+mod schema;
 mod token;
 mod ulid_id;
 mod verdict;

@@ -1,6 +1,7 @@
 //! The states of a request, and the one picture of how they follow each other.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::account::names;
 
@@ -15,7 +16,7 @@ use super::account::names;
 /// ```
 ///
 /// `discarded` and `expired` can be released by an operator while the content is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {
     /// Waits for the sender's proof.

@@ -1,11 +1,12 @@
 //! Verdicts and reasons. The codes are a contract: scripts and operators rely on them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::account::names;
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Accepted,
@@ -14,7 +15,7 @@ pub enum Verdict {
 }
 
 /// The stable code of the rule that decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     Duplicate,
@@ -38,7 +39,7 @@ pub enum Reason {
 }
 
 /// What kind of mail a message is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     Normal,

@@ -4,11 +4,12 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::{Class, EmailAddress};
 
 /// A header field that was the evidence of a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     pub field: String,
     /// Unfolded, control characters escaped, at most 200 characters.
@@ -22,7 +23,7 @@ impl std::fmt::Display for Evidence {
 }
 
 /// The one author in `From:`, or why there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
     Usable {
@@ -61,7 +62,7 @@ impl Sender {
 }
 
 /// Why nobody can be taken for the sender.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
 pub enum SenderFault {
     #[error("there is no From field")]
@@ -83,7 +84,7 @@ pub enum SenderFault {
 }
 
 /// Who wrote, where a mailing list put its own address into From.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListAuthor {
     /// The identifier of the list whose address From is: one of [`Facts::list_ids`]. Whoever runs
     /// it can name any author, so that the author counts for those only to whom it belongs.
@@ -92,7 +93,7 @@ pub struct ListAuthor {
 }
 
 /// What kind of report a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportKind {
     /// Delivery status notification (RFC 3464).
@@ -104,7 +105,7 @@ pub enum ReportKind {
 }
 
 /// What a report says of one recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedRecipient {
     pub address: String,
     /// RFC 3464 2.3.3: `failed`, `delayed`, `delivered`, `relayed`, `expanded`; lower case.
@@ -116,7 +117,7 @@ pub struct ReportedRecipient {
 }
 
 /// A delivery report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     pub kind: ReportKind,
     pub evidence: Evidence,
@@ -128,7 +129,7 @@ pub struct Report {
 }
 
 /// The results of RFC 8601 2.7 that a method can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationResult {
     Pass,
@@ -172,7 +173,7 @@ impl AuthenticationMethod {
 }
 
 /// What the domain's DMARC record asks for (RFC 7489 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DmarcPolicy {
     None,
@@ -181,7 +182,7 @@ pub enum DmarcPolicy {
 }
 
 /// How a domain can vouch for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationMethod {
     /// RFC 9989.
@@ -195,7 +196,7 @@ pub enum AuthenticationMethod {
 }
 
 /// One finding of our own check, in the parts that RFC 8601 2.2 has for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthenticationDetail {
     pub method: AuthenticationMethod,
     pub result: AuthenticationResult,
@@ -207,7 +208,7 @@ pub struct AuthenticationDetail {
 }
 
 /// What is known about whether the From domain vouches for the message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Authentication {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dmarc: Option<AuthenticationResult>,
@@ -267,8 +268,9 @@ impl Authentication {
 
 /// SHA-256 over what stays the same when an MTA hands over the same message again: the body and the
 /// fields the author's program wrote, not the trace fields (RFC 5322 3.6.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl From<Fingerprint> for String {
@@ -301,7 +303,7 @@ impl TryFrom<String> for Fingerprint {
 }
 
 /// All that reading one message found out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Facts {
     pub sender: Sender,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -168,10 +168,21 @@ impl Store {
 
     /// Newest first.
     pub async fn access_history(&self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        self.access_history_before(u64::MAX, limit).await
+    }
+
+    /// Those before revision `number`, newest first.
+    pub async fn access_history_before(
+        &self,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT * FROM access_revision ORDER BY number DESC LIMIT ?")?;
-            let rows = statement.query_map([limit], Revision::from_row)?;
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![number, limit], Revision::from_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await

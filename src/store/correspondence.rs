@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::letters::LetterKind;
@@ -9,7 +10,7 @@ use super::{Store, StoreError};
 use crate::domain::{EmailAddress, PortalName, Timestamp};
 
 /// A letter as it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SentLetter {
     pub created_at: Timestamp,
     /// `verification`, `reminder` or `already_registered`.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::{Store, StoreError};
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 
 /// Entries of the ledger that have these three in common.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EntryCount {
     /// None for reports that came to the return address.
     pub portal: Option<PortalName>,
@@ -20,7 +21,7 @@ pub struct EntryCount {
 }
 
 /// Requests for one portal in one state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RequestCount {
     pub portal: PortalName,
     pub state: RequestState,
@@ -28,7 +29,7 @@ pub struct RequestCount {
 }
 
 /// Both, each in the order of portal, then of the documentation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     pub entries: Vec<EntryCount>,
     /// As they are now.

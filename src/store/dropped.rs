@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::accounts::known;
 use super::columns::{Json, Millis, json};
@@ -21,7 +22,7 @@ use crate::domain::{
 use crate::mail::Facts;
 
 /// A domain whose mail was dropped for its sake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DroppedDomain {
     pub domain: String,
     pub messages: u64,

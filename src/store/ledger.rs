@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::{Json, Millis};
 use super::events::Actors;
@@ -38,7 +39,7 @@ pub struct LedgerEntry {
 }
 
 /// Something that happened to an entry, its request or its account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Event {
     pub at: Timestamp,
     /// The name it has in the log, such as `request.released`.

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::events::{Happening, operator};
@@ -15,7 +16,7 @@ use crate::domain::{
 };
 
 /// An operator as lists show them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Operator {
     pub name: OperatorName,
     pub role: Role,
@@ -56,7 +57,7 @@ pub struct Key {
 }
 
 /// Something that an operator did, for the audit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Happened {
     pub at: Timestamp,
     /// The name it has in the log, such as `request.released`.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::events::{Happening, operator};
@@ -14,7 +15,7 @@ use crate::domain::{
 };
 
 /// A request as lists show it; without its content.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Request {
     pub id: RequestId,
     pub ledger: LedgerId,

@@ -1,13 +1,12 @@
 //! What is in force, what was, and what differs.
 
-use serde::Serialize;
-
 use super::change::warn;
-use crate::access::{AccessSettings, Change, Key, Source};
+use crate::access::{AccessSettings, Key, Source};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::house::House;
 use crate::cli::output::{Column, Layout, Output, note, time};
-use crate::domain::{PortalName, Timestamp};
+use crate::domain::PortalName;
+use crate::operations::{self, Shown, difference};
 use crate::store::Revision;
 
 /// One setting as `show` has it.
@@ -15,20 +14,6 @@ struct Setting {
     key: Key,
     value: String,
     source: Source,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    revision: u64,
-    at: Timestamp,
-    by: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    for_portal: Option<&'a PortalName>,
-    #[serde(flatten)]
-    settings: &'a AccessSettings,
-    /// Where each value comes from.
-    sources: std::collections::BTreeMap<&'static str, Source>,
-    warnings: Vec<String>,
 }
 
 pub async fn show(house: &House, portal: Option<PortalName>, out: &mut Output) -> Outcome {
@@ -41,22 +26,7 @@ pub async fn show(house: &House, portal: Option<PortalName>, out: &mut Output) -
         None => settings.warnings(),
     };
     if out.is_json() {
-        let one = AccessSettings {
-            site: effective,
-            ..AccessSettings::default()
-        };
-        return out.object(&Shown {
-            revision: revision.number,
-            at: revision.at,
-            by: &revision.by,
-            for_portal: portal.as_ref(),
-            settings: if portal.is_some() { &one } else { settings },
-            sources: Key::ALL
-                .iter()
-                .map(|key| (key.as_str(), settings.source(*key, portal.as_ref())))
-                .collect(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-        });
+        return out.object(&Shown::of(&revision, portal));
     }
     let rows: Vec<_> = Key::ALL
         .iter()
@@ -114,36 +84,9 @@ pub async fn show(house: &House, portal: Option<PortalName>, out: &mut Output) -
     warn(&warnings, out)
 }
 
-/// A revision and what it changed.
-#[derive(Serialize)]
-struct Step {
-    revision: u64,
-    at: Timestamp,
-    by: String,
-    origin: String,
-    changes: Vec<Change>,
-}
-
 pub async fn history(house: &House, limit: u32, out: &mut Output) -> Outcome {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // One more, so that the oldest that is shown has something to be compared with.
-    let revisions = house.store.access_history(limit.saturating_add(1)).await?;
-    let nothing = AccessSettings::default();
-    let steps: Vec<_> = revisions
-        .iter()
-        .enumerate()
-        .take(limit)
-        .map(|(place, revision)| Step {
-            revision: revision.number,
-            at: revision.at,
-            by: revision.by.clone(),
-            origin: revision.origin.clone(),
-            changes: revisions
-                .get(place + 1)
-                .map_or(&nothing, |before| &before.settings)
-                .changes_to(&revision.settings),
-        })
-        .collect();
+    let (steps, _) = operations::history(&house.store, limit, None).await?;
     out.list(
         &steps,
         None,
@@ -160,27 +103,17 @@ pub async fn history(house: &House, limit: u32, out: &mut Output) -> Outcome {
     )
 }
 
-#[derive(Serialize)]
-struct Difference {
-    from: u64,
-    to: u64,
-    changes: Vec<Change>,
-}
-
 pub async fn diff(house: &House, from: u64, to: Option<u64>, out: &mut Output) -> Outcome {
     let from = find(house, from).await?;
     let to = match to {
         Some(number) => find(house, number).await?,
         None => house.store.access().await?,
     };
-    let changes = from.settings.changes_to(&to.settings);
+    let found = difference(&from, &to);
     if out.is_json() {
-        return out.object(&Difference {
-            from: from.number,
-            to: to.number,
-            changes,
-        });
+        return out.object(&found);
     }
+    let changes = found.changes;
     if changes.is_empty() {
         note(format_args!(
             "revisions {} and {} are the same",

@@ -1,0 +1,45 @@
+//! How settings and their values are described in the API's document, where a derive cannot tell.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{RefOr, schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::key::{Key, Value};
+
+impl PartialSchema for Key {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .description(Some("A setting by its name"))
+            .enum_values(Some(Key::ALL.map(Key::as_str)))
+            .into()
+    }
+}
+
+impl ToSchema for Key {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Key")
+    }
+}
+
+/// A switch, or a list. Both kinds of lists are lists of texts, and an empty one is either.
+impl PartialSchema for Value {
+    fn schema() -> RefOr<Schema> {
+        let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
+        RefOr::T(Schema::AnyOf(
+            AnyOfBuilder::new()
+                .description(Some("true or false, a list of domains or a list of groups"))
+                .item(of(schema::Type::Boolean))
+                .item(ArrayBuilder::new().items(of(Type::String)))
+                .build(),
+        ))
+    }
+}
+
+impl ToSchema for Value {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Value")
+    }
+}

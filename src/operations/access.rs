@@ -1,0 +1,185 @@
+//! The access settings: what is in force, what was, what differs, and every change of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{
+    AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning,
+};
+use crate::domain::{PortalName, Timestamp};
+use crate::store::{Revision, Store, StoreError};
+
+/// How often a change begins again because somebody else changed the settings meanwhile.
+const MOST_CONFLICTS: u32 = 5;
+
+/// The settings of one revision, the site's or what they mean for a portal.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Access)]
+pub struct Shown {
+    pub revision: u64,
+    pub at: Timestamp,
+    /// `operator:NAME` or `configuration`.
+    pub by: String,
+    /// The portal that these are for; absent for the site's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_portal: Option<PortalName>,
+    pub internal: Internal,
+    pub external: External,
+    /// What portals set for themselves; absent where none does, and for one portal's.
+    #[serde(rename = "portal", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub portals: BTreeMap<PortalName, Overrides>,
+    /// Where each value comes from.
+    pub sources: BTreeMap<&'static str, Source>,
+    pub warnings: Vec<String>,
+}
+
+impl Shown {
+    #[must_use]
+    pub fn of(revision: &Revision, portal: Option<PortalName>) -> Self {
+        let settings = &revision.settings;
+        let effective = settings.effective(portal.as_ref());
+        let (warnings, portals) = match portal {
+            Some(_) => (effective.warnings(), BTreeMap::new()),
+            None => (settings.warnings(), settings.portals.clone()),
+        };
+        Self {
+            revision: revision.number,
+            at: revision.at,
+            by: revision.by.clone(),
+            sources: Key::ALL
+                .iter()
+                .map(|key| (key.as_str(), settings.source(*key, portal.as_ref())))
+                .collect(),
+            for_portal: portal,
+            internal: effective.internal,
+            external: effective.external,
+            portals,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A revision and what it changed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Revision)]
+pub struct Step {
+    pub revision: u64,
+    pub at: Timestamp,
+    pub by: String,
+    /// `command line`, `page`, `api` or `configuration`.
+    pub origin: String,
+    pub changes: Vec<Change>,
+}
+
+/// What differs between two revisions.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Difference {
+    pub from: u64,
+    pub to: u64,
+    pub changes: Vec<Change>,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Changed {
+    /// The one in force now.
+    pub revision: u64,
+    pub changes: Vec<Change>,
+    /// What there is to be said about the new settings that was not about the old.
+    pub warnings: Vec<String>,
+}
+
+/// Revisions before one, or all, newest first; and whether there are more.
+pub async fn history(
+    store: &Store,
+    limit: usize,
+    before: Option<u64>,
+) -> Result<(Vec<Step>, bool), StoreError> {
+    // One more, so that the oldest that is shown has something to be compared with.
+    let revisions = store
+        .access_history_before(before.unwrap_or(u64::MAX), limit.saturating_add(1))
+        .await?;
+    let nothing = AccessSettings::default();
+    let steps = revisions.iter().enumerate().take(limit);
+    let steps = steps
+        .map(|(place, revision)| Step {
+            revision: revision.number,
+            at: revision.at,
+            by: revision.by.clone(),
+            origin: revision.origin.clone(),
+            changes: revisions
+                .get(place + 1)
+                .map_or(&nothing, |before| &before.settings)
+                .changes_to(&revision.settings),
+        })
+        .collect();
+    Ok((steps, revisions.len() > limit))
+}
+
+#[must_use]
+pub fn difference(from: &Revision, to: &Revision) -> Difference {
+    Difference {
+        from: from.number,
+        to: to.number,
+        changes: from.settings.changes_to(&to.settings),
+    }
+}
+
+/// Who changes the settings, and how sure they are.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// `operator:NAME`.
+    pub by: String,
+    /// `command line`, `page` or `api`.
+    pub origin: &'static str,
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// The revision that they saw; any where they do not say.
+    pub base: Option<u64>,
+}
+
+/// Reads what is in force, changes it and makes that a revision; again from the start where
+/// somebody else was faster.
+///
+/// # Errors
+/// What `how` says; `Conflict` where the revision is not the one that the author saw.
+pub async fn change<E: From<StoreError>>(
+    store: &Store,
+    author: &Author,
+    how: impl Fn(&AccessSettings) -> Result<AccessSettings, E>,
+) -> Result<(Changed, Vec<Warning>), E> {
+    let mut conflicts = 0;
+    loop {
+        let base = store.access().await?;
+        if let Some(expected) = author.base.filter(|expected| *expected != base.number) {
+            let found = base.number;
+            return Err(StoreError::Conflict { expected, found }.into());
+        }
+        let settings = how(&base.settings)?;
+        let changes = base.settings.changes_to(&settings);
+        let warnings = settings.warnings_beside(&base.settings);
+        let revision = if author.dry_run || changes.is_empty() {
+            base.number
+        } else {
+            let (by, origin) = (author.by.clone(), author.origin.to_owned());
+            let made = store.change_access(base.number, settings, by, origin, Timestamp::now());
+            match made.await {
+                Ok(revision) => revision.number,
+                Err(StoreError::Conflict { .. }) if conflicts < MOST_CONFLICTS => {
+                    conflicts += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let changed = Changed {
+            revision,
+            changes,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        };
+        return Ok((changed, warnings));
+    }
+}

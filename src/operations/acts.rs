@@ -1,0 +1,92 @@
+//! What operators do to one request or one account.
+
+use crate::domain::{Account, Proof, Release, RequestId, Status, Timestamp};
+use crate::store::{Choice, LetterCause, Proved, Request, Store, StoreError};
+
+/// What can be done to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestAct {
+    Release,
+    Discard,
+    Retry,
+}
+
+impl RequestAct {
+    /// Does it; `operator` is a name. Gives the request as it is then.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` in a state in which it cannot be done.
+    pub async fn carry_out(
+        self,
+        store: &Store,
+        id: RequestId,
+        operator: &str,
+        now: Timestamp,
+    ) -> Result<Request, StoreError> {
+        let operator = operator.to_owned();
+        match self {
+            Self::Release => {
+                let release = Release::Operator(operator);
+                store.release_request(id, release, now).await
+            }
+            Self::Discard => store.discard_request(id, operator, now).await,
+            Self::Retry => store.retry_request(id, operator, now).await,
+        }
+    }
+}
+
+/// What can be done to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustomerAct {
+    Verify,
+    Block,
+    Unblock,
+    Resend,
+}
+
+impl CustomerAct {
+    /// Does it; `operator` is a name. Gives the account as it is then.
+    ///
+    /// # Errors
+    /// `NotAllowed`: verifying a blocked account, a mail to one that is not pending.
+    pub async fn carry_out(
+        self,
+        store: &Store,
+        account: &Account,
+        operator: &str,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        let (id, by) = (account.id, operator.to_owned());
+        match self {
+            Self::Block => return store.block_customer(id, by, now).await,
+            Self::Unblock => return store.unblock_customer(id, by, now).await,
+            Self::Verify => {
+                let proved = store.prove(Proof::Operator(by), Some(id), Choice::All, now);
+                match proved.await? {
+                    Proved::Now { .. } | Proved::Before { .. } => {}
+                    Proved::Expired | Proved::Unknown => {
+                        return Err(StoreError::NotAllowed(
+                            "A blocked account has to be unblocked first".to_owned(),
+                        ));
+                    }
+                }
+            }
+            Self::Resend if account.status == Status::Pending => {
+                let address = account.address.clone();
+                store.renew_link(address, LetterCause::Operator, now).await?;
+            }
+            Self::Resend => {
+                return Err(StoreError::NotAllowed(
+                    "Only a pending account gets a verification mail".to_owned(),
+                ));
+            }
+        }
+        store
+            .customer_by_id(id)
+            .await?
+            .ok_or_else(|| StoreError::NotFound {
+                what: "account",
+                name: id.to_string(),
+            })
+    }
+}

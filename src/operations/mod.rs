@@ -1,0 +1,21 @@
+//! What operators ask and do, whichever way they come: the same question has the same answer, and the
+//! same JSON, at the command line, on the pages and from the API.
+//!
+//! In: the configuration, the [`store`](crate::store), and what is asked. Out: a type whose fields are
+//! the contract. Nothing here prints, parses arguments or speaks HTTP.
+
+mod access;
+mod acts;
+mod deliveries;
+mod dropped;
+mod explain;
+mod stats;
+mod test;
+
+pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history};
+pub use acts::{CustomerAct, RequestAct};
+pub use deliveries::{Queue, queue, queues};
+pub use dropped::{Dropped, Taken, recover, recoverable, terms};
+pub use explain::{Explanation, explained, found};
+pub use stats::{Stats, stats};
+pub use test::{Asked, Tested, kind_of, question, standing_of, tested};

@@ -1,0 +1,134 @@
+//! What would become of ordinary mail from an address.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{
+    AccessSettings, AccountStanding, Circumstances, Consequence, Decision, Question, Standing,
+    decide,
+};
+use crate::config::Config;
+use crate::domain::{
+    Account, Domain, DomainPattern, EmailAddress, Envelope, Kind, PortalName, Reason, ReversePath,
+    Verdict,
+};
+use crate::intake::circumstances;
+use crate::mail::{self, Facts, Identity};
+
+/// What came out.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Tested {
+    pub address: EmailAddress,
+    pub portal: PortalName,
+    pub domain: Domain,
+    /// The pattern by which a newcomer would get in, where it takes one.
+    pub pattern: Option<DomainPattern>,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub rule: u8,
+    /// The kind of the account there is, or that would be made.
+    pub account: Option<Kind>,
+}
+
+/// What the rules are asked about an address and a portal.
+pub struct Asked {
+    facts: Facts,
+    circumstances: Circumstances,
+    standing: Standing,
+    settings: crate::access::Effective,
+}
+
+impl Asked {
+    /// For [`decide`] and [`explain`](crate::access::explain).
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        Question {
+            facts: &self.facts,
+            circumstances: &self.circumstances,
+            standing: &self.standing,
+            settings: &self.settings,
+        }
+    }
+}
+
+/// Puts the question together.
+#[must_use]
+pub fn question(
+    config: &Config,
+    settings: &AccessSettings,
+    account: Option<&Account>,
+    address: &EmailAddress,
+    portal: &PortalName,
+) -> Asked {
+    let facts = ordinary_mail(config, address);
+    Asked {
+        circumstances: circumstances(config, portal, &facts),
+        facts,
+        standing: Standing {
+            account: account.map(standing_of),
+            original: None,
+        },
+        settings: settings.effective(Some(portal)),
+    }
+}
+
+/// Asks the rules.
+#[must_use]
+pub fn tested(
+    asked: &Asked,
+    account: Option<&Account>,
+    address: &EmailAddress,
+    portal: &PortalName,
+) -> (Tested, Decision) {
+    let decision = decide(&asked.question());
+    let tested = Tested {
+        address: address.clone(),
+        portal: portal.clone(),
+        domain: address.domain().clone(),
+        pattern: asked.settings.pattern_for(address.domain()).cloned(),
+        verdict: decision.verdict,
+        reason: decision.reason,
+        rule: decision.rule,
+        account: kind_of(account.map(|account| account.kind), &decision),
+    };
+    (tested, decision)
+}
+
+/// The kind of account there is, or that a decision makes.
+#[must_use]
+pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
+    existing.or(match decision.consequence {
+        Consequence::Hold(new) | Consequence::Accept(new) => new.map(|new| new.kind),
+        Consequence::Nothing => None,
+    })
+}
+
+/// What the rules want to know of an account, for one more small request.
+#[must_use]
+pub fn standing_of(account: &Account) -> AccountStanding {
+    AccountStanding {
+        kind: account.kind,
+        status: account.status,
+        takes_automatic: account.takes_automatic,
+        quota_reached: false,
+    }
+}
+
+/// The facts of a message with nothing in it but its author.
+fn ordinary_mail(config: &Config, address: &EmailAddress) -> Facts {
+    let own = Identity {
+        hostname: config.hostname.clone(),
+        authserv_id: config.authentication.authserv_id.clone(),
+    };
+    let envelope = Envelope {
+        reverse_path: ReversePath::Unknown,
+        recipients: Vec::new(),
+        helo: String::new(),
+        peer: None,
+        client: None,
+        tls: false,
+        smtputf8: false,
+    };
+    let raw = format!("From: <{address}>\r\n\r\n");
+    mail::read(raw.as_bytes(), &envelope, &own)
+}

@@ -50,7 +50,7 @@ impl Global {
                 path.display()
             )));
         }
-        let store = Store::open(&path)?;
+        let store = Store::open(&path)?.used_from("command line");
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?;

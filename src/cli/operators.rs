@@ -1,22 +1,26 @@
-//! `operators`: who may use the operators' pages.
+//! `operators`: who may use the operators' pages and the API.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::customers::word;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, by};
-use super::output::{Column, Layout, Output, note, time};
-use crate::domain::{OperatorName, Password, Role, Timestamp};
-use crate::store::Operator;
+use super::output::{Column, Layout, Output, note, or_dash, time};
+use super::requests::age;
+use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
+use crate::store::{IssuedToken, Key, KeyKind, Operator, Store};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   vestibule operators add ann --role admin
   vestibule operators list
+  vestibule operators token ann --role agent --note 'nightly report'
   vestibule operators revoke ann")]
 pub enum Command {
     /// Let somebody in: asks for a password
@@ -26,7 +30,7 @@ Examples:
   vestibule operators add bob --role agent --password-file bob.password
   pwgen -s 24 1 | tee bob.password | vestibule operators add bob")]
     Add(Add),
-    /// List operators and how many sessions each has
+    /// List operators and how many sessions and tokens each has
     #[command(after_help = "\
 Examples:
   vestibule operators list
@@ -42,11 +46,56 @@ Examples:
 Examples:
   vestibule operators remove bob")]
     Remove(Who),
-    /// End all sessions of an operator
+    /// Make a token for the API and print it, this once
     #[command(after_help = "\
 Examples:
-  vestibule operators revoke ann")]
-    Revoke(Who),
+  vestibule operators token ann
+  vestibule operators token ann --role agent --expires 365d --note 'desk integration'
+  curl -H \"Authorization: Bearer $(vestibule operators token ann)\" http://127.0.0.1:8081/api/v1/stats")]
+    Token(Make),
+    /// List the tokens that are valid, without their secrets
+    #[command(after_help = "\
+Examples:
+  vestibule operators tokens
+  vestibule operators tokens ann --json")]
+    Tokens(Whose),
+    /// End all sessions and tokens of an operator, or one token
+    #[command(after_help = "\
+Examples:
+  vestibule operators revoke ann
+  vestibule operators revoke ann --token 3f9a0c1d2e")]
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub struct Make {
+    #[command(flatten)]
+    who: Who,
+    /// What it may do: viewer looks, agent acts on customers and requests, admin changes the settings
+    #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
+    role: Role,
+    /// How long it is valid, such as 90d
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = age)]
+    expires: Duration,
+    /// What it is for, as the list shows it
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// Only this operator's
+    #[arg(value_name = "NAME")]
+    name: Option<OperatorName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    who: Who,
+    /// Only the token with this id, as `operators tokens` lists it
+    #[arg(long, value_name = "ID")]
+    token: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -80,10 +129,24 @@ const COLUMNS: &[Column<Operator>] = &[
     Column::new("sessions", Layout::Number, |operator| {
         operator.sessions.to_string()
     }),
+    Column::new("tokens", Layout::Number, |operator| {
+        operator.tokens.to_string()
+    }),
     Column::new("created", Layout::Whole, |operator| {
         time(operator.created_at)
     }),
     Column::new("by", Layout::Text, |operator| operator.created_by.clone()),
+];
+
+const TOKENS: &[Column<IssuedToken>] = &[
+    Column::new("id", Layout::Whole, |token| token.id.clone()),
+    Column::new("operator", Layout::Whole, |token| {
+        token.operator.to_string()
+    }),
+    Column::new("role", Layout::Word, |token| token.role.to_string()),
+    Column::new("created", Layout::Whole, |token| time(token.created_at)),
+    Column::new("expires", Layout::Whole, |token| time(token.expires_at)),
+    Column::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
 ];
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
@@ -113,11 +176,78 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             store.remove_operator(name.clone(), by(), now).await?;
             out.line(format_args!("{name} is not an operator any more"))
         }
-        Command::Revoke(Who { name }) => {
+        Command::Token(wanted) => make(&store, wanted, now, out).await,
+        Command::Tokens(Whose { name }) => out.list(&store.tokens(name, now).await?, None, TOKENS),
+        Command::Revoke(Revoke { who, token }) => {
+            let name = who.name;
+            if let Some(id) = token {
+                store.end_token(name.clone(), id.clone(), by(), now).await?;
+                return out.line(format_args!("{name}: token {id} has ended"));
+            }
             let ended = store.end_keys_of(name.clone(), by(), now).await?;
-            out.line(format_args!("{name}: {ended} sessions have ended"))
+            out.line(format_args!(
+                "{name}: {ended} sessions and tokens have ended"
+            ))
         }
     }
+}
+
+/// A token as it is told once.
+#[derive(Serialize)]
+struct Made {
+    #[serde(flatten)]
+    issued: IssuedToken,
+    token: String,
+}
+
+async fn make(store: &Store, wanted: Make, now: Timestamp, out: &mut Output) -> Outcome {
+    let (name, role) = (wanted.who.name, wanted.role);
+    let operators = store.operators(now).await?;
+    let operator = operators.iter().find(|operator| operator.name == name);
+    let Some(operator) = operator else {
+        return Err(Failure::not_found("operator", name));
+    };
+    if role > operator.role {
+        return Err(Failure::Usage(format!(
+            "{name} is {}, and a token cannot be more; leave out --role {role}",
+            operator.role
+        )));
+    }
+    let token = Token::generate().map_err(|error| Failure::Failed(error.into()))?;
+    let expires_at = now.checked_add(wanted.expires).unwrap_or(Timestamp::MAX);
+    let key = Key {
+        hash: token.hash(),
+        kind: KeyKind::Token,
+        role,
+        expires_at,
+    };
+    store.make_key(name.clone(), key, by(), now).await?;
+    if let Some(note) = &wanted.note {
+        store.note_token(key.hash, note.clone()).await?;
+    }
+    let made = Made {
+        issued: IssuedToken {
+            id: IssuedToken::id_of(&key.hash),
+            operator: name,
+            role,
+            note: wanted.note,
+            created_at: now,
+            expires_at,
+        },
+        token: token.reveal(),
+    };
+    if out.is_json() {
+        return out.object(&made);
+    }
+    out.line(&made.token)?;
+    out.flush()?;
+    note(format_args!(
+        "token {} of {}, {role}, until {}; it is shown this once",
+        made.issued.id,
+        made.issued.operator,
+        time(expires_at)
+    ));
+    Ok(())
 }
 
 fn hash(password: &Password) -> Result<crate::domain::PasswordHash, Failure> {

@@ -15,9 +15,15 @@ pub enum Which {
 }
 
 const COLUMNS: &[Column<Taken>] = &[
-    Column::new("ledger", Layout::Whole, |row: &Taken| row.ledger.to_string()),
-    Column::new("verdict", Layout::Word, |row: &Taken| row.verdict.to_string()),
-    Column::new("reason", Layout::Whole, |row: &Taken| row.reason.to_string()),
+    Column::new("ledger", Layout::Whole, |row: &Taken| {
+        row.ledger.to_string()
+    }),
+    Column::new("verdict", Layout::Word, |row: &Taken| {
+        row.verdict.to_string()
+    }),
+    Column::new("reason", Layout::Whole, |row: &Taken| {
+        row.reason.to_string()
+    }),
     Column::new("request", Layout::Whole, |row: &Taken| {
         or_dash(row.request.as_ref())
     }),

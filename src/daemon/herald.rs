@@ -72,27 +72,29 @@ impl Told {
 
 /// What the log has no name for stays in the audit only.
 fn tell(deed: &Deed) {
-    let by = &deed.by;
+    let (by, origin) = (&deed.by, deed.origin.as_deref());
     match (deed.event.as_str(), &deed.account, &deed.request) {
         ("account.added", Some((account, address, kind)), _) => {
             events::account_created(*account, address, *kind, Origin::Operator);
         }
         ("account.verified", Some((account, address, _)), _) => {
-            events::account_verified(*account, address, by);
+            events::account_verified(*account, address, by, origin);
         }
         ("account.blocked", Some((account, address, _)), _) => {
-            events::account_blocked(*account, address, by);
+            events::account_blocked(*account, address, by, origin);
         }
         ("account.unblocked", Some((account, address, _)), _) => {
-            events::account_unblocked(*account, address, by);
+            events::account_unblocked(*account, address, by, origin);
         }
         ("account.forgotten", ..) => events::account_forgotten(by),
         ("request.released", Some((account, ..)), Some((request, _, portal))) => {
-            events::request_released(*request, *account, portal, by);
+            events::request_released(*request, *account, portal, by, origin);
         }
-        ("request.discarded", _, Some((request, ..))) => events::request_discarded(*request, by),
+        ("request.discarded", _, Some((request, ..))) => {
+            events::request_discarded(*request, by, origin);
+        }
         ("request.recovered", _, Some((request, ledger, _))) => {
-            events::request_recovered(*request, *ledger, by);
+            events::request_recovered(*request, *ledger, by, origin);
         }
         _ => {}
     }

@@ -78,20 +78,31 @@ pub fn account_created(account: AccountId, address: &EmailAddress, kind: Kind, o
         domain = %address.domain(), kind = kind.as_str(), origin = origin.as_str());
 }
 
-/// `by` is `link`, `reply` or `operator:NAME`.
-pub fn account_verified(account: AccountId, address: &EmailAddress, by: &str) {
+/// `by` is `link`, `reply` or `operator:NAME`; of an operator, `origin` is from where: `command line`,
+/// `page` or `api`.
+pub fn account_verified(
+    account: AccountId,
+    address: &EmailAddress,
+    by: &str,
+    origin: Option<&str>,
+) {
     event!(INFO "account.verified", account = %account, address = %address,
-        domain = %address.domain(), by);
+        domain = %address.domain(), by, origin);
 }
 
-pub fn account_blocked(account: AccountId, address: &EmailAddress, by: &str) {
+pub fn account_blocked(account: AccountId, address: &EmailAddress, by: &str, origin: Option<&str>) {
     event!(INFO "account.blocked", account = %account, address = %address,
-        domain = %address.domain(), by);
+        domain = %address.domain(), by, origin);
 }
 
-pub fn account_unblocked(account: AccountId, address: &EmailAddress, by: &str) {
+pub fn account_unblocked(
+    account: AccountId,
+    address: &EmailAddress,
+    by: &str,
+    origin: Option<&str>,
+) {
     event!(INFO "account.unblocked", account = %account, address = %address,
-        domain = %address.domain(), by);
+        domain = %address.domain(), by, origin);
 }
 
 /// An operator had a person forgotten; whom, nobody is told any more.
@@ -146,12 +157,18 @@ pub fn verification_refused(account: AccountId, address: &EmailAddress) {
 }
 
 /// The request may go to its destination. `by` is `link`, `reply` or `operator:NAME`.
-pub fn request_released(request: RequestId, account: AccountId, portal: &PortalName, by: &str) {
-    event!(INFO "request.released", request = %request, account = %account, portal = %portal, by);
+pub fn request_released(
+    request: RequestId,
+    account: AccountId,
+    portal: &PortalName,
+    by: &str,
+    origin: Option<&str>,
+) {
+    event!(INFO "request.released", request = %request, account = %account, portal = %portal, by, origin);
 }
 
-pub fn request_discarded(request: RequestId, by: &str) {
-    event!(INFO "request.discarded", request = %request, by);
+pub fn request_discarded(request: RequestId, by: &str, origin: Option<&str>) {
+    event!(INFO "request.discarded", request = %request, by, origin);
 }
 
 /// Nobody proved the address in time.
@@ -160,8 +177,8 @@ pub fn request_expired(request: RequestId) {
 }
 
 /// What was dropped became a request after all.
-pub fn request_recovered(request: RequestId, ledger: LedgerId, by: &str) {
-    event!(INFO "request.recovered", request = %request, ledger = %ledger, by);
+pub fn request_recovered(request: RequestId, ledger: LedgerId, by: &str, origin: Option<&str>) {
+    event!(INFO "request.recovered", request = %request, ledger = %ledger, by, origin);
 }
 
 /// One attempt to hand a request over.
@@ -348,9 +365,9 @@ mod tests {
             message_decided(&an_entry(*verdict), Some(peer));
         }
         account_created(account, &address, Kind::Internal, Origin::Mail);
-        account_verified(account, &address, "link");
-        account_blocked(account, &address, "operator:root");
-        account_unblocked(account, &address, "operator:root");
+        account_verified(account, &address, "operator:root", Some("page"));
+        account_blocked(account, &address, "operator:root", Some("api"));
+        account_unblocked(account, &address, "operator:root", Some("api"));
         account_forgotten("operator:root");
         verification_sent(account, &address, 1);
         verification_deferred(account, &address, soon, "one an hour");
@@ -358,10 +375,10 @@ mod tests {
         verification_opened(account, &address);
         verification_confirmed(account, &address, "link");
         verification_refused(account, &address);
-        request_released(request, account, &portal, "link");
-        request_discarded(request, "person");
+        request_released(request, account, &portal, "operator:root", Some("api"));
+        request_discarded(request, "operator:root", Some("api"));
         request_expired(request);
-        request_recovered(request, ledger, "operator:root");
+        request_recovered(request, ledger, "operator:root", Some("command line"));
         delivery_succeeded(delivery);
         delivery_deferred(delivery, soon, "451 later");
         delivery_failed(delivery, "550 no");

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::{
-    AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning,
-};
+use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
 use crate::domain::{PortalName, Timestamp};
 use crate::store::{Revision, Store, StoreError};
 
@@ -175,11 +173,11 @@ pub async fn change<E: From<StoreError>>(
                 Err(error) => return Err(error.into()),
             }
         };
-        let changed = Changed {
+        let done = Changed {
             revision,
             changes,
             warnings: warnings.iter().map(ToString::to_string).collect(),
         };
-        return Ok((changed, warnings));
+        return Ok((done, warnings));
     }
 }

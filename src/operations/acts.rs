@@ -1,6 +1,6 @@
 //! What operators do to one request or one account.
 
-use crate::domain::{Account, Proof, Release, RequestId, Status, Timestamp};
+use crate::domain::{Account, Proof, Release, RequestId, RequestState, Status, Timestamp};
 use crate::store::{Choice, LetterCause, Proved, Request, Store, StoreError};
 
 /// What can be done to a request.
@@ -12,6 +12,47 @@ pub enum RequestAct {
 }
 
 impl RequestAct {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "release" => Some(Self::Release),
+            "discard" => Some(Self::Discard),
+            "retry" => Some(Self::Retry),
+            _ => None,
+        }
+    }
+
+    /// The word on the button.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Discard => "discard",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Whether it can be done to a request in this state, so far as the state tells.
+    #[must_use]
+    pub fn applies_to(self, state: RequestState) -> bool {
+        use RequestState::{Discarded, Expired, Failed, Held, Released};
+        match self {
+            Self::Release => matches!(state, Held | Discarded | Expired),
+            Self::Discard => matches!(state, Held | Failed),
+            Self::Retry => matches!(state, Failed | Released),
+        }
+    }
+
+    /// What has become of the request.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Release => "released",
+            Self::Discard => "discarded",
+            Self::Retry => "retried",
+        }
+    }
+
     /// Does it; `operator` is a name. Gives the request as it is then.
     ///
     /// # Errors
@@ -45,6 +86,28 @@ pub enum CustomerAct {
 }
 
 impl CustomerAct {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "verify" => Some(Self::Verify),
+            "block" => Some(Self::Block),
+            "unblock" => Some(Self::Unblock),
+            "resend" => Some(Self::Resend),
+            _ => None,
+        }
+    }
+
+    /// What has become of the account.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Verify => "verified",
+            Self::Block => "blocked",
+            Self::Unblock => "unblocked",
+            Self::Resend => "resent",
+        }
+    }
+
     /// Does it; `operator` is a name. Gives the account as it is then.
     ///
     /// # Errors
@@ -73,7 +136,9 @@ impl CustomerAct {
             }
             Self::Resend if account.status == Status::Pending => {
                 let address = account.address.clone();
-                store.renew_link(address, LetterCause::Operator, now).await?;
+                store
+                    .renew_link(address, LetterCause::Operator, now)
+                    .await?;
             }
             Self::Resend => {
                 return Err(StoreError::NotAllowed(

@@ -17,6 +17,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0003-forgotten.sql")),
     M::up(include_str!("schema/0004-pages.sql")),
     M::up(include_str!("schema/0005-hooks.sql")),
+    M::up(include_str!("schema/0006-api.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -16,6 +16,8 @@ pub struct Deed {
     pub event: String,
     /// `operator:NAME`.
     pub by: String,
+    /// `command line`, `page` or `api`.
+    pub origin: Option<String>,
     /// The account that it was done to, or that the request is from.
     pub account: Option<(AccountId, EmailAddress, Kind)>,
     pub request: Option<(RequestId, LedgerId, PortalName)>,
@@ -29,6 +31,7 @@ impl Deed {
             n: row.get("n")?,
             event: row.get("name")?,
             by: row.get("actor")?,
+            origin: row.get("origin")?,
             account: match account {
                 Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
                 None => None,
@@ -117,15 +120,29 @@ impl Happening {
     }
 }
 
+/// The number of the newest event.
+pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Says from where an operator did what was recorded after the event `n`. Operations run one after
+/// the other, so that these are all of one.
+pub(super) fn came_from(connection: &Connection, n: i64, origin: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE event SET origin = ?2
+             WHERE n > ?1 AND actor > 'operator:' AND actor < 'operator;'",
+        )?
+        .execute(params![n, origin])?;
+    Ok(())
+}
+
 impl Store {
     /// The number of the newest event.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
-                .query_row([], |row| row.get(0))?)
-        })
-        .await
+        self.read(newest).await
     }
 
     /// What happened to an account, newest first: it, its letters and its links, not its requests.
@@ -161,7 +178,7 @@ impl Store {
     ) -> Result<Vec<Deed>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT e.n, e.name, e.actor, a.id AS account, a.address, a.kind, l.id AS ledger,
+                "SELECT e.n, e.name, e.actor, e.origin, a.id AS account, a.address, a.kind, l.id AS ledger,
                      r.portal
                  FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
                      LEFT JOIN request AS r ON r.ledger = e.ledger

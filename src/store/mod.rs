@@ -7,6 +7,7 @@
 
 mod access;
 mod accounts;
+mod answers;
 mod backup;
 mod changes;
 mod checkpoint;
@@ -46,11 +47,13 @@ mod readers;
 mod recent;
 mod reports;
 mod requests;
+mod tokens;
 mod whatif;
 mod writer;
 
 pub use access::Revision;
 pub use accounts::{Added, CustomerFilter};
+pub use answers::{AnswerKey, Claimed, KeptAnswer};
 pub use backup::backup;
 pub use changes::{Changes, Topic};
 pub use clock::Plans;
@@ -75,6 +78,7 @@ pub use operators::{Happened, Key, KeyKind, Operator};
 pub use person::{Holdings, PersonEvent};
 pub use proofs::{Choice, Link, Proved, Refused, WaitingRequest};
 pub use requests::{Request, RequestFilter};
+pub use tokens::IssuedToken;
 pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
 use std::path::Path;
@@ -93,6 +97,8 @@ pub struct Store {
     readers: Arc<Readers>,
     bell: Arc<Bell>,
     path: Arc<Path>,
+    /// From where operators act through this handle.
+    origin: Option<&'static str>,
 }
 
 impl Store {
@@ -108,7 +114,16 @@ impl Store {
             readers: Arc::new(Readers::of(path.to_owned())),
             bell,
             path: path.into(),
+            origin: None,
         })
+    }
+
+    /// The same database, for what operators do from there: `command line`, `page` or `api`. The
+    /// audit and the log say so.
+    #[must_use]
+    pub fn used_from(self, origin: &'static str) -> Self {
+        let origin = Some(origin);
+        Self { origin, ..self }
     }
 
     /// Whether a transaction can be committed at this moment.
@@ -137,9 +152,18 @@ impl Store {
 
     async fn write<T: Send + 'static>(
         &self,
-        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+        mut run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(0, run).await
+        let Some(origin) = self.origin else {
+            return self.writer.run(0, run).await;
+        };
+        let marked = move |work: &mut Work| {
+            let before = events::newest(work.connection)?;
+            let done = run(work)?;
+            events::came_from(work.connection, before, origin)?;
+            Ok(done)
+        };
+        self.writer.run(0, marked).await
     }
 
     async fn read<T: Send + 'static>(

@@ -64,12 +64,14 @@ pub struct Happened {
     pub event: String,
     /// `operator:NAME`.
     pub actor: String,
+    /// `command line`, `page` or `api`; none for what happened before that was recorded.
+    pub origin: Option<String>,
     pub ledger: Option<LedgerId>,
     pub account: Option<EmailAddress>,
     pub detail: Option<String>,
 }
 
-fn n_of(connection: &Connection, name: &OperatorName) -> Result<i64, StoreError> {
+pub(super) fn n_of(connection: &Connection, name: &OperatorName) -> Result<i64, StoreError> {
     connection
         .prepare_cached("SELECT n FROM operator WHERE name = ?")?
         .query_row([name], |row| row.get(0))
@@ -313,7 +315,7 @@ pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happe
     wanted.ask("e.n < :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT e.n, e.at, e.name, e.actor, l.id AS ledger, a.address, e.detail
+        "SELECT e.n, e.at, e.name, e.actor, e.origin, l.id AS ledger, a.address, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.actor > 'operator:' AND e.actor < 'operator;' AND {}
@@ -326,6 +328,7 @@ pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happe
             at: row.get::<_, Millis>("at")?.timestamp(),
             event: row.get("name")?,
             actor: row.get("actor")?,
+            origin: row.get("origin")?,
             ledger: row.get("ledger")?,
             account: row.get("address")?,
             detail: row.get("detail")?,

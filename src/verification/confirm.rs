@@ -37,12 +37,12 @@ pub fn tell(proved: &Proved, by: &str) {
         return;
     };
     events::verification_confirmed(*account, address, by);
-    events::account_verified(*account, address, by);
+    events::account_verified(*account, address, by, None);
     for (request, portal) in released {
-        events::request_released(*request, *account, portal, by);
+        events::request_released(*request, *account, portal, by, None);
     }
     for request in discarded {
-        events::request_discarded(*request, "person");
+        events::request_discarded(*request, "person", None);
     }
 }
 
@@ -65,7 +65,7 @@ pub async fn refuse(
         } => {
             events::verification_refused(*account, address);
             for request in discarded {
-                events::request_discarded(*request, "person");
+                events::request_discarded(*request, "person", None);
             }
         }
         Refused::TooLate {

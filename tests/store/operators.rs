@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::domain::{OperatorName, PasswordHash, Role, Token, TokenHash};
-use vestibule::store::{Key, KeyKind, Page, StoreError};
+use vestibule::store::{AnswerKey, Claimed, KeptAnswer, Key, KeyKind, Page, StoreError};
 
 use crate::house::{House, start};
 
@@ -131,4 +131,73 @@ async fn what_operators_do_is_in_the_audit_newest_first() {
     let operators = house.store.operators(start()).await.expect("read");
     assert_eq!(operators.len(), 1);
     assert_eq!((operators[0].tokens, operators[0].sessions), (1, 0));
+}
+
+#[tokio::test]
+async fn the_audit_says_from_where_an_operator_did_something() {
+    let house = House::open().await;
+    let from_api = house.store.clone().used_from("api");
+    let password = PasswordHash::stored("$argon2id$".to_owned());
+    let added = from_api.add_operator(ann(), Role::Admin, password, by(), start());
+    added.await.expect("added");
+    // What fails leaves no mark on what others do.
+    let again = PasswordHash::stored(String::new());
+    let failed = from_api.add_operator(ann(), Role::Admin, again, by(), start());
+    assert!(failed.await.is_err());
+    key(&house, KeyKind::Token, Role::Viewer).await;
+    let page = Page::default();
+    let rows = house.store.audit(page).await.expect("read").rows;
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (row.event.as_str(), row.origin.as_deref()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("operator.token_made", None),
+            ("operator.added", Some("api"))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
+    let house = House::open().await;
+    add(&house, Role::Admin).await;
+    let asked = |key: &str, request| AnswerKey {
+        operator: ann(),
+        key: key.to_owned(),
+        request: [request; 32],
+    };
+    let claim = async |asked, at| {
+        let claimed = house.store.claim_answer(asked, at + HOUR, at);
+        claimed.await.expect("claimed")
+    };
+    let answer = KeptAnswer {
+        status: 201,
+        head: vec![("location".to_owned(), "/here".to_owned())],
+        body: b"{}".to_vec(),
+    };
+    assert_eq!(claim(asked("a", 1), start()).await, Claimed::New);
+    assert_eq!(claim(asked("a", 1), start()).await, Claimed::Underway);
+    assert_eq!(claim(asked("a", 2), start()).await, Claimed::Other);
+    assert_eq!(claim(asked("b", 2), start()).await, Claimed::New);
+    let kept = house
+        .store
+        .keep_answer(asked("a", 1), answer.clone(), start() + 2 * HOUR);
+    kept.await.expect("kept");
+    let given_up = house.store.give_up_answer(asked("b", 2));
+    given_up.await.expect("given up");
+    assert_eq!(claim(asked("b", 3), start()).await, Claimed::New);
+    // What was answered is not given up any more.
+    let late = house.store.give_up_answer(asked("a", 1));
+    late.await.expect("nothing to do");
+    for (later, expected) in [
+        (HOUR, Claimed::Answered(answer)),
+        (2 * HOUR, Claimed::New),
+        // Whoever claimed it did not come back.
+        (3 * HOUR, Claimed::New),
+    ] {
+        assert_eq!(claim(asked("a", 1), start() + later).await, expected);
+    }
 }

@@ -8,91 +8,12 @@ use tokio::task::JoinSet;
 use super::Desk;
 use super::gate::Visit;
 use super::refusal::Refusal;
-use crate::domain::{
-    Account, AccountId, LedgerId, Proof, Release, RequestId, RequestState, Status, Timestamp,
-};
-use crate::store::{Choice, LetterCause, Proved, Recovered, StoreError, Terms};
+use crate::domain::{LedgerId, RequestId, Timestamp};
+use crate::operations::{self, RequestAct};
+use crate::store::StoreError;
 
 /// The most that one form acts on.
 pub(super) const MOST_AT_ONCE: usize = 1000;
-
-/// What can be done to a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RequestAct {
-    Release,
-    Discard,
-    Retry,
-}
-
-impl RequestAct {
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "release" => Some(Self::Release),
-            "discard" => Some(Self::Discard),
-            "retry" => Some(Self::Retry),
-            _ => None,
-        }
-    }
-
-    /// The word on the button.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Discard => "discard",
-            Self::Retry => "retry",
-        }
-    }
-
-    /// Whether it can be done to a request in this state, so far as the state tells.
-    pub fn applies_to(self, state: RequestState) -> bool {
-        use RequestState::{Discarded, Expired, Failed, Held, Released};
-        match self {
-            Self::Release => matches!(state, Held | Discarded | Expired),
-            Self::Discard => matches!(state, Held | Failed),
-            Self::Retry => matches!(state, Failed | Released),
-        }
-    }
-
-    /// What has become of the request.
-    pub fn done(self) -> &'static str {
-        match self {
-            Self::Release => "released",
-            Self::Discard => "discarded",
-            Self::Retry => "retried",
-        }
-    }
-}
-
-/// What can be done to an account.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum CustomerAct {
-    Verify,
-    Block,
-    Unblock,
-    Resend,
-}
-
-impl CustomerAct {
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "verify" => Some(Self::Verify),
-            "block" => Some(Self::Block),
-            "unblock" => Some(Self::Unblock),
-            "resend" => Some(Self::Resend),
-            _ => None,
-        }
-    }
-
-    /// What has become of the account.
-    pub fn done(self) -> &'static str {
-        match self {
-            Self::Verify => "verified",
-            Self::Block => "blocked",
-            Self::Unblock => "unblocked",
-            Self::Resend => "resent",
-        }
-    }
-}
 
 /// How many of many things were done.
 #[derive(Debug, Default)]
@@ -108,80 +29,17 @@ impl Desk {
         act: RequestAct,
         visit: &Visit,
     ) -> Result<(), StoreError> {
-        let (by, now) = (visit.by(), Timestamp::now());
-        let store = self.store();
-        match act {
-            RequestAct::Release => {
-                let release = Release::Operator(visit.name.to_string());
-                store.release_request(id, release, now).await?;
-            }
-            RequestAct::Discard => {
-                store.discard_request(id, by, now).await?;
-            }
-            RequestAct::Retry => {
-                store.retry_request(id, by, now).await?;
-            }
-        }
-        Ok(())
-    }
-
-    pub async fn act_on_customer(
-        &self,
-        account: &Account,
-        act: CustomerAct,
-        visit: &Visit,
-    ) -> Result<(), Refusal> {
-        let (by, now) = (visit.by(), Timestamp::now());
-        let id = account.id;
-        match act {
-            CustomerAct::Verify => return self.verify(id, visit).await,
-            CustomerAct::Block => {
-                self.store().block_customer(id, by, now).await?;
-            }
-            CustomerAct::Unblock => {
-                self.store().unblock_customer(id, by, now).await?;
-            }
-            CustomerAct::Resend if account.status == Status::Pending => {
-                let address = account.address.clone();
-                self.store()
-                    .renew_link(address, LetterCause::Operator, now)
-                    .await?;
-            }
-            CustomerAct::Resend => {
-                return Err(Refusal::NotAllowed(
-                    "Only a pending account gets a verification mail".to_owned(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    async fn verify(&self, id: AccountId, visit: &Visit) -> Result<(), Refusal> {
-        let proof = Proof::Operator(visit.name.to_string());
-        let proved = self
-            .store()
-            .prove(proof, Some(id), Choice::All, Timestamp::now())
+        let name = visit.name.as_str();
+        act.carry_out(self.store(), id, name, Timestamp::now())
             .await?;
-        match proved {
-            Proved::Now { .. } | Proved::Before { .. } => Ok(()),
-            Proved::Expired | Proved::Unknown => Err(Refusal::NotAllowed(
-                "A blocked account has to be unblocked first".to_owned(),
-            )),
-        }
+        Ok(())
     }
 
     /// Decides about a dropped message again; whether it is a request now.
     pub async fn recover(&self, ledger: LedgerId, visit: &Visit) -> Result<bool, StoreError> {
-        let config = self.config();
-        let terms = Terms {
-            quota: config.quota,
-            hold_for: config.verification.hold_for,
-        };
-        let recovered = self
-            .store()
-            .recover(ledger, terms, visit.by(), Timestamp::now())
-            .await?;
-        Ok(matches!(recovered, Recovered::Now { .. }))
+        let terms = operations::terms(&self.config());
+        let taken = operations::recover(self.store(), ledger, terms, visit.name.to_string());
+        Ok(taken.await?.request.is_some())
     }
 }
 

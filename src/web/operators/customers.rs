@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::act::CustomerAct;
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
@@ -18,6 +17,7 @@ use crate::config::Config;
 use crate::domain::{
     Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
 };
+use crate::operations::CustomerAct;
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::display::one_line;
 use crate::web::page::Page;
@@ -199,7 +199,13 @@ pub(super) async fn act(
         .read("action", CustomerAct::from_name)?
         .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
     let account = found(&desk, &id).await?;
-    desk.act_on_customer(&account, act, &visit).await?;
+    act.carry_out(
+        desk.store(),
+        &account,
+        visit.name.as_str(),
+        Timestamp::now(),
+    )
+    .await?;
     let done = act.done();
     Ok(Redirect::to(&format!(
         "/customers/{}?done={done}",

@@ -16,9 +16,10 @@ use super::fields::Asked;
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, when};
-use crate::access::{Question, RuleResult, explain};
+use crate::access::RuleResult;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
 use crate::mail::{html, readable};
+use crate::operations::{Explanation, explained};
 use crate::store::{LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
 use crate::web::dress::Policy;
@@ -114,12 +115,12 @@ pub(super) async fn show(
     Asked(asked): Asked,
 ) -> Result<Response, Refusal> {
     let entry = found(&desk, &id).await?;
-    let rules = asked_again(&desk, &entry).await?;
-    let events = desk.store().events(entry.ledger).await?;
-    let state = match entry.request {
-        Some(id) => desk.store().request(id).await?.map(|request| request.state),
-        None => None,
-    };
+    let Explanation {
+        rules,
+        events,
+        state,
+        ..
+    } = explained(desk.store(), entry.clone()).await?;
     let account = match &entry.account {
         Some(address) => desk.store().customer(address).await?,
         None => None,
@@ -185,25 +186,6 @@ fn rule(rule: &RuleResult) -> Value {
         matched => rule.matched,
         evidence => rule.evidence.as_deref(),
     }
-}
-
-/// Asks the rules again, under the settings that decided.
-async fn asked_again(desk: &Desk, entry: &LedgerEntry) -> Result<Vec<RuleResult>, Refusal> {
-    let Some(circumstances) = &entry.circumstances else {
-        return Ok(Vec::new());
-    };
-    let settings = desk
-        .store()
-        .revision(entry.revision)
-        .await?
-        .map(|revision| revision.settings.effective(entry.portal.as_ref()))
-        .unwrap_or_default();
-    Ok(explain(&Question {
-        facts: &entry.facts,
-        circumstances,
-        standing: &entry.standing,
-        settings: &settings,
-    }))
 }
 
 /// The message as it came, to be saved and not to be opened.

@@ -11,13 +11,14 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::act::{MOST_AT_ONCE, RequestAct, each, handles};
+use super::act::{MOST_AT_ONCE, each, handles};
 use super::customers::portals;
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
+use crate::operations::RequestAct;
 use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 

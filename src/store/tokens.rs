@@ -1,0 +1,107 @@
+//! Tokens for the API: made once, listed without the secret, ended one by one.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::columns::Millis;
+use super::events::{Happening, operator};
+use super::operators::n_of;
+use super::{Store, StoreError};
+use crate::domain::{OperatorName, Role, Timestamp, TokenHash};
+
+/// A token as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IssuedToken {
+    /// The beginning of its hash; opens nothing.
+    pub id: String,
+    pub operator: OperatorName,
+    /// What it may do, as long as its operator may.
+    pub role: Role,
+    /// What it is for.
+    pub note: Option<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl IssuedToken {
+    /// The id of the token with this hash: 40 bits of it, so that no two of one house have the same.
+    #[must_use]
+    pub fn id_of(hash: &TokenHash) -> String {
+        let [a, b, c, d, e, ..] = hash.as_bytes();
+        format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}")
+    }
+}
+
+impl Store {
+    /// Unexpired tokens, newest first; of one operator where one is named.
+    pub async fn tokens(
+        &self,
+        of: Option<OperatorName>,
+        now: Timestamp,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT lower(hex(substr(k.hash, 1, 5))), o.name, k.role, k.note, k.created_at,
+                     k.expires_at
+                 FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
+                 WHERE k.kind = 'token' AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
+                 ORDER BY k.created_at DESC, k.hash",
+            )?;
+            let rows = statement.query_map(params![Millis::from(now), of], |row| {
+                Ok(IssuedToken {
+                    id: row.get(0)?,
+                    operator: row.get(1)?,
+                    role: row.get(2)?,
+                    note: row.get(3)?,
+                    created_at: row.get::<_, Millis>(4)?.timestamp(),
+                    expires_at: row.get::<_, Millis>(5)?.timestamp(),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Says what the token with this hash is for.
+    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection.execute(
+                "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'",
+                params![note, hash],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends one token of an operator.
+    ///
+    /// # Errors
+    /// `NotFound`: the operator, or a token of theirs with this id.
+    pub async fn end_token(
+        &self,
+        name: OperatorName,
+        id: String,
+        by: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let ended = work.connection.execute(
+                "DELETE FROM operator_key
+                 WHERE operator = ? AND kind = 'token' AND lower(hex(substr(hash, 1, 5))) = ?",
+                params![n, id.to_lowercase()],
+            )?;
+            if ended == 0 {
+                return Err(StoreError::NotFound {
+                    what: "token",
+                    name: id.clone(),
+                });
+            }
+            Happening::named("operator.token_ended")
+                .detail(format!("{name}, {id}"))
+                .record(work.connection, &operator(&by), now.into())
+        })
+        .await
+    }
+}

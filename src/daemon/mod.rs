@@ -169,10 +169,10 @@ impl Daemon {
             config: config.clone(),
             store: self.store.clone(),
             wording: wording.clone(),
-            beside: Some(web::metrics_router(
-                self.store.clone(),
-                self.readiness.clone(),
-            )),
+            beside: Some(
+                web::metrics_router(self.store.clone(), self.readiness.clone())
+                    .merge(web::api_router(config.clone(), self.store.clone())),
+            ),
         });
         tasks.spawn(web::serve(http, public, stop.clone()));
         tasks.spawn(web::serve(admin, operators, stop.clone()));

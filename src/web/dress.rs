@@ -122,10 +122,12 @@ fn keep(from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
+/// What is written for programs, problems of the API among it, stays as it is.
 fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| {
+        kind.starts_with(b"application/json") || kind.starts_with(b"application/problem+json")
+    })
 }
 
 impl Wardrobe {

@@ -2,8 +2,9 @@
 //! trusted, and every answer carries the same set of headers.
 //!
 //! [`public`] makes the pages for the people who write, [`operators`] those for the people who run
-//! the house; [`metrics_router`] answers machines; [`serve`] runs any router on a listener.
+//! the house; [`api_router`] their programs, [`metrics_router`] other machines; [`serve`] runs any router on a listener.
 
+mod api;
 mod display;
 mod dress;
 mod metrics;
@@ -15,6 +16,7 @@ mod public;
 mod ready;
 mod serve;
 
+pub use api::api_router;
 pub use metrics::metrics_router;
 pub use operators::{Operators, operators};
 pub use public::{Public, public};

@@ -4,6 +4,7 @@ mod activation;
 mod answers;
 mod client;
 mod clock;
+mod contract;
 mod house;
 mod journey;
 mod kill;

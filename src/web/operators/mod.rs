@@ -22,7 +22,7 @@ mod requests;
 mod what_if;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +87,7 @@ impl Desk {
 /// The operators' pages as a router.
 pub fn operators(mut parts: Operators) -> Router {
     let beside = parts.beside.take().unwrap_or_default();
+    parts.store = parts.store.used_from("page");
     let wardrobe = Arc::new(Wardrobe {
         version: assets::version(&parts.wording),
         wording: Arc::clone(&parts.wording),

@@ -21,46 +21,48 @@ use crate::config::Config;
 use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
 use crate::store::{Arrival, Entry, Key, KeyKind, Part, Store};
 use crate::verification::tests::sample;
+use crate::web::api_router;
 use crate::wording::Wording;
 
-pub(super) const PASSWORD: &str = "correct horse battery";
+const PASSWORD: &str = "correct horse battery";
 
-/// A house with a real database and no listener.
-struct House {
+/// A house with a real database and no listener: the pages, and the API beside them.
+pub(in crate::web) struct House {
     router: Router,
-    store: Store,
-    config: Arc<Config>,
+    pub store: Store,
+    pub config: Arc<Config>,
     _config: watch::Sender<Arc<Config>>,
     _folder: TempDir,
 }
 
 /// An answer, read to its end.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(in crate::web) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 /// Somebody's session: the cookie, and what stands in the forms.
-struct Session {
-    cookie: String,
+pub(in crate::web) struct Session {
+    pub cookie: String,
     csrf: String,
 }
 
 impl House {
     /// `corp.example` is approved; of other domains `partner.example` may.
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
         let config = Arc::new(sample::config(""));
         let seeded = store.seed_access(config.access.clone(), Timestamp::now());
         seeded.await.expect("the first settings");
         let (sender, receiver) = watch::channel(Arc::clone(&config));
+        let beside = receiver.clone();
         let router = operators(Operators {
             config: receiver,
             store: store.clone(),
             wording: Arc::new(Wording::load(None).expect("the built-in templates")),
-            beside: None,
+            beside: Some(api_router(beside, store.clone())),
         });
         Self {
             router,
@@ -71,7 +73,7 @@ impl House {
         }
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self
             .router
             .clone()
@@ -102,19 +104,21 @@ impl House {
     }
 
     /// The name of a new operator of this role.
-    async fn operator(&self, role: Role) -> OperatorName {
+    pub async fn operator(&self, role: Role) -> OperatorName {
         let name = OperatorName::parse(&format!("the-{role}")).expect("a name");
-        let hash = Password::new(PASSWORD).expect("long enough").hash();
-        let (hash, by) = (hash.expect("a hash"), "root".to_owned());
-        // The second of a role is the first.
-        let _ = self
-            .store
-            .add_operator(name.clone(), role, hash, by, Timestamp::now())
-            .await;
+        let known = self.store.password_of(name.clone()).await.expect("read");
+        if known.is_none() {
+            let hash = Password::new(PASSWORD).expect("long enough").hash();
+            let (hash, by) = (hash.expect("a hash"), "root".to_owned());
+            let added = self
+                .store
+                .add_operator(name.clone(), role, hash, by, Timestamp::now());
+            added.await.expect("added");
+        }
         name
     }
 
-    async fn session(&self, role: Role) -> Session {
+    pub async fn session(&self, role: Role) -> Session {
         let name = self.operator(role).await;
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         let now = Timestamp::now();
@@ -147,7 +151,7 @@ impl House {
     }
 
     /// A message of `from` to the IT portal comes in.
-    async fn mail(&self, from: &str, subject: &str) -> Entry {
+    pub async fn mail(&self, from: &str, subject: &str) -> Entry {
         let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n");
         self.receive(from, subject, raw).await
     }

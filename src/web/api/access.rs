@@ -1,0 +1,337 @@
+//! `/access`: the settings that decide who gets in. Every change is a new revision, and says what it
+//! changed and what there is to be warned of.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
+};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use super::input::{Body, Query};
+use super::output::{Json, Part};
+use super::problem::Problem;
+use super::route::Call;
+use super::values::{Limit, address};
+use crate::access::{AccessSettings, Assignment, Key, Settings, Value};
+use crate::domain::{DomainPattern, PortalName};
+use crate::operations::{
+    self, Author, Changed, Difference, Shown, Step, Tested, difference, question, tested,
+};
+use crate::store::Revision;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// What is in force for this portal, instead of the site's settings.
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+    /// An earlier revision.
+    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    revision: Option<u32>,
+}
+
+pub(super) async fn show(call: Call, Query(which): Query<Which>) -> Result<Json<Shown>, Problem> {
+    let portal = call.desk.portal(which.portal)?;
+    let revision = match which.revision {
+        Some(number) => find(&call, number).await?,
+        None => call.desk.store.access().await?,
+    };
+    Ok(Json(Shown::of(&revision, portal)))
+}
+
+async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
+    let found = call.desk.store.revision(u64::from(number)).await?;
+    found.ok_or_else(|| Problem::not_found("revision", number))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryPart {
+    /// At most so many revisions.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Those before this revision: `next` of the part before.
+    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    after: Option<u32>,
+}
+
+pub(super) async fn history(
+    call: Call,
+    Query(part): Query<HistoryPart>,
+) -> Result<Part<Step>, Problem> {
+    let (limit, before) = (part.limit.rows(), part.after.map(u64::from));
+    let (items, more) = operations::history(&call.desk.store, limit, before).await?;
+    let last = items.last().map(|step| step.revision.to_string());
+    Ok(Part {
+        next: last.filter(|_| more),
+        items,
+    })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Two {
+    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
+    from: u32,
+    /// A later one; what is in force otherwise.
+    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    to: Option<u32>,
+}
+
+pub(super) async fn diff(call: Call, Query(two): Query<Two>) -> Result<Json<Difference>, Problem> {
+    let from = find(&call, two.from).await?;
+    let to = match two.to {
+        Some(number) => find(&call, number).await?,
+        None => call.desk.store.access().await?,
+    };
+    Ok(Json(difference(&from, &to)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Who {
+    /// The sender's address.
+    #[param(example = "bob@partner.example")]
+    address: String,
+    /// The portal it would write to; every portal otherwise.
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+}
+
+pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Tested>, Problem> {
+    let address = address("address", &who.address)?;
+    let config = call.desk.config();
+    let portals = match call.desk.portal(who.portal)? {
+        Some(portal) => vec![portal],
+        None => config
+            .portals
+            .iter()
+            .map(|portal| portal.name.clone())
+            .collect(),
+    };
+    let settings = call.desk.store.access().await?.settings;
+    let account = call.desk.store.customer(&address).await?;
+    let items = portals.iter().map(|portal| {
+        let asked = question(&config, &settings, account.as_ref(), &address, portal);
+        tested(&asked, account.as_ref(), &address, portal).0
+    });
+    Ok(Part::whole(items.collect()))
+}
+
+/// Settings to be set, and how.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "settings": {"external.restrict_domains": true, "internal.default_groups": ["staff"]},
+}))]
+pub(super) struct Set {
+    settings: Wanted,
+    /// The portal's settings instead of the site's.
+    #[schema(nullable = false)]
+    portal: Option<PortalName>,
+    /// Only say what would change.
+    #[serde(default)]
+    #[schema(required = false)]
+    dry_run: bool,
+    /// The revision that you saw: where another one is in force, nothing changes.
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    revision: Option<u32>,
+}
+
+/// New values by the names of the settings; null to have a portal inherit the site's.
+#[derive(Deserialize)]
+pub(super) struct Wanted(BTreeMap<String, Option<Given>>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Switch(bool),
+    List(Vec<String>),
+}
+
+impl PartialSchema for Wanted {
+    fn schema() -> RefOr<Schema> {
+        let nothing = Settings::default();
+        let described = ObjectBuilder::new()
+            .description(Some(
+                "New values by the names of the settings; null to have a portal inherit the site's",
+            ))
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+        let described = Key::ALL.into_iter().fold(described, |described, key| {
+            let item = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+            let item = match key.of(&nothing) {
+                Value::Switch(_) => {
+                    let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
+                    let switch = ObjectBuilder::new().schema_type(either);
+                    return described.property(key.as_str(), switch);
+                }
+                Value::Domains(_) => item.examples(["partner.example"]),
+                Value::Groups(_) => item.pattern(Some(GROUP)).examples(["staff"]),
+            };
+            let list = ArrayBuilder::new()
+                .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+                .items(item);
+            described.property(key.as_str(), list)
+        });
+        described.into()
+    }
+}
+
+impl ToSchema for Wanted {}
+
+/// A group can stand in a list with commas between, and in a header field.
+const GROUP: &str = "^[!-+.-~-]{1,64}$";
+
+impl Wanted {
+    fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
+        self.0
+            .iter()
+            .map(|(name, given)| assignment(name, given.as_ref()))
+            .collect()
+    }
+}
+
+fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> {
+    let key = Key::parse(name).map_err(|error| Problem::malformed(error.to_string()))?;
+    let kind = key.of(&Settings::default());
+    let value = match (kind, given) {
+        (_, None) => None,
+        (Value::Switch(_), Some(Given::Switch(on))) => Some(Value::Switch(*on)),
+        (Value::Domains(_), Some(Given::List(domains))) => {
+            Some(Value::Domains(patterns(name, domains)?))
+        }
+        (Value::Groups(_), Some(Given::List(groups))) => {
+            let good = |group: &String| {
+                (1..=64).contains(&group.len())
+                    && group
+                        .bytes()
+                        .all(|byte| byte.is_ascii_graphic() && byte != b',')
+            };
+            if !groups.iter().all(good) {
+                return Err(Problem::malformed(format!(
+                    "{name}: a group has 1 to 64 printable ASCII characters without a space or comma"
+                )));
+            }
+            Some(Value::Groups(groups.clone()))
+        }
+        (Value::Switch(_), Some(_)) => {
+            return Err(Problem::malformed(format!("{name} is true or false")));
+        }
+        (_, Some(_)) => return Err(Problem::malformed(format!("{name} is a list"))),
+    };
+    Ok(Assignment { key, value })
+}
+
+fn patterns(place: &str, domains: &[String]) -> Result<Vec<DomainPattern>, Problem> {
+    domains
+        .iter()
+        .map(|text| DomainPattern::parse(text).map_err(|error| Problem::refused(place, error)))
+        .collect()
+}
+
+pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed>, Problem> {
+    let portal = call.desk.portal(set.portal)?;
+    let assignments = set.settings.assignments()?;
+    let author = author(&call, set.dry_run, set.revision);
+    change(&call, &author, |settings| {
+        settings
+            .with(portal.as_ref(), &assignments)
+            .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
+    })
+    .await
+}
+
+/// Domains, and what is changed by them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"domains": ["partner.example", "*.partner.example"]}))]
+pub(super) struct Domains {
+    /// example.com for that domain only, *.example.com for its subdomains.
+    #[schema(min_items = 1, max_items = 1000)]
+    domains: Vec<String>,
+    /// The portal's list instead of the site's.
+    #[schema(nullable = false)]
+    portal: Option<PortalName>,
+    /// Only say what would change.
+    #[serde(default)]
+    #[schema(required = false)]
+    dry_run: bool,
+    /// The revision that you saw: where another one is in force, nothing changes.
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    revision: Option<u32>,
+}
+
+impl Domains {
+    fn patterns(&self) -> Result<Vec<DomainPattern>, Problem> {
+        if !(1..=1000).contains(&self.domains.len()) {
+            return Err(Problem::malformed("domains: name 1 to 1000"));
+        }
+        patterns("domains", &self.domains)
+    }
+}
+
+pub(super) async fn approve(
+    call: Call,
+    Body(domains): Body<Domains>,
+) -> Result<Json<Changed>, Problem> {
+    add(&call, Key::InternalApprovedDomains, domains).await
+}
+
+pub(super) async fn allow(
+    call: Call,
+    Body(domains): Body<Domains>,
+) -> Result<Json<Changed>, Problem> {
+    add(&call, Key::ExternalAllowedDomains, domains).await
+}
+
+async fn add(call: &Call, key: Key, domains: Domains) -> Result<Json<Changed>, Problem> {
+    let patterns = domains.patterns()?;
+    let portal = call.desk.portal(domains.portal)?;
+    let author = author(call, domains.dry_run, domains.revision);
+    change(call, &author, |settings| {
+        Ok(settings.with_domains(portal.as_ref(), key, &patterns))
+    })
+    .await
+}
+
+pub(super) async fn remove(
+    call: Call,
+    Body(domains): Body<Domains>,
+) -> Result<Json<Changed>, Problem> {
+    let patterns = domains.patterns()?;
+    let portal = call.desk.portal(domains.portal)?;
+    let author = author(&call, domains.dry_run, domains.revision);
+    change(&call, &author, |settings| {
+        let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
+        match unknown.first() {
+            None => Ok(settings),
+            Some(pattern) => Err(Problem::refused(
+                "domains",
+                format_args!("neither list has {pattern}"),
+            )),
+        }
+    })
+    .await
+}
+
+fn author(call: &Call, dry_run: bool, base: Option<u32>) -> Author {
+    Author {
+        by: format!("operator:{}", call.visit.name),
+        origin: "api",
+        dry_run,
+        base: base.map(u64::from),
+    }
+}
+
+async fn change(
+    call: &Call,
+    author: &Author,
+    how: impl Fn(&AccessSettings) -> Result<AccessSettings, Problem>,
+) -> Result<Json<Changed>, Problem> {
+    let (changed, _) = operations::change(&call.desk.store, author, how).await?;
+    Ok(Json(changed))
+}

@@ -1,0 +1,125 @@
+//! `/customers`: accounts, and what can be done for one.
+
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::BASE;
+use super::input::{At, Body, Query, Whom};
+use super::output::{Json, Made, Part};
+use super::problem::Problem;
+use super::route::{Call, Serve};
+use super::values::{Limit, address};
+use crate::domain::{
+    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
+};
+use crate::operations::CustomerAct;
+use crate::store::{Added, CustomerFilter};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    #[param(inline, nullable = false)]
+    kind: Option<Kind>,
+    #[param(inline, nullable = false)]
+    status: Option<Status>,
+    /// Of this domain.
+    #[param(nullable = false, example = "partner.example")]
+    domain: Option<String>,
+    /// With this text in the address.
+    #[param(nullable = false)]
+    search: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    call: Call,
+    Query(filter): Query<Filter>,
+) -> Result<Part<Account>, Problem> {
+    let filter = CustomerFilter {
+        kind: filter.kind,
+        status: filter.status,
+        domain: filter.domain,
+        search: filter.search,
+        page: filter.limit.page(filter.after),
+    };
+    Ok(call.desk.store.customers(filter).await?.into())
+}
+
+/// Whom to make an account for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"address": "bob@partner.example", "portal": "it"}))]
+pub(super) struct NewCustomer {
+    /// The person's address; it gets a verification mail.
+    address: String,
+    /// The portal whose access settings decide; the site's otherwise.
+    #[schema(nullable = false)]
+    portal: Option<PortalName>,
+}
+
+pub(super) async fn create(
+    call: Call,
+    Body(wanted): Body<NewCustomer>,
+) -> Result<Made<Account>, Problem> {
+    let address = address("address", &wanted.address)?;
+    let portal = call.desk.portal(wanted.portal)?;
+    if call.desk.config().is_ours(&address) {
+        return Err(Problem::refused(
+            "address",
+            format_args!("{address} is an address of this house"),
+        ));
+    }
+    let by = call.visit.by();
+    let added = call.desk.store.add_customer(
+        address.clone(),
+        portal,
+        Origin::Operator,
+        by,
+        Timestamp::now(),
+    );
+    match added.await? {
+        Added::Now(account) => Ok(Made::Now {
+            at: format!("{BASE}/customers/{}", account.id),
+            what: account,
+        }),
+        Added::Before(account) => Ok(Made::Before(account)),
+        Added::NotAllowed(decision) => {
+            let evidence = decision.evidence.as_deref();
+            let evidence = evidence.map_or(String::new(), |text| format!(": {text}"));
+            let detail = format!("they do not allow {address}{evidence}");
+            Err(Problem::not_allowed(&decision, detail))
+        }
+    }
+}
+
+/// The account with this id or address.
+async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
+    let Whom(text) = whom;
+    let store = &call.desk.store;
+    let found = match (text.parse::<AccountId>(), EmailAddress::parse(text)) {
+        (Ok(id), _) => store.customer_by_id(id).await?,
+        (_, Ok(address)) => store.customer(&address).await?,
+        _ => None,
+    };
+    found.ok_or_else(|| Problem::not_found("account", text))
+}
+
+pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>, Problem> {
+    found(&call, &whom).await.map(Json)
+}
+
+/// A handler that does this to the account in the path.
+pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
+    move |call: Call, At(whom): At<Whom>| async move {
+        let account = found(&call, &whom).await?;
+        let name = call.visit.name.as_str();
+        let done = act.carry_out(&call.desk.store, &account, name, Timestamp::now());
+        Ok(Json(done.await?))
+    }
+}

@@ -1,0 +1,31 @@
+//! `/deliveries`: destinations, what waits for them, and a hand on the tap.
+
+use super::input::At;
+use super::output::{Json, Part};
+use super::problem::Problem;
+use super::route::{Call, Serve};
+use crate::domain::{DestinationName, Timestamp};
+use crate::operations::{Queue, queue, queues};
+
+pub(super) async fn list(call: Call, (): ()) -> Result<Part<Queue>, Problem> {
+    let queues = queues(&call.desk.store, &call.desk.config()).await?;
+    Ok(Part::whole(queues))
+}
+
+/// A handler that pauses the destination in the path, or goes on with it.
+pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>> {
+    move |call: Call, At(name): At<DestinationName>| async move {
+        let config = call.desk.config();
+        let unknown = || Problem::not_found("destination", &name);
+        if !config.destinations.contains_key(&name) {
+            return Err(unknown());
+        }
+        let (by, now) = (call.visit.by(), Timestamp::now());
+        let store = &call.desk.store;
+        store
+            .pause_destination(name.clone(), paused, by, now)
+            .await?;
+        let found = queue(store, &config, &name).await?;
+        found.map(Json).ok_or_else(unknown)
+    }
+}

@@ -1,0 +1,151 @@
+//! The OpenAPI document, made of the table of routes and of the types of their handlers.
+
+use std::collections::BTreeMap;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
+use utoipa::openapi::response::{Response as Described, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::server::ServerBuilder;
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, Paths, Ref};
+
+use super::gate::Need;
+use super::problem::{Kind, PROBLEM_JSON, Problem, Written};
+use super::route::Route;
+use super::{BASE, input};
+
+const TOKEN: &str = "token";
+
+const DESCRIPTION: &str = "\
+What operators do with Vestibule, for programs. Every request but that for this document carries a token \
+(`vestibule operators token NAME`) with a role: a viewer looks, an agent acts on customers, requests and \
+what was dropped, an admin changes the settings. Lists come in parts; `next` is the cursor of the next \
+one. What cannot be served is answered as RFC 9457 describes, with a `type` that stays the same.";
+
+const TAGS: [(&str, &str); 10] = [
+    ("access", "The settings that decide who gets in"),
+    ("customers", "Accounts of people who write to a portal"),
+    ("requests", "Messages on their way to a help desk"),
+    ("dropped", "What was not passed on"),
+    (
+        "ledger",
+        "Every message that was taken, with its verdict and why",
+    ),
+    ("explain", "Where is my mail?"),
+    (
+        "deliveries",
+        "Where requests go, and what waits to go there",
+    ),
+    ("stats", "Counts"),
+    ("audit", "What operators did"),
+    ("openapi", "This document"),
+];
+
+/// The document as JSON.
+pub(super) fn write(routes: &[Route]) -> Bytes {
+    let mut schemas = input::Schemas::new();
+    input::named::<Written>(&mut schemas);
+    let mut paths = Paths::new();
+    for route in routes {
+        schemas.extend(route.schemas.iter().cloned());
+        paths.add_path_operation(route.path, vec![route.http_method()], route.operation());
+    }
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token made by `vestibule operators token NAME`"))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(TOKEN, SecurityScheme::Http(token))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Vestibule")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("MIT OR Apache-2.0")
+                .identifier(Some("MIT OR Apache-2.0"))
+                .build(),
+        ))
+        .build();
+    let tags = TAGS.map(|(name, description)| {
+        TagBuilder::new()
+            .name(name)
+            .description(Some(description))
+            .build()
+    });
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([ServerBuilder::new().url(BASE).build()]))
+        .tags(Some(tags))
+        .paths(paths)
+        .components(Some(components))
+        .build();
+    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+}
+
+pub(super) fn answer(document: &Bytes) -> Response {
+    let mut response = Response::new(Body::from(document.clone()));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+pub(super) fn described() -> (StatusCode, Described) {
+    let object = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Object));
+    let content = ContentBuilder::new().schema(Some(object)).build();
+    let response = ResponseBuilder::new()
+        .description("OpenAPI 3.1")
+        .content("application/json", content);
+    (StatusCode::OK, response.build())
+}
+
+pub(super) fn security(need: Need) -> Vec<SecurityRequirement> {
+    match need {
+        Need::Nothing => vec![SecurityRequirement::default()],
+        Need::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
+    }
+}
+
+/// What can go wrong, by status; with an example of each kind.
+pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, Described)> {
+    let mut by_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
+    for kind in kinds {
+        let same = by_status.entry(kind.status().as_u16()).or_default();
+        if !same.contains(kind) {
+            same.push(*kind);
+        }
+    }
+    by_status
+        .into_iter()
+        .map(|(status, kinds)| (status.to_string(), problem(&kinds)))
+        .collect()
+}
+
+fn problem(kinds: &[Kind]) -> Described {
+    let titles: Vec<_> = kinds.iter().map(|kind| kind.words().2).collect();
+    let examples = kinds.iter().map(|kind| {
+        let example = ExampleBuilder::new()
+            .summary(kind.words().2)
+            .value(Some(json!(Problem::bare(*kind).written())));
+        (kind.words().1, example.build())
+    });
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Written::name())))
+        .examples_from_iter(examples)
+        .build();
+    ResponseBuilder::new()
+        .description(titles.join("; or: "))
+        .content(PROBLEM_JSON, content)
+        .build()
+}

@@ -1,0 +1,155 @@
+//! `/dropped`: what was not passed on, the domains it came from, and the way back.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::bulk::{MOST_AT_ONCE, each};
+use super::input::{At, Body, Query};
+use super::output::{Json, Part};
+use super::problem::{Problem, Written};
+use super::route::Call;
+use super::values::{Age, Limit, address};
+use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Verdict};
+use crate::operations::{Dropped, Taken, recover as take_up, recoverable, terms};
+use crate::store::{DroppedDomain, LedgerFilter};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    #[param(inline, nullable = false)]
+    reason: Option<Reason>,
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+    #[param(nullable = false, example = "bob@acme.example")]
+    sender: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    call: Call,
+    Query(filter): Query<Filter>,
+) -> Result<Part<Dropped>, Problem> {
+    let sender = filter.sender.as_deref();
+    let filter = LedgerFilter {
+        verdict: Some(Verdict::Dropped),
+        reason: filter.reason,
+        portal: call.desk.portal(filter.portal)?,
+        sender: sender.map(|text| address("sender", text)).transpose()?,
+        page: filter.limit.page(filter.after),
+        ..LedgerFilter::default()
+    };
+    let listed = call.desk.store.ledger(filter).await?;
+    Ok(Part {
+        items: listed.rows.into_iter().map(Dropped::from).collect(),
+        next: listed.next,
+    })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ranking {
+    /// Of so long ago until now; 30 days otherwise.
+    #[param(inline, nullable = false)]
+    since: Option<Age>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+}
+
+pub(super) async fn domains(
+    call: Call,
+    Query(ranking): Query<Ranking>,
+) -> Result<Part<DroppedDomain>, Problem> {
+    let since = ranking.since.unwrap_or(Age::days(30)).ago();
+    let domains = call.desk.store.dropped_domains(since, ranking.limit.rows());
+    Ok(Part::whole(domains.await?))
+}
+
+pub(super) async fn recover(call: Call, At(id): At<LedgerId>) -> Result<Json<Taken>, Problem> {
+    let terms = terms(&call.desk.config());
+    let taken = take_up(&call.desk.store, id, terms, call.visit.by());
+    Ok(Json(taken.await?))
+}
+
+/// Which entries: by their ids, or of a domain.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"domain": "acme.example"}))]
+pub(super) struct Entries {
+    #[schema(max_items = 1000, nullable = false)]
+    entries: Option<Vec<LedgerId>>,
+    /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
+    #[schema(nullable = false)]
+    domain: Option<String>,
+}
+
+/// What became of each.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntriesRecovered {
+    /// Requests from now on.
+    recovered: usize,
+    /// Those that the settings of now drop too, and those that cannot be recovered.
+    left: usize,
+    items: Vec<EntryRecovered>,
+}
+
+/// One of many: what it is now, or why it cannot be recovered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EntryRecovered {
+    ledger: LedgerId,
+    recovered: Option<Taken>,
+    problem: Option<Written>,
+}
+
+pub(super) async fn recover_many(
+    call: Call,
+    Body(wanted): Body<Entries>,
+) -> Result<Json<EntriesRecovered>, Problem> {
+    let ids = match (wanted.entries, wanted.domain) {
+        (Some(entries), None) if entries.len() <= MOST_AT_ONCE => entries,
+        (Some(_), None) => return Err(Problem::malformed("entries: name at most 1000")),
+        (None, Some(domain)) => {
+            let pattern =
+                DomainPattern::parse(&domain).map_err(|error| Problem::refused("domain", error))?;
+            recoverable(&call.desk.store, Some(pattern), MOST_AT_ONCE).await?
+        }
+        _ => return Err(Problem::refused("entries", "name entries or a domain")),
+    };
+    let terms = terms(&call.desk.config());
+    let outcomes = each(ids, |id| {
+        let call = call.clone();
+        async move { take_up(&call.desk.store, id, terms, call.visit.by()).await }
+    })
+    .await?;
+    let items: Vec<_> = outcomes
+        .into_iter()
+        .map(|(ledger, outcome)| {
+            let (recovered, problem) = match outcome {
+                Ok(taken) => (Some(taken), None),
+                Err(problem) => (None, Some(problem.written())),
+            };
+            EntryRecovered {
+                ledger,
+                recovered,
+                problem,
+            }
+        })
+        .collect();
+    let is_back = |item: &&EntryRecovered| {
+        let taken = item.recovered.as_ref();
+        taken.is_some_and(|taken| taken.request.is_some())
+    };
+    let recovered = items.iter().filter(is_back).count();
+    Ok(Json(EntriesRecovered {
+        recovered,
+        left: items.len() - recovered,
+        items,
+    }))
+}

@@ -1,0 +1,232 @@
+//! What a request says, as types: the parameter in the path, the query, the body. Each type reads
+//! itself and describes itself, so that the document says what is read.
+//!
+//! What does not have the described form is `400`; what has it and cannot be is the handler's `422`.
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method, Uri};
+use serde::de::DeserializeOwned;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr, Required};
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::{Kind, Problem};
+
+/// Schemas by name, for the document's components.
+pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// A request, read and not yet understood.
+pub(super) struct Said {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    /// By their names in the pattern of the route.
+    pub path: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// Something that a handler is given of a request.
+pub(super) trait Input: Sized + Send + 'static {
+    const HAS_PATH: bool = false;
+    const HAS_QUERY: bool = false;
+    const HAS_BODY: bool = false;
+
+    fn read(said: &Said) -> Result<Self, Problem>;
+
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder;
+}
+
+impl Input for () {
+    fn read(_: &Said) -> Result<Self, Problem> {
+        Ok(())
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        operation
+    }
+}
+
+impl<A: Input, B: Input> Input for (A, B) {
+    const HAS_PATH: bool = A::HAS_PATH || B::HAS_PATH;
+    const HAS_QUERY: bool = A::HAS_QUERY || B::HAS_QUERY;
+    const HAS_BODY: bool = A::HAS_BODY || B::HAS_BODY;
+
+    fn read(said: &Said) -> Result<Self, Problem> {
+        Ok((A::read(said)?, B::read(said)?))
+    }
+
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
+        B::describe(A::describe(operation, schemas), schemas)
+    }
+}
+
+/// What stands behind the `?`.
+pub(super) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + IntoParams + Send + 'static> Input for Query<T> {
+    const HAS_QUERY: bool = true;
+
+    fn read(said: &Said) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&said.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|error| Problem::malformed(error.body_text()))
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        let parameters = T::into_params(|| Some(ParameterIn::Query));
+        parameters
+            .into_iter()
+            .fold(operation, OperationBuilder::parameter)
+    }
+}
+
+/// A JSON object in the body.
+pub(super) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
+    const HAS_BODY: bool = true;
+
+    fn read(said: &Said) -> Result<Self, Problem> {
+        if !is_json(&said.headers) {
+            return Err(Problem::new(
+                Kind::MediaType,
+                "send Content-Type: application/json",
+            ));
+        }
+        serde_json::from_slice(&said.body)
+            .map(Self)
+            .map_err(|error| Problem::malformed(format!("the body: {error}")))
+    }
+
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
+        let content = ContentBuilder::new().schema(Some(named::<T>(schemas)));
+        operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .required(Some(Required::True))
+                .content("application/json", content.build())
+                .build(),
+        ))
+    }
+}
+
+/// A type other than a browser can send from another site without asking first.
+fn is_json(headers: &HeaderMap) -> bool {
+    let written = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = written.and_then(|text| text.split(';').next());
+    essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// What stands in the path: the one parameter of the route's pattern.
+pub(super) struct At<T>(pub T);
+
+/// Something that can stand there.
+pub(super) trait Place: Sized + Send + 'static {
+    const WHAT: &'static str;
+    /// As in the pattern of the route.
+    const NAME: &'static str;
+
+    fn parse(text: &str) -> Option<Self>;
+
+    fn schema() -> RefOr<Schema>;
+}
+
+impl<T: Place> Input for At<T> {
+    const HAS_PATH: bool = true;
+
+    fn read(said: &Said) -> Result<Self, Problem> {
+        let found = said.path.iter().find(|(name, _)| name == T::NAME);
+        let text = found.map(|(_, text)| text.as_str()).unwrap_or_default();
+        T::parse(text)
+            .map(Self)
+            .ok_or_else(|| Problem::not_found(T::WHAT, text))
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        let parameter = ParameterBuilder::new()
+            .name(T::NAME)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(T::schema()));
+        operation.parameter(parameter)
+    }
+}
+
+macro_rules! places {
+    ($($type:ty: $what:literal, $name:literal;)+) => {$(
+        impl Place for $type {
+            const WHAT: &'static str = $what;
+            const NAME: &'static str = $name;
+
+            fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+
+            fn schema() -> RefOr<Schema> {
+                <$type as utoipa::PartialSchema>::schema()
+            }
+        }
+    )+};
+}
+
+places! {
+    crate::domain::RequestId: "request", "request";
+    crate::domain::LedgerId: "ledger entry", "ledger";
+    crate::domain::DestinationName: "destination", "destination";
+}
+
+/// An account's id or its address.
+pub(super) struct Whom(pub String);
+
+impl Place for Whom {
+    const WHAT: &'static str = "account";
+    const NAME: &'static str = "customer";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .description(Some("The account's id, or its address"))
+            .min_length(Some(1))
+            .examples(["ann@corp.example"])
+            .into()
+    }
+}
+
+/// A reference to the schema of `T`, which with all that it refers to joins the components.
+pub(super) fn named<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    let name = T::name();
+    if !schemas.iter().any(|(known, _)| *known == name) {
+        schemas.push((name.to_string(), T::schema()));
+        T::schemas(schemas);
+    }
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// The header by which a request says that it is the same one again.
+pub(super) fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A text of your choice for this request, 1 to 255 printable characters. The same request \
+             with the same key is done once within a day, and answered the same again.",
+        ))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(SchemaType::Type(Type::String))
+                .min_length(Some(1))
+                .max_length(Some(255))
+                .pattern(Some("^[!-~]+$")),
+        ))
+        .build()
+}

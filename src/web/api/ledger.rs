@@ -1,0 +1,134 @@
+//! `/ledger` and `/explain`: every message that was taken, why it was decided as it was, and all that
+//! happened to it since.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::input::{At, Query};
+use super::output::{Json, Part, Raw};
+use super::problem::Problem;
+use super::route::Call;
+use super::values::{Limit, address};
+use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use crate::operations::{self, Explanation, explained};
+use crate::store::{LedgerFilter, Page};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    #[param(inline, nullable = false)]
+    verdict: Option<Verdict>,
+    #[param(inline, nullable = false)]
+    reason: Option<Reason>,
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+    #[param(nullable = false, example = "ann@corp.example")]
+    sender: Option<String>,
+    /// With or without its angle brackets.
+    #[param(nullable = false)]
+    message_id: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    call: Call,
+    Query(filter): Query<Filter>,
+) -> Result<Part<Explanation>, Problem> {
+    let sender = filter.sender.as_deref();
+    let filter = LedgerFilter {
+        verdict: filter.verdict,
+        reason: filter.reason,
+        portal: call.desk.portal(filter.portal)?,
+        sender: sender.map(|text| address("sender", text)).transpose()?,
+        message_id: filter.message_id.as_deref().map(bare),
+        page: filter.limit.page(filter.after),
+    };
+    explanations(&call, filter).await
+}
+
+/// A Message-ID without angle brackets, as the ledger has it.
+fn bare(text: &str) -> String {
+    text.strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(text)
+        .to_owned()
+}
+
+async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanation>, Problem> {
+    let listed = call.desk.store.ledger(filter).await?;
+    let mut items = Vec::with_capacity(listed.rows.len());
+    for entry in listed.rows {
+        items.push(explained(&call.desk.store, entry).await?);
+    }
+    Ok(Part {
+        items,
+        next: listed.next,
+    })
+}
+
+pub(super) async fn show(call: Call, At(id): At<LedgerId>) -> Result<Json<Explanation>, Problem> {
+    let store = &call.desk.store;
+    let entry = store.ledger_entry(id).await?;
+    let entry = entry.ok_or_else(|| Problem::not_found("ledger entry", id))?;
+    Ok(Json(explained(store, entry).await?))
+}
+
+pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem> {
+    let octets = call.desk.store.raw(id).await?;
+    let octets = octets.ok_or_else(|| Problem::not_found("content kept of ledger entry", id))?;
+    Ok(Raw { ledger: id, octets })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct What {
+    /// A ledger id, a request's id, a Message-ID or an address.
+    #[param(min_length = 1, example = "ann@corp.example")]
+    of: String,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn explain(
+    call: Call,
+    Query(what): Query<What>,
+) -> Result<Part<Explanation>, Problem> {
+    let text = what.of.trim();
+    if what.of.is_empty() {
+        return Err(Problem::malformed("of: say what to explain"));
+    }
+    let store = &call.desk.store;
+    if let Some(entry) = operations::found(store, text).await? {
+        return Ok(Part::whole(vec![explained(store, entry).await?]));
+    }
+    let page: Page = what.limit.page(what.after);
+    let by_message_id = LedgerFilter {
+        message_id: Some(bare(text)),
+        page: page.clone(),
+        ..LedgerFilter::default()
+    };
+    let part = explanations(&call, by_message_id).await?;
+    // A Message-ID often looks like an address.
+    match EmailAddress::parse(text) {
+        Ok(sender) if part.items.is_empty() => {
+            let by_sender = LedgerFilter {
+                sender: Some(sender),
+                page,
+                ..LedgerFilter::default()
+            };
+            explanations(&call, by_sender).await
+        }
+        _ => Ok(part),
+    }
+}

@@ -1,0 +1,185 @@
+//! What a handler answers, as types that write and describe themselves.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::{Response as Described, ResponseBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+
+use super::input::{Schemas, named};
+use crate::domain::LedgerId;
+use crate::observe::events;
+use crate::store::Listed;
+
+/// Something that a handler answers.
+pub(super) trait Output: Send + 'static {
+    fn answer(self) -> Response;
+
+    /// What can come, by status.
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)>;
+}
+
+/// One object.
+pub(super) struct Json<T>(pub T);
+
+impl<T: Serialize + ToSchema + Send + 'static> Output for Json<T> {
+    fn answer(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+        let schema = named::<T>(schemas);
+        vec![(StatusCode::OK, described("Done", schema).build())]
+    }
+}
+
+/// Something that was made, with where it is from now on; or that was there already.
+pub(super) enum Made<T> {
+    Now { at: String, what: T },
+    Before(T),
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
+    fn answer(self) -> Response {
+        match self {
+            Self::Before(what) => json(StatusCode::OK, &what),
+            Self::Now { at, what } => {
+                let mut response = json(StatusCode::CREATED, &what);
+                if let Ok(at) = HeaderValue::from_str(&at) {
+                    response.headers_mut().insert(LOCATION, at);
+                }
+                response
+            }
+        }
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+        let schema = named::<T>(schemas);
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let location = HeaderBuilder::new()
+            .schema(Some(text))
+            .description(Some("Where it is"))
+            .build();
+        vec![
+            (
+                StatusCode::CREATED,
+                described("Made", schema.clone())
+                    .header("Location", location)
+                    .build(),
+            ),
+            (StatusCode::OK, described("There already", schema).build()),
+        ]
+    }
+}
+
+/// A part of a list, or all of a short one.
+#[derive(Serialize)]
+pub(super) struct Part<T> {
+    pub items: Vec<T>,
+    /// The cursor of the next part.
+    pub next: Option<String>,
+}
+
+impl<T> Part<T> {
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+impl<T> From<Listed<T>> for Part<T> {
+    fn from(listed: Listed<T>) -> Self {
+        Self {
+            items: listed.rows,
+            next: listed.next,
+        }
+    }
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Output for Part<T> {
+    fn answer(self) -> Response {
+        json(StatusCode::OK, &self)
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+        let item = named::<T>(schemas);
+        let name = format!("{}List", T::name());
+        let next = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some(
+                "Ask again with this as `after` for the next part; null at the end",
+            ));
+        let part: RefOr<Schema> = ObjectBuilder::new()
+            .property("items", ArrayBuilder::new().items(item))
+            .property("next", next)
+            .required("items")
+            .required("next")
+            .into();
+        if !schemas.iter().any(|(known, _)| *known == name) {
+            schemas.push((name.clone(), part));
+        }
+        let schema = RefOr::Ref(Ref::from_schema_name(name));
+        vec![(
+            StatusCode::OK,
+            described("A part of the list", schema).build(),
+        )]
+    }
+}
+
+/// A message as it came, to be saved and not to be opened.
+pub(super) struct Raw {
+    pub ledger: LedgerId,
+    pub octets: Vec<u8>,
+}
+
+impl Output for Raw {
+    fn answer(self) -> Response {
+        let name = format!("attachment; filename=\"{}.eml\"", self.ledger);
+        let mut response = Response::new(Body::from(self.octets));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("message/rfc822"));
+        if let Ok(name) = HeaderValue::from_str(&name) {
+            headers.insert(CONTENT_DISPOSITION, name);
+        }
+        response
+    }
+
+    fn describe(_: &mut Schemas) -> Vec<(StatusCode, Described)> {
+        let octets = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .content_encoding("binary");
+        let content = ContentBuilder::new().schema(Some(octets)).build();
+        let raw = ResponseBuilder::new()
+            .description("The message, octet by octet as it came")
+            .content("message/rfc822", content);
+        vec![(StatusCode::OK, raw.build())]
+    }
+}
+
+fn described(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", content)
+}
+
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            let kind = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => {
+            events::fault("web.api", &error);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

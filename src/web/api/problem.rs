@@ -1,0 +1,308 @@
+//! Why a request is not served, as RFC 9457 has it: `application/problem+json` with a type that
+//! programs can rely on, and a detail for people.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{Reason, Role, Verdict};
+use crate::observe::events;
+use crate::store::StoreError;
+
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The kinds of problems there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Malformed,
+    NoToken,
+    InvalidToken,
+    Role,
+    NotFound,
+    Method,
+    Timeout,
+    NotPossible,
+    SettingsChanged,
+    Underway,
+    TooLarge,
+    MediaType,
+    Refused,
+    AccessSettings,
+    KeyReused,
+    TooMany,
+    Fault,
+    Unavailable,
+}
+
+impl Kind {
+    pub const ALL: [Self; 18] = [
+        Self::Malformed,
+        Self::NoToken,
+        Self::InvalidToken,
+        Self::Role,
+        Self::NotFound,
+        Self::Method,
+        Self::Timeout,
+        Self::NotPossible,
+        Self::SettingsChanged,
+        Self::Underway,
+        Self::TooLarge,
+        Self::MediaType,
+        Self::Refused,
+        Self::AccessSettings,
+        Self::KeyReused,
+        Self::TooMany,
+        Self::Fault,
+        Self::Unavailable,
+    ];
+
+    /// The status, the last part of the type, and the title.
+    pub const fn words(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "The request does not have the form that the document describes",
+            ),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token", "There is no token"),
+            Self::InvalidToken => (
+                StatusCode::UNAUTHORIZED,
+                "invalid-token",
+                "The token opens nothing",
+            ),
+            Self::Role => (
+                StatusCode::FORBIDDEN,
+                "role",
+                "The token's role is not enough",
+            ),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "This cannot be done here",
+            ),
+            Self::Timeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "The request took too long",
+            ),
+            Self::NotPossible => (
+                StatusCode::CONFLICT,
+                "not-possible",
+                "This cannot be done as things stand",
+            ),
+            Self::SettingsChanged => (
+                StatusCode::CONFLICT,
+                "settings-changed",
+                "The settings were changed meanwhile",
+            ),
+            Self::Underway => (
+                StatusCode::CONFLICT,
+                "underway",
+                "The same request is being worked on",
+            ),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+            ),
+            Self::MediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "media-type",
+                "The body has to be JSON",
+            ),
+            Self::Refused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "refused",
+                "The request has the right form and a value that cannot be",
+            ),
+            Self::AccessSettings => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "access-settings",
+                "The access settings do not allow it",
+            ),
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "The Idempotency-Key was another request's",
+            ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many",
+                "Too many tokens that open nothing",
+            ),
+            Self::Fault => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "fault",
+                "Something went wrong on our side",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The database cannot be used at the moment",
+            ),
+        }
+    }
+
+    pub fn status(self) -> StatusCode {
+        self.words().0
+    }
+
+    /// The kind for an answer that came without a body.
+    pub fn of_status(status: StatusCode) -> Self {
+        let same = Self::ALL.into_iter().find(|kind| kind.status() == status);
+        same.unwrap_or(if status.is_server_error() {
+            Self::Fault
+        } else {
+            Self::Malformed
+        })
+    }
+
+    pub fn uri(self) -> String {
+        format!("urn:vestibule:problem:{}", self.words().1)
+    }
+}
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub kind: Kind,
+    pub detail: Option<String>,
+    decision: Option<(Verdict, Reason, u8)>,
+}
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Written {
+    /// What kind of problem it is; stays the same.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:vestibule:problem:not-found")]
+    kind: String,
+    #[schema(example = "There is no such thing")]
+    title: &'static str,
+    #[schema(example = 404)]
+    status: u16,
+    /// For people: what was wrong here, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "there is no request 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
+    detail: Option<String>,
+    /// Of a problem with the access settings: what they say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<u8>,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: Some(detail.into()),
+            decision: None,
+        }
+    }
+
+    pub fn bare(kind: Kind) -> Self {
+        Self {
+            kind,
+            detail: None,
+            decision: None,
+        }
+    }
+
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Malformed, detail)
+    }
+
+    /// A value that has the form and cannot be, with where it stands.
+    pub fn refused(place: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(Kind::Refused, format!("{place}: {why}"))
+    }
+
+    pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    }
+
+    pub fn role(least: Role, has: Role) -> Self {
+        Self::new(
+            Kind::Role,
+            format!("it takes the role {least}, and this token is {has}'s"),
+        )
+    }
+
+    pub fn not_allowed(decision: &crate::access::Decision, detail: String) -> Self {
+        Self {
+            kind: Kind::AccessSettings,
+            detail: Some(detail),
+            decision: Some((decision.verdict, decision.reason, decision.rule)),
+        }
+    }
+
+    pub fn written(&self) -> Written {
+        let (status, _, title) = self.kind.words();
+        Written {
+            kind: self.kind.uri(),
+            title,
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            verdict: self.decision.map(|(verdict, ..)| verdict),
+            reason: self.decision.map(|(_, reason, _)| reason),
+            rule: self.decision.map(|(.., rule)| rule),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::NotFound { what: "cursor", .. } => Kind::Refused,
+            StoreError::NotFound { .. } => Kind::NotFound,
+            StoreError::NotAllowed(_) => Kind::NotPossible,
+            StoreError::Conflict { .. } => Kind::SettingsChanged,
+            StoreError::Full(_)
+            | StoreError::Busy(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Closed => Kind::Unavailable,
+            _ => Kind::Fault,
+        };
+        if kind.status().is_server_error() {
+            // The cause is for the log; whoever asked can do nothing with it.
+            events::fault("web.api", &error);
+            return Self::new(kind, "the log says what; try again later");
+        }
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.kind.status();
+        let body = serde_json::to_vec(&self.written()).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        match self.kind {
+            Kind::NoToken => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"vestibule\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            // RFC 6750 3.1.
+            Kind::InvalidToken => {
+                let challenge = "Bearer realm=\"vestibule\", error=\"invalid_token\"";
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            Kind::TooMany | Kind::Unavailable | Kind::Underway => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,202 @@
+//! `/requests`: what waits, what went on, what failed; released, discarded and retried, one or many.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::bulk::{MOST_AT_ONCE, each};
+use super::input::{At, Body, Query};
+use super::output::{Json, Part, Raw};
+use super::problem::{Problem, Written};
+use super::route::{Call, Serve};
+use super::values::{Age, Limit, address};
+use crate::domain::{PortalName, RequestId, RequestState, Timestamp};
+use crate::operations::RequestAct;
+use crate::store::{Page, Request, RequestFilter};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    #[param(inline, nullable = false)]
+    state: Option<RequestState>,
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+    /// The account's address.
+    #[param(nullable = false, example = "ann@corp.example")]
+    account: Option<String>,
+    /// Received longer ago than this.
+    #[param(inline, nullable = false)]
+    older_than: Option<Age>,
+    /// Received since then.
+    #[param(inline, nullable = false)]
+    newer_than: Option<Age>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(inline, value_type = Option<RequestId>, nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    call: Call,
+    Query(filter): Query<Filter>,
+) -> Result<Part<Request>, Problem> {
+    let account = filter.account.as_deref();
+    let filter = RequestFilter {
+        state: filter.state,
+        portal: call.desk.portal(filter.portal)?,
+        account: account.map(|text| address("account", text)).transpose()?,
+        received_before: filter.older_than.map(Age::ago),
+        received_after: filter.newer_than.map(Age::ago),
+        page: filter.limit.page(filter.after),
+    };
+    Ok(call.desk.store.requests(filter).await?.into())
+}
+
+async fn found(call: &Call, id: RequestId) -> Result<Request, Problem> {
+    let found = call.desk.store.request(id).await?;
+    found.ok_or_else(|| Problem::not_found("request", id))
+}
+
+pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<Json<Request>, Problem> {
+    found(&call, id).await.map(Json)
+}
+
+pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Problem> {
+    let ledger = found(&call, id).await?.ledger;
+    let octets = call.desk.store.raw(ledger).await?;
+    let octets = octets.ok_or_else(|| Problem::not_found("content kept of request", id))?;
+    Ok(Raw { ledger, octets })
+}
+
+/// A handler that does this to the request in the path.
+pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
+    move |call: Call, At(id): At<RequestId>| async move {
+        let name = call.visit.name.as_str();
+        let done = act.carry_out(&call.desk.store, id, name, Timestamp::now());
+        Ok(Json(done.await?))
+    }
+}
+
+/// Requests by their ids.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"requests": ["01J9ZQ4D8N0VXB7T3WKE5M2R6C"]}))]
+pub(super) struct Several {
+    #[schema(min_items = 1, max_items = 1000)]
+    requests: Vec<RequestId>,
+}
+
+/// Failed requests: by their ids, or all.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"all_failed": true, "portal": "it"}))]
+pub(super) struct Failed {
+    #[schema(max_items = 1000, nullable = false)]
+    requests: Option<Vec<RequestId>>,
+    /// The newest 1000 that have failed; ask again until none is left.
+    #[serde(default)]
+    #[schema(required = false)]
+    all_failed: bool,
+    /// Of these, those for this portal.
+    #[schema(nullable = false)]
+    portal: Option<PortalName>,
+}
+
+/// What became of each, in the order in which they were named.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RequestsDone {
+    done: usize,
+    failed: usize,
+    items: Vec<RequestDone>,
+}
+
+/// One of many: the request as it is now, or why it is as it was.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RequestDone {
+    id: RequestId,
+    request: Option<Request>,
+    problem: Option<Written>,
+}
+
+/// A handler that does this to many.
+pub(super) fn act_on_many(act: RequestAct) -> impl Serve<Body<Several>, Json<RequestsDone>> {
+    move |call: Call, Body(several): Body<Several>| async move {
+        many(&call, act, bounded(several.requests)?).await
+    }
+}
+
+pub(super) async fn retry_many(
+    call: Call,
+    Body(failed): Body<Failed>,
+) -> Result<Json<RequestsDone>, Problem> {
+    let portal = call.desk.portal(failed.portal)?;
+    let ids = match (failed.requests, failed.all_failed) {
+        (Some(requests), false) if portal.is_none() => bounded(requests)?,
+        (None, true) => {
+            let filter = RequestFilter {
+                state: Some(RequestState::Failed),
+                portal,
+                page: Page {
+                    limit: MOST_AT_ONCE,
+                    after: None,
+                },
+                ..RequestFilter::default()
+            };
+            let listed = call.desk.store.requests(filter).await?;
+            listed.rows.iter().map(|request| request.id).collect()
+        }
+        _ => {
+            return Err(Problem::refused(
+                "requests",
+                "name them, or say all_failed, perhaps with a portal",
+            ));
+        }
+    };
+    many(&call, RequestAct::Retry, ids).await
+}
+
+fn bounded(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
+    if (1..=MOST_AT_ONCE).contains(&requests.len()) {
+        Ok(requests)
+    } else {
+        Err(Problem::malformed("requests: name 1 to 1000"))
+    }
+}
+
+async fn many(
+    call: &Call,
+    act: RequestAct,
+    ids: Vec<RequestId>,
+) -> Result<Json<RequestsDone>, Problem> {
+    let outcomes = each(ids, |id| {
+        let call = call.clone();
+        async move {
+            let name = call.visit.name.as_str();
+            act.carry_out(&call.desk.store, id, name, Timestamp::now())
+                .await
+        }
+    })
+    .await?;
+    let items: Vec<_> = outcomes
+        .into_iter()
+        .map(|(id, outcome)| {
+            let (request, problem) = match outcome {
+                Ok(request) => (Some(request), None),
+                Err(problem) => (None, Some(problem.written())),
+            };
+            RequestDone {
+                id,
+                request,
+                problem,
+            }
+        })
+        .collect();
+    let done = items.iter().filter(|item| item.request.is_some()).count();
+    Ok(Json(RequestsDone {
+        done,
+        failed: items.len() - done,
+        items,
+    }))
+}

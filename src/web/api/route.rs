@@ -1,0 +1,270 @@
+//! A line of the table of routes: what it is called, what it asks of who comes, and the handler, of
+//! whose types the document says what goes in and what comes out.
+//!
+//! Every request goes the same way: gate, body, `Idempotency-Key`, reading, handler. No handler can
+//! forget a part of it.
+
+use std::sync::Arc;
+
+use axum::RequestPartsExt;
+use axum::body::to_bytes;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use utoipa::openapi::HttpMethod;
+use utoipa::openapi::path::{Operation, OperationBuilder};
+use utoipa::openapi::response::Response as Described;
+
+use super::Desk;
+use super::gate::{Need, Visit};
+use super::input::{Input, Said, Schemas, idempotency_key};
+use super::output::Output;
+use super::problem::{Kind, Problem};
+use super::{MOST_BODY, document, once};
+use crate::domain::Role;
+use crate::web::peer::Peer;
+
+/// What a handler works with, besides what was said.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub desk: Arc<Desk>,
+    pub visit: Visit,
+}
+
+pub(super) struct Route {
+    pub method: Method,
+    /// Below `/api/v1`.
+    pub path: &'static str,
+    pub need: Need,
+    id: &'static str,
+    summary: &'static str,
+    description: Option<&'static str>,
+    problems: Vec<Kind>,
+    operation: Operation,
+    answers: Vec<(StatusCode, Described)>,
+    pub schemas: Schemas,
+    pub handler: MethodRouter<Arc<Desk>>,
+}
+
+/// A handler: who asks and what they say in, an answer or a problem out.
+pub(super) trait Serve<I, O>: Clone + Send + Sync + 'static {
+    fn serve(
+        self,
+        call: Call,
+        input: I,
+    ) -> impl Future<Output = Result<O, Problem>> + Send + 'static;
+}
+
+impl<I, O, F, A> Serve<I, O> for F
+where
+    F: Fn(Call, I) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<O, Problem>> + Send + 'static,
+{
+    fn serve(
+        self,
+        call: Call,
+        input: I,
+    ) -> impl Future<Output = Result<O, Problem>> + Send + 'static {
+        self(call, input)
+    }
+}
+
+impl Route {
+    pub fn get<I: Input, O: Output>(
+        path: &'static str,
+        role: Role,
+        handler: impl Serve<I, O>,
+    ) -> Self {
+        Self::new(Method::GET, path, role, handler)
+    }
+
+    pub fn post<I: Input, O: Output>(
+        path: &'static str,
+        role: Role,
+        handler: impl Serve<I, O>,
+    ) -> Self {
+        Self::new(Method::POST, path, role, handler)
+    }
+
+    fn new<I: Input, O: Output>(
+        method: Method,
+        path: &'static str,
+        least: Role,
+        handler: impl Serve<I, O>,
+    ) -> Self {
+        let mut schemas = Schemas::new();
+        let makes = method == Method::POST;
+        let mut operation = I::describe(OperationBuilder::new(), &mut schemas);
+        if makes {
+            operation = operation.parameter(idempotency_key());
+        }
+        let serve = async move |State(desk): State<Arc<Desk>>, request: Request| {
+            answer(desk, least, request, handler.clone())
+                .await
+                .unwrap_or_else(IntoResponse::into_response)
+        };
+        let mut problems = vec![
+            Kind::NoToken,
+            Kind::InvalidToken,
+            Kind::Malformed,
+            Kind::Timeout,
+            Kind::TooMany,
+            Kind::Fault,
+            Kind::Unavailable,
+        ];
+        let more: [(bool, &[Kind]); 5] = [
+            (least > Role::Viewer, &[Kind::Role]),
+            (I::HAS_PATH, &[Kind::NotFound]),
+            (I::HAS_QUERY || I::HAS_BODY, &[Kind::Refused]),
+            (I::HAS_BODY, &[Kind::MediaType]),
+            (makes, &[Kind::TooLarge, Kind::Underway, Kind::KeyReused]),
+        ];
+        for (there, kinds) in more {
+            problems.extend(kinds.iter().filter(|_| there));
+        }
+        Self {
+            handler: if makes { post(serve) } else { get(serve) },
+            method,
+            path,
+            need: Need::Token(least),
+            id: "",
+            summary: "",
+            description: None,
+            problems,
+            operation: operation.build(),
+            answers: O::describe(&mut schemas),
+            schemas,
+        }
+    }
+
+    /// The document itself: to be read before one has a token.
+    pub fn document(path: &'static str) -> Self {
+        let serve = async |State(desk): State<Arc<Desk>>| document::answer(&desk.document);
+        Self {
+            method: Method::GET,
+            path,
+            need: Need::Nothing,
+            id: "",
+            summary: "",
+            description: None,
+            problems: vec![Kind::Timeout, Kind::Fault],
+            operation: OperationBuilder::new().build(),
+            answers: vec![document::described()],
+            schemas: Schemas::new(),
+            handler: get(serve),
+        }
+    }
+
+    /// The name for programs, and what it does in a few words.
+    pub fn called(mut self, id: &'static str, summary: &'static str) -> Self {
+        (self.id, self.summary) = (id, summary);
+        self
+    }
+
+    /// What else there is to say.
+    pub fn explained(mut self, description: &'static str) -> Self {
+        self.description = Some(description);
+        self
+    }
+
+    /// Problems that only this route has.
+    pub fn may(mut self, kinds: &[Kind]) -> Self {
+        self.problems.extend(kinds);
+        self
+    }
+
+    pub fn http_method(&self) -> HttpMethod {
+        if self.method == Method::POST {
+            HttpMethod::Post
+        } else {
+            HttpMethod::Get
+        }
+    }
+
+    /// As the document has it.
+    pub fn operation(&self) -> Operation {
+        let tag = self.path.split('/').nth(1).unwrap_or_default();
+        let operation = OperationBuilder::from(self.operation.clone())
+            .tag(tag.trim_end_matches(".json"))
+            .operation_id(Some(self.id))
+            .summary(Some(self.summary))
+            .description(self.description)
+            .securities(Some(document::security(self.need)));
+        let answers = self.answers.iter().cloned();
+        let answers = answers.map(|(status, described)| (status.as_u16().to_string(), described));
+        let problems = document::problems(&self.problems);
+        answers
+            .chain(problems)
+            .fold(operation, |operation, (status, described)| {
+                operation.response(status, described)
+            })
+            .build()
+    }
+}
+
+async fn answer<I: Input, O: Output>(
+    desk: Arc<Desk>,
+    least: Role,
+    request: Request,
+    handler: impl Serve<I, O>,
+) -> Result<Response, Problem> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let visit = desk.admit(least, request.headers(), peer).await?;
+    let makes = request.method() == Method::POST;
+    let said = read::<I>(request).await?;
+    let key = if makes {
+        once::key(&said.headers)?
+    } else {
+        None
+    };
+    let call = Call {
+        desk: Arc::clone(&desk),
+        visit,
+    };
+    let name = call.visit.name.clone();
+    let asked = key.map(|key| once::asked(&name, key, &said));
+    let work = async move {
+        let input = match I::read(&said) {
+            Ok(input) => input,
+            Err(problem) => return problem.into_response(),
+        };
+        match handler.serve(call, input).await {
+            Ok(output) => output.answer(),
+            Err(problem) => problem.into_response(),
+        }
+    };
+    match asked {
+        Some(asked) => once::once(&desk, asked, work).await,
+        None => Ok(work.await),
+    }
+}
+
+/// The whole request, within bounds.
+async fn read<I: Input>(request: Request) -> Result<Said, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts
+        .extract::<RawPathParams>()
+        .await
+        .map_err(|error| Problem::malformed(format!("the path: {error}")))?;
+    let path = path
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    if !I::HAS_QUERY && parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::malformed("this takes no parameters behind a ?"));
+    }
+    let body = to_bytes(body, MOST_BODY).await.map_err(|_| {
+        Problem::new(
+            Kind::TooLarge,
+            format!("a body has at most {MOST_BODY} octets"),
+        )
+    })?;
+    Ok(Said {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        path,
+        body,
+    })
+}

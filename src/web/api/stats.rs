@@ -1,0 +1,50 @@
+//! `/stats` and `/audit`: how much there is of what, and what operators did.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::input::Query;
+use super::output::{Json, Part};
+use super::problem::Problem;
+use super::route::Call;
+use super::values::{Age, Limit};
+use crate::domain::PortalName;
+use crate::operations::{self, Stats};
+use crate::store::Happened;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Count messages that came within this time; 7 days otherwise.
+    #[param(inline, nullable = false)]
+    since: Option<Age>,
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+}
+
+pub(super) async fn show(call: Call, Query(wanted): Query<Wanted>) -> Result<Json<Stats>, Problem> {
+    let portal = call.desk.portal(wanted.portal)?;
+    let since = wanted.since.unwrap_or(Age::days(7)).ago();
+    let stats = operations::stats(&call.desk.store, since, portal.as_ref());
+    Ok(Json(stats.await?))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditPart {
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the part before.
+    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    after: Option<u32>,
+}
+
+pub(super) async fn audit(
+    call: Call,
+    Query(part): Query<AuditPart>,
+) -> Result<Part<Happened>, Problem> {
+    let after = part.after.map(|n| n.to_string());
+    Ok(call.desk.store.audit(part.limit.page(after)).await?.into())
+}

@@ -1,0 +1,309 @@
+//! The table of routes, each asked by whom it must refuse. A new route is in the table, or it is not
+//! served; so none can be forgotten here.
+
+use std::net::SocketAddr;
+
+use axum::http::header::{ALLOW, COOKIE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue};
+
+use super::super::gate::Need;
+use super::super::{MOST_BODY, routes};
+use super::*;
+use crate::web::dress::HEADERS;
+use crate::web::peer::Peer;
+
+/// A path that matches the pattern of a route, and nothing stands behind it.
+fn example(pattern: &str) -> String {
+    pattern
+        .replace("{customer}", "nobody@corp.example")
+        .replace("{request}", "01J9ZQ4D8N0VXB7T3WKE5M2R6C")
+        .replace("{ledger}", "01J9ZQ4D8N0VXB7T3WKE5M2R6C")
+        .replace("{destination}", "nowhere")
+}
+
+const BELOW: [(Role, Option<Role>); 3] = [
+    (Role::Viewer, None),
+    (Role::Agent, Some(Role::Viewer)),
+    (Role::Admin, Some(Role::Agent)),
+];
+
+#[test]
+fn only_the_document_is_open_to_all_and_no_viewer_changes_anything() {
+    let open: Vec<_> = routes()
+        .into_iter()
+        .filter(|route| route.need == Need::Nothing)
+        .map(|route| (route.method, route.path))
+        .collect();
+    assert_eq!(open, [(Method::GET, "/openapi.json")]);
+    let changes: Vec<_> = routes()
+        .into_iter()
+        .filter(|route| route.method != Method::GET)
+        .collect();
+    assert!(changes.len() > 15);
+    for route in changes {
+        assert!(route.need > Need::Token(Role::Viewer), "{}", route.path);
+    }
+}
+
+#[tokio::test]
+async fn every_route_refuses_who_has_no_token_that_opens_it() {
+    let hour = SignedDuration::from_hours(1);
+    let house = House::open().await;
+    for (number, route) in (0..).zip(routes()) {
+        if route.need == Need::Nothing {
+            continue;
+        }
+        // A client for each route: so many tokens that open nothing would use up one's allowance.
+        let client = SocketAddr::from(([192, 0, 2, number], 1));
+        let session = house.session(Role::Admin).await;
+        let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+        let expired = key(&house, Role::Admin, Role::Admin, KeyKind::Token, -hour).await;
+        let browsers = key(&house, Role::Admin, Role::Admin, KeyKind::Session, hour).await;
+        let ended = token(&house, Role::Admin).await;
+        let hash = Token::parse(&ended).unwrap_or_else(|error| panic!("{error}"));
+        house.store.end_key(hash.hash()).await.expect("ended");
+        let good = token(&house, Role::Admin).await;
+        let path = example(route.path);
+        let plain = || {
+            let mut request = request(&route.method, &path, None, Some(&json!({})));
+            request.extensions_mut().insert(Peer(client));
+            request
+        };
+        let with = |name: HeaderName, value: &str| {
+            let mut request = plain();
+            let value = HeaderValue::from_str(value).expect("a value");
+            request.headers_mut().insert(name, value);
+            request
+        };
+        let mut from_elsewhere = with(COOKIE, &session.cookie);
+        from_elsewhere
+            .headers_mut()
+            .insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+        for (request, kind) in [
+            (plain(), "no-token"),
+            // A session opens pages only, wherever it comes from.
+            (with(COOKIE, &session.cookie), "no-token"),
+            (from_elsewhere, "no-token"),
+            (with(AUTHORIZATION, ""), "invalid-token"),
+            (with(AUTHORIZATION, "Bearer"), "invalid-token"),
+            (with(AUTHORIZATION, &good), "invalid-token"),
+            (
+                with(AUTHORIZATION, &format!("Basic {good}")),
+                "invalid-token",
+            ),
+            (
+                with(AUTHORIZATION, &format!("Bearer {}", unknown.reveal())),
+                "invalid-token",
+            ),
+            (
+                with(AUTHORIZATION, &format!("Bearer {expired}")),
+                "invalid-token",
+            ),
+            (
+                with(AUTHORIZATION, &format!("Bearer {browsers}")),
+                "invalid-token",
+            ),
+            (
+                with(AUTHORIZATION, &format!("Bearer {ended}")),
+                "invalid-token",
+            ),
+        ] {
+            let answer = house.send(request).await;
+            let what = format!("{} {path}", route.method);
+            is_problem(&answer, StatusCode::UNAUTHORIZED, kind, &what);
+            assert!(answer.headers.contains_key(WWW_AUTHENTICATE), "{what}");
+        }
+        let answer = house
+            .send(with(AUTHORIZATION, &format!("bearer {good}")))
+            .await;
+        assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        let history = house.store.access_history(10).await.expect("read");
+        assert_eq!(history.len(), 1, "{path}: nothing was changed");
+    }
+}
+
+#[tokio::test]
+async fn every_route_refuses_the_role_below_its_own() {
+    let house = House::open().await;
+    let hour = SignedDuration::from_hours(1);
+    for route in routes() {
+        let Need::Token(least) = route.need else {
+            continue;
+        };
+        let below = BELOW.iter().find(|(role, _)| *role == least);
+        let Some((_, Some(below))) = below else {
+            continue;
+        };
+        let path = example(route.path);
+        let less = token(&house, *below).await;
+        // A token that says it is more than its operator is.
+        let boasts = key(&house, *below, least, KeyKind::Token, hour).await;
+        for token in [less, boasts] {
+            let answer = post(&house, &token, &path, json!({})).await;
+            is_problem(&answer, StatusCode::FORBIDDEN, "role", &path);
+            let words = format!("it takes the role {least}, and this token is {below}'s");
+            assert!(answer.body.contains(&words), "{path}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_open_nothing_are_bounded_and_good_ones_are_not() {
+    let house = House::open().await;
+    let good = token(&house, Role::Viewer).await;
+    let mut last = StatusCode::OK;
+    for _ in 0..61 {
+        let answer = get(&house, "wrong", "/stats").await;
+        last = answer.status;
+        if last == StatusCode::TOO_MANY_REQUESTS {
+            is_problem(&answer, last, "too-many", "the last");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(get(&house, &good, "/stats").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_a_problem_with_the_headers_of_the_house() {
+    let house = House::open().await;
+    let admin = token(&house, Role::Admin).await;
+    let raw = |method: &Method, path: &str, kind: &str, body: Body| {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(AUTHORIZATION, format!("Bearer {admin}"))
+            .header(CONTENT_TYPE, kind)
+            .body(body)
+            .expect("a request")
+    };
+    let (get, post) = (Method::GET, Method::POST);
+    let json = "application/json";
+    let large = "x".repeat(MOST_BODY + 1);
+    for (request, status, kind) in [
+        (raw(&get, "/api", json, Body::empty()), 404, "not-found"),
+        (
+            raw(&get, "/api/v2/stats", json, Body::empty()),
+            404,
+            "not-found",
+        ),
+        (
+            raw(&get, "/api/v1/nothing", json, Body::empty()),
+            404,
+            "not-found",
+        ),
+        (
+            raw(&Method::DELETE, "/api/v1/stats", json, Body::empty()),
+            405,
+            "method",
+        ),
+        (
+            raw(&get, "/api/v1/stats?since=yesterday", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&get, "/api/v1/stats?sinse=1d", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&get, "/api/v1/deliveries?x=1", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&get, "/api/v1/requests?limit=0", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&get, "/api/v1/requests?limit=1001", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(
+                &get,
+                "/api/v1/requests?state=held&state=failed",
+                json,
+                Body::empty(),
+            ),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&get, "/api/v1/requests?portal=nope", json, Body::empty()),
+            422,
+            "refused",
+        ),
+        (
+            raw(
+                &get,
+                "/api/v1/requests?after=01J9ZQ4D8N0VXB7T3WKE5M2R6C",
+                json,
+                Body::empty(),
+            ),
+            422,
+            "refused",
+        ),
+        (
+            raw(&get, "/api/v1/requests/x", json, Body::empty()),
+            404,
+            "not-found",
+        ),
+        (
+            raw(&get, "/api/v1/customers/%FF", json, Body::empty()),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&post, "/api/v1/customers", json, Body::from("{")),
+            400,
+            "malformed",
+        ),
+        (
+            raw(
+                &post,
+                "/api/v1/customers",
+                json,
+                Body::from("{\"adress\": 1}"),
+            ),
+            400,
+            "malformed",
+        ),
+        (
+            raw(&post, "/api/v1/customers", "text/plain", Body::from("{}")),
+            415,
+            "media-type",
+        ),
+        (
+            raw(
+                &post,
+                "/api/v1/customers",
+                "application/x-www-form-urlencoded",
+                Body::from("{}"),
+            ),
+            415,
+            "media-type",
+        ),
+        (
+            raw(&post, "/api/v1/customers", json, Body::from(large)),
+            413,
+            "too-large",
+        ),
+    ] {
+        let what = format!("{} {}", request.method(), request.uri());
+        let answer = house.send(request).await;
+        let status = StatusCode::from_u16(status).expect("a status");
+        is_problem(&answer, status, kind, &what);
+        assert_eq!(
+            status == StatusCode::METHOD_NOT_ALLOWED,
+            answer.headers.contains_key(ALLOW)
+        );
+        for (name, value) in HEADERS {
+            assert_eq!(answer.headers[name], value, "{what}");
+        }
+        assert_eq!(answer.headers["cache-control"], "no-store", "{what}");
+    }
+}

@@ -1,0 +1,104 @@
+//! The API against a real database: who gets in, what each route does, and that the document says so.
+
+mod document;
+mod gate;
+mod once;
+mod routes;
+
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{Method, Request, StatusCode};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::domain::{Role, Timestamp, Token};
+use crate::store::{Key, KeyKind};
+use crate::web::operators::tests::{Answer, House};
+
+/// A token of an operator of this role, valid for an hour.
+async fn token(house: &House, role: Role) -> String {
+    key(
+        house,
+        role,
+        role,
+        KeyKind::Token,
+        SignedDuration::from_hours(1),
+    )
+    .await
+}
+
+/// A key of an operator of one role, for another role, of a kind, valid for a time.
+async fn key(
+    house: &House,
+    operators: Role,
+    own: Role,
+    kind: KeyKind,
+    valid: SignedDuration,
+) -> String {
+    let name = house.operator(operators).await;
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let now = Timestamp::now();
+    let key = Key {
+        hash: token.hash(),
+        kind,
+        role: own,
+        expires_at: now + valid,
+    };
+    let made = house.store.make_key(name, key, "root".to_owned(), now);
+    made.await.expect("made");
+    token.reveal()
+}
+
+fn request(
+    method: &Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"));
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    request.body(body).expect("a request")
+}
+
+async fn get(house: &House, token: &str, path: &str) -> Answer {
+    house
+        .send(request(&Method::GET, path, Some(token), None))
+        .await
+}
+
+async fn post(house: &House, token: &str, path: &str, body: Value) -> Answer {
+    let body = (!body.is_null()).then_some(body);
+    house
+        .send(request(&Method::POST, path, Some(token), body.as_ref()))
+        .await
+}
+
+/// The JSON of an answer of this status.
+fn object(answer: &Answer, status: StatusCode) -> Value {
+    assert_eq!(answer.status, status, "{}", answer.body);
+    serde_json::from_str(&answer.body).expect("JSON")
+}
+
+/// That an answer is a problem of this kind.
+fn is_problem(answer: &Answer, status: StatusCode, kind: &str, what: &str) {
+    assert_eq!(answer.status, status, "{what}: {}", answer.body);
+    assert_eq!(
+        answer.headers[CONTENT_TYPE], "application/problem+json",
+        "{what}"
+    );
+    let problem = object(answer, status);
+    assert_eq!(
+        problem["type"],
+        format!("urn:vestibule:problem:{kind}"),
+        "{what}"
+    );
+    assert_eq!(problem["status"], status.as_u16(), "{what}");
+}

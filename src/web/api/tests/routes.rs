@@ -1,0 +1,400 @@
+//! What the routes do.
+
+use super::*;
+
+#[tokio::test]
+async fn settings_are_shown_changed_compared_and_tried() {
+    let house = House::open().await;
+    let admin = token(&house, Role::Admin).await;
+    let shown = object(&get(&house, &admin, "/access").await, StatusCode::OK);
+    assert_eq!(shown["revision"], 1);
+    assert_eq!(
+        shown["internal"]["approved_domains"],
+        json!(["corp.example"])
+    );
+    assert_eq!(shown["sources"]["external.verify"], "default");
+
+    let domains = json!({"domains": ["gmail.com"], "dry_run": true});
+    let tried = post(&house, &admin, "/access/approve", domains).await;
+    let tried = object(&tried, StatusCode::OK);
+    assert_eq!(tried["revision"], 1);
+    assert!(
+        tried["warnings"][0]
+            .as_str()
+            .is_some_and(|text| text.contains("mailbox provider"))
+    );
+
+    let domains = json!({"domains": ["new.example.com"], "portal": "it", "revision": 1});
+    let allowed = post(&house, &admin, "/access/allow", domains.clone()).await;
+    let allowed = object(&allowed, StatusCode::OK);
+    assert_eq!(allowed["revision"], 2);
+    assert_eq!(allowed["changes"][0]["key"], "external.allowed_domains");
+    assert_eq!(allowed["changes"][0]["portal"], "it");
+    let late = post(&house, &admin, "/access/allow", domains).await;
+    is_problem(&late, StatusCode::CONFLICT, "settings-changed", "late");
+
+    let set = json!({"settings": {"external.verify": true, "internal.default_groups": ["staff"]}});
+    let done = object(
+        &post(&house, &admin, "/access/set", set).await,
+        StatusCode::OK,
+    );
+    assert_eq!(done["revision"], 3);
+    let inherit = json!({"settings": {"external.allowed_domains": null}, "portal": "it"});
+    let done = object(
+        &post(&house, &admin, "/access/set", inherit).await,
+        StatusCode::OK,
+    );
+    assert_eq!(done["changes"][0]["after"], Value::Null);
+    let removed = json!({"domains": ["corp.example"]});
+    let removed = post(&house, &admin, "/access/remove", removed).await;
+    assert_eq!(object(&removed, StatusCode::OK)["revision"], 5);
+
+    for (path, body, status, kind) in [
+        (
+            "/access/approve",
+            json!({"domains": ["co.uk"]}),
+            422,
+            "refused",
+        ),
+        ("/access/approve", json!({"domains": []}), 400, "malformed"),
+        (
+            "/access/approve",
+            json!({"domains": ["a.example"], "portal": "x"}),
+            422,
+            "refused",
+        ),
+        (
+            "/access/remove",
+            json!({"domains": ["never.example"]}),
+            422,
+            "refused",
+        ),
+        (
+            "/access/set",
+            json!({"settings": {"external.verify": null}}),
+            422,
+            "refused",
+        ),
+        (
+            "/access/set",
+            json!({"settings": {"external.verify": "yes"}}),
+            400,
+            "malformed",
+        ),
+        (
+            "/access/set",
+            json!({"settings": {"external.verfy": true}}),
+            400,
+            "malformed",
+        ),
+        (
+            "/access/set",
+            json!({"settings": {"internal.default_groups": ["a,b"]}}),
+            400,
+            "malformed",
+        ),
+    ] {
+        let answer = post(&house, &admin, path, body.clone()).await;
+        let status = StatusCode::from_u16(status).expect("a status");
+        is_problem(&answer, status, kind, &format!("{path} {body}"));
+    }
+
+    let part = object(
+        &get(&house, &admin, "/access/history?limit=2").await,
+        StatusCode::OK,
+    );
+    assert_eq!(part["items"][0]["origin"], "api");
+    assert_eq!(part["items"][0]["by"], "operator:the-admin");
+    assert_eq!(part["next"], "4");
+    let part = get(&house, &admin, "/access/history?limit=100&after=4").await;
+    let part = object(&part, StatusCode::OK);
+    assert_eq!(
+        (part["items"].as_array().map(Vec::len), &part["next"]),
+        (Some(3), &Value::Null)
+    );
+    let diff = object(
+        &get(&house, &admin, "/access/diff?from=1&to=2").await,
+        StatusCode::OK,
+    );
+    assert_eq!(diff["changes"].as_array().map(Vec::len), Some(1));
+    let none = get(&house, &admin, "/access/diff?from=1&to=77").await;
+    is_problem(
+        &none,
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "no such revision",
+    );
+    let first = object(
+        &get(&house, &admin, "/access?revision=1").await,
+        StatusCode::OK,
+    );
+    assert_eq!(first, shown);
+    let tested = get(&house, &admin, "/access/test?address=ann%40other.example").await;
+    let tested = object(&tested, StatusCode::OK);
+    assert_eq!(tested["items"][0]["reason"], "domain_not_allowed");
+}
+
+#[tokio::test]
+async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
+    let house = House::open().await;
+    let agent = token(&house, Role::Agent).await;
+    let made = post(
+        &house,
+        &agent,
+        "/customers",
+        json!({"address": "ann@corp.example"}),
+    )
+    .await;
+    assert!(
+        made.headers["location"]
+            .to_str()
+            .is_ok_and(|to| to.starts_with("/api/v1/customers/"))
+    );
+    let made = object(&made, StatusCode::CREATED);
+    assert_eq!(
+        (&made["kind"], &made["status"]),
+        (&json!("internal"), &json!("pending"))
+    );
+    let id = made["id"].as_str().expect("an id").to_owned();
+    for (act, status) in [
+        ("resend", "pending"),
+        ("block", "blocked"),
+        ("unblock", "pending"),
+        ("verify", "active"),
+    ] {
+        let answer = post(
+            &house,
+            &agent,
+            &format!("/customers/{id}/{act}"),
+            Value::Null,
+        )
+        .await;
+        assert_eq!(object(&answer, StatusCode::OK)["status"], status, "{act}");
+    }
+    let too_late = post(
+        &house,
+        &agent,
+        &format!("/customers/{id}/resend"),
+        Value::Null,
+    )
+    .await;
+    is_problem(&too_late, StatusCode::CONFLICT, "not-possible", "active");
+    let shown = get(&house, &agent, "/customers/ANN@corp.example").await;
+    let shown = object(&shown, StatusCode::OK);
+    assert_eq!(shown["verified_by"], "operator:the-agent");
+    let listed = get(&house, &agent, "/customers?status=active&search=ann").await;
+    assert_eq!(object(&listed, StatusCode::OK)["items"][0], shown);
+    let ours = post(
+        &house,
+        &agent,
+        "/customers",
+        json!({"address": "it-help@corp.example"}),
+    )
+    .await;
+    is_problem(&ours, StatusCode::UNPROCESSABLE_ENTITY, "refused", "ours");
+
+    let audit = object(&get(&house, &agent, "/audit").await, StatusCode::OK);
+    let deeds: Vec<_> = audit["items"].as_array().expect("rows").iter().collect();
+    let expected = [
+        "account.verified",
+        "account.unblocked",
+        "account.blocked",
+        "account.added",
+    ];
+    for (deed, event) in deeds.iter().zip(expected) {
+        assert_eq!(deed["event"], event);
+        assert_eq!(deed["actor"], "operator:the-agent");
+        assert_eq!(deed["origin"], "api");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_listed_read_released_and_discarded_one_or_many() {
+    let house = House::open().await;
+    let agent = token(&house, Role::Agent).await;
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        let entry = house.mail("ann@corp.example", &format!("number {n}")).await;
+        ids.push(entry.ledger.to_string());
+    }
+    let part = get(&house, &agent, "/requests?state=held&portal=it&limit=3").await;
+    let part = object(&part, StatusCode::OK);
+    assert_eq!(part["items"].as_array().map(Vec::len), Some(3));
+    let next = part["next"].as_str().expect("more");
+    let path = format!("/requests?state=held&account=ann@corp.example&newer_than=1d&after={next}");
+    let part = object(&get(&house, &agent, &path).await, StatusCode::OK);
+    assert_eq!(part["items"][0]["subject"], "number 0");
+    assert_eq!(part["next"], Value::Null);
+    let none = object(
+        &get(&house, &agent, "/requests?older_than=1h").await,
+        StatusCode::OK,
+    );
+    assert_eq!(none["items"], json!([]));
+
+    let raw = get(&house, &agent, &format!("/requests/{}/raw", ids[0])).await;
+    assert_eq!(raw.headers[CONTENT_TYPE], "message/rfc822");
+    assert!(
+        raw.body.starts_with("From: ann@corp.example\r\n"),
+        "{}",
+        raw.body
+    );
+
+    let released = post(
+        &house,
+        &agent,
+        &format!("/requests/{}/release", ids[0]),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(object(&released, StatusCode::OK)["state"], "released");
+    let again = post(
+        &house,
+        &agent,
+        &format!("/requests/{}/release", ids[0]),
+        Value::Null,
+    )
+    .await;
+    is_problem(&again, StatusCode::CONFLICT, "not-possible", "again");
+
+    let some = json!({"requests": [ids[0], ids[1], "01J9ZQ4D8N0VXB7T3WKE5M2R6C"]});
+    let done = object(
+        &post(&house, &agent, "/requests/release", some).await,
+        StatusCode::OK,
+    );
+    assert_eq!((&done["done"], &done["failed"]), (&json!(1), &json!(2)));
+    assert_eq!(done["items"][0]["problem"]["status"], 409);
+    assert_eq!(done["items"][1]["request"]["state"], "released");
+    assert_eq!(done["items"][2]["problem"]["status"], 404);
+    let rest = json!({"requests": [ids[2], ids[3]]});
+    let done = object(
+        &post(&house, &agent, "/requests/discard", rest).await,
+        StatusCode::OK,
+    );
+    assert_eq!(done["done"], 2);
+    let failed = post(
+        &house,
+        &agent,
+        "/requests/retry",
+        json!({"all_failed": true}),
+    )
+    .await;
+    assert_eq!(object(&failed, StatusCode::OK)["items"], json!([]));
+    let unclear = post(&house, &agent, "/requests/retry", json!({})).await;
+    is_problem(
+        &unclear,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "refused",
+        "unclear",
+    );
+}
+
+#[tokio::test]
+async fn what_was_dropped_is_explained_and_recovered() {
+    let house = House::open().await;
+    let admin = token(&house, Role::Admin).await;
+    let one = house.mail("eve@elsewhere.example", "one").await.ledger;
+    let two = house.mail("eve@elsewhere.example", "two").await.ledger;
+    let listed = get(&house, &admin, "/dropped?reason=domain_not_allowed").await;
+    let listed = object(&listed, StatusCode::OK);
+    assert_eq!(listed["items"][0]["ledger"], two.to_string());
+    assert_eq!(listed["items"][0]["recoverable"], true);
+    let ranked = object(
+        &get(&house, &admin, "/dropped/domains").await,
+        StatusCode::OK,
+    );
+    assert_eq!(ranked["items"][0]["domain"], "elsewhere.example");
+    assert_eq!(ranked["items"][0]["messages"], 2);
+
+    let path = format!("/dropped/{one}/recover");
+    let still = object(
+        &post(&house, &admin, &path, Value::Null).await,
+        StatusCode::OK,
+    );
+    assert_eq!(
+        (&still["verdict"], &still["request"]),
+        (&json!("dropped"), &Value::Null)
+    );
+    let allow = json!({"domains": ["elsewhere.example"]});
+    assert_eq!(
+        post(&house, &admin, "/access/allow", allow).await.status,
+        StatusCode::OK
+    );
+    let back = object(
+        &post(&house, &admin, &path, Value::Null).await,
+        StatusCode::OK,
+    );
+    assert_eq!(back["request"], one.to_string());
+    let all = json!({"domain": "elsewhere.example"});
+    let all = object(
+        &post(&house, &admin, "/dropped/recover", all).await,
+        StatusCode::OK,
+    );
+    assert_eq!((&all["recovered"], &all["left"]), (&json!(1), &json!(0)));
+    let some = json!({"entries": [two.to_string()]});
+    let some = object(
+        &post(&house, &admin, "/dropped/recover", some).await,
+        StatusCode::OK,
+    );
+    assert_eq!(some["items"][0]["problem"]["status"], 409);
+
+    let by_id = get(&house, &admin, &format!("/ledger/{one}")).await;
+    let by_id = object(&by_id, StatusCode::OK);
+    assert_eq!(by_id["verdict"], "accepted");
+    assert!(
+        by_id["rules"]
+            .as_array()
+            .is_some_and(|rules| rules.len() > 5)
+    );
+    assert!(by_id["events"].as_array().is_some_and(|events| {
+        events
+            .iter()
+            .any(|event| event["event"] == "request.recovered")
+    }));
+    let message_id = by_id["facts"]["message_id"].as_str();
+    let mut questions = vec![one.to_string(), "eve@elsewhere.example".to_owned()];
+    questions.extend(message_id.map(|id| format!("%3C{id}%3E")));
+    for what in questions {
+        let found = get(&house, &admin, &format!("/explain?of={what}")).await;
+        let found = object(&found, StatusCode::OK);
+        let items = found["items"].as_array().expect("items");
+        assert!(items.contains(&by_id), "{what}");
+    }
+    let by_sender = get(
+        &house,
+        &admin,
+        "/ledger?sender=eve@elsewhere.example&limit=1",
+    )
+    .await;
+    let by_sender = object(&by_sender, StatusCode::OK);
+    assert_eq!(by_sender["items"][0]["ledger"], two.to_string());
+    assert!(by_sender["next"].is_string());
+    let raw = get(&house, &admin, &format!("/ledger/{one}/raw")).await;
+    assert!(raw.body.starts_with("From: eve@elsewhere.example"));
+    let stats = object(
+        &get(&house, &admin, "/stats?since=1h&portal=it").await,
+        StatusCode::OK,
+    );
+    assert_eq!(stats["messages"], 2);
+}
+
+#[tokio::test]
+async fn a_destination_is_paused_and_goes_on() {
+    let house = House::open().await;
+    let admin = token(&house, Role::Admin).await;
+    let listed = object(&get(&house, &admin, "/deliveries").await, StatusCode::OK);
+    let name = listed["items"][0]["destination"].as_str().expect("a name");
+    for (act, state) in [
+        ("pause", "paused"),
+        ("pause", "paused"),
+        ("resume", "running"),
+    ] {
+        let path = format!("/deliveries/{name}/{act}");
+        let answer = object(
+            &post(&house, &admin, &path, Value::Null).await,
+            StatusCode::OK,
+        );
+        assert_eq!(answer["state"], state);
+    }
+    let unknown = post(&house, &admin, "/deliveries/nowhere/pause", Value::Null).await;
+    is_problem(&unknown, StatusCode::NOT_FOUND, "not-found", "nowhere");
+}

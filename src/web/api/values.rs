@@ -1,0 +1,163 @@
+//! Values that several routes take: how much of a list, how long ago.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::Problem;
+use crate::config::parse_time;
+use crate::domain::{EmailAddress, Timestamp};
+use crate::store::Page;
+
+/// Rows of a list that are asked for at once.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u32")]
+pub(super) struct Limit(u16);
+
+impl Limit {
+    pub const MOST: u16 = 1000;
+
+    pub fn rows(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The part behind a cursor.
+    pub fn page(self, after: Option<String>) -> Page {
+        Page {
+            limit: self.rows(),
+            after,
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<u32> for Limit {
+    type Error = &'static str;
+
+    fn try_from(rows: u32) -> Result<Self, Self::Error> {
+        u16::try_from(rows)
+            .ok()
+            .filter(|rows| (1..=Self::MOST).contains(rows))
+            .map(Self)
+            .ok_or("limit is 1 to 1000")
+    }
+}
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Integer))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+            .minimum(Some(1))
+            .maximum(Some(Self::MOST))
+            .default(Some(100.into()))
+            .into()
+    }
+}
+
+impl ToSchema for Limit {}
+
+/// A time that has passed, such as `3d` or `1h30m`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Age(Duration);
+
+impl Age {
+    pub const fn days(days: u64) -> Self {
+        Self(Duration::from_hours(24 * days))
+    }
+
+    /// So long ago, as the database has its times.
+    pub fn ago(self) -> Timestamp {
+        let then = Timestamp::now()
+            .checked_sub(self.0)
+            .unwrap_or(Timestamp::MIN);
+        Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
+    }
+}
+
+impl TryFrom<String> for Age {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = |part: &str| (1..=4).contains(&part.len());
+        let plain = text
+            .split_terminator(|c: char| c.is_ascii_lowercase())
+            .all(digits);
+        let wrong = || format!("{text:?} is not a time; write 90s, 5m, 1h30m or 14d");
+        if !plain {
+            return Err(wrong());
+        }
+        parse_time(&text).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl PartialSchema for Age {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .description(Some("A time that has passed: 90s, 5m, 1h30m, 14d"))
+            .min_length(Some(2))
+            .pattern(Some(
+                "^([0-9]{1,4}d)?([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$",
+            ))
+            .examples(["3d"])
+            .into()
+    }
+}
+
+impl ToSchema for Age {}
+
+/// An address that stands at `place` of a request.
+pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
+    EmailAddress::parse(text)
+        .map_err(|error| Problem::refused(place, format_args!("{text:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_what_its_pattern_says() {
+        for (text, good) in [
+            ("3d", true),
+            ("1h30m", true),
+            ("9999d23h59m59s", true),
+            ("0s", true),
+            ("", false),
+            ("3", false),
+            (" 3d", false),
+            ("3d ", false),
+            ("12345s", false),
+            ("1m1h", false),
+            ("d", false),
+            ("3D", false),
+            ("3w", false),
+            ("-3d", false),
+        ] {
+            assert_eq!(Age::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_bounded() {
+        for (rows, good) in [
+            (0, false),
+            (1, true),
+            (1000, true),
+            (1001, false),
+            (u32::MAX, false),
+        ] {
+            assert_eq!(Limit::try_from(rows).is_ok(), good, "{rows}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::decide::{Consequence, Decision};
 use super::newcomer::decide_newcomer;
@@ -34,7 +35,7 @@ pub fn is_settings_rule(rule: u8) -> bool {
 }
 
 /// What becomes of a message of somebody new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub reason: Reason,

@@ -9,6 +9,7 @@ mod acts;
 mod deliveries;
 mod dropped;
 mod explain;
+mod simulate;
 mod stats;
 mod test;
 
@@ -17,5 +18,6 @@ pub use acts::{CustomerAct, RequestAct};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable, terms};
 pub use explain::{Explanation, explained, found};
+pub use simulate::Simulation;
 pub use stats::{Stats, stats};
 pub use test::{Asked, Tested, kind_of, question, standing_of, tested};

@@ -171,6 +171,8 @@ impl Work<'_> {
         let connection = self.connection;
         let now = Millis::from(forgetting.now);
         forget_mailbox(connection, &forgetting.address)?;
+        // What the API answered, to whomever about whomever; a repeat is done again.
+        connection.execute("DELETE FROM answer WHERE status IS NOT NULL", [])?;
         let mut happening = Happening::named("account.forgotten");
         if let Some(account) = known(connection, &forgetting.address.key())? {
             if self.leave_a_name(&account, pseudonym, now)? {

@@ -418,7 +418,7 @@ fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, Sto
 }
 
 /// Links that are so old that nobody presses them any more, which are unknown from then on rather
-/// than expired; and what the limits of letters counted. Says how many of that kind of which there
+/// than expired; what the limits of letters counted; what the API answered. Says how many of that kind of which there
 /// were most.
 fn forget_traces(
     connection: &Connection,
@@ -450,5 +450,12 @@ fn forget_traces(
             now.0.saturating_sub(Millis::DAY).div_euclid(Millis::MINUTE),
             limit
         ])?;
-    Ok(tokens.max(claims).max(minutes))
+    let answers = connection
+        .prepare_cached(
+            "DELETE FROM answer WHERE n IN (
+                 SELECT n FROM answer WHERE expires_at < ? ORDER BY expires_at LIMIT ?
+             )",
+        )?
+        .execute(params![now, limit])?;
+    Ok(tokens.max(claims).max(minutes).max(answers))
 }

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::{Store, StoreError, access};
@@ -49,7 +50,7 @@ pub struct Simulated {
 }
 
 /// Messages that would go from one verdict to another; or stay, as of another kind of account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ShiftCount {
     pub from: Verdict,
     pub to: Verdict,
@@ -59,7 +60,7 @@ pub struct ShiftCount {
 }
 
 /// The same of one domain and portal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DomainShift {
     pub domain: String,
     pub portal: PortalName,
@@ -70,7 +71,8 @@ pub struct DomainShift {
 }
 
 /// One message that would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Shifted)]
 pub struct Example {
     pub ledger: LedgerId,
     pub received_at: Timestamp,

@@ -61,11 +61,18 @@ fn the_api_answers_as_its_document_says() {
     let status = Command::new(PROGRAM)
         .args(["--config-file", CONFIGURATION, "run"])
         .arg(format!("http://{}/api/v1/openapi.json", house.admin))
-        .args(["--header", &format!("Authorization: Bearer {}", token(&house))])
+        .args([
+            "--header",
+            &format!("Authorization: Bearer {}", token(&house)),
+        ])
         .args(["--checks", "all", "--continue-on-failure"])
         .args(["--max-examples", if long { "300" } else { "5" }])
         .args(["--request-timeout", "30", "--no-color"])
-        .args(if long { [].as_slice() } else { &["--seed", "1"] })
+        .args(if long {
+            [].as_slice()
+        } else {
+            &["--seed", "1"]
+        })
         .current_dir(house.folder.path())
         .stdin(Stdio::null())
         .stdout(report.try_clone().expect("the same file"))

@@ -1,23 +1,13 @@
 //! `access simulate`: what a draft would have changed for the messages of the last days.
 
-use serde::Serialize;
-
 use super::change::warn;
-use crate::access::{AccessSettings, Change};
+use crate::access::AccessSettings;
 use crate::cli::failure::Outcome;
 use crate::cli::house::House;
 use crate::cli::output::{Column, Layout, Output, or_dash, progress_first, time};
 use crate::domain::{PortalName, Timestamp};
+use crate::operations::Simulation;
 use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
-
-/// What `--json` has.
-#[derive(Serialize)]
-struct Answer<'a> {
-    changes: Vec<Change>,
-    warnings: Vec<String>,
-    #[serde(flatten)]
-    simulated: &'a Simulated,
-}
 
 const DOMAINS: &[Column<DomainShift>] = &[
     Column::new("domain", Layout::Whole, |row: &DomainShift| {
@@ -75,7 +65,7 @@ pub async fn run(
     let bar = progress_first();
     let shown = bar.clone();
     let what = WhatIf {
-        draft,
+        draft: draft.clone(),
         since,
         portal,
         domain: None,
@@ -91,11 +81,7 @@ pub async fn run(
     bar.finish_and_clear();
     let simulated = simulated?;
     if out.is_json() {
-        return out.object(&Answer {
-            changes,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-            simulated: &simulated,
-        });
+        return out.object(&Simulation::of(&current, &draft, simulated));
     }
     for change in &changes {
         out.line(change)?;

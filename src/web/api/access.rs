@@ -14,13 +14,14 @@ use super::input::{Body, Query};
 use super::output::{Json, Part};
 use super::problem::Problem;
 use super::route::Call;
-use super::values::{Limit, address};
+use super::values::{Age, Limit, address};
 use crate::access::{AccessSettings, Assignment, Key, Settings, Value};
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
-    self, Author, Changed, Difference, Shown, Step, Tested, difference, question, tested,
+    self, Author, Changed, Difference, Shown, Simulation, Step, Tested, difference, question,
+    tested,
 };
-use crate::store::Revision;
+use crate::store::{Revision, WhatIf};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -238,11 +239,57 @@ pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed
     let assignments = set.settings.assignments()?;
     let author = author(&call, set.dry_run, set.revision);
     change(&call, &author, |settings| {
-        settings
-            .with(portal.as_ref(), &assignments)
-            .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
+        with(settings, portal.as_ref(), &assignments)
     })
     .await
+}
+
+/// A draft: what is in force with some settings changed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"settings": {"external.restrict_domains": true}, "since": "30d"}))]
+pub(super) struct Draft {
+    settings: Wanted,
+    /// The portal's settings instead of the site's.
+    #[schema(nullable = false)]
+    portal: Option<PortalName>,
+    /// Messages of so long ago until now; 30 days otherwise.
+    #[schema(nullable = false)]
+    since: Option<Age>,
+    /// At most so many domains, and so many messages, one by one.
+    #[serde(default)]
+    #[schema(required = false)]
+    limit: Limit,
+}
+
+pub(super) async fn simulate(
+    call: Call,
+    Body(wanted): Body<Draft>,
+) -> Result<Json<Simulation>, Problem> {
+    let portal = call.desk.portal(wanted.portal)?;
+    let assignments = wanted.settings.assignments()?;
+    let store = &call.desk.store;
+    let before = store.access().await?.settings;
+    let draft = with(&before, portal.as_ref(), &assignments)?;
+    let what = WhatIf {
+        draft: draft.clone(),
+        since: wanted.since.unwrap_or(Age::days(30)).ago(),
+        portal: None,
+        domain: None,
+        most: wanted.limit.rows(),
+    };
+    let simulated = store.simulate(what, |_, _| {}).await?;
+    Ok(Json(Simulation::of(&before, &draft, simulated)))
+}
+
+fn with(
+    settings: &AccessSettings,
+    portal: Option<&PortalName>,
+    assignments: &[Assignment],
+) -> Result<AccessSettings, Problem> {
+    settings
+        .with(portal, assignments)
+        .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
 }
 
 /// Domains, and what is changed by them.

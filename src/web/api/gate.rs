@@ -23,7 +23,6 @@ pub(super) enum Need {
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
     pub name: OperatorName,
-    pub role: Role,
 }
 
 impl Visit {
@@ -72,7 +71,7 @@ impl Desk {
         if role < least {
             return Err(Problem::role(least, role));
         }
-        Ok(Visit { name, role })
+        Ok(Visit { name })
     }
 }
 

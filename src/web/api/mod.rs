@@ -136,6 +136,15 @@ fn routes() -> Vec<Route> {
             "testAddress",
             "Tell what would become of ordinary mail from an address",
         ),
+        Route::post("/access/simulate", Viewer, access::simulate)
+            .called(
+                "simulateAccess",
+                "Tell what a draft would have changed for the mail of the last days",
+            )
+            .explained(
+                "Each message is decided again with the account that its sender had when it came. Nothing \
+                 is changed.",
+            ),
         Route::post("/access/set", Admin, access::set)
             .called("setAccess", "Change settings")
             .may(&[Kind::SettingsChanged]),

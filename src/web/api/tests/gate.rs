@@ -35,14 +35,13 @@ fn only_the_document_is_open_to_all_and_no_viewer_changes_anything() {
         .map(|route| (route.method, route.path))
         .collect();
     assert_eq!(open, [(Method::GET, "/openapi.json")]);
-    let changes: Vec<_> = routes()
+    let by_viewers: Vec<_> = routes()
         .into_iter()
-        .filter(|route| route.method != Method::GET)
+        .filter(|route| route.method != Method::GET && route.need <= Need::Token(Role::Viewer))
+        .map(|route| route.path)
         .collect();
-    assert!(changes.len() > 15);
-    for route in changes {
-        assert!(route.need > Need::Token(Role::Viewer), "{}", route.path);
-    }
+    // It compares, and changes nothing.
+    assert_eq!(by_viewers, ["/access/simulate"]);
 }
 
 #[tokio::test]

@@ -398,3 +398,21 @@ async fn a_destination_is_paused_and_goes_on() {
     let unknown = post(&house, &admin, "/deliveries/nowhere/pause", Value::Null).await;
     is_problem(&unknown, StatusCode::NOT_FOUND, "not-found", "nowhere");
 }
+
+#[tokio::test]
+async fn a_draft_is_compared_with_the_mail_that_came() {
+    let house = House::open().await;
+    let viewer = token(&house, Role::Viewer).await;
+    house.mail("eve@elsewhere.example", "one").await;
+    let draft = json!({"settings": {"external.restrict_domains": false}, "since": "1d"});
+    let answer = post(&house, &viewer, "/access/simulate", draft).await;
+    let simulated = object(&answer, StatusCode::OK);
+    assert_eq!(
+        (&simulated["messages"], &simulated["changed"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(simulated["domains"][0]["domain"], "elsewhere.example");
+    assert_eq!(simulated["domains"][0]["after"]["verdict"], "accepted");
+    let history = house.store.access_history(10).await.expect("read");
+    assert_eq!(history.len(), 1, "nothing was changed");
+}

@@ -132,14 +132,13 @@ pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Test
 pub(super) struct Set {
     settings: Wanted,
     /// The portal's settings instead of the site's.
-    #[schema(nullable = false)]
     portal: Option<PortalName>,
     /// Only say what would change.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
     /// The revision that you saw: where another one is in force, nothing changes.
-    #[schema(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
 
@@ -251,10 +250,8 @@ pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed
 pub(super) struct Draft {
     settings: Wanted,
     /// The portal's settings instead of the site's.
-    #[schema(nullable = false)]
     portal: Option<PortalName>,
     /// Messages of so long ago until now; 30 days otherwise.
-    #[schema(nullable = false)]
     since: Option<Age>,
     /// At most so many domains, and so many messages, one by one.
     #[serde(default)]
@@ -301,14 +298,13 @@ pub(super) struct Domains {
     #[schema(min_items = 1, max_items = 1000)]
     domains: Vec<String>,
     /// The portal's list instead of the site's.
-    #[schema(nullable = false)]
     portal: Option<PortalName>,
     /// Only say what would change.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
     /// The revision that you saw: where another one is in force, nothing changes.
-    #[schema(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
 

@@ -59,7 +59,6 @@ pub(super) struct NewCustomer {
     /// The person's address; it gets a verification mail.
     address: String,
     /// The portal whose access settings decide; the site's otherwise.
-    #[schema(nullable = false)]
     portal: Option<PortalName>,
 }
 

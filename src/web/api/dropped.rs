@@ -83,10 +83,9 @@ pub(super) async fn recover(call: Call, At(id): At<LedgerId>) -> Result<Json<Tak
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"domain": "acme.example"}))]
 pub(super) struct Entries {
-    #[schema(max_items = 1000, nullable = false)]
+    #[schema(max_items = 1000)]
     entries: Option<Vec<LedgerId>>,
     /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
-    #[schema(nullable = false)]
     domain: Option<String>,
 }
 

@@ -93,14 +93,13 @@ pub(super) struct Several {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"all_failed": true, "portal": "it"}))]
 pub(super) struct Failed {
-    #[schema(max_items = 1000, nullable = false)]
+    #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
     /// The newest 1000 that have failed; ask again until none is left.
     #[serde(default)]
     #[schema(required = false)]
     all_failed: bool,
     /// Of these, those for this portal.
-    #[schema(nullable = false)]
     portal: Option<PortalName>,
 }
 

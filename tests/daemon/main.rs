@@ -4,7 +4,6 @@ mod activation;
 mod answers;
 mod client;
 mod clock;
-mod contract;
 mod house;
 mod journey;
 mod kill;

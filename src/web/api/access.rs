@@ -292,8 +292,8 @@ fn with(
 /// Domains, and what is changed by them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"domains": ["partner.example", "*.partner.example"]}))]
-pub(super) struct Domains {
+#[schema(as = Domains, example = json!({"domains": ["partner.example", "*.partner.example"]}))]
+pub(super) struct Patterns {
     /// example.com for that domain only, *.example.com for its subdomains.
     #[schema(min_items = 1, max_items = 1000)]
     domains: Vec<String>,
@@ -308,7 +308,7 @@ pub(super) struct Domains {
     revision: Option<u32>,
 }
 
-impl Domains {
+impl Patterns {
     fn patterns(&self) -> Result<Vec<DomainPattern>, Problem> {
         if !(1..=1000).contains(&self.domains.len()) {
             return Err(Problem::malformed("domains: name 1 to 1000"));
@@ -319,19 +319,19 @@ impl Domains {
 
 pub(super) async fn approve(
     call: Call,
-    Body(domains): Body<Domains>,
+    Body(domains): Body<Patterns>,
 ) -> Result<Json<Changed>, Problem> {
     add(&call, Key::InternalApprovedDomains, domains).await
 }
 
 pub(super) async fn allow(
     call: Call,
-    Body(domains): Body<Domains>,
+    Body(domains): Body<Patterns>,
 ) -> Result<Json<Changed>, Problem> {
     add(&call, Key::ExternalAllowedDomains, domains).await
 }
 
-async fn add(call: &Call, key: Key, domains: Domains) -> Result<Json<Changed>, Problem> {
+async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<Changed>, Problem> {
     let patterns = domains.patterns()?;
     let portal = call.desk.portal(domains.portal)?;
     let author = author(call, domains.dry_run, domains.revision);
@@ -343,7 +343,7 @@ async fn add(call: &Call, key: Key, domains: Domains) -> Result<Json<Changed>, P
 
 pub(super) async fn remove(
     call: Call,
-    Body(domains): Body<Domains>,
+    Body(domains): Body<Patterns>,
 ) -> Result<Json<Changed>, Problem> {
     let patterns = domains.patterns()?;
     let portal = call.desk.portal(domains.portal)?;

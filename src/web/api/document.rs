@@ -1,4 +1,4 @@
-//! The OpenAPI document, made of the table of routes and of the types of their handlers.
+//! The `OpenAPI` document, made of the table of routes and of the types of their handlers.
 
 use std::collections::BTreeMap;
 

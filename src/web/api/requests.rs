@@ -91,8 +91,8 @@ pub(super) struct Several {
 /// Failed requests: by their ids, or all.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"all_failed": true, "portal": "it"}))]
-pub(super) struct Failed {
+#[schema(as = Failed, example = json!({"all_failed": true, "portal": "it"}))]
+pub(super) struct Again {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
     /// The newest 1000 that have failed; ask again until none is left.
@@ -128,10 +128,10 @@ pub(super) fn act_on_many(act: RequestAct) -> impl Serve<Body<Several>, Json<Req
 
 pub(super) async fn retry_many(
     call: Call,
-    Body(failed): Body<Failed>,
+    Body(again): Body<Again>,
 ) -> Result<Json<RequestsDone>, Problem> {
-    let portal = call.desk.portal(failed.portal)?;
-    let ids = match (failed.requests, failed.all_failed) {
+    let portal = call.desk.portal(again.portal)?;
+    let ids = match (again.requests, again.all_failed) {
         (Some(requests), false) if portal.is_none() => bounded(requests)?,
         (None, true) => {
             let filter = RequestFilter {

@@ -88,7 +88,9 @@ impl TryFrom<String> for Age {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let digits = |part: &str| (1..=4).contains(&part.len());
+        let digits = |part: &str| {
+            (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
         let plain = text
             .split_terminator(|c: char| c.is_ascii_lowercase())
             .all(digits);

@@ -1,4 +1,4 @@
-//! `/deliveries`: destinations, what waits for them, and a hand on the tap.
+//! `/deliveries`: destinations and hooks, what waits for them, and a hand on the tap.
 
 use super::input::At;
 use super::output::{Json, Part};
@@ -17,7 +17,8 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>
     move |call: Call, At(name): At<DestinationName>| async move {
         let config = call.desk.config();
         let unknown = || Problem::not_found("destination", &name);
-        if !config.destinations.contains_key(&name) {
+        let is_hook = config.hooks.iter().any(|hook| hook.name == name);
+        if !is_hook && !config.destinations.contains_key(&name) {
             return Err(unknown());
         }
         let (by, now) = (call.visit.by(), Timestamp::now());

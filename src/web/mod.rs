@@ -18,7 +18,7 @@ mod serve;
 
 pub use api::api_router;
 pub use metrics::metrics_router;
-pub use operators::{Operators, operators};
-pub use public::{Public, public};
+pub use operators::{Operators, operators, operators_paths};
+pub use public::{Public, public, public_paths};
 pub use ready::Readiness;
 pub use serve::serve;

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::ACCEPT_LANGUAGE;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
@@ -154,6 +154,15 @@ fn routes() -> Vec<Route> {
         Route::post("/deliveries", Session(Admin), deliveries::act),
         Route::get("/audit", Session(Viewer), audit::list),
     ]
+}
+
+/// What `GET` answers, so that a test can look at every page.
+pub fn operators_paths() -> Vec<&'static str> {
+    routes()
+        .into_iter()
+        .filter(|route| route.method == Method::GET)
+        .map(|route| route.path)
+        .collect()
 }
 
 async fn asset(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {

@@ -120,6 +120,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
     ]
 }
 
+/// What `GET` answers, so that a test can look at every page.
+pub fn public_paths() -> Vec<&'static str> {
+    routes().into_iter().map(|(path, _)| path).collect()
+}
+
 /// The process answers; nothing more is claimed.
 async fn healthz() -> &'static str {
     "ok\n"

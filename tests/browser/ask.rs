@@ -1,0 +1,46 @@
+//! One request over HTTP with exactly the fields that a case is about, and the answer as it came.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+pub struct Answer {
+    pub status: u16,
+    head: String,
+}
+
+impl Answer {
+    /// The values of a field, in the order in which they came.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .collect()
+    }
+}
+
+pub fn ask(server: SocketAddr, method: &str, path: &str, fields: &[&str], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(server).expect("the server");
+    stream
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .expect("a timeout");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !fields.iter().any(|field| field.starts_with("Host:")) {
+        request.push_str(&format!("Host: {server}\r\n"));
+    }
+    for field in fields {
+        request.push_str(&format!("{field}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, _) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Answer {
+        status: status.expect("a status"),
+        head: head.to_owned(),
+    }
+}

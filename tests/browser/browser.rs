@@ -1,0 +1,351 @@
+//! Chromium behind `chromedriver`, for as long as a test runs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use url::{ParseError, Url};
+
+/// How long anything may take that a test waits for. Generous, for machines that do other work.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How somebody has set up their browser.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    pub scripts: bool,
+    /// As in `Accept-Language`.
+    pub languages: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            scripts: true,
+            languages: "en",
+        }
+    }
+}
+
+pub struct Browser {
+    client: Client,
+    /// Goes last, and takes Chromium with it.
+    _driver: Driver,
+}
+
+impl Browser {
+    pub async fn start(setup: Setup) -> Self {
+        let mut driver = Driver::start();
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": {
+                "binary": "/usr/bin/chromium",
+                "args": [
+                    "--headless=new",
+                    // Tests may run as root, and in containers without much shared memory.
+                    "--no-sandbox",
+                    "--disable-dev-shm-usage",
+                    "--disable-gpu",
+                    "--hide-scrollbars",
+                    "--force-color-profile=srgb",
+                    "--window-size=1280,900",
+                    // Nothing but the pages under test is there; what asks for it stands in the log.
+                    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                ],
+                "prefs": {
+                    "intl.accept_languages": setup.languages,
+                    "profile.managed_default_content_settings.javascript":
+                        if setup.scripts { 1 } else { 2 },
+                    // A password prompt would take the focus.
+                    "credentials_enable_service": false,
+                },
+            },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else {
+            unreachable!("an object was written")
+        };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://{}", driver.address))
+            .await
+            .expect("Chromium starts (Debian's packages chromium and chromium-driver)");
+        driver.session = client.session_id().await.expect("a session");
+        Self {
+            client,
+            _driver: driver,
+        }
+    }
+
+    pub async fn open(&self, address: &str) {
+        self.client.goto(address).await.expect(address);
+    }
+
+    pub async fn back(&self) {
+        self.client.back().await.expect("back");
+    }
+
+    pub async fn title(&self) -> String {
+        self.client.title().await.expect("a title")
+    }
+
+    /// Where the browser is, without the fragment.
+    pub async fn place(&self) -> Url {
+        self.client.current_url().await.expect("an address")
+    }
+
+    pub async fn find(&self, css: &str) -> Element {
+        match self.client.find(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}\non the page:\n{}", self.text().await),
+        }
+    }
+
+    pub async fn find_all(&self, css: &str) -> Vec<Element> {
+        let found = self.client.find_all(Locator::Css(css)).await;
+        found.expect("a list of elements")
+    }
+
+    pub async fn fill(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
+        field.clear().await.expect("an empty field");
+        field.send_keys(text).await.expect("typed");
+    }
+
+    pub async fn press(&self, css: &str) {
+        let button = self.find(css).await;
+        button
+            .click()
+            .await
+            .unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    /// What the keyboard does, to whatever has the focus.
+    pub async fn keys(&self, keys: &str) {
+        let focused = self.focused().await;
+        focused.send_keys(keys).await.expect("typed");
+    }
+
+    pub async fn focused(&self) -> Element {
+        let focused = self.client.active_element().await;
+        focused.expect("something has the focus")
+    }
+
+    /// The text that is to be seen; none while one page goes and the next one comes.
+    pub async fn text(&self) -> String {
+        match self.client.find(Locator::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// The text in the page's one frame.
+    pub async fn text_in_frame(&self) -> String {
+        self.client.enter_frame(0).await.expect("a frame");
+        let text = self.text().await;
+        let back = self.client.enter_parent_frame().await;
+        back.expect("the page around it");
+        text
+    }
+
+    /// Waits until the page says it.
+    pub async fn see(&self, words: &str) {
+        let begin = Instant::now();
+        loop {
+            let text = self.text().await;
+            if text.contains(words) {
+                return;
+            }
+            assert!(
+                begin.elapsed() < DEADLINE,
+                "waited in vain for {words:?} at {}:\n{text}",
+                self.place().await
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What a function body gives back, run in the page.
+    pub async fn run(&self, script: &str) -> Value {
+        let ran = self.client.execute(script, Vec::new()).await;
+        ran.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// The same for one that calls its last argument when it is done.
+    pub async fn run_on(&self, script: &str, with: Vec<Value>) -> Value {
+        let ran = self.client.execute_async(script, with).await;
+        ran.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Before anything of a page runs, in every page from now on.
+    pub async fn run_first(&self, source: &str) {
+        let source = json!({ "source": source });
+        self.tell("Page.addScriptToEvaluateOnNewDocument", source)
+            .await;
+    }
+
+    /// A window of this width, in a system of light or dark colours.
+    pub async fn dress(&self, width: u32, scheme: &str) {
+        let size =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.tell("Emulation.setDeviceMetricsOverride", size).await;
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let media = json!({ "features": [feature] });
+        self.tell("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// The whole page as PNG, also what one would have to scroll to.
+    pub async fn picture(&self) -> Vec<u8> {
+        let metrics = self.tell("Page.getLayoutMetrics", json!({})).await;
+        let size = &metrics["cssContentSize"];
+        let how = json!({
+            "format": "png",
+            "captureBeyondViewport": true,
+            "clip": { "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 },
+        });
+        let shot = self.tell("Page.captureScreenshot", how).await;
+        let data = shot["data"].as_str().expect("a picture");
+        STANDARD.decode(data).expect("base64")
+    }
+
+    pub async fn cookies(&self) -> Vec<(String, String)> {
+        let cookies = self.client.get_all_cookies().await.expect("cookies");
+        cookies
+            .iter()
+            .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()))
+            .collect()
+    }
+
+    /// The addresses that were asked for since this was called last.
+    pub async fn requested(&self) -> Vec<String> {
+        self.log("performance")
+            .await
+            .iter()
+            .filter_map(|entry| {
+                let text = entry["message"].as_str()?;
+                let event: Value = serde_json::from_str(text).ok()?;
+                let event = &event["message"];
+                (event["method"] == "Network.requestWillBeSent").then(|| {
+                    event["params"]["request"]["url"]
+                        .as_str()
+                        .map(str::to_owned)
+                })?
+            })
+            .collect()
+    }
+
+    /// What the console shows since this was called last: errors, and what the policy forbade.
+    pub async fn complaints(&self) -> Vec<String> {
+        self.log("browser")
+            .await
+            .iter()
+            .map(|entry| entry["message"].to_string())
+            .collect()
+    }
+
+    async fn log(&self, kind: &'static str) -> Vec<Value> {
+        let entries = self.issue("se/log", json!({ "type": kind })).await;
+        entries.as_array().expect("a log").clone()
+    }
+
+    /// A command of Chromium's own protocol.
+    async fn tell(&self, command: &str, params: Value) -> Value {
+        let body = json!({ "cmd": command, "params": params });
+        self.issue("goog/cdp/execute", body).await
+    }
+
+    async fn issue(&self, path: &'static str, body: Value) -> Value {
+        let answer = self.client.issue_cmd(Extra { path, body }).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+}
+
+/// A command that chromedriver has beside those of the standard.
+#[derive(Debug)]
+struct Extra {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Extra {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        let session = session.unwrap_or_default();
+        base.join(&format!("session/{session}/{}", self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}
+
+/// The program between us and Chromium.
+struct Driver {
+    child: Child,
+    address: SocketAddr,
+    session: Option<String>,
+    /// Kept open, for what it may want to say.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("chromedriver (Debian: chromium-driver): {error}"));
+        let output = child.stdout.take().expect("a pipe");
+        let mut output = BufReader::new(output);
+        let port = loop {
+            let mut line = String::new();
+            let read = output.read_line(&mut line).expect("a line");
+            assert!(read > 0, "chromedriver ended before it was ready");
+            let words = line
+                .trim()
+                .trim_end_matches('.')
+                .rsplit_once("successfully on port ");
+            if let Some(port) = words.and_then(|(_, port)| port.parse::<u16>().ok()) {
+                break port;
+            }
+        };
+        Self {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            session: None,
+            _output: output,
+        }
+    }
+
+    /// Ends Chromium, also after a panic, when nothing can be awaited any more.
+    fn end_session(&self) -> std::io::Result<()> {
+        let Some(session) = &self.session else {
+            return Ok(());
+        };
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        let host = self.address;
+        write!(
+            stream,
+            "DELETE /session/{session} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.end_session();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

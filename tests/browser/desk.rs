@@ -1,0 +1,341 @@
+//! A house in which something has happened: people have written, and there is something on every
+//! page.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::client::{Smtp, http};
+use crate::house::{House, wait_for};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// The administrator, somebody who may only look, and the role of each.
+const OPERATORS: &[(&str, &str)] = &[("olga", "admin"), ("vera", "viewer")];
+
+/// Three portals: one whose help desk takes everything, one whose help desk is down, one whose help
+/// desk refuses.
+const CONFIGURATION: &str = r#"
+hostname = "gate.corp.example"
+data_dir = "data"
+
+[smtp]
+listen = ["127.0.0.1:0"]
+
+[http]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:0"
+
+[[portal]]
+name = "it"
+title = "IT Help"
+url = "https://desk.corp.example"
+contact = "extension 4711"
+addresses = ["it-help@corp.example"]
+destination = "desk"
+
+[[portal]]
+name = "people"
+title = "People and Culture"
+addresses = ["people@corp.example"]
+destination = "hr-system"
+
+[[portal]]
+name = "press"
+title = "Press Office"
+addresses = ["press@corp.example"]
+destination = "archive"
+
+[destination.desk]
+type = "maildir"
+path = "desk"
+
+[destination.hr-system]
+type = "smtp"
+url = "smtp://127.0.0.1:9"
+
+[destination.archive]
+type = "command"
+program = "/bin/false"
+
+[verification]
+from = "Corp Help <no-reply@corp.example>"
+
+[outgoing]
+type = "file"
+dir = "letters"
+
+[authentication]
+authserv_id = "mx.corp.example"
+
+[access]
+internal.approved_domains = ["corp.example", "*.corp.example"]
+internal.default_groups = ["staff"]
+external.restrict_domains = true
+external.allowed_domains = ["partner.example", "acme.com"]
+"#;
+
+/// From, portal's address, subject, further fields, and a line of text.
+type Letter = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const IT: &str = "it-help@corp.example";
+
+const MAIL: &[Letter] = &[
+    (
+        "Anna Miller <anna.miller@corp.example>",
+        IT,
+        "VPN drops every ten minutes",
+        "",
+        "Since the update on Monday the VPN drops every ten minutes. Could somebody have a look?",
+    ),
+    (
+        "Anna Miller <anna.miller@corp.example>",
+        IT,
+        "Second screen for room 2.14",
+        "",
+        "We have a new colleague from December on and need a second screen.",
+    ),
+    (
+        "Anna Miller <anna.miller@corp.example>",
+        "people@corp.example",
+        "Parental leave from March: which form, and by when?",
+        "",
+        "Which form do I need?",
+    ),
+    (
+        "Bea Ito <bea.ito@corp.example>",
+        IT,
+        "New laptop",
+        "",
+        "The battery lasts for half an hour.",
+    ),
+    (
+        "Carl Weber <carl.weber@corp.example>",
+        IT,
+        "URGENT: change the account for my salary",
+        "",
+        "Please change it today.",
+    ),
+    (
+        "Dora Klein <dora.klein@berlin.corp.example>",
+        IT,
+        "Printer on the third floor",
+        "",
+        "It says PC LOAD LETTER.",
+    ),
+    (
+        "Ernst Vogel <ernst.vogel@corp.example>",
+        IT,
+        "Login for the archive",
+        "",
+        "I need it for the audit.",
+    ),
+    (
+        "Gil Santos <gil@partner.example>",
+        IT,
+        "Certificate of sftp.corp.example expires on Friday",
+        "Authentication-Results: mx.corp.example; dkim=pass header.d=partner.example;\r\n \
+         dmarc=pass header.from=partner.example\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n",
+        "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello,\r\n\r\nthe certificate of \
+         sftp.corp.example expires on Friday.\r\n\r\nGil\r\n--b\r\nContent-Type: text/html; \
+         charset=utf-8\r\n\r\n<p>Hello,</p><p>the certificate of <b>sftp.corp.example</b> expires \
+         on <i>Friday</i>.</p><table><tr><td>Host</td><td>sftp.corp.example</td></tr></table>\
+         <p>Gil</p>\r\n--b--",
+    ),
+    (
+        "Gil Santos <gil@partner.example>",
+        "people@corp.example",
+        "Contract of the summer interns",
+        "",
+        "Signed copy attached.",
+    ),
+    (
+        "Hana Suzuki <hana@acme.com>",
+        "press@corp.example",
+        "Interview with your CTO",
+        "",
+        "Would next week suit?",
+    ),
+    (
+        "Ivo Novak <ivo@acme.co>",
+        IT,
+        "Invoice portal does not open",
+        "",
+        "It shows a blank page.",
+    ),
+    (
+        "Jana Novak <jana@acme.co>",
+        IT,
+        "Re: Invoice portal does not open",
+        "",
+        "Same here.",
+    ),
+    (
+        "Ivo Novak <ivo@acme.co>",
+        IT,
+        "Invoice portal, again",
+        "",
+        "Hello?",
+    ),
+    (
+        "Kim <kim@elsewhere.example>",
+        IT,
+        "Best prices for toner",
+        "",
+        "Buy now.",
+    ),
+    (
+        "Trade Weekly <news@weekly.example>",
+        IT,
+        "Your Monday digest",
+        "List-Id: <digest.weekly.example>\r\n",
+        "All the news.",
+    ),
+    (
+        "Anna Miller <anna.miller@corp.example>",
+        IT,
+        "Out of office",
+        "Auto-Submitted: auto-replied\r\n",
+        "I am away until Monday.",
+    ),
+];
+
+/// The house and what its pages are called.
+pub struct Desk {
+    pub house: House,
+    places: BTreeMap<&'static str, String>,
+}
+
+impl Desk {
+    /// Three people have not pressed their button yet, one has, one's link is too old.
+    pub fn open() -> Self {
+        let house = Self::house("");
+        for letter in MAIL {
+            send(&house, letter);
+        }
+        let links = [
+            ("open", "anna.miller@corp.example"),
+            ("proved", "bea.ito@corp.example"),
+            ("other", "carl.weber@corp.example"),
+            ("expired", "dora.klein@berlin.corp.example"),
+        ];
+        let mut places: BTreeMap<_, _> = links
+            .into_iter()
+            .map(|(name, address)| (name, house.link_for(address)))
+            .collect();
+        http(
+            house.http,
+            "POST",
+            &places["proved"],
+            &[("action", "confirm")],
+        );
+        age_the_link_of(&house, "dora.klein@berlin.corp.example");
+        house.json(&["customers", "block", "hana@acme.com"]);
+        wait_for("a failed delivery and a deferred one", || {
+            let requests = house.json(&["requests", "list"]);
+            let failed = requests.iter().any(|request| request["state"] == "failed");
+            let tried = |request: &serde_json::Value| {
+                request["state"] == "released" && !request["last_error"].is_null()
+            };
+            (failed && requests.iter().any(tried)).then_some(())
+        });
+        let id_of = |command: &[&str], key: &str| {
+            let rows = house.json(command);
+            rows[0][key].as_str().expect("an id").to_owned()
+        };
+        for (name, address) in [
+            ("pending", "ernst.vogel@corp.example"),
+            ("active", "gil@partner.example"),
+        ] {
+            places.insert(name, id_of(&["customers", "show", address], "id"));
+        }
+        for (name, subject) in [
+            ("held", "Login for the archive"),
+            ("html", "Certificate of sftp.corp.example expires on Friday"),
+            ("dropped", "Best prices for toner"),
+        ] {
+            let id = format!("{}@client.example", marker(subject));
+            places.insert(name, id_of(&["explain", &id], "ledger"));
+        }
+        Self { house, places }
+    }
+
+    /// A house in which no place is known by name.
+    pub fn around(house: House) -> Self {
+        let places = BTreeMap::new();
+        Self { house, places }
+    }
+
+    /// Nothing has happened yet; the operators are there.
+    pub fn house(more: &str) -> House {
+        let house = House::start(&format!("{CONFIGURATION}{more}"));
+        let file = house.path("password");
+        fs::write(&file, PASSWORD).expect("a file");
+        let file = file.display().to_string();
+        for (name, role) in OPERATORS {
+            let mut command = house.command(&["operators", "add", name, "--role", role]);
+            let added = command
+                .args(["--password-file", &file])
+                .output()
+                .expect("it runs");
+            assert!(added.status.success(), "{added:?}");
+        }
+        house
+    }
+
+    /// A path with the names in braces filled in.
+    pub fn place(&self, path: &str) -> String {
+        self.places
+            .iter()
+            .fold(path.to_owned(), |path, (name, value)| {
+                path.replace(&format!("{{{name}}}"), value)
+            })
+    }
+}
+
+fn send(house: &House, &(from, to, subject, fields, text): &Letter) {
+    let marker = marker(subject);
+    let address = from
+        .rsplit('<')
+        .next()
+        .unwrap_or(from)
+        .trim_end_matches('>');
+    let message = format!(
+        "From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\
+         Date: Mon, 23 Nov 2026 09:00:00 +0000\r\nMessage-ID: <{marker}@client.example>\r\n\
+         {fields}\r\n{text}\r\n"
+    );
+    let reply = Smtp::connect(house.smtp)
+        .and_then(|mut client| client.send(address, to, message.as_bytes()))
+        .expect("the daemon answers");
+    assert!(reply.starts_with("250"), "{reply}");
+}
+
+/// What stands before the @ of a letter's Message-ID.
+fn marker(subject: &str) -> String {
+    let number = MAIL.iter().position(|letter| letter.2 == subject);
+    format!("m{}", number.expect(subject))
+}
+
+/// As if the letter had been sent weeks ago.
+fn age_the_link_of(house: &House, address: &str) {
+    let database =
+        rusqlite::Connection::open(house.path("data/vestibule.db")).expect("the database");
+    database
+        .busy_timeout(std::time::Duration::from_secs(30))
+        .expect("patience");
+    let changed = database
+        .execute(
+            "UPDATE token SET expires_at = (unixepoch() - 3600) * 1000 WHERE account = (SELECT n FROM account WHERE address = ?1)",
+            [address],
+        )
+        .expect("older");
+    assert_eq!(changed, 1);
+}

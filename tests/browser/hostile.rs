@@ -1,0 +1,187 @@
+//! Mail that wants to get at its reader, sent to the real daemon and looked at on every page.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::browser::{Browser, Setup};
+use crate::client::Smtp;
+use crate::desk::Desk;
+use crate::house::House;
+use crate::pages::{PAGES, Page, Side};
+
+/// Remembers what the policy forbade.
+const WATCH: &str = "window.forbidden = [];
+    addEventListener('securitypolicyviolation', event => forbidden.push(
+        event.effectiveDirective + ' ' + event.blockedURI + ' ' + event.sourceFile), true);";
+
+/// Messages whose senders get a link, so that what they wrote is on the page behind it.
+const WITH_A_LINK: &[&str] = &["held", "html-only"];
+
+#[tokio::test]
+async fn nothing_that_a_stranger_wrote_runs_or_loads() {
+    let desk = Desk::around(Desk::house(
+        "\n[verification.limits]\nper_domain_hour = 1000\n",
+    ));
+    let payloads = payloads();
+    let mut messages = Vec::new();
+    for template in templates() {
+        for (number, payload) in payloads.iter().enumerate() {
+            messages.push(send(
+                &desk.house,
+                &filled(&template, number, payload),
+                payload,
+            ));
+        }
+    }
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(WATCH).await;
+    let mut wrong = Vec::new();
+
+    for template in WITH_A_LINK {
+        for number in 0..payloads.len() {
+            let address = format!("{template}-{number}@corp.example");
+            let link = desk.house.link_for(&address);
+            browser
+                .open(&format!("http://{}{link}", desk.house.http))
+                .await;
+            wrong.extend(run_here(&browser, &address).await);
+        }
+    }
+    // What is said afterwards names the subject again.
+    browser.press("button[value=confirm]").await;
+    browser.see("Your address is confirmed.").await;
+    wrong.extend(run_here(&browser, "html-only").await);
+    wrong.extend(asked_for(&browser, &desk.house).await);
+
+    let lists = |page: &&Page| page.side == Side::Admin && page.is_a_list();
+    for page in PAGES.iter().filter(lists) {
+        browser.go(&desk, page).await;
+        wrong.extend(run_here(&browser, "olga").await);
+    }
+    for ledger in &messages {
+        browser
+            .open(&format!("http://{}/messages/{ledger}", desk.house.admin))
+            .await;
+        wrong.extend(run_here(&browser, ledger).await);
+    }
+    wrong.extend(asked_for(&browser, &desk.house).await);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The tricks work where nobody takes care, and are noticed.
+#[tokio::test]
+async fn what_a_careless_page_would_do_is_noticed() {
+    let house = Desk::house("");
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(WATCH).await;
+    for (page, signs) in [
+        ("<script>window.struck=1</script>", &["1 []"][..]),
+        ("<img src='//x' onerror='window.struck=1'>", &["1 []"]),
+        (
+            "<base href='http://evil.example'><img src='/pixel.gif'>",
+            &["http://evil.example/pixel.gif"],
+        ),
+        (
+            "<meta http-equiv=Content-Security-Policy content=\"img-src 'none'\"><img src='x.gif'>",
+            &["img-src", "Content Security Policy"],
+        ),
+    ] {
+        let path = house.path("careless.html");
+        fs::write(&path, page).expect("a page");
+        browser.open(&format!("file://{}", path.display())).await;
+        let mut wrong = asked_for(&browser, &house).await;
+        wrong.extend(run_here(&browser, "").await);
+        for sign in signs {
+            assert!(
+                wrong.iter().any(|line| line.contains(sign)),
+                "{page}: {wrong:?}"
+            );
+        }
+    }
+}
+
+/// What ran in this page, which is the one that says `words`, or was about to.
+async fn run_here(browser: &Browser, words: &str) -> Option<String> {
+    let marks = "return [window.struck || null, window.forbidden, document.body.textContent]";
+    let marks = browser.run(marks).await;
+    let text = marks[2].as_str().unwrap_or_default();
+    let place = browser.place().await;
+    assert!(text.contains(words), "{words} is not at {place}:\n{text}");
+    let clean = marks[0].is_null() && marks[1] == json!([]);
+    (!clean).then(|| format!("{place}: {} {}", marks[0], marks[1]))
+}
+
+/// What the pages since the last call asked of others, and what the browser complained about.
+async fn asked_for(browser: &Browser, house: &House) -> Vec<String> {
+    let ours = [house.http, house.admin].map(|address| format!("http://{address}/"));
+    let mut wrong = browser.requested().await;
+    wrong.retain(|url| !ours.iter().any(|own| url.starts_with(own)));
+    wrong.extend(browser.complaints().await);
+    wrong
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hostile-mail")
+}
+
+fn payloads() -> Vec<String> {
+    let text = fs::read_to_string(folder().join("payloads.txt")).expect("the payloads");
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    assert!(lines.len() > 20, "{}", lines.len());
+    lines
+}
+
+fn templates() -> Vec<String> {
+    let mut paths: Vec<_> = fs::read_dir(folder())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "eml"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 4, "{paths:?}");
+    let text = |path: &PathBuf| fs::read_to_string(path).expect("UTF-8");
+    paths.iter().map(text).collect()
+}
+
+/// The message with the trick in its places.
+fn filled(template: &str, number: usize, payload: &str) -> String {
+    let quoted = payload.replace('\\', "\\\\").replace('"', "\\\"");
+    template
+        .replace(
+            "ENCODED",
+            &format!("=?utf-8?B?{}?=", STANDARD.encode(payload)),
+        )
+        .replace("LOCAL", &quoted)
+        .replace("NUMBER", &number.to_string())
+        .replace("PAYLOAD", payload)
+        .replace('\n', "\r\n")
+}
+
+/// Sends a message from a client with a hostile name and a hostile envelope, as far as these are
+/// taken, and gives the id of the entry.
+fn send(house: &House, message: &str, payload: &str) -> String {
+    let to = "it-help@corp.example";
+    let mut client = Smtp::connect(house.smtp).expect("a connection");
+    client.say(&format!("EHLO {payload}")).expect("an answer");
+    client.say("RSET").expect("an answer");
+    let quoted = payload.replace(['\\', '"'], "");
+    let mut reply = client
+        .send(
+            &format!("\"{quoted}\"@evil.example"),
+            to,
+            message.as_bytes(),
+        )
+        .expect("an answer");
+    if !reply.starts_with("250") {
+        client.say("RSET").expect("an answer");
+        reply = client
+            .send("mallory@evil.example", to, message.as_bytes())
+            .expect("an answer");
+    }
+    assert!(reply.starts_with("250"), "{reply} to:\n{message}");
+    reply.trim().rsplit(' ').next().expect("an id").to_owned()
+}

@@ -1,0 +1,210 @@
+//! The whole way in a browser: a new employee signs up and confirms, an operator logs in, changes
+//! who may write, brings back what was dropped, and lets held requests go. With scripts and without,
+//! and where it matters most, with nothing but the keyboard.
+
+use serde_json::Value;
+
+use crate::browser::{Browser, Setup};
+use crate::client::send;
+use crate::desk::{Desk, PASSWORD};
+use crate::house::{House, wait_for};
+
+#[tokio::test]
+async fn from_the_sign_up_to_the_help_desk() {
+    all_the_way(Setup::default()).await;
+}
+
+#[tokio::test]
+async fn from_the_sign_up_to_the_help_desk_without_scripts() {
+    all_the_way(Setup {
+        scripts: false,
+        ..Setup::default()
+    })
+    .await;
+}
+
+async fn all_the_way(setup: Setup) {
+    let house = Desk::house("");
+    let browser = Browser::start(setup).await;
+    scripts_are(&browser, setup.scripts).await;
+    sign_up(&browser, &house).await;
+    for (from, marker) in [
+        ("anna@corp.example", "first"),
+        ("bea@corp.example", "second"),
+        ("carl@corp.example", "third"),
+        ("ivo@acme.co", "lost-one"),
+        ("jana@acme.co", "lost-two"),
+    ] {
+        send(house.smtp, from, marker);
+    }
+    log_in(&browser, &house).await;
+    let_in(&browser, &house).await;
+    bring_back(&browser, &house).await;
+    release(&browser, &house).await;
+    log_out(&browser).await;
+}
+
+/// The browser does as it was told, or the rest would prove nothing.
+async fn scripts_are(browser: &Browser, on: bool) {
+    browser
+        .open("data:text/html,<title>off</title><p>Hello<script>document.title='on'</script>")
+        .await;
+    assert_eq!(browser.title().await, if on { "on" } else { "off" });
+}
+
+async fn sign_up(browser: &Browser, house: &House) {
+    browser.open(&format!("http://{}/", house.http)).await;
+    browser.press("a[href='/signup']").await;
+    browser.see("We send you a link").await;
+    browser.fill("#email", "dora@corp.example").await;
+    browser.press("main button").await;
+    browser.see("dora@corp.example").await;
+    let link = house.link_for("dora@corp.example");
+    browser.open(&format!("http://{}{link}", house.http)).await;
+    browser.see("Is this your address?").await;
+    assert_eq!(status(house, "dora@corp.example"), "pending");
+    browser.press("button[value=confirm]").await;
+    browser.see("Your address is confirmed.").await;
+    assert_eq!(status(house, "dora@corp.example"), "active");
+}
+
+fn status(house: &House, address: &str) -> Value {
+    house.json(&["customers", "show", address])[0]["status"].clone()
+}
+
+async fn log_in(browser: &Browser, house: &House) {
+    browser
+        .open(&format!("http://{}/requests", house.admin))
+        .await;
+    browser.see("Password").await;
+    browser.fill("#name", "olga").await;
+    browser.fill("#password", PASSWORD).await;
+    browser.press("main button").await;
+    browser.see("olga, admin").await;
+}
+
+async fn let_in(browser: &Browser, house: &House) {
+    browser.press("nav a[href='/access']").await;
+    browser.see("Who may become a customer").await;
+    let field = "[name='external.allowed_domains']";
+    browser
+        .fill(field, "acme.com\nacme.co\npartner.example")
+        .await;
+    browser.press("button[value=check]").await;
+    browser.see("Not saved yet").await;
+    browser.see("+ acme.co").await;
+    let revision = || house.json(&["access", "show"])[0]["revision"].clone();
+    assert_eq!(revision(), 1, "looking saves nothing");
+    browser.press("button[value=save]").await;
+    browser.see("Revision 2 is in force").await;
+    assert_eq!(revision(), 2);
+}
+
+async fn bring_back(browser: &Browser, house: &House) {
+    browser.press("nav a[href='/dropped']").await;
+    browser.see("acme.co").await;
+    browser
+        .press("button[aria-label='Recover what came from acme.co']")
+        .await;
+    browser.see("2 recovered.").await;
+    wait_for("both at the help desk", || {
+        (house.delivered().len() == 2).then_some(())
+    });
+}
+
+async fn release(browser: &Browser, house: &House) {
+    browser.press("nav a[href='/']").await;
+    browser.see("held, waiting for a proof").await;
+    browser.press("a[href='/requests?state=held']").await;
+    browser.see("anna@corp.example").await;
+    let boxes = browser.find_all("input[name=request]").await;
+    assert_eq!(boxes.len(), 3);
+    for tick in boxes {
+        tick.click().await.expect("ticked");
+    }
+    browser.press("button[value=release]").await;
+    browser.see("3 released.").await;
+    wait_for("all of it at the help desk", || {
+        (house.delivered().len() == 5).then_some(())
+    });
+}
+
+/// Who comes to the machine afterwards and goes back sees nothing of what was there.
+async fn log_out(browser: &Browser) {
+    browser.press(".leave button").await;
+    browser.see("Password").await;
+    for _ in 0..2 {
+        browser.back().await;
+        browser.see("Password").await;
+        let text = browser.text().await;
+        assert!(!text.contains("anna@corp.example"), "{text}");
+    }
+    assert!(browser.cookies().await.is_empty());
+}
+
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+const SPACE: &str = " ";
+
+#[tokio::test]
+async fn with_nothing_but_the_keyboard() {
+    let house = Desk::house("");
+    for marker in ["mine", "not-mine"] {
+        send(house.smtp, "anna@corp.example", marker);
+    }
+    let browser = Browser::start(Setup::default()).await;
+    let link = house.link_for("anna@corp.example");
+    browser.open(&format!("http://{}{link}", house.http)).await;
+    tab_to(&browser, "li:nth-child(2) input[type=checkbox]").await;
+    browser.keys(SPACE).await;
+    tab_to(&browser, "button[value=confirm]").await;
+    browser.keys(ENTER).await;
+    browser.see("Your address is confirmed.").await;
+    let mut states: Vec<_> = house
+        .json(&["requests", "list"])
+        .iter()
+        .map(|request| (request["subject"].clone(), request["state"] == "discarded"))
+        .collect();
+    states.sort_by_key(|(subject, _)| subject.to_string());
+    assert_eq!(
+        states,
+        [
+            ("About mine".into(), false),
+            ("About not-mine".into(), true)
+        ]
+    );
+
+    browser.open(&format!("http://{}/", house.admin)).await;
+    tab_to(&browser, "#name").await;
+    browser.keys("olga").await;
+    tab_to(&browser, "#password").await;
+    browser.keys(PASSWORD).await;
+    browser.keys(ENTER).await;
+    browser.see("olga, admin").await;
+    // The first thing that Tab reaches leads past the menu.
+    browser.keys(TAB).await;
+    assert!(is_focused(&browser, "a.skip").await);
+    browser.keys(ENTER).await;
+    browser.keys(TAB).await;
+    assert!(is_focused(&browser, "main *").await);
+}
+
+/// Presses Tab until it is there, and sees at each stop where the focus is.
+async fn tab_to(browser: &Browser, css: &str) {
+    for _ in 0..40 {
+        browser.keys(TAB).await;
+        let seen = "
+            const style = getComputedStyle(document.activeElement);
+            return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;";
+        assert_eq!(browser.run(seen).await, true, "the focus cannot be seen");
+        if is_focused(browser, css).await {
+            return;
+        }
+    }
+    panic!("{css} is not to be reached with Tab");
+}
+
+async fn is_focused(browser: &Browser, css: &str) -> bool {
+    let script = format!("return document.activeElement.matches(\"{css}\")");
+    browser.run(&script).await == true
+}

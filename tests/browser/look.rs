@@ -1,0 +1,132 @@
+//! How every page looks: nothing that axe-core objects to, light and dark, wide and narrow, and
+//! nothing that reaches beyond the edge of the window.
+//!
+//! With `SCREENSHOTS=FOLDER` each page leaves its pictures there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::axe::{self, Asked};
+use crate::browser::{Browser, Setup};
+use crate::desk::Desk;
+use crate::pages::{PAGES, Side};
+
+/// A desk's screen and a phone's.
+const WIDE: u32 = 1280;
+const NARROW: u32 = 390;
+
+/// What is asked of a page at each width and in each scheme of colours.
+const LOOKS: &[(u32, &str, Asked)] = &[
+    (WIDE, "dark", Asked::Colours),
+    (NARROW, "dark", Asked::Colours),
+    (NARROW, "light", Asked::Everything),
+    (WIDE, "light", Asked::Everything),
+];
+
+/// Pages whose dark picture is kept, too.
+const DARK: &[&str] = &["verify", "overview", "message"];
+
+#[tokio::test]
+async fn every_page_is_open_to_all_and_keeps_within_its_window() {
+    let desk = Desk::open();
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(&axe::source()).await;
+    let mut wrong = Vec::new();
+    for page in PAGES {
+        browser.visit(&desk, page).await;
+        wrong.extend(looked_at(&browser, page.name).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_public_pages_are_as_good_in_german() {
+    let desk = Desk::open();
+    let german = Setup {
+        languages: "de-DE,de",
+        ..Setup::default()
+    };
+    let browser = Browser::start(german).await;
+    browser.run_first(&axe::source()).await;
+    let mut wrong = Vec::new();
+    for page in PAGES.iter().filter(|page| page.side == Side::Public) {
+        browser.go(&desk, page).await;
+        assert_eq!(
+            browser.run("return document.documentElement.lang").await,
+            "de"
+        );
+        wrong.extend(looked_at(&browser, &format!("{}-de", page.name)).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Neither of them would be worth anything if it never found fault.
+#[tokio::test]
+async fn a_bad_page_is_found_out() {
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(&axe::source()).await;
+    let bad = "<!DOCTYPE html><title>Bad</title><p style='color:%23aaa'>Pale<img src='x'><input>\
+               <p style='width:2000px'>Wide";
+    browser.open(&format!("data:text/html,{bad}")).await;
+    let wrong = looked_at(&browser, "bad").await;
+    for fault in [
+        "1280 light: color-contrast",
+        "390 dark: color-contrast",
+        "390 light: image-alt",
+        "1280 light: label",
+        "390: <p style=\"width:2000px\">Wide",
+    ] {
+        assert!(
+            wrong.iter().any(|line| line.contains(fault)),
+            "{fault}: {wrong:?}"
+        );
+    }
+}
+
+/// What is wrong with the page, whichever way one looks at it.
+async fn looked_at(browser: &Browser, name: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for &(width, scheme, asked) in LOOKS {
+        browser.dress(width, scheme).await;
+        let found = axe::violations(browser, asked).await;
+        wrong.extend(
+            found
+                .iter()
+                .map(|line| format!("{name} {width} {scheme}: {line}")),
+        );
+        if scheme == "light" {
+            let beyond = beyond_the_edge(browser).await;
+            wrong.extend(
+                beyond.map(|what| format!("{name} {width}: {what} reaches beyond the edge")),
+            );
+        }
+        if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+            keep_picture(browser, Path::new(&folder), name, width, scheme).await;
+        }
+    }
+    wrong
+}
+
+/// The first element for which one would have to scroll sideways, unless it is in a region that
+/// does so by itself.
+async fn beyond_the_edge(browser: &Browser) -> Option<String> {
+    let script = "
+        const width = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= width) return null;
+        const beyond = [...document.body.querySelectorAll('*')].find(element =>
+            element.getBoundingClientRect().right > width && !element.closest('.scroll'));
+        return beyond ? beyond.outerHTML.slice(0, 200) : 'something';";
+    browser.run(script).await.as_str().map(str::to_owned)
+}
+
+async fn keep_picture(browser: &Browser, folder: &Path, name: &str, width: u32, scheme: &str) {
+    let name = match scheme {
+        "dark" if width == WIDE && DARK.contains(&name) => format!("{name}-dark.png"),
+        "light" if width == WIDE => format!("{name}.png"),
+        "light" => format!("{name}-{width}.png"),
+        _ => return,
+    };
+    fs::create_dir_all(folder).expect("a folder");
+    let path: PathBuf = folder.join(name);
+    fs::write(&path, browser.picture().await).expect("a picture");
+}

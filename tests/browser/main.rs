@@ -1,0 +1,27 @@
+//! The pages in a real browser: Chromium, driven through WebDriver, on the real binary.
+//!
+//! Each test has a browser of its own and goes through its cases in order. What needs no browser to
+//! be seen is asked over HTTP, in `session`.
+
+mod ask;
+mod axe;
+mod browser;
+#[path = "../daemon/client.rs"]
+#[allow(
+    dead_code,
+    reason = "belongs to the daemon's tests; not all of it is needed here"
+)]
+mod client;
+mod desk;
+mod hostile;
+#[path = "../daemon/house.rs"]
+#[allow(
+    dead_code,
+    reason = "belongs to the daemon's tests; not all of it is needed here"
+)]
+mod house;
+mod journey;
+mod look;
+mod pages;
+mod session;
+mod uninvited;

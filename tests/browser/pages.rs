@@ -1,0 +1,371 @@
+//! Every page there is, with the way to it: one table, which is compared with the routes of the two
+//! servers, so that no page can be forgotten.
+
+use std::collections::BTreeSet;
+
+use vestibule::web;
+
+use crate::browser::Browser;
+use crate::desk::{Desk, PASSWORD};
+
+/// Which of the two servers shows a page, and to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Public,
+    /// Before the login.
+    Door,
+    Admin,
+    Viewer,
+}
+
+/// What one does on the page that was opened, to get to the one that is meant.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    Fill(&'static str, &'static str),
+    Press(&'static str),
+}
+
+use Side::{Admin, Door, Public, Viewer};
+use Step::{Fill, Press};
+
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    pub side: Side,
+    /// What its picture is called.
+    pub name: &'static str,
+    /// As the router has it; none for what no route answers.
+    pub route: Option<&'static str>,
+    /// Names in braces are places of the [`Desk`].
+    pub path: &'static str,
+    pub steps: &'static [Step],
+    /// What stands on it and on no other.
+    pub says: &'static str,
+}
+
+const fn page(
+    side: Side,
+    name: &'static str,
+    route: &'static str,
+    path: &'static str,
+    says: &'static str,
+) -> Page {
+    Page {
+        side,
+        name,
+        route: Some(route),
+        path,
+        steps: &[],
+        says,
+    }
+}
+
+impl Page {
+    const fn after(self, steps: &'static [Step]) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// Whether it can be opened without knowing of anything that is there.
+    pub fn is_a_list(&self) -> bool {
+        self.steps.is_empty() && self.path.split('?').next() == self.route
+    }
+
+    const fn nowhere(self) -> Self {
+        Self {
+            route: None,
+            ..self
+        }
+    }
+}
+
+const VERIFY: &str = "/verify/{token}";
+
+/// In the order in which they are visited: what changes something comes late.
+pub const PAGES: &[Page] = &[
+    page(Public, "home", "/", "/", "it-help@corp.example"),
+    page(Public, "signup", "/signup", "/signup", "Press Office"),
+    page(
+        Public,
+        "signup-refused",
+        "/signup",
+        "/signup",
+        "elsewhere.example",
+    )
+    .after(&[
+        Fill("#email", "kim@elsewhere.example"),
+        Press("main button"),
+    ]),
+    page(
+        Public,
+        "signup-sent",
+        "/signup",
+        "/signup",
+        "new.person@corp.example",
+    )
+    .after(&[
+        Fill("#email", "new.person@corp.example"),
+        Press("main button"),
+    ]),
+    page(
+        Public,
+        "verify",
+        VERIFY,
+        "{open}",
+        "VPN drops every ten minutes",
+    ),
+    page(
+        Public,
+        "verify-done-before",
+        VERIFY,
+        "{proved}",
+        "already confirmed",
+    ),
+    page(Public, "verify-expired", VERIFY, "{expired}", "expired"),
+    page(Public, "verify-unknown", VERIFY, "/verify/x", "not valid"),
+    page(Public, "resend", "/resend", "/resend", "Email address"),
+    page(Public, "resend-sent", "/resend", "/resend", "If ").after(&[
+        Fill("#email", "anna.miller@corp.example"),
+        Press("main button"),
+    ]),
+    page(Public, "not-found", "/", "/nothing", "nothing here").nowhere(),
+    page(
+        Public,
+        "verify-not-me",
+        VERIFY,
+        "{other}",
+        "Nothing was passed on",
+    )
+    .after(&[Press("button[value=not-me]")]),
+    page(
+        Public,
+        "verify-done",
+        VERIFY,
+        "{open}",
+        "Your address is confirmed.",
+    )
+    .after(&[Press("button[value=confirm]")]),
+    page(Door, "login", "/login", "/login", "Password"),
+    page(
+        Door,
+        "login-refused",
+        "/login",
+        "/login",
+        "The name or the password is wrong.",
+    )
+    .after(&[
+        Fill("#name", "olga"),
+        Fill("#password", "x"),
+        Press("main button"),
+    ]),
+    page(Admin, "overview", "/", "/", "Verdicts by day"),
+    page(Admin, "access", "/access", "/access", "Approved domains"),
+    page(
+        Admin,
+        "access-portal",
+        "/access",
+        "/access?portal=it",
+        "as the site has it",
+    ),
+    page(
+        Admin,
+        "access-checked",
+        "/access",
+        "/access",
+        "Not saved yet",
+    )
+    .after(&[
+        Fill(
+            "[name='external.allowed_domains']",
+            "acme.com\nacme.co\npartner.example",
+        ),
+        Press("button[value=check]"),
+    ]),
+    page(
+        Admin,
+        "access-refused",
+        "/access",
+        "/access",
+        "public suffix",
+    )
+    .after(&[
+        Fill("[name='internal.approved_domains']", "co.uk"),
+        Press("button[value=save]"),
+    ]),
+    page(
+        Admin,
+        "customers",
+        "/customers",
+        "/customers",
+        "Add a customer",
+    ),
+    page(
+        Admin,
+        "customers-none",
+        "/customers",
+        "/customers?search=zz",
+        "no such customer",
+    ),
+    page(
+        Admin,
+        "customer",
+        "/customers/{id}",
+        "/customers/{pending}",
+        "Verify by hand",
+    ),
+    page(
+        Admin,
+        "customer-active",
+        "/customers/{id}",
+        "/customers/{active}",
+        "Block",
+    ),
+    page(
+        Admin,
+        "requests",
+        "/requests",
+        "/requests",
+        "Releasing lets a request go",
+    ),
+    page(
+        Admin,
+        "messages",
+        "/messages",
+        "/messages",
+        "Every message that was taken in",
+    ),
+    page(
+        Admin,
+        "message",
+        "/messages/{id}",
+        "/messages/{html}",
+        "Save it as it came",
+    ),
+    page(
+        Admin,
+        "message-held",
+        "/messages/{id}",
+        "/messages/{held}",
+        "I need it for the audit",
+    ),
+    page(
+        Admin,
+        "message-dropped",
+        "/messages/{id}",
+        "/messages/{dropped}",
+        "Decide again",
+    ),
+    page(Admin, "dropped", "/dropped", "/dropped", "acme.co"),
+    page(
+        Admin,
+        "deliveries",
+        "/deliveries",
+        "/deliveries",
+        "hr-system",
+    ),
+    page(Admin, "audit", "/audit", "/audit", "operator"),
+    page(
+        Admin,
+        "no-such-message",
+        "/messages/{id}",
+        "/messages/x",
+        "no such message",
+    ),
+    page(Viewer, "viewer-overview", "/", "/", "vera, viewer"),
+    page(
+        Viewer,
+        "viewer-access",
+        "/access",
+        "/access",
+        "takes the role admin",
+    ),
+    page(
+        Viewer,
+        "viewer-requests",
+        "/requests",
+        "/requests",
+        "Connection refused",
+    ),
+];
+
+/// Routes that answer no page.
+const NO_PAGES: &[&str] = &[
+    "/assets/{name}",
+    "/healthz",
+    "/readyz",
+    "/messages/{id}/raw",
+];
+
+impl Desk {
+    pub fn address(&self, page: &Page) -> String {
+        let server = match page.side {
+            Public => self.house.http,
+            Door | Admin | Viewer => self.house.admin,
+        };
+        format!("http://{server}{}", self.place(page.path))
+    }
+}
+
+impl Browser {
+    /// Opens a page as whoever it is shown to, and makes sure that it is the one.
+    pub async fn visit(&self, desk: &Desk, page: &Page) {
+        self.go(desk, page).await;
+        self.see(page.says).await;
+    }
+
+    /// Opens a page, in whatever language it speaks.
+    pub async fn go(&self, desk: &Desk, page: &Page) {
+        let name = match page.side {
+            Public | Door => None,
+            Admin => Some("olga"),
+            Viewer => Some("vera"),
+        };
+        if let Some(name) = name {
+            self.log_in(desk, name).await;
+        }
+        self.open(&desk.address(page)).await;
+        for step in page.steps {
+            match step {
+                Fill(field, text) => self.fill(field, text).await,
+                Press(button) => self.press(button).await,
+            }
+        }
+    }
+
+    /// Unless that is who is logged in.
+    async fn log_in(&self, desk: &Desk, name: &str) {
+        let home = format!("http://{}/", desk.house.admin);
+        self.open(&home).await;
+        if self.text().await.contains(&format!("{name}, ")) {
+            return;
+        }
+        if self.place().await.path() != "/login" {
+            self.press(".leave button").await;
+        }
+        self.fill("#name", name).await;
+        self.fill("#password", PASSWORD).await;
+        self.press("main button").await;
+        self.see(&format!("{name}, ")).await;
+    }
+}
+
+#[test]
+fn every_page_of_the_routers_is_in_the_table() {
+    let known = |public: bool| -> BTreeSet<&str> {
+        PAGES
+            .iter()
+            .filter(|page| (page.side == Public) == public)
+            .filter_map(|page| page.route)
+            .collect()
+    };
+    for (routes, known) in [
+        (web::public_paths(), known(true)),
+        (web::operators_paths(), known(false)),
+    ] {
+        let shown: BTreeSet<&str> = routes
+            .into_iter()
+            .filter(|path| !NO_PAGES.contains(path))
+            .collect();
+        assert_eq!(shown, known, "the table of pages and the routes differ");
+    }
+    let names: BTreeSet<_> = PAGES.iter().map(|page| page.name).collect();
+    assert_eq!(names.len(), PAGES.len(), "each has a name of its own");
+}

@@ -1,0 +1,98 @@
+//! Who opens pages without the person's will: mail scanners, which follow every link before the
+//! person does, and other sites, which would put our pages into theirs.
+
+use serde_json::Value;
+
+use crate::ask::ask;
+use crate::browser::{Browser, Setup};
+use crate::client::send;
+use crate::desk::Desk;
+use crate::house::{House, wait_for};
+
+/// What browsers and scanners say when they look at an address that nobody has opened yet.
+const AHEAD_OF_TIME: &[&str] = &[
+    "Purpose: prefetch",
+    "Sec-Purpose: prefetch",
+    "Sec-Purpose: prefetch;prerender",
+    "X-Moz: prefetch",
+    "User-Agent: Mozilla/5.0 (compatible; LinkScanner/1.0)",
+];
+
+#[tokio::test]
+async fn a_scanner_releases_nothing_and_uses_up_nothing() {
+    let house = Desk::house("");
+    for marker in ["first", "second"] {
+        send(house.smtp, "anna@corp.example", marker);
+    }
+    let link = house.link_for("anna@corp.example");
+    let before = state(&house);
+
+    for field in AHEAD_OF_TIME {
+        for method in ["GET", "HEAD"] {
+            let answer = ask(house.http, method, &link, &[field], "");
+            assert_eq!(answer.status, 200, "{method} {field}");
+        }
+    }
+    for method in ["OPTIONS", "PUT", "DELETE", "PROPFIND"] {
+        let answer = ask(house.http, method, &link, &[], "");
+        assert_eq!(answer.status, 405, "{method}");
+    }
+    // A form of another site, in the browser of the person whose link it is.
+    let foreign = [
+        "Sec-Fetch-Site: cross-site",
+        "Content-Type: application/x-www-form-urlencoded",
+    ];
+    let answer = ask(house.http, "POST", &link, &foreign, "action=confirm");
+    assert_eq!(answer.status, 403);
+
+    // One that renders the page, and then follows each link on it.
+    let browser = Browser::start(Setup::default()).await;
+    let page = format!("http://{}{link}", house.http);
+    browser.open(&page).await;
+    browser.see("About first").await;
+    let links = browser
+        .run("return [...document.links].map(link => link.href)")
+        .await;
+    let links = links.as_array().expect("a list");
+    assert!(!links.is_empty(), "the way to the front page");
+    for link in links {
+        browser.open(link.as_str().expect("an address")).await;
+    }
+    assert_eq!(state(&house), before);
+    assert!(house.delivered().is_empty());
+
+    browser.open(&page).await;
+    browser.press("button[value=confirm]").await;
+    browser.see("Your address is confirmed.").await;
+    wait_for("both at the help desk", || {
+        (house.delivered().len() == 2).then_some(())
+    });
+}
+
+/// All that a person's visit could change.
+fn state(house: &House) -> [Vec<Value>; 2] {
+    [["requests", "list"], ["customers", "list"]].map(|command| house.json(&command))
+}
+
+#[tokio::test]
+async fn no_other_site_can_put_our_pages_into_its_own() {
+    let house = Desk::house("");
+    send(house.smtp, "anna@corp.example", "first");
+    let link = house.link_for("anna@corp.example");
+    let browser = Browser::start(Setup::default()).await;
+    for (address, words) in [
+        (
+            format!("http://{}{link}", house.http),
+            "Is this your address?",
+        ),
+        (format!("http://{}/login", house.admin), "Password"),
+    ] {
+        browser.open(&address).await;
+        browser.see(words).await;
+        browser
+            .open(&format!("data:text/html,<iframe src='{address}'></iframe>"))
+            .await;
+        let framed = browser.text_in_frame().await;
+        assert!(!framed.contains(words), "{framed}");
+    }
+}

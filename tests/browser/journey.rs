@@ -34,6 +34,7 @@ async fn all_the_way(setup: Setup) {
         ("carl@corp.example", "third"),
         ("ivo@acme.co", "lost-one"),
         ("jana@acme.co", "lost-two"),
+        ("kim@elsewhere.example", "lost-three"),
     ] {
         send(house.smtp, from, marker);
     }
@@ -90,12 +91,14 @@ async fn let_in(browser: &Browser, house: &House) {
     browser
         .fill(field, "acme.com\nacme.co\npartner.example")
         .await;
-    browser.press("button[value=check]").await;
-    browser.see("Not saved yet").await;
-    browser.see("+ acme.co").await;
+    browser.press("#preview").await;
+    browser.see("external.allowed_domains: + acme.co").await;
+    browser
+        .see("2 of 2 people would change from dropped to accepted")
+        .await;
     let revision = || house.json(&["access", "show"])[0]["revision"].clone();
     assert_eq!(revision(), 1, "looking saves nothing");
-    browser.press("button[value=save]").await;
+    browser.press("#save").await;
     browser.see("Revision 2 is in force").await;
     assert_eq!(revision(), 2);
 }
@@ -109,6 +112,18 @@ async fn bring_back(browser: &Browser, house: &House) {
     browser.see("2 recovered.").await;
     wait_for("both at the help desk", || {
         (house.delivered().len() == 2).then_some(())
+    });
+    // The same in one step, where the domain is not let in yet.
+    browser
+        .press("a[aria-label='Allow elsewhere.example and recover']")
+        .await;
+    browser
+        .see("1 of 1 person would change from dropped to accepted")
+        .await;
+    browser.press("#allow").await;
+    browser.see("elsewhere.example is on the allow list").await;
+    wait_for("the third at the help desk", || {
+        (house.delivered().len() == 3).then_some(())
     });
 }
 
@@ -125,7 +140,7 @@ async fn release(browser: &Browser, house: &House) {
     browser.press("button[value=release]").await;
     browser.see("3 released.").await;
     wait_for("all of it at the help desk", || {
-        (house.delivered().len() == 5).then_some(())
+        (house.delivered().len() == 6).then_some(())
     });
 }
 

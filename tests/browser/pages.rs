@@ -163,21 +163,21 @@ pub const PAGES: &[Page] = &[
         "access-portal",
         "/access",
         "/access?portal=it",
-        "as the site has it",
+        "As the site has it",
     ),
     page(
         Admin,
-        "access-checked",
+        "access-preview",
         "/access",
         "/access",
-        "Not saved yet",
+        "Settings that change",
     )
     .after(&[
         Fill(
             "[name='external.allowed_domains']",
             "acme.com\nacme.co\npartner.example",
         ),
-        Press("button[value=check]"),
+        Press("#preview"),
     ]),
     page(
         Admin,
@@ -188,7 +188,7 @@ pub const PAGES: &[Page] = &[
     )
     .after(&[
         Fill("[name='internal.approved_domains']", "co.uk"),
-        Press("button[value=save]"),
+        Press("#preview"),
     ]),
     page(
         Admin,
@@ -254,6 +254,13 @@ pub const PAGES: &[Page] = &[
         "Decide again",
     ),
     page(Admin, "dropped", "/dropped", "/dropped", "acme.co"),
+    page(
+        Admin,
+        "dropped-allow",
+        "/dropped/allow",
+        "/dropped/allow?domain=acme.co",
+        "Puts acme.co on the allow list",
+    ),
     page(
         Admin,
         "deliveries",

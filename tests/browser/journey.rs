@@ -115,7 +115,7 @@ async fn bring_back(browser: &Browser, house: &House) {
     });
     // The same in one step, where the domain is not let in yet.
     browser
-        .press("a[aria-label='Allow elsewhere.example and recover']")
+        .press("a[href='/dropped/allow?domain=elsewhere.example']")
         .await;
     browser
         .see("1 of 1 person would change from dropped to accepted")

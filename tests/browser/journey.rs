@@ -94,7 +94,7 @@ async fn let_in(browser: &Browser, house: &House) {
     browser.press("#preview").await;
     browser.see("external.allowed_domains: + acme.co").await;
     browser
-        .see("2 of 2 people would change from dropped to accepted")
+        .see("2 messages of 2 people would change from dropped to accepted")
         .await;
     let revision = || house.json(&["access", "show"])[0]["revision"].clone();
     assert_eq!(revision(), 1, "looking saves nothing");
@@ -118,7 +118,7 @@ async fn bring_back(browser: &Browser, house: &House) {
         .press("a[href='/dropped/allow?domain=elsewhere.example']")
         .await;
     browser
-        .see("1 of 1 person would change from dropped to accepted")
+        .see("1 message of 1 person would change from dropped to accepted")
         .await;
     browser.press("#allow").await;
     browser.see("elsewhere.example is on the allow list").await;

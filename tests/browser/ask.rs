@@ -26,14 +26,18 @@ pub fn ask(server: SocketAddr, method: &str, path: &str, fields: &[&str], body: 
     stream
         .set_read_timeout(Some(Duration::from_mins(1)))
         .expect("a timeout");
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    if !fields.iter().any(|field| field.starts_with("Host:")) {
-        request.push_str(&format!("Host: {server}\r\n"));
-    }
-    for field in fields {
-        request.push_str(&format!("{field}\r\n"));
-    }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let named = fields.iter().any(|field| field.starts_with("Host:"));
+    let host = if named {
+        String::new()
+    } else {
+        format!("Host: {server}\r\n")
+    };
+    let fields: String = fields.iter().flat_map(|field| [*field, "\r\n"]).collect();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\n{host}{fields}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -1,4 +1,4 @@
-//! The pages in a real browser: Chromium, driven through WebDriver, on the real binary.
+//! The pages in a real browser: Chromium, driven through `WebDriver`, on the real binary.
 //!
 //! Each test has a browser of its own and goes through its cases in order. What needs no browser to
 //! be seen is asked over HTTP, in `session`.

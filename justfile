@@ -12,6 +12,11 @@ test:
 check:
     cargo fmt --check && cargo clippy --all-targets -- -D warnings && cargo test --lib
 
+# Pictures of every page, for docs/pages.md; needs what tests/run installs, and pngquant.
+screens:
+    SCREENSHOTS=docs/screens cargo test --test browser look
+    pngquant --force --ext .png --strip --speed 1 32 docs/screens/*.png
+
 # Review changed snapshots.
 review:
     cargo insta review

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use crate::client::{Smtp, http};
 use crate::house::{House, wait_for};
@@ -264,6 +265,7 @@ impl Desk {
             let id = format!("{}@client.example", marker(subject));
             places.insert(name, id_of(&["explain", &id], "ledger"));
         }
+        spread_over_days(&house);
         Self { house, places }
     }
 
@@ -324,18 +326,38 @@ fn marker(subject: &str) -> String {
     format!("m{}", number.expect(subject))
 }
 
+fn database(house: &House) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(house.path("data/vestibule.db"));
+    let database = database.expect("the database");
+    let patience = database.busy_timeout(Duration::from_secs(30));
+    patience.expect("patience");
+    database
+}
+
 /// As if the letter had been sent weeks ago.
 fn age_the_link_of(house: &House, address: &str) {
-    let database =
-        rusqlite::Connection::open(house.path("data/vestibule.db")).expect("the database");
-    database
-        .busy_timeout(std::time::Duration::from_secs(30))
-        .expect("patience");
-    let changed = database
+    let changed = database(house)
         .execute(
-            "UPDATE token SET expires_at = (unixepoch() - 3600) * 1000 WHERE account = (SELECT n FROM account WHERE address = ?1)",
+            "UPDATE token SET expires_at = (unixepoch() - 3600) * 1000
+             WHERE account = (SELECT n FROM account WHERE address = ?1)",
             [address],
         )
         .expect("older");
     assert_eq!(changed, 1);
+}
+
+/// As if the mail had come over the last two weeks, the most of it today.
+fn spread_over_days(house: &House) {
+    database(house)
+        .execute_batch(
+            "CREATE TEMP TABLE back AS
+                 SELECT n, (last - n) * (last - n) / 20 * 86400000 AS by
+                 FROM ledger, (SELECT max(n) AS last FROM ledger);
+             UPDATE ledger SET received_at = received_at - by FROM back WHERE back.n = ledger.n;
+             UPDATE request SET received_at = received_at - by FROM back WHERE back.n = ledger;
+             UPDATE event SET at = at - by FROM back WHERE back.n = ledger;
+             UPDATE account SET created_at = min(created_at, coalesce(
+                 (SELECT min(received_at) FROM ledger WHERE sender = address), created_at));",
+        )
+        .expect("older");
 }

@@ -26,6 +26,9 @@ const LOOKS: &[(u32, &str, Asked)] = &[
 /// Pages whose dark picture is kept, too.
 const DARK: &[&str] = &["verify", "overview", "message"];
 
+/// Pages whose German picture is kept, too.
+const GERMAN: &[&str] = &["verify", "verify-done"];
+
 #[tokio::test]
 async fn every_page_is_open_to_all_and_keeps_within_its_window() {
     let desk = Desk::open();
@@ -55,7 +58,8 @@ async fn the_public_pages_are_as_good_in_german() {
             browser.run("return document.documentElement.lang").await,
             "de"
         );
-        wrong.extend(looked_at(&browser, &format!("{}-de", page.name)).await);
+        let name = format!("{}-de", page.name);
+        wrong.extend(looked_at(&browser, &name).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -107,6 +111,34 @@ async fn looked_at(browser: &Browser, name: &str) -> Vec<String> {
     wrong
 }
 
+/// The docs show every page as it looks, on a desk's screen and on a phone.
+#[test]
+fn the_docs_have_pictures_of_every_page() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let text = fs::read_to_string(docs.join("pages.md")).expect("docs/pages.md");
+    for page in PAGES {
+        for picture in [
+            format!("screens/{}.png", page.name),
+            format!("screens/{}-{NARROW}.png", page.name),
+        ] {
+            assert!(text.contains(&picture), "docs/pages.md shows no {picture}");
+            assert!(
+                docs.join(&picture).exists(),
+                "docs/{picture}: run just screens"
+            );
+        }
+    }
+    let kept = fs::read_dir(docs.join("screens")).expect("docs/screens");
+    for entry in kept {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        assert!(
+            text.contains(&*name),
+            "docs/screens/{name} is shown nowhere"
+        );
+    }
+}
+
 /// The first element for which one would have to scroll sideways, unless it is in a region that
 /// does so by itself.
 async fn beyond_the_edge(browser: &Browser) -> Option<String> {
@@ -120,10 +152,16 @@ async fn beyond_the_edge(browser: &Browser) -> Option<String> {
 }
 
 async fn keep_picture(browser: &Browser, folder: &Path, name: &str, width: u32, scheme: &str) {
-    let name = match scheme {
-        "dark" if width == WIDE && DARK.contains(&name) => format!("{name}-dark.png"),
-        "light" if width == WIDE => format!("{name}.png"),
-        "light" => format!("{name}-{width}.png"),
+    let kept = match name.strip_suffix("-de") {
+        Some(page) => scheme == "light" && GERMAN.contains(&page),
+        None if scheme == "dark" => DARK.contains(&name),
+        None => PAGES.iter().any(|page| page.name == name),
+    };
+    let name = match (scheme, width) {
+        _ if !kept => return,
+        ("light", WIDE) => format!("{name}.png"),
+        ("light", _) => format!("{name}-{width}.png"),
+        (_, WIDE) => format!("{name}-{scheme}.png"),
         _ => return,
     };
     fs::create_dir_all(folder).expect("a folder");

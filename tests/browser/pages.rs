@@ -227,6 +227,18 @@ pub const PAGES: &[Page] = &[
     ),
     page(
         Admin,
+        "requests-confirm",
+        "/requests",
+        "/requests",
+        "Nothing is done yet",
+    )
+    .after(&[
+        Press("input[aria-label^='Login for the archive']"),
+        Press("input[aria-label^='Printer on the third floor']"),
+        Press("button[value=release]"),
+    ]),
+    page(
+        Admin,
         "messages",
         "/messages",
         "/messages",

@@ -27,14 +27,15 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
         "\n[verification.limits]\nper_domain_hour = 1000\n",
     ));
     let payloads = payloads();
-    let mut messages = Vec::new();
+    let (mut messages, mut with_html) = (Vec::new(), Vec::new());
     for template in templates() {
         for (number, payload) in payloads.iter().enumerate() {
-            messages.push(send(
-                &desk.house,
-                &filled(&template, number, payload),
-                payload,
-            ));
+            let message = filled(&template, number, payload);
+            let ledger = send(&desk.house, &message, payload);
+            if message.contains("text/html") {
+                with_html.push(ledger.clone());
+            }
+            messages.push(ledger);
         }
     }
     let browser = Browser::start(Setup::default()).await;
@@ -67,6 +68,17 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
             .open(&format!("http://{}/messages/{ledger}", desk.house.admin))
             .await;
         wrong.extend(run_here(&browser, ledger).await);
+    }
+    wrong.extend(asked_for(&browser, &desk.house).await);
+
+    // What stands in the frame, by itself. Nothing watches there, since nothing may run.
+    let browser = Browser::start(Setup::default()).await;
+    let home = PAGES.iter().find(|page| page.name == "overview");
+    browser.go(&desk, home.expect("a page")).await;
+    for ledger in &with_html {
+        let address = format!("http://{}/messages/{ledger}/html", desk.house.admin);
+        browser.open(&address).await;
+        assert_eq!(browser.place().await.as_str(), address);
     }
     wrong.extend(asked_for(&browser, &desk.house).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

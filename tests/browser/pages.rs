@@ -305,11 +305,12 @@ pub const PAGES: &[Page] = &[
     ),
 ];
 
-/// Routes that answer no page.
+/// Routes that answer no page. The HTML of a message is a frame on the message's page.
 const NO_PAGES: &[&str] = &[
     "/assets/{name}",
     "/healthz",
     "/readyz",
+    "/messages/{id}/html",
     "/messages/{id}/raw",
 ];
 

@@ -7,7 +7,8 @@
 //! - `postfix`: Postfix accepting into its hold queue (`check_sender_access static:HOLD`), synced too.
 //! - `smtp-sink`: takes the same bytes and stores nothing: what the client and the protocol allow.
 //!
-//! The client is Postfix's `smtp-source` for all three. Figures of different runs cannot be compared,
+//! The client is Postfix's `smtp-source` for all three; a second table has a client of our own, which
+//! takes less of the machine, and how long an answer takes. Figures of different runs cannot be compared,
 //! the ratios of one run can: `cargo bench --bench peers [-- --quick]`.
 
 #[path = "../../tests/daemon/house.rs"]
@@ -16,6 +17,7 @@
     reason = "shared with the tests of the daemon, which use all of it"
 )]
 mod house;
+mod own_client;
 #[path = "../../tests/daemon/postfix.rs"]
 #[expect(
     dead_code,
@@ -131,13 +133,50 @@ fn main() {
         );
     }
     println!(
-        "\nmessages/s of the three; CPU time a message and peak memory of all processes of a side."
+        "\nmessages/s of the three; CPU time a message and peak memory of all processes of a side.\n"
     );
+    with_own_client(quick);
+}
+
+/// 5 KiB with a client that leaves more of the machine to the servers.
+fn with_own_client(quick: bool) {
+    println!(
+        "{:<34} {:>9} {:>9} {:>7}  {:>10} {:>10} {:>12}",
+        "own client, 5 KiB", "vestibule", "sink", "×sink", "median µs", "99 % µs", "99 % ÷ median"
+    );
+    for (connections, one_by_one) in [(20, true), (20, false), (100, true), (100, false)] {
+        let messages = if quick { 4000 } else { 40_000 };
+        let house = paused_house();
+        let ours = own_client::send(house.smtp, connections, messages, one_by_one);
+        drop(house);
+        let (_sink, address) = start_sink();
+        let theirs = own_client::send(address, connections, messages, one_by_one);
+        let way = if one_by_one {
+            "one by one"
+        } else {
+            "pipelined"
+        };
+        println!(
+            "{:<34} {:>9.0} {:>9.0} {:>7.2}  {:>10.0} {:>10.0} {:>12.1}",
+            format!("{connections} connections, {way}"),
+            ours.per_second,
+            theirs.per_second,
+            ours.per_second / theirs.per_second,
+            ours.median,
+            ours.late,
+            ours.late / ours.median,
+        );
+    }
+}
+
+fn paused_house() -> House {
+    let house = House::start(STANDARD);
+    house.json(&["deliveries", "pause", "desk"]);
+    house
 }
 
 fn vestibule(load: Load) -> Result {
-    let house = House::start(STANDARD);
-    house.json(&["deliveries", "pause", "desk"]);
+    let house = paused_house();
     measure(load, house.smtp, "it-help@corp.example", house.process())
 }
 
@@ -159,6 +198,11 @@ fn master(postfix: &Postfix) -> u32 {
 }
 
 fn sink(load: Load) -> Result {
+    let (child, address) = start_sink();
+    measure(load, address, "it-help@corp.example", child.0.id())
+}
+
+fn start_sink() -> (KillOnDrop, SocketAddr) {
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
@@ -170,12 +214,9 @@ fn sink(load: Load) -> Result {
     sink.arg(address.to_string())
         .arg("500")
         .stdout(Stdio::null());
-    let mut child = KillOnDrop(sink.spawn().expect("smtp-sink is part of Postfix"));
+    let child = KillOnDrop(sink.spawn().expect("smtp-sink is part of Postfix"));
     wait_for("smtp-sink's port", || TcpStream::connect(address).ok());
-    let process = child.0.id();
-    let result = measure(load, address, "it-help@corp.example", process);
-    let _ = child.0.kill();
-    result
+    (child, address)
 }
 
 struct KillOnDrop(Child);

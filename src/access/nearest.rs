@@ -2,7 +2,7 @@
 //! `mail.acme.com` is below it. Perhaps somebody forgot it, or mistyped it.
 
 use super::settings::AccessSettings;
-use crate::domain::{Domain, DomainPattern};
+use crate::domain::{Domain, DomainPattern, public_suffix};
 
 /// More changes than this, and the two have nothing to do with each other.
 const FAR: usize = 2;
@@ -45,7 +45,7 @@ fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
 
 /// The label that somebody registered: `acme` of `mail.acme.co.uk`.
 fn name_of(domain: &Domain) -> Option<&str> {
-    let registered = psl::domain_str(domain.as_str())?;
+    let registered = public_suffix::registered(domain.as_str())?;
     registered.split('.').next()
 }
 

@@ -1,7 +1,7 @@
 //! What an operator should hear about settings that work and are probably not meant.
 
 use super::settings::{AccessSettings, Settings};
-use crate::domain::{Domain, DomainPattern};
+use crate::domain::{Domain, DomainPattern, public_suffix};
 
 /// Something about the settings that works and is probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +138,7 @@ impl AccessSettings {
 
 /// Whether the Public Suffix List knows the last label, rather than taking any as it comes.
 fn is_known_top_level(domain: &Domain) -> bool {
-    psl::suffix(domain.as_str().as_bytes()).is_some_and(|suffix| suffix.is_known())
+    public_suffix::is_known_top_level(domain.as_str())
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 //! all who have a name below it, so the list of public suffixes has a say as well: what has nothing
 //! but a public suffix in common is never aligned.
 
+use crate::domain::public_suffix;
+
 /// Whether one organisation can be behind both names; ASCII form, any case.
 pub(super) fn may_be_one_organisation(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     one == other
-        || psl::domain_str(&one)
-            .is_some_and(|registered| psl::domain_str(&other) == Some(registered))
+        || public_suffix::registered(&one)
+            .is_some_and(|registered| public_suffix::registered(&other) == Some(registered))
 }
 
 /// A name that can be asked for in DNS, in its ASCII form. More than a

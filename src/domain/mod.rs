@@ -12,6 +12,7 @@ mod name;
 mod names;
 mod operator;
 mod pattern;
+pub mod public_suffix;
 mod request;
 mod schema;
 mod token;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::name::{Domain, DomainError};
+use super::public_suffix;
 
 /// `example.com` means that domain only; `*.example.com` any subdomain, not the domain itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,8 +86,7 @@ impl DomainPattern {
 
 /// Whether the whole name is a public suffix: listed as one, or a single label.
 fn is_public_suffix(domain: &Domain) -> bool {
-    psl::suffix(domain.as_str().as_bytes())
-        .is_some_and(|suffix| suffix.as_bytes() == domain.as_str().as_bytes())
+    public_suffix::suffix(domain.as_str()) == Some(domain.as_str())
 }
 
 impl fmt::Display for DomainPattern {

@@ -1,0 +1,64 @@
+//! The Public Suffix List: below which names people register theirs.
+//!
+//! In: names in their ASCII form and in lower case. This is the only place that asks the list: it is
+//! code, two thirds of a megabyte of it, and the compiler makes one copy for each place that does.
+
+/// The name that somebody registered: `acme.co.uk` of `mail.acme.co.uk`; none of a public suffix.
+#[inline(never)]
+pub fn registered(name: &str) -> Option<&str> {
+    let suffix = suffix(name)?;
+    let label_end = name.len().checked_sub(suffix.len() + 1)?;
+    let label = name.get(..label_end)?.rsplit('.').next()?;
+    let start = label_end - label.len();
+    (!label.is_empty()).then(|| &name[start..])
+}
+
+/// The public suffix of a name: `co.uk` of `mail.acme.co.uk`. Where the list has none, the last label.
+#[inline(never)]
+pub fn suffix(name: &str) -> Option<&str> {
+    let (length, _) = listed(name)?;
+    name.get(name.len() - length..)
+}
+
+/// Whether the list knows the name's last label, rather than taking any as it comes.
+#[inline(never)]
+pub fn is_known_top_level(name: &str) -> bool {
+    listed(name).is_some_and(|(_, is_known)| is_known)
+}
+
+/// The length of a name's public suffix, and whether the list has it.
+#[inline(never)]
+fn listed(name: &str) -> Option<(usize, bool)> {
+    let suffix = psl::suffix(name.as_bytes())?;
+    Some((suffix.as_bytes().len(), suffix.is_known()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_registered_is_one_label_below_the_suffix() {
+        for (name, expected) in [
+            ("mail.acme.co.uk", Some("acme.co.uk")),
+            ("acme.co.uk", Some("acme.co.uk")),
+            ("co.uk", None),
+            ("com", None),
+            ("acme.com", Some("acme.com")),
+            ("a.b.desk.internal", Some("desk.internal")),
+            ("", None),
+            (".com", None),
+        ] {
+            assert_eq!(registered(name), expected, "{name}");
+            assert_eq!(psl::domain_str(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_suffix_is_listed_or_the_last_label() {
+        assert_eq!(suffix("mail.acme.co.uk"), Some("co.uk"));
+        assert!(is_known_top_level("acme.co.uk"));
+        assert_eq!(suffix("desk.internal"), Some("internal"));
+        assert!(!is_known_top_level("desk.internal"));
+    }
+}

@@ -25,6 +25,10 @@ const SETBACK: Duration = Duration::from_secs(1);
 /// No sleep is longer, so that a clock that was set wrong is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
+/// So long a free seat may wait for others to become free, so that one claim, which is a transaction
+/// of its own, serves several.
+const COMPANY: Duration = Duration::from_millis(2);
+
 /// Without work for so long, connections are closed.
 const RESTFUL: Duration = Duration::from_secs(10);
 
@@ -101,11 +105,22 @@ impl<Q: Queue> Worker<Q> {
         let mut under_way = JoinSet::new();
         let mut breaker = Breaker::default();
         let mut rested = true;
+        let mut seats_free_since: Option<Timestamp> = None;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
             let next = match breaker.room(self.queue.concurrency(), under_way.len(), now) {
                 Room::For(0) => Next::At(Timestamp::MAX),
-                Room::For(room) => self.take(room, &mut under_way, now).await,
+                Room::For(room) => {
+                    let few = room * 4 < self.queue.concurrency() && !under_way.is_empty();
+                    let since = *seats_free_since.get_or_insert(now);
+                    let claim_at = later(since, COMPANY);
+                    if few && now < claim_at {
+                        Next::At(claim_at)
+                    } else {
+                        seats_free_since = None;
+                        self.take(room, &mut under_way, now).await
+                    }
+                }
                 Room::NotBefore(time) => Next::At(time),
             };
             let is_idle = under_way.is_empty();

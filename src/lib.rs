@@ -14,14 +14,15 @@
 //!    proof into an active account and released requests.
 //! 6. An **accepted** or released request is claimed by [`delivery`], handed to the portal's
 //!    destination, and settled: delivered, tried again later, or failed.
-//! 7. [`housekeeping`] does what time does, [`observe`] tells what happened, [`daemon`] puts the parts
-//!    together, and [`cli`] is the operator's hand; what it asks and does is in [`operations`], which the
-//!    pages and the API ask too.
+//! 7. [`housekeeping`] does what time does, [`canary`] goes the whole way now and then, [`observe`] tells
+//!    what happened, [`daemon`] puts the parts together, and [`cli`] is the operator's hand; what it asks
+//!    and does is in [`operations`], which the pages and the API ask too.
 //!
 //! [`domain`] has the nouns that all of them share.
 
 pub mod access;
 pub mod authentication;
+pub mod canary;
 pub mod cli;
 pub mod config;
 pub mod daemon;

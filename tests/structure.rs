@@ -60,6 +60,7 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("housekeeping", &["config", "domain", "observe", "store"]),
+    ("canary", &["config", "domain", "observe", "store"]),
     (
         "web",
         &[
@@ -83,6 +84,7 @@ const USES: &[(&str, &[&str])] = &[
         &[
             "access",
             "authentication",
+            "canary",
             "config",
             "delivery",
             "domain",
@@ -125,8 +127,14 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("mailin::", &["smtp"]),
     ("axum", &["web"]),
-    ("lettre::Async", &["verification", "delivery", "cli"]),
-    ("AsyncSmtpTransport", &["verification", "delivery", "cli"]),
+    (
+        "lettre::Async",
+        &["verification", "delivery", "canary", "cli"],
+    ),
+    (
+        "AsyncSmtpTransport",
+        &["verification", "delivery", "canary", "cli"],
+    ),
     ("reqwest::", &["delivery", "cli"]),
     ("TcpStream::connect", &["verification", "delivery", "cli"]),
     ("TcpListener", &["smtp", "web", "daemon", "cli"]),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::key::Key;
-use crate::domain::{DomainPattern, PortalName};
+use crate::domain::{DomainPattern, PortalName, canary};
 
 /// Rules for customers of approved domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -145,6 +145,10 @@ impl AccessSettings {
     /// The values in force for a portal: its own where it has one, the site's otherwise.
     #[must_use]
     pub fn effective(&self, portal: Option<&PortalName>) -> Effective {
+        // A canary is to get through whatever operators set.
+        if portal.is_some_and(|name| name.as_str() == canary::NAME) {
+            return Settings::default();
+        }
         let mut settings = self.site.clone();
         let Some(own) = portal.and_then(|name| self.portals.get(name)) else {
             return settings;

@@ -148,8 +148,7 @@ fn settings(config: &Config) -> Vec<Finding> {
     }
     for name in config.destinations.keys() {
         if !config
-            .portals
-            .iter()
+            .all_portals()
             .any(|portal| portal.destination == *name)
         {
             findings.push(Finding::warning(

@@ -54,6 +54,8 @@ pub struct Config {
     pub dropped: Dropped,
     pub retention: Retention,
     pub log: Log,
+    /// None: nobody sings.
+    pub canary: Option<Canary>,
     /// For the first revision only, portals' overrides included.
     pub access: AccessSettings,
 }
@@ -349,6 +351,17 @@ pub struct Retention {
     pub hook_calls: Duration,
 }
 
+/// The message that Vestibule sends itself, and the portal that it comes for.
+#[derive(Debug, Clone)]
+pub struct Canary {
+    pub interval: Duration,
+    /// How long it may be on its way.
+    pub patience: Duration,
+    pub portal: Portal,
+    /// The Maildir where it arrives.
+    pub folder: PathBuf,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
@@ -374,8 +387,7 @@ impl Config {
     fn mailbox_exactly(&self, address: &EmailAddress) -> Option<Mailbox> {
         let is = |own: &EmailAddress| own == address;
         if let Some(portal) = self
-            .portals
-            .iter()
+            .all_portals()
             .find(|portal| portal.addresses.iter().any(is))
         {
             return Some(Mailbox::Portal(portal.name.clone()));
@@ -391,7 +403,13 @@ impl Config {
 
     #[must_use]
     pub fn portal(&self, name: &PortalName) -> Option<&Portal> {
-        self.portals.iter().find(|portal| portal.name == *name)
+        self.all_portals().find(|portal| portal.name == *name)
+    }
+
+    /// Those of the file, and the canary's, which nobody is shown.
+    pub fn all_portals(&self) -> impl Iterator<Item = &Portal> {
+        let hidden = self.canary.iter().map(|canary| &canary.portal);
+        self.portals.iter().chain(hidden)
     }
 
     /// Whether mail from this address came from us: a portal's, or one that we send from.

@@ -33,7 +33,7 @@ use crate::observe::{Logging, events};
 use crate::store::Store;
 use crate::web::{Operators, Public, Readiness};
 use crate::wording::Wording;
-use crate::{delivery, housekeeping, smtp, verification, web};
+use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
 /// How long each stage may take to finish when the drain begins; together less than the 90 s after
 /// which systemd kills.
@@ -187,6 +187,16 @@ impl Daemon {
     ) {
         let intake = Arc::new(Intake::new(config.clone(), checker, self.store.clone()));
         let Stage { stop, tasks } = &self.intake;
+        if let Some(&listening) = self.bound.smtp.first() {
+            let readiness = self.readiness.clone();
+            tasks.spawn(canary::run(
+                config.clone(),
+                self.store.clone(),
+                listening,
+                move |arrived| readiness.canary_arrived(arrived),
+                stop.clone(),
+            ));
+        }
         tasks.spawn(smtp::serve(
             listeners,
             settings.clone(),

@@ -28,8 +28,7 @@ impl Desk {
     pub(super) fn of(name: &DestinationName, config: &Config, store: Store) -> Option<Self> {
         let settings = config.destinations.get(name)?;
         let portals = config
-            .portals
-            .iter()
+            .all_portals()
             .filter(|portal| portal.destination == *name)
             .map(|portal| portal.name.clone())
             .collect();

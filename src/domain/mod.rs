@@ -6,6 +6,7 @@
 mod account;
 mod address;
 mod authority;
+pub mod canary;
 mod envelope;
 mod hook_event;
 mod name;

@@ -261,6 +261,16 @@ pub fn clock_jumped(direction: &str, by: std::time::Duration) {
     event!(WARN "clock.jumped", direction, seconds = by.as_secs());
 }
 
+/// Our own message did not come through.
+pub fn canary_failed(cause: &str) {
+    event!(ERROR "canary.failed", cause);
+}
+
+/// It does again.
+pub fn canary_recovered() {
+    event!(INFO "canary.recovered");
+}
+
 /// All listeners are up.
 pub fn daemon_started(smtp: &[SocketAddr], http: SocketAddr, admin: SocketAddr) {
     let smtp: Vec<_> = smtp.iter().map(ToString::to_string).collect();
@@ -395,6 +405,8 @@ mod tests {
         access_changed(2, "operator:root", "command line");
         config_reloaded(file);
         config_refused(file, "2 mistakes");
+        canary_failed("it did not arrive within 30 s");
+        canary_recovered();
         clock_jumped("ahead", std::time::Duration::from_hours(1));
         daemon_started(&[listener], listener, listener);
         daemon_stopping("SIGTERM");

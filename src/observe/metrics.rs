@@ -13,14 +13,16 @@ use std::time::Duration;
 use crate::domain::{Reason, Verdict};
 use crate::store::Depths;
 
-/// The upper bounds of the buckets, in seconds: from a commit on a fast disk to a day of retrying.
-const BOUNDS: [f64; 16] = [
+/// The upper bounds of the buckets, in seconds: from a commit on a fast disk to a week until somebody
+/// presses a button.
+const BOUNDS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
-    21_600.0, 86_400.0,
+    21_600.0, 86_400.0, 604_800.0,
 ];
 
 /// Events whose first occurrence an alert must see: they are there at 0.
-const FROM_ZERO: [&str; 6] = [
+const FROM_ZERO: [&str; 7] = [
+    "canary.failed",
     "clock.jumped",
     "config.refused",
     "delivery.deferred",
@@ -36,12 +38,16 @@ pub enum Step {
     Accept,
     /// The part of it in which the database made the message safe.
     Commit,
+    /// From a new account to the proof of its address, by the person.
+    Verify,
     /// From release to delivery, with all attempts and waits.
     Deliver,
+    /// A canary's whole way.
+    Canary,
 }
 
 impl Step {
-    const ALL: [(Self, &'static str, &'static str); 3] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (
             Self::Accept,
             "vestibule_accept_seconds",
@@ -53,9 +59,19 @@ impl Step {
             "Until the database had a message committed and synced.",
         ),
         (
+            Self::Verify,
+            "vestibule_verify_seconds",
+            "From a new account to the proof of its address.",
+        ),
+        (
             Self::Deliver,
             "vestibule_deliver_seconds",
             "From the release of a request to its delivery.",
+        ),
+        (
+            Self::Canary,
+            "vestibule_canary_seconds",
+            "From the greeting of our own listener to the delivery of our own message.",
         ),
     ];
 }
@@ -72,6 +88,8 @@ struct Counted {
     events: BTreeMap<&'static str, u64>,
     messages: BTreeMap<(&'static str, &'static str), u64>,
     steps: [Histogram; Step::ALL.len()],
+    /// Whether the last one arrived.
+    canary: Option<bool>,
 }
 
 static COUNTED: Mutex<Counted> = Mutex::new(Counted {
@@ -81,6 +99,7 @@ static COUNTED: Mutex<Counted> = Mutex::new(Counted {
         buckets: [0; BOUNDS.len() + 1],
         sum: 0.0,
     }; Step::ALL.len()],
+    canary: None,
 });
 
 fn counted() -> MutexGuard<'static, Counted> {
@@ -108,6 +127,11 @@ pub fn took(step: Step, time: Duration) {
     histogram.sum += seconds;
 }
 
+/// The last canary arrived, or did not.
+pub fn canary(arrived: bool) {
+    counted().canary = Some(arrived);
+}
+
 /// Everything as text: what was counted, and what there is at this moment.
 #[must_use]
 pub fn write(depths: &Depths) -> String {
@@ -118,6 +142,15 @@ pub fn write(depths: &Depths) -> String {
         page.events(&counted);
         for (step, name, help) in Step::ALL {
             page.histogram(name, help, &counted.steps[step as usize]);
+        }
+        let name = "vestibule_canary_up";
+        page.family(
+            name,
+            "gauge",
+            "Whether our last message to ourselves arrived.",
+        );
+        if let Some(arrived) = counted.canary {
+            page.line(format_args!("{name} {}", u8::from(arrived)));
         }
     }
     page.depths(depths);

@@ -9,6 +9,7 @@ mod access;
 mod accounts;
 mod answers;
 mod backup;
+mod canary;
 mod changes;
 mod checkpoint;
 mod clock;

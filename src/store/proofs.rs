@@ -66,6 +66,8 @@ pub enum Proved {
         account: AccountId,
         address: EmailAddress,
         kind: Kind,
+        /// When the account was made.
+        created_at: Timestamp,
         released: Vec<(RequestId, PortalName)>,
         discarded: Vec<RequestId>,
     },
@@ -293,13 +295,13 @@ impl Work<'_> {
             Proof::Operator(_) => proof.name(),
         };
         // Mail of ours arrives, whatever was thought of the address before.
-        connection
+        let created_at: Millis = connection
             .prepare_cached(
                 "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
                      undeliverable = 0, quiet_until = NULL
-                 WHERE n = ?1",
+                 WHERE n = ?1 RETURNING created_at",
             )?
-            .execute(params![account.n, proof.name(), now])?;
+            .query_row(params![account.n, proof.name(), now], |row| row.get(0))?;
         connection
             .prepare_cached("UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL")?
             .execute(params![account.n, now])?;
@@ -334,6 +336,7 @@ impl Work<'_> {
             account: account.id,
             address: account.address(connection)?,
             kind: account.kind,
+            created_at: created_at.timestamp(),
             released,
             discarded,
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{Proof, Timestamp, TokenHash};
 use crate::observe::events;
+use crate::observe::metrics::{self, Step};
 use crate::store::{Choice, Proved, Refused, Store, StoreError};
 
 /// The person says that the address is theirs, and which of the held requests are not.
@@ -29,6 +30,7 @@ pub fn tell(proved: &Proved, by: &str) {
     let Proved::Now {
         account,
         address,
+        created_at,
         released,
         discarded,
         ..
@@ -38,6 +40,8 @@ pub fn tell(proved: &Proved, by: &str) {
     };
     events::verification_confirmed(*account, address, by);
     events::account_verified(*account, address, by, None);
+    let took = Timestamp::now().duration_since(*created_at);
+    metrics::took(Step::Verify, took.try_into().unwrap_or_default());
     for (request, portal) in released {
         events::request_released(*request, *account, portal, by, None);
     }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod answers;
+mod canary;
 mod client;
 mod clock;
 mod house;
@@ -9,8 +10,10 @@ mod journey;
 mod kill;
 mod metrics;
 mod mta;
+mod old_databases;
 mod postfix;
 mod restore;
+mod secrets;
 mod signals;
 mod swaks;
 mod through_postfix;

@@ -1,6 +1,8 @@
 //! `/metrics` of the real daemon, and that the alerts and the dashboard ask for what is there.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use crate::client::{http, send};
 use crate::house::{House, STANDARD, wait_for};
@@ -67,4 +69,33 @@ fn alerts_and_dashboard_ask_for_what_is_there() {
         assert!(unknown.is_empty(), "{file} asks for {unknown:?}");
     }
     serde_json::from_str::<serde_json::Value>(DASHBOARD).expect("the dashboard is JSON");
+}
+
+/// What `promtool` says of its input, which must be nothing.
+fn promtool(arguments: &[&str], input: &str) {
+    let mut child = Command::new("promtool")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is missing: tests/run installs prometheus");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin.write_all(input.as_bytes()).expect("written");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "promtool {arguments:?}: {said}");
+}
+
+#[test]
+fn prometheus_takes_the_metrics_and_the_alerts() {
+    let house = House::start(STANDARD);
+    send(house.smtp, "bob@partner.example", "accepted");
+    let (_, answer) = http(house.admin, "GET", "/metrics", &[]);
+    let start = answer.find("# HELP").expect("metrics");
+    promtool(&["check", "metrics"], &answer[start..]);
+    let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus-alerts.yml");
+    promtool(&["check", "rules", alerts], "");
 }

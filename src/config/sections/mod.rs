@@ -1,6 +1,7 @@
 //! One reader for each section of the file; what depends on two sections is checked in the later.
 
 mod access;
+mod canary;
 mod destination;
 mod endpoint;
 mod hook;
@@ -76,6 +77,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         hook_calls: section.time("hook_calls", 7 * DAY),
     };
     let log = log(&root.section("log"));
+    let canary = canary::read(&root.section("canary"), &data_dir);
+    let mut destinations = known.destinations;
+    if let Some(canary) = &canary {
+        destinations.insert(canary.portal.destination.clone(), canary::arrives(canary));
+    }
     let access = AccessSettings {
         site: access::site(&root.section("access")),
         portals: overrides,
@@ -87,7 +93,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         smtp,
         http,
         portals,
-        destinations: known.destinations,
+        destinations,
         hooks,
         verification: verification?,
         outgoing: outgoing?,
@@ -96,6 +102,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         dropped,
         retention,
         log,
+        canary,
         access,
     })
 }

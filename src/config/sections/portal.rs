@@ -8,7 +8,7 @@ use crate::access::Overrides;
 use crate::config::Portal;
 use crate::config::document::{Section, nearest};
 use crate::config::server_url::parse_http;
-use crate::domain::{DestinationName, EmailAddress, PortalName};
+use crate::domain::{DestinationName, EmailAddress, PortalName, canary};
 
 /// Every mailbox that mail can be sent to, and what it is.
 #[derive(Default)]
@@ -51,6 +51,9 @@ pub(super) fn read_all(
     for mut section in sections {
         let name = section.required("name", "\"it\"").and_then(|entry| {
             let name = entry.parse(PortalName::parse)?;
+            if name.as_str() == canary::NAME {
+                entry.refuse("is the name of our own canary; choose another name");
+            }
             if !names.insert(name.clone()) {
                 entry.refuse(format_args!(
                     "there is another portal {:?}; choose another name",

@@ -115,18 +115,24 @@ async fn forms_that_cannot_be_understood() {
 }
 
 #[tokio::test]
-async fn readiness_is_the_database_and_the_listeners() {
+async fn readiness_is_the_database_the_listeners_and_the_canary() {
     let house = House::open().await;
     assert_eq!(house.get("/healthz").await.body, "ok\n");
     let before = house.get("/readyz").await;
     assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         before.body,
-        r#"{"database":true,"listeners":false,"ready":false}"#
+        r#"{"canary":null,"database":true,"listeners":false,"ready":false}"#
     );
     house.readiness.listeners_are_up(true);
     let after = house.get("/readyz").await;
     assert_eq!(after.status, StatusCode::OK);
+    house.readiness.canary_arrived(Some(false));
+    let silent = house.get("/readyz").await;
+    assert_eq!(silent.status, StatusCode::SERVICE_UNAVAILABLE);
+    house.readiness.canary_arrived(Some(true));
+    let sings = house.get("/readyz").await;
+    assert_eq!(sings.status, StatusCode::OK);
 }
 
 #[tokio::test]

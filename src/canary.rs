@@ -1,0 +1,199 @@
+//! The canary: at an interval, a message of our own goes the whole way, in through the SMTP listener,
+//! into the database, past the rules, and out by a worker to a folder that only we look into. How long
+//! that took is measured; that it did not arrive is a fault that nobody else may have noticed yet.
+//!
+//! No help desk gets it and no ledger keeps it. It does not try the outgoing server or a help desk:
+//! `check` and the deliveries themselves do.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lettre::address::Envelope;
+use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Canary, Config};
+use crate::domain::{LedgerId, RequestId, RequestState, Timestamp, canary};
+use crate::observe::events;
+use crate::observe::metrics::{self, Step};
+use crate::store::Store;
+
+/// While a canary is on its way, its request is looked at so often.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Sends one after the other until `shutdown`, and tells `heard` of each whether it arrived.
+pub async fn run(
+    mut config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    smtp: SocketAddr,
+    heard: impl Fn(Option<bool>),
+    shutdown: CancellationToken,
+) {
+    let singing = async {
+        // An earlier process may have sung, and was killed.
+        if let Err(error) = store.forget_canaries().await {
+            events::fault("canary", &error);
+        }
+        let mut well = None;
+        loop {
+            let now = Arc::clone(&config.borrow_and_update());
+            let Some(canary) = &now.canary else {
+                heard(None);
+                well = None;
+                if config.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                continue;
+            };
+            let arrived = sing(canary, &now, &store, smtp).await;
+            let is_well = tell(&arrived, well);
+            well = Some(is_well);
+            heard(well);
+            tokio::select! {
+                () = tokio::time::sleep(canary.interval) => {}
+                _ = config.changed() => {}
+            }
+        }
+    };
+    shutdown.run_until_cancelled(singing).await;
+}
+
+/// The numbers, and an event when it is not as it was.
+fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
+    match arrived {
+        Ok(took) => {
+            metrics::took(Step::Canary, *took);
+            if before == Some(false) {
+                events::canary_recovered();
+            }
+        }
+        Err(cause) => events::canary_failed(cause),
+    }
+    metrics::canary(arrived.is_ok());
+    arrived.is_ok()
+}
+
+/// One canary, from the greeting to its delivery. How long that took, or what it met.
+async fn sing(
+    canary: &Canary,
+    config: &Config,
+    store: &Store,
+    smtp: SocketAddr,
+) -> Result<Duration, String> {
+    // One that came too late for the last look.
+    tidy(store, &canary.folder).await?;
+    let begin = Instant::now();
+    let way = async {
+        let request = send(config, smtp).await?;
+        arrival(store, request).await
+    };
+    let arrived = tokio::time::timeout(canary.patience, way).await;
+    let took = begin.elapsed();
+    let tidied = tidy(store, &canary.folder).await;
+    match arrived {
+        Ok(Ok(())) => tidied.map(|()| took),
+        Ok(Err(cause)) => Err(cause),
+        Err(_) => Err(format!(
+            "it did not arrive within {} s",
+            canary.patience.as_secs()
+        )),
+    }
+}
+
+/// Hands it to our own listener, as an MTA would.
+async fn send(config: &Config, smtp: SocketAddr) -> Result<RequestId, String> {
+    let (from, to) = (canary::sender(), canary::address());
+    let said = |error: &dyn std::fmt::Display| format!("our own listener, {smtp}: {error}");
+    // The certificate is for the name that others know us by.
+    let tls = TlsParameters::builder(config.hostname.to_string())
+        .dangerous_accept_invalid_certs(true)
+        .dangerous_accept_invalid_hostnames(true)
+        .build()
+        .map_err(|error| said(&error))?;
+    let transport =
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(reachable(smtp.ip()).to_string())
+            .port(smtp.port())
+            .tls(Tls::Opportunistic(tls))
+            .hello_name(ClientId::Domain(canary::DOMAIN.to_owned()))
+            .pool_config(PoolConfig::new().min_idle(0).max_size(1))
+            .build();
+    let address = |text: String| text.parse::<Address>().map_err(|error| said(&error));
+    let envelope = Envelope::new(
+        Some(address(from.to_string())?),
+        vec![address(to.to_string())?],
+    )
+    .map_err(|error| said(&error))?;
+    let message = format!(
+        "From: {from}\r\nTo: {to}\r\nSubject: Canary\r\nDate: {}\r\nMessage-ID: <{from}>\r\n\r\n\
+         Is the way clear?\r\n",
+        Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000")
+    );
+    let reply = transport
+        .send_raw(&envelope, message.as_bytes())
+        .await
+        .map_err(|error| said(&error))?;
+    reply
+        .message()
+        .last()
+        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .ok_or_else(|| said(&"its answer names no request"))
+}
+
+/// An address at which who listens on any can be reached.
+fn reachable(listening: IpAddr) -> IpAddr {
+    match listening {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Waits until it was delivered.
+async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
+    loop {
+        let request = store.request(id).await.map_err(|error| error.to_string())?;
+        match request.map(|request| (request.state, request.last_error)) {
+            Some((RequestState::Delivered, _)) => return Ok(()),
+            Some((RequestState::Released, None)) => {}
+            Some((_, Some(cause))) => return Err(format!("it was not delivered: {cause}")),
+            Some((state, None)) => {
+                return Err(format!(
+                    "its request is {state}; see vestibule explain {id}"
+                ));
+            }
+            None => {
+                let entry = store
+                    .ledger_entry(LedgerId::from_bytes(id.to_bytes()))
+                    .await;
+                let reason = entry.ok().flatten().map(|entry| entry.reason);
+                return Err(match reason {
+                    Some(reason) => format!("it was dropped: {reason}"),
+                    None => "it is not in the ledger".to_owned(),
+                });
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Nothing is left of it, however far it came.
+async fn tidy(store: &Store, folder: &Path) -> Result<(), String> {
+    store
+        .forget_canaries()
+        .await
+        .map_err(|error| error.to_string())?;
+    let folder = folder.join("new");
+    tokio::task::spawn_blocking(move || {
+        for arrived in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_file(arrived.path());
+        }
+    })
+    .await
+    .map_err(|error| error.to_string())
+}

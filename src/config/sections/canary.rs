@@ -1,0 +1,38 @@
+//! `[canary]`: whether Vestibule sends itself a message now and then, and the portal and the
+//! destination that it has for that alone.
+
+use std::path::Path;
+
+use crate::config::document::Section;
+use crate::config::units::SECOND;
+use crate::config::{Canary, Destination, MaildirDestination, Portal};
+use crate::domain::canary;
+
+/// None without an interval.
+pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
+    let interval = section.entry("interval").and_then(|entry| entry.time());
+    let patience = section.time("patience", 30 * SECOND);
+    let portal = Portal {
+        name: canary::portal(),
+        title: "Canary".to_owned(),
+        url: None,
+        contact: None,
+        addresses: vec![canary::address()],
+        destination: canary::destination(),
+        list_ids: Vec::new(),
+        automatic_mail: false,
+    };
+    Some(Canary {
+        interval: interval?,
+        patience,
+        portal,
+        folder: data_dir.join("canary"),
+    })
+}
+
+/// Where it arrives.
+pub(super) fn arrives(canary: &Canary) -> Destination {
+    Destination::Maildir(MaildirDestination {
+        path: canary.folder.clone(),
+    })
+}

@@ -1,0 +1,50 @@
+//! What a canary leaves behind: nothing. It is a message of our own, and the ledger is for others'.
+
+use rusqlite::{Connection, params};
+
+use super::{Store, StoreError};
+use crate::domain::canary;
+
+impl Store {
+    /// Removes every canary that was ever sung, and the accounts under whose names they were.
+    pub async fn forget_canaries(&self) -> Result<(), StoreError> {
+        let there = self.read(accounts).await?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        self.write(move |work| {
+            for (account, key) in &there {
+                forget(work.connection, *account, key)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Found by the key, which begins as theirs do.
+fn accounts(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT n, key FROM account
+         WHERE key >= 'canary-' AND key < 'canary.' AND domain = ? AND created_by = 'mail'",
+    )?;
+    let rows = statement.query_map([canary::DOMAIN], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn forget(connection: &Connection, account: i64, key: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)",
+        )?
+        .execute([account])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
+        )?
+        .execute(params![canary::DOMAIN, key])?;
+    connection
+        .prepare_cached("DELETE FROM account WHERE n = ?")?
+        .execute([account])?;
+    Ok(())
+}

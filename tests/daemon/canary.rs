@@ -1,0 +1,101 @@
+//! The message that the daemon sends itself.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::client::http;
+use crate::house::{House, STANDARD, wait_for};
+
+fn readiness(house: &House) -> (u16, Value) {
+    let (status, answer) = http(house.admin, "GET", "/readyz", &[]);
+    let body = answer.rsplit("\r\n\r\n").next().unwrap_or(&answer);
+    let body = body.lines().last().expect("a body");
+    (status, serde_json::from_str(body).expect(body))
+}
+
+fn wait_for_canary(house: &House, state: &Value) -> (u16, Value) {
+    wait_for("the canary", || {
+        let (status, ready) = readiness(house);
+        (ready["canary"] == *state).then_some((status, ready))
+    })
+}
+
+fn house() -> House {
+    House::start(&format!(
+        "{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5s\"\n"
+    ))
+}
+
+#[test]
+fn it_goes_the_whole_way_and_leaves_nothing_behind() {
+    let house = house();
+    let (status, ready) = wait_for_canary(&house, &Value::Bool(true));
+    assert_eq!(status, 200, "{ready}");
+    wait_for("the numbers of several", || {
+        let (_, page) = http(house.admin, "GET", "/metrics", &[]);
+        let count = page
+            .lines()
+            .find_map(|line| line.strip_prefix("vestibule_canary_seconds_count "));
+        assert!(page.contains("\nvestibule_canary_up 1\n"), "{page}");
+        (count?.parse::<u32>().ok()? >= 2).then_some(())
+    });
+    let mut house = house;
+    house.signal("-TERM");
+    assert_eq!(house.exit_status(), Some(0));
+    assert!(house.delivered().is_empty(), "the help desk heard of it");
+    assert!(house.letters().is_empty(), "somebody was written to");
+
+    // What the last one left, if the end came in between, the next start takes away.
+    house.restart();
+    let (_, page) = http(house.http, "GET", "/", &[]);
+    assert!(
+        page.contains("IT Help") && !page.to_lowercase().contains("canary"),
+        "{page}"
+    );
+    wait_for("nothing to be left", || {
+        let is_gone = house.json(&["customers", "list"]).is_empty()
+            && house.json(&["requests", "list"]).is_empty()
+            && house.files("data/canary/new").is_empty();
+        is_gone.then_some(())
+    });
+}
+
+#[test]
+fn one_that_does_not_arrive_is_told_until_one_does() {
+    let house = House::start_with(
+        &format!("{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5s\"\n"),
+        |folder| {
+            // A file where the Maildir should be made.
+            fs::create_dir(folder.join("data")).expect("a folder");
+            fs::write(folder.join("data/canary"), "in the way").expect("a file");
+        },
+    );
+    let (status, ready) = wait_for_canary(&house, &Value::Bool(false));
+    assert_eq!(status, 503, "{ready}");
+    assert!(
+        house.log().contains("ERROR canary.failed cause="),
+        "{}",
+        house.log()
+    );
+    let (_, page) = http(house.admin, "GET", "/metrics", &[]);
+    assert!(page.contains("\nvestibule_canary_up 0\n"), "{page}");
+    fs::remove_file(house.path("data/canary")).expect("removed");
+    let (status, ready) = wait_for_canary(&house, &Value::Bool(true));
+    assert_eq!(status, 200, "{ready}");
+    assert!(
+        house.log().contains("INFO canary.recovered"),
+        "{}",
+        house.log()
+    );
+}
+
+#[test]
+fn its_portal_takes_nothing_from_outside() {
+    let house = house();
+    let refused = crate::client::Smtp::connect(house.smtp).and_then(|mut smtp| {
+        let message = crate::client::message("eve@stranger.example", "m");
+        smtp.send("eve@stranger.example", "canary@canary.invalid", &message)
+    });
+    assert!(refused.expect("a reply").starts_with("550"));
+}

@@ -1,0 +1,151 @@
+//! Databases of every schema that there was, each made by the program of its day: brought up to date,
+//! and gone on with. `testdata/databases` tells how they were made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::client::{http, send};
+use crate::house::{House, STANDARD, wait_for};
+
+/// The stored databases by their schema.
+fn stored() -> Vec<(u64, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/databases");
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .expect("testdata/databases")
+        .filter_map(|entry| {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name()?.to_str()?;
+            let number = name.strip_prefix("schema-")?.strip_suffix(".sqlite")?;
+            Some((number.parse().ok()?, path))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn house_with(database: &Path) -> House {
+    let house = House::at_rest(STANDARD);
+    fs::create_dir(house.path("data")).expect("a folder");
+    fs::copy(database, house.path("data/vestibule.db")).expect("copied");
+    house
+}
+
+fn finding(house: &House, check: &str) -> Value {
+    let output = house
+        .command(&["doctor", "--offline", "--json"])
+        .output()
+        .expect("it runs");
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect(line))
+        .find(|finding| finding["check"] == check)
+        .unwrap_or_else(|| panic!("no finding of {check}"))
+}
+
+fn states(house: &House) -> Vec<(String, String)> {
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let mut states: Vec<_> = house
+        .json(&["requests", "list"])
+        .iter()
+        .map(|request| (word(&request["subject"]), word(&request["state"])))
+        .collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn there_is_one_of_every_schema_but_the_newest() {
+    let known = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/schema"))
+        .expect("the steps")
+        .count() as u64;
+    let stored: Vec<u64> = stored().into_iter().map(|(schema, _)| schema).collect();
+    // Those after the second are not released yet.
+    assert_eq!(stored[..2], [1, 2]);
+    assert!(stored.iter().all(|schema| *schema < known));
+}
+
+#[test]
+fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
+    for (schema, file) in stored() {
+        let mut house = house_with(&file);
+        let found = finding(&house, "database");
+        assert_eq!(found["state"], "warning", "schema {schema}: {found}");
+        house.restart();
+
+        for check in ["database", "ledger"] {
+            let found = finding(&house, check);
+            assert_eq!(found["state"], "ok", "schema {schema}: {found}");
+        }
+        let is = |subject: &str, state: &str| (format!("About {subject}"), state.to_owned());
+        let mut expected = [
+            is("delivered", "delivered"),
+            is("discarded", "discarded"),
+            is("held-1", "held"),
+            is("held-2", "held"),
+            is("waiting", "released"),
+        ];
+        assert_eq!(states(&house), expected, "schema {schema}");
+
+        let why = &house.json(&["explain", "dropped@client.example"])[0];
+        assert_eq!(why["reason"], "domain_not_allowed", "{why}");
+        let repeats = house.json(&["explain", "held-1@client.example"]);
+        assert_eq!(repeats.len(), 2, "schema {schema}: {repeats:?}");
+        let history = house.json(&["access", "history"]);
+        assert_eq!(history.len(), 2, "schema {schema}");
+
+        // The link of then still opens, and what waited goes.
+        let token = fs::read_to_string(file.with_extension("link")).expect("a link");
+        let link = format!("/verify/{}", token.trim());
+        let (status, page) = http(house.http, "GET", &link, &[]);
+        assert!(status == 200 && page.contains("About held-2"), "{page}");
+        let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+        assert_eq!(status, 200, "{page}");
+        house.json(&["deliveries", "resume", "desk"]);
+        for one in &mut expected {
+            if one.1 != "discarded" {
+                one.1 = "delivered".to_owned();
+            }
+        }
+        wait_for("all deliveries", || {
+            (states(&house) == expected).then_some(())
+        });
+
+        // Who was known is known, and who is new is new.
+        send(house.smtp, "ann@corp.example", "new-1");
+        send(house.smtp, "new@corp.example", "new-2");
+        house.link_for("new@corp.example");
+        let ann = &house.json(&["explain", "new-1@client.example"])[0];
+        assert_eq!(ann["reason"], "account_active", "{ann}");
+        assert_eq!(finding(&house, "ledger")["state"], "ok", "schema {schema}");
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_as_it_is() {
+    let (_, file) = stored().pop().expect("a database");
+    let house = house_with(&file);
+    let path = house.path("data/vestibule.db");
+    let raised = rusqlite::Connection::open(&path)
+        .and_then(|connection| connection.pragma_update(None, "user_version", 999));
+    raised.expect("raised");
+    let before = fs::read(&path).expect("the database");
+    for arguments in [&["serve"][..], &["customers", "list"], &["compact"]] {
+        let output: std::process::Output =
+            Command::output(&mut house.command(arguments)).expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("schema 999"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("run a newer vestibule"),
+            "{arguments:?}: {said}"
+        );
+    }
+    let after = fs::read(&path).expect("the database");
+    // Opening a database in order to read its schema may note in its head that it has a log.
+    assert_eq!(before.len(), after.len());
+    assert!(before[100..] == after[100..], "the pages are the same");
+}

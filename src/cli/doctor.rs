@@ -93,6 +93,13 @@ fn file(database: &Path, found: &Examination) -> Finding {
             "make a backup; the next start of the daemon brings it up to date",
         );
     }
+    if !found.shrinks {
+        return Finding::warning(
+            "database",
+            format!("{detail}; the file keeps pages that are unused"),
+            "while the service is stopped: vestibule compact",
+        );
+    }
     Finding::ok("database", detail)
 }
 

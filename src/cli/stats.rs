@@ -25,23 +25,63 @@ pub struct Args {
     portal: Option<PortalName>,
 }
 
-const ENTRIES: &[Column<EntryCount>] = &[
-    Column::new("portal", Layout::Whole, |count| {
-        or_dash(count.portal.as_ref())
+/// A count, and the largest of those beside it.
+struct Share<T> {
+    count: T,
+    number: u64,
+    most: u64,
+}
+
+impl<T> Share<T> {
+    fn of_all(counts: Vec<T>, number: fn(&T) -> u64) -> Vec<Self> {
+        let most = counts.iter().map(number).max().unwrap_or(0);
+        let share = |count| Self {
+            number: number(&count),
+            count,
+            most,
+        };
+        counts.into_iter().map(share).collect()
+    }
+
+    /// Thirty characters for the largest one; anything at all is seen.
+    fn bar(&self) -> String {
+        const WIDTH: u64 = 30;
+        let eighths = (self.number * WIDTH * 8)
+            .checked_div(self.most)
+            .unwrap_or(0)
+            .max(u64::from(self.number > 0));
+        let mut bar: String = (0..eighths / 8).map(|_| '█').collect();
+        // From one eighth of a block (U+258F) to seven.
+        let rest = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+        let rest = usize::try_from(eighths % 8)
+            .ok()
+            .and_then(|eighths| rest.get(eighths.checked_sub(1)?));
+        bar.extend(rest);
+        bar
+    }
+}
+
+const ENTRIES: &[Column<Share<EntryCount>>] = &[
+    Column::new("portal", Layout::Whole, |share| {
+        or_dash(share.count.portal.as_ref())
     }),
-    Column::new("verdict", Layout::Word, |count| count.verdict.to_string()),
-    Column::new("reason", Layout::Whole, |count| count.reason.to_string()),
-    Column::new("messages", Layout::Number, |count| {
-        count.messages.to_string()
+    Column::new("verdict", Layout::Word, |share| {
+        share.count.verdict.to_string()
     }),
+    Column::new("reason", Layout::Whole, |share| {
+        share.count.reason.to_string()
+    }),
+    Column::new("messages", Layout::Number, |share| share.number.to_string()),
+    Column::new("", Layout::Text, Share::bar),
 ];
 
-const REQUESTS: &[Column<RequestCount>] = &[
-    Column::new("portal", Layout::Whole, |count| count.portal.to_string()),
-    Column::new("state", Layout::Word, |count| count.state.to_string()),
-    Column::new("requests", Layout::Number, |count| {
-        count.requests.to_string()
+const REQUESTS: &[Column<Share<RequestCount>>] = &[
+    Column::new("portal", Layout::Whole, |share| {
+        share.count.portal.to_string()
     }),
+    Column::new("state", Layout::Word, |share| share.count.state.to_string()),
+    Column::new("requests", Layout::Number, |share| share.number.to_string()),
+    Column::new("", Layout::Text, Share::bar),
 ];
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
@@ -55,7 +95,8 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let messages = counts.messages;
     out.heading(&format!("Messages since {}: {messages}", time(since)))?;
     if !counts.entries.is_empty() {
-        out.table(&counts.entries, ENTRIES, true)?;
+        let shares = Share::of_all(counts.entries, |count| count.messages);
+        out.table(&shares, ENTRIES, true)?;
     }
     out.line("")?;
     out.heading("Requests now")?;
@@ -64,5 +105,25 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         note("none");
         return Ok(());
     }
-    out.table(&counts.requests, REQUESTS, true)
+    let shares = Share::of_all(counts.requests, |count| count.requests);
+    out.table(&shares, REQUESTS, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share_and_never_nothing_for_something() {
+        let bars: Vec<_> = Share::of_all(vec![240, 120, 1, 0], |number| *number)
+            .iter()
+            .map(Share::bar)
+            .collect();
+        assert_eq!(bars[0], "█".repeat(30));
+        assert_eq!(bars[1], "█".repeat(15));
+        assert_eq!(bars[2], "▏");
+        assert_eq!(bars[3], "");
+        let share = &Share::of_all(vec![16, 9], |number| *number)[1];
+        assert_eq!(share.bar(), "█".repeat(16) + "▉");
+    }
 }

@@ -20,6 +20,8 @@ pub struct Examination {
     pub octets: u64,
     /// Of these, what could be given back.
     pub unused_octets: u64,
+    /// Whether the file gives unused pages back by itself.
+    pub shrinks: bool,
     pub entries: u64,
     /// When the newest entry of the ledger was made.
     pub newest: Option<Timestamp>,
@@ -58,6 +60,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     }
     let octets = number("PRAGMA page_count")? * page;
     let unused_octets = number("PRAGMA freelist_count")? * page;
+    let shrinks = number("PRAGMA auto_vacuum")? == 2;
     // What the rows must be like is known of the newest schema only.
     if schema < known_schema {
         return Ok(Examination {
@@ -65,6 +68,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
             known_schema,
             octets,
             unused_octets,
+            shrinks,
             entries: 0,
             newest: None,
             requests: Vec::new(),
@@ -77,6 +81,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
         known_schema,
         octets,
         unused_octets,
+        shrinks,
         entries: number("SELECT count(*) FROM ledger")?,
         newest: newest(&moment)?,
         requests: counts::requests(&moment)?,

@@ -29,6 +29,8 @@ pub struct Step<T> {
     pub done: T,
     /// The step ended before the work did.
     pub more: bool,
+    /// For how long it held up the writer, apart from the commit.
+    pub took: Duration,
 }
 
 /// A step while it goes on.
@@ -53,6 +55,15 @@ impl Pace {
             self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < LONGEST);
         self.taken += usize::from(goes_on);
         goes_on
+    }
+
+    /// What was done.
+    fn step<T>(&self, done: T, more: bool) -> Step<T> {
+        Step {
+            done,
+            more,
+            took: self.begin.elapsed(),
+        }
     }
 
     /// Does them one after the other. Whether there is more: not all were done, or as many as were
@@ -149,8 +160,9 @@ impl Store {
             .write(move |work| forget_traces(work.connection, now, before, limit))
             .await?;
         Ok(Step {
-            done: letters.done + names.done + others,
-            more: letters.more || names.more || others >= limit,
+            done: letters.done + names.done + others.done,
+            more: letters.more || names.more || others.more,
+            took: letters.took.max(names.took).max(others.took),
         })
     }
 
@@ -169,10 +181,10 @@ impl Store {
             while left > SPARE_PAGES && pace.goes_on() {
                 left = give_back(work.connection, PAGES)?;
             }
-            Ok(Step {
-                done: usize::try_from(before - left).unwrap_or(0),
-                more: left > SPARE_PAGES && left < before,
-            })
+            Ok(pace.step(
+                usize::try_from(before - left).unwrap_or(0),
+                left > SPARE_PAGES && left < before,
+            ))
         })
         .await
     }
@@ -188,11 +200,12 @@ impl Store {
         }
         self.write(move |work| {
             let mut done = 0;
-            let more = Pace::of(limit).each(rows.clone(), |n| {
+            let mut pace = Pace::of(limit);
+            let more = pace.each(rows.clone(), |n| {
                 done += work.connection.prepare_cached(sql)?.execute([n])?;
                 Ok(())
             })?;
-            Ok(Step { done, more })
+            Ok(pace.step(done, more))
         })
         .await
     }
@@ -213,6 +226,7 @@ fn expire(
     now: Millis,
     limit: usize,
 ) -> Result<Step<Vec<RequestId>>, StoreError> {
+    let mut pace = Pace::of(limit);
     let mut statement = connection.prepare_cached(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
@@ -221,7 +235,7 @@ fn expire(
         .query_map(params![now, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut expired = Vec::with_capacity(due.len());
-    let more = Pace::of(limit).each(due, |(n, ledger)| {
+    let more = pace.each(due, |(n, ledger)| {
         queue::settle(connection, n, RequestState::Expired, None, now)?;
         Happening::named("request.expired")
             .entry(n)
@@ -229,10 +243,7 @@ fn expire(
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;
-    Ok(Step {
-        done: expired,
-        more,
-    })
+    Ok(pace.step(expired, more))
 }
 
 impl Work<'_> {
@@ -242,6 +253,7 @@ impl Work<'_> {
         remind_before: Duration,
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
+        let mut pace = Pace::of(limit);
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
             "SELECT account, portal FROM request
@@ -253,7 +265,7 @@ impl Work<'_> {
             })?
             .collect::<Result<_, _>>()?;
         let mut reminded = 0;
-        let more = Pace::of(limit).each(soon, |(n, portal)| {
+        let more = pace.each(soon, |(n, portal)| {
             // All that an account holds goes into one reminder, so a later row may be done.
             let holds = connection
                 .prepare_cached(
@@ -275,10 +287,7 @@ impl Work<'_> {
             reminded += 1;
             Ok(())
         })?;
-        Ok(Step {
-            done: reminded,
-            more,
-        })
+        Ok(pace.step(reminded, more))
     }
 }
 
@@ -294,6 +303,7 @@ fn forget_content(
     keep_settled: Duration,
     limit: usize,
 ) -> Result<Step<usize>, StoreError> {
+    let mut pace = Pace::of(limit);
     let mut unwanted: Vec<Unwanted> = connection
         .prepare_cached("SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?")?
         .query_map(params![now, limit], |row| {
@@ -319,7 +329,7 @@ fn forget_content(
         unwanted.extend(settled);
     }
     let mut done = 0;
-    let more = Pace::of(limit).each(unwanted, |entry| {
+    let more = pace.each(unwanted, |entry| {
         let (n, sql) = match entry {
             Unwanted::Dropped(n) => (n, "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
             Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
@@ -329,7 +339,7 @@ fn forget_content(
         done += 1;
         Ok(())
     })?;
-    Ok(Step { done, more })
+    Ok(pace.step(done, more))
 }
 
 /// Deletes the content of an entry, unless it is wanted by this entry or another of the same message:
@@ -418,14 +428,15 @@ fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, Sto
 }
 
 /// Links that are so old that nobody presses them any more, which are unknown from then on rather
-/// than expired; what the limits of letters counted; what the API answered. Says how many of that kind of which there
+/// than expired; what the limits of letters counted; what the API answered. Done is the number of the kind of which there
 /// were most.
 fn forget_traces(
     connection: &Connection,
     now: Millis,
     before: Millis,
     limit: usize,
-) -> Result<usize, StoreError> {
+) -> Result<Step<usize>, StoreError> {
+    let pace = Pace::of(limit);
     let tokens = connection
         .prepare_cached(
             "DELETE FROM token WHERE hash IN (
@@ -457,5 +468,6 @@ fn forget_traces(
              )",
         )?
         .execute(params![now, limit])?;
-    Ok(tokens.max(claims).max(minutes).max(answers))
+    let most = tokens.max(claims).max(minutes).max(answers);
+    Ok(pace.step(most, most >= limit))
 }

@@ -78,6 +78,16 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT hex(id) FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
     ),
     (
+        "of a forgotten account nothing waits, and no content, letter or link is there",
+        "SELECT a.address FROM account AS a
+         WHERE forgotten_at IS NOT NULL AND (
+             EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.n
+                 AND (r.kept = 1 OR r.settled_at IS NULL))
+             OR EXISTS (SELECT 1 FROM letter WHERE account = a.n)
+             OR EXISTS (SELECT 1 FROM token WHERE account = a.n)
+         )",
+    ),
+    (
         "a verification mail waits for an account that is pending",
         "SELECT hex(t.id) FROM letter AS t JOIN account AS a ON a.n = t.account
          WHERE t.state = 'waiting' AND t.kind <> 'already_registered' AND a.status <> 'pending'",

@@ -180,3 +180,18 @@ fn an_entry_from_the_future_puts_the_clock_in_doubt() {
     let (_, findings) = doctor(&house);
     assert_eq!(finding(&findings, "clock")["state"], "warning");
 }
+
+#[test]
+fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
+    let house = House::new();
+    house.close();
+    tamper(&house, "PRAGMA auto_vacuum = NONE; VACUUM;");
+    let (_, findings) = doctor(&house);
+    let database = finding(&findings, "database");
+    assert_eq!(database["state"], "warning", "{database}");
+    let remedy = database["remedy"].as_str().expect("a remedy");
+    assert!(remedy.contains("vestibule compact"), "{remedy}");
+    house.run(&["compact", "--json"]).objects();
+    let (_, findings) = doctor(&house);
+    assert_eq!(finding(&findings, "database")["state"], "ok");
+}

@@ -12,7 +12,7 @@ where
 {
     let mut all = 0;
     loop {
-        let Step { done, more } = step().await.expect("a step");
+        let Step { done, more, .. } = step().await.expect("a step");
         assert!(done <= limit, "a step is bounded: {done} of {limit}");
         all += done;
         if !more {

@@ -1,0 +1,344 @@
+//! What Vestibule costs while nothing happens: from its start to its readiness, the memory that it
+//! stays at, how often it wakes up, the size of the program; and what housekeeping costs mail while
+//! there is much to forget.
+//!
+//! `cargo bench --bench running [-- --quick] [-- --keep FILE]`; `--keep` uses the database of that
+//! name, and makes it where there is none. It is copied, and the copy is worked on.
+
+#[path = "../seed/mod.rs"]
+mod seed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use seed::Size;
+use vestibule::domain::Timestamp;
+use vestibule::store::{Step, Store, StoreError};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
+
+const CONFIGURATION: &str = r#"
+hostname = "gate.corp.example"
+data_dir = "data"
+
+[smtp]
+listen = ["127.0.0.1:0"]
+
+[http]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:0"
+
+[[portal]]
+name = "it"
+addresses = ["it-help@corp.example"]
+destination = "desk"
+
+[[portal]]
+name = "hr"
+addresses = ["hr-help@corp.example"]
+destination = "desk"
+
+[[portal]]
+name = "facilities"
+addresses = ["facilities-help@corp.example"]
+destination = "desk"
+
+[destination.desk]
+type = "maildir"
+path = "desk"
+
+[verification]
+from = "IT Help <no-reply@corp.example>"
+
+[outgoing]
+type = "file"
+dir = "letters"
+"#;
+
+/// How much is measured.
+struct Effort {
+    starts: usize,
+    idle: Duration,
+    steps: usize,
+    size: Size,
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    let quick = arguments.iter().any(|word| word == "--quick");
+    let kept = arguments
+        .iter()
+        .position(|word| word == "--keep")
+        .and_then(|place| arguments.get(place + 1));
+    let effort = if quick {
+        Effort {
+            starts: 3,
+            idle: Duration::from_secs(10),
+            steps: 20,
+            size: Size::SMALL,
+        }
+    } else {
+        Effort {
+            starts: 15,
+            idle: Duration::from_mins(2),
+            steps: 1000,
+            size: Size::LARGE,
+        }
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = kept.map_or_else(|| folder.path().join("large.db"), PathBuf::from);
+    if !large.exists() {
+        eprintln!("making {} requests", effort.size.requests);
+        seed::seed(&large, &effort.size, Timestamp::now());
+    }
+    let requests = effort.size.requests;
+
+    let size = fs::metadata(PROGRAM).expect("the program").len();
+    println!("| what | figure |\n|---|---|");
+    println!("| the program | {} |", mebibytes(size));
+    for (what, database) in [
+        ("nothing in the database".to_owned(), None),
+        (format!("{requests} requests in the database"), Some(&large)),
+    ] {
+        let house = House::with(&folder.path().join("house"), database.map(PathBuf::as_path));
+        let mut starts: Vec<_> = (0..effort.starts).map(|_| house.start().ready).collect();
+        starts.sort();
+        println!(
+            "| start to ready, {what} | {:.1} ms (longest of {}: {:.1} ms) |",
+            millis(starts[starts.len() / 2]),
+            starts.len(),
+            millis(starts[starts.len() - 1])
+        );
+        let running = house.start();
+        let idle = running.idle(effort.idle);
+        println!(
+            "| resident memory, idle, {what} | {} |",
+            mebibytes(idle.resident)
+        );
+        println!(
+            "| of it the program's own, not of its file | {} |",
+            mebibytes(idle.own)
+        );
+        println!(
+            "| wake-ups a minute, all threads together | {:.1} |",
+            idle.wakeups
+        );
+    }
+    println!();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(housekeeping(&folder.path().join("old.db"), &large, &effort));
+}
+
+/// A data folder and its configuration.
+struct House {
+    folder: PathBuf,
+}
+
+/// A daemon, and how long it took to be ready.
+struct Running {
+    child: Child,
+    ready: Duration,
+}
+
+/// What a daemon costs while nothing happens.
+struct Idle {
+    resident: u64,
+    own: u64,
+    wakeups: f64,
+}
+
+impl House {
+    fn with(folder: &Path, database: Option<&Path>) -> Self {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder.join("data")).expect("a folder");
+        fs::write(folder.join("vestibule.toml"), CONFIGURATION).expect("a file");
+        if let Some(database) = database {
+            fs::copy(database, folder.join("data/vestibule.db")).expect("copied");
+        }
+        let house = Self {
+            folder: folder.to_owned(),
+        };
+        // The first start makes or migrates the database, which others do not.
+        drop(house.start());
+        house
+    }
+
+    fn start(&self) -> Running {
+        let file = self.folder.join("ready");
+        let _ = fs::remove_file(&file);
+        let begin = Instant::now();
+        let child = Command::new(PROGRAM)
+            .args(["serve", "--ready-file"])
+            .arg(&file)
+            .env("VESTIBULE_CONFIG", self.folder.join("vestibule.toml"))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the daemon starts");
+        while !file.exists() {
+            assert!(begin.elapsed() < Duration::from_mins(1), "it is not ready");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Running {
+            child,
+            ready: begin.elapsed(),
+        }
+    }
+}
+
+impl Running {
+    /// What it does in so long a time, once it has settled.
+    fn idle(&self, time: Duration) -> Idle {
+        std::thread::sleep(Duration::from_secs(15));
+        let before = self.switches();
+        let begin = Instant::now();
+        std::thread::sleep(time);
+        let woken = self.switches() - before;
+        #[expect(clippy::cast_precision_loss, reason = "a number of minutes")]
+        let wakeups = woken as f64 / begin.elapsed().as_secs_f64() * 60.0;
+        let status = status(&self.process());
+        Idle {
+            resident: field(&status, "VmRSS:") * 1024,
+            own: field(&status, "RssAnon:") * 1024,
+            wakeups,
+        }
+    }
+
+    fn process(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id()))
+    }
+
+    /// How often any of its threads went to sleep by itself, which is as often as it woke up.
+    fn switches(&self) -> u64 {
+        fs::read_dir(self.process().join("task"))
+            .expect("it runs")
+            .map(|task| {
+                let status = status(&task.expect("a thread").path());
+                field(&status, "voluntary_ctxt_switches:")
+            })
+            .sum()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        let _ = self.child.wait();
+    }
+}
+
+fn status(process: &Path) -> String {
+    fs::read_to_string(process.join("status")).expect("it runs")
+}
+
+fn field(status: &str, name: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Much to forget, a year later: how long each step holds up the writer, and how long a small
+/// transaction has to wait meanwhile.
+async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
+    const DAY: Duration = Duration::from_hours(24);
+    const ROWS: usize = 100;
+    fs::copy(large, path).expect("copied");
+    let store = Store::open(path).expect("a database");
+    let later = Timestamp::now() + SignedDuration::from_hours(24 * 360);
+    println!(
+        "| housekeeping | steps | rows | longest step of the writer | longest wait of a small transaction beside it |"
+    );
+    println!("|---|---|---|---|---|");
+    let alone = Beside::watch(&store, async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    println!("| none | | | | {:.1} ms |", millis(alone));
+
+    let steps = effort.steps;
+    row("holds expire", &store, steps, || async {
+        let step = store.expire_holds(later, ROWS).await?;
+        Ok(Step {
+            done: step.done.len(),
+            more: step.more,
+            took: step.took,
+        })
+    })
+    .await;
+    row("contents are forgotten", &store, steps, || {
+        store.forget_content(later, 30 * DAY, ROWS)
+    })
+    .await;
+    row("the ledger is forgotten", &store, steps, || {
+        store.forget_ledger(later, 275 * DAY, ROWS)
+    })
+    .await;
+    row("pages are given back", &store, steps, || {
+        store.give_pages_back()
+    })
+    .await;
+}
+
+async fn row<F>(what: &str, store: &Store, most: usize, mut step: impl FnMut() -> F)
+where
+    F: Future<Output = Result<Step<usize>, StoreError>>,
+{
+    let (mut steps, mut rows, mut longest) = (0, 0, Duration::ZERO);
+    let waited = Beside::watch(store, async {
+        while steps < most {
+            let Step { done, more, took } = step().await.expect("a step");
+            steps += 1;
+            rows += done;
+            longest = longest.max(took);
+            if !more {
+                break;
+            }
+        }
+    })
+    .await;
+    println!(
+        "| {what} | {steps} | {rows} | {:.1} ms | {:.1} ms |",
+        millis(longest),
+        millis(waited)
+    );
+}
+
+/// Small transactions, one after the other, while something else goes on.
+struct Beside;
+
+impl Beside {
+    async fn watch(store: &Store, work: impl Future<Output = ()>) -> Duration {
+        let store = store.clone();
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let watching = tokio::spawn(async move {
+            let mut longest = Duration::ZERO;
+            while stopped.try_recv().is_err() {
+                let begin = Instant::now();
+                store.writable().await.expect("written");
+                longest = longest.max(begin.elapsed());
+            }
+            longest
+        });
+        work.await;
+        let _ = stop.send(());
+        watching.await.expect("no panic")
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mebibytes(octets: u64) -> String {
+    format!("{:.1} MiB", octets as f64 / 1024.0 / 1024.0)
+}

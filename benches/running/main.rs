@@ -2,8 +2,9 @@
 //! stays at, how often it wakes up, the size of the program; and what housekeeping costs mail while
 //! there is much to forget.
 //!
-//! `cargo bench --bench running [-- --quick] [-- --keep FILE]`; `--keep` uses the database of that
-//! name, and makes it where there is none. It is copied, and the copy is worked on.
+//! `cargo bench --bench running [-- --quick] [-- --keep FILE] [-- --program FILE]`; `--keep` uses the
+//! database of that name, and makes it where there is none. It is copied, and the copy is worked on.
+//! `--program` measures another binary than cargo's, such as one built without what tests need.
 
 #[path = "../seed/mod.rs"]
 mod seed;
@@ -18,6 +19,7 @@ use seed::Size;
 use vestibule::domain::Timestamp;
 use vestibule::store::{Step, Store, StoreError};
 
+/// The one that cargo built beside this; `--program FILE` measures another.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
 const CONFIGURATION: &str = r#"
@@ -70,10 +72,13 @@ struct Effort {
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
     let quick = arguments.iter().any(|word| word == "--quick");
-    let kept = arguments
-        .iter()
-        .position(|word| word == "--keep")
-        .and_then(|place| arguments.get(place + 1));
+    let value = |name: &str| {
+        let place = arguments.iter().position(|word| word == name)?;
+        arguments.get(place + 1)
+    };
+    let kept = value("--keep");
+    let program = value("--program").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from);
+    let program = fs::canonicalize(program).expect("the program");
     let effort = if quick {
         Effort {
             starts: 3,
@@ -97,14 +102,18 @@ fn main() {
     }
     let requests = effort.size.requests;
 
-    let size = fs::metadata(PROGRAM).expect("the program").len();
+    let size = fs::metadata(&program).expect("the program").len();
     println!("| what | figure |\n|---|---|");
     println!("| the program | {} |", mebibytes(size));
     for (what, database) in [
         ("nothing in the database".to_owned(), None),
         (format!("{requests} requests in the database"), Some(&large)),
     ] {
-        let house = House::with(&folder.path().join("house"), database.map(PathBuf::as_path));
+        let house = House::with(
+            &folder.path().join("house"),
+            &program,
+            database.map(PathBuf::as_path),
+        );
         let mut starts: Vec<_> = (0..effort.starts).map(|_| house.start().ready).collect();
         starts.sort();
         println!(
@@ -136,6 +145,7 @@ fn main() {
 /// A data folder and its configuration.
 struct House {
     folder: PathBuf,
+    program: PathBuf,
 }
 
 /// A daemon, and how long it took to be ready.
@@ -152,7 +162,7 @@ struct Idle {
 }
 
 impl House {
-    fn with(folder: &Path, database: Option<&Path>) -> Self {
+    fn with(folder: &Path, program: &Path, database: Option<&Path>) -> Self {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder.join("data")).expect("a folder");
         fs::write(folder.join("vestibule.toml"), CONFIGURATION).expect("a file");
@@ -161,6 +171,7 @@ impl House {
         }
         let house = Self {
             folder: folder.to_owned(),
+            program: program.to_owned(),
         };
         // The first start makes or migrates the database, which others do not.
         drop(house.start());
@@ -171,7 +182,7 @@ impl House {
         let file = self.folder.join("ready");
         let _ = fs::remove_file(&file);
         let begin = Instant::now();
-        let child = Command::new(PROGRAM)
+        let child = Command::new(&self.program)
             .args(["serve", "--ready-file"])
             .arg(&file)
             .env("VESTIBULE_CONFIG", self.folder.join("vestibule.toml"))

@@ -192,10 +192,12 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<bool, StoreError> {
         let connection = self.connection;
-        // Their tokens go with them.
-        connection
-            .prepare_cached("DELETE FROM letter WHERE account = ?")?
-            .execute([account.n])?;
+        for (table, column) in belongings(connection)? {
+            connection.execute(
+                &format!("DELETE FROM {table} WHERE {column} = ?"),
+                [account.n],
+            )?;
+        }
         connection
             .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
             .execute([account.n])?;
@@ -229,6 +231,20 @@ impl Work<'_> {
         }
         Ok(needed)
     }
+}
+
+/// Where rows belong to an account and would go with it: letters, links, and whatever else the schema
+/// says so of. What happened stays, for the audit.
+fn belongings(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT tables.name, keys.\"from\"
+         FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
+         WHERE tables.type = 'table' AND tables.name <> 'event'
+             AND keys.\"table\" = 'account' AND keys.on_delete = 'CASCADE'
+         ORDER BY tables.name DESC",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn in_work_now() -> StoreError {

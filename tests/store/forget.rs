@@ -146,6 +146,26 @@ async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
 }
 
 #[tokio::test]
+async fn what_the_schema_ties_to_an_account_goes_with_it() {
+    let house = House::open().await;
+    her_life(&house).await;
+    let path = house.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    // As a later step of the schema may add one.
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE telling (about INTEGER REFERENCES account (n) ON DELETE CASCADE, text TEXT);
+             INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"
+        ))
+        .expect("made");
+    forget(&house.store, false).await.expect("forgotten");
+    let left: i64 = connection
+        .query_row("SELECT count(*) FROM telling", [], |row| row.get(0))
+        .expect("a number");
+    assert_eq!(left, 20, "those of others");
+}
+
+#[tokio::test]
 async fn the_address_is_a_strangers_from_then_on() {
     let house = House::open().await;
     let old = her_life(&house).await;

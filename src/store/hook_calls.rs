@@ -257,6 +257,7 @@ impl Store {
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
         self.write(move |work| {
+            let begin = std::time::Instant::now();
             let done = work
                 .connection
                 .prepare_cached(
@@ -268,6 +269,7 @@ impl Store {
             Ok(Step {
                 done,
                 more: done >= limit,
+                took: begin.elapsed(),
             })
         })
         .await

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::document::Section;
 use crate::config::units::SECOND;
-use crate::config::{Canary, Destination, MaildirDestination, Portal};
+use crate::config::{Canary, Destination, MaildirDestination, Portal, Retry};
 use crate::domain::canary;
 
 /// None without an interval.
@@ -34,5 +34,7 @@ pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
 pub(super) fn arrives(canary: &Canary) -> Destination {
     Destination::Maildir(MaildirDestination {
         path: canary.folder.clone(),
+        group: false,
+        retry: Retry::default(),
     })
 }

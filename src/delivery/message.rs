@@ -12,7 +12,7 @@ use crate::domain::Domain;
 use crate::store::{Content, StoreError};
 
 /// How much of a message is in hand at a time while it is being sent.
-pub(super) const PIECE: u64 = 256 * 1024;
+pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]

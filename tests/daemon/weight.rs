@@ -11,14 +11,14 @@ use crate::client::Smtp;
 use crate::house::{House, STANDARD, wait_for};
 
 /// Each request, and how many there are for each destination.
-const OCTETS: usize = 4 << 20;
+const OCTETS: usize = 8 << 20;
 const REQUESTS: usize = 8;
 
 const PORTALS: [&str; 4] = ["folder", "program", "server", "post"];
 
-/// What the daemon may take more than before, in octets; all at once would be 128 MiB. The database's
-/// own caches are in it: 8 MiB for each connection that reads.
-const MOST: u64 = 64 << 20;
+/// What the daemon may take more than before, in octets: half of what is on its way at one time. The
+/// database's own caches are in it, and what the allocator keeps for each thread.
+const MOST: u64 = 128 << 20;
 
 /// Takes mail and forgets it at once.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::{age, ago};
 use crate::domain::PortalName;
 use crate::operations::stats;
-use crate::store::{EntryCount, RequestCount};
+use crate::store::{EntryCount, HeldDomain, RequestCount};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -84,6 +84,12 @@ const REQUESTS: &[Column<Share<RequestCount>>] = &[
     Column::new("", Layout::Text, Share::bar),
 ];
 
+const HELD: &[Column<HeldDomain>] = &[
+    Column::new("domain", Layout::Whole, |held| held.domain.clone()),
+    Column::new("messages", Layout::Number, |held| held.messages.to_string()),
+    Column::new("people", Layout::Number, |held| held.people.to_string()),
+];
+
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let house = global.open().await?;
     let portal = house.portal(args.portal)?;
@@ -97,6 +103,11 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     if !counts.entries.is_empty() {
         let shares = Share::of_all(counts.entries, |count| count.messages);
         out.table(&shares, ENTRIES, true)?;
+    }
+    if !counts.held_domains.is_empty() {
+        out.line("")?;
+        out.heading("Held for a proof, by domain")?;
+        out.table(&counts.held_domains, HELD, true)?;
     }
     out.line("")?;
     out.heading("Requests now")?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settlement::settlement;
-use super::worker::Queue;
+use super::worker::{Queue, Tries};
 use super::{Attempt, Cause, Destination, Parcel};
 use crate::config::{Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
@@ -45,7 +45,14 @@ impl Desk {
     async fn attempt(&self, claim: &Claim) -> Attempt {
         let patience = self.destination.patience();
         let attempt = async {
-            let parcel = Parcel::open(claim.clone(), &self.store, &self.hostname).await;
+            // A fault of ours is no attempt.
+            let mut tries = Tries::begin();
+            let parcel = loop {
+                match Parcel::open(claim.clone(), &self.store, &self.hostname).await {
+                    Err(error) if tries.again(&error).await => {}
+                    opened => break opened,
+                }
+            };
             match parcel {
                 Ok(Some(parcel)) => self.destination.attempt(&Arc::new(parcel)).await,
                 Ok(None) => Attempt::Refused(Cause::of_request("the content is no longer kept")),
@@ -101,6 +108,10 @@ impl Queue for Desk {
             .await
     }
 
+    async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.store.end_leases_of(self.portals.clone(), now).await
+    }
+
     /// One attempt, from the content to its settlement.
     async fn hand_over(&self, claim: Claim) -> Attempt {
         let attempt = self.attempt(&claim).await;
@@ -124,10 +135,15 @@ impl Queue for Desk {
             Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
             Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
         }
-        // Without a settlement the lease runs out, and the request is handed over again.
-        if let Err(error) = self.store.settle_delivery(&claim, settlement, now).await {
-            events::fault("delivery", &error);
-        }
+        // Without a settlement the lease runs out, and the request is handed over again: so it is
+        // worth more than one try.
+        let mut tries = Tries::begin();
+        while let Err(error) = self
+            .store
+            .settle_delivery(&claim, settlement.clone(), now)
+            .await
+            && tries.again(&error).await
+        {}
         attempt
     }
 

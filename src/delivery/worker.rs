@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Breaker, Room};
@@ -60,6 +61,9 @@ pub(super) trait Queue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Self::Claim>, StoreError>> + Send;
 
+    /// Ends the leases of what is not under way: of everything, when this is asked for.
+    fn end_leases(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// One attempt, settled.
     fn hand_over(&self, claim: Self::Claim) -> impl Future<Output = Attempt> + Send;
 
@@ -88,6 +92,8 @@ impl Next {
 pub(super) struct Worker<Q> {
     queue: Arc<Q>,
     stop: CancellationToken,
+    /// A claim failed, and may all the same have been recorded: somebody's lease runs for nobody.
+    leases_in_doubt: bool,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -95,11 +101,12 @@ impl<Q: Queue> Worker<Q> {
         Self {
             queue: Arc::new(queue),
             stop,
+            leases_in_doubt: false,
         }
     }
 
     /// Works until it is told to stop and nothing is under way any more.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut arrivals = self.queue.store().subscribe(self.queue.topic());
         let mut deeds = self.queue.store().subscribe(Topic::Deeds);
         let mut under_way = JoinSet::new();
@@ -110,6 +117,9 @@ impl<Q: Queue> Worker<Q> {
             let now = Timestamp::now();
             let next = match breaker.room(self.queue.concurrency(), under_way.len(), now) {
                 Room::For(0) => Next::At(Timestamp::MAX),
+                Room::For(_) if self.leases_in_doubt && !under_way.is_empty() => {
+                    Next::At(Timestamp::MAX)
+                }
                 Room::For(room) => {
                     let few = room * 4 < self.queue.concurrency() && !under_way.is_empty();
                     let since = *seats_free_since.get_or_insert(now);
@@ -159,7 +169,12 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Starts up to `room` attempts; says when there will be more to do.
-    async fn take(&self, room: usize, under_way: &mut JoinSet<Attempt>, now: Timestamp) -> Next {
+    async fn take(
+        &mut self,
+        room: usize,
+        under_way: &mut JoinSet<Attempt>,
+        now: Timestamp,
+    ) -> Next {
         match self.claim(room, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
@@ -170,16 +185,22 @@ impl<Q: Queue> Worker<Q> {
             }
             Err(error) => {
                 events::fault("delivery", &error);
+                self.leases_in_doubt = true;
                 Next::At(later(now, SETBACK))
             }
         }
     }
 
     async fn claim(
-        &self,
+        &mut self,
         room: usize,
         now: Timestamp,
     ) -> Result<(Vec<Q::Claim>, Next), StoreError> {
+        if self.leases_in_doubt {
+            // Nothing is under way: whatever is leased is leased for nothing.
+            self.queue.end_leases(now).await?;
+            self.leases_in_doubt = false;
+        }
         let paused = self.queue.store().paused_destinations().await?;
         if paused.contains(self.queue.name()) {
             return Ok((Vec::new(), Next::Resumed));
@@ -199,6 +220,33 @@ impl<Q: Queue> Worker<Q> {
             now
         };
         Ok((claims, Next::At(next)))
+    }
+}
+
+/// Asking the database again while it is full, locked or gone, for half of what the lease is longer
+/// than the attempt.
+pub(super) struct Tries {
+    deadline: Instant,
+    wait: Duration,
+}
+
+impl Tries {
+    pub(super) fn begin() -> Self {
+        Self {
+            deadline: Instant::now() + LEASE_MARGIN / 2,
+            wait: SETBACK,
+        }
+    }
+
+    /// Waits for the next try, if there is to be one.
+    pub(super) async fn again(&mut self, error: &StoreError) -> bool {
+        events::fault("delivery", error);
+        if error.is_final() || Instant::now() + self.wait > self.deadline {
+            return false;
+        }
+        tokio::time::sleep(self.wait).await;
+        self.wait *= 2;
+        true
     }
 }
 

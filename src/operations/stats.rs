@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{PortalName, Timestamp};
-use crate::store::{EntryCount, RequestCount, Store, StoreError};
+use crate::store::{EntryCount, HeldDomain, RequestCount, Store, StoreError};
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Stats {
@@ -14,6 +14,8 @@ pub struct Stats {
     pub entries: Vec<EntryCount>,
     /// As they are now.
     pub requests: Vec<RequestCount>,
+    /// Whose mail is held, the first few, most messages first. Empty for one portal.
+    pub held_domains: Vec<HeldDomain>,
 }
 
 /// Counts what came since then, for every portal or for one.
@@ -24,6 +26,8 @@ pub async fn stats(
 ) -> Result<Stats, StoreError> {
     let mut counts = store.counts(since).await?;
     if portal.is_some() {
+        // Counted over all portals.
+        counts.held_domains.clear();
         counts
             .entries
             .retain(|count| count.portal.as_ref() == portal);
@@ -36,5 +40,6 @@ pub async fn stats(
         messages: counts.entries.iter().map(|count| count.messages).sum(),
         entries: counts.entries,
         requests: counts.requests,
+        held_domains: counts.held_domains,
     })
 }

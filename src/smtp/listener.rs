@@ -86,7 +86,7 @@ impl<R: Reception> Door<R> {
         if !settings.trusts(peer) {
             return turn_away(stream, peer, &Reply::Untrusted);
         }
-        let Some(seat) = self.seats.take(settings.max_connections) else {
+        let Some(seat) = self.seats.take(settings.max_connections, peer) else {
             return turn_away(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);

@@ -2,9 +2,12 @@
 //!
 //! When all seats are taken, the client that has made us wait the longest — for a command to come
 //! whole, or for more of a message — gives up its own, if that is longer than one that means to
-//! send mail ever does. So connections that dawdle cannot keep the others out.
+//! send mail ever does. So connections that dawdle cannot keep the others out. And the last tenth of
+//! the seats is for peers that have less than a tenth of them: one that opens connection after
+//! connection, for whatever reason, leaves room for the others.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,10 +29,12 @@ pub struct Seats {
 struct Taken {
     next: u64,
     seats: HashMap<u64, Arc<Mark>>,
+    by_peer: HashMap<IpAddr, usize>,
 }
 
 /// What is known of the one in a seat.
 struct Mark {
+    peer: IpAddr,
     /// Since when it is waited for; [`BUSY`] while it is not.
     waiting_since: AtomicU64,
     evicted: CancellationToken,
@@ -53,29 +58,36 @@ impl Seats {
         }
     }
 
-    /// A seat, if fewer than `max` are taken or one can be made free.
-    pub fn take(self: &Arc<Self>, max: usize) -> Option<Seat> {
+    /// A seat for this peer, if fewer than `max` are taken or one can be made free.
+    pub fn take(self: &Arc<Self>, max: usize, peer: IpAddr) -> Option<Seat> {
         let mut taken = self.lock();
-        if taken.seats.len() >= max {
+        let tenth = max / 10;
+        let has_many = taken.by_peer.get(&peer).is_some_and(|own| *own >= tenth);
+        let room = if has_many { max - tenth } else { max };
+        if taken.seats.len() >= room {
             let latest = self.now().checked_sub(PATIENCE.as_secs() * 1000)?;
+            // Whoever has many makes room for itself, and for others.
             let (&id, mark) = taken
                 .seats
                 .iter()
+                .filter(|(_, mark)| taken.seats.len() >= max || mark.peer == peer)
                 .min_by_key(|(_, mark)| mark.waiting_since.load(Ordering::Relaxed))?;
             if mark.waiting_since.load(Ordering::Relaxed) > latest {
                 return None;
             }
             // It says its last words without a seat.
             mark.evicted.cancel();
-            taken.seats.remove(&id);
+            taken.remove(id);
         }
         let id = taken.next;
         taken.next += 1;
         let mark = Arc::new(Mark {
+            peer,
             waiting_since: AtomicU64::new(BUSY),
             evicted: CancellationToken::new(),
         });
         taken.seats.insert(id, Arc::clone(&mark));
+        *taken.by_peer.entry(peer).or_default() += 1;
         Some(Seat {
             seats: Arc::clone(self),
             id,
@@ -89,6 +101,20 @@ impl Seats {
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn remove(&mut self, id: u64) {
+        let Some(mark) = self.seats.remove(&id) else {
+            return;
+        };
+        if let Some(own) = self.by_peer.get_mut(&mark.peer) {
+            *own -= 1;
+            if *own == 0 {
+                self.by_peer.remove(&mark.peer);
+            }
+        }
     }
 }
 
@@ -112,7 +138,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.lock().seats.remove(&self.id);
+        self.seats.lock().remove(self.id);
     }
 }
 
@@ -125,7 +151,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_one_who_dawdles_longest_goes() {
         let seats = Arc::new(Seats::new());
-        let take = || seats.take(3);
+        let take = || seats.take(3, [127, 0, 0, 1].into());
         let (busy, first, second) = (take().expect("1"), take().expect("2"), take().expect("3"));
         first.waits();
         advance(Duration::from_secs(1)).await;
@@ -146,5 +172,34 @@ mod tests {
         assert!(take().is_none(), "its seat is another's");
         drop(fourth);
         assert!(take().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_peer_leaves_a_tenth_to_the_others() {
+        let seats = Arc::new(Seats::new());
+        let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let take = |peer| seats.take(20, peer);
+        let held: Vec<_> = std::iter::from_fn(|| take(greedy)).collect();
+        assert_eq!(held.len(), 18);
+        let first = take(modest).expect("a seat is kept");
+        let second = take(modest).expect("and another");
+        assert!(take(modest).is_none(), "all are taken");
+        drop(first);
+        assert!(take(greedy).is_none(), "it is not for who has many");
+        let first = take(modest).expect("it is for who has few");
+
+        // One of its own goes when the greedy one insists, never another's.
+        for seat in &held {
+            seat.waits();
+        }
+        advance(Duration::from_secs(5)).await;
+        first.waits();
+        second.waits();
+        advance(PATIENCE).await;
+        let again = take(greedy).expect("in place of one of its own");
+        assert!(!first.mark.evicted.is_cancelled() && !second.mark.evicted.is_cancelled());
+        assert_eq!(seats.lock().by_peer[&greedy], 18);
+        drop((held, again, first, second));
+        assert!(seats.lock().by_peer.is_empty());
     }
 }

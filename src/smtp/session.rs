@@ -21,6 +21,9 @@ use super::settings::Settings;
 /// How long a client may go on sending after our last word.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Less than this does not count as something said: a byte now and then keeps no seat.
+const SOMETHING: usize = 4 * 1024;
+
 /// How long a client may take for the next command of its transaction once we are leaving.
 const LAST_COMMAND: Duration = Duration::from_secs(5);
 
@@ -185,10 +188,13 @@ impl<R: Reception> Session<'_, R> {
         let mut body = Body::new(settings.max_message_size, announced);
         let mut share = self.house.budget.share();
         let mut end = Instant::now() + settings.message_timeout;
+        let mut said = SOMETHING;
         loop {
             let capacity = body.capacity_for(connection.pending().len());
             if !share.covers(capacity) {
                 let asked = Instant::now();
+                self.seat.is_busy();
+                said = SOMETHING;
                 share.grow(capacity).await;
                 // The client is not to blame for the time that we made it wait.
                 end += asked.elapsed();
@@ -196,6 +202,7 @@ impl<R: Reception> Session<'_, R> {
             body.reserve(capacity);
             match body.feed(connection.pending()) {
                 Progress::End(at) => {
+                    self.seat.is_busy();
                     connection.take(at);
                     return Ok(Some((body, share)));
                 }
@@ -204,13 +211,16 @@ impl<R: Reception> Session<'_, R> {
                 Progress::More => {}
             }
             let silence = Instant::now() + settings.data_timeout;
-            self.seat.waits();
+            if said >= SOMETHING {
+                self.seat.waits();
+                said = 0;
+            }
             tokio::select! {
                 biased;
                 () = self.seat.evicted() => return Err(Broken::Evicted),
                 more = connection.more(silence.min(end)) => more?,
             }
-            self.seat.is_busy();
+            said += connection.pending().len();
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
+use super::whereabouts::Whereabouts;
 use super::{StoreError, connection};
 
 /// Pages of the log that are worth a copy: 24 MiB. The longer it is, the more often a page stands in
@@ -79,12 +80,11 @@ impl Checkpointer {
 fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
     let mut connection = None;
     while rung.recv().is_ok() {
-        if connection.is_none() {
-            connection = connection::copying(path).ok();
-        }
-        if connection.as_ref().is_some_and(|open| copy(open).is_err()) {
-            connection = None;
-        }
+        let open = connection
+            .take()
+            .filter(|(_, whereabouts): &(Connection, Whereabouts)| whereabouts.confirm().is_ok())
+            .or_else(|| Some((connection::copying(path).ok()?, Whereabouts::of(path))));
+        connection = open.filter(|(open, _)| copy(open).is_ok());
         copying.store(false, Ordering::Release);
     }
 }

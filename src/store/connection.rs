@@ -112,6 +112,18 @@ pub(super) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
     Ok(false)
 }
 
+/// Moves all of the log into the database, so that it begins anew before it is relied on again.
+pub(super) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> {
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_busy: bool = connection.query_row(checkpoint, [], |row| row.get(0))?;
+    if is_busy {
+        return Err(StoreError::Busy(
+            "somebody still reads the log of before the failure".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// A connection that cannot write.
 pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(

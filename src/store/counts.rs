@@ -28,12 +28,22 @@ pub struct RequestCount {
     pub requests: u64,
 }
 
-/// Both, each in the order of portal, then of the documentation.
+/// Whose mail is held: many people of one domain at once are rarely people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HeldDomain {
+    pub domain: String,
+    pub messages: u64,
+    pub people: u64,
+}
+
+/// Entries and requests in the order of portal, then of the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     pub entries: Vec<EntryCount>,
     /// As they are now.
     pub requests: Vec<RequestCount>,
+    /// The first few, most messages first.
+    pub held_domains: Vec<HeldDomain>,
 }
 
 /// What waits, and the room that all of it takes.
@@ -135,10 +145,29 @@ impl Store {
             Ok(Counts {
                 entries: entries(connection, since)?,
                 requests: requests(connection)?,
+                held_domains: held_domains(connection, since)?,
             })
         })
         .await
     }
+}
+
+/// Held, or dropped for holding too many already.
+fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
+    const FIRST: u32 = 5;
+    let mut statement = connection.prepare_cached(
+        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM ledger
+         WHERE received_at >= ? AND (verdict = 'held' OR rule = 15) AND domain IS NOT NULL
+         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?",
+    )?;
+    let rows = statement.query_map(params![Millis::from(since), FIRST], |row| {
+        Ok(HeldDomain {
+            domain: row.get(0)?,
+            messages: row.get(1)?,
+            people: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Counted by the index on time alone; the words come afterwards.

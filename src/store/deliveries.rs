@@ -230,6 +230,26 @@ impl Store {
         .await
     }
 
+    /// Ends the leases of these portals: for a worker whose claim failed, and who has nothing under way.
+    pub async fn end_leases_of(
+        &self,
+        portals: Vec<PortalName>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            for portal in &portals {
+                work.connection
+                    .prepare_cached(
+                        "UPDATE request SET due_at = ?2, in_work = 0
+                         WHERE portal = ?1 AND state = 'released' AND in_work = 1",
+                    )?
+                    .execute(params![portal, Millis::from(now)])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// When the next released request of these portals is due; None when none waits.
     pub async fn next_delivery(
         &self,

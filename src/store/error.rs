@@ -33,6 +33,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is no use to ask again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed | Self::NewerSchema { .. } | Self::NotFound { .. }
+        )
+    }
+
     /// Whether the transaction is lost with it, and not one operation only.
     pub(super) fn spoils_transaction(&self) -> bool {
         matches!(

@@ -50,6 +50,7 @@ mod reports;
 mod requests;
 mod tokens;
 mod whatif;
+mod whereabouts;
 mod writer;
 
 pub use access::Revision;
@@ -61,7 +62,9 @@ pub use clock::Plans;
 pub use compact::{Compacted, compact};
 pub use content::Content;
 pub use correspondence::SentLetter;
-pub use counts::{Backlog, Bounded, Counts, DayCount, Depths, EntryCount, RequestCount};
+pub use counts::{
+    Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
+};
 pub use deliveries::{Claim, Settlement};
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::whereabouts::Whereabouts;
 use super::{StoreError, connection};
 
 /// As many as read at one moment; each has a page cache of its own.
@@ -14,7 +15,7 @@ const CONNECTIONS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<(Connection, Whereabouts)>>,
     permits: Semaphore,
 }
 
@@ -38,16 +39,23 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = self.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connection::reading(&self.path)?,
+        let (connection, whereabouts) = match idle {
+            Some((connection, whereabouts)) if whereabouts.confirm().is_ok() => {
+                (connection, whereabouts)
+            }
+            _ => {
+                // What was open on a file that is gone is closed, all of it.
+                self.close();
+                let connection = connection::reading(&self.path)?;
+                (connection, Whereabouts::of(&self.path))
+            }
         };
         let snapshot = connection.unchecked_transaction()?;
         let found = read(&snapshot);
         let ended = snapshot.commit();
         // After an error the connection is not trusted any more; the next one opens another.
         if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
-            self.lock().push(connection);
+            self.lock().push((connection, whereabouts));
         }
         found
     }
@@ -57,7 +65,7 @@ impl Readers {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Whereabouts)>> {
         // A list of connections is whole after any panic.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::access::SettingsCache;
 use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
+use super::whereabouts::Whereabouts;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
 
@@ -100,12 +101,14 @@ impl Writer {
     /// Opens the database and starts the thread.
     pub(super) fn start(path: PathBuf, bell: Arc<Bell>) -> Result<Self, StoreError> {
         let connection = open(&path)?;
+        let whereabouts = Whereabouts::of(&path);
         let checkpointer = Checkpointer::start(path.clone())?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
             bell,
-            connection: Some(connection),
+            connection: Some((connection, whereabouts)),
+            log_in_doubt: false,
             checkpointer,
             settings: SettingsCache::default(),
             newest_call: 0,
@@ -167,7 +170,9 @@ struct Thread {
     path: PathBuf,
     bell: Arc<Bell>,
     /// None after a failure: the next batch opens another one.
-    connection: Option<Connection>,
+    connection: Option<(Connection, Whereabouts)>,
+    /// A write or a sync failed, so that the log is to begin anew before anything relies on it.
+    log_in_doubt: bool,
     checkpointer: Checkpointer,
     settings: SettingsCache,
     /// The number of the last call of a hook that was written.
@@ -222,16 +227,16 @@ impl Thread {
         for job in batch.drain(..) {
             job.answer(outcome.clone());
         }
-        if let Some(connection) = &self.connection {
+        if let Some((connection, _)) = &self.connection {
             self.checkpointer.after_commit(connection);
         }
     }
 
     /// One transaction, begun, filled and committed; rolled back on failure.
     fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open(&self.path).map_err(Failure::All)?,
+        let (connection, whereabouts) = match self.connection.take() {
+            Some(open) => open,
+            None => self.open_again().map_err(Failure::All)?,
         };
         self.settings.look_again();
         let mut work = Work {
@@ -239,14 +244,15 @@ impl Thread {
             settings: &mut self.settings,
             rings: Rings::default(),
         };
-        let outcome = fill(&mut work, batch, mode);
+        let outcome =
+            fill(&mut work, batch, mode).and_then(|()| whereabouts.confirm().map_err(Failure::All));
         let mut rings = work.rings;
         match &outcome {
             Ok(()) => {
                 let owes_more = hooks::owes_more(&connection, &mut self.newest_call);
                 rings.add_if(Topic::Calls, owes_more);
                 self.bell.ring(rings);
-                self.connection = Some(connection);
+                self.connection = Some((connection, whereabouts));
             }
             Err(failure) => {
                 self.settings.forget();
@@ -259,11 +265,24 @@ impl Thread {
                     Failure::OneFailed | Failure::All(StoreError::Busy(_))
                 );
                 if rolled_back && trusted {
-                    self.connection = Some(connection);
+                    self.connection = Some((connection, whereabouts));
                 }
+                self.log_in_doubt |= !trusted;
             }
         }
         outcome
+    }
+
+    /// Another connection after a failure. Pages of the log that could not be synced count as clean
+    /// in the kernel's eyes and are not written again, while whoever reads the log finds them there.
+    /// So all of it goes into the database first, and what comes next starts at its beginning.
+    fn open_again(&mut self) -> Result<(Connection, Whereabouts), StoreError> {
+        let connection = open(&self.path)?;
+        if self.log_in_doubt {
+            connection::begin_log_anew(&connection)?;
+            self.log_in_doubt = false;
+        }
+        Ok((connection, Whereabouts::of(&self.path)))
     }
 }
 

@@ -35,6 +35,9 @@ const KEEP_CONNECTIONS: Duration = Duration::from_secs(10);
 /// After a failure of our own, such as a full disk.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// The longest pause between two tries to settle a letter, eight minutes in all: less than its lease.
+const LONGEST_SETTLING: Duration = Duration::from_mins(4);
+
 /// The longest time without a look at the database, whatever it said about when to come again.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
@@ -244,8 +247,15 @@ impl Errand {
             },
             Some(Attempt::Never(cause)) => refused(account, address, cause),
         };
-        if let Err(error) = self.store.settle_letter(id, outcome, now).await {
+        // One that was sent and is not known as sent would be sent again when its time has come.
+        let mut wait = Duration::from_secs(1);
+        while let Err(error) = self.store.settle_letter(id, outcome.clone(), now).await {
             events::fault("verification.mailer", &error);
+            if error.is_final() || wait > LONGEST_SETTLING {
+                return;
+            }
+            sleep(wait).await;
+            wait *= 2;
         }
     }
 

@@ -14,6 +14,9 @@ use crate::store::Store;
 /// Anyone may ask, and asking means a transaction: an answer counts for this long.
 const LASTS: Duration = Duration::from_secs(1);
 
+/// How long the database may take. Longer than it waits for a lock of another process.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Whether all listeners are up, and whether the last canary came through. A clone is another handle on the same.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
@@ -67,7 +70,9 @@ impl Probe {
         match *last {
             Some((at, found)) if at.elapsed() < LASTS => found,
             _ => {
-                let found = store.writable().await.is_ok();
+                // A disk that does not answer is none to rely on.
+                let writable = tokio::time::timeout(PATIENCE, store.writable()).await;
+                let found = matches!(writable, Ok(Ok(())));
                 *last = Some((Instant::now(), found));
                 found
             }

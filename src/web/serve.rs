@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -87,7 +88,15 @@ fn connection(
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    router.oneshot(request).await
+    // A length beside Transfer-Encoding may mean another end of the request to a proxy than to us
+    // (RFC 9112 6.1), and the HTTP library does not tell of it: nothing behind it is read.
+    let has_coding = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = router.oneshot(request).await?;
+    if has_coding {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -163,6 +163,8 @@ pub struct Book {
     confirmed: Mutex<BTreeSet<String>>,
     acknowledged: AtomicUsize,
     pressed: Mutex<HashSet<OsString>>,
+    refusal: Mutex<Option<String>>,
+    single: AtomicUsize,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -213,6 +215,7 @@ impl Book {
                 // The MTA keeps it and comes again.
                 Ok(reply) if reply.starts_with('4') => {
                     lock(&self.unacknowledged).push(marker);
+                    *lock(&self.refusal) = Some(reply);
                     return false;
                 }
                 Ok(reply) => panic!("refused for good: {reply}"),
@@ -245,6 +248,18 @@ impl Book {
                 lock(&self.confirmed).insert(to);
             }
         }
+    }
+
+    /// The last answer that asked to come again, since this was asked before.
+    pub fn refusal(&self) -> Option<String> {
+        lock(&self.refusal).take()
+    }
+
+    /// Sends what is still unanswered, and one more.
+    pub fn send_one(&self, smtp: SocketAddr, round: usize) {
+        let number = self.single.fetch_add(1, Ordering::Relaxed);
+        let mut one = Some(format!("passes-r{round}c{CLIENTS}n{number}"));
+        self.mail(smtp, || one.take());
     }
 
     /// Sends what is still unanswered, to a daemon that lives.

@@ -12,9 +12,16 @@ mod client;
 mod house;
 
 mod account;
+mod clients;
 mod crash;
 mod desk;
+mod disk;
+mod faults;
+mod forgers;
+mod hostile;
 mod load;
+mod pages;
+mod syncs;
 
 /// So many in an ordinary run, so many in a long one.
 fn rounds(short: usize, long: usize) -> usize {

@@ -3,6 +3,7 @@
 mod claims;
 mod clock;
 mod dropped;
+mod expected;
 mod forget;
 mod house;
 mod housekeeping;

@@ -1,17 +1,22 @@
 //! Whatever happens in whatever order: no delivery without a proof, an allowing rule or an operator;
-//! one verdict each; states move along the edges of the picture only; the invariants hold.
+//! one verdict each, the one that a simple model expects; states move along the edges of the picture
+//! only; the invariants hold.
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 use vestibule::access::AccessSettings;
+use vestibule::config::Quota;
 use vestibule::domain::{
-    Proof, Release, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict,
+    LedgerId, Origin, Proof, Reason, Release, RequestId, RequestState, Status, Timestamp,
+    TokenHash, Verdict,
 };
 use vestibule::store::{
-    Choice, Claim, LedgerFilter, LetterOutcome, Page, RequestFilter, Settlement, Store,
+    Choice, Claim, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Recovered,
+    RequestFilter, Settlement, Store, Terms,
 };
 
+use crate::expected::{Model, Settings};
 use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
 
 const PEOPLE: [&str; 4] = [
@@ -21,6 +26,12 @@ const PEOPLE: [&str; 4] = [
     "eve@evil.example",
 ];
 
+/// That of the mail in `house`.
+const QUOTA: Quota = Quota {
+    requests: 20,
+    bytes: 100 * 1024 * 1024,
+};
+
 #[derive(Debug, Clone)]
 enum Step {
     Mail { who: usize, id: u8, portals: usize },
@@ -28,6 +39,9 @@ enum Step {
     Press { link: usize, leave_one_out: bool },
     NotMe { link: usize },
     Vouch { who: usize },
+    Add { who: usize, sign_up: bool },
+    Renew { who: usize },
+    Recover { dropped: usize },
     Block { who: usize },
     Unblock { who: usize },
     Release { request: usize },
@@ -52,6 +66,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(link, leave_one_out)| Step::Press { link, leave_one_out }),
         1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
         1 => who.clone().prop_map(|who| Step::Vouch { who }),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, sign_up)| Step::Add { who, sign_up }),
+        1 => who.clone().prop_map(|who| Step::Renew { who }),
+        1 => any_of.clone().prop_map(|dropped| Step::Recover { dropped }),
         1 => who.clone().prop_map(|who| Step::Block { who }),
         1 => who.prop_map(|who| Step::Unblock { who }),
         1 => any_of.clone().prop_map(|request| Step::Release { request }),
@@ -75,7 +92,14 @@ struct Run {
     claims: Vec<Claim>,
     requests: Vec<RequestId>,
     states: HashMap<RequestId, RequestState>,
+    dropped: Vec<(LedgerId, usize, u8, String)>,
     entries: usize,
+    model: Model,
+}
+
+/// Whether the domain of one of the people is approved.
+pub fn is_internal(who: usize) -> bool {
+    PEOPLE[who].ends_with("@corp.example")
 }
 
 /// The picture in `domain/request.rs`.
@@ -105,7 +129,9 @@ impl Run {
             claims: Vec::new(),
             requests: Vec::new(),
             states: HashMap::new(),
+            dropped: Vec::new(),
             entries: 0,
+            model: Model::default(),
         }
     }
 
@@ -117,8 +143,17 @@ impl Run {
             Step::Mail { who, id, portals } => {
                 let mut message = mail(PEOPLE[who], &format!("{who}.{id}@x"), now);
                 message.parts = ["it", "hr"].into_iter().take(portals).map(to).collect();
+                let mut held = self.held(who).await;
                 let entries = store.accept(message).await.expect("accepted");
                 self.entries += entries.len();
+                for entry in &entries {
+                    self.model.decided(who, id, entry, held, now);
+                    held += usize::from(entry.verdict == Verdict::Held && entry.request.is_some());
+                    if entry.verdict == Verdict::Dropped && entry.reason != Reason::Duplicate {
+                        let portal = entry.portal.as_ref().expect("a portal").to_string();
+                        self.dropped.push((entry.ledger, who, id, portal));
+                    }
+                }
                 self.requests
                     .extend(entries.iter().filter_map(|entry| entry.request));
             }
@@ -129,7 +164,16 @@ impl Run {
                     .await
                     .expect("a claim");
                 for letter in claimed.letters {
-                    self.links.push(tokens[letter.token]);
+                    let link = tokens[letter.token];
+                    let to = letter.address.to_string();
+                    let who = PEOPLE.iter().position(|person| *person == to);
+                    let who = who.expect("one of them");
+                    if letter.kind == LetterKind::AlreadyRegistered {
+                        assert_eq!(self.model.status(who), Some(Status::Active));
+                    } else {
+                        self.links.push(link);
+                        self.model.letter(link, who, now);
+                    }
                     let outcome = if sent {
                         LetterOutcome::Sent
                     } else {
@@ -151,7 +195,7 @@ impl Run {
                         _ => Choice::All,
                     };
                     let proved = store.prove(Proof::Link(link), None, choice, now).await;
-                    proved.expect("an answer");
+                    self.model.pressed(link, &proved.expect("an answer"), now);
                 }
             }
             Step::NotMe { link } => {
@@ -163,12 +207,13 @@ impl Run {
                 if let Some(account) = self.account(who).await {
                     let proof = Proof::Operator(by);
                     let proved = store.prove(proof, Some(account), Choice::All, now).await;
-                    proved.expect("an answer");
+                    self.model.vouched(who, &proved.expect("an answer"));
                 }
             }
             Step::Block { who } => {
                 if let Some(account) = self.account(who).await {
                     store.block_customer(account, by, now).await.expect("done");
+                    self.model.blocked(who);
                 }
             }
             Step::Unblock { who } => {
@@ -177,12 +222,15 @@ impl Run {
                         .unblock_customer(account, by, now)
                         .await
                         .expect("done");
+                    self.model.unblocked(who);
                 }
             }
             Step::Release { request } => {
                 if let Some(request) = pick(&self.requests, request) {
                     let release = Release::Operator(by);
-                    let _ = store.release_request(request, release, now).await;
+                    if store.release_request(request, release, now).await.is_ok() {
+                        self.model.released_by_operator(request);
+                    }
                 }
             }
             Step::Discard { request } => {
@@ -216,6 +264,45 @@ impl Run {
                 let origin = "command line".to_owned();
                 let made = store.change_access(base, changed, by, origin, now).await;
                 made.expect("changed");
+                self.model.settings = Settings::of(which);
+            }
+            Step::Add { who, sign_up } => {
+                let origin = if sign_up {
+                    Origin::SignUp
+                } else {
+                    Origin::Operator
+                };
+                let added = store
+                    .add_customer(address(PEOPLE[who]), None, origin, by, now)
+                    .await;
+                if added.is_ok() && self.account(who).await.is_some() {
+                    self.model.added(who);
+                }
+            }
+            Step::Renew { who } => {
+                let renewed = store.renew_link(address(PEOPLE[who]), LetterCause::Resend, now);
+                renewed.await.expect("an answer");
+            }
+            Step::Recover { dropped } => {
+                if let Some((ledger, who, id, portal)) = pick(&self.dropped, dropped) {
+                    let held = self.held(who).await;
+                    let terms = Terms {
+                        quota: QUOTA,
+                        hold_for: 14 * DAY,
+                    };
+                    let recovered = store.recover(ledger, terms, by, now).await;
+                    if let Ok(Recovered::Now {
+                        verdict,
+                        reason,
+                        request,
+                        ..
+                    }) = recovered
+                    {
+                        self.model
+                            .recovered(&(who, id, portal), (verdict, reason), request, held);
+                        self.requests.push(request);
+                    }
+                }
             }
             Step::Days(days) => {
                 let days = i64::from(days) * 24;
@@ -244,6 +331,24 @@ impl Run {
         found.expect("read").map(|account| account.id)
     }
 
+    async fn held(&self, who: usize) -> usize {
+        let account = self
+            .store
+            .customer(&address(PEOPLE[who]))
+            .await
+            .expect("read");
+        account.map_or(0, |account| usize::try_from(account.held).expect("a few"))
+    }
+
+    /// Each account is what the model says that it is.
+    async fn compare(&self, step: &str) {
+        for (who, person) in PEOPLE.iter().enumerate() {
+            let account = self.store.customer(&address(person)).await.expect("read");
+            let status = account.map(|account| account.status);
+            assert_eq!(status, self.model.status(who), "{step}: {person}");
+        }
+    }
+
     /// What is claimed may go: that is the promise.
     async fn claim(&mut self) {
         let portals = vec![portal("it"), portal("hr")];
@@ -254,6 +359,7 @@ impl Run {
             .await
             .expect("a claim");
         for claim in &claims {
+            self.model.claimed(claim.request());
             let entry = self.store.ledger_entry(claim.ledger).await;
             let entry = entry.expect("read").expect("there");
             assert!(
@@ -339,6 +445,7 @@ proptest! {
                 let name = format!("{step:?}");
                 run.take(step).await;
                 run.follow_states(&name).await;
+                run.compare(&name).await;
             }
             run.check().await;
         });

@@ -13,6 +13,8 @@ use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
 use crate::smtp::reception::{Receipt, UnknownRecipient};
 use crate::smtp::seats::Seats;
 
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 /// Takes everything, and remembers the sizes.
 #[derive(Default)]
 struct Anybody(Mutex<Vec<usize>>);
@@ -37,7 +39,9 @@ fn settings() -> Settings {
 
 /// A session that has its seat for as long as it likes, on one end of a pipe of this size; the other end, and what the session has come to.
 fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
-    let seat = Arc::new(Seats::new()).take(1).expect("the first seat");
+    let seat = Arc::new(Seats::new())
+        .take(1, PEER)
+        .expect("the first seat");
     seated(seat, settings, pipe)
 }
 
@@ -51,7 +55,7 @@ fn seated(seat: Seat, settings: Settings, pipe: usize) -> (DuplexStream, JoinHan
         let session = Session {
             house: &house,
             settings: Arc::new(settings),
-            peer: [127, 0, 0, 1].into(),
+            peer: PEER,
             seat,
             leave: CancellationToken::new(),
         };
@@ -191,10 +195,10 @@ async fn one_who_dawdles_gives_up_its_seat() {
         &in_message,
     ] {
         let seats = Arc::new(Seats::new());
-        let (mut client, task) = seated(seats.take(1).expect("a seat"), settings(), 10_000);
+        let (mut client, task) = seated(seats.take(1, PEER).expect("a seat"), settings(), 10_000);
         client.write_all(said).await.expect("a pipe");
         let begin = Instant::now();
-        while seats.take(1).is_none() {
+        while seats.take(1, PEER).is_none() {
             sleep(Duration::from_secs(1)).await;
         }
         assert!(begin.elapsed() < Duration::from_secs(12));

@@ -1,0 +1,84 @@
+//! Whether the files that a connection has open are still those at their path.
+//!
+//! A folder that was unmounted, moved away or deleted leaves open files behind that take everything
+//! and give nothing back after a restart. What is only in them is on no disk that counts.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// The database and its write-ahead log, as they were when a connection was opened.
+#[derive(Debug)]
+pub(super) struct Whereabouts {
+    files: [(PathBuf, Option<Identity>); 2],
+}
+
+/// Device and number: no two files have both.
+type Identity = (u64, u64);
+
+impl Whereabouts {
+    /// To be asked after the connection has read something: only then there is a log.
+    pub(super) fn of(path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let files = [path.to_owned(), log.into()].map(|file| {
+            let identity = identity(&file);
+            (file, identity)
+        });
+        Self { files }
+    }
+
+    /// # Errors
+    /// Names the file that is gone, or that another one has taken the place of.
+    pub(super) fn confirm(&self) -> Result<(), StoreError> {
+        for (file, identity_then) in &self.files {
+            let cause = match identity(file) {
+                now if now == *identity_then => continue,
+                None => "is not there any more; put it back, or restore a backup",
+                Some(_) => "was replaced while it was open",
+            };
+            return Err(StoreError::Open {
+                path: file.display().to_string(),
+                cause: cause.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn identity(file: &Path) -> Option<Identity> {
+    let found = fs::metadata(file).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_or_another_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
+        for file in [&path, &log] {
+            fs::write(file, "").expect("a file");
+        }
+        let whereabouts = Whereabouts::of(&path);
+        whereabouts.confirm().expect("nothing has changed");
+        fs::write(&path, "more").expect("written");
+        whereabouts.confirm().expect("the same file");
+
+        let aside = folder.path().join("aside");
+        for file in [&path, &log] {
+            fs::rename(file, &aside).expect("moved");
+            let gone = whereabouts.confirm().expect_err("gone").to_string();
+            assert!(gone.contains("is not there any more"), "{gone}");
+            fs::write(file, "more").expect("another");
+            let other = whereabouts.confirm().expect_err("another").to_string();
+            assert!(other.contains("was replaced"), "{other}");
+            fs::rename(&aside, file).expect("put back");
+            whereabouts.confirm().expect("as before");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What goes wrong below: the disk is full, read-only, slow or gone, the database is locked or
+//! damaged, a sync fails, the power is cut. The MTA is told to keep the message, the log says why,
+//! and when the cause is gone the daemon goes on without a restart, with nothing lost.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::account::settle;
+use crate::client::http;
+use crate::desk::Desk;
+use crate::disk::{Disk, run, text};
+use crate::house::{House, wait_for};
+use crate::load::{Book, Load, configuration};
+use crate::syncs::wait_until_traced;
+use crate::{Dice, rounds};
+
+type Mend = Box<dyn FnOnce()>;
+
+/// What is taken away, and what follows from it.
+struct Fault {
+    break_it: fn(&House, &Rc<Disk>) -> Mend,
+    /// What the MTA is told.
+    reply: &'static str,
+    /// What the log says.
+    cause: &'static str,
+    /// Whether anything can still be written, which `/readyz` asks.
+    ready: bool,
+}
+
+impl Fault {
+    /// Mail before, during and after the fault.
+    fn endure(&self) {
+        let helpdesk = Desk::open();
+        let book = Arc::new(Book::default());
+        let mut house = House::at_rest(&configuration(&helpdesk));
+        let disk = Rc::new(Disk::of(&house));
+        house.restart();
+        some_mail(&house, &book, 0);
+
+        let mend = (self.break_it)(&house, &disk);
+        let refusal = wait_for("a refusal", || {
+            // What fits into the room that is left is still taken, and counts.
+            book.send_one(house.smtp, 1);
+            book.refusal()
+        });
+        assert!(refusal.starts_with(self.reply), "{refusal}");
+        wait_for("the cause in the log", || {
+            house
+                .log()
+                .lines()
+                .any(|line| line.contains("ERROR fault") && line.contains(self.cause))
+                .then_some(())
+        });
+        wait_for_readiness(&house, if self.ready { 200 } else { 503 });
+
+        mend();
+        wait_for("mail to be taken again", || {
+            let before = book.acknowledged();
+            book.send_one(house.smtp, 2);
+            (book.acknowledged() > before).then_some(())
+        });
+        wait_for_readiness(&house, 200);
+        some_mail(&house, &book, 3);
+        book.send_the_rest(house.smtp);
+        println!("{}: {:?}", self.cause, settle(&house, &book, &helpdesk));
+    }
+}
+
+/// `/readyz` remembers for a second.
+fn wait_for_readiness(house: &House, status: u16) {
+    wait_for(&format!("readiness {status}"), || {
+        (http(house.http, "GET", "/readyz", &[]).0 == status).then_some(())
+    });
+}
+
+/// A round of load.
+fn some_mail(house: &House, book: &Arc<Book>, round: usize) {
+    let goal = book.acknowledged() + 30;
+    let load = Load::start(house, book, round);
+    wait_for("acknowledgements", || {
+        (book.acknowledged() >= goal).then_some(())
+    });
+    load.stop();
+}
+
+/// Another process on the daemon's database.
+fn neighbour(house: &House) -> Connection {
+    let neighbour = Connection::open(house.path("data/vestibule.db")).expect("the database");
+    let patience = std::time::Duration::from_secs(30);
+    neighbour.busy_timeout(patience).expect("a setting");
+    neighbour
+}
+
+#[test]
+fn a_full_disk() {
+    let fault = Fault {
+        break_it: |_, disk| {
+            disk.fill();
+            let disk = Rc::clone(disk);
+            Box::new(move || disk.make_room())
+        },
+        reply: "452 4.3.1",
+        cause: "the disk is full",
+        ready: false,
+    };
+    fault.endure();
+}
+
+#[test]
+fn files_that_may_only_be_read() {
+    let fault = Fault {
+        break_it: |house, _| {
+            let files = ["data/vestibule.db", "data/vestibule.db-wal"].map(|name| house.path(name));
+            for file in &files {
+                run("chattr", &["+i", text(file)]);
+            }
+            Box::new(move || {
+                for file in &files {
+                    run("chattr", &["-i", text(file)]);
+                }
+            })
+        },
+        reply: "451 4.3.0",
+        cause: "the database cannot be written",
+        ready: false,
+    };
+    fault.endure();
+}
+
+#[test]
+fn a_file_system_that_the_kernel_made_read_only() {
+    let fault = Fault {
+        break_it: |_, disk| {
+            disk.fail();
+            let disk = Rc::clone(disk);
+            Box::new(move || disk.repair())
+        },
+        reply: "451 4.3.0",
+        cause: "the database cannot be written",
+        ready: false,
+    };
+    fault.endure();
+}
+
+#[test]
+fn a_folder_that_is_gone() {
+    let fault = Fault {
+        break_it: |_, disk| {
+            disk.unmount();
+            disk.remove_folder();
+            let disk = Rc::clone(disk);
+            Box::new(move || {
+                disk.make_folder();
+                disk.mount();
+            })
+        },
+        reply: "451 4.3.0",
+        cause: "vestibule.db: is not there any more",
+        ready: false,
+    };
+    fault.endure();
+}
+
+#[test]
+fn a_database_that_another_process_has_locked() {
+    let fault = Fault {
+        break_it: |house, _| {
+            let neighbour = neighbour(house);
+            neighbour.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+            Box::new(move || neighbour.execute_batch("ROLLBACK").expect("no lock"))
+        },
+        reply: "451 4.3.0",
+        cause: "the database is locked by another process",
+        ready: false,
+    };
+    fault.endure();
+}
+
+#[test]
+fn a_page_that_is_damaged() {
+    let fault = Fault {
+        break_it: |house, _| {
+            let neighbour = neighbour(house);
+            let (root, size): (u64, u64) = neighbour
+                .query_row(
+                    "SELECT rootpage, (SELECT page_size FROM pragma_page_size)
+                     FROM sqlite_schema WHERE name = 'ledger'",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .expect("a page");
+            // Everything is to be in the file that is damaged, and in nobody's memory.
+            wait_for("an empty log", || {
+                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+                let busy: Result<i64, _> = neighbour.query_row(checkpoint, [], |row| row.get(0));
+                (busy == Ok(0)).then_some(())
+            });
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(house.path("data/vestibule.db"))
+                .expect("the database");
+            let place = (root - 1) * size;
+            let mut page = [0; 64];
+            file.read_exact_at(&mut page, place).expect("a page");
+            let damaged = page.map(|byte| !byte);
+            file.write_all_at(&damaged, place).expect("damage");
+            Box::new(move || file.write_all_at(&page, place).expect("mended"))
+        },
+        reply: "451 4.3.0",
+        cause: "the database is damaged",
+        ready: true,
+    };
+    fault.endure();
+}
+
+#[test]
+fn a_sync_that_fails() {
+    let fault = Fault {
+        break_it: |house, _| {
+            let mut strace = Command::new("strace")
+                .args([
+                    "-f",
+                    "-qq",
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    "trace=fdatasync,fsync",
+                ])
+                .args(["-e", "inject=fdatasync,fsync:error=EIO", "-P"])
+                .arg(house.path("data/vestibule.db-wal"))
+                .args(["-p", &house.process().to_string()])
+                .spawn()
+                .expect("strace, of the package strace");
+            wait_until_traced(house.process());
+            Box::new(move || {
+                // It lets the daemon go.
+                run("kill", &["-INT", &strace.id().to_string()]);
+                strace.wait().expect("strace ends");
+            })
+        },
+        reply: "451 4.3.0",
+        cause: "the database cannot be written",
+        ready: false,
+    };
+    fault.endure();
+}
+
+/// A disk on which nothing returns for now: nobody is told 250 or anything else, others are still
+/// served, and then it goes on as if nothing had been.
+#[test]
+fn a_disk_that_does_not_answer_for_a_while() {
+    let helpdesk = Desk::open();
+    let book = Arc::new(Book::default());
+    let mut house = House::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&house);
+    house.restart();
+    some_mail(&house, &book, 0);
+    disk.freeze();
+    let load = Load::start(&house, &book, 1);
+    wait_for("the writer to hang", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", house.process())).expect("a process");
+        let is_stuck = |stat: String| stat.contains("(store) D ");
+        tasks
+            .flatten()
+            .any(|task| fs::read_to_string(task.path().join("stat")).is_ok_and(is_stuck))
+            .then_some(())
+    });
+    let before = book.acknowledged();
+    // A page that needs no writer, and a client who asks for nothing to be kept.
+    assert_eq!(http(house.http, "GET", "/", &[]).0, 200);
+    let mut client = crate::client::Smtp::connect(house.smtp).expect("a connection");
+    let answer = client.say("NOOP").expect("an answer");
+    assert!(answer.starts_with("250"), "{answer}");
+    wait_for_readiness(&house, 503);
+    assert_eq!(book.acknowledged(), before, "answered without a sync");
+    assert_eq!(book.refusal(), None);
+    disk.thaw();
+    wait_for("all that waited", || {
+        (book.acknowledged() >= before + 30).then_some(())
+    });
+    load.stop();
+    book.send_the_rest(house.smtp);
+    assert_eq!(book.refusal(), None, "nobody was sent away");
+    settle(&house, &book, &helpdesk);
+}
+
+/// No thread of the daemon runs any more; some may be in the midst of a write or a sync. What is said
+/// after a power cut would be said by nobody.
+fn stop_in_its_tracks(house: &House) {
+    house.signal("-STOP");
+    wait_for("a standstill", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", house.process())).expect("a process");
+        let is_still = |stat: String| stat.contains(") T ") || stat.contains(") D ");
+        tasks
+            .flatten()
+            .all(|task| fs::read_to_string(task.path().join("stat")).is_ok_and(is_still))
+            .then_some(())
+    });
+}
+
+/// The strongest of all: the file system loses whatever was not synced.
+#[test]
+fn power_cuts() {
+    let mut dice = Dice(2);
+    let helpdesk = Desk::open();
+    let book = Arc::new(Book::default());
+    let mut house = House::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&house);
+    let cuts = rounds(5, 100);
+    for round in 0..cuts {
+        house.restart();
+        let load = Load::start(&house, &book, round);
+        let goal = book.acknowledged() + usize::try_from(dice.throw(60) + 1).expect("small");
+        wait_for("acknowledgements", || {
+            (book.acknowledged() >= goal).then_some(())
+        });
+        stop_in_its_tracks(&house);
+        disk.cut_the_power();
+        house.kill();
+        load.stop();
+        disk.power_on();
+    }
+    house.restart();
+    book.send_the_rest(house.smtp);
+    println!("{cuts} power cuts: {:?}", settle(&house, &book, &helpdesk));
+}

@@ -1,0 +1,188 @@
+//! Mail in other people's names: its victims are not bombed with verification mail, nothing that the
+//! forger wrote reaches them, and a restart gives nobody a second helping.
+
+use std::collections::BTreeSet;
+
+use mail_parser::MessageParser;
+
+use crate::account::count;
+use crate::client::{Smtp, http};
+use crate::house::{House, STANDARD, wait_for};
+use crate::rounds;
+
+/// Words that only the forger uses.
+const FORGED: &str = "CHEAP-PILLS";
+
+const PER_DOMAIN: usize = 40;
+const IN_TOTAL: usize = 60;
+
+fn house() -> House {
+    let limits = format!(
+        "\n[verification.limits]\nper_domain_hour = {PER_DOMAIN}\ntotal_hour = {IN_TOTAL}\n\n\
+         [authentication]\nmode = \"off\"\n\n[outgoing]"
+    );
+    let domains = "approved_domains = [\"corp.example\", \"branch.example\", \"third.example\"]";
+    let configuration = STANDARD
+        .replace("\n[outgoing]", &limits)
+        .replace("approved_domains = [\"corp.example\"]", domains);
+    House::start(&configuration)
+}
+
+/// Sends a forged message for each author, over a few connections.
+fn forge(house: &House, authors: &[String], round: usize) {
+    let parts: Vec<_> = authors
+        .chunks(authors.len().div_ceil(4))
+        .map(<[_]>::to_vec)
+        .collect();
+    let threads: Vec<_> = parts
+        .into_iter()
+        .enumerate()
+        .map(|(part, authors)| {
+            let address = house.smtp;
+            std::thread::spawn(move || {
+                let mut smtp = Smtp::connect(address).expect("a connection");
+                for (number, author) in authors.iter().enumerate() {
+                    let message = forged(author, &format!("{round}.{part}.{number}"));
+                    let reply = smtp.send("eve@evil.example", "it-help@corp.example", &message);
+                    let reply = reply.expect("an answer");
+                    assert!(reply.starts_with("250"), "{reply}");
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("taken");
+    }
+}
+
+/// The forger's words wherever a sender can write any, and a try at fields of the letter itself.
+fn forged(author: &str, id: &str) -> Vec<u8> {
+    format!(
+        "From: =?utf-8?q?{FORGED}?= <{author}>\r\n\
+         Reply-To: {FORGED}@evil.example\r\n\
+         To: {FORGED} <it-help@corp.example>\r\n\
+         Subject: =?utf-8?q?{FORGED}=0D=0ABcc:_third@evil.example=0D=0A=0D=0A{FORGED}?=\r\n\
+         Message-ID: <{id}@client.example>\r\n\
+         X-Vestibule-Account: {FORGED}\r\n\
+         List-Unsubscribe-Post: {FORGED}\r\n\
+         \r\n\
+         {FORGED}\r\n"
+    )
+    .into_bytes()
+}
+
+/// Waits until every letter that may go out has, and gives all of them.
+fn letters(house: &House) -> Vec<String> {
+    wait_for("no letter that is due", || {
+        let due = "SELECT count(*) FROM letter WHERE state = 'claimed'
+             OR (state = 'waiting' AND due_at <= unixepoch('subsec') * 1000)";
+        (count(house, due) == 0).then_some(())
+    });
+    house.letters()
+}
+
+/// None has a word of the forger's, in any encoding, and each goes to one person.
+fn check(letters: &[String]) {
+    for letter in letters {
+        let mail = MessageParser::default().parse(letter).expect("a letter");
+        let mut said = String::new();
+        for (name, value) in mail.headers_raw() {
+            said += name;
+            said += value;
+        }
+        for part in 0..mail.text_body_count() {
+            said += &mail.body_text(part).unwrap_or_default();
+        }
+        for part in 0..mail.html_body_count() {
+            said += &mail.body_html(part).unwrap_or_default();
+        }
+        for word in [FORGED, "evil.example", "Bcc"] {
+            assert!(
+                !said.contains(word) && !letter.contains(word),
+                "{word} in {letter}"
+            );
+        }
+        assert_eq!(letter.matches("\nTo: ").count(), 1, "{letter}");
+        let to = mail.to().expect("a recipient");
+        assert_eq!(to.iter().count(), 1, "{letter}");
+    }
+}
+
+#[test]
+fn a_victim_gets_one_letter_for_a_thousand_forgeries() {
+    let mut house = house();
+    let messages = rounds(300, 1000);
+    // Detail and letter case make no other mailbox.
+    let authors: Vec<_> = (0..messages)
+        .map(|number| match number % 3 {
+            0 => "victim@corp.example".to_owned(),
+            1 => format!("victim+{number}@corp.example"),
+            _ => "VICTIM@Corp.Example".to_owned(),
+        })
+        .collect();
+    forge(&house, &authors, 0);
+    check(&letters(&house));
+    assert_eq!(letters(&house).len(), 1);
+    house.restart();
+    forge(&house, &authors[..30], 1);
+    for _ in 0..5 {
+        http(
+            house.http,
+            "POST",
+            "/resend",
+            &[("email", "victim@corp.example")],
+        );
+        http(
+            house.http,
+            "POST",
+            "/signup",
+            &[("email", "victim%2Bx@corp.example")],
+        );
+    }
+    assert_eq!(
+        letters(&house).len(),
+        1,
+        "neither a restart nor a form makes another"
+    );
+    assert!(house.delivered().is_empty());
+}
+
+#[test]
+fn many_forged_authors_make_no_more_letters_than_the_limits_allow() {
+    let mut house = house();
+    let authors = |from: usize, domain: &str| -> Vec<String> {
+        let range = from..from + rounds(300, 4000);
+        range
+            .map(|number| format!("person{number}@{domain}"))
+            .collect()
+    };
+    forge(&house, &authors(0, "corp.example"), 0);
+    let sent = letters(&house);
+    check(&sent);
+    assert_eq!(sent.len(), PER_DOMAIN, "the limit of the domain");
+
+    house.restart();
+    forge(&house, &authors(100_000, "corp.example"), 1);
+    assert_eq!(
+        letters(&house).len(),
+        PER_DOMAIN,
+        "a restart forgets nothing"
+    );
+    forge(&house, &authors(0, "branch.example"), 2);
+    forge(&house, &authors(0, "third.example"), 3);
+    let sent = letters(&house);
+    check(&sent);
+    assert_eq!(sent.len(), IN_TOTAL, "the limit of all together");
+    let people: BTreeSet<_> = sent
+        .iter()
+        .map(|letter| crate::load::recipient(letter))
+        .collect();
+    assert_eq!(people.len(), IN_TOTAL, "one each");
+    assert!(house.delivered().is_empty(), "nothing passed");
+
+    // An operator sees it at a glance.
+    let stats = house.json(&["stats"]).remove(0);
+    let domains = stats["held_domains"].as_array().expect("a ranking");
+    assert_eq!(domains[0]["domain"], "corp.example", "{stats}");
+    assert_eq!(domains[0]["people"], 2 * rounds(300, 4000), "{stats}");
+}

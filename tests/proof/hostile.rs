@@ -1,0 +1,235 @@
+//! Clients that mean harm, against the real binary: each gets its answer, none gets more memory than
+//! the configuration grants, and who behaves is served all the while.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpSocket;
+
+use crate::client::{Smtp, send};
+use crate::clients::{CLIENTS, FRONT, message};
+use crate::house::{House, STANDARD, wait_for};
+use crate::rounds;
+
+const MIB: usize = 1024 * 1024;
+
+/// The most memory that the daemon ever had, in octets.
+fn peak(house: &House) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", house.process())).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<usize>().ok())
+        .expect("a size")
+        * 1024
+}
+
+/// Says all of it while another thread listens; what is answered until the end.
+fn talk(address: SocketAddr, said: Vec<u8>) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let patience = Some(Duration::from_mins(2));
+    stream.set_read_timeout(patience).expect("a timeout");
+    stream.set_write_timeout(patience).expect("a timeout");
+    let mut writing = stream.try_clone().expect("a second handle");
+    let speaker = std::thread::spawn(move || {
+        // Who is sent away need not be heard to the end.
+        let _ = writing.write_all(&said);
+        let _ = writing.shutdown(std::net::Shutdown::Write);
+    });
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard);
+    drop(stream);
+    speaker.join().expect("it has spoken");
+    String::from_utf8(heard).expect("replies are text")
+}
+
+/// `220 250* 354`.
+fn codes(heard: &str) -> String {
+    let mut codes: Vec<(&str, bool)> = Vec::new();
+    for line in heard
+        .lines()
+        .filter(|line| line.as_bytes().get(3) != Some(&b'-'))
+    {
+        match codes.last_mut() {
+            Some((last, several)) if *last == &line[..3] => *several = true,
+            _ => codes.push((&line[..3], false)),
+        }
+    }
+    let words = codes
+        .iter()
+        .map(|(code, several)| format!("{code}{}", if *several { "*" } else { "" }));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_hostile_client_gets_its_answer_and_no_more() {
+    let configuration = STANDARD.replace(
+        "listen = [\"127.0.0.1:0\"]",
+        "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
+    );
+    let house = House::start(&configuration);
+    send(house.smtp, "bob@partner.example", "before");
+    let mut wrong = Vec::new();
+    for client in CLIENTS {
+        let heard = codes(&talk(house.smtp, (client.says)()));
+        if heard != client.hears {
+            wrong.push(format!("{}: {heard} and not {}", client.name, client.hears));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    send(house.smtp, "bob@partner.example", "after");
+    let smuggled = house
+        .json(&["requests", "list", "--limit", "1000"])
+        .iter()
+        .filter(|request| request.to_string().contains("smuggled"))
+        .count();
+    assert_eq!(smuggled, 0, "a second message came in with the first");
+    for request in house.json(&["requests", "list", "--limit", "1000"]) {
+        let subject = request["subject"].as_str().unwrap_or_default();
+        assert!(subject.len() <= 8192, "{} octets of subject", subject.len());
+    }
+    let peak = peak(&house);
+    println!(
+        "{} hostile clients, at most {} MiB",
+        CLIENTS.len(),
+        peak / MIB
+    );
+    assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
+}
+
+/// Twenty messages of the greatest size at once, where the budget has room for four.
+#[test]
+fn a_flood_of_large_messages_stays_within_the_budget() {
+    let configuration = STANDARD.replace(
+        "listen = [\"127.0.0.1:0\"]",
+        "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
+    );
+    let house = House::start(&configuration);
+    let address = house.smtp;
+    let clients: Vec<_> = (0..20)
+        .map(|number| {
+            let subject = format!("Message-ID: <large{number}@client.example>\r\n");
+            let body = format!("{}\r\n", "a".repeat(998)).repeat(7 * MIB / 1000);
+            std::thread::spawn(move || codes(&talk(address, message(&subject, &body))))
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().expect("no panic"), "220 250* 354 250*");
+    }
+    let peak = peak(&house);
+    println!(
+        "20 messages of 7 MiB with a budget of 32 MiB: at most {} MiB",
+        peak / MIB
+    );
+    assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
+}
+
+/// Connections from an address of loopback that is not the MTA's.
+async fn idle(house: &House, count: usize) -> Vec<(String, BufReader<tokio::net::TcpStream>)> {
+    let mut connections = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind("127.0.0.9:0".parse().expect("an address"))
+            .expect("bound");
+        let stream = socket.connect(house.smtp).await.expect("connected");
+        let mut stream = BufReader::with_capacity(256, stream);
+        let mut greeting = String::new();
+        stream.read_line(&mut greeting).await.expect("a greeting");
+        connections.push((greeting, stream));
+    }
+    connections
+}
+
+#[tokio::test]
+async fn thousands_of_idle_connections_keep_nobody_out() {
+    let seats = rounds(2_000, 10_000);
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, wanted).expect("a limit");
+    let configuration = STANDARD.replace(
+        "listen = [\"127.0.0.1:0\"]",
+        &format!("listen = [\"127.0.0.1:0\"]\nmax_connections = {seats}"),
+    );
+    let house = House::start(&configuration);
+    let before = peak(&house);
+    let connections = idle(&house, seats).await;
+    // One peer cannot have them all: the last tenth is for those who have few. What it opens beyond
+    // that is turned away, or takes the place of one of its own that said nothing for long.
+    let held = connections
+        .iter()
+        .filter(|(greeting, stream)| {
+            let has_ended = stream.get_ref().try_read(&mut [0; 1]).is_ok();
+            greeting.starts_with("220 ") && !has_ended
+        })
+        .count();
+    assert!(held <= seats - seats / 10, "{held} seats for one peer");
+    assert!(held > seats / 2, "{held}");
+    let smtp = house.smtp;
+    let served = tokio::task::spawn_blocking(move || {
+        let mut mta: Vec<_> = (0..20)
+            .map(|_| Smtp::connect(smtp).expect("a seat"))
+            .collect();
+        for client in &mut mta {
+            assert!(client.say("NOOP").expect("an answer").starts_with("250"));
+        }
+        send(smtp, "bob@partner.example", "through");
+    });
+    served.await.expect("the MTA gets through");
+    let peak = peak(&house);
+    let each = (peak - before) / held;
+    println!(
+        "{held} idle connections: {} MiB, {each} octets each",
+        peak / MIB
+    );
+    assert!(each < 24 * 1024, "{each} octets for an idle connection");
+}
+
+/// All seats taken by clients that say a byte now and then: they go when others come.
+#[test]
+fn who_dawdles_gives_up_the_seat() {
+    let configuration = STANDARD.replace(
+        "listen = [\"127.0.0.1:0\"]",
+        "listen = [\"127.0.0.1:0\"]\nmax_connections = 8",
+    );
+    let house = House::start(&configuration);
+    let slow: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = TcpStream::connect(house.smtp).expect("a seat");
+            // Half of them within a command, half of them within a message.
+            let front = if number % 2 == 0 { "EHL" } else { FRONT };
+            stream.write_all(front.as_bytes()).expect("said");
+            stream
+        })
+        .collect();
+    let mut drip = slow
+        .iter()
+        .map(|stream| stream.try_clone().expect("a handle"))
+        .collect::<Vec<_>>();
+    wait_for("a seat for the MTA", || {
+        for stream in &mut drip {
+            let _ = stream.write_all(b"a");
+        }
+        // Whoever is turned away hears 421 and comes again.
+        let mut client = Smtp::connect(house.smtp).ok()?;
+        client.say("NOOP").ok()?.starts_with("250").then_some(())
+    });
+    for number in 0..4 {
+        send_when_there_is_room(&house, &format!("patient{number}"));
+    }
+}
+
+fn send_when_there_is_room(house: &House, marker: &str) {
+    let message = crate::client::message("bob@partner.example", marker);
+    wait_for("a seat", || {
+        let mut client = Smtp::connect(house.smtp).ok()?;
+        let reply = client.send("bob@partner.example", "it-help@corp.example", &message);
+        reply.ok()?.starts_with("250").then_some(())
+    });
+}

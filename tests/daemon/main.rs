@@ -5,6 +5,7 @@ mod answers;
 mod canary;
 mod client;
 mod clock;
+mod contract;
 mod house;
 mod journey;
 mod kill;

@@ -1,8 +1,8 @@
 //! What years of mail in the database cost: the same work on an empty one and on one with a million
 //! requests, in turns, so that a machine that does other work is as busy for both.
 //!
-//! `cargo bench --bench growth [-- --quick] [--small]`. The large database is built once, in the
-//! target folder, and copied from there.
+//! `cargo bench --bench growth [-- --quick] [--small] [PART…]`. The large database is built once, in
+//! the target folder, and copied from there.
 //! Load comes from the example `load`; deliveries are paused, so that only what is measured happens.
 
 #[path = "../tests/daemon/house.rs"]
@@ -28,6 +28,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use vestibule::domain::{DestinationName, EmailAddress, Proof, Timestamp};
 use vestibule::store::{Choice, Proved, Store};
+
+/// What is measured; the words on the command line, or all of it where there are none.
+const PARTS: [&str; 4] = ["acceptance", "proofs", "housekeeping", "octets"];
 
 /// How much of everything.
 struct Effort {
@@ -74,42 +77,33 @@ fn main() {
         return;
     }
     let asks_for = |word: &str| std::env::args().any(|argument| argument == word);
-    let effort = if asks_for("--quick") { QUICK } else { WHOLE };
+    let parts: Vec<&str> = PARTS.into_iter().filter(|part| asks_for(part)).collect();
+    let bench = Bench {
+        load: Load::build(),
+        runtime: Runtime::new().expect("a runtime"),
+        effort: if asks_for("--quick") { QUICK } else { WHOLE },
+        parts: if parts.is_empty() {
+            PARTS.into()
+        } else {
+            parts
+        },
+    };
     let (name, size) = if asks_for("--small") {
         ("small", Size::SMALL)
     } else {
         ("large", Size::LARGE)
     };
-    let bench = Bench {
-        load: Load::build(),
-        runtime: Runtime::new().expect("a runtime"),
-        effort,
-    };
-    let file = database(name, &size);
-    let empty = house(|_| {});
-    let mut large = house(|path| {
-        std::fs::copy(&file, path).expect("room for a copy");
-    });
-    println!(
-        "{} requests, {} dropped, {} accounts beside none; medians of {} rounds in turns",
-        size.requests, size.dropped, size.accounts, bench.effort.rounds
-    );
-    println!(
-        "{:<44} {:>10} {:>10} {:>7} {:>8}",
-        "", "empty", "large", "ratio", "target"
-    );
-    bench.acceptance(&empty, &large);
-    bench.proofs(&empty, &large);
-    drop(empty);
-    println!("\n{:<44} {:>10} {:>10}", "", "resting", "working");
-    bench.housekeeping(&mut large);
-    drop(large);
-    println!(
-        "\n{:<44} {:>10} {:>10} {:>7}",
-        "octets of the file a message", "found", "allowed", "ratio"
-    );
-    for octets in [1024, 5 * 1024, 100 * 1024] {
-        bench.octets(octets);
+    if bench.does("acceptance") || bench.does("proofs") || bench.does("housekeeping") {
+        bench.compare(&database(name, &size), &size);
+    }
+    if bench.does("octets") {
+        println!(
+            "\n{:<44} {:>10} {:>10} {:>7}",
+            "octets of the file a message", "found", "allowed", "ratio"
+        );
+        for octets in [1024, 5 * 1024, 100 * 1024] {
+            bench.octets(octets);
+        }
     }
 }
 
@@ -152,9 +146,41 @@ struct Bench {
     load: Load,
     runtime: Runtime,
     effort: Effort,
+    parts: Vec<&'static str>,
 }
 
 impl Bench {
+    fn does(&self, part: &str) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// All that is done on both databases.
+    fn compare(&self, file: &Path, size: &Size) {
+        let empty = house(|_| {});
+        let mut large = house(|path| {
+            std::fs::copy(file, path).expect("room for a copy");
+        });
+        println!(
+            "{} requests, {} dropped, {} accounts beside none; medians of {} rounds in turns",
+            size.requests, size.dropped, size.accounts, self.effort.rounds
+        );
+        println!(
+            "{:<44} {:>10} {:>10} {:>7} {:>8}",
+            "", "empty", "large", "ratio", "target"
+        );
+        if self.does("acceptance") {
+            self.acceptance(&empty, &large);
+        }
+        if self.does("proofs") {
+            self.proofs(&empty, &large);
+        }
+        drop(empty);
+        if self.does("housekeeping") {
+            println!("\n{:<44} {:>10} {:>10}", "", "resting", "working");
+            self.housekeeping(&mut large);
+        }
+    }
+
     /// Messages a second over 20 connections, from two thousand people who are known after the
     /// first round.
     fn accept(&self, house: &House, octets: u32, messages: u32) -> f64 {

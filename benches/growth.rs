@@ -11,6 +11,10 @@
     reason = "shared with the tests of the daemon, which use all of it"
 )]
 mod house;
+#[expect(
+    dead_code,
+    reason = "shared with the comparison with peers, which tells how long answers take"
+)]
 mod load;
 #[path = "sample/mail.rs"]
 mod sample;

@@ -19,6 +19,9 @@ pub struct Running(Child);
 pub struct Report {
     /// Messages a second.
     pub rate: f64,
+    /// From the end of a message to its answer, in microseconds: the median, and the 99th percentile.
+    pub median: f64,
+    pub late: f64,
 }
 
 impl Load {
@@ -58,8 +61,11 @@ impl Running {
         let output = self.0.wait_with_output().expect("load ends");
         assert!(output.status.success(), "load failed");
         let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+        let number = |name: &str| report[name].as_f64().expect(name);
         Report {
-            rate: report["per_second"].as_f64().expect("messages a second"),
+            rate: number("per_second"),
+            median: number("p50_us"),
+            late: number("p99_us"),
         }
     }
 }

@@ -17,7 +17,8 @@
     reason = "shared with the tests of the daemon, which use all of it"
 )]
 mod house;
-mod own_client;
+#[path = "../load/mod.rs"]
+mod load;
 #[path = "../../tests/daemon/postfix.rs"]
 #[expect(
     dead_code,
@@ -140,17 +141,22 @@ fn main() {
 
 /// 5 KiB with a client that leaves more of the machine to the servers.
 fn with_own_client(quick: bool) {
+    let client = load::Load::build();
     println!(
         "{:<34} {:>9} {:>9} {:>7}  {:>10} {:>10} {:>12}",
         "own client, 5 KiB", "vestibule", "sink", "×sink", "median µs", "99 % µs", "99 % ÷ median"
     );
-    for (connections, one_by_one) in [(20, true), (20, false), (100, true), (100, false)] {
-        let messages = if quick { 4000 } else { 40_000 };
+    for (connections, one_by_one) in [("20", true), ("20", false), ("100", true), ("100", false)] {
+        let messages = if quick { "4000" } else { "40000" };
+        let mut arguments = vec!["--connections", connections, "--messages", messages];
+        if one_by_one {
+            arguments.push("--one-by-one");
+        }
         let house = paused_house();
-        let ours = own_client::send(house.smtp, connections, messages, one_by_one);
+        let ours = client.run(house.smtp, &arguments);
         drop(house);
         let (_sink, address) = start_sink();
-        let theirs = own_client::send(address, connections, messages, one_by_one);
+        let theirs = client.run(address, &arguments);
         let way = if one_by_one {
             "one by one"
         } else {
@@ -159,9 +165,9 @@ fn with_own_client(quick: bool) {
         println!(
             "{:<34} {:>9.0} {:>9.0} {:>7.2}  {:>10.0} {:>10.0} {:>12.1}",
             format!("{connections} connections, {way}"),
-            ours.per_second,
-            theirs.per_second,
-            ours.per_second / theirs.per_second,
+            ours.rate,
+            theirs.rate,
+            ours.rate / theirs.rate,
             ours.median,
             ours.late,
             ours.late / ours.median,

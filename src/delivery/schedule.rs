@@ -1,7 +1,5 @@
 //! The number and age of a failed attempt in; out, when the next one is made, or that there is none.
 
-use std::time::Duration;
-
 use crate::config::Retry;
 use crate::domain::Timestamp;
 
@@ -23,19 +21,14 @@ pub fn next(
     not_before: Option<Timestamp>,
     chance: f64,
 ) -> Option<Timestamp> {
-    let wait = wait(retry, attempt).mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
+    let wait = retry
+        .wait_after(attempt)
+        .mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
     let at = not_before.map_or(at, |earliest| at.max(earliest));
     let last = released_at.checked_add(retry.give_up_after).ok()?;
     let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
     (is_young || at <= last).then_some(at)
-}
-
-/// The wait after an attempt, without jitter.
-fn wait(retry: &Retry, attempt: u32) -> Duration {
-    let index = usize::try_from(attempt.max(1) - 1).unwrap_or(usize::MAX);
-    let wait = retry.waits.get(index).or(retry.waits.last());
-    wait.copied().unwrap_or(Duration::from_mins(1))
 }
 
 /// A number from 0 to 1 that the retry schedule spreads its times by.
@@ -45,6 +38,8 @@ pub(super) fn chance() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn after(hours: f64) -> Timestamp {
@@ -56,7 +51,7 @@ mod tests {
     #[test]
     fn the_waits_are_those_of_the_documentation() {
         let minutes: Vec<u64> = (1..=9)
-            .map(|n| wait(&Retry::default(), n).as_secs() / 60)
+            .map(|n| Retry::default().wait_after(n).as_secs() / 60)
             .collect();
         assert_eq!(minutes, [1, 5, 15, 30, 60, 120, 240, 240, 240]);
     }

@@ -1,23 +1,7 @@
-//! When a letter that could not be sent is tried again.
+//! When a letter that could not be sent is tried again: as a request is that no destination configures.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
-
-/// The waits after the first attempts, in seconds; every later one is as long as the last.
-const WAITS: [u64; 8] = [
-    MINUTE,
-    5 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    2 * HOUR,
-    4 * HOUR,
-    4 * HOUR,
-];
+use crate::config::Retry;
+use crate::domain::Timestamp;
 
 /// The attempt after which a letter is given up: about five days.
 const LAST_ATTEMPT: u32 = 36;
@@ -28,9 +12,7 @@ pub(super) fn next_attempt(attempt: u32, now: Timestamp) -> Option<Timestamp> {
     if attempt >= LAST_ATTEMPT {
         return None;
     }
-    let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-    let wait = WAITS[place.min(WAITS.len() - 1)];
-    now.checked_add(Duration::from_secs(wait)).ok()
+    now.checked_add(Retry::default().wait_after(attempt)).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! Where something is sent to, and how: a portal's requests, the calls of a hook, and the servers
+//! behind both. What is here can work; [`sections`](super::sections) reads and checks it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::units;
+use crate::domain::{DestinationName, EmailAddress, EventPattern};
+
+/// Where a portal's released requests go.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    Smtp(SmtpDestination),
+    Maildir(MaildirDestination),
+    Webhook(WebhookDestination),
+    Command(CommandDestination),
+}
+
+impl Destination {
+    /// The word for its type in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Smtp(_) => "smtp",
+            Self::Maildir(_) => "maildir",
+            Self::Webhook(_) => "webhook",
+            Self::Command(_) => "command",
+        }
+    }
+
+    #[must_use]
+    pub fn retry(&self) -> &Retry {
+        match self {
+            Self::Smtp(smtp) => &smtp.retry,
+            Self::Maildir(maildir) => &maildir.retry,
+            Self::Webhook(webhook) => &webhook.retry,
+            Self::Command(command) => &command.retry,
+        }
+    }
+}
+
+/// How a connection to an SMTP server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// `smtp://`: in the clear.
+    None,
+    /// `smtp+opportunistic://`: STARTTLS where it is offered and works, else in the clear (RFC 7435).
+    Opportunistic,
+    /// `smtp+starttls://`: STARTTLS is required.
+    StartTls,
+    /// `smtps://`: TLS from the first byte (RFC 8314).
+    Tls,
+}
+
+/// An SMTP server to send to.
+#[derive(Debug, Clone)]
+pub struct SmtpServer {
+    pub host: String,
+    pub port: u16,
+    pub security: SmtpSecurity,
+    /// Whether the certificate must be valid for the host.
+    pub tls_verify: bool,
+    pub login: Option<(String, SecretString)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SmtpDestination {
+    pub server: SmtpServer,
+    /// None: the portal address that the message came for.
+    pub recipient: Option<EmailAddress>,
+    pub envelope_from: EnvelopeFrom,
+    pub concurrency: usize,
+    pub retry: Retry,
+}
+
+/// The reverse-path of what is handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvelopeFrom {
+    Null,
+    Address(EmailAddress),
+    /// The sender in From.
+    Sender,
+    /// One for each request, so that what comes back tells what it is about (VERP): the text around
+    /// the request's id.
+    Verp(String, String),
+}
+
+#[derive(Debug, Clone)]
+pub struct MaildirDestination {
+    pub path: PathBuf,
+    /// Whether the group of the folder may read and take what lies there.
+    pub group: bool,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookFormat {
+    Raw,
+    Json,
+    /// A form with one field, which is the base64 of the message.
+    Form,
+}
+
+#[derive(Debug, Clone)]
+pub struct WebhookDestination {
+    pub endpoint: Endpoint,
+    pub format: WebhookFormat,
+    /// The name of the field that `form` has.
+    pub field: String,
+    pub concurrency: usize,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone)]
+pub struct CommandDestination {
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    pub timeout: Duration,
+    pub concurrency: usize,
+    pub retry: Retry,
+}
+
+/// A URL to post to, and how.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub url: String,
+    /// Standard Webhooks: the base64 text behind `whsec_`; decodes to 24 to 64 octets.
+    pub secret: Option<SecretString>,
+    pub credentials: Option<HttpCredentials>,
+    pub headers: BTreeMap<String, String>,
+    /// Fields whose values are secrets.
+    pub secret_headers: BTreeMap<String, SecretString>,
+    pub timeout: Duration,
+    /// Whether addresses of the own network may be called.
+    pub allow_private: bool,
+}
+
+/// Who is told what happens.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// No destination has it.
+    pub name: DestinationName,
+    /// At least one.
+    pub events: Vec<EventPattern>,
+    pub endpoint: Endpoint,
+    pub concurrency: usize,
+    pub retry: Retry,
+}
+
+/// What `Authorization` says.
+#[derive(Debug, Clone)]
+pub enum HttpCredentials {
+    Bearer(SecretString),
+    /// A user and a password.
+    Basic(String, SecretString),
+}
+
+/// When what was not taken is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The wait after the first attempt, the second, and so on; the last one from then on. Never
+    /// empty.
+    pub waits: Vec<Duration>,
+    /// How long after its release a request is tried.
+    pub give_up_after: Duration,
+}
+
+impl Retry {
+    /// The wait after attempt number `attempt`, which counts from 1.
+    #[must_use]
+    pub fn wait_after(&self, attempt: u32) -> Duration {
+        let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = self.waits.get(place).or(self.waits.last());
+        wait.copied().unwrap_or(units::MINUTE)
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        use units::{DAY, HOUR, MINUTE};
+        Self {
+            waits: vec![
+                MINUTE,
+                5 * MINUTE,
+                15 * MINUTE,
+                30 * MINUTE,
+                HOUR,
+                2 * HOUR,
+                4 * HOUR,
+            ],
+            give_up_after: 5 * DAY,
+        }
+    }
+}

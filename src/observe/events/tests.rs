@@ -1,0 +1,177 @@
+//! Every event once: what the documentation says of it, and what a line may not hold.
+
+use super::*;
+use crate::config::LogFormat;
+use crate::domain::Reason;
+use crate::observe::line::{self, Style};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+const DOCUMENTED: &str = include_str!("../../../docs/events.md");
+
+/// Writes every event down as a line.
+struct Captured {
+    lines: Arc<Mutex<Vec<String>>>,
+    style: Style,
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Captured {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut text = String::new();
+        line::write(&mut text, event, Timestamp::UNIX_EPOCH, self.style);
+        self.lines.lock().expect("a lock").push(text);
+    }
+}
+
+fn captured(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let layer = Captured {
+        lines: Arc::clone(&lines),
+        style: Style {
+            format,
+            redact,
+            priority: false,
+        },
+    };
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), run);
+    std::mem::take(&mut lines.lock().expect("a lock"))
+}
+
+fn an_entry(verdict: Verdict) -> Entry {
+    Entry {
+        ledger: LedgerId::new(),
+        portal: Some(PortalName::parse("it").expect("a name")),
+        verdict,
+        reason: Reason::AccountPending,
+        rule: 10,
+        sender: Some(ann()),
+        account: Some((AccountId::new(), Kind::Internal)),
+        account_created: false,
+        request: Some(RequestId::new()),
+        message_id: Some("1 \r\nforged=\"yes\"".to_owned()),
+        undeliverable: None,
+        proved: None,
+    }
+}
+
+fn ann() -> EmailAddress {
+    EmailAddress::parse("ann@corp.example").expect("an address")
+}
+
+/// Every function of this file, once.
+fn everything() {
+    let (account, request, ledger) = (AccountId::new(), RequestId::new(), LedgerId::new());
+    let (address, peer) = (ann(), IpAddr::from([192, 0, 2, 1]));
+    let (soon, listener) = (Timestamp::UNIX_EPOCH, SocketAddr::from((peer, 25)));
+    let portal = PortalName::parse("it").expect("a name");
+    let destination = DestinationName::parse("helpdesk").expect("a name");
+    let file = std::path::Path::new("vestibule.toml");
+    let delivery = DeliveryAttempt {
+        request,
+        ledger,
+        account,
+        portal: &portal,
+        destination: &destination,
+        attempt: 1,
+    };
+    smtp_connected(peer);
+    smtp_rejected(peer, "550 5.1.1", "no such portal", Some("x@corp.example"));
+    for verdict in Verdict::ALL {
+        message_decided(&an_entry(*verdict), Some(peer));
+    }
+    account_created(account, &address, Kind::Internal, Origin::Mail);
+    account_verified(account, &address, "operator:root", Some("page"));
+    account_blocked(account, &address, "operator:root", Some("api"));
+    account_unblocked(account, &address, "operator:root", Some("api"));
+    account_forgotten("operator:root");
+    verification_sent(account, &address, 1);
+    verification_deferred(account, &address, soon, "one an hour");
+    verification_bounced(account, Some(&address), Some(ledger), "5.1.1");
+    verification_opened(account, &address);
+    verification_confirmed(account, &address, "link");
+    verification_refused(account, &address);
+    request_released(request, account, &portal, "operator:root", Some("api"));
+    request_discarded(request, "operator:root", Some("api"));
+    request_expired(request);
+    request_recovered(request, ledger, "operator:root", Some("command line"));
+    delivery_succeeded(delivery);
+    delivery_deferred(delivery, soon, "451 later");
+    delivery_failed(delivery, "550 no");
+    let call = HookCall {
+        hook: &destination,
+        call: HookCallId::new(),
+        about: "account.verified",
+        account,
+        attempt: 1,
+    };
+    hook_succeeded(call);
+    hook_deferred(call, soon, "503 later");
+    hook_failed(call, "410 gone");
+    access_changed(2, "operator:root", "command line");
+    config_reloaded(file);
+    config_refused(file, "2 mistakes");
+    canary_failed("it did not arrive within 30 s");
+    canary_recovered();
+    clock_jumped("ahead", std::time::Duration::from_hours(1));
+    daemon_started(&[listener], listener, listener);
+    daemon_stopping("SIGTERM");
+    daemon_stopped();
+    fault("store", &"the disk is full");
+}
+
+#[test]
+fn the_documentation_lists_these_events_levels_and_fields_and_no_others() {
+    let emitted: BTreeSet<String> = captured(LogFormat::Json, false, everything)
+        .iter()
+        .map(|line| {
+            let object: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(line).expect("an object");
+            let mut fields: Vec<_> = object
+                .keys()
+                .filter(|key| !["time", "level", "event"].contains(&key.as_str()))
+                .cloned()
+                .collect();
+            fields.sort();
+            let word = |key: &str| object[key].as_str().expect("a text").to_owned();
+            format!("{} {} {}", word("event"), word("level"), fields.join(" "))
+        })
+        .collect();
+    let documented: BTreeSet<String> = DOCUMENTED
+        .lines()
+        .filter(|line| line.starts_with("| `") && !line.contains("`log.lost`"))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let mut fields: Vec<_> = cells[3].split(", ").map(|f| f.trim_matches('`')).collect();
+            fields.sort_unstable();
+            let name = cells[1].trim_matches('`');
+            format!("{name} {} {}", cells[2], fields.join(" "))
+        })
+        .collect();
+    assert_eq!(emitted, documented);
+}
+
+#[test]
+fn a_sender_cannot_forge_a_line_or_a_field() {
+    let lines = captured(LogFormat::Text, false, || {
+        message_decided(&an_entry(Verdict::Held), None);
+    });
+    let line = lines.concat();
+    assert!(line.starts_with("1970-01-01T00:00:00.000Z INFO message.held ledger="));
+    assert_eq!(line.matches('\n').count(), 1);
+    assert!(
+        line.contains(r#" message_id="1 \r\nforged=\"yes\"""#),
+        "{line}"
+    );
+    assert!(line.contains(" sender=ann@corp.example domain=corp.example portal=it"));
+    assert!(!line.contains("peer="));
+}
+
+#[test]
+fn redaction_leaves_no_local_part() {
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let lines = captured(format, true, everything).concat();
+        assert!(!lines.contains("ann@"), "{lines}");
+        assert!(lines.contains("…@corp.example"));
+    }
+}

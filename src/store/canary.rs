@@ -1,4 +1,7 @@
 //! What a canary leaves behind: nothing. It is a message of our own, and the ledger is for others'.
+//!
+//! What counts is the portal that nobody else can write to. Anyone can forge a sender that looks like a
+//! canary's, and what came in that name for another portal stays.
 
 use rusqlite::{Connection, params};
 
@@ -22,13 +25,15 @@ impl Store {
     }
 }
 
-/// Found by the key, which begins as theirs do.
+/// Found by the key, which begins as theirs do; without those that somebody else made.
 fn accounts(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT n, key FROM account
-         WHERE key >= 'canary-' AND key < 'canary.' AND domain = ? AND created_by = 'mail'",
+        "SELECT n, key FROM account AS a
+         WHERE key >= 'canary-' AND key < 'canary.' AND domain = ?1 AND created_by = 'mail'
+             AND NOT EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.n AND r.portal <> ?2)",
     )?;
-    let rows = statement.query_map([canary::DOMAIN], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let ours = [canary::DOMAIN, canary::NAME];
+    let rows = statement.query_map(ours, |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -40,9 +45,10 @@ fn forget(connection: &Connection, account: i64, key: &str) -> Result<(), StoreE
         .execute([account])?;
     connection
         .prepare_cached(
-            "DELETE FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
+            "DELETE FROM ledger
+             WHERE verdict = 'dropped' AND domain = ? AND sender = ? AND portal = ?",
         )?
-        .execute(params![canary::DOMAIN, key])?;
+        .execute(params![canary::DOMAIN, key, canary::NAME])?;
     connection
         .prepare_cached("DELETE FROM account WHERE n = ?")?
         .execute([account])?;

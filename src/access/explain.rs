@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::decide::Question;
+use super::question::Question;
 use super::rules::{Finding, RULES};
 use crate::domain::Reason;
 

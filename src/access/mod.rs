@@ -10,6 +10,7 @@ mod explain;
 mod key;
 mod nearest;
 mod newcomer;
+mod question;
 mod rules;
 mod schema;
 mod settings;
@@ -17,15 +18,16 @@ mod simulate;
 mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
-pub use decide::{
-    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
-    Standing, decide, sender_for,
-};
+pub use decide::decide;
 pub use explain::{RuleResult, explain};
 pub use key::{Key, KeyError, Value};
 pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
-pub use rules::{RULES, Rule};
+pub use question::{
+    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
+    Standing, sender_for,
+};
+pub use rules::{RULES, Rule, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,

@@ -1,7 +1,8 @@
 //! Whether somebody who has no account may get one, by an address alone: for the sign-up page, for
 //! an operator, and for trying out settings.
 
-use super::decide::{Circumstances, Decision, Enforcement, Question, Standing, decide};
+use super::decide::decide;
+use super::question::{Circumstances, Decision, Enforcement, Question, Standing};
 use super::settings::Effective;
 use crate::domain::{EmailAddress, PortalName};
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};

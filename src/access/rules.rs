@@ -1,6 +1,6 @@
 //! The table of rules, in the order in which they are asked. The first that matches decides.
 
-use super::decide::{Consequence, Enforcement, Question};
+use super::question::{Consequence, Enforcement, Question};
 use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
 use crate::mail::Sender;
 
@@ -123,6 +123,16 @@ pub static RULES: [Rule; 15] = [
         examine: external_account,
     },
 ];
+
+/// The number under which answers to a verification mail stand, about which no rule is asked.
+const CONFIRMATION: u8 = 16;
+
+/// The number that entries of this reason have.
+#[must_use]
+pub fn number_of(reason: Reason) -> u8 {
+    let rule = RULES.iter().find(|rule| rule.reason == reason);
+    rule.map_or(CONFIRMATION, |rule| rule.number)
+}
 
 fn dropped(evidence: impl Into<Option<String>>) -> Finding {
     Finding::Matched {

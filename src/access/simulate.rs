@@ -17,8 +17,8 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::decide::{Consequence, Decision};
 use super::newcomer::decide_newcomer;
+use super::question::{Consequence, Decision};
 use super::settings::{AccessSettings, Effective};
 use crate::domain::{EmailAddress, Kind, PortalName, Reason, Verdict};
 

@@ -5,8 +5,8 @@
 
 use mail_auth::{ArcOutput, DkimResult, DnsError, Error};
 
-use super::dkim::reason;
 use super::field::bounded;
+use super::reason::reason;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
 /// Sealers that are named in the finding.

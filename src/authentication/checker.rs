@@ -25,9 +25,6 @@ use crate::config;
 use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
 
-/// The reason of every `temperror`.
-pub(super) const NO_ANSWER: &str = "DNS did not answer";
-
 /// Messages that are checked at the same time; others wait for their turn within their own time.
 const AT_ONCE: usize = 256;
 

@@ -7,8 +7,12 @@ use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
 
 use super::field::property;
-use super::message::MOST_SIGNATURES;
+use super::reason::reason;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
+
+/// Signatures that are looked at (RFC 6376 6.1 leaves the number to us). Each costs a lookup and a
+/// verification.
+pub(super) const MOST_SIGNATURES: usize = 8;
 
 /// The finding about each signature that was verified.
 pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> {
@@ -93,24 +97,5 @@ pub(super) fn result(result: &DkimResult) -> (AuthenticationResult, Option<Strin
             };
             (result, reason(error))
         }
-    }
-}
-
-/// Why, in a few words; what the library says where it is clear enough.
-pub(super) fn reason(error: &Error) -> String {
-    match error {
-        Error::Dkim(DkimError::FailedBodyHashMatch) => "the body was changed".to_owned(),
-        Error::Dkim(DkimError::SignatureExpired) => "the signature has expired".to_owned(),
-        Error::Dkim(DkimError::SignatureLength) => {
-            "only part of the body is signed (l=)".to_owned()
-        }
-        Error::Dkim(DkimError::RevokedPublicKey) => "the key was revoked".to_owned(),
-        Error::Crypto(_) => "the signature does not fit the message".to_owned(),
-        Error::Dns(DnsError::RecordNotFound(_)) => "there is no key in DNS".to_owned(),
-        Error::Dns(DnsError::Resolver(_)) => super::checker::NO_ANSWER.to_owned(),
-        Error::Dns(DnsError::InvalidRecordType) | Error::ParseError => {
-            "the record in DNS cannot be read".to_owned()
-        }
-        other => other.to_string(),
     }
 }

@@ -8,9 +8,8 @@ use mail_auth::{
 };
 
 use super::alignment::may_be_one_organisation;
-use super::checker::NO_ANSWER;
-use super::dkim::reason;
 use super::field::property;
+use super::reason::{NO_ANSWER, reason};
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy};
 
 /// What DKIM and SPF found, as far as it can be about the domain in From.

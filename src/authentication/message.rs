@@ -9,7 +9,7 @@ use mail_auth::dkim::Signature;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
-use super::dkim::finding;
+use super::dkim::{MOST_SIGNATURES, finding};
 use crate::mail::{AuthenticationDetail, AuthenticationResult};
 
 /// Lines of a header that is verified. Of a longer one only the top is read, for its trace.
@@ -17,10 +17,6 @@ const MOST_LINES: usize = 10_000;
 
 /// Names of fields in one signature.
 const MOST_NAMES: usize = 250;
-
-/// Signatures that are looked at (RFC 6376 6.1 leaves the number to us). Each costs a lookup and a
-/// verification.
-pub(super) const MOST_SIGNATURES: usize = 8;
 
 /// Above this many octets hashing takes long enough to hold up what else runs on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;

@@ -16,6 +16,7 @@ mod dmarc;
 mod field;
 mod message;
 mod outage;
+mod reason;
 mod resolver;
 mod spf;
 

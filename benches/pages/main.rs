@@ -56,35 +56,7 @@ const PAGES: &[&str] = &[
 
 const TIMES: usize = 30;
 
-const CONFIGURATION: &str = r#"
-hostname = "gate.corp.example"
-data_dir = "/nowhere"
-[http]
-public_url = "https://gate.corp.example"
-[[portal]]
-name = "it"
-title = "IT"
-addresses = ["it-help@corp.example"]
-destination = "helpdesk"
-[[portal]]
-name = "hr"
-title = "People"
-addresses = ["hr-help@corp.example"]
-destination = "helpdesk"
-[[portal]]
-name = "facilities"
-title = "Facilities"
-addresses = ["facilities-help@corp.example"]
-destination = "helpdesk"
-[destination.helpdesk]
-type = "maildir"
-path = "/nowhere/maildir"
-[outgoing]
-type = "file"
-dir = "/nowhere/outgoing"
-[verification]
-from = "Help <no-reply@corp.example>"
-"#;
+const CONFIGURATION: &str = include_str!("../seed/vestibule.toml");
 
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();

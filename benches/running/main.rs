@@ -22,44 +22,7 @@ use vestibule::store::{Step, Store, StoreError};
 /// The one that cargo built beside this; `--program FILE` measures another.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
-const CONFIGURATION: &str = r#"
-hostname = "gate.corp.example"
-data_dir = "data"
-
-[smtp]
-listen = ["127.0.0.1:0"]
-
-[http]
-listen = "127.0.0.1:0"
-admin_listen = "127.0.0.1:0"
-public_url = "http://127.0.0.1:0"
-
-[[portal]]
-name = "it"
-addresses = ["it-help@corp.example"]
-destination = "desk"
-
-[[portal]]
-name = "hr"
-addresses = ["hr-help@corp.example"]
-destination = "desk"
-
-[[portal]]
-name = "facilities"
-addresses = ["facilities-help@corp.example"]
-destination = "desk"
-
-[destination.desk]
-type = "maildir"
-path = "desk"
-
-[verification]
-from = "IT Help <no-reply@corp.example>"
-
-[outgoing]
-type = "file"
-dir = "letters"
-"#;
+const CONFIGURATION: &str = include_str!("../seed/vestibule.toml");
 
 /// How much is measured.
 struct Effort {

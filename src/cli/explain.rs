@@ -7,7 +7,7 @@ use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
 use crate::access::RuleResult;
 use crate::domain::EmailAddress;
-use crate::operations::{Explanation, explained, found};
+use crate::operations::{Explanation, bare_message_id, explained, found};
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentLetter};
 
 #[derive(Debug, clap::Args)]
@@ -59,14 +59,10 @@ async fn by_message_id(
     text: &str,
     paging: Paging,
 ) -> Result<Listed<LedgerEntry>, Failure> {
-    let bare = text
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(text);
     Ok(house
         .store
         .ledger(LedgerFilter {
-            message_id: Some(bare.to_owned()),
+            message_id: Some(bare_message_id(text).to_owned()),
             page: paging.page(),
             ..LedgerFilter::default()
         })

@@ -56,6 +56,14 @@ pub async fn found(store: &Store, text: &str) -> Result<Option<LedgerEntry>, Sto
     }
 }
 
+/// A Message-ID as the ledger has it: without the angle brackets that it may be asked for with.
+#[must_use]
+pub fn bare_message_id(text: &str) -> &str {
+    text.strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(text)
+}
+
 /// Asks the rules again.
 pub async fn explained(store: &Store, entry: LedgerEntry) -> Result<Explanation, StoreError> {
     let rules = match &entry.circumstances {

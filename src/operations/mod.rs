@@ -17,7 +17,7 @@ pub use access::{Author, Changed, Difference, Shown, Step, change, difference, h
 pub use acts::{CustomerAct, RequestAct};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable, terms};
-pub use explain::{Explanation, explained, found};
+pub use explain::{Explanation, bare_message_id, explained, found};
 pub use simulate::Simulation;
 pub use stats::{Stats, stats};
 pub use test::{Asked, Tested, kind_of, question, standing_of, tested};

@@ -157,14 +157,7 @@ impl Store {
                  WHERE account = (SELECT n FROM account WHERE id = ?)
                  ORDER BY n DESC LIMIT ?",
             )?;
-            let rows = statement.query_map(params![account, limit], |row| {
-                Ok(Event {
-                    at: row.get::<_, Millis>(0)?.timestamp(),
-                    event: row.get(1)?,
-                    actor: row.get(2)?,
-                    detail: row.get(3)?,
-                })
-            })?;
+            let rows = statement.query_map(params![account, limit], Event::from_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::Millis;
-use super::{Store, StoreError, access};
+use super::{Store, StoreError, in_force};
 use crate::access::{AccessSettings, Comparison, Outcome, Shift};
 use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
 
@@ -31,7 +31,7 @@ pub struct WhatIf {
 }
 
 /// What a draft would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Simulated {
     /// The revision in force that the draft was compared with.
     pub revision: u64,
@@ -139,7 +139,7 @@ pub(super) fn simulate(
     what: &WhatIf,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Simulated, StoreError> {
-    let revision = access::newest(connection)?;
+    let revision = in_force::newest(connection)?;
     let (messages, newcomers) = count(connection, what)?;
     let mut comparison = Comparison::new(&revision.settings, &what.draft);
     let hasher = RandomState::new();

@@ -16,9 +16,14 @@ mod public;
 mod ready;
 mod serve;
 
+use std::time::Duration;
+
 pub use api::api_router;
 pub use metrics::metrics_router;
 pub use operators::{Operators, operators, operators_paths};
 pub use public::{Public, public, public_paths};
 pub use ready::Readiness;
 pub use serve::serve;
+
+/// From the head of a request to its answer, a dawdling body included.
+const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::route::Call;
 use super::values::{Limit, address};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{self, Explanation, explained};
+use crate::operations::{self, Explanation, bare_message_id, explained};
 use crate::store::{LedgerFilter, Page};
 
 #[derive(Deserialize, IntoParams)]
@@ -46,18 +46,14 @@ pub(super) async fn list(
         reason: filter.reason,
         portal: call.desk.portal(filter.portal)?,
         sender: sender.map(|text| address("sender", text)).transpose()?,
-        message_id: filter.message_id.as_deref().map(bare),
+        message_id: filter
+            .message_id
+            .as_deref()
+            .map(bare_message_id)
+            .map(str::to_owned),
         page: filter.limit.page(filter.after),
     };
     explanations(&call, filter).await
-}
-
-/// A Message-ID without angle brackets, as the ledger has it.
-fn bare(text: &str) -> String {
-    text.strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(text)
-        .to_owned()
 }
 
 async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanation>, Problem> {
@@ -114,7 +110,7 @@ pub(super) async fn explain(
     }
     let page: Page = what.limit.page(what.after);
     let by_message_id = LedgerFilter {
-        message_id: Some(bare(text)),
+        message_id: Some(bare_message_id(text).to_owned()),
         page: page.clone(),
         ..LedgerFilter::default()
     };

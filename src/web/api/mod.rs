@@ -38,6 +38,7 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use super::TIME_LIMIT;
 use super::dress::HEADERS;
 use super::peer::Allowance;
 use crate::config::Config;
@@ -53,9 +54,6 @@ const BASE: &str = "/api/v1";
 
 /// Octets of a body. The largest are lists of a thousand ids or domains.
 const MOST_BODY: usize = 1024 * 1024;
-
-/// From the head of a request to its answer.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the handlers work with.
 struct Desk {

@@ -12,14 +12,13 @@ use url::form_urlencoded;
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
-use super::{Desk, requests, when};
+use super::{Desk, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{
     Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
 };
 use crate::operations::CustomerAct;
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
-use crate::web::display::one_line;
 use crate::web::page::Page;
 
 /// As much of what happened to an account is shown.
@@ -165,22 +164,11 @@ pub(super) async fn show(
         })
         .await?;
     let history = desk.store().history_of(account.id, HISTORY).await?;
-    let history: Vec<_> = history
-        .iter()
-        .map(|event| {
-            context! {
-                at => when(event.at),
-                event => event.event.as_str(),
-                actor => event.actor.as_str(),
-                detail => event.detail.as_deref().map(one_line),
-            }
-        })
-        .collect();
     Ok(visit.page(
         "operators/customer.html",
         context! {
             account => row(&account),
-            history => history,
+            history => history.iter().map(messages::happened).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
                 .collect::<String>(),
             rows => listed.rows.iter().map(requests::row).collect::<Vec<_>>(),

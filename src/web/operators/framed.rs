@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::Desk;
-use super::messages::found;
+use super::messages::with_content;
 use super::refusal::Refusal;
 use crate::mail;
 use crate::store::StoreError;
@@ -83,12 +83,7 @@ pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let entry = found(&desk, &id).await?;
-    let raw = desk
-        .store()
-        .raw(entry.ledger)
-        .await?
-        .ok_or(Refusal::NotFound("content; it is not kept any more"))?;
+    let (_, raw) = with_content(&desk, &id).await?;
     // Reading takes time where the message is large, and this thread is for waiting.
     let clean = tokio::task::spawn_blocking(move || mail::html(&raw).map(|html| clean(&html)))
         .await

@@ -19,8 +19,8 @@ use super::{Desk, when};
 use crate::access::RuleResult;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
 use crate::mail::{html, readable};
-use crate::operations::{Explanation, explained};
-use crate::store::{LedgerEntry, LedgerFilter, StoreError};
+use crate::operations::{Explanation, bare_message_id, explained};
+use crate::store::{Event, LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
 use crate::web::dress::Policy;
 
@@ -36,30 +36,21 @@ pub(super) async fn find(
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
     let sender = EmailAddress::parse(what).ok();
-    let message_id = Some(
-        what.trim_start_matches('<')
-            .trim_end_matches('>')
-            .to_owned(),
-    )
-    .filter(|id| sender.is_none() && !id.is_empty());
+    let message_id = Some(bare_message_id(what).to_owned()).filter(|id| !id.is_empty());
     // A Message-ID often looks like an address; what no sender has may be one.
     let filter = LedgerFilter {
         verdict: asked.read("verdict", Verdict::from_name)?,
         reason: asked.read("reason", Reason::from_name)?,
         portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
         sender: sender.clone(),
-        message_id,
+        message_id: message_id.clone().filter(|_| sender.is_none()),
         page: asked.page(),
     };
     let mut listed = desk.store().recent_entries(filter.clone()).await?;
     if listed.rows.is_empty() && sender.is_some() {
         let filter = LedgerFilter {
             sender: None,
-            message_id: Some(
-                what.trim_start_matches('<')
-                    .trim_end_matches('>')
-                    .to_owned(),
-            ),
+            message_id,
             ..filter
         };
         listed = desk.store().recent_entries(filter).await?;
@@ -102,7 +93,7 @@ fn sender(entry: &LedgerEntry) -> Option<String> {
     }
 }
 
-pub(super) async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
+async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
     let id: LedgerId = id.parse().map_err(|_| Refusal::NotFound("message"))?;
     let entry = desk.store().ledger_entry(id).await?;
     entry.ok_or(Refusal::NotFound("message"))
@@ -134,17 +125,6 @@ pub(super) async fn show(
     };
     let facts = &entry.facts;
     let evidence = |found: Option<&crate::mail::Evidence>| found.map(ToString::to_string);
-    let events: Vec<_> = events
-        .iter()
-        .map(|event| {
-            context! {
-                at => when(event.at),
-                event => event.event.as_str(),
-                actor => event.actor.as_str(),
-                detail => event.detail.as_deref().map(one_line),
-            }
-        })
-        .collect();
     let page = visit.page(
         "operators/message.html",
         context! {
@@ -166,7 +146,7 @@ pub(super) async fn show(
             state => state.map(RequestState::as_str),
             revision => entry.revision,
             rules => rules.iter().map(rule).collect::<Vec<_>>(),
-            events => events,
+            events => events.iter().map(happened).collect::<Vec<_>>(),
             text => text,
             has_html => has_html,
             done => asked.one("done"),
@@ -188,17 +168,33 @@ fn rule(rule: &RuleResult) -> Value {
     }
 }
 
-/// The message as it came, to be saved and not to be opened.
-pub(super) async fn raw(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let entry = found(&desk, &id).await?;
+/// Something that happened, as a line of a history.
+pub(super) fn happened(event: &Event) -> Value {
+    context! {
+        at => when(event.at),
+        event => event.event.as_str(),
+        actor => event.actor.as_str(),
+        detail => event.detail.as_deref().map(one_line),
+    }
+}
+
+/// An entry and its content, while that is kept.
+pub(super) async fn with_content(desk: &Desk, id: &str) -> Result<(LedgerEntry, Vec<u8>), Refusal> {
+    let entry = found(desk, id).await?;
     let raw = desk
         .store()
         .raw(entry.ledger)
         .await?
         .ok_or(Refusal::NotFound("content; it is not kept any more"))?;
+    Ok((entry, raw))
+}
+
+/// The message as it came, to be saved and not to be opened.
+pub(super) async fn raw(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (entry, raw) = with_content(&desk, &id).await?;
     let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
     let mut response = raw.into_response();
     let headers = response.headers_mut();

@@ -37,6 +37,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use super::TIME_LIMIT;
 use super::dress::{SiteName, Wardrobe, dress};
 use super::origin::own_forms_only;
 use super::peer::Allowance;
@@ -50,9 +51,6 @@ use gate::{Need, Route};
 
 /// Octets of a form. The largest are lists of domains.
 const MOST_BODY: usize = 1024 * 1024;
-
-/// From the head of a request to its answer.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Passwords that are hashed at the same time, at 19 MiB each.
 const MOST_HASHING: usize = 2;

@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use super::TIME_LIMIT;
 use super::dress::{SiteName, Wardrobe, dress};
 use super::origin::own_forms_only;
 use super::page::{Fault, Page};
@@ -40,9 +41,6 @@ use crate::wording::{self, Wording};
 
 /// Octets of a form. The largest honest one names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
-
-/// From the head of a request to its answer, a dawdling body included.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Errands under way: what a form asked for while its answer, the same in any case, has gone out.
 const MOST_ERRANDS: usize = 256;

@@ -1,5 +1,6 @@
 //! The API against a real database: who gets in, what each route does, and that the document says so.
 
+mod access;
 mod document;
 mod gate;
 mod once;

@@ -1,7 +1,10 @@
 //! The operators' pages against a real database: who gets in, and what each page does.
 
+mod access;
 mod gate;
+mod messages;
 mod pages;
+mod requests;
 
 use std::sync::Arc;
 
@@ -18,8 +21,8 @@ use url::form_urlencoded;
 use super::gate::COOKIE_NAME;
 use super::{Operators, operators};
 use crate::config::Config;
-use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
-use crate::store::{Arrival, Entry, Key, KeyKind, Part, Store};
+use crate::domain::{OperatorName, Password, RequestState, Role, Timestamp, Token};
+use crate::store::{Arrival, Entry, Key, KeyKind, Part, RequestFilter, Store};
 use crate::verification::tests::sample;
 use crate::web::api_router;
 use crate::wording::Wording;
@@ -101,6 +104,13 @@ impl House {
         form.append_pair("csrf", &session.csrf).extend_pairs(fields);
         self.send(posted(path, Some(&session.cookie), form.finish()))
             .await
+    }
+
+    /// The states of the requests, newest first.
+    async fn states(&self) -> Vec<RequestState> {
+        let listed = self.store.requests(RequestFilter::default());
+        let rows = listed.await.expect("read").rows;
+        rows.iter().map(|request| request.state).collect()
     }
 
     /// The name of a new operator of this role.
@@ -187,4 +197,22 @@ fn posted(path: &str, cookie: Option<&str>, form: String) -> Request<Body> {
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::from(form))
         .expect("a request")
+}
+
+/// The fields of the form on a page that carry something, as its button would send them.
+fn hidden(page: &str, form: &str) -> Vec<(String, String)> {
+    let (_, form) = page.split_once(form).expect("the form");
+    let form = form.split("</form>").next().unwrap_or_default();
+    let text = |text: &str| {
+        let text = text.split('"').next().unwrap_or_default();
+        text.replace("&quot;", "\"").replace("&amp;", "&")
+    };
+    form.split("<input type=\"hidden\" name=\"")
+        .skip(1)
+        .map(|field| {
+            let (_, value) = field.split_once("value=\"").expect("a value");
+            (text(field), text(value))
+        })
+        .filter(|(name, _)| name != "csrf")
+        .collect()
 }

@@ -1,0 +1,200 @@
+//! The access settings on the pages: previewed, saved, and what was dropped taken up by them.
+
+use axum::http::header::LOCATION;
+
+use super::*;
+use crate::domain::Verdict;
+
+#[tokio::test]
+async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_others() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    house.mail("eve@elsewhere.example", "one").await;
+    house.mail("eve@elsewhere.example", "two").await;
+    let form = [
+        ("internal.enabled", "true"),
+        ("internal.approved_domains", "corp.example\r\ngmail.com\r\n"),
+        ("external.allow_portal_only_accounts", "true"),
+        ("external.allowed_domains", "partner.example"),
+        ("revision", "1"),
+    ];
+    let with = |action| [&form[..], &[("action", action)]].concat();
+    let preview = house.post(&session, "/access", &with("preview")).await;
+    assert_eq!(preview.status, StatusCode::OK);
+    for shown in [
+        "internal.approved_domains: + gmail.com",
+        "external.restrict_domains: true → false",
+        "gmail.com is a mailbox provider",
+        "Nothing is saved yet",
+        "<strong>2 messages</strong> of 1 person would change from",
+        "<td>elsewhere.example</td>",
+    ] {
+        assert!(preview.body.contains(shown), "{shown}: {}", preview.body);
+    }
+    assert_eq!(house.store.access().await.expect("read").number, 1);
+
+    let mut confirmed = hidden(&preview.body, "action=\"/access\"");
+    let edit = house.post(&session, "/access", &with("edit")).await;
+    assert_eq!(edit.status, StatusCode::OK);
+    assert!(
+        edit.body
+            .contains(">\ncorp.example\r\ngmail.com\r\n</textarea>")
+    );
+    confirmed.push(("action".to_owned(), "save".to_owned()));
+    let confirmed: Vec<_> = confirmed
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let answer = house.post(&session, "/access", &confirmed).await;
+    assert_eq!(answer.headers[LOCATION], "/access?done=saved");
+    let revision = house.store.access().await.expect("read");
+    assert_eq!(
+        (
+            revision.number,
+            revision.by.as_str(),
+            revision.origin.as_str()
+        ),
+        (2, "operator:the-admin", "page")
+    );
+    let changes = house.config.access.changes_to(&revision.settings);
+    let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        changes,
+        [
+            "internal.approved_domains: + gmail.com",
+            "external.restrict_domains: true → false"
+        ]
+    );
+    let page = house.get(&session, "/access?done=saved").await;
+    assert!(page.body.contains("Revision 2 is in force"));
+
+    // Made from revision 1, which is not the newest any more.
+    for step in ["preview", "save"] {
+        let answer = house.post(&session, "/access", &with(step)).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        assert!(answer.body.contains("Somebody else made revision 2"));
+        assert!(answer.body.contains("gmail.com"), "what was typed is kept");
+    }
+    assert_eq!(house.store.access().await.expect("read").number, 2);
+
+    // The same again changes nothing, which is said.
+    let mut same = with("preview");
+    same.retain(|(name, _)| *name != "revision");
+    same.push(("revision", "2"));
+    let answer = house.post(&session, "/access", &same).await;
+    assert!(answer.body.contains("Nothing would change; revision 2"));
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let form = [
+        ("internal.approved_domains", "co.uk"),
+        ("revision", "1"),
+        ("action", "save"),
+    ];
+    let answer = house.post(&session, "/access", &form).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("public suffix"), "{}", answer.body);
+    assert!(
+        answer.body.contains(">\nco.uk</textarea>"),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
+async fn a_portal_overrides_what_is_not_ticked_as_inherited() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let mut form = vec![("portal", "it"), ("revision", "1"), ("action", "save")];
+    form.push(("external.verify", "true"));
+    for key in crate::access::Key::ALL {
+        if key.as_str() != "external.verify" {
+            form.push(("inherit", key.as_str()));
+        }
+    }
+    let answer = house.post(&session, "/access", &form).await;
+    assert_eq!(answer.headers[LOCATION], "/access?done=saved&portal=it");
+    let settings = house.store.access().await.expect("read").settings;
+    let changes = house.config.access.changes_to(&settings);
+    let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(changes, ["it: external.verify: inherited → true"]);
+    let site = house.get(&session, "/access").await;
+    assert!(site.body.contains("Portals with settings of their own"));
+    let own = house.get(&session, "/access?portal=it").await;
+    assert_eq!(own.body.matches("this portal has its own").count(), 1);
+    assert!(own.body.contains("As the site has it: <code>off</code>"));
+}
+
+#[tokio::test]
+async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    house.mail("bob@elsewhere.example", "two").await;
+    house.mail("bob@other.example", "three").await;
+    let page = house.get(&session, "/dropped").await;
+    let link = "/dropped/allow?domain=elsewhere.example";
+    assert!(page.body.contains(link), "{}", page.body);
+    let asked = house.get(&session, link).await;
+    for shown in [
+        "external.allowed_domains: + elsewhere.example",
+        "<strong>2 messages</strong> of 2 people would change from",
+        "<strong>2</strong> dropped messages of this domain",
+    ] {
+        assert!(asked.body.contains(shown), "{shown}: {}", asked.body);
+    }
+    assert_eq!(house.store.access().await.expect("read").number, 1);
+    let allow = async |domain, revision| {
+        let fields = [("domain", domain), ("revision", revision)];
+        house.post(&session, "/dropped/allow", &fields).await
+    };
+    let answer = allow("elsewhere.example", "1").await;
+    assert_eq!(
+        answer.headers[LOCATION],
+        "/dropped?done=allowed&domain=elsewhere.example&count=2&failed=0"
+    );
+    let now = house.store.ledger_entry(entry.ledger).await.expect("read");
+    assert_eq!(now.expect("there").verdict, Verdict::Accepted);
+    // What was shown was made from revision 1; now it is shown anew.
+    let answer = allow("other.example", "1").await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("Somebody else made revision 2"));
+    for (domain, status) in [
+        ("co.uk", StatusCode::CONFLICT),
+        ("*.other.example", StatusCode::BAD_REQUEST),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(allow(domain, "2").await.status, status, "{domain}");
+    }
+    assert_eq!(house.store.access().await.expect("read").number, 2);
+    let agent = house.session(Role::Agent).await;
+    let refused = house.get(&agent, link).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_was_dropped_comes_back_once_its_domain_may() {
+    let house = House::open().await;
+    let session = house.session(Role::Admin).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let page = house.get(&session, "/dropped").await;
+    assert!(page.body.contains("elsewhere.example"));
+    let recover = async || {
+        let fields = [("domain", "elsewhere.example")];
+        let answer = house.post(&session, "/dropped", &fields).await;
+        answer.headers[LOCATION].to_str().expect("text").to_owned()
+    };
+    assert_eq!(recover().await, "/dropped?done=recovered&count=0&failed=1");
+    let form = [
+        ("external.allow_portal_only_accounts", "true"),
+        ("revision", "1"),
+        ("action", "save"),
+    ];
+    house.post(&session, "/access", &form).await;
+    assert_eq!(recover().await, "/dropped?done=recovered&count=1&failed=0");
+    let entry = house.store.ledger_entry(entry.ledger).await.expect("read");
+    assert_eq!(entry.expect("there").verdict, Verdict::Accepted);
+}

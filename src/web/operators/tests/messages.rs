@@ -1,0 +1,75 @@
+//! One message on the pages: explained, as text, as HTML behind two walls, as it came.
+
+use axum::http::header::CONTENT_DISPOSITION;
+
+use super::*;
+
+#[tokio::test]
+async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
+    let house = House::open().await;
+    let session = house.session(Role::Viewer).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = house.get(&session, &path).await;
+    assert!(page.body.contains("domain_not_allowed"));
+    assert!(page.body.contains("It &lt;b&gt;burns&lt;/b&gt;."));
+    let saved = house.get(&session, &format!("{path}/raw")).await;
+    assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");
+    let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
+    assert_eq!(saved.headers[CONTENT_DISPOSITION], name.as_str());
+    assert!(saved.body.ends_with("It <b>burns</b>.\r\n"));
+    for (search, found) in [
+        (entry.ledger.to_string(), StatusCode::SEE_OTHER),
+        ("eve@elsewhere.example".to_owned(), StatusCode::OK),
+    ] {
+        let answer = house
+            .get(&session, &format!("/messages?search={search}"))
+            .await;
+        assert_eq!(answer.status, found, "{search}");
+        assert!(found != StatusCode::OK || answer.body.contains(&path));
+    }
+    let none = house
+        .get(&session, "/messages/01J9ZQ4D8N0VXB7T3WKE5M2R6C")
+        .await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_html_of_a_message_stands_behind_two_walls() {
+    let house = House::open().await;
+    let session = house.session(Role::Viewer).await;
+    let entry = house
+        .mail_of_html(
+            "eve@elsewhere.example",
+            "<p>Hi</p><img src=https://evil.example/x.png>",
+        )
+        .await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = house.get(&session, &path).await;
+    let frame = format!("sandbox=\"\" src=\"{path}/html\"");
+    assert!(page.body.contains(&frame), "{}", page.body);
+    let policy = |answer: &Answer| {
+        answer.headers["content-security-policy"]
+            .to_str()
+            .map(str::to_owned)
+    };
+    assert!(policy(&page).expect("text").contains("frame-src 'self'"));
+    let framed = house.get(&session, &format!("{path}/html")).await;
+    assert_eq!(framed.status, StatusCode::OK);
+    assert!(framed.body.contains("<p>Hi</p>"), "{}", framed.body);
+    assert!(!framed.body.contains("evil.example"), "{}", framed.body);
+    assert_eq!(
+        policy(&framed).expect("text"),
+        "default-src 'none'; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox"
+    );
+    assert_eq!(framed.headers["x-frame-options"], "SAMEORIGIN");
+    assert_eq!(framed.headers["x-content-type-options"], "nosniff");
+    // A message without HTML has no frame, and its page may hold none.
+    let plain = house.mail("eve@elsewhere.example", "plain").await;
+    let path = format!("/messages/{}", plain.ledger);
+    let page = house.get(&session, &path).await;
+    assert!(!page.body.contains("<iframe"));
+    assert!(!policy(&page).expect("text").contains("frame-src"));
+    let none = house.get(&session, &format!("{path}/html")).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+}

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{Json, Millis, json};
-use super::events::{Actors, Happening, operator};
+use super::columns::{Json, Millis};
+use super::events::{Happening, operator};
+use super::known::{Known, known, known_by_id, make};
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
 use super::writer::Work;
@@ -31,129 +32,6 @@ pub enum Added {
     Before(Account),
     /// The access settings do not allow it.
     NotAllowed(Decision),
-}
-
-/// What the operations of the store have to know of an account.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) n: i64,
-    pub(super) id: AccountId,
-    pub(super) kind: Kind,
-    pub(super) status: Status,
-    pub(super) takes_automatic: bool,
-    undeliverable: bool,
-    quiet_until: Option<Millis>,
-}
-
-const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until";
-
-impl Known {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
-        Ok(Self {
-            n: row.get(0)?,
-            id: row.get(1)?,
-            kind: row.get(2)?,
-            status: row.get(3)?,
-            takes_automatic: row.get(4)?,
-            undeliverable: row.get(5)?,
-            quiet_until: row.get(6)?,
-        })
-    }
-
-    /// The address is not to get mail of ours: it comes back, its owner said "not me", or an
-    /// operator shut it out.
-    pub(super) fn is_quiet(&self, now: Millis) -> bool {
-        self.undeliverable
-            || self.status == Status::Blocked
-            || self.quiet_until.is_some_and(|until| until > now)
-    }
-
-    /// An operator said that it may get mail again.
-    pub(super) fn speak(&mut self) {
-        self.undeliverable = false;
-        self.quiet_until = None;
-    }
-
-    pub(super) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
-        Ok(connection
-            .prepare_cached("SELECT address FROM account WHERE n = ?")?
-            .query_row([self.n], |row| row.get(0))?)
-    }
-}
-
-pub(super) fn known(connection: &Connection, key: &str) -> Result<Option<Known>, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE key = ?"))?
-        .query_row([key], Known::from_row)
-        .optional()?)
-}
-
-pub(super) fn known_by_n(connection: &Connection, n: i64) -> Result<Known, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
-        .query_row([n], Known::from_row)?)
-}
-
-pub(super) fn known_by_id(connection: &Connection, id: AccountId) -> Result<Known, StoreError> {
-    connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE id = ?"))?
-        .query_row([id], Known::from_row)
-        .optional()?
-        .ok_or_else(|| StoreError::NotFound {
-            what: "account",
-            name: id.to_string(),
-        })
-}
-
-/// Makes the account that a decision calls for. `entry` is the ledger entry behind it.
-pub(super) fn make(
-    connection: &Connection,
-    address: &EmailAddress,
-    new: NewAccount,
-    groups: &[String],
-    origin: Origin,
-    entry: Option<i64>,
-    now: Millis,
-) -> Result<Known, StoreError> {
-    let id = AccountId::new();
-    let status = if new.proof_needed {
-        Status::Pending
-    } else {
-        Status::Active
-    };
-    connection
-        .prepare_cached(
-            "INSERT INTO account (id, key, address, domain, kind, status, proof_needed, groups,
-                 created_at, created_by)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            id,
-            address.key(),
-            address.to_string(),
-            address.domain().as_str(),
-            new.kind,
-            status,
-            new.proof_needed,
-            json(&groups)?,
-            now,
-            origin
-        ])?;
-    let n = connection.last_insert_rowid();
-    let mut created = Happening::named("account.created").account(n);
-    if let Some(entry) = entry {
-        created = created.entry(entry);
-    }
-    created.record(connection, Actors::DAEMON, now)?;
-    Ok(Known {
-        n,
-        id,
-        kind: new.kind,
-        status,
-        takes_automatic: false,
-        undeliverable: false,
-        quiet_until: None,
-    })
 }
 
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,

@@ -12,7 +12,8 @@ use super::columns::Millis;
 use super::{Store, StoreError, Topic};
 use crate::domain::Timestamp;
 
-/// Longer than any pause between two attempts to deliver (four hours), and any lease.
+/// Longer than the longest pause between two attempts that nobody configured (four hours), and any
+/// lease. One that was configured longer is cut short.
 const LONGEST_PAUSE: i64 = 5 * Millis::HOUR;
 
 /// What is planned at most from now on.

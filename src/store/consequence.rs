@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::accounts::{Known, make};
 use super::columns::Millis;
 use super::events::Actors;
+use super::known::{Known, make};
 use super::letters::{Occasion, owe};
 use super::prepared::octets;
 use super::queue::due_at_the_end;

@@ -6,19 +6,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::accounts::known;
 use super::columns::{Json, Millis, json};
 use super::consequence::{Case, standing};
 use super::events::{Happening, operator};
+use super::known::known;
 use super::ledger::n_of;
 use super::list::Conditions;
 use super::writer::Work;
-use super::{Listed, Page, Store, StoreError, Topic, access};
+use super::{Listed, Page, Store, StoreError, Topic, in_force};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
-use crate::domain::{
-    AccountId, DomainPattern, EmailAddress, Kind, LedgerId, Reason, RequestId, Timestamp, Verdict,
-};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId, Reason, RequestId, Timestamp, Verdict};
 use crate::mail::Facts;
 
 /// A domain whose mail was dropped for its sake.
@@ -47,8 +45,6 @@ pub enum Recovered {
         verdict: Verdict,
         reason: Reason,
         request: RequestId,
-        account: (AccountId, Kind),
-        account_created: bool,
     },
     /// The settings of today drop it, too; nothing changed.
     StillDropped(Decision),
@@ -104,7 +100,7 @@ pub(super) fn domains(
     since: Millis,
     limit: usize,
 ) -> Result<Vec<DroppedDomain>, StoreError> {
-    let settings = access::newest(connection)?.settings;
+    let settings = in_force::newest(connection)?.settings;
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     let mut statement = connection.prepare_cached(
         "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
@@ -290,6 +286,11 @@ impl Work<'_> {
                 i64::try_from(revision).unwrap_or(i64::MAX),
                 json(&standing)?
             ])?;
+        if followed.created {
+            Happening::named("account.added")
+                .account(followed.account.n)
+                .record(connection, by, now)?;
+        }
         Happening::named("request.recovered")
             .entry(found.n)
             .detail(format!(
@@ -302,8 +303,6 @@ impl Work<'_> {
             verdict: decision.verdict,
             reason: decision.reason,
             request: followed.request,
-            account: (followed.account.id, followed.account.kind),
-            account_created: followed.created,
         })
     }
 }

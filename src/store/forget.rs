@@ -9,14 +9,15 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use super::accounts::{Known, known};
 use super::columns::{Json, Millis, json};
 use super::events::{Happening, operator};
-use super::housekeeping::{drop_content, give_back};
+use super::housekeeping::drop_content;
+use super::known::{Known, known};
 use super::letters::cancel;
 use super::limits::forget_mailbox;
 use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
+use super::room::{free_pages, give_back};
 use super::writer::Work;
 use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{EmailAddress, RequestState, Timestamp};
@@ -44,7 +45,8 @@ pub struct Forgotten {
     pub entries: u64,
     pub discarded: u64,
     /// Nothing of it stands in free pages or in the log either. When that is false, somebody read
-    /// the database for too long, and doing it again finishes it.
+    /// the database for too long, and doing it again finishes it; or the file does not give pages
+    /// back, and compacting it does.
     pub overwritten: bool,
 }
 
@@ -305,9 +307,17 @@ impl Store {
     /// Gives the free pages back to the file system, and empties the log. Says whether both are done.
     async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
         loop {
-            let free = self.write(|work| give_back(work.connection, PAGES)).await?;
+            let (before, free) = self
+                .write(|work| {
+                    let before = free_pages(work.connection)?;
+                    Ok((before, give_back(work.connection, PAGES)?))
+                })
+                .await?;
             if free == 0 {
                 break;
+            }
+            if free >= before {
+                return Ok(false);
             }
         }
         let path = self.path.clone();

@@ -5,84 +5,18 @@
 //! first wherever no index leads there at once. It says whether there is more, and whoever calls
 //! comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::accounts::known_by_n;
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::known::known_by_n;
 use super::letters::{Occasion, owe};
+use super::pace::{Pace, Step};
 use super::writer::Work;
 use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
 use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
-
-/// How long a step goes on, apart from the commit. At least one row is done.
-const LONGEST: Duration = Duration::from_millis(8);
-
-/// Free pages that stay: the next messages need them at once.
-const SPARE_PAGES: i64 = 10_000;
-
-/// What one step did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Step<T> {
-    pub done: T,
-    /// The step ended before the work did.
-    pub more: bool,
-    /// For how long it held up the writer, apart from the commit.
-    pub took: Duration,
-}
-
-/// A step while it goes on.
-struct Pace {
-    limit: usize,
-    taken: usize,
-    begin: Instant,
-}
-
-impl Pace {
-    fn of(limit: usize) -> Self {
-        Self {
-            limit,
-            taken: 0,
-            begin: Instant::now(),
-        }
-    }
-
-    /// Whether one more row may be done.
-    fn goes_on(&mut self) -> bool {
-        let goes_on =
-            self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < LONGEST);
-        self.taken += usize::from(goes_on);
-        goes_on
-    }
-
-    /// What was done.
-    fn step<T>(&self, done: T, more: bool) -> Step<T> {
-        Step {
-            done,
-            more,
-            took: self.begin.elapsed(),
-        }
-    }
-
-    /// Does them one after the other. Whether there is more: not all were done, or as many as were
-    /// asked for.
-    fn each<T>(
-        &mut self,
-        rows: Vec<T>,
-        mut one: impl FnMut(T) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
-        let full = rows.len() >= self.limit;
-        for row in rows {
-            if !self.goes_on() {
-                return Ok(true);
-            }
-            one(row)?;
-        }
-        Ok(full)
-    }
-}
 
 impl Store {
     /// Ends the holds whose time is over.
@@ -166,29 +100,6 @@ impl Store {
         })
     }
 
-    /// Shortens the file by some of the pages that were freed, if there are many.
-    pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
-        let free = |connection: &Connection| -> Result<i64, StoreError> {
-            Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
-        };
-        let before = self.read(free).await?;
-        if before <= SPARE_PAGES {
-            return Ok(Step::default());
-        }
-        self.write(move |work| {
-            let mut pace = Pace::of(PAGES_AT_ONCE);
-            let mut left = before;
-            while left > SPARE_PAGES && pace.goes_on() {
-                left = give_back(work.connection, PAGES)?;
-            }
-            Ok(pace.step(
-                usize::try_from(before - left).unwrap_or(0),
-                left > SPARE_PAGES && left < before,
-            ))
-        })
-        .await
-    }
-
     async fn delete(
         &self,
         rows: Vec<i64>,
@@ -209,16 +120,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// How often a step gives so many pages back.
-const PAGES_AT_ONCE: usize = 20;
-const PAGES: i64 = 25;
-
-/// Some of the free pages; says how many are left.
-pub(super) fn give_back(connection: &Connection, pages: i64) -> Result<i64, StoreError> {
-    connection.pragma(None, "incremental_vacuum", pages, |_| Ok(()))?;
-    Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
 }
 
 fn expire(

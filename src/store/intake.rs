@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accounts::{Known, known};
 use super::columns::{Millis, json};
 use super::consequence::{Case, standing};
+use super::known::{Known, known};
 use super::prepared::{Prepared, message_key};
 use super::reports::note_report;
 use super::writer::Work;
 use super::{Proved, Store, StoreError};
 use crate::access::{
     Circumstances, Consequence, Decision, Effective, Original, Question, Standing, decide,
+    number_of,
 };
 use crate::config::Quota;
 use crate::domain::{
@@ -290,8 +291,8 @@ impl Message {
                 standing,
                 settings: &settings,
             }),
-            Part::Returns { .. } => for_us(facts, standing, Reason::Automatic, 6),
-            Part::Confirmation { .. } => for_us(facts, standing, Reason::Confirmation, 16),
+            Part::Returns { .. } => for_us(facts, standing, Reason::Automatic),
+            Part::Confirmation { .. } => for_us(facts, standing, Reason::Confirmation),
         };
         Ok(Decided {
             decision,
@@ -346,25 +347,25 @@ impl Message {
 }
 
 /// Mail to an address of our own is for us only: it goes no further. What a person did not write is
-/// called what it is; `reason` and `rule` are for the rest.
-fn for_us(facts: &Facts, standing: &Standing, reason: Reason, rule: u8) -> Decision {
-    let (reason, rule) = if standing.original.is_some() {
-        (Reason::Duplicate, 1)
+/// called what it is; `otherwise` is for the rest.
+fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
+    let reason = if standing.original.is_some() {
+        Reason::Duplicate
     } else if facts.report.is_some() {
-        (Reason::Bounce, 2)
+        Reason::Bounce
     } else if facts.sender.address().is_none() {
-        (Reason::SenderUnusable, 4)
+        Reason::SenderUnusable
     } else if facts.automatic.is_some() {
-        (Reason::Automatic, 6)
+        Reason::Automatic
     } else if facts.bulk.is_some() {
-        (Reason::Bulk, 7)
+        Reason::Bulk
     } else {
-        (reason, rule)
+        otherwise
     };
     Decision {
         verdict: Verdict::Dropped,
         reason,
-        rule,
+        rule: number_of(reason),
         consequence: Consequence::Nothing,
         evidence: None,
     }

@@ -9,7 +9,7 @@ use super::events::Actors;
 use super::list::Conditions;
 use super::prepared::message_key;
 use super::{Listed, Page, Store, StoreError};
-use crate::access::{Circumstances, RULES, Standing, sender_for};
+use crate::access::{Circumstances, Standing, number_of, sender_for};
 use crate::domain::{
     EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
 };
@@ -47,6 +47,17 @@ pub struct Event {
     /// `daemon`, `person` or `operator:NAME`.
     pub actor: String,
     pub detail: Option<String>,
+}
+
+impl Event {
+    pub(super) fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            detail: row.get("detail")?,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -131,12 +142,7 @@ pub(super) fn list(
         Some(cursor) => n_of(connection, cursor)?,
         None => i64::MAX,
     };
-    let rule = filter.reason.map(|reason| {
-        RULES
-            .iter()
-            .find(|rule| rule.reason == reason)
-            .map_or(0, |rule| rule.number)
-    });
+    let rule = filter.reason.map(number_of);
     let sender = filter.sender.as_ref().map(EmailAddress::key);
     let domain = filter
         .sender
@@ -227,14 +233,8 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
              ?3)
          ORDER BY at, n",
     )?;
-    let rows = statement.query_map(params![n, account, received_at, verdict], |row| {
-        Ok(Event {
-            at: row.get::<_, Millis>(0)?.timestamp(),
-            event: row.get(1)?,
-            actor: row.get(2)?,
-            detail: row.get(3)?,
-        })
-    })?;
+    let asked = params![n, account, received_at, verdict];
+    let rows = statement.query_map(asked, Event::from_row)?;
     let mut events = rows.collect::<Result<Vec<_>, _>>()?;
     // The entry is an event of its own; a row more for each message would say nothing new.
     let before = events.partition_point(|event| event.at < received_at.timestamp());

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accounts::{Known, known, known_by_n};
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::known::{Known, known, known_by_n};
 use super::limits::give_back;
 use super::mailbag::claim;
 use super::reports::{Failure, note_failure};

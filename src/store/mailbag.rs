@@ -5,8 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
-use super::accounts::{Known, known_by_n};
 use super::columns::Millis;
+use super::known::{Known, known_by_n};
 use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind};
 use super::limits::Shares;
 use crate::config::LetterLimits;

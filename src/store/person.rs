@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use super::accounts::known;
 use super::columns::Millis;
+use super::known::known;
 use super::{Store, StoreError};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 

@@ -1,13 +1,11 @@
 //! Proving an address: looking at a link changes nothing; a proof activates the account and releases
 //! its held requests, in one transaction, exactly once.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::accounts::{Known, known_by_id, known_by_n};
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::known::{Known, known_by_id, known_by_n};
 use super::letters::cancel;
 use super::queue;
 use super::writer::Work;
@@ -81,33 +79,12 @@ pub enum Proved {
     Unknown,
 }
 
-/// What "This was not me" did.
-#[derive(Debug, Clone)]
-pub enum Refused {
-    Now {
-        account: AccountId,
-        address: EmailAddress,
-        discarded: Vec<RequestId>,
-    },
-    /// It was refused before; nothing changed.
-    Before,
-    /// The address was proved before and stays so: whoever pressed may not be who proved it.
-    TooLate {
-        account: AccountId,
-        address: EmailAddress,
-        /// The portal that the letter was about.
-        portal: Option<PortalName>,
-    },
-    Expired,
-    Unknown,
-}
-
 /// A token as it stands, whatever it is still good for.
-struct Found {
+pub(super) struct Found {
     account: i64,
-    letter: i64,
+    pub(super) letter: i64,
     expires_at: Millis,
-    refused: bool,
+    pub(super) refused: bool,
 }
 
 fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
@@ -127,7 +104,7 @@ fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, Stor
 }
 
 /// What a token is good for, before anything is done with it.
-enum Standing {
+pub(super) enum Standing {
     Unknown,
     Expired,
     Refused(Known),
@@ -135,7 +112,7 @@ enum Standing {
     Pending(Known),
 }
 
-fn standing(
+pub(super) fn standing(
     connection: &Connection,
     token: TokenHash,
     now: Millis,
@@ -154,7 +131,10 @@ fn standing(
 }
 
 /// A held request: its `n` and what a person sees of it.
-fn held(connection: &Connection, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+pub(super) fn held(
+    connection: &Connection,
+    account: i64,
+) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
     let waiting = |row: &Row| {
         let ledger: LedgerId = row.get("id")?;
         Ok((
@@ -199,35 +179,13 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
     })
 }
 
-fn portal_of_letter(connection: &Connection, n: i64) -> Result<Option<PortalName>, StoreError> {
+pub(super) fn portal_of_letter(
+    connection: &Connection,
+    n: i64,
+) -> Result<Option<PortalName>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
         .query_row([n], |row| row.get(0))?)
-}
-
-/// An objection to a proof that was made. It is written down once, for an operator to judge: a link
-/// that proved an address must not be enough to shut its owner out.
-fn refused_too_late(
-    connection: &Connection,
-    token: TokenHash,
-    account: &Known,
-    found: &Found,
-    now: Millis,
-) -> Result<Refused, StoreError> {
-    if !found.refused {
-        connection
-            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE hash = ?1")?
-            .execute(params![token, now])?;
-        Happening::named("verification.refused")
-            .account(account.n)
-            .detail("the address was proved before")
-            .record(connection, Actors::PERSON, now)?;
-    }
-    Ok(Refused::TooLate {
-        account: account.id,
-        address: account.address(connection)?,
-        portal: portal_of_letter(connection, found.letter)?,
-    })
 }
 
 impl Work<'_> {
@@ -341,49 +299,6 @@ impl Work<'_> {
             discarded,
         })
     }
-
-    fn refuse(
-        &mut self,
-        token: TokenHash,
-        quiet_for: Duration,
-        now: Millis,
-    ) -> Result<Refused, StoreError> {
-        let connection = self.connection;
-        let account = match standing(connection, token, now)? {
-            Standing::Unknown => return Ok(Refused::Unknown),
-            Standing::Expired => return Ok(Refused::Expired),
-            Standing::Refused(_) => return Ok(Refused::Before),
-            Standing::Active(account, found) => {
-                return refused_too_late(connection, token, &account, &found, now);
-            }
-            Standing::Pending(account) => account,
-        };
-        connection
-            .prepare_cached("UPDATE account SET quiet_until = ?2 WHERE n = ?1")?
-            .execute(params![account.n, now.plus(quiet_for)])?;
-        connection
-            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE account = ?1")?
-            .execute(params![account.n, now])?;
-        cancel(connection, account.n, now)?;
-        Happening::named("verification.refused")
-            .account(account.n)
-            .record(connection, Actors::PERSON, now)?;
-        let mut discarded = Vec::new();
-        for (n, request) in held(connection, account.n)? {
-            queue::settle(connection, n, RequestState::Discarded, None, now)?;
-            Happening::named("request.discarded").entry(n).record(
-                connection,
-                Actors::PERSON,
-                now,
-            )?;
-            discarded.push(request.id);
-        }
-        Ok(Refused::Now {
-            account: account.id,
-            address: account.address(connection)?,
-            discarded,
-        })
-    }
 }
 
 impl Store {
@@ -406,18 +321,6 @@ impl Store {
         now: Timestamp,
     ) -> Result<Proved, StoreError> {
         self.write(move |work| work.prove(&proof, account, &choice, now.into()))
-            .await
-    }
-
-    /// "This was not me": everything held is discarded, and the address gets no more mail of ours
-    /// for a while. The account stays pending.
-    pub async fn refuse(
-        &self,
-        token: TokenHash,
-        quiet_for: Duration,
-        now: Timestamp,
-    ) -> Result<Refused, StoreError> {
-        self.write(move |work| work.refuse(token, quiet_for, now.into()))
             .await
     }
 }

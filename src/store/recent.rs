@@ -11,7 +11,7 @@ use super::list::Conditions;
 use super::{
     LedgerEntry, LedgerFilter, Listed, Request, RequestFilter, Store, StoreError, ledger, requests,
 };
-use crate::access::RULES;
+use crate::access::number_of;
 use crate::domain::{LedgerId, RequestState, Timestamp};
 
 /// Entries of an index that are looked at first, and that are looked at altogether.
@@ -152,12 +152,7 @@ fn narrowed(
     end: Option<Millis>,
     rows_wanted: usize,
 ) -> Result<Vec<i64>, StoreError> {
-    let rule = filter.reason.map(|reason| {
-        RULES
-            .iter()
-            .find(|rule| rule.reason == reason)
-            .map_or(0, |rule| rule.number)
-    });
+    let rule = filter.reason.map(number_of);
     let mut wanted = Conditions::new();
     wanted.ask("(received_at, n) < (:at, :n)", ":at", Some(&start.at));
     wanted.bind(":n", &start.n);

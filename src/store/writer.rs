@@ -12,9 +12,9 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::access::SettingsCache;
 use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
+use super::in_force::SettingsCache;
 use super::whereabouts::Whereabouts;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;

@@ -270,6 +270,27 @@ async fn the_name_goes_when_no_request_needs_it() {
 }
 
 #[tokio::test]
+async fn a_file_that_gives_no_pages_back_is_not_said_to_be_overwritten() {
+    let house = House::open().await;
+    her_life(&house).await;
+    house.store.close().await;
+    let path = house.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    connection
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
+        .expect("as another program would write it anew");
+    drop(connection);
+    let store = house.again();
+    let forgotten = forget(&store, false).await.expect("forgotten");
+    assert!(!forgotten.overwritten);
+    store.close().await;
+    vestibule::store::compact(&path).expect("compacted");
+    let again = forget(&house.again(), false).await.expect("forgotten");
+    assert!(again.overwritten);
+    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_was_forgotten_by_time_is_overwritten_by_compacting() {
     let house = House::open().await;
     house.accept(hers(0)).await;

@@ -258,3 +258,40 @@ async fn the_life_of_a_message_can_be_told() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_answer_to_a_letter_is_found_by_its_reason() {
+    let house = House::open().await;
+    let mut answer = mail("ann@corp.example", "1@x", start());
+    answer.parts = vec![Part::Confirmation {
+        recipient: "confirm@corp.example".to_owned(),
+        token: None,
+    }];
+    let entry = house.accept(answer).await;
+    assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 16));
+    let filter = LedgerFilter {
+        reason: Some(Reason::Confirmation),
+        ..LedgerFilter::default()
+    };
+    let all = house.store.ledger(filter.clone()).await.expect("read").rows;
+    let recent = house.store.recent_entries(filter).await.expect("read").rows;
+    assert_eq!((all.len(), recent.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_somebody_forged_in_the_name_of_a_canary_stays() {
+    let house = House::open().await;
+    let forged = mail("canary-1@canary.invalid", "1@x", start());
+    let forged = house.accept(forged).await;
+    assert_eq!(forged.verdict, Verdict::Accepted);
+    let mut own = mail("canary-2@canary.invalid", "2@x", start());
+    own.parts = vec![to(vestibule::domain::canary::NAME)];
+    let own = house.accept(own).await;
+    house.store.forget_canaries().await.expect("forgotten");
+    let entry = house.store.ledger_entry(forged.ledger).await;
+    assert!(entry.expect("read").is_some());
+    let gone = house.store.ledger_entry(own.ledger).await;
+    assert!(gone.expect("read").is_none());
+    let violations = house.store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}

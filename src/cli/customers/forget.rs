@@ -84,8 +84,8 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
     }
     out.flush()?;
     note(
-        "the octets may still stand in the write-ahead log, which somebody reads all the time; \
-         vestibule compact, while the service is stopped, rewrites all of it",
+        "the octets may still stand in free pages or in the write-ahead log, which somebody reads all the \
+         time; vestibule compact, while the service is stopped, rewrites all of it",
     );
     Err(Failure::Said)
 }

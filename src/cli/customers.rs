@@ -10,6 +10,7 @@ use super::house::{Global, House, by, operator};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
+use super::words::word;
 use crate::domain::{
     Account, AccountId, EmailAddress, Kind, Origin, PortalName, Proof, Status, Timestamp,
 };
@@ -98,22 +99,6 @@ pub struct Add {
     /// The portal whose access settings decide; the site's otherwise
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
-}
-
-/// A parser for the words of an enum, which help and completions list.
-pub fn word<T: Copy + Send + Sync + 'static>(
-    all: &'static [T],
-    name: fn(T) -> &'static str,
-) -> impl clap::builder::TypedValueParser<Value = T> {
-    use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new(all.iter().map(|value| name(*value))).try_map(
-        move |text| {
-            all.iter()
-                .copied()
-                .find(|value| name(*value) == text)
-                .ok_or("no such word")
-        },
-    )
 }
 
 const COLUMNS: &[Column<Account>] = &[

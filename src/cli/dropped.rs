@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::customers::word;
 use super::failure::Outcome;
 use super::house::Global;
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::recover::{Which, recover};
 use super::requests::{age, ago};
+use super::words::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::Dropped;
 use crate::store::{DroppedDomain, LedgerFilter};

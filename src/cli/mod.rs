@@ -29,6 +29,7 @@ mod shell;
 mod stats;
 mod tail;
 mod templates;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
 //! Taking up again what was dropped: `dropped recover` and `access allow --recover`.
 
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::house::{House, operator};
 use super::output::{Column, Layout, Output, note, or_dash};
 use crate::domain::{DomainPattern, LedgerId};
 use crate::operations::{Taken, recover as recover_one, recoverable, terms};
+use crate::store::StoreError;
 
 /// Which entries are decided again.
 pub enum Which {
@@ -29,7 +30,7 @@ const COLUMNS: &[Column<Taken>] = &[
     }),
 ];
 
-/// Decides them again by the settings of now, oldest first.
+/// Decides them again by the settings of now, oldest first. What was done is shown, whatever happens.
 pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
     let entries = match which {
         Which::Entries(entries) => entries,
@@ -46,12 +47,25 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
     };
     let terms = terms(&house.config);
     let mut rows = Vec::with_capacity(entries.len());
-    for ledger in entries {
-        rows.push(recover_one(&house.store, ledger, terms, operator()).await?);
+    let mut outcome = Ok(());
+    for &ledger in &entries {
+        match recover_one(&house.store, ledger, terms, operator()).await {
+            Ok(taken) => rows.push(taken),
+            Err(error) if entries.len() == 1 => return Err(error.into()),
+            // One that cannot be recovered does not keep the others from it.
+            Err(error @ (StoreError::NotAllowed(_) | StoreError::NotFound { .. })) => {
+                note(format_args!("error: {error}"));
+                outcome = Err(Failure::Said);
+            }
+            Err(error) => {
+                outcome = Err(error.into());
+                break;
+            }
+        }
     }
     out.list(&rows, None, COLUMNS)?;
     let back = rows.iter().filter(|row| row.request.is_some()).count();
     out.flush()?;
-    note(format_args!("{back} of {} recovered", rows.len()));
-    Ok(())
+    note(format_args!("{back} of {} recovered", entries.len()));
+    outcome
 }

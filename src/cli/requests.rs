@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::customers::word;
 use super::failure::{Failure, Outcome};
 use super::house::{Global, House, by, operator};
 use super::output::{Column, Layout, Output, note, or_dash, size, time};
 use super::paging::Paging;
+use super::words::word;
 use crate::domain::{
     DestinationName, EmailAddress, PortalName, Release, RequestId, RequestState, Timestamp,
 };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::customers::word;
 use super::failure::{Failure, Outcome};
 use super::house::Global;
 use super::output::{Output, or_dash, time};
+use super::words::word;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict};
 use crate::observe::Escaped;
 use crate::store::{LedgerEntry, LedgerFilter, Page, Store};

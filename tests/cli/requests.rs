@@ -92,6 +92,29 @@ fn what_was_dropped_is_not_gone() {
 }
 
 #[test]
+fn one_that_cannot_be_recovered_keeps_no_other_from_it() {
+    let house = House::new();
+    let receive = |from| house.receive(from, "").ledger.to_string();
+    let (one, held, two) = (
+        receive("eve@evil.example"),
+        receive("ann@corp.example"),
+        receive("eve@evil.example"),
+    );
+    house.run(&["access", "allow", "evil.example"]);
+    let ran = house.run(&["dropped", "recover", &one, &held, &two, "--json"]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("{held} was not dropped")),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("2 of 3 recovered"), "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+    let alone = house.run(&["dropped", "recover", &held]);
+    assert_eq!(alone.status, 1, "{}", alone.err);
+}
+
+#[test]
 fn a_destination_is_paused_and_goes_on() {
     let house = House::new();
     house.receive("bob@partner.example", "Subject: Invoice\r\n");

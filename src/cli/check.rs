@@ -240,13 +240,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 
 /// How findings name a destination.
 fn label(name: &crate::domain::DestinationName, destination: &Destination) -> String {
-    let kind = match destination {
-        Destination::Smtp(_) => "smtp",
-        Destination::Maildir(_) => "maildir",
-        Destination::Webhook(_) => "webhook",
-        Destination::Command(_) => "command",
-    };
-    format!("destination.{name} ({kind})")
+    format!("destination.{name} ({})", destination.kind())
 }
 
 #[cfg(test)]

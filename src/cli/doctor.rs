@@ -181,7 +181,7 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
     for name in &found.paused {
         findings.push(Finding::warning(
             format!("destination.{name}"),
-            "it is paused, and requests wait",
+            "it is paused; what is released for it waits",
             format!("when it may go on: vestibule deliveries resume {name}"),
         ));
     }

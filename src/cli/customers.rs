@@ -11,9 +11,8 @@ use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
 use super::words::word;
-use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Proof, Status, Timestamp,
-};
+use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Proof, Status, Timestamp};
+use crate::operations::add_customer;
 use crate::store::{Added, Choice, CustomerFilter, LetterCause, Page, Proved, RequestFilter};
 
 #[derive(Debug, Subcommand)]
@@ -265,17 +264,14 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
 }
 
 async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
-    let portal = house.portal(add.portal)?;
-    let added = house
-        .store
-        .add_customer(
-            add.address.clone(),
-            portal,
-            Origin::Operator,
-            by(),
-            Timestamp::now(),
-        )
-        .await?;
+    let portal = house.portal(add.portal.clone())?;
+    let Add { address, .. } = &add;
+    let added = add_customer(&house.store, &house.config, address.clone(), portal, by());
+    let Some(added) = added.await? else {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "{address} is an address of this house"
+        )));
+    };
     match added {
         Added::Now(account) => tell(
             &account,
@@ -291,15 +287,13 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
             out,
         ),
         Added::NotAllowed(decision) => Err(Failure::Failed(anyhow::anyhow!(
-            "the access settings do not allow {} ({}, rule {}{}); see vestibule access test {}",
-            add.address,
+            "the access settings do not allow {address} ({}, rule {}{}); see vestibule access test {address}",
             decision.reason,
             decision.rule,
             decision
                 .evidence
                 .map(|evidence| format!(": {evidence}"))
                 .unwrap_or_default(),
-            add.address,
         ))),
     }
 }

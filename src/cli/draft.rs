@@ -1,5 +1,6 @@
 //! Access settings in a file: what `export` writes, or a whole configuration with its `[access]`.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -11,8 +12,10 @@ use crate::config::{Config, Secrets};
 /// # Errors
 /// A file that cannot be read, or says what no setting can be; with its place.
 pub fn read(file: &Path) -> Result<AccessSettings, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|cause| Failure::Usage(format!("{}: {cause}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound => Failure::not_found("file", file.display()),
+        _ => Failure::Usage(format!("{}: {cause}", file.display())),
+    })?;
     let is_configuration = text
         .parse::<toml::Table>()
         .is_ok_and(|table| table.contains_key("access") || table.contains_key("hostname"));

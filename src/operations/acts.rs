@@ -1,7 +1,11 @@
 //! What operators do to one request or one account.
 
-use crate::domain::{Account, Proof, Release, RequestId, RequestState, Status, Timestamp};
-use crate::store::{Choice, LetterCause, Proved, Request, Store, StoreError};
+use crate::config::Config;
+use crate::domain::{
+    Account, EmailAddress, Origin, PortalName, Proof, Release, RequestId, RequestState, Status,
+    Timestamp,
+};
+use crate::store::{Added, Choice, LetterCause, Proved, Request, Store, StoreError};
 
 /// What can be done to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +78,27 @@ impl RequestAct {
             Self::Retry => store.retry_request(id, operator, now).await,
         }
     }
+}
+
+/// Makes an account, as far as the access settings allow it, and owes the verification mail;
+/// `operator` is a name. None for an address of this house: the mail would bring the link to a help
+/// desk.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn add_customer(
+    store: &Store,
+    config: &Config,
+    address: EmailAddress,
+    portal: Option<PortalName>,
+    operator: String,
+) -> Result<Option<Added>, StoreError> {
+    if config.is_ours(&address) {
+        return Ok(None);
+    }
+    let (origin, now) = (Origin::Operator, Timestamp::now());
+    let added = store.add_customer(address, portal, origin, operator, now);
+    Ok(Some(added.await?))
 }
 
 /// What can be done to an account.

@@ -14,7 +14,7 @@ mod stats;
 mod test;
 
 pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history};
-pub use acts::{CustomerAct, RequestAct};
+pub use acts::{CustomerAct, RequestAct, add_customer};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable, terms};
 pub use explain::{Explanation, bare_message_id, explained, found};

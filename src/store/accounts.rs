@@ -11,7 +11,8 @@ use super::writer::Work;
 use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status, Timestamp,
+    Account, AccountId, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Status,
+    Timestamp,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -68,6 +69,14 @@ pub(super) fn list(
     filter: &CustomerFilter,
 ) -> Result<Listed<Account>, StoreError> {
     let limit = filter.page.rows();
+    // As accounts have it; what is no domain is nobody's.
+    let domain = filter
+        .domain
+        .as_ref()
+        .map(|text| match Domain::parse(text) {
+            Ok(domain) => domain.to_string(),
+            Err(_) => text.clone(),
+        });
     let search = filter.search.as_ref().map(|part| part.to_lowercase());
     let rows_wanted = limit + 1;
     let after = filter.page.after.clone().unwrap_or_default();
@@ -75,7 +84,7 @@ pub(super) fn list(
     wanted.always("a.forgotten_at IS NULL");
     wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
     wanted.ask("a.status = :status", ":status", filter.status.as_ref());
-    wanted.ask("a.domain = :domain", ":domain", filter.domain.as_ref());
+    wanted.ask("a.domain = :domain", ":domain", domain.as_ref());
     wanted.ask("instr(a.key, :search) > 0", ":search", search.as_ref());
     wanted.ask("a.key > :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);

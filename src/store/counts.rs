@@ -152,12 +152,13 @@ impl Store {
     }
 }
 
-/// Held, or dropped for holding too many already.
+/// Held, or dropped for holding too many already; a repeat of one is none.
 fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
     let mut statement = connection.prepare_cached(
         "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM ledger
-         WHERE received_at >= ? AND (verdict = 'held' OR rule = 15) AND domain IS NOT NULL
+         WHERE received_at >= ? AND (verdict = 'held' OR rule = 15) AND rule <> 1
+             AND domain IS NOT NULL
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?",
     )?;
     let rows = statement.query_map(params![Millis::from(since), FIRST], |row| {

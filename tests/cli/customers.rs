@@ -151,3 +151,28 @@ fn who_is_not_there_is_not_found() {
             .shown()
     );
 }
+
+#[test]
+fn an_address_of_the_house_is_no_customer() {
+    let house = House::new();
+    for ours in [
+        "it-help@corp.example",
+        "it-help+x@corp.example",
+        "no-reply@corp.example",
+    ] {
+        let ran = house.run(&["customers", "add", ours]);
+        assert_eq!(ran.status, 1, "{ours}: {}", ran.out);
+        assert!(ran.err.contains("an address of this house"), "{}", ran.err);
+    }
+    assert_eq!(house.run(&["customers", "list", "--json"]).out, "");
+}
+
+#[test]
+fn a_domain_is_found_however_it_is_written() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    for domain in ["corp.example", "Corp.Example", "corp.example."] {
+        let found = house.run(&["customers", "list", "--domain", domain, "--json"]);
+        assert_eq!(found.objects().len(), 1, "{domain}");
+    }
+}

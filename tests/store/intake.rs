@@ -295,3 +295,14 @@ async fn what_somebody_forged_in_the_name_of_a_canary_stays() {
     let violations = house.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
+
+#[tokio::test]
+async fn a_repeat_is_not_counted_among_what_is_held() {
+    let house = House::open().await;
+    for _ in 0..2 {
+        house.accept(mail("ann@corp.example", "1@x", start())).await;
+    }
+    let counts = house.store.counts(start()).await.expect("counted");
+    assert_eq!(counts.held_domains.len(), 1);
+    assert_eq!(counts.held_domains[0].messages, 1);
+}

@@ -9,10 +9,8 @@ use super::output::{Json, Made, Part};
 use super::problem::Problem;
 use super::route::{Call, Serve};
 use super::values::{Limit, address};
-use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
-};
-use crate::operations::CustomerAct;
+use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::operations::{CustomerAct, add_customer};
 use crate::store::{Added, CustomerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -68,21 +66,15 @@ pub(super) async fn create(
 ) -> Result<Made<Account>, Problem> {
     let address = address("address", &wanted.address)?;
     let portal = call.desk.portal(wanted.portal)?;
-    if call.desk.config().is_ours(&address) {
+    let (config, by) = (call.desk.config(), call.visit.by());
+    let added = add_customer(&call.desk.store, &config, address.clone(), portal, by);
+    let Some(added) = added.await? else {
         return Err(Problem::refused(
             "address",
             format_args!("{address} is an address of this house"),
         ));
-    }
-    let by = call.visit.by();
-    let added = call.desk.store.add_customer(
-        address.clone(),
-        portal,
-        Origin::Operator,
-        by,
-        Timestamp::now(),
-    );
-    match added.await? {
+    };
+    match added {
         Added::Now(account) => Ok(Made::Now {
             at: format!("{BASE}/customers/{}", account.id),
             what: account,

@@ -14,10 +14,8 @@ use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, messages, requests, when};
 use crate::config::Config;
-use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, Origin, PortalName, Status, Timestamp,
-};
-use crate::operations::CustomerAct;
+use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::operations::{CustomerAct, add_customer};
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::page::Page;
 
@@ -109,17 +107,14 @@ pub(super) async fn add(
         Ok::<_, Refusal>(page.into_response())
     };
     let address = match EmailAddress::parse(written) {
-        Ok(address) if desk.config().is_ours(&address) => {
-            return refused(format!("{address} is an address of this house.")).await;
-        }
         Ok(address) => address,
         Err(error) => return refused(format!("{written:?}: {error}.")).await,
     };
-    let (by, now) = (visit.by(), Timestamp::now());
-    let added = desk
-        .store()
-        .add_customer(address.clone(), portal, Origin::Operator, by, now)
-        .await?;
+    let config = desk.config();
+    let added = add_customer(desk.store(), &config, address.clone(), portal, visit.by());
+    let Some(added) = added.await? else {
+        return refused(format!("{address} is an address of this house.")).await;
+    };
     match added {
         Added::Now(account) => {
             Ok(Redirect::to(&format!("/customers/{}?done=added", account.id)).into_response())

@@ -15,7 +15,7 @@ check:
 # Pictures of every page, for docs/pages.md; needs what tests/run installs, and pngquant.
 screens:
     SCREENSHOTS=docs/screens cargo test --test browser look
-    pngquant --force --ext .png --strip --speed 1 32 docs/screens/*.png
+    pngquant --force --ext .png --strip --speed 1 64 docs/screens/*.png
 
 # Review changed snapshots.
 review:

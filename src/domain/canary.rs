@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::{DestinationName, EmailAddress, PortalName};
 
-/// Of the portal and of the destination. No portal of a configuration has it.
+/// Of the portal and of the destination. No portal, destination or hook of a configuration has it.
 pub const NAME: &str = "vestibule-canary";
 
 /// Of every canary's address.
@@ -23,6 +23,13 @@ pub fn portal() -> PortalName {
 #[must_use]
 pub fn destination() -> DestinationName {
     DestinationName::parse(NAME).unwrap_or_else(|_| unreachable!("a good name"))
+}
+
+/// Whether a destination or a hook of a configuration cannot be called that: what arrives under this
+/// name is removed.
+#[must_use]
+pub fn owns(name: &DestinationName) -> bool {
+    name.as_str() == NAME
 }
 
 /// The portal's address in this process.

@@ -11,7 +11,7 @@ use crate::config::{
     CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, SmtpDestination,
     SmtpSecurity, SmtpServer, WebhookDestination, WebhookFormat,
 };
-use crate::domain::{DestinationName, EmailAddress, RequestId};
+use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
 /// More at once than this would be an attack on the help desk.
 const MOST_AT_ONCE: usize = 100;
@@ -45,6 +45,9 @@ pub(super) fn read_all(section: Section<'_>) -> Known {
         let name = DestinationName::parse(name)
             .map_err(|cause| section.refuse(cause))
             .ok();
+        if name.as_ref().is_some_and(canary::owns) {
+            section.refuse("is the name of our own canary; choose another name");
+        }
         known.names.extend(name.clone());
         let destination = read(section);
         if let (Some(name), Some(destination)) = (name, destination) {

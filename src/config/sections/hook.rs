@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{endpoint, retry};
 use crate::config::Hook;
 use crate::config::document::Section;
-use crate::domain::{DestinationName, EventPattern};
+use crate::domain::{DestinationName, EventPattern, canary};
 
 /// The calls of one account are made one after the other; more than this at once helps nobody.
 const MOST_AT_ONCE: usize = 100;
@@ -17,7 +17,9 @@ pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationNa
     for section in root.sections("hook") {
         let name = section.required("name", "\"directory\"").and_then(|entry| {
             let name = entry.parse(DestinationName::parse)?;
-            if destinations.contains(&name) {
+            if canary::owns(&name) {
+                entry.refuse("is the name of our own canary; choose another name");
+            } else if destinations.contains(&name) {
                 entry.refuse(format_args!(
                     "{name} is a destination; give the hook another name"
                 ));

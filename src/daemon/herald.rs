@@ -20,9 +20,12 @@ const AT_ONCE: usize = 100;
 pub async fn run(store: Store, shutdown: CancellationToken) {
     let mut changes = store.subscribe(Topic::Deeds);
     let watching = async {
-        let mut told = match Told::by_now(&store).await {
-            Ok(told) => told,
-            Err(error) => return events::fault("daemon.herald", &error),
+        let mut told = loop {
+            match Told::by_now(&store).await {
+                Ok(told) => break told,
+                Err(error) => events::fault("daemon.herald", &error),
+            }
+            tokio::time::sleep(PAUSE).await;
         };
         loop {
             changes.wait().await;

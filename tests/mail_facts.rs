@@ -27,19 +27,11 @@ fn identity() -> Identity {
 
 /// As `replay` does: what Return-Path says, if it is there.
 fn envelope(raw: &[u8]) -> Envelope {
-    Envelope {
-        reverse_path: if raw.starts_with(b"Return-Path: <>") {
-            ReversePath::Null
-        } else {
-            ReversePath::Unknown
-        },
-        recipients: Vec::new(),
-        helo: String::new(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    }
+    Envelope::of_file(if raw.starts_with(b"Return-Path: <>") {
+        ReversePath::Null
+    } else {
+        ReversePath::Unknown
+    })
 }
 
 fn read(name: &str) -> Facts {

@@ -11,15 +11,7 @@ fn facts(raw: &[u8]) -> Facts {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
     };
-    let envelope = Envelope {
-        reverse_path: ReversePath::Unknown,
-        recipients: Vec::new(),
-        helo: String::new(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    };
+    let envelope = Envelope::of_file(ReversePath::Unknown);
     read(raw, &envelope, &own)
 }
 

@@ -24,15 +24,7 @@ fuzz_target!(|value: &[u8]| {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
     };
-    let envelope = Envelope {
-        reverse_path: ReversePath::Unknown,
-        recipients: Vec::new(),
-        helo: String::new(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    };
+    let envelope = Envelope::of_file(ReversePath::Unknown);
     let raw = [b"From: ", value, b"\r\n\r\n"].concat();
     if let Sender::Usable { address, written, .. } = read(&raw, &envelope, &own).sender {
         let (local, domain) = written.rsplit_once('@').expect("an @");

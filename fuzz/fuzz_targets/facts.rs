@@ -16,15 +16,7 @@ fuzz_target!(|raw: &[u8]| {
         1 => ReversePath::Unknown,
         _ => ReversePath::Mailbox("ann@corp.example".to_owned()),
     };
-    let envelope = Envelope {
-        reverse_path,
-        recipients: Vec::new(),
-        helo: String::new(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    };
+    let envelope = Envelope::of_file(reverse_path);
     let facts = read(raw, &envelope, &own);
     let text = serde_json::to_string(&facts).expect("facts are plain data");
     assert!(text.len() < 512 * 1024, "{} octets of facts", text.len());

@@ -63,3 +63,19 @@ pub struct Envelope {
     /// The MAIL parameter of RFC 6531.
     pub smtputf8: bool,
 }
+
+impl Envelope {
+    /// What there is of one where a message did not come over SMTP, as from a file.
+    #[must_use]
+    pub fn of_file(reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            recipients: Vec::new(),
+            helo: String::new(),
+            peer: None,
+            client: None,
+            tls: false,
+            smtputf8: false,
+        }
+    }
+}

@@ -152,22 +152,16 @@ pub(super) fn is_program(local: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn envelope(reverse_path: ReversePath) -> Envelope {
-        Envelope {
-            reverse_path,
-            recipients: Vec::new(),
-            helo: String::new(),
-            peer: None,
-            client: None,
-            tls: false,
-            smtputf8: false,
-        }
-    }
-
     fn evidence(raw: &str) -> Option<String> {
         let header = Header::of(raw.as_bytes());
         let sender = super::super::sender::sender(&header);
-        automatic(&header, &envelope(ReversePath::Unknown), &sender, None).map(|e| e.to_string())
+        automatic(
+            &header,
+            &Envelope::of_file(ReversePath::Unknown),
+            &sender,
+            None,
+        )
+        .map(|e| e.to_string())
     }
 
     #[test]
@@ -225,7 +219,12 @@ mod tests {
     fn a_null_reverse_path_is_a_sign_by_itself() {
         let header = Header::of(b"From: ann@corp.example\r\n");
         let sender = super::super::sender::sender(&header);
-        let null = automatic(&header, &envelope(ReversePath::Null), &sender, None);
+        let null = automatic(
+            &header,
+            &Envelope::of_file(ReversePath::Null),
+            &sender,
+            None,
+        );
         assert_eq!(
             null.map(|e| e.to_string()).as_deref(),
             Some("MAIL FROM: <>")

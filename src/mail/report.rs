@@ -189,15 +189,7 @@ mod tests {
     use crate::domain::ReversePath;
 
     fn read(raw: &str, reverse_path: ReversePath) -> Option<Report> {
-        let envelope = Envelope {
-            reverse_path,
-            recipients: Vec::new(),
-            helo: String::new(),
-            peer: None,
-            client: None,
-            tls: false,
-            smtputf8: false,
-        };
+        let envelope = Envelope::of_file(reverse_path);
         let header = Header::of(raw.as_bytes());
         report(&header, &envelope, &sender(&header))
     }

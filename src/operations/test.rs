@@ -120,15 +120,7 @@ fn ordinary_mail(config: &Config, address: &EmailAddress) -> Facts {
         hostname: config.hostname.clone(),
         authserv_id: config.authentication.authserv_id.clone(),
     };
-    let envelope = Envelope {
-        reverse_path: ReversePath::Unknown,
-        recipients: Vec::new(),
-        helo: String::new(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    };
+    let envelope = Envelope::of_file(ReversePath::Unknown);
     let raw = format!("From: <{address}>\r\n\r\n");
     mail::read(raw.as_bytes(), &envelope, &own)
 }

@@ -76,16 +76,11 @@ impl<'a> Judge<'a> {
         let recorded = recorded(raw);
         let (portal, address) = self.portal_of(&recorded);
         let envelope = Envelope {
-            reverse_path: recorded.reverse_path,
             recipients: vec![Recipient {
                 address,
                 mailbox: Mailbox::Portal(portal.clone()),
             }],
-            helo: String::new(),
-            peer: None,
-            client: None,
-            tls: false,
-            smtputf8: false,
+            ..Envelope::of_file(recorded.reverse_path)
         };
         let facts = mail::read(raw, &envelope, &self.own);
         let circumstances = circumstances(&self.ground.config, &portal, &facts);

@@ -12,11 +12,6 @@ use crate::config::{CommandDestination, Retry};
 use crate::delivery::command::Command;
 
 #[derive(Debug, Deserialize)]
-struct Table {
-    case: Vec<Case>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Case {
     name: String,
     script: String,
@@ -39,7 +34,7 @@ fn shell(script: &str) -> CommandDestination {
 
 #[tokio::test]
 async fn every_end_of_a_program_has_its_outcome() {
-    let table: Table =
+    let table: Table<Case> =
         toml::from_str(include_str!("../../../testdata/faults/command.toml")).expect("a table");
     let mut wrong = Vec::new();
     for case in &table.case {

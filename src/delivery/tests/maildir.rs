@@ -151,11 +151,6 @@ async fn what_is_missing_of_a_maildir_is_made() {
 }
 
 #[derive(Debug, Deserialize)]
-struct Table {
-    case: Vec<Case>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Case {
     name: String,
     prepare: Option<String>,
@@ -166,7 +161,7 @@ struct Case {
 
 #[tokio::test]
 async fn whatever_is_in_its_place_has_its_outcome() {
-    let table: Table =
+    let table: Table<Case> =
         toml::from_str(include_str!("../../../testdata/faults/maildir.toml")).expect("a table");
     let mut wrong = Vec::new();
     for case in &table.case {

@@ -41,6 +41,12 @@ async fn whole(parcel: &Parcel) -> Vec<u8> {
     parcel.message().to_vec().await.expect("in memory")
 }
 
+/// A file of `testdata/faults`.
+#[derive(Debug, Deserialize)]
+struct Table<Case> {
+    case: Vec<Case>,
+}
+
 /// What a case in `testdata/faults` expects.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]

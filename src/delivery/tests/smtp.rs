@@ -23,11 +23,6 @@ const fn every(time: Duration) -> Patience {
 }
 
 #[derive(Debug, Deserialize)]
-struct Table {
-    case: Vec<Case>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Case {
     name: String,
     #[serde(default)]
@@ -91,7 +86,7 @@ async fn run(case: &Case) -> Option<String> {
 
 #[tokio::test]
 async fn every_fault_has_its_outcome() {
-    let table: Table =
+    let table: Table<Case> =
         toml::from_str(include_str!("../../../testdata/faults/smtp.toml")).expect("a table");
     let mut wrong = Vec::new();
     for case in &table.case {

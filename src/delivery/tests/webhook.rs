@@ -19,11 +19,6 @@ use crate::delivery::webhook::Webhook;
 use crate::domain::Timestamp;
 
 #[derive(Debug, Deserialize)]
-struct Table {
-    case: Vec<Case>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Case {
     name: String,
     does: String,
@@ -124,7 +119,7 @@ fn destination(address: SocketAddr, format: WebhookFormat) -> WebhookDestination
 
 #[tokio::test]
 async fn every_answer_has_its_outcome() {
-    let table: Table =
+    let table: Table<Case> =
         toml::from_str(include_str!("../../../testdata/faults/webhook.toml")).expect("a table");
     let mut wrong = Vec::new();
     for case in &table.case {

@@ -45,6 +45,18 @@ pub(in crate::web) struct Answer {
     pub body: String,
 }
 
+/// Asks a router and reads its answer to the end.
+pub(in crate::web) async fn asked(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await;
+    let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a body");
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).expect("UTF-8"),
+    }
+}
+
 /// Somebody's session: the cookie, and what stands in the forms.
 pub(in crate::web) struct Session {
     pub cookie: String,
@@ -77,19 +89,7 @@ impl House {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap_or_else(|never| match never {});
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.expect("a body");
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).expect("UTF-8"),
-        }
+        asked(&self.router, request).await
     }
 
     async fn get(&self, session: &Session, path: &str) -> Answer {

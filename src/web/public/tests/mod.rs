@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use super::{Public, public};
 use crate::config::Config;
@@ -24,6 +23,7 @@ use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
 use crate::store::{Arrival, Entry, LetterOutcome, Part, Store};
 use crate::verification::tests::sample;
 use crate::web::Readiness;
+use crate::web::operators::tests::{Answer, asked};
 use crate::wording::Wording;
 
 /// A house with a real database and no listener.
@@ -35,13 +35,6 @@ struct House {
     tasks: TaskTracker,
     _config: watch::Sender<Arc<Config>>,
     folder: TempDir,
-}
-
-/// An answer, read to its end.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
 }
 
 impl House {
@@ -76,19 +69,7 @@ impl House {
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap_or_else(|never| match never {});
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.expect("a body");
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).expect("UTF-8"),
-        }
+        asked(&self.router, request).await
     }
 
     async fn ask(&self, method: Method, path: &str) -> Answer {

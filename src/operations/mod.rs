@@ -8,6 +8,7 @@ mod access;
 mod acts;
 mod deliveries;
 mod dropped;
+mod each;
 mod explain;
 mod simulate;
 mod stats;
@@ -17,6 +18,7 @@ pub use access::{Author, Changed, Difference, Shown, Step, change, difference, h
 pub use acts::{CustomerAct, RequestAct, add_customer};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable, terms};
+pub use each::{MOST_AT_ONCE, each};
 pub use explain::{Explanation, bare_message_id, explained, found};
 pub use simulate::Simulation;
 pub use stats::{Stats, stats};

@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::bulk::{MOST_AT_ONCE, each};
 use super::input::{At, Body, Query};
 use super::output::{Json, Part};
 use super::problem::{Problem, Written};
 use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{Dropped, Taken, recover as take_up, recoverable, terms};
+use crate::operations::{
+    Dropped, MOST_AT_ONCE, Taken, each, recover as take_up, recoverable, terms,
+};
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -132,7 +133,7 @@ pub(super) async fn recover_many(
         .map(|(ledger, outcome)| {
             let (recovered, problem) = match outcome {
                 Ok(taken) => (Some(taken), None),
-                Err(problem) => (None, Some(problem.written())),
+                Err(error) => (None, Some(Problem::from(error).written())),
             };
             EntryRecovered {
                 ledger,

@@ -5,7 +5,6 @@
 //! goes wrong.
 
 mod access;
-mod bulk;
 mod customers;
 mod deliveries;
 mod document;

@@ -3,14 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::bulk::{MOST_AT_ONCE, each};
 use super::input::{At, Body, Query};
 use super::output::{Json, Part, Raw};
 use super::problem::{Problem, Written};
 use super::route::{Call, Serve};
 use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::RequestAct;
+use crate::operations::{MOST_AT_ONCE, RequestAct, each};
 use crate::store::{Page, Request, RequestFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -183,7 +182,7 @@ async fn many(
         .map(|(id, outcome)| {
             let (request, problem) = match outcome {
                 Ok(request) => (Some(request), None),
-                Err(problem) => (None, Some(problem.written())),
+                Err(error) => (None, Some(Problem::from(error).written())),
             };
             RequestDone {
                 id,

@@ -3,23 +3,30 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::Desk;
 use super::gate::Visit;
-use super::refusal::Refusal;
 use crate::domain::{LedgerId, RequestId, Timestamp};
 use crate::operations::{self, RequestAct};
 use crate::store::StoreError;
-
-/// The most that one form acts on.
-pub(super) const MOST_AT_ONCE: usize = 1000;
 
 /// How many of many things were done.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub done: usize,
     pub failed: usize,
+}
+
+impl Tally {
+    /// `is_done` tells of what could be acted on whether that did anything.
+    pub fn of<T, R>(outcomes: &[(T, Result<R, StoreError>)], is_done: impl Fn(&R) -> bool) -> Self {
+        let done =
+            |(_, outcome): &&(T, Result<R, StoreError>)| outcome.as_ref().is_ok_and(&is_done);
+        let done = outcomes.iter().filter(done).count();
+        Self {
+            done,
+            failed: outcomes.len() - done,
+        }
+    }
 }
 
 impl Desk {
@@ -41,29 +48,6 @@ impl Desk {
         let taken = operations::recover(self.store(), ledger, terms, visit.name.to_string());
         Ok(taken.await?.request.is_some())
     }
-}
-
-/// Does the same to each, side by side, so that the database can take many into one transaction.
-/// `act` says whether it did anything.
-pub(super) async fn each<T: Send + 'static, F>(
-    things: Vec<T>,
-    act: impl Fn(T) -> F,
-) -> Result<Tally, Refusal>
-where
-    F: Future<Output = Result<bool, StoreError>> + Send + 'static,
-{
-    let mut acts: JoinSet<_> = things.into_iter().map(act).collect();
-    let mut tally = Tally::default();
-    while let Some(outcome) = acts.join_next().await {
-        match outcome.map_err(|error| StoreError::Other(error.to_string()))? {
-            Ok(true) => tally.done += 1,
-            Ok(false) | Err(StoreError::NotAllowed(_) | StoreError::NotFound { .. }) => {
-                tally.failed += 1;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(tally)
 }
 
 /// A handle on the desk for each of many.

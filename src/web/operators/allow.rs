@@ -10,12 +10,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::Desk;
-use super::act::{MOST_AT_ONCE, Tally, each, handles};
+use super::act::{Tally, handles};
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use crate::access::{AccessSettings, Key};
 use crate::domain::{DomainPattern, Timestamp};
+use crate::operations::{MOST_AT_ONCE, each};
 use crate::store::{Page as Part, Revision, StoreError};
 use crate::web::page::Page;
 
@@ -101,11 +102,11 @@ pub(super) async fn recover_all(
         };
         let listed = desk.store().recoverable(Some(pattern.clone()), page);
         let listed = listed.await?;
-        let part = each(listed.rows, |id| {
+        let outcomes = each(listed.rows, |id| {
             let (desk, visit) = handles(desk, visit);
             async move { desk.recover(id, &visit).await }
-        })
-        .await?;
+        });
+        let part = Tally::of(&outcomes.await?, |is_back| *is_back);
         tally.done += part.done;
         tally.failed += part.failed;
         after = listed.next;

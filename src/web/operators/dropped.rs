@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Redirect;
 use minijinja::context;
 
-use super::act::{MOST_AT_ONCE, each, handles};
+use super::act::{Tally, handles};
 use super::allow::recover_all;
 use super::customers::portals;
 use super::fields::{Asked, Sent};
@@ -17,6 +17,7 @@ use super::{Desk, messages, what_if};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
+use crate::operations::{MOST_AT_ONCE, each};
 use crate::store::LedgerFilter;
 use crate::web::page::Page;
 
@@ -91,11 +92,11 @@ pub(super) async fn recover(
         if ids.len() > MOST_AT_ONCE {
             return Err(Refusal::TooLarge);
         }
-        each(ids, |id| {
+        let outcomes = each(ids, |id| {
             let (desk, visit) = handles(&desk, &visit);
             async move { desk.recover(id, &visit).await }
-        })
-        .await?
+        });
+        Tally::of(&outcomes.await?, |is_back| *is_back)
     };
     Ok(Redirect::to(&format!(
         "/dropped?done=recovered&count={}&failed={}",

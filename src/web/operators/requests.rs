@@ -11,14 +11,14 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::act::{MOST_AT_ONCE, each, handles};
+use super::act::{Tally, handles};
 use super::customers::portals;
 use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::RequestAct;
+use crate::operations::{MOST_AT_ONCE, RequestAct, each};
 use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -149,11 +149,12 @@ pub(super) async fn act(
     if ids.len() > MOST_AT_ONCE {
         return Err(Refusal::TooLarge);
     }
-    let tally = each(ids, |id| {
+    let outcomes = each(ids, |id| {
         let (desk, visit) = handles(&desk, &visit);
-        async move { desk.act_on_request(id, act, &visit).await.map(|()| true) }
+        async move { desk.act_on_request(id, act, &visit).await }
     })
     .await?;
+    let tally = Tally::of(&outcomes, |()| true);
     // Back to the list as it was narrowed.
     filter(&sent, Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());

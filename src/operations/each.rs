@@ -3,20 +3,19 @@
 
 use tokio::task::JoinSet;
 
-use super::problem::Problem;
 use crate::store::StoreError;
 
-/// The most that one request acts on.
-pub(super) const MOST_AT_ONCE: usize = 1000;
+/// The most that one request, or one form, acts on.
+pub const MOST_AT_ONCE: usize = 1000;
 
-/// What became of each, in the order of `things`.
+/// What became of each, in the order of `things`. What could not be done is `NotFound` or `NotAllowed`.
 ///
 /// # Errors
 /// A fault of ours, which is nobody's in particular.
-pub(super) async fn each<T, R, F>(
+pub async fn each<T, R, F>(
     things: Vec<T>,
     act: impl Fn(T) -> F,
-) -> Result<Vec<(T, Result<R, Problem>)>, Problem>
+) -> Result<Vec<(T, Result<R, StoreError>)>, StoreError>
 where
     T: Copy + Send + 'static,
     R: Send + 'static,
@@ -31,14 +30,12 @@ where
     while let Some(ended) = acts.join_next().await {
         let (place, thing, outcome) =
             ended.map_err(|error| StoreError::Other(error.to_string()))?;
-        let outcome = match outcome {
-            Ok(done) => Ok(done),
-            Err(error @ (StoreError::NotFound { .. } | StoreError::NotAllowed(_))) => {
-                Err(Problem::from(error))
+        match outcome {
+            Ok(_) | Err(StoreError::NotFound { .. } | StoreError::NotAllowed(_)) => {
+                outcomes.push((place, thing, outcome));
             }
-            Err(error) => return Err(error.into()),
-        };
-        outcomes.push((place, thing, outcome));
+            Err(error) => return Err(error),
+        }
     }
     outcomes.sort_by_key(|(place, ..)| *place);
     Ok(outcomes

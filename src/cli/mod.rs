@@ -32,6 +32,7 @@ mod templates;
 mod words;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -180,9 +181,12 @@ fn wait(command: impl Future<Output = Outcome>) -> Outcome {
         .block_on(command)
 }
 
-/// Runs the daemon, on threads for all cores.
+/// Runs the daemon on a thread for each core but one, which is for the thread that commits: with a
+/// thread for each they take turns, and wake each other for nothing.
 fn wait_on_all_cores(daemon: impl Future<Output = Outcome>) -> Outcome {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()
         .map_err(Failure::from)?

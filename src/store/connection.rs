@@ -70,7 +70,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA foreign_keys = ON;
              PRAGMA secure_delete = FAST;
              PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -32768;
+             PRAGMA cache_size = -8192;
              PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 134217728;
              PRAGMA trusted_schema = OFF;",

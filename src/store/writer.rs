@@ -48,7 +48,7 @@ struct Operation<F, T> {
     weight: usize,
     run: F,
     result: Result<T, StoreError>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    reply: oneshot::Sender<(Result<T, StoreError>, F)>,
 }
 
 impl<F, T> Job for Operation<F, T>
@@ -74,7 +74,7 @@ where
 
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
         // Nobody listens when the caller was cancelled; what is committed stays committed.
-        let _ = self.reply.send(commit.and(self.result));
+        let _ = self.reply.send((commit.and(self.result), self.run));
     }
 }
 
@@ -139,7 +139,9 @@ impl Writer {
             .send(message)
             .await
             .map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        // What the operation brought along is freed here, and not by the one thread all wait for.
+        let (result, _) = answer.await.map_err(|_| StoreError::Closed)?;
+        result
     }
 
     /// Resolves when all that was handed in is done and the database is closed.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
@@ -47,6 +48,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Entries read at a time.
 const PART: usize = 100;
 
+/// No message is longer on its way from its receipt to the ledger.
+const OVERTAKING: SignedDuration = SignedDuration::from_hours(1);
+
 #[derive(Serialize)]
 struct Decision<'a> {
     ledger: LedgerId,
@@ -71,63 +75,90 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         message_id: None,
         page: Page::default(),
     };
-    // One at least, to know from where on entries are new.
-    let mut before = part(&house.store, &filter, args.lines.max(1), None)
-        .await?
-        .0;
-    let mut last = before.first().map(seen);
-    before.truncate(args.lines);
-    show(&before, out)?;
+    // Before the look back, so that nothing is lost between the two.
+    let newest = house.store.newest_entries(part(PART, None)).await?;
+    let mut seen = Seen::default();
+    seen.add(&newest.rows);
+    let mut before = Vec::new();
+    if args.lines > 0 {
+        let last = LedgerFilter {
+            page: part(args.lines, None),
+            ..filter.clone()
+        };
+        before = house.store.ledger(last).await?.rows;
+        show(&before, out)?;
+    }
     loop {
         tokio::time::sleep(PAUSE).await;
-        let new = since(&house.store, &filter, last).await?;
-        last = new.first().map(seen).or(last);
+        let mut new = since(&house.store, &seen).await?;
+        seen.add(&new);
+        new.retain(|entry| {
+            let was_shown = before.iter().any(|shown| shown.ledger == entry.ledger);
+            lets_through(&filter, entry) && !was_shown
+        });
         show(&new, out)?;
     }
 }
 
-/// What tells an entry that was shown, even when it has been forgotten meanwhile.
-type Seen = (LedgerId, Timestamp);
-
-fn seen(entry: &LedgerEntry) -> Seen {
-    (entry.ledger, entry.received_at)
+/// The newest that were read, which tell where the new ones end. More than one, because any of them may
+/// be forgotten meanwhile.
+#[derive(Default)]
+struct Seen {
+    newest: Vec<LedgerId>,
+    at: Option<Timestamp>,
 }
 
-/// Those after the last one, newest first.
-async fn since(
-    store: &Store,
-    filter: &LedgerFilter,
-    last: Option<Seen>,
-) -> Result<Vec<LedgerEntry>, Failure> {
+impl Seen {
+    fn add(&mut self, newer: &[LedgerEntry]) {
+        let newer_ids = newer.iter().map(|entry| entry.ledger);
+        self.newest.splice(0..0, newer_ids);
+        self.newest.truncate(PART);
+        let newest = newer.iter().map(|entry| entry.received_at).max();
+        self.at = self.at.max(newest);
+    }
+
+    /// An entry is committed after others that came later, but not much after them.
+    fn knows(&self, entry: &LedgerEntry) -> bool {
+        let is_old = |at: Timestamp| entry.received_at.duration_since(at) < -OVERTAKING;
+        self.newest.contains(&entry.ledger) || self.at.is_some_and(is_old)
+    }
+}
+
+/// Those after the ones that were seen, newest first. What is asked for may be rare: so all that is new
+/// is read and then narrowed, rather than all that is old searched for it.
+async fn since(store: &Store, seen: &Seen) -> Result<Vec<LedgerEntry>, Failure> {
     let mut new = Vec::new();
     let mut cursor = None;
     loop {
-        let (entries, next) = part(store, filter, PART, cursor).await?;
-        for entry in entries {
-            if last.is_some_and(|(id, at)| entry.ledger == id || entry.received_at < at) {
+        let listed = store.newest_entries(part(PART, cursor)).await?;
+        for entry in listed.rows {
+            if seen.knows(&entry) {
                 return Ok(new);
             }
             new.push(entry);
         }
-        match next {
+        match listed.next {
             Some(next) => cursor = Some(next),
             None => return Ok(new),
         }
     }
 }
 
-async fn part(
-    store: &Store,
-    filter: &LedgerFilter,
-    limit: usize,
-    after: Option<String>,
-) -> Result<(Vec<LedgerEntry>, Option<String>), Failure> {
-    let filter = LedgerFilter {
-        page: Page { limit, after },
-        ..filter.clone()
+fn part(limit: usize, after: Option<String>) -> Page {
+    Page { limit, after }
+}
+
+fn lets_through(filter: &LedgerFilter, entry: &LedgerEntry) -> bool {
+    let is_sender = |wanted: &EmailAddress| {
+        let sender = entry.sender.as_ref().map(EmailAddress::key);
+        sender.is_some_and(|key| key == wanted.key())
     };
-    let listed = store.ledger(filter).await?;
-    Ok((listed.rows, listed.next))
+    filter
+        .verdict
+        .is_none_or(|verdict| entry.verdict == verdict)
+        && filter.reason.is_none_or(|reason| entry.reason == reason)
+        && (filter.portal.is_none() || filter.portal == entry.portal)
+        && filter.sender.as_ref().is_none_or(is_sender)
 }
 
 /// Oldest first, at once even where the output is a pipe.

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
-use super::units;
+use super::{Secret, units};
 use crate::domain::{DestinationName, EmailAddress, EventPattern};
 
 /// Where a portal's released requests go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     Smtp(SmtpDestination),
     Maildir(MaildirDestination),
@@ -56,17 +54,17 @@ pub enum SmtpSecurity {
 }
 
 /// An SMTP server to send to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpServer {
     pub host: String,
     pub port: u16,
     pub security: SmtpSecurity,
     /// Whether the certificate must be valid for the host.
     pub tls_verify: bool,
-    pub login: Option<(String, SecretString)>,
+    pub login: Option<(String, Secret)>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpDestination {
     pub server: SmtpServer,
     /// None: the portal address that the message came for.
@@ -88,7 +86,7 @@ pub enum EnvelopeFrom {
     Verp(String, String),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaildirDestination {
     pub path: PathBuf,
     /// Whether the group of the folder may read and take what lies there.
@@ -104,7 +102,7 @@ pub enum WebhookFormat {
     Form,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookDestination {
     pub endpoint: Endpoint,
     pub format: WebhookFormat,
@@ -114,7 +112,7 @@ pub struct WebhookDestination {
     pub retry: Retry,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandDestination {
     pub program: PathBuf,
     pub args: Vec<String>,
@@ -125,15 +123,15 @@ pub struct CommandDestination {
 }
 
 /// A URL to post to, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: String,
     /// Standard Webhooks: the base64 text behind `whsec_`; decodes to 24 to 64 octets.
-    pub secret: Option<SecretString>,
+    pub secret: Option<Secret>,
     pub credentials: Option<HttpCredentials>,
     pub headers: BTreeMap<String, String>,
     /// Fields whose values are secrets.
-    pub secret_headers: BTreeMap<String, SecretString>,
+    pub secret_headers: BTreeMap<String, Secret>,
     pub timeout: Duration,
     /// Whether addresses of the own network may be called.
     pub allow_private: bool,
@@ -152,11 +150,11 @@ pub struct Hook {
 }
 
 /// What `Authorization` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpCredentials {
-    Bearer(SecretString),
+    Bearer(Secret),
     /// A user and a password.
-    Basic(String, SecretString),
+    Basic(String, Secret),
 }
 
 /// When what was not taken is tried again.

@@ -35,7 +35,7 @@ pub use destination::{
     WebhookFormat,
 };
 pub use mistake::{ConfigErrors, Mistake};
-pub use secret::Secrets;
+pub use secret::{Secret, Secrets};
 pub use sections::name_of_this_machine;
 pub use server_url::SmtpUrl;
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};

@@ -1,8 +1,9 @@
 //! Secrets from a file or a systemd credential, never from the configuration itself.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Section;
 use super::entry::Entry;
@@ -21,6 +22,32 @@ pub enum Secrets {
     /// By commands that only look into the database: whoever runs them may not read secrets, and a
     /// credential is there for the service alone. Every password is empty then.
     Leave,
+}
+
+/// A secret, which is never shown. Two are compared so that a reload can tell whether anything changed.
+#[derive(Debug, Clone, Default)]
+pub struct Secret(SecretString);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret() == other.expose_secret()
+    }
+}
+
+impl Eq for Secret {}
+
+impl Deref for Secret {
+    type Target = SecretString;
+
+    fn deref(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl<T: Into<SecretString>> From<T> for Secret {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
 }
 
 /// Two keys for one secret: the path of a file, or the name of a credential.
@@ -62,7 +89,7 @@ impl Secrets {
 impl Section<'_> {
     /// The secret that one of the two keys names. `None` when there is none or it cannot be read,
     /// which is noted then.
-    pub fn secret(&self, keys: Keys) -> Option<SecretString> {
+    pub fn secret(&self, keys: Keys) -> Option<Secret> {
         self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
         let file = self.entry(keys.file);
         let credential = self.entry(keys.credential);
@@ -89,7 +116,7 @@ impl Section<'_> {
         entry: &Entry<'_>,
         place: &str,
         credential: Option<&str>,
-    ) -> Option<SecretString> {
+    ) -> Option<Secret> {
         let path = if let Some(file) = credential {
             if place.contains('/') || place.starts_with('.') {
                 entry.refuse(format_args!(
@@ -98,7 +125,7 @@ impl Section<'_> {
                 return None;
             }
             let Secrets::Read { credentials } = &self.document().secrets else {
-                return Some(SecretString::default());
+                return Some(Secret::default());
             };
             let Some(folder) = credentials else {
                 entry.refuse(format_args!(
@@ -112,14 +139,14 @@ impl Section<'_> {
             self.document().resolve(place)
         };
         if self.document().secrets == Secrets::Leave {
-            return Some(SecretString::default());
+            return Some(Secret::default());
         }
         read(&path).map_err(|cause| entry.refuse(cause)).ok()
     }
 }
 
 /// The file's text without the newline that editors put at its end.
-fn read(path: &Path) -> Result<SecretString, String> {
+fn read(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|cause| format!("{shown} cannot be read: {}", super::why(&cause)))?;

@@ -2,12 +2,15 @@
 //!
 //! A destination that failed several times in a row is down. Then one parcel at a time goes there,
 //! at growing intervals, until one gets an answer that is about itself; the others wait without
-//! using up their attempts.
+//! using up their attempts. A reload that leaves a destination as it is leaves its breaker, too.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Attempt, Scope};
-use crate::domain::Timestamp;
+use crate::config::{Destination, Endpoint};
+use crate::domain::{DestinationName, Timestamp};
 
 /// So many failures in a row make a destination count as down.
 const FAILURES: u32 = 5;
@@ -20,7 +23,7 @@ const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
 
 /// Whether a destination is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Breaker {
+enum Breaker {
     Up {
         /// In a row.
         failures: u32,
@@ -46,7 +49,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    pub(super) fn room(self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
+    fn room(self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
         match self {
             Self::Up { .. } => Room::For(concurrency.saturating_sub(under_way)),
             Self::Down { probe_at, .. } if now < probe_at => Room::NotBefore(probe_at),
@@ -56,7 +59,7 @@ impl Breaker {
 
     /// What follows from one more outcome.
     #[must_use]
-    pub(super) fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
+    fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
         let cause = match attempt {
             Attempt::Retry(cause) if cause.scope == Scope::Destination => cause,
             // It answered.
@@ -81,6 +84,55 @@ impl Breaker {
             Self::Down { probe_at, .. } if now < probe_at => self,
             Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
         }
+    }
+}
+
+/// One breaker for all who hand over to one place: the worker of now, and one of before a reload that
+/// finishes what it has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedBreaker(Arc<Mutex<Breaker>>);
+
+impl SharedBreaker {
+    pub(super) fn room(&self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
+        self.lock().room(concurrency, under_way, now)
+    }
+
+    pub(super) fn note(&self, attempt: &Attempt, now: Timestamp) {
+        let mut breaker = self.lock();
+        *breaker = breaker.after(attempt, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What parcels go to, with all that an attempt there depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Desk(Destination),
+    Hook(Endpoint),
+}
+
+/// The breakers of a configuration, by name.
+#[derive(Debug, Default)]
+pub(super) struct Breakers(BTreeMap<DestinationName, (Place, SharedBreaker)>);
+
+impl Breakers {
+    /// The breaker of the configuration before, where the place is the same; a new one otherwise,
+    /// because what failed may be what was changed.
+    pub(super) fn keep(
+        &mut self,
+        before: &Self,
+        name: &DestinationName,
+        place: Place,
+    ) -> SharedBreaker {
+        let breaker = match before.0.get(name) {
+            Some((same, breaker)) if *same == place => breaker.clone(),
+            _ => SharedBreaker::default(),
+        };
+        self.0.insert(name.clone(), (place, breaker.clone()));
+        breaker
     }
 }
 

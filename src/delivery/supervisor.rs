@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::breaker::{Breakers, Place};
 use super::caller::Caller;
 use super::desk::Desk;
 use super::worker::Worker;
@@ -24,7 +25,8 @@ const STEP: usize = 500;
 
 /// Hands over what is released, to every destination at its own pace, until `shutdown`.
 ///
-/// A new configuration starts new workers; the old ones finish what they have and claim no more.
+/// A new configuration starts new workers; the old ones finish what they have and claim no more. A
+/// destination that is down and was not changed is down for the new worker, too.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
@@ -35,17 +37,23 @@ pub async fn run(
         events::fault("delivery", &error);
     }
     let workers = TaskTracker::new();
+    let mut breakers = Breakers::default();
     while !shutdown.is_cancelled() {
         let generation = shutdown.child_token();
         let current = Arc::clone(&config.borrow_and_update());
         subscribe(&current, &store, &workers, &generation).await;
+        let before = std::mem::take(&mut breakers);
         for hook in &current.hooks {
+            let place = Place::Hook(hook.endpoint.clone());
+            let breaker = breakers.keep(&before, &hook.name, place);
             let caller = Caller::of(hook, store.clone());
-            workers.spawn(Worker::of(caller, generation.clone()).run());
+            workers.spawn(Worker::of(caller, breaker, generation.clone()).run());
         }
-        for name in current.destinations.keys() {
+        for (name, destination) in &current.destinations {
+            let place = Place::Desk(destination.clone());
+            let breaker = breakers.keep(&before, name, place);
             if let Some(desk) = Desk::of(name, &current, store.clone()) {
-                workers.spawn(Worker::of(desk, generation.clone()).run());
+                workers.spawn(Worker::of(desk, breaker, generation.clone()).run());
             }
         }
         tokio::select! {

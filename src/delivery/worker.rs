@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{Breaker, Room};
+use super::breaker::{Room, SharedBreaker};
 use super::{Attempt, Cause};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
@@ -91,15 +91,17 @@ impl Next {
 /// The worker of one queue.
 pub(super) struct Worker<Q> {
     queue: Arc<Q>,
+    breaker: SharedBreaker,
     stop: CancellationToken,
     /// A claim failed, and may all the same have been recorded: somebody's lease runs for nobody.
     leases_in_doubt: bool,
 }
 
 impl<Q: Queue> Worker<Q> {
-    pub(super) fn of(queue: Q, stop: CancellationToken) -> Self {
+    pub(super) fn of(queue: Q, breaker: SharedBreaker, stop: CancellationToken) -> Self {
         Self {
             queue: Arc::new(queue),
+            breaker,
             stop,
             leases_in_doubt: false,
         }
@@ -110,12 +112,14 @@ impl<Q: Queue> Worker<Q> {
         let mut arrivals = self.queue.store().subscribe(self.queue.topic());
         let mut deeds = self.queue.store().subscribe(Topic::Deeds);
         let mut under_way = JoinSet::new();
-        let mut breaker = Breaker::default();
         let mut rested = true;
         let mut seats_free_since: Option<Timestamp> = None;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
-            let next = match breaker.room(self.queue.concurrency(), under_way.len(), now) {
+            let next = match self
+                .breaker
+                .room(self.queue.concurrency(), under_way.len(), now)
+            {
                 Room::For(0) => Next::At(Timestamp::MAX),
                 Room::For(_) if self.leases_in_doubt && !under_way.is_empty() => {
                     Next::At(Timestamp::MAX)
@@ -150,9 +154,9 @@ impl<Q: Queue> Worker<Q> {
                 () = self.stop.cancelled() => {}
                 Some(done) = under_way.join_next() => {
                     let now = Timestamp::now();
-                    breaker = breaker.after(&outcome(done), now);
+                    self.breaker.note(&outcome(done), now);
                     while let Some(done) = under_way.try_join_next() {
-                        breaker = breaker.after(&outcome(done), now);
+                        self.breaker.note(&outcome(done), now);
                     }
                 }
                 () = changes.wait() => {}

@@ -50,6 +50,13 @@ pub fn sender() -> EmailAddress {
         .unwrap_or_else(|_| unreachable!("a good address"))
 }
 
+/// Whether an address is one of theirs, of whatever process.
+#[must_use]
+pub fn is_sender(address: &EmailAddress) -> bool {
+    let key = address.key();
+    address.domain().as_str() == DOMAIN && key.starts_with("canary-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +66,10 @@ mod tests {
         assert_eq!(address(), address());
         assert_ne!(sender(), sender());
         assert_ne!(sender(), address());
+        assert!(is_sender(&sender()));
+        for other in ["canary-1@corp.example", "ann@canary.invalid"] {
+            assert!(!is_sender(&EmailAddress::parse(other).expect("an address")));
+        }
         assert_eq!(portal().as_str(), destination().as_str());
     }
 }

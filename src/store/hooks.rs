@@ -11,7 +11,7 @@ use super::columns::{Json, Millis, json};
 use super::{Store, StoreError};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId, PortalName,
-    RequestId, RequestState, Status, Timestamp,
+    RequestId, RequestState, Status, Timestamp, canary,
 };
 
 /// What a recorded happening is called where hooks are told of it; others are not told.
@@ -97,11 +97,16 @@ pub(super) fn tell(
         (None, Some(account)) => (account, None),
         (None, None) => return Ok(()),
     };
+    let about = of_account(connection, account)?;
+    if canary::is_sender(&about.address) {
+        // Nobody's directory or help desk should have a user of it.
+        return Ok(());
+    }
     let payload = json(&Payload {
         r#type: event,
         timestamp: now.timestamp(),
         data: Data {
-            account: of_account(connection, account)?,
+            account: about,
             request,
             by,
         },

@@ -133,6 +133,8 @@ pub(super) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, Store
         .query_row([n], shown)?)
 }
 
+/// Of one sender or with one Message-ID, which have an index, or not narrowed at all; for others see
+/// `recent`.
 pub(super) fn list(
     connection: &Connection,
     filter: &LedgerFilter,
@@ -259,8 +261,13 @@ impl Store {
         .await
     }
 
-    /// Newest first.
-    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+    /// In the order in which they were committed, newest first: what is new stands in front, whenever
+    /// it was received.
+    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>, StoreError> {
+        let filter = LedgerFilter {
+            page,
+            ..LedgerFilter::default()
+        };
         self.read(move |connection| list(connection, &filter)).await
     }
 

@@ -1,6 +1,7 @@
-//! The newest of the ledger and of the requests, narrowed, for pages: however large the tables are and
-//! however seldom there is what is asked for, a page looks at a bounded stretch of an index only. Where
-//! that was not enough to fill it, it ends early with a cursor, behind which the search goes on.
+//! The newest of the ledger and of the requests, narrowed: however large the tables are and however
+//! seldom there is what is asked for, one look is at a bounded stretch of an index only. Where that was
+//! not enough to fill a page, the page ends early with a cursor, behind which the search goes on; a list
+//! for those who can wait goes on by itself.
 //!
 //! What is found is looked up row by row afterwards; there is one page of it.
 
@@ -9,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use super::columns::Millis;
 use super::list::Conditions;
 use super::{
-    LedgerEntry, LedgerFilter, Listed, Request, RequestFilter, Store, StoreError, ledger, requests,
+    LedgerEntry, LedgerFilter, Listed, Page, Request, RequestFilter, Store, StoreError, ledger,
+    requests,
 };
 use crate::access::number_of;
 use crate::domain::{LedgerId, RequestState, Timestamp};
@@ -25,7 +27,36 @@ const REQUESTS: i64 = 100_000;
 const OVERTAKING: i64 = 10_000;
 
 impl Store {
-    /// Newest first, by the time of receipt.
+    /// Newest first, by the time of receipt. Looks as far back as it takes to fill the page, in many
+    /// short looks, so that no state of the database is held for long.
+    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+        let mut filling = Filling::begin(&filter.page);
+        loop {
+            let look = LedgerFilter {
+                page: filling.page(),
+                ..filter.clone()
+            };
+            if filling.add(self.recent_entries(look).await?) {
+                return Ok(filling.end(|entry| entry.ledger));
+            }
+        }
+    }
+
+    /// Newest first. Looks as far back as it takes to fill the page, in many short looks.
+    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
+        let mut filling = Filling::begin(&filter.page);
+        loop {
+            let look = RequestFilter {
+                page: filling.page(),
+                ..filter.clone()
+            };
+            if filling.add(self.recent_requests(look).await?) {
+                return Ok(filling.end(|request| request.ledger));
+            }
+        }
+    }
+
+    /// Newest first, by the time of receipt; perhaps fewer than there are.
     pub async fn recent_entries(
         &self,
         filter: LedgerFilter,
@@ -39,7 +70,7 @@ impl Store {
         .await
     }
 
-    /// Newest first.
+    /// Newest first; perhaps fewer than there are.
     pub async fn recent_requests(
         &self,
         filter: RequestFilter,
@@ -51,6 +82,48 @@ impl Store {
             newest_requests(connection, &filter)
         })
         .await
+    }
+}
+
+/// A page that is filled by several looks.
+struct Filling<T> {
+    limit: usize,
+    rows: Vec<T>,
+    /// Behind which the next look is.
+    after: Option<String>,
+}
+
+impl<T> Filling<T> {
+    fn begin(page: &Page) -> Self {
+        Self {
+            limit: page.rows(),
+            rows: Vec::new(),
+            after: page.after.clone(),
+        }
+    }
+
+    /// What the next look is for.
+    fn page(&self) -> Page {
+        Page {
+            limit: self.limit - self.rows.len(),
+            after: self.after.clone(),
+        }
+    }
+
+    /// Whether that was the last look: the page is full, or nothing is left.
+    fn add(&mut self, part: Listed<T>) -> bool {
+        self.rows.extend(part.rows);
+        self.after = part.next;
+        self.rows.len() >= self.limit || self.after.is_none()
+    }
+
+    /// Whoever goes on does so behind a row, wherever the last look ended.
+    fn end(self, id: impl Fn(&T) -> LedgerId) -> Listed<T> {
+        let last = self.rows.last().map(|row| id(row).to_string());
+        Listed {
+            next: self.after.and(last),
+            rows: self.rows,
+        }
     }
 }
 
@@ -268,4 +341,45 @@ fn collect(
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_goes_on_until_it_is_full_or_at_the_end() {
+        // What is asked for, what the looks find; how many rows there are, looks were taken, and
+        // whether there is more.
+        for (limit, looks, rows, taken, more) in [
+            (5, &[5, 1][..], 5, 1, true),
+            (5, &[0, 0, 3, 2, 7], 5, 4, true),
+            (5, &[0, 0, 3, 2], 5, 4, false),
+            (5, &[1, 0, 0], 1, 3, false),
+            (5, &[0], 0, 1, false),
+        ] {
+            let mut filling = Filling::begin(&Page {
+                limit,
+                after: Some("before-0".to_owned()),
+            });
+            let mut asked = 0;
+            loop {
+                let page = filling.page();
+                assert_eq!(page.after, Some(format!("before-{asked}")));
+                let rows = looks[asked].min(page.limit);
+                asked += 1;
+                let part = Listed {
+                    rows: (0..rows).map(|_| LedgerId::new()).collect(),
+                    next: (asked < looks.len()).then(|| format!("before-{asked}")),
+                };
+                if filling.add(part) {
+                    break;
+                }
+            }
+            let listed = filling.end(|id| *id);
+            assert_eq!((listed.rows.len(), asked), (rows, taken), "{looks:?}");
+            let last = listed.rows.last().map(ToString::to_string);
+            assert_eq!(listed.next, last.filter(|_| more), "{looks:?}");
+        }
+    }
 }

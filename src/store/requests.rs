@@ -83,6 +83,7 @@ pub(super) fn by_n(connection: &Connection, n: i64) -> Result<Request, StoreErro
         .query_row([n], shown)?)
 }
 
+/// Of one account, whose requests have an index; for others see `recent`.
 pub(super) fn list(
     connection: &Connection,
     filter: &RequestFilter,
@@ -234,11 +235,6 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 }
 
 impl Store {
-    /// Newest first.
-    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
-        self.read(move |connection| list(connection, &filter)).await
-    }
-
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
         self.read(move |connection| one(connection, id)).await
     }

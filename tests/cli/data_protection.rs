@@ -107,3 +107,21 @@ fn the_database_is_written_anew_while_nobody_uses_it() {
     assert_eq!(refused.status, 1);
     assert!(refused.err.contains("stop it"), "{}", refused.err);
 }
+
+#[test]
+fn who_else_knows_of_the_account_is_named() {
+    let house = a_house();
+    let configuration = std::fs::read_to_string(house.path("vestibule.toml")).expect("a file");
+    let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.corp.example/\"\n\
+                events = [\"account.*\"]\n";
+    house.write("vestibule.toml", &format!("{configuration}\n{hook}"));
+    let forgotten = house.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    assert_eq!(forgotten.status, 0, "{}", forgotten.err);
+    assert!(
+        forgotten
+            .out
+            .contains("the hooks directory of what happened"),
+        "{}",
+        forgotten.out
+    );
+}

@@ -1,6 +1,7 @@
 //! The real binary, as an operator runs it: what it prints, as tables and as JSON, and its exit status.
 
 mod access;
+mod check;
 mod customers;
 mod data_protection;
 mod explain;

@@ -69,3 +69,20 @@ fn the_filters_let_through_what_they_name() {
     let entry = house.receive("mallory@stranger.example", "");
     assert_eq!(tail.next()["ledger"], entry.ledger.to_string());
 }
+
+/// An entry is committed after one that came later, where the later one was read faster.
+#[test]
+fn what_was_overtaken_is_shown_too() {
+    let house = House::new();
+    let ahead = house.receive("eve@stranger.example", "");
+    let connection = rusqlite::Connection::open(house.path("data/vestibule.db")).expect("opened");
+    connection
+        .execute("UPDATE ledger SET received_at = received_at + 60000", [])
+        .expect("done");
+    let mut tail = Tail::of(&house, &["--lines", "1"]);
+    assert_eq!(tail.next()["ledger"], ahead.ledger.to_string());
+    for from in ["ann@corp.example", "bob@partner.example"] {
+        let overtaken = house.receive(from, "");
+        assert_eq!(tail.next()["ledger"], overtaken.ledger.to_string());
+    }
+}

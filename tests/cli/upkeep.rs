@@ -195,3 +195,96 @@ fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
     let (_, findings) = doctor(&house);
     assert_eq!(finding(&findings, "database")["state"], "ok");
 }
+
+/// What may be found inside the database, each with what to do about it.
+#[test]
+fn every_finding_says_what_to_do() {
+    const FAILED: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
+    const ORPHAN: &str = "PRAGMA foreign_keys = OFF;
+        INSERT INTO content (ledger, raw) VALUES (999, x'00')";
+    const PAUSED: &str = "INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')";
+    const AHEAD: &str = "UPDATE ledger SET received_at = received_at + 86400000";
+    const OFTEN: &str = "UPDATE day_count SET messages = messages + 1";
+    for (sql, check, state, detail, remedy) in [
+        (
+            "DELETE FROM content",
+            "ledger",
+            "problem",
+            "content of a request",
+            "make a backup and report it",
+        ),
+        (
+            ORPHAN,
+            "ledger",
+            "problem",
+            "what a row refers to",
+            "make a backup and report it",
+        ),
+        (
+            OFTEN,
+            "ledger",
+            "problem",
+            "counted by day",
+            "make a backup and report it",
+        ),
+        (
+            FAILED,
+            "portal.it",
+            "warning",
+            "given up",
+            "vestibule requests list --state failed",
+        ),
+        (
+            "UPDATE request SET portal = 'gone'",
+            "portal.gone",
+            "problem",
+            "not in the configuration",
+            "put it back",
+        ),
+        (
+            PAUSED,
+            "destination.helpdesk",
+            "warning",
+            "it is paused",
+            "vestibule deliveries resume helpdesk",
+        ),
+        (
+            AHEAD,
+            "clock",
+            "warning",
+            "the newest entry is of",
+            "timedatectl",
+        ),
+        (
+            "PRAGMA user_version = 99",
+            "database",
+            "problem",
+            "schema 99",
+            "install the vestibule",
+        ),
+    ] {
+        let house = House::new();
+        house.receive("bob@partner.example", "");
+        tamper(&house, sql);
+        let (status, findings) = doctor(&house);
+        let found = finding(&findings, check);
+        assert_eq!(found["state"], state, "{sql}: {found}");
+        for (key, text) in [("detail", detail), ("remedy", remedy)] {
+            let said = found[key].as_str().unwrap_or_default();
+            assert!(said.contains(text), "{sql}: {found}");
+        }
+        if state == "problem" {
+            assert_eq!(status, 1, "{sql}");
+        }
+    }
+}
+
+#[test]
+fn where_there_is_no_database_yet_the_doctor_says_who_makes_it() {
+    let house = House::new();
+    house.close();
+    std::fs::remove_dir_all(house.path("data")).expect("removed");
+    let (_, findings) = doctor(&house);
+    let remedy = finding(&findings, "database")["remedy"].clone();
+    assert_eq!(remedy, "the first start of the daemon makes it");
+}

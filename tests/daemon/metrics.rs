@@ -45,6 +45,26 @@ fn what_happens_is_counted() {
     assert_eq!(status, 200, "{answer}");
 }
 
+/// Every `"expr"` of the dashboard.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == "expr" => found.push(text.to_owned()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for item in items {
+                expressions(item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The names of ours in a text, a histogram's without the suffix of its series.
 fn names(text: &str) -> BTreeSet<String> {
     text.match_indices("vestibule_")
@@ -68,7 +88,47 @@ fn alerts_and_dashboard_ask_for_what_is_there() {
         let unknown: Vec<_> = asked.difference(&there).collect();
         assert!(unknown.is_empty(), "{file} asks for {unknown:?}");
     }
-    serde_json::from_str::<serde_json::Value>(DASHBOARD).expect("the dashboard is JSON");
+}
+
+/// The events whose alerts wait for them are ones that are counted.
+#[test]
+fn alerts_name_events_that_are_counted() {
+    let house = House::start(STANDARD);
+    let page = page(&house);
+    let mut named = 0;
+    for (place, start) in ALERTS.match_indices("event=\"") {
+        let name: String = ALERTS[place + start.len()..]
+            .chars()
+            .take_while(|c| *c != '"')
+            .collect();
+        let counted = format!("vestibule_events_total{{event=\"{name}\"}} ");
+        assert!(page.contains(&counted), "{name} is not counted");
+        named += 1;
+    }
+    assert!(named > 5, "{named}");
+}
+
+/// Grafana itself is not run; Prometheus says whether it could ask.
+#[test]
+fn prometheus_understands_the_dashboard() {
+    let dashboard = serde_json::from_str(DASHBOARD).expect("the dashboard is JSON");
+    let mut found = Vec::new();
+    expressions(&dashboard, &mut found);
+    assert!(found.len() > 10, "{found:?}");
+    let rules: Vec<_> = found
+        .iter()
+        .enumerate()
+        .map(|(place, text)| {
+            let expr = text.replace("$__rate_interval", "5m");
+            serde_json::json!({"record": format!("panel:{place}"), "expr": expr})
+        })
+        .collect();
+    // JSON is YAML, too.
+    let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    let house = House::at_rest(STANDARD);
+    let file = house.path("rules.yml");
+    std::fs::write(&file, rules.to_string()).expect("a file");
+    promtool(&["check", "rules", &file.display().to_string()], "");
 }
 
 /// What `promtool` says of its input, which must be nothing.

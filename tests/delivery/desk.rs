@@ -1,12 +1,13 @@
 //! A help desk with a webhook, which answers as a test wants and remembers who came.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -33,6 +34,8 @@ struct Seen {
     posts: Mutex<Vec<Post>>,
     /// So many of ten posts fail.
     failing: AtomicU64,
+    /// Everybody is asked to come again in an hour.
+    is_busy: AtomicBool,
     /// Each answer needs a permit.
     answers: Semaphore,
 }
@@ -42,6 +45,7 @@ impl Desk {
         let seen = Arc::new(Seen {
             posts: Mutex::default(),
             failing: AtomicU64::new(failing),
+            is_busy: AtomicBool::new(false),
             answers: Semaphore::new(answers),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -80,36 +84,48 @@ impl Desk {
         self.seen.failing.store(0, Ordering::Relaxed);
     }
 
+    /// From now on it has no time for an hour, or has again.
+    pub fn is_busy(&self, is_busy: bool) {
+        self.seen.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
     pub fn answer(&self, posts: usize) {
         self.seen.answers.add_permits(posts);
     }
 }
 
-async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> Response {
     let field = |name: &str| {
         let value = fields.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
+    let is_busy = seen.is_busy.load(Ordering::Relaxed);
     let is_taken = {
         let mut posts = seen.posts.lock().unwrap_or_else(PoisonError::into_inner);
         // As good as random, and the same in every run.
         let number = posts.len() as u64;
         let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let is_taken = draw % 10 >= seen.failing.load(Ordering::Relaxed);
+        let is_taken = !is_busy && draw % 10 >= seen.failing.load(Ordering::Relaxed);
         posts.push(Post {
             id: field("webhook-id"),
             signed: (field("webhook-timestamp"), field("webhook-signature")),
             body: body.to_vec(),
             is_taken,
-            is_had: is_taken || draw % 20 < 10,
+            is_had: is_taken || (!is_busy && draw % 20 < 10),
         });
         is_taken
     };
     let permit = seen.answers.acquire().await.expect("open");
     permit.forget();
-    if is_taken {
-        StatusCode::NO_CONTENT
+    if is_busy {
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            [(header::RETRY_AFTER, "3600")],
+        )
+            .into_response()
+    } else if is_taken {
+        StatusCode::NO_CONTENT.into_response()
     } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 }

@@ -276,3 +276,18 @@ fn a_hook_of_another_name_is_wanted() {
         "{mistakes}"
     );
 }
+
+/// The canary has an account for as long as it is on its way.
+#[tokio::test]
+async fn of_a_canary_nobody_is_told() {
+    let desk = Desk::open(0, UNLIMITED).await;
+    let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
+    let house = House::open(&hook(&desk, events)).await;
+    let config = house.config().borrow().clone();
+    is_subscribed(&house, &config).await;
+    let canary = vestibule::domain::canary::sender().to_string();
+    house.mail_from(canary, "it", 1).await;
+    assert_eq!(waiting(&house).await, 0);
+    house.mail("it", 2).await;
+    assert!(waiting(&house).await > 0);
+}

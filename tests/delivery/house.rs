@@ -83,6 +83,11 @@ impl House {
     /// A message of an external customer of their own, which needs no proof.
     pub async fn mail(&self, portal: &str, number: usize) -> RequestId {
         let from = format!("customer{number}@shop.example");
+        self.mail_from(from, portal, number).await
+    }
+
+    /// The same of whomever else.
+    pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
         let to = format!("{portal}-help@corp.example");
         let name = PortalName::parse(portal).expect("a name");
         let raw = format!(

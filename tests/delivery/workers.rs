@@ -241,3 +241,41 @@ async fn a_new_configuration_is_followed() {
         delivered
     );
 }
+
+/// What a destination asked for, or how it failed, is forgotten by a reload only where the destination
+/// was changed.
+#[tokio::test]
+async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
+    let desk = Desk::open(0, UNLIMITED).await;
+    desk.is_busy(true);
+    let shop = desk.destination();
+    let house = House::open(&shop).await;
+    let workers = house.start();
+    house.mail("shop", 1).await;
+    until("tried", async || {
+        let released = house.in_state("shop", RequestState::Released).await;
+        let request = house.store.request(released[0]).await.expect("read");
+        request.expect("there").last_error.is_some()
+    })
+    .await;
+    desk.is_busy(false);
+
+    house.reload("Other", &shop);
+    house.mail("shop", 2).await;
+    // Those who work by the new configuration do.
+    house.mail("it", 1).await;
+    until("by the new one", async || {
+        house.messages("Other").len() == 1
+    })
+    .await;
+    house.mail("it", 2).await;
+    until("and again", async || house.messages("Other").len() == 2).await;
+    assert_eq!(desk.posts().len(), 1);
+
+    house.reload("Other", &format!("{shop}\ntimeout = \"20s\""));
+    until("tried at once", async || {
+        house.in_state("shop", RequestState::Delivered).await.len() == 1
+    })
+    .await;
+    workers.drain().await;
+}

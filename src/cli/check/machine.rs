@@ -57,18 +57,20 @@ pub(super) fn database(config: &Config) -> Finding {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let detail = format!("{shown} is writable, {} free", rounded(free));
-            if free < config.smtp.max_message_size.saturating_mul(2) {
-                Finding::problem(
-                    check,
-                    detail,
-                    "free some space: mail is refused (4xx) when it is full",
-                )
-            } else if free < LITTLE_ROOM {
-                Finding::warning(check, detail, "free some space, or shorten [retention]")
-            } else {
-                Finding::ok(check, detail)
-            }
+            room(check, detail, free, config.smtp.max_message_size)
         }
+    }
+}
+
+/// Two of the largest messages are the least that has to fit in.
+pub(super) fn room(check: &str, detail: String, free: u64, max_message_size: u64) -> Finding {
+    if free < max_message_size.saturating_mul(2) {
+        let remedy = "free some space: mail is refused (4xx) when it is full";
+        Finding::problem(check, detail, remedy)
+    } else if free < LITTLE_ROOM {
+        Finding::warning(check, detail, "free some space, or shorten [retention]")
+    } else {
+        Finding::ok(check, detail)
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Outgoing, SmtpSecurity, SmtpServer};
-use crate::delivery::probe;
+use crate::delivery::probe::{self, Obstacle};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,11 +59,49 @@ fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
             };
             Finding::ok(check, format!("{place} answers {protection}{login}"))
         }
-        Err(cause) => Finding::problem(
+        Err(trouble) => Finding::problem(
             check,
-            format!("{place}: {cause}"),
-            "see whether it runs and lets this machine in; until then mail waits and is tried again",
+            format!("{place}: {}", trouble.text),
+            remedy(trouble.obstacle, server),
         ),
+    }
+}
+
+/// What to do about it. Until then mail waits and is tried again.
+fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
+    let host = &server.host;
+    match obstacle {
+        Obstacle::Unreachable => {
+            "see whether it runs there and a firewall lets this machine through; until then mail waits \
+             and is tried again"
+                .to_owned()
+        }
+        Obstacle::StartTls => format!(
+            "write smtps:// where it speaks TLS from the first byte, or smtp://{host} where the network \
+             between is yours alone"
+        ),
+        Obstacle::Tls => {
+            "write smtp+starttls:// where TLS begins with STARTTLS; or have it speak TLS 1.2 or later"
+                .to_owned()
+        }
+        Obstacle::Signature => {
+            "put the certificate of the authority that signed it where update-ca-certificates finds it, \
+             or, where the network between is yours alone, write tls_verify = false"
+                .to_owned()
+        }
+        Obstacle::Name => format!(
+            "write the name that is in the certificate in url, or give the server a certificate for {host}"
+        ),
+        Obstacle::Dates => {
+            "renew the server's certificate; see whether both clocks are right: timedatectl".to_owned()
+        }
+        Obstacle::Login => {
+            "see whether username, and the password in its file or credential, are those of this server"
+                .to_owned()
+        }
+        Obstacle::Refusal => {
+            "have it let this machine in; until then mail waits and is tried again".to_owned()
+        }
     }
 }
 

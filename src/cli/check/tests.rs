@@ -110,6 +110,26 @@ fn a_data_folder_that_the_start_makes_is_no_problem() {
     assert!(!has_problem(&findings));
 }
 
+#[test]
+fn a_disk_that_fills_up_is_told_before_it_is_full() {
+    const MIB: u64 = 1 << 20;
+    for (free, state, remedy) in [
+        (2000 * MIB, State::Ok, None),
+        (1000 * MIB, State::Warning, Some("shorten [retention]")),
+        (49 * MIB, State::Problem, Some("mail is refused")),
+        (0, State::Problem, Some("free some space")),
+    ] {
+        let finding = machine::room("data_dir", String::new(), free, 25 * MIB);
+        assert_eq!(finding.state, state, "{free}: {finding:?}");
+        let said = finding.remedy.as_deref();
+        let fits = match remedy {
+            Some(remedy) => said.is_some_and(|said| said.contains(remedy)),
+            None => said.is_none(),
+        };
+        assert!(fits, "{free}: {finding:?}");
+    }
+}
+
 /// One who has the port and says this to everyone.
 fn greeter(greeting: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(any_port()).expect("a port");
@@ -240,6 +260,8 @@ fn a_certificate_is_judged_by_its_dates_and_names() {
         let finding = certificate::judge("smtp.tls", &der, hostname, now);
         assert_eq!(finding.state, state, "{finding:?}");
         assert!(finding.detail.contains(said), "{finding:?}");
+        let has_remedy = finding.remedy.is_some_and(|remedy| !remedy.is_empty());
+        assert_eq!(has_remedy, state != State::Ok);
     }
 }
 

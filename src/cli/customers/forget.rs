@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::house::{House, operator};
 use crate::cli::output::{Output, note};
+use crate::config::Hook;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Forgetting, Forgotten, Holdings};
 
@@ -52,7 +53,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
         return Err(Failure::not_found("message or account of", &address));
     }
     if !args.yes {
-        describe(&address, &before, out)?;
+        describe(&address, &before, &house.config.hooks, out)?;
         ask(&address)?;
     }
     let bar = out.progress(0);
@@ -77,7 +78,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
             done: &done,
         })?;
     } else {
-        tell(&address, &before, &done, out)?;
+        tell(&address, &before, &done, &house.config.hooks, out)?;
     }
     if done.overwritten {
         return Ok(());
@@ -90,7 +91,12 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
     Err(Failure::Said)
 }
 
-fn describe(address: &EmailAddress, before: &Holdings, out: &mut Output) -> Outcome {
+fn describe(
+    address: &EmailAddress,
+    before: &Holdings,
+    hooks: &[Hook],
+    out: &mut Output,
+) -> Outcome {
     let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let waiting = before.held + before.released;
     out.line(format_args!("{address} is to be forgotten:"))?;
@@ -107,6 +113,7 @@ fn describe(address: &EmailAddress, before: &Holdings, out: &mut Output) -> Outc
         ),
         ("  ledger", some(before.entries, "put under a pseudonym")),
         ("  delivered", delivered(before)),
+        ("  told", told(before, hooks)),
     ])?;
     out.flush()
 }
@@ -122,6 +129,17 @@ fn delivered(before: &Holdings) -> Option<String> {
         format!(
             "{}; the help desk has those copies, and must forget them itself",
             by_portal.join(", ")
+        )
+    })
+}
+
+/// Who else may know of the account; they are not told of its end.
+fn told(before: &Holdings, hooks: &[Hook]) -> Option<String> {
+    let names: Vec<_> = hooks.iter().map(|hook| hook.name.as_str()).collect();
+    (before.account && !names.is_empty()).then(|| {
+        format!(
+            "the hooks {} of what happened to the account; what is behind them must forget it itself",
+            names.join(", ")
         )
     })
 }
@@ -145,7 +163,13 @@ fn ask(address: &EmailAddress) -> Outcome {
     }
 }
 
-fn tell(address: &EmailAddress, before: &Holdings, done: &Forgotten, out: &mut Output) -> Outcome {
+fn tell(
+    address: &EmailAddress,
+    before: &Holdings,
+    done: &Forgotten,
+    hooks: &[Hook],
+    out: &mut Output,
+) -> Outcome {
     out.line(format_args!("{address} is forgotten"))?;
     out.fields(&[
         ("entries", Some(done.entries.to_string())),
@@ -157,6 +181,7 @@ fn tell(address: &EmailAddress, before: &Holdings, done: &Forgotten, out: &mut O
         ("contents", Some(before.contents.to_string())),
         ("letters", Some(before.letters.to_string())),
         ("delivered", delivered(before)),
+        ("told", told(before, hooks)),
         (
             "elsewhere",
             Some("backups and the log of before still have it".to_owned()),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::config::document::Section;
 use crate::config::secret::{BEARER, PASSWORD, Secrets, WEBHOOK_SECRET};
 use crate::config::server_url::{is_private, parse_http};
 use crate::config::units::SECOND;
-use crate::config::{Endpoint, HttpCredentials};
+use crate::config::{Endpoint, HttpCredentials, Secret};
 
 /// None where the URL is missing or wrong, which is noted.
 pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
@@ -92,7 +92,7 @@ fn credentials(section: &Section<'_>) -> Option<HttpCredentials> {
 fn secret_headers(
     section: &Section<'_>,
     headers: &BTreeMap<String, String>,
-) -> BTreeMap<String, SecretString> {
+) -> BTreeMap<String, Secret> {
     let mut secrets = BTreeMap::new();
     for (key, credential) in [
         ("header_files", None),
@@ -115,7 +115,7 @@ fn secret_headers(
 }
 
 /// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is taken off.
-fn signing_key(section: &Section<'_>, secret: &SecretString) -> Option<SecretString> {
+fn signing_key(section: &Section<'_>, secret: &Secret) -> Option<Secret> {
     if section.document().secrets == Secrets::Leave {
         return Some(secret.clone());
     }

@@ -154,7 +154,7 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
     let (address, mut received) = server("HTTP/1.1 204 No Content").await;
     let mut config = destination(address, WebhookFormat::Raw);
     let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    config.endpoint.secret = Some(secret.clone());
+    config.endpoint.secret = Some(secret.clone().into());
     config.endpoint.credentials = Some(HttpCredentials::Bearer("letmein\n".to_owned().into()));
     config.endpoint.secret_headers =
         BTreeMap::from([("X-Api-Key".to_owned(), "hunter2".to_owned().into())]);
@@ -195,7 +195,7 @@ async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
     let mut config = destination(address, WebhookFormat::Form);
     config.field = "email encoded".to_owned();
     let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    config.endpoint.secret = Some(secret.clone());
+    config.endpoint.secret = Some(secret.clone().into());
     config.endpoint.credentials = Some(HttpCredentials::Basic(
         "actionmailbox".to_owned(),
         "pass:word".to_owned().into(),

@@ -91,7 +91,7 @@ impl Finding {
 /// The mistakes of the configuration (exit status 2).
 pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
     let path = Config::path(config);
-    let config = Config::load(Some(&path))?;
+    let config = Config::load_as_the_service(Some(&path))?;
     let mut findings = vec![Finding::ok(
         "configuration",
         format!(

@@ -32,6 +32,14 @@ impl Config {
         Self::load_with(given, Secrets::of_the_environment())
     }
 
+    /// The same for who looks at the service from outside.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as_the_service(given: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(given, Secrets::of_the_service())
+    }
+
     /// The same without opening secrets, certificates and keys, for commands that only look into the
     /// database: whoever runs them may not read those. Every password is empty.
     ///

@@ -77,11 +77,28 @@ pub(super) const BEARER: Keys = Keys {
     inline: "bearer",
 };
 
+/// Where systemd has the credentials of the service while it runs.
+const OF_THE_SERVICE: &str = "/run/credentials/vestibule.service";
+
 impl Secrets {
+    /// For the service itself.
     #[must_use]
     pub fn of_the_environment() -> Self {
         Self::Read {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        }
+    }
+
+    /// For who looks at the service from outside, and may read what it may: its credentials can be had
+    /// while it runs.
+    #[must_use]
+    pub fn of_the_service() -> Self {
+        let running = Path::new(OF_THE_SERVICE);
+        match Self::of_the_environment() {
+            Self::Read { credentials: None } if running.is_dir() => Self::Read {
+                credentials: Some(running.to_owned()),
+            },
+            found => found,
         }
     }
 }
@@ -130,7 +147,8 @@ impl Section<'_> {
             let Some(folder) = credentials else {
                 entry.refuse(format_args!(
                     "only the service has credentials; start it with \
-                     LoadCredential={place}:/path/to/it, or write {file}"
+                     LoadCredential={place}:/path/to/it, or write {file}; to check before it is \
+                     started: CREDENTIALS_DIRECTORY=/path/to vestibule check"
                 ));
                 return None;
             };

@@ -319,15 +319,15 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             Some("see whether it runs there"),
         ),
     ];
-    let mut sections: String = cases
+    let destinations = cases
         .iter()
-        .map(|(name, url, password, ..)| destination(name, url, password))
-        .collect();
-    sections += &format!(
+        .map(|(name, url, password, ..)| destination(name, url, password));
+    let outgoing = format!(
         "[outgoing]\ntype = \"smtp\"\nurl = \"smtp+starttls://localhost:{}\"\n\
          username = \"ann\"\npassword_file = \"right\"\n",
         starttls.port
     );
+    let sections: String = destinations.chain([outgoing]).collect();
     let findings = find(folder.path(), &authority, "check", &sections);
     for (name, _, _, said, remedy) in cases {
         let finding = found(&findings, &format!("destination.{name} (smtp)"));

@@ -119,8 +119,7 @@ fn serve(stream: TcpStream, manner: &Manner, heard: &Mutex<Vec<String>>) -> Opti
     };
     match manner {
         Manner::Silent => {
-            let mut line = String::new();
-            stream.read_line(&mut line).ok()?;
+            std::io::copy(&mut stream, &mut std::io::sink()).ok()?;
             return None;
         }
         Manner::Refuses => say(&mut stream, "554 5.7.1 Not you\r\n")?,

@@ -105,7 +105,7 @@ fn alerts_name_events_that_are_counted() {
         assert!(page.contains(&counted), "{name} is not counted");
         named += 1;
     }
-    assert!(named > 5, "{named}");
+    assert!(named >= 5, "{named}");
 }
 
 /// Grafana itself is not run; Prometheus says whether it could ask.

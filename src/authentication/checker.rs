@@ -38,6 +38,11 @@ pub enum CheckerError {
     System(String),
     #[error("authentication.resolvers cannot be used: {0}")]
     Resolver(String),
+    #[error(
+        "no sender can be checked: this machine knows no certificate authority, without which the \
+         DNS client does not begin; install ca-certificates"
+    )]
+    Authorities,
 }
 
 /// Checks messages; clones share what DNS answered.

@@ -45,8 +45,13 @@ pub(super) fn resolver(
     options.max_active_requests = OPEN_QUESTIONS;
     // What this machine calls its neighbours is not what their domains publish.
     options.use_hosts_file = ResolveHosts::Never;
-    MessageAuthenticator::new(config, options)
-        .map_err(|cause| CheckerError::Resolver(cause.to_string()))
+    MessageAuthenticator::new(config, options).map_err(|cause| {
+        if rustls_native_certs::load_native_certs().certs.is_empty() {
+            CheckerError::Authorities
+        } else {
+            CheckerError::Resolver(cause.to_string())
+        }
+    })
 }
 
 /// UDP, and TCP for answers that are too long for it (RFC 7766 5).

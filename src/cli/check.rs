@@ -91,7 +91,7 @@ impl Finding {
 /// The mistakes of the configuration (exit status 2).
 pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
     let path = Config::path(config);
-    let config = Config::load_as_the_service(Some(&path))?;
+    let config = Config::load_as_the_service(Some(&path), !args.offline)?;
     let mut findings = vec![Finding::ok(
         "configuration",
         format!(
@@ -111,6 +111,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     let mut findings = vec![machine::database(config)];
     findings.extend(machine::ports(config));
     findings.extend(certificate::finding(config));
+    findings.push(certificate::authorities());
     findings.extend(settings(config));
     findings.extend(templates(config));
     findings.extend(machine::folders_and_programs(config));

@@ -32,12 +32,12 @@ impl Config {
         Self::load_with(given, Secrets::of_the_environment())
     }
 
-    /// The same for who looks at the service from outside.
+    /// The same for who looks at the service from outside; `logs_in` if that needs its credentials.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_as_the_service(given: Option<&Path>) -> Result<Self, ConfigErrors> {
-        Self::load_with(given, Secrets::of_the_service())
+    pub fn load_as_the_service(given: Option<&Path>, logs_in: bool) -> Result<Self, ConfigErrors> {
+        Self::load_with(given, Secrets::of_the_service(logs_in))
     }
 
     /// The same without opening secrets, certificates and keys, for commands that only look into the

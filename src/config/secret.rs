@@ -19,6 +19,9 @@ pub enum Secrets {
         /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a service.
         credentials: Option<PathBuf>,
     },
+    /// Those in files, by who looks while the service does not run: its credentials are nowhere then,
+    /// and count as empty.
+    ReadFiles,
     /// By commands that only look into the database: whoever runs them may not read secrets, and a
     /// credential is there for the service alone. Every password is empty then.
     Leave,
@@ -90,14 +93,15 @@ impl Secrets {
     }
 
     /// For who looks at the service from outside, and may read what it may: its credentials can be had
-    /// while it runs.
+    /// while it runs. Who does not need them can do without.
     #[must_use]
-    pub fn of_the_service() -> Self {
+    pub fn of_the_service(are_needed: bool) -> Self {
         let running = Path::new(OF_THE_SERVICE);
         match Self::of_the_environment() {
             Self::Read { credentials: None } if running.is_dir() => Self::Read {
                 credentials: Some(running.to_owned()),
             },
+            Self::Read { credentials: None } if !are_needed => Self::ReadFiles,
             found => found,
         }
     }
@@ -141,8 +145,9 @@ impl Section<'_> {
                 ));
                 return None;
             }
-            let Secrets::Read { credentials } = &self.document().secrets else {
-                return Some(Secret::default());
+            let credentials = match &self.document().secrets {
+                Secrets::Read { credentials } => credentials,
+                Secrets::ReadFiles | Secrets::Leave => return Some(Secret::default()),
             };
             let Some(folder) = credentials else {
                 entry.refuse(format_args!(

@@ -388,3 +388,18 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
         "{finding}"
     );
 }
+
+#[test]
+fn a_machine_that_trusts_nobody_is_told_what_to_install() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = Authority {
+        pem: String::new(),
+        ..Authority::new("Nobody")
+    };
+    let sections = "[destination.desk]\ntype = \"maildir\"\npath = \"desk\"\n\
+                    [outgoing]\ntype = \"file\"\ndir = \"letters\"\n";
+    let findings = find(folder.path(), &nobody, "check", sections);
+    let finding = found(&findings, "authorities");
+    assert_eq!(finding["state"], "problem", "{finding}");
+    assert_eq!(finding["remedy"], "install ca-certificates", "{finding}");
+}

@@ -1,4 +1,5 @@
-//! The certificate of the SMTP listener: whether it is valid, for how long, and for which name.
+//! The certificate of the SMTP listener: whether it is valid, for how long, and for which name; and
+//! whether this machine knows anyone who signs those of others.
 
 use std::time::Duration;
 
@@ -33,6 +34,23 @@ pub(super) fn finding(config: &Config) -> Option<Finding> {
         ),
         None => Finding::problem(check, "the chain is empty", RENEW),
     })
+}
+
+/// Whom we trust to sign the certificates of servers.
+pub(super) fn authorities() -> Finding {
+    let check = "authorities";
+    match rustls_native_certs::load_native_certs().certs.len() {
+        0 => Finding::problem(
+            check,
+            "this machine knows no certificate authority: no server's TLS can be verified, and no \
+             sender is checked",
+            "install ca-certificates",
+        ),
+        known => Finding::ok(
+            check,
+            format!("{known} are known, who sign servers' certificates"),
+        ),
+    }
 }
 
 pub(super) fn judge(

@@ -1,6 +1,6 @@
 //! `backup`: a copy of the database while the daemon runs, looked through after writing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -41,6 +41,16 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
     if !database.exists() {
         return Err(Failure::not_found("database", database.display()));
     }
+    let folder = match args.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "there is no folder {0}; make one that nobody else reads: install -d -m 0700 {0}",
+            folder.display()
+        )));
+    }
     let bar = out.progress(0);
     let found = store::backup(&database, &args.file, |done, all| {
         bar.set_length(all);
@@ -59,9 +69,12 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
         })?;
     } else {
         out.line(format_args!(
-            "{file}: {}, {} entries of the ledger, examined",
+            "{file}: {}, {} of the ledger, examined",
             rounded(found.octets),
-            found.entries
+            match found.entries {
+                1 => "1 entry".to_owned(),
+                entries => format!("{entries} entries"),
+            }
         ))?;
     }
     if found.violations.is_empty() {

@@ -26,7 +26,8 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
             Err(Errno::WOULDBLOCK) => bail!(
-                "another vestibule serves {}; stop it, or set another data_dir",
+                "another vestibule serves {}; stop it first (systemctl stop vestibule), or, for one \
+                 beside it, set another data_dir",
                 data_dir.display()
             ),
             Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),

@@ -288,3 +288,22 @@ fn where_there_is_no_database_yet_the_doctor_says_who_makes_it() {
     let remedy = finding(&findings, "database")["remedy"].clone();
     assert_eq!(remedy, "the first start of the daemon makes it");
 }
+
+#[test]
+fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
+    let house = House::new();
+    let file = house.path("backups/copy.db").display().to_string();
+    let ran = house.run(&["backup", &file]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let folder = house.path("backups").display().to_string();
+    for said in [
+        format!("there is no folder {folder}"),
+        format!("install -d -m 0700 {folder}"),
+    ] {
+        assert!(ran.err.contains(&said), "{}", ran.err);
+    }
+    std::fs::create_dir(&folder).expect("a folder");
+    house.receive("ann@corp.example", "");
+    let ran = house.run(&["backup", &file]);
+    assert!(ran.out.contains("1 entry of the ledger"), "{}", ran.out);
+}

@@ -35,7 +35,7 @@ Examples:
   vestibule customers show ann@corp.example
   vestibule customers show 01J9ZQ4D8N0VXB7T3WKE5M2R6C --json")]
     Show(Whom),
-    /// Make an account, as far as the access settings allow it, and send the verification mail
+    /// Make an account, as far as the access settings allow it, and send the verification mail where one is due
     #[command(after_help = "\
 Examples:
   vestibule customers add ann@corp.example
@@ -273,14 +273,17 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
         )));
     };
     match added {
-        Added::Now(account) => tell(
-            &account,
-            &format!(
-                "has an {} account, {}; the verification mail is on its way",
-                account.kind, account.status
-            ),
-            out,
-        ),
+        Added::Now(account) => {
+            let next = match account.status {
+                Status::Pending => "; the verification mail is on its way",
+                Status::Active | Status::Blocked => "; mail from it passes at once",
+            };
+            tell(
+                &account,
+                &format!("has an {} account, {}{next}", account.kind, account.status),
+                out,
+            )
+        }
         Added::Before(account) => tell(
             &account,
             &format!("had an account already, {}", account.status),

@@ -146,11 +146,12 @@ impl Work<'_> {
             Kind::Internal => &settings.internal.default_groups,
             Kind::External => &[],
         };
-        let proved_first = NewAccount {
-            proof_needed: true,
+        // Who signs up may be anybody; for whom an operator knows, the settings decide as for mail.
+        let new = NewAccount {
+            proof_needed: new.proof_needed || origin == Origin::SignUp,
             ..new
         };
-        let made = make(connection, address, proved_first, groups, origin, None, now)?;
+        let made = make(connection, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.rings.add(Topic::Deeds);
             Happening::named("account.added").account(made.n).record(
@@ -159,7 +160,9 @@ impl Work<'_> {
                 now,
             )?;
         }
-        self.owe(&made, LetterKind::Verification, cause, portal, now)?;
+        if made.status == Status::Pending {
+            self.owe(&made, LetterKind::Verification, cause, portal, now)?;
+        }
         Ok(Added::Now(account(connection, made.n)?))
     }
 
@@ -211,8 +214,8 @@ impl Store {
     }
 
     /// The two ways in besides mail: sign-up, and an operator. The access settings in force decide
-    /// as they do for mail, and the address must be proved whatever they say. A new account, and on
-    /// sign-up an old one, is owed a letter.
+    /// as they do for mail, but who signs up must prove the address whatever they say. A new account
+    /// that is pending, and on sign-up an old one, is owed a letter.
     pub async fn add_customer(
         &self,
         address: EmailAddress,

@@ -167,10 +167,12 @@ impl Model {
         self.people.insert(who, person);
     }
 
-    /// An operator, or the person by the sign-up page, made an account; both need a proof here.
-    pub fn added(&mut self, who: usize) {
+    /// An operator, or the person by the sign-up page, made an account. The person has to prove the
+    /// address in any case; for the operator the settings decide.
+    pub fn added(&mut self, who: usize, sign_up: bool) {
         if !self.people.contains_key(&who) {
-            self.create(who, true);
+            let open = self.settings == Settings::Open;
+            self.create(who, sign_up || !open || crate::model::is_internal(who));
         }
     }
 

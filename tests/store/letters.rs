@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::config::LetterLimits;
-use vestibule::domain::{Origin, Proof};
+use vestibule::domain::{Origin, Proof, Status};
 use vestibule::store::{
     Added, Choice, ClaimedLetters, LetterCause, LetterKind, LetterOutcome, Store,
 };
@@ -215,6 +215,27 @@ async fn signing_up_is_answered_by_a_letter_whoever_asks() {
     assert!(matches!(again, Added::Before(_)));
     let (letter, _) = house.letter(at(DAY)).await.expect("a letter");
     assert_eq!(letter.kind, LetterKind::AlreadyRegistered);
+}
+
+#[tokio::test]
+async fn whom_an_operator_adds_is_where_a_first_mail_would_have_put_them() {
+    let house = House::open().await;
+    let add = |who: &'static str| {
+        let store = house.store.clone();
+        async move {
+            let by = "root".to_owned();
+            let added = store.add_customer(address(who), None, Origin::Operator, by, start());
+            match added.await.expect("an answer") {
+                Added::Now(account) => account.status,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(add("bob@shop.example").await, Status::Active);
+    assert!(house.letter(start()).await.is_none(), "nothing to prove");
+    assert_eq!(add("ann@corp.example").await, Status::Pending);
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    assert_eq!(letter.cause, LetterCause::Operator);
 }
 
 #[tokio::test]

@@ -276,7 +276,7 @@ impl Run {
                     .add_customer(address(PEOPLE[who]), None, origin, by, now)
                     .await;
                 if added.is_ok() && self.account(who).await.is_some() {
-                    self.model.added(who);
+                    self.model.added(who, sign_up);
                 }
             }
             Step::Renew { who } => {

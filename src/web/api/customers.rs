@@ -54,7 +54,7 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"address": "bob@partner.example", "portal": "it"}))]
 pub(super) struct NewCustomer {
-    /// The person's address; it gets a verification mail.
+    /// The person's address; it gets a verification mail where a proof is needed.
     address: String,
     /// The portal whose access settings decide; the site's otherwise.
     portal: Option<PortalName>,

@@ -163,7 +163,7 @@ fn routes() -> Vec<Route> {
                 "createCustomer",
                 "Make an account, as far as the access settings allow it",
             )
-            .explained("The address gets a verification mail, as it does after a sign-up.")
+            .explained("The address gets a verification mail, unless the access settings let its mail pass without a proof.")
             .may(&[Kind::AccessSettings]),
         Route::get("/customers/{customer}", Viewer, customers::show)
             .called("showCustomer", "Show one account"),

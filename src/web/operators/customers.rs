@@ -117,7 +117,11 @@ pub(super) async fn add(
     };
     match added {
         Added::Now(account) => {
-            Ok(Redirect::to(&format!("/customers/{}?done=added", account.id)).into_response())
+            let done = match account.status {
+                Status::Pending => "added",
+                Status::Active | Status::Blocked => "added_active",
+            };
+            Ok(Redirect::to(&format!("/customers/{}?done={done}", account.id)).into_response())
         }
         Added::Before(account) => {
             Ok(Redirect::to(&format!("/customers/{}?done=there", account.id)).into_response())

@@ -5,10 +5,13 @@
 //! send mail ever does. So connections that dawdle cannot keep the others out. And the last tenth of
 //! the seats is for peers that have less than a tenth of them: one that opens connection after
 //! connection, for whatever reason, leaves room for the others.
+//!
+//! The same goes for the memory of the budget: while somebody waits for some, those who have some and
+//! dawdle with their messages go, one after the other.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Whoever waits for less than this keeps its seat.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one who waits for memory waits between two who are sent away for it.
+const TURN: Duration = Duration::from_secs(1);
 
 /// All seats of a listener.
 pub struct Seats {
@@ -37,7 +43,15 @@ struct Mark {
     peer: IpAddr,
     /// Since when it is waited for; [`BUSY`] while it is not.
     waiting_since: AtomicU64,
+    /// Whether it has memory of the budget.
+    has_memory: AtomicBool,
     evicted: CancellationToken,
+}
+
+impl Mark {
+    fn waits_since(&self) -> u64 {
+        self.waiting_since.load(Ordering::Relaxed)
+    }
 }
 
 const BUSY: u64 = u64::MAX;
@@ -65,25 +79,16 @@ impl Seats {
         let has_many = taken.by_peer.get(&peer).is_some_and(|own| *own >= tenth);
         let room = if has_many { max - tenth } else { max };
         if taken.seats.len() >= room {
-            let latest = self.now().checked_sub(PATIENCE.as_secs() * 1000)?;
             // Whoever has many makes room for itself, and for others.
-            let (&id, mark) = taken
-                .seats
-                .iter()
-                .filter(|(_, mark)| taken.seats.len() >= max || mark.peer == peer)
-                .min_by_key(|(_, mark)| mark.waiting_since.load(Ordering::Relaxed))?;
-            if mark.waiting_since.load(Ordering::Relaxed) > latest {
-                return None;
-            }
-            // It says its last words without a seat.
-            mark.evicted.cancel();
-            taken.remove(id);
+            let is_full = taken.seats.len() >= max;
+            self.send_away(&mut taken, |mark| is_full || mark.peer == peer)?;
         }
         let id = taken.next;
         taken.next += 1;
         let mark = Arc::new(Mark {
             peer,
             waiting_since: AtomicU64::new(BUSY),
+            has_memory: AtomicBool::new(false),
             evicted: CancellationToken::new(),
         });
         taken.seats.insert(id, Arc::clone(&mark));
@@ -93,6 +98,20 @@ impl Seats {
             id,
             mark,
         })
+    }
+
+    /// The one of these who dawdles longest goes, if it has dawdled for long. It says its last words
+    /// without a seat.
+    fn send_away(&self, taken: &mut Taken, these: impl Fn(&Mark) -> bool) -> Option<()> {
+        let latest = self.now().checked_sub(PATIENCE.as_secs() * 1000)?;
+        let (&id, mark) = taken
+            .seats
+            .iter()
+            .filter(|(_, mark)| these(mark) && mark.waits_since() <= latest)
+            .min_by_key(|(_, mark)| mark.waits_since())?;
+        mark.evicted.cancel();
+        taken.remove(id);
+        Some(())
     }
 
     fn now(&self) -> u64 {
@@ -130,7 +149,24 @@ impl Seat {
         self.mark.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// Returns when another client is given this seat.
+    /// The client has memory of the budget from now on, or has none any more.
+    pub fn has_memory(&self, has: bool) {
+        self.mark.has_memory.store(has, Ordering::Relaxed);
+    }
+
+    /// Waits for memory of the budget. As long as that takes, those who have some and dawdle go, one
+    /// after the other.
+    pub async fn insists_on(&self, memory: impl Future<Output = ()>) {
+        let mut memory = std::pin::pin!(memory);
+        while tokio::time::timeout(TURN, memory.as_mut()).await.is_err() {
+            let mut taken = self.seats.lock();
+            let has_memory = |mark: &Mark| mark.has_memory.load(Ordering::Relaxed);
+            self.seats.send_away(&mut taken, has_memory);
+        }
+        self.has_memory(true);
+    }
+
+    /// Returns when this client is to go, for the sake of others.
     pub async fn evicted(&self) {
         self.mark.evicted.cancelled().await;
     }
@@ -172,6 +208,27 @@ mod tests {
         assert!(take().is_none(), "its seat is another's");
         drop(fourth);
         assert!(take().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_memory_goes_for_the_sake_of_memory() {
+        let seats = Arc::new(Seats::new());
+        let take = || seats.take(10, [127, 0, 0, 1].into()).expect("a seat");
+        let (without, with, busy, waiting) = (take(), take(), take(), take());
+        without.waits();
+        with.has_memory(true);
+        with.waits();
+        busy.has_memory(true);
+        let begin = Instant::now();
+        waiting.insists_on(with.evicted()).await;
+        assert!(begin.elapsed() >= PATIENCE, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < PATIENCE + 2 * TURN);
+        let patience = tokio::time::timeout(Duration::from_hours(1), async {
+            waiting.insists_on(std::future::pending()).await;
+        });
+        assert!(patience.await.is_err(), "nobody has any to spare");
+        assert!(!without.mark.evicted.is_cancelled() && !busy.mark.evicted.is_cancelled());
+        assert_eq!(seats.lock().seats.len(), 3);
     }
 
     #[tokio::test(start_paused = true)]

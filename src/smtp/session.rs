@@ -140,6 +140,7 @@ impl<R: Reception> Session<'_, R> {
                         dialogue.too_large()
                     };
                     drop(share);
+                    self.seat.has_memory(false);
                     self.say(connection, &answer.reply);
                     if answer.next == Next::Close {
                         return Ok(End::Done);
@@ -195,7 +196,7 @@ impl<R: Reception> Session<'_, R> {
                 let asked = Instant::now();
                 self.seat.is_busy();
                 said = SOMETHING;
-                share.grow(capacity).await;
+                self.seat.insists_on(share.grow(capacity)).await;
                 // The client is not to blame for the time that we made it wait.
                 end += asked.elapsed();
             }
@@ -207,7 +208,10 @@ impl<R: Reception> Session<'_, R> {
                     return Ok(Some((body, share)));
                 }
                 Progress::BareLf => return Ok(None),
-                Progress::More if body.is_too_large() => share = self.house.budget.share(),
+                Progress::More if body.is_too_large() => {
+                    share = self.house.budget.share();
+                    self.seat.has_memory(false);
+                }
                 Progress::More => {}
             }
             let silence = Instant::now() + settings.data_timeout;

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpSocket;
 
+use crate::bystander::Bystander;
 use crate::client::{Smtp, send};
 use crate::clients::{CLIENTS, FRONT, message};
 use crate::house::{House, STANDARD, wait_for};
@@ -28,7 +29,7 @@ fn peak(house: &House) -> usize {
 }
 
 /// Says all of it while another thread listens; what is answered until the end.
-fn talk(address: SocketAddr, said: Vec<u8>) -> String {
+pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let patience = Some(Duration::from_mins(2));
     stream.set_read_timeout(patience).expect("a timeout");
@@ -71,7 +72,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
     );
     let house = House::start(&configuration);
-    send(house.smtp, "bob@partner.example", "before");
+    let bystander = Bystander::of(&house);
     let mut wrong = Vec::new();
     for client in CLIENTS {
         let heard = codes(&talk(house.smtp, (client.says)()));
@@ -80,7 +81,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    send(house.smtp, "bob@partner.example", "after");
+    let served = bystander.leave();
     let smuggled = house
         .json(&["requests", "list", "--limit", "1000"])
         .iter()
@@ -93,7 +94,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
     }
     let peak = peak(&house);
     println!(
-        "{} hostile clients, at most {} MiB",
+        "{} hostile clients, {served} messages of others meanwhile, at most {} MiB",
         CLIENTS.len(),
         peak / MIB
     );
@@ -108,6 +109,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
     );
     let house = House::start(&configuration);
+    let bystander = Bystander::of(&house);
     let address = house.smtp;
     let clients: Vec<_> = (0..20)
         .map(|number| {
@@ -119,12 +121,62 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
     for client in clients {
         assert_eq!(client.join().expect("no panic"), "220 250* 354 250*");
     }
+    let served = bystander.leave();
     let peak = peak(&house);
     println!(
-        "20 messages of 7 MiB with a budget of 32 MiB: at most {} MiB",
+        "20 messages of 7 MiB with a budget of 32 MiB, {served} small ones meanwhile: at most {} MiB",
         peak / MIB
     );
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
+}
+
+/// All the memory is taken by clients that stop in the midst of their messages, but for a byte now and
+/// then: they go when somebody else needs it.
+#[test]
+fn who_dawdles_with_a_message_gives_up_its_memory() {
+    let configuration = STANDARD.replace(
+        "listen = [\"127.0.0.1:0\"]",
+        "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
+    );
+    let house = House::start(&configuration);
+    let slow: Vec<_> = (0..6)
+        .map(|_| TcpStream::connect(house.smtp).expect("a connection"))
+        .collect();
+    let threads: Vec<_> = slow
+        .iter()
+        .map(|stream| {
+            let mut stream = stream.try_clone().expect("a handle");
+            let front = format!("{FRONT}{}", format!("{}\r\n", "a".repeat(998)).repeat(7000));
+            std::thread::spawn(move || {
+                let mut said = stream.write_all(front.as_bytes());
+                while said.is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                    said = stream.write_all(b"a");
+                }
+            })
+        })
+        .collect();
+    // More than the reserve, so that somebody's memory is needed for it.
+    let body = format!("{}\r\n", "b".repeat(998)).repeat(2000);
+    let message = format!("From: bob@partner.example\r\nSubject: x\r\n\r\n{body}");
+    for _ in 0..3 {
+        let mut client = Smtp::connect(house.smtp).expect("a seat");
+        let reply = client.send(
+            "bob@partner.example",
+            "it-help@corp.example",
+            message.as_bytes(),
+        );
+        let reply = reply.expect("an answer within a minute");
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    for stream in &slow {
+        // A thread may still be speaking to somebody who does not listen.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    }
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+    assert!(house.log().contains("Idle while others wait"));
 }
 
 /// Connections from an address of loopback that is not the MTA's.

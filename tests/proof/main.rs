@@ -12,6 +12,7 @@ mod client;
 mod house;
 
 mod account;
+mod bystander;
 mod clients;
 mod crash;
 mod desk;
@@ -19,9 +20,11 @@ mod disk;
 mod faults;
 mod forgers;
 mod hostile;
+mod injection;
 mod load;
 mod pages;
 mod syncs;
+mod timing;
 
 /// So many in an ordinary run, so many in a long one.
 fn rounds(short: usize, long: usize) -> usize {

@@ -1,0 +1,211 @@
+//! Words of a stranger that would like to be fields: in commands, in names, in ids. What a help desk
+//! gets is our own fields, whole and nothing among them, and then the message as it came; and no
+//! letter has a field that the others do not have.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::client::Smtp;
+use crate::hostile::talk;
+use crate::house::{House, STANDARD, wait_for};
+
+/// What the stranger wants to see as a field of its own.
+const EVIL: &str = "X-Evil";
+
+/// Commands that are refused.
+const COMMANDS: &[&str] = &[
+    "EHLO mx.example\rX-Evil: 1",
+    "EHLO mx.example X-Evil: 1",
+    "XFORWARD HELO=a+0D+0AX-Evil:+201",
+    "XFORWARD NAME=a+0AX-Evil:+201",
+    "XFORWARD NAME=a+0DX-Evil:1",
+    "MAIL FROM:<bob@partner.example\rX-Evil: 1>",
+    "MAIL FROM:<\"bob\rX-Evil: 1\"@partner.example>",
+    "MAIL FROM:<bob@partner.example> SIZE=1 X-Evil: 1",
+];
+
+/// Messages: what is tried, in which header fields, and whether the author is one all the same.
+const FIELDS: &[(&str, &str, bool)] = &[
+    (
+        "an encoded line end in the author's name (Q)",
+        "From: =?utf-8?q?x=0D=0AX-Evil=3A_1=0D=0ABcc=3A_eve?= <AUTHOR>\r\n",
+        true,
+    ),
+    (
+        "the same (B)",
+        "From: =?utf-8?b?eA0KWC1FdmlsOiAxDQpCY2M6IGV2ZUBldmlsLmV4YW1wbGU=?= <AUTHOR>\r\n",
+        true,
+    ),
+    (
+        "a bare CR in the author's name",
+        "From: \"x\rX-Evil: 1\" <AUTHOR>\r\n",
+        false,
+    ),
+    (
+        "a name on two lines",
+        "From: \"x\r\n X-Evil: 1\" <AUTHOR>\r\n",
+        true,
+    ),
+    (
+        "an encoded line end in the subject",
+        "From: AUTHOR\r\nSubject: =?utf-8?q?x=0D=0AX-Evil:_1=0D=0A=0D=0Abody?=\r\n",
+        true,
+    ),
+    (
+        "an encoded line end in the id",
+        "From: AUTHOR\r\nMessage-ID: <=?utf-8?q?x=0D=0AX-Evil:_1?=@client.example>\r\n",
+        true,
+    ),
+    (
+        "an id on two lines",
+        "From: AUTHOR\r\nMessage-ID: <x\r\n X-Evil: 1@client.example>\r\n",
+        true,
+    ),
+    (
+        "a bare CR in the id",
+        "From: AUTHOR\r\nMessage-ID: <y\rX-Evil: 1@client.example>\r\n",
+        true,
+    ),
+    (
+        "an id with a field behind it",
+        "From: AUTHOR\r\nMessage-ID: <x@client.example> X-Evil: 1\r\n",
+        true,
+    ),
+    (
+        "an encoded line end in the address to answer to",
+        "From: AUTHOR\r\nReply-To: =?utf-8?q?x=0D=0AX-Evil:_1?= <eve@evil.example>\r\n",
+        true,
+    ),
+    (
+        "fields of our own names",
+        "From: AUTHOR\r\nX-Vestibule-Account: X-Evil\r\nx-vestibule-verified : X-Evil\r\n\
+         X-VESTIBULE-GROUPS:\r\n X-Evil\r\nX-Vestibule-Request: X-Evil\r\n",
+        true,
+    ),
+];
+
+/// The one message of a round, as it was sent.
+fn message(number: usize, fields: &str, author: &str) -> String {
+    format!(
+        "Mark: {number}\r\n{}\r\nX-Evil: in the body\r\n",
+        fields.replace("AUTHOR", author)
+    )
+}
+
+/// What stands above the message as it came, by unfolded field.
+fn added(file: &str) -> Vec<String> {
+    let mut fields: Vec<String> = Vec::new();
+    for line in file
+        .split("\r\n")
+        .take_while(|line| !line.starts_with("Mark: "))
+    {
+        match fields.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) => last.push_str(line),
+            _ => fields.push(line.to_owned()),
+        }
+    }
+    fields
+}
+
+fn names(fields: &[String]) -> BTreeSet<&str> {
+    let name = |field: &'_ String| field.find(':').unwrap_or(field.len());
+    fields.iter().map(|field| &field[..name(field)]).collect()
+}
+
+#[test]
+fn a_command_makes_no_field() {
+    let house = House::start(STANDARD);
+    for command in COMMANDS {
+        let mut client = Smtp::connect(house.smtp).expect("a connection");
+        let reply = client.say(command).expect("an answer");
+        assert!(reply.starts_with('5'), "{command:?}: {reply}");
+    }
+    // A detail is the sender's to choose, and is written down beside `for`.
+    let said = "EHLO mx.example\r\nMAIL FROM:<bob@partner.example>\r\n\
+                RCPT TO:<it-help+\"X-Evil:\"@corp.example>\r\nRCPT TO:<it-help+X-Evil:1@corp.example>\r\n\
+                RCPT TO:<it-help@corp.example>\r\nDATA\r\nMark: 1\r\nFrom: bob@partner.example\r\n\r\n.\r\n";
+    let heard = talk(house.smtp, said.as_bytes().to_vec());
+    assert!(heard.contains("250 2.0.0 Ok: queued"), "{heard}");
+    let files = wait_for("a delivery", || {
+        let files = house.delivered();
+        (!files.is_empty()).then_some(files)
+    });
+    for file in files {
+        let text = String::from_utf8(file).expect("text");
+        let fields = added(&text);
+        assert!(!names(&fields).contains(EVIL), "{text}");
+    }
+}
+
+#[test]
+fn a_message_makes_no_field_of_ours() {
+    let house = House::start(STANDARD);
+    for (number, (name, fields, _)) in FIELDS.iter().enumerate() {
+        for author in [
+            "bob@partner.example".to_owned(),
+            format!("ann{number}@corp.example"),
+        ] {
+            let mut client = Smtp::connect(house.smtp).expect("a connection");
+            let message = message(number, fields, &author);
+            let reply = client.send(&author, "it-help@corp.example", message.as_bytes());
+            let reply = reply.expect("an answer");
+            assert!(reply.starts_with("250 "), "{name}: {reply}");
+        }
+    }
+    let taken = FIELDS.iter().filter(|(_, _, taken)| *taken).count();
+    let delivered = wait_for("all deliveries", || {
+        let files = house.files("desk/new");
+        (files.len() == taken).then_some(files)
+    });
+    for file in delivered {
+        let text = String::from_utf8(fs::read(&file).expect("a file")).expect("text");
+        let ours = added(&text);
+        for field in &ours {
+            assert!(!field.contains('\r') && !field.contains('\n'), "{text}");
+        }
+        let expected: BTreeSet<_> = [
+            "Received",
+            "X-Vestibule-Request",
+            "X-Vestibule-Account",
+            "X-Vestibule-Verified",
+            "X-Vestibule-Loop",
+            "Authentication-Results",
+        ]
+        .into();
+        assert!(names(&ours).is_subset(&expected), "{text}");
+        assert!(!ours.concat().contains(EVIL), "{text}");
+        let number = text.split("Mark: ").nth(1).expect("the message");
+        let number: usize = number
+            .split("\r\n")
+            .next()
+            .and_then(|number| number.parse().ok())
+            .expect("a number");
+        let mut sent = message(number, FIELDS[number].1, "bob@partner.example");
+        if FIELDS[number].0 == "fields of our own names" {
+            sent = format!(
+                "Mark: {number}\r\nFrom: bob@partner.example\r\n\r\nX-Evil: in the body\r\n"
+            );
+        }
+        assert!(text.ends_with(&sent), "{text}");
+    }
+
+    let letters = wait_for("all letters", || {
+        let letters = house.letters();
+        (letters.len() == taken).then_some(letters)
+    });
+    for letter in letters {
+        assert!(
+            !letter.contains(EVIL) && !letter.contains("evil"),
+            "{letter}"
+        );
+        let (head, _) = letter.split_once("\r\n\r\n").expect("a header");
+        for line in head.split("\r\n") {
+            assert!(!line.contains(['\r', '\n']), "{letter}");
+        }
+        assert_eq!(letter.matches("\r\nTo: ").count(), 1, "{letter}");
+        assert!(
+            !letter.contains("\r\nBcc:") && !letter.contains("\r\nCc:"),
+            "{letter}"
+        );
+    }
+}

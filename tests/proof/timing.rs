@@ -1,0 +1,99 @@
+//! What the time of an answer tells of a link: nothing. A token is looked up by its SHA-256, so a guess
+//! that is near a valid one has nothing in common with it, and takes the way of any other guess.
+//!
+//! The ordinary run compares the answers, the long one compares the times as well.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::client::send;
+use crate::house::{House, STANDARD};
+use crate::{Dice, rounds};
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// A guess from a client of its own, so that its allowance is never spent, and how long the answer took.
+fn guess(house: &House, number: u32, method: &str, path: &str, form: &str) -> (String, Duration) {
+    let client = Ipv4Addr::from_bits(0x0a00_0000 + number);
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let mut stream = TcpStream::connect(house.http).expect("a connection");
+    stream.set_nodelay(true).expect("an option");
+    let begin = Instant::now();
+    stream.write_all(request.as_bytes()).expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let took = begin.elapsed();
+    let lines: Vec<_> = answer
+        .lines()
+        .filter(|line| !line.to_lowercase().starts_with("date:"))
+        .collect();
+    (lines.join("\n"), took)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn a_guess_learns_nothing_from_how_near_it_was() {
+    let configuration =
+        STANDARD.replace("[http]\n", "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
+    let house = House::start(&configuration);
+    send(house.smtp, "ann@corp.example", "waiting");
+    let link = house.link_for("ann@corp.example");
+    let token = link.rsplit('/').next().expect("a token");
+    let mut dice = Dice(5);
+    let mut far = || -> String {
+        let letter = |_| {
+            let sides = u64::try_from(ALPHABET.len()).expect("few");
+            char::from(ALPHABET[usize::try_from(dice.throw(sides)).expect("small")])
+        };
+        // The last character has four bits only.
+        (0..42).map(letter).chain(['A']).collect()
+    };
+    // All but the first, and all but the last that may be chosen freely.
+    let other = |letter: &str| if letter == "A" { "B" } else { "A" };
+    let near = [
+        format!("{}{}", other(&token[..1]), &token[1..]),
+        format!("{}{}{}", &token[..41], other(&token[41..42]), &token[42..]),
+    ];
+    for (method, path, form) in [
+        ("GET", "/verify/TOKEN", ""),
+        ("POST", "/verify/TOKEN", "action=confirm"),
+        ("POST", "/resend", "token=TOKEN"),
+    ] {
+        let mut times: [Vec<Duration>; 3] = Default::default();
+        let mut expected = None;
+        for round in 0..rounds(20, 2000) {
+            let tokens = [far(), near[0].clone(), near[1].clone()];
+            // Each comes first as often as the others do.
+            for turn in 0..tokens.len() {
+                let kind = (round + turn) % tokens.len();
+                let number = u32::try_from(round * tokens.len() + turn).expect("few");
+                let fill = |text: &str| text.replace("TOKEN", &tokens[kind]);
+                let (answer, took) = guess(&house, number, method, &fill(path), &fill(form));
+                let answer = answer.replace(&tokens[kind], "TOKEN");
+                let expected = expected.get_or_insert_with(|| answer.clone());
+                assert_eq!(answer, *expected, "{method} {path}");
+                times[kind].push(took);
+            }
+        }
+        let [far, first, last] = times.map(median);
+        println!("{method} {path}: {far:?} for a far one, {first:?} and {last:?} for a near one");
+        if rounds(0, 1) == 1 {
+            for near in [first, last] {
+                let ratio = near.as_secs_f64() / far.as_secs_f64();
+                assert!((0.9..1.1).contains(&ratio), "{method} {path}: {ratio}");
+            }
+        }
+    }
+    // The one that is valid still opens.
+    let (answer, _) = guess(&house, 0x00ff_ffff, "GET", &link, "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}

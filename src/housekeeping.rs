@@ -116,3 +116,6 @@ async fn tidy(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

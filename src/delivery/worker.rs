@@ -113,7 +113,7 @@ impl<Q: Queue> Worker<Q> {
         let mut deeds = self.queue.store().subscribe(Topic::Deeds);
         let mut under_way = JoinSet::new();
         let mut rested = true;
-        let mut seats_free_since: Option<Timestamp> = None;
+        let mut seats_free_since: Option<Instant> = None;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
             let next = match self
@@ -126,10 +126,10 @@ impl<Q: Queue> Worker<Q> {
                 }
                 Room::For(room) => {
                     let few = room * 4 < self.queue.concurrency() && !under_way.is_empty();
-                    let since = *seats_free_since.get_or_insert(now);
-                    let claim_at = later(since, COMPANY);
-                    if few && now < claim_at {
-                        Next::At(claim_at)
+                    let since = *seats_free_since.get_or_insert_with(Instant::now);
+                    let rest = COMPANY.saturating_sub(since.elapsed());
+                    if few && !rest.is_zero() {
+                        Next::At(later(now, rest))
                     } else {
                         seats_free_since = None;
                         self.take(room, &mut under_way, now).await
@@ -271,3 +271,6 @@ fn until(time: Timestamp, now: Timestamp) -> Duration {
 fn later(now: Timestamp, wait: Duration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! How much of the time is left to the mail. The clock of the tests stands still but for rests.
+
+use std::time::Duration;
+
+use tokio::time;
+
+use super::*;
+use crate::store::{Arrival, CustomerFilter, Page};
+use crate::verification::tests::sample;
+
+/// So many employees whose mail was held for longer than it may be.
+async fn overdue(store: &Store, config: &Config, people: usize) {
+    let long_ago = Timestamp::now() - Duration::from_hours(24 * 30);
+    for number in 0..people {
+        let arrival = Arrival {
+            facts: sample::facts(&format!("person{number}@corp.example"), "Printer on fire"),
+            received_at: long_ago,
+            ..sample::arrival(config)
+        };
+        store.accept(arrival).await.expect("accepted");
+    }
+}
+
+/// Tidies up, and says how long it rested meanwhile.
+async fn rested(people: usize) -> Duration {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+    let config = sample::config("");
+    let access = config.access.clone();
+    let seeded = store.seed_access(access, Timestamp::now()).await;
+    assert!(seeded.expect("settings"));
+    overdue(&store, &config, people).await;
+    let begin = time::Instant::now();
+    let tidied = tidy(&config, &store, &CancellationToken::new()).await;
+    tidied.expect("the database");
+    let rested = begin.elapsed();
+    let filter = CustomerFilter {
+        page: Page {
+            limit: 1000,
+            after: None,
+        },
+        ..CustomerFilter::default()
+    };
+    let customers = store.customers(filter).await.expect("read").rows;
+    assert_eq!(customers.len(), people);
+    assert!(customers.iter().all(|customer| customer.held == 0));
+    rested
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
+    assert_eq!(rested(STEP - 1).await, Duration::ZERO, "one round");
+    let begin = Instant::now();
+    let rested = rested(2 * STEP).await;
+    // How long a rest is follows from how long the work took; that there is one does not.
+    assert!(!rested.is_zero(), "no rest");
+    assert!(rested <= begin.elapsed() * REST + Duration::from_millis(10));
+}

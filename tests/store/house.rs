@@ -72,6 +72,30 @@ impl House {
         Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
     }
 
+    /// The process dies, perhaps while a transaction is on its way into the files: what it had written
+    /// is there for [`again`](Self::again), and it goes on in the old folder without anybody.
+    pub fn crash(&mut self, in_the_midst: bool) -> TempDir {
+        let path = self.folder.path().join("vestibule.db");
+        let doomed = in_the_midst.then(|| {
+            let doomed = rusqlite::Connection::open(&path).expect("the database");
+            doomed
+                .execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; DELETE FROM request")
+                .and_then(|()| doomed.cache_flush())
+                .expect("written, and never committed");
+            doomed
+        });
+        let next = tempfile::tempdir().expect("a folder");
+        // The log first: what is moved from it into the database meanwhile then stands in both.
+        for name in ["vestibule.db-wal", "vestibule.db"] {
+            let from = self.folder.path().join(name);
+            if from.exists() {
+                std::fs::copy(from, next.path().join(name)).expect("a copy");
+            }
+        }
+        drop(doomed);
+        std::mem::replace(&mut self.folder, next)
+    }
+
     pub async fn accept(&self, arrival: Arrival) -> Entry {
         let entries = self.store.accept(arrival).await.expect("accepted");
         entries.into_iter().next().expect("one entry for each part")

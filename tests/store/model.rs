@@ -53,6 +53,7 @@ enum Step {
     Days(u8),
     Tidy,
     Restart,
+    Crash { in_the_midst: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -80,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..8_u8).prop_map(Step::Days),
         1 => Just(Step::Tidy),
         1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(|in_the_midst| Step::Crash { in_the_midst }),
     ]
 }
 
@@ -321,6 +323,12 @@ impl Run {
             }
             Step::Restart => {
                 self.store.close().await;
+                self.store = self.house.again();
+            }
+            Step::Crash { in_the_midst } => {
+                let ruins = self.house.crash(in_the_midst);
+                self.store.close().await;
+                drop(ruins);
                 self.store = self.house.again();
             }
         }

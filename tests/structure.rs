@@ -289,6 +289,31 @@ fn links_in_the_docs_lead_somewhere() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// What stands between backticks.
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
+/// `| case | file | test |` in what can be relied on: the file has the test.
+#[test]
+fn the_tests_that_the_docs_name_exist() {
+    let page = fs::read_to_string(root().join("docs/reliability.md")).expect("UTF-8");
+    let mut rows = 0;
+    for line in page.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, _, file, test, _] = cells[..] else {
+            continue;
+        };
+        let (Some(file), Some(test)) = (code(file), code(test)) else {
+            continue;
+        };
+        let source = fs::read_to_string(root().join(file)).expect(file);
+        assert!(source.contains(&format!("fn {test}()")), "{file}: {test}");
+        rows += 1;
+    }
+    assert!(rows > 20, "{rows}");
+}
+
 /// The commands in the README exist: the scripts as files, the subcommands in `--help`.
 #[test]
 fn the_commands_in_the_readme_are_true() {

@@ -86,6 +86,23 @@ mod tests {
         assert_eq!(again.hash(), token.hash());
     }
 
+    /// Each bit is set in half of the tokens, more or less: nine times the standard deviation off does
+    /// not happen.
+    #[test]
+    fn every_bit_of_a_token_is_thrown_anew() {
+        let mut set = [0; 256];
+        for _ in 0..1000 {
+            let Token(bytes) = Token::generate().expect("random bytes");
+            for (bit, count) in set.iter_mut().enumerate() {
+                *count += u32::from(bytes[bit / 8] >> (bit % 8) & 1);
+            }
+        }
+        assert!(
+            set.iter().all(|count| (358..=642).contains(count)),
+            "{set:?}"
+        );
+    }
+
     #[test]
     fn everything_else_is_malformed() {
         let token = Token::generate().expect("random bytes").reveal();

@@ -1,0 +1,141 @@
+//! Any bytes, said to the whole SMTP side over a socket: it neither panics nor hangs, each line that it
+//! answers is a reply, and what it hands on is what was sent to somebody it knows.
+
+#![no_main]
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+
+use libfuzzer_sys::fuzz_target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
+use vestibule::smtp::{Receipt, Reception, Settings, UnknownRecipient, serve};
+
+const LARGEST: u64 = 2000;
+
+/// Knows one address, and remembers what it was given.
+#[derive(Default)]
+struct Desk {
+    taken: Mutex<Vec<(Envelope, Vec<u8>)>>,
+}
+
+impl Reception for Desk {
+    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+        match address {
+            "it@corp.example" => Ok(Mailbox::Portal(PortalName::parse("it").expect("a name"))),
+            _ => Err(UnknownRecipient),
+        }
+    }
+
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+        self.taken.lock().expect("no panic").push((envelope, raw));
+        Receipt::Stored(LedgerId::new())
+    }
+}
+
+/// One listener for all inputs.
+struct House {
+    runtime: Runtime,
+    address: std::net::SocketAddr,
+    desk: Arc<Desk>,
+    _settings: watch::Sender<Arc<Settings>>,
+}
+
+impl House {
+    fn open() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let mut settings = Settings::new(Domain::parse("gate.corp.example").expect("a domain"));
+        settings.max_message_size = LARGEST;
+        settings.max_recipients = 3;
+        let (sender, receiver) = watch::channel(Arc::new(settings));
+        let desk = Arc::new(Desk::default());
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a port");
+        let address = listener.local_addr().expect("bound");
+        runtime.spawn(serve(
+            vec![listener],
+            receiver,
+            desk.clone(),
+            CancellationToken::new(),
+        ));
+        Self {
+            runtime,
+            address,
+            desk,
+            _settings: sender,
+        }
+    }
+
+    /// Says it in pieces, and gives all that was answered.
+    fn talk(&self, said: &[u8], piece: usize) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let stream = TcpStream::connect(self.address).await.expect("connected");
+            stream.set_nodelay(true).expect("an option");
+            // Closing by a reset keeps the port from waiting, of which there are only so many.
+            stream.set_zero_linger().expect("an option");
+            let (mut reading, mut writing) = stream.into_split();
+            let speak = async move {
+                for piece in said.chunks(piece) {
+                    if writing.write_all(piece).await.is_err() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                let _ = writing.shutdown().await;
+                writing
+            };
+            let mut answers = Vec::new();
+            let listen = reading.read_to_end(&mut answers);
+            let both = async { tokio::join!(speak, listen) };
+            let (_writing, _) = tokio::time::timeout(std::time::Duration::from_secs(20), both)
+                .await
+                .expect("an end");
+            answers
+        })
+    }
+}
+
+thread_local! {
+    static HOUSE: RefCell<Option<House>> = const { RefCell::new(None) };
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&first, said)) = input.split_first() else {
+        return;
+    };
+    HOUSE.with_borrow_mut(|house| {
+        let house = house.get_or_insert_with(House::open);
+        let answers = house.talk(said, usize::from(first % 16) * 7 + 1);
+        let text = String::from_utf8(answers).expect("replies are text");
+        let mut queued = 0;
+        for line in text.split_inclusive('\n') {
+            let line = line.strip_suffix("\r\n").expect("a reply ends in CRLF");
+            let (code, rest) = line.split_at(3);
+            let code: u16 = code.parse().expect("three digits");
+            assert!((200..600).contains(&code), "{line}");
+            assert!(rest.is_empty() || rest.starts_with([' ', '-']), "{line}");
+            assert!(line.len() <= 512 && !line.contains(char::is_control), "{line}");
+            queued += usize::from(line.starts_with("250 2.0.0 Ok: queued as "));
+        }
+        let taken = std::mem::take(&mut *house.desk.taken.lock().expect("no panic"));
+        // Whoever goes without waiting may miss the last answer, but never gets one too many.
+        assert!(queued <= taken.len(), "{queued} of {}: {text}", taken.len());
+        for (envelope, raw) in taken {
+            assert!((1..=3).contains(&envelope.recipients.len()));
+            assert!(raw.len() as u64 <= LARGEST);
+            let mut before = 0;
+            for &byte in &raw {
+                assert!(byte != b'\n' || before == b'\r', "a bare LF was handed on");
+                before = byte;
+            }
+        }
+    });
+});

@@ -1,9 +1,9 @@
 //! What time does: holds expire, people are reminded once, content and old entries are forgotten.
 //!
 //! Every step is bounded in rows and in time, so that the writer is never kept from a message for
-//! long; what steps leave is done after a rest that leaves nine tenths of the time to the mail. The clock is only ever compared
-//! with times in the database, so that one that jumps makes things happen early or late and never
-//! twice; and nothing is forgotten by a clock that has just gone ahead.
+//! long; what steps leave is done after a rest that leaves nine tenths of the time to the mail. The
+//! clock is only ever compared with times in the database, so that one that jumps makes things happen
+//! early or late and never twice; and nothing is forgotten by a clock that has just gone ahead.
 
 mod clock;
 
@@ -38,9 +38,11 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
         }
     };
     let (mut clock, mut movement) = Clock::start(newest, Timestamp::now(), Instant::now());
+    let mut times_to_mend = false;
     loop {
         let now = config.borrow().clone();
-        if let Err(error) = keep(movement, &now, &store, &shutdown).await {
+        let kept = keep(movement, &mut times_to_mend, &now, &store, &shutdown);
+        if let Err(error) = kept.await {
             events::fault("housekeeping", &error);
         }
         tokio::select! {
@@ -51,31 +53,37 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Does all that is due, as far as the clock is believed.
+/// Does all that is due, as far as the clock is believed. Times that a clock that was set back has left in
+/// the future are to be mended until that is done, whatever the database says meanwhile.
 async fn keep(
     movement: Movement,
+    times_to_mend: &mut bool,
     config: &Config,
     store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
     match movement {
-        Movement::Steady => tidy(config, store, shutdown).await,
-        Movement::Doubted => Ok(()),
+        Movement::Steady => {}
+        Movement::Doubted => return Ok(()),
         Movement::Ahead(by) => {
             events::clock_jumped("ahead", by);
-            Ok(())
+            return Ok(());
         }
         Movement::Back(by) => {
             events::clock_jumped("back", by);
-            let plans = Plans {
-                hold_for: config.verification.hold_for,
-                token_ttl: config.verification.token_ttl,
-                keep_dropped: config.dropped.keep_content,
-            };
-            store.mend_times(Timestamp::now(), plans, STEP).await?;
-            tidy(config, store, shutdown).await
+            *times_to_mend = true;
         }
     }
+    if *times_to_mend {
+        let plans = Plans {
+            hold_for: config.verification.hold_for,
+            token_ttl: config.verification.token_ttl,
+            keep_dropped: config.dropped.keep_content,
+        };
+        store.mend_times(Timestamp::now(), plans, STEP).await?;
+        *times_to_mend = false;
+    }
+    tidy(config, store, shutdown).await
 }
 
 async fn tidy(

@@ -4,7 +4,7 @@ use super::failure::{Failure, Outcome};
 use super::house::{House, operator};
 use super::output::{Column, Layout, Output, note, or_dash};
 use crate::domain::{DomainPattern, LedgerId};
-use crate::operations::{Taken, recover as recover_one, recoverable, terms};
+use crate::operations::{Taken, recover as recover_one, recoverable};
 use crate::store::StoreError;
 
 /// Which entries are decided again.
@@ -45,11 +45,10 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
             entries
         }
     };
-    let terms = terms(&house.config);
     let mut rows = Vec::with_capacity(entries.len());
     let mut outcome = Ok(());
     for &ledger in &entries {
-        match recover_one(&house.store, ledger, terms, operator()).await {
+        match recover_one(&house.store, &house.config, ledger, operator()).await {
             Ok(taken) => rows.push(taken),
             Err(error) if entries.len() == 1 => return Err(error.into()),
             // One that cannot be recovered does not keep the others from it.

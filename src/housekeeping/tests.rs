@@ -56,3 +56,26 @@ async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
     assert!(!rested.is_zero(), "no rest");
     assert!(rested <= begin.elapsed() * REST + Duration::from_millis(10));
 }
+
+#[tokio::test]
+async fn times_are_mended_when_the_database_is_there_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.db");
+    let store = Store::open(&path).expect("a database");
+    let config = sample::config("");
+    let shutdown = CancellationToken::new();
+    let mut times_to_mend = false;
+
+    let away = folder.path().join("away.db");
+    std::fs::rename(&path, &away).expect("moved");
+    let back = Movement::Back(Duration::from_hours(1));
+    let kept = keep(back, &mut times_to_mend, &config, &store, &shutdown).await;
+    kept.expect_err("the database is gone");
+    assert!(times_to_mend);
+
+    std::fs::rename(&away, &path).expect("moved back");
+    let steady = Movement::Steady;
+    let kept = keep(steady, &mut times_to_mend, &config, &store, &shutdown).await;
+    kept.expect("kept");
+    assert!(!times_to_mend);
+}

@@ -54,25 +54,29 @@ pub struct Taken {
 /// How many entries are asked for at a time.
 const PART: usize = 500;
 
-/// What the configuration says about what is taken up again.
-#[must_use]
-pub fn terms(config: &Config) -> Terms {
-    Terms {
-        quota: config.quota,
-        hold_for: config.verification.hold_for,
-    }
-}
-
 /// Decides about one entry again by the settings of now; `operator` is a name.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for what was not dropped, or is not kept any more.
+/// `NotFound`; `NotAllowed` for what was not dropped, is not kept any more, or came for a portal that
+/// there is no more: nobody would ever hand it over.
 pub async fn recover(
     store: &Store,
+    config: &Config,
     ledger: LedgerId,
-    terms: Terms,
     operator: String,
 ) -> Result<Taken, StoreError> {
+    let entry = store.ledger_entry(ledger).await?;
+    if let Some(portal) = entry.and_then(|entry| entry.portal)
+        && config.portal(&portal).is_none()
+    {
+        return Err(StoreError::NotAllowed(format!(
+            "{ledger} came for the portal {portal}, which the configuration does not have any more"
+        )));
+    }
+    let terms = Terms {
+        quota: config.quota,
+        hold_for: config.verification.hold_for,
+    };
     let recovered = store.recover(ledger, terms, operator, Timestamp::now());
     Ok(match recovered.await? {
         Recovered::Now {

@@ -17,7 +17,7 @@ mod test;
 pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history};
 pub use acts::{CustomerAct, RequestAct, add_customer};
 pub use deliveries::{Queue, queue, queues};
-pub use dropped::{Dropped, Taken, recover, recoverable, terms};
+pub use dropped::{Dropped, Taken, recover, recoverable};
 pub use each::{MOST_AT_ONCE, each};
 pub use explain::{Explanation, bare_message_id, explained, found};
 pub use simulate::Simulation;

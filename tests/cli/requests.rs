@@ -115,6 +115,24 @@ fn one_that_cannot_be_recovered_keeps_no_other_from_it() {
 }
 
 #[test]
+fn what_came_for_a_portal_that_is_gone_is_not_recovered() {
+    let house = House::new();
+    let dropped = house.receive("eve@evil.example", "").ledger.to_string();
+    house.run(&["access", "allow", "evil.example"]);
+    let file = house.path("vestibule.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let renamed = text.replace("name = \"it\"", "name = \"computers\"");
+    assert_ne!(renamed, text, "the portal is named");
+    std::fs::write(&file, renamed).expect("written");
+    let ran = house.run(&["dropped", "recover", &dropped]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert!(ran.err.contains("came for the portal it"), "{}", ran.err);
+    std::fs::write(&file, text).expect("written");
+    let ran = house.run(&["dropped", "recover", &dropped]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+}
+
+#[test]
 fn a_destination_is_paused_and_goes_on() {
     let house = House::new();
     house.receive("bob@partner.example", "Subject: Invoice\r\n");

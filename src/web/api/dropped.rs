@@ -9,9 +9,7 @@ use super::problem::{Problem, Written};
 use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{
-    Dropped, MOST_AT_ONCE, Taken, each, recover as take_up, recoverable, terms,
-};
+use crate::operations::{Dropped, MOST_AT_ONCE, Taken, each, recover as take_up, recoverable};
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -74,8 +72,8 @@ pub(super) async fn domains(
 }
 
 pub(super) async fn recover(call: Call, At(id): At<LedgerId>) -> Result<Json<Taken>, Problem> {
-    let terms = terms(&call.desk.config());
-    let taken = take_up(&call.desk.store, id, terms, call.visit.by());
+    let config = call.desk.config();
+    let taken = take_up(&call.desk.store, &config, id, call.visit.by());
     Ok(Json(taken.await?))
 }
 
@@ -122,10 +120,10 @@ pub(super) async fn recover_many(
         }
         _ => return Err(Problem::refused("entries", "name entries or a domain")),
     };
-    let terms = terms(&call.desk.config());
+    let config = call.desk.config();
     let outcomes = each(ids, |id| {
-        let call = call.clone();
-        async move { take_up(&call.desk.store, id, terms, call.visit.by()).await }
+        let (call, config) = (call.clone(), config.clone());
+        async move { take_up(&call.desk.store, &config, id, call.visit.by()).await }
     })
     .await?;
     let items: Vec<_> = outcomes

@@ -44,8 +44,8 @@ impl Desk {
 
     /// Decides about a dropped message again; whether it is a request now.
     pub async fn recover(&self, ledger: LedgerId, visit: &Visit) -> Result<bool, StoreError> {
-        let terms = operations::terms(&self.config());
-        let taken = operations::recover(self.store(), ledger, terms, visit.name.to_string());
+        let (config, by) = (self.config(), visit.name.to_string());
+        let taken = operations::recover(self.store(), &config, ledger, by);
         Ok(taken.await?.request.is_some())
     }
 }

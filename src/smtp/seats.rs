@@ -220,7 +220,10 @@ mod tests {
         with.waits();
         busy.has_memory(true);
         let begin = Instant::now();
-        waiting.insists_on(with.evicted()).await;
+        let memory = tokio::time::timeout(Duration::from_mins(1), async {
+            waiting.insists_on(with.evicted()).await;
+        });
+        memory.await.expect("who has memory goes");
         assert!(begin.elapsed() >= PATIENCE, "{:?}", begin.elapsed());
         assert!(begin.elapsed() < PATIENCE + 2 * TURN);
         let patience = tokio::time::timeout(Duration::from_hours(1), async {

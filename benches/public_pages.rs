@@ -93,7 +93,7 @@ fn main() {
                 "--messages",
                 &enough.to_string(),
                 "--rate",
-                &half.to_string(),
+                &format!("{half:.0}"),
             ],
         ]
         .concat(),

@@ -56,8 +56,10 @@ pub(super) fn write(routes: &[Route]) -> Bytes {
     input::named::<Written>(&mut schemas);
     let mut paths = Paths::new();
     for route in routes {
-        schemas.extend(route.schemas.iter().cloned());
-        paths.add_path_operation(route.path, vec![route.http_method()], route.operation());
+        let mut types = route.types();
+        schemas.append(&mut types.schemas);
+        let operation = route.operation(types);
+        paths.add_path_operation(route.path, vec![route.http_method()], operation);
     }
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

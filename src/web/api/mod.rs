@@ -23,7 +23,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -60,12 +60,17 @@ struct Desk {
     store: Store,
     /// Tokens that opened nothing, by client.
     failures: Allowance,
-    document: Bytes,
+    /// Made when it is asked for the first time.
+    document: OnceLock<Bytes>,
 }
 
 impl Desk {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
+    }
+
+    fn document(&self) -> &Bytes {
+        self.document.get_or_init(|| document::write(&routes()))
     }
 
     /// A portal that a request names.
@@ -82,14 +87,13 @@ impl Desk {
 
 /// Everything below `/api`, to be served beside the operators' pages.
 pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
-    let routes = routes();
     let desk = Arc::new(Desk {
         config,
         store: store.used_from("api"),
         failures: Allowance::new(60, Duration::from_secs(5)),
-        document: document::write(&routes),
+        document: OnceLock::new(),
     });
-    let served = routes.into_iter().fold(Router::new(), |router, route| {
+    let served = routes().into_iter().fold(Router::new(), |router, route| {
         router.route(&format!("/v1{}", route.path), route.handler)
     });
     let below = served

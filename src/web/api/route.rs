@@ -41,10 +41,39 @@ pub(super) struct Route {
     summary: &'static str,
     description: Option<&'static str>,
     problems: Vec<Kind>,
+    types: fn(Method) -> Types,
+    pub handler: MethodRouter<Arc<Desk>>,
+}
+
+/// What the types of a handler say for the document. Made when somebody asks for it: all of them take
+/// some megabytes.
+pub(super) struct Types {
     operation: Operation,
     answers: Vec<(StatusCode, Described)>,
     pub schemas: Schemas,
-    pub handler: MethodRouter<Arc<Desk>>,
+}
+
+impl Types {
+    fn of<I: Input, O: Output>(method: Method) -> Self {
+        let mut schemas = Schemas::new();
+        let mut operation = I::describe(OperationBuilder::new(), &mut schemas);
+        if method == Method::POST {
+            operation = operation.parameter(idempotency_key());
+        }
+        Self {
+            operation: operation.build(),
+            answers: O::describe(&mut schemas),
+            schemas,
+        }
+    }
+
+    fn of_document(_: Method) -> Self {
+        Self {
+            operation: OperationBuilder::new().build(),
+            answers: vec![document::described()],
+            schemas: Schemas::new(),
+        }
+    }
 }
 
 /// A handler: who asks and what they say in, an answer or a problem out.
@@ -93,12 +122,7 @@ impl Route {
         least: Role,
         handler: impl Serve<I, O>,
     ) -> Self {
-        let mut schemas = Schemas::new();
         let makes = method == Method::POST;
-        let mut operation = I::describe(OperationBuilder::new(), &mut schemas);
-        if makes {
-            operation = operation.parameter(idempotency_key());
-        }
         let serve = async move |State(desk): State<Arc<Desk>>, request: Request| {
             answer(desk, least, request, handler.clone())
                 .await
@@ -132,15 +156,13 @@ impl Route {
             summary: "",
             description: None,
             problems,
-            operation: operation.build(),
-            answers: O::describe(&mut schemas),
-            schemas,
+            types: Types::of::<I, O>,
         }
     }
 
     /// The document itself: to be read before one has a token.
     pub fn document(path: &'static str) -> Self {
-        let serve = async |State(desk): State<Arc<Desk>>| document::answer(&desk.document);
+        let serve = async |State(desk): State<Arc<Desk>>| document::answer(desk.document());
         Self {
             method: Method::GET,
             path,
@@ -149,9 +171,7 @@ impl Route {
             summary: "",
             description: None,
             problems: vec![Kind::Timeout, Kind::Fault],
-            operation: OperationBuilder::new().build(),
-            answers: vec![document::described()],
-            schemas: Schemas::new(),
+            types: Types::of_document,
             handler: get(serve),
         }
     }
@@ -182,17 +202,23 @@ impl Route {
         }
     }
 
+    pub fn types(&self) -> Types {
+        (self.types)(self.method.clone())
+    }
+
     /// As the document has it.
-    pub fn operation(&self) -> Operation {
+    pub fn operation(&self, types: Types) -> Operation {
         let tag = self.path.split('/').nth(1).unwrap_or_default();
-        let operation = OperationBuilder::from(self.operation.clone())
+        let operation = OperationBuilder::from(types.operation)
             .tag(tag.trim_end_matches(".json"))
             .operation_id(Some(self.id))
             .summary(Some(self.summary))
             .description(self.description)
             .securities(Some(document::security(self.need)));
-        let answers = self.answers.iter().cloned();
-        let answers = answers.map(|(status, described)| (status.as_u16().to_string(), described));
+        let answers = types
+            .answers
+            .into_iter()
+            .map(|(status, described)| (status.as_u16().to_string(), described));
         let problems = document::problems(&self.problems);
         answers
             .chain(problems)

@@ -41,7 +41,7 @@ pub(super) struct Route {
     summary: &'static str,
     description: Option<&'static str>,
     problems: Vec<Kind>,
-    types: fn(Method) -> Types,
+    types: fn(&Method) -> Types,
     pub handler: MethodRouter<Arc<Desk>>,
 }
 
@@ -54,10 +54,10 @@ pub(super) struct Types {
 }
 
 impl Types {
-    fn of<I: Input, O: Output>(method: Method) -> Self {
+    fn of<I: Input, O: Output>(method: &Method) -> Self {
         let mut schemas = Schemas::new();
         let mut operation = I::describe(OperationBuilder::new(), &mut schemas);
-        if method == Method::POST {
+        if *method == Method::POST {
             operation = operation.parameter(idempotency_key());
         }
         Self {
@@ -67,7 +67,7 @@ impl Types {
         }
     }
 
-    fn of_document(_: Method) -> Self {
+    fn of_document(_: &Method) -> Self {
         Self {
             operation: OperationBuilder::new().build(),
             answers: vec![document::described()],
@@ -203,7 +203,7 @@ impl Route {
     }
 
     pub fn types(&self) -> Types {
-        (self.types)(self.method.clone())
+        (self.types)(&self.method)
     }
 
     /// As the document has it.

@@ -136,8 +136,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
     match command {
-        Command::Demo(args) => wait_on_all_cores(demo::run(args, out)),
-        Command::Serve(args) => wait_on_all_cores(serve::run(&args, global)),
+        Command::Demo(args) => wait_on_threads(demo::run(args, out)),
+        Command::Serve(args) => wait_on_threads(serve::run(&args, global)),
         Command::Init(args) => {
             let answers = &mut std::io::stdin().lock();
             let outcome = init::run(&args, global.config.as_deref(), answers, out.sink());
@@ -183,7 +183,7 @@ fn wait(command: impl Future<Output = Outcome>) -> Outcome {
 
 /// Runs the daemon on a thread for each core but one, which is for the thread that commits: with a
 /// thread for each they take turns, and wake each other for nothing.
-fn wait_on_all_cores(daemon: impl Future<Output = Outcome>) -> Outcome {
+fn wait_on_threads(daemon: impl Future<Output = Outcome>) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.saturating_sub(1).max(1))

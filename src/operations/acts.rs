@@ -80,9 +80,9 @@ impl RequestAct {
     }
 }
 
-/// Makes an account, as far as the access settings allow it, and owes the verification mail where one is due;
-/// `operator` is a name. None for an address of this house: the mail would bring the link to a help
-/// desk.
+/// Makes an account, as far as the access settings allow it, and owes the verification mail where one
+/// is due; `operator` is a name. None for an address of this house: the mail would bring the link to a
+/// help desk.
 ///
 /// # Errors
 /// The database cannot be written.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::columns::{Millis, json};
 use super::events::Happening;
 use super::in_force::{Revision, newest};
-use super::writer::Work;
+use super::job::Work;
 use super::{Store, StoreError, Topic};
 use crate::access::AccessSettings;
 use crate::domain::Timestamp;

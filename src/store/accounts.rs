@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::{Happening, operator};
+use super::job::Work;
 use super::known::{Known, known, known_by_id, make};
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
-use super::writer::Work;
 use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{

@@ -7,11 +7,11 @@ use rusqlite::{Connection, params};
 
 use super::columns::Millis;
 use super::events::Actors;
+use super::job::Work;
 use super::known::{Known, make};
 use super::letters::{Occasion, owe};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
-use super::writer::Work;
 use super::{LetterCause, LetterKind, StoreError, Topic, hooks};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;

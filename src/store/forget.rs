@@ -12,13 +12,13 @@ use serde::Serialize;
 use super::columns::{Json, Millis, json};
 use super::events::{Happening, operator};
 use super::housekeeping::drop_content;
+use super::job::Work;
 use super::known::{Known, known};
 use super::letters::cancel;
 use super::limits::forget_mailbox;
 use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
 use super::room::{free_pages, give_back};
-use super::writer::Work;
 use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{EmailAddress, RequestState, Timestamp};
 

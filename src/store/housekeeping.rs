@@ -11,10 +11,10 @@ use rusqlite::{Connection, params};
 
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::job::Work;
 use super::known::known_by_n;
 use super::letters::{Occasion, owe};
 use super::pace::{Pace, Step};
-use super::writer::Work;
 use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
 use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
 

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Millis, json};
 use super::consequence::{Case, standing};
+use super::job::Work;
 use super::known::{Known, known};
 use super::prepared::{Prepared, message_key};
 use super::reports::note_report;
-use super::writer::Work;
 use super::{Proved, Store, StoreError};
 use crate::access::{
     Circumstances, Consequence, Decision, Effective, Original, Question, Standing, decide,

@@ -32,6 +32,7 @@ mod housekeeping;
 mod in_force;
 mod intake;
 mod invariants;
+mod job;
 mod known;
 mod ledger;
 mod letters;
@@ -97,8 +98,9 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use changes::Bell;
+use job::Work;
 use readers::Readers;
-use writer::{Work, Writer};
+use writer::Writer;
 
 /// The database, for as many tasks as want it; a clone is another handle on the same one.
 #[derive(Debug, Clone)]

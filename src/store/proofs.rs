@@ -5,10 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::job::Work;
 use super::known::{Known, known_by_id, known_by_n};
 use super::letters::cancel;
 use super::queue;
-use super::writer::Work;
 use super::{Store, StoreError, Topic};
 use crate::domain::{
     AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,

@@ -7,10 +7,10 @@ use rusqlite::{Connection, params};
 
 use super::columns::Millis;
 use super::events::{Actors, Happening};
+use super::job::Work;
 use super::known::Known;
 use super::letters::cancel;
 use super::proofs::{Found, Standing, held, portal_of_letter, standing};
-use super::writer::Work;
 use super::{Store, StoreError, queue};
 use crate::domain::{
     AccountId, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::events::{Happening, operator};
+use super::job::Work;
 use super::ledger::n_of;
 use super::list::Conditions;
-use super::writer::Work;
 use super::{Listed, Page, Store, StoreError, Topic, queue};
 use crate::domain::{
     AccountId, EmailAddress, LedgerId, PortalName, Release, RequestId, RequestState, Timestamp,

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
 use super::in_force::SettingsCache;
+use super::job::{Job, Work, job};
 use super::whereabouts::Whereabouts;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
@@ -24,59 +25,6 @@ const QUEUE: usize = 1024;
 /// How many operations go into one transaction, and how many octets of messages.
 const MOST_OPERATIONS: usize = 512;
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
-
-/// What an operation works with.
-pub(super) struct Work<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) settings: &'a mut SettingsCache,
-    /// What became due that a worker waits for, or that the log is to tell.
-    pub(super) rings: Rings,
-}
-
-/// An operation that waits to be run and answered.
-pub(super) trait Job: Send {
-    /// Octets that it brings along.
-    fn weight(&self) -> usize;
-    fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
-    /// Replaces what the last run said.
-    fn fail(&mut self, error: StoreError);
-    /// Tells the caller what the last run said, or why there was no commit.
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
-}
-
-struct Operation<F, T> {
-    weight: usize,
-    run: F,
-    result: Result<T, StoreError>,
-    reply: oneshot::Sender<(Result<T, StoreError>, F)>,
-}
-
-impl<F, T> Job for Operation<F, T>
-where
-    F: FnMut(&mut Work) -> Result<T, StoreError> + Send,
-    T: Send,
-{
-    fn weight(&self) -> usize {
-        self.weight
-    }
-
-    fn run(&mut self, work: &mut Work) -> Result<(), StoreError> {
-        self.result = (self.run)(work);
-        match &self.result {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.clone()),
-        }
-    }
-
-    fn fail(&mut self, error: StoreError) {
-        self.result = Err(error);
-    }
-
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
-        // Nobody listens when the caller was cancelled; what is committed stays committed.
-        let _ = self.reply.send((commit.and(self.result), self.run));
-    }
-}
 
 /// What the thread is sent.
 enum Message {
@@ -127,13 +75,7 @@ impl Writer {
         weight: usize,
         run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let job = Box::new(Operation {
-            weight,
-            run,
-            result: Err(StoreError::Closed),
-            reply,
-        });
+        let (job, answer) = job(weight, run);
         let message = Message::Run(job);
         self.queue
             .send(message)

@@ -1,6 +1,5 @@
 //! `SIGKILL` under load, at any moment and at chosen ones: every message is accounted for.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use crate::account::settle;
 use crate::desk::Desk;
 use crate::house::{House, wait_for};
 use crate::load::{Book, Load, configuration};
+use crate::syncs::tamper_with_syncs;
 use crate::{Dice, rounds};
 
 /// How the daemon dies.
@@ -59,20 +59,7 @@ impl Death {
                 assert_eq!(house.exit_status(), None, "killed at {place:?}");
             }
             Self::Sync(times) => {
-                let mut strace = Command::new("strace")
-                    .args([
-                        "-f",
-                        "-qq",
-                        "-o",
-                        "/dev/null",
-                        "-e",
-                        "trace=fdatasync,fsync",
-                    ])
-                    .arg("-e")
-                    .arg(format!(
-                        "inject=fdatasync,fsync:signal=SIGKILL:when={times}"
-                    ))
-                    .args(["-p", &house.process().to_string()])
+                let mut strace = tamper_with_syncs(house, &format!("signal=SIGKILL:when={times}"))
                     .spawn()
                     .expect("strace, of the package strace");
                 assert_eq!(house.exit_status(), None, "killed at a sync");

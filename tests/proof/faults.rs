@@ -4,7 +4,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::desk::Desk;
 use crate::disk::{Disk, run, text};
 use crate::house::{House, wait_for};
 use crate::load::{Book, Load, configuration};
-use crate::syncs::wait_until_traced;
+use crate::syncs::{tamper_with_syncs, wait_until_traced};
 use crate::{Dice, rounds};
 
 type Mend = Box<dyn FnOnce()>;
@@ -223,18 +222,9 @@ fn a_page_that_is_damaged() {
 fn a_sync_that_fails() {
     let fault = Fault {
         break_it: |house, _| {
-            let mut strace = Command::new("strace")
-                .args([
-                    "-f",
-                    "-qq",
-                    "-o",
-                    "/dev/null",
-                    "-e",
-                    "trace=fdatasync,fsync",
-                ])
-                .args(["-e", "inject=fdatasync,fsync:error=EIO", "-P"])
+            let mut strace = tamper_with_syncs(house, "error=EIO")
+                .arg("-P")
                 .arg(house.path("data/vestibule.db-wal"))
-                .args(["-p", &house.process().to_string()])
                 .spawn()
                 .expect("strace, of the package strace");
             wait_until_traced(house.process());

@@ -115,6 +115,17 @@ fn written(call: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Does something to the daemon's syncs, as `strace` says it (`error=EIO`, `signal=SIGKILL:when=3`).
+pub fn tamper_with_syncs(house: &House, how: &str) -> Command {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null"])
+        .args(["-e", "trace=fdatasync,fsync"])
+        .args(["-e", &format!("inject=fdatasync,fsync:{how}")])
+        .args(["-p", &house.process().to_string()]);
+    strace
+}
+
 /// Waits until every thread is looked at.
 pub fn wait_until_traced(process: u32) {
     wait_for("strace", || {

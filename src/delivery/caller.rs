@@ -102,8 +102,9 @@ impl Queue for Caller {
         Ok(())
     }
 
-    async fn hand_over(&self, call: HookCall) -> Attempt {
+    async fn hand_over(&self, call: HookCall, learned: impl FnOnce(&Attempt) + Send) {
         let attempt = self.attempt(&call).await;
+        learned(&attempt);
         let now = Timestamp::now();
         let settlement = settlement(&attempt, call.attempt, call.released_at, &self.retry, now);
         let made = events::HookCall {
@@ -122,7 +123,6 @@ impl Queue for Caller {
         if let Err(error) = self.store.settle_hook_call(&call, settlement, now).await {
             events::fault("delivery", &error);
         }
-        attempt
     }
 
     async fn rest(&self) {}

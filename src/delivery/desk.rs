@@ -113,8 +113,9 @@ impl Queue for Desk {
     }
 
     /// One attempt, from the content to its settlement.
-    async fn hand_over(&self, claim: Claim) -> Attempt {
+    async fn hand_over(&self, claim: Claim, learned: impl FnOnce(&Attempt) + Send) {
         let attempt = self.attempt(&claim).await;
+        learned(&attempt);
         failpoint::pass("handed over");
         let now = Timestamp::now();
         let settlement = settlement(&attempt, claim.attempt, claim.released_at, &self.retry, now);
@@ -144,7 +145,6 @@ impl Queue for Desk {
             .await
             && tries.again(&error).await
         {}
-        attempt
     }
 
     async fn rest(&self) {

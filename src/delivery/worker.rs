@@ -64,8 +64,12 @@ pub(super) trait Queue: Send + Sync + 'static {
     /// Ends the leases of what is not under way: of everything, when this is asked for.
     fn end_leases(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// One attempt, settled.
-    fn hand_over(&self, claim: Self::Claim) -> impl Future<Output = Attempt> + Send;
+    /// One attempt, settled. What came of it is `learned` before it is recorded.
+    fn hand_over(
+        &self,
+        claim: Self::Claim,
+        learned: impl FnOnce(&Attempt) + Send,
+    ) -> impl Future<Output = ()> + Send;
 
     /// There is nothing to do at present: gives back what others may want.
     fn rest(&self) -> impl Future<Output = ()> + Send;
@@ -153,10 +157,9 @@ impl<Q: Queue> Worker<Q> {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 Some(done) = under_way.join_next() => {
-                    let now = Timestamp::now();
-                    self.breaker.note(&outcome(done), now);
+                    self.look_at(done);
                     while let Some(done) = under_way.try_join_next() {
-                        self.breaker.note(&outcome(done), now);
+                        self.look_at(done);
                     }
                 }
                 () = changes.wait() => {}
@@ -168,22 +171,24 @@ impl<Q: Queue> Worker<Q> {
                 }
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while let Some(done) = under_way.join_next().await {
+            self.look_at(done);
+        }
         self.queue.rest().await;
     }
 
     /// Starts up to `room` attempts; says when there will be more to do.
-    async fn take(
-        &mut self,
-        room: usize,
-        under_way: &mut JoinSet<Attempt>,
-        now: Timestamp,
-    ) -> Next {
+    async fn take(&mut self, room: usize, under_way: &mut JoinSet<()>, now: Timestamp) -> Next {
         match self.claim(room, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
-                    let queue = Arc::clone(&self.queue);
-                    under_way.spawn(async move { queue.hand_over(claim).await });
+                    let (queue, breaker) = (Arc::clone(&self.queue), self.breaker.clone());
+                    under_way.spawn(async move {
+                        // Whoever finds it recorded finds the breaker as it left it, also when a reload
+                        // has come in between.
+                        let learned = |attempt: &Attempt| breaker.note(attempt, Timestamp::now());
+                        queue.hand_over(claim, learned).await;
+                    });
                 }
                 next
             }
@@ -192,6 +197,15 @@ impl<Q: Queue> Worker<Q> {
                 self.leases_in_doubt = true;
                 Next::At(later(now, SETBACK))
             }
+        }
+    }
+
+    /// An attempt that panicked is a fault of ours; its lease runs out and it is made again.
+    fn look_at(&self, done: Result<(), JoinError>) {
+        if let Err(panic) = done {
+            events::fault("delivery", &panic);
+            let fault = Attempt::Retry(Cause::of_request("a fault in vestibule"));
+            self.breaker.note(&fault, Timestamp::now());
         }
     }
 
@@ -252,14 +266,6 @@ impl Tries {
         self.wait *= 2;
         true
     }
-}
-
-/// An attempt that panicked is a fault of ours; its lease runs out and it is made again.
-fn outcome(done: Result<Attempt, JoinError>) -> Attempt {
-    done.unwrap_or_else(|panic| {
-        events::fault("delivery", &panic);
-        Attempt::Retry(Cause::of_request("a fault in vestibule"))
-    })
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {

@@ -9,7 +9,7 @@ use vestibule::delivery;
 use vestibule::domain::{DestinationName, RequestState, Timestamp};
 
 use super::desk::Desk;
-use super::house::{House, all, until, until_within};
+use super::house::{House, PATIENCE, all, until, until_within};
 
 const UNLIMITED: usize = 1_000_000;
 
@@ -37,9 +37,9 @@ async fn a_released_request_is_delivered_at_once() {
         "from the message to its delivery: median {:?}",
         times[times.len() / 2]
     );
-    // Many times what it takes, so that a busy machine is no failure; polling would take longer.
+    // A worker that nobody tells looks once a minute; many times what it takes is much less still.
     assert!(
-        times[times.len() / 2] < Duration::from_millis(200),
+        times[times.len() / 2] < Duration::from_secs(20),
         "{times:?}"
     );
     assert_eq!(house.messages("Maildir").len(), 20);
@@ -70,7 +70,7 @@ async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
         requests.extend(all(mails).await.iter().map(ToString::to_string));
         all(numbers.iter().map(|number| house.mail("it", *number))).await;
     }
-    let patience = Duration::from_millis(30_000 + 60 * u64::try_from(many).expect("few"));
+    let patience = PATIENCE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
     for portal in ["it", "shop"] {
         until_within(patience, portal, async || {
             house.count(portal, RequestState::Delivered).await == many
@@ -191,6 +191,7 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
 #[tokio::test]
 async fn what_fails_for_now_is_tried_again_by_the_schedule() {
     let house = House::open(NOBODY).await;
+    let begin = Timestamp::now();
     let workers = house.start();
     let id = house.mail("shop", 1).await;
     let mut request = None;
@@ -211,11 +212,14 @@ async fn what_fails_for_now_is_tried_again_by_the_schedule() {
             .last_error
             .is_some_and(|error| error.starts_with("connect: "))
     );
-    let wait = request
-        .next_attempt_at
-        .expect("due")
-        .duration_since(Timestamp::now());
-    assert!((50..67).contains(&wait.as_secs()), "{wait:?}");
+    // A minute after the attempt, which was made since the beginning, and up to a tenth more.
+    let due = request.next_attempt_at.expect("due");
+    let (earliest, latest) = (59, 67);
+    assert!(
+        due >= begin + Duration::from_secs(earliest)
+            && due <= Timestamp::now() + Duration::from_secs(latest),
+        "{due}"
+    );
     workers.drain().await;
 }
 

@@ -6,8 +6,11 @@ use std::sync::Mutex;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+
+use super::NOBODY;
 
 /// Where the server goes wrong, and how.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,7 @@ struct State {
     tls: TlsAcceptor,
     taken: Mutex<Vec<Taken>>,
     connections: Mutex<usize>,
+    hangs: Notify,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -55,17 +59,19 @@ impl<E: std::error::Error> From<E> for Closed {
 impl FaultServer {
     pub(super) async fn start(fault: Fault, wrapped: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
+        let mut address = listener.local_addr().expect("bound");
         let state = Arc::new(State {
             fault,
             wrapped,
             tls: acceptor(),
             taken: Mutex::default(),
             connections: Mutex::default(),
+            hangs: Notify::new(),
         });
         let serving = Arc::clone(&state);
-        // When nobody is to be found listening, the listener ends here.
-        if serving.fault.at != "connect" {
+        if serving.fault.at == "connect" {
+            address = NOBODY;
+        } else {
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     *serving.connections.lock().expect("unpoisoned") += 1;
@@ -79,6 +85,11 @@ impl FaultServer {
 
     pub(super) fn taken(&self) -> Vec<Taken> {
         self.state.taken.lock().expect("unpoisoned").clone()
+    }
+
+    /// Returns when it keeps somebody waiting.
+    pub(super) async fn hangs(&self) {
+        self.state.hangs.notified().await;
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -179,7 +190,10 @@ impl State {
         if self.fault.at == at {
             match self.fault.does.as_str() {
                 "drop" => return Err(Closed),
-                "hang" => std::future::pending().await,
+                "hang" => {
+                    self.hangs.notify_one();
+                    return std::future::pending().await;
+                }
                 // Where TLS would begin, after a yes.
                 "garbage" if at == "STARTTLS" => reply = "220 go ahead\r\nnot TLS at all",
                 "garbage" => reply = "HTTP/1.1 400 Bad Request",

@@ -7,6 +7,8 @@ mod maildir;
 mod smtp;
 mod webhook;
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::pin;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -40,6 +42,23 @@ fn parcel() -> Arc<Parcel> {
 async fn whole(parcel: &Parcel) -> Vec<u8> {
     parcel.message().to_vec().await.expect("in memory")
 }
+
+/// What comes of an attempt that the other side leaves hanging. From the moment on at which it
+/// `hangs` there is nothing but time to wait for, and time passes as fast as it can.
+async fn left_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
+    let mut attempt = pin!(attempt);
+    tokio::select! {
+        early = &mut attempt => return early,
+        _ = hangs => {}
+    }
+    tokio::time::pause();
+    let attempt = attempt.await;
+    tokio::time::resume();
+    attempt
+}
+
+/// Nobody listens there, and it is below the ports that are given out by chance.
+const NOBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// A file of `testdata/faults`.
 #[derive(Debug, Deserialize)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{Role, Timestamp, Token};
 use crate::store::{Key, KeyKind};
-use crate::web::operators::tests::{Answer, House};
+use crate::web::operators::tests::{Answer, House, asked_at_once};
 
 /// A token of an operator of this role, valid for an hour.
 async fn token(house: &House, role: Role) -> String {

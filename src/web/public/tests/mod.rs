@@ -23,7 +23,7 @@ use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
 use crate::store::{Arrival, Entry, LetterOutcome, Part, Store};
 use crate::verification::tests::sample;
 use crate::web::Readiness;
-use crate::web::operators::tests::{Answer, asked};
+use crate::web::operators::tests::{Answer, asked, asked_at_once};
 use crate::wording::Wording;
 
 /// A house with a real database and no listener.
@@ -83,10 +83,7 @@ impl House {
     }
 
     async fn post(&self, path: &str, form: &str) -> Answer {
-        let request = Request::post(path)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Body::from(form.to_owned()));
-        self.send(request.expect("a request")).await
+        self.send(posted(path, form.to_owned())).await
     }
 
     /// Waits until what the forms asked for is done.
@@ -144,4 +141,11 @@ impl House {
         let found = self.store.request(request).await.expect("the database");
         found.expect("the request").state.as_str()
     }
+}
+
+fn posted(path: &str, form: String) -> Request<Body> {
+    let request = Request::post(path)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form));
+    request.expect("a request")
 }

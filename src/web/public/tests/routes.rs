@@ -140,13 +140,16 @@ async fn guessing_links_is_bounded_and_does_not_shut_out_who_has_one() {
     let house = House::open().await;
     house.mail("ann@corp.example", "one").await;
     let link = house.link().await;
-    let mut statuses = Vec::new();
-    for _ in 0..40 {
+    let guess = |_| {
         let guess = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-        let answer = house.get(&format!("/verify/{}", guess.reveal())).await;
-        statuses.push(answer.status);
+        let request = Request::get(format!("/verify/{}", guess.reveal()));
+        request.body(Body::empty()).expect("a request")
+    };
+    // They are looked up side by side, so any of them may be the one too many.
+    let answers = asked_at_once(&house.router, (0..40).map(guess)).await;
+    for status in [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS] {
+        let found = answers.iter().any(|answer| answer.status == status);
+        assert!(found, "none was answered {status}");
     }
-    assert_eq!(statuses[0], StatusCode::NOT_FOUND);
-    assert_eq!(statuses[39], StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(house.get(&link).await.status, StatusCode::OK);
 }

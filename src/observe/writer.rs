@@ -162,8 +162,12 @@ mod tests {
         drop(let_go);
         writer.flush();
         writer.append("last\n", notice);
-        writer.flush();
-        let all: Vec<u8> = output.try_iter().flatten().collect();
-        assert!(all.ends_with(format!("lost={lost}\nlast\n").as_bytes()));
+        // However long the thread takes for it.
+        let end = format!("lost={lost}\nlast\n");
+        let mut all = Vec::new();
+        while !all.ends_with(end.as_bytes()) {
+            let more = output.recv_timeout(Duration::from_mins(5));
+            all.extend(more.expect("what was appended is written"));
+        }
     }
 }

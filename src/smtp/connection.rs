@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_mins(5);
 
     /// What the connection holds of memory.
     fn held<S>(connection: &Connection<S>) -> usize {

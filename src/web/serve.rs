@@ -108,10 +108,18 @@ mod tests {
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    /// On a machine that does other work, too.
+    const PATIENCE: Duration = Duration::from_mins(5);
 
     async fn started(router: Router) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        started_at("127.0.0.1:0", router).await
+    }
+
+    async fn started_at(
+        address: &str,
+        router: Router,
+    ) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, router, stop.clone()));
@@ -141,7 +149,8 @@ mod tests {
                 "done"
             }),
         );
-        let (address, server, stop) = started(router).await;
+        // An address that no other test has, so that nobody else is found there afterwards.
+        let (address, server, stop) = started_at("127.0.0.77:0", router).await;
         let idle = TcpStream::connect(address).await.expect("connected");
         let asking =
             tokio::spawn(

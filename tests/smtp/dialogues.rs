@@ -15,6 +15,8 @@ use vestibule::smtp::Settings;
 enum Step {
     Send(Vec<u8>),
     Expect(String),
+    /// The client says nothing for longer than any listener waits.
+    Silent,
     StartTls,
     Closed,
     Message(String),
@@ -48,6 +50,7 @@ fn read(text: &str) -> Result<Dialogue> {
             "C:" => Step::Send(format!("{value}\r\n").into_bytes()),
             "C-raw:" => Step::Send(unescape(value)?),
             "S:" => Step::Expect(value.to_owned()),
+            "C-silent" => Step::Silent,
             "S-closed" => Step::Closed,
             "TLS" => Step::StartTls,
             "M:" => Step::Message(value.to_owned()),
@@ -66,9 +69,6 @@ fn set(dialogue: &mut Dialogue, assignment: &str) -> Result<()> {
         "max_connections" => settings.max_connections = value.parse()?,
         "max_recipients" => settings.max_recipients = value.parse()?,
         "max_errors" => settings.max_errors = value.parse()?,
-        "command_timeout" => settings.command_timeout = milliseconds(value)?,
-        "data_timeout" => settings.data_timeout = milliseconds(value)?,
-        "message_timeout" => settings.message_timeout = milliseconds(value)?,
         "trusted_peers" => settings.trusted_peers = vec![value.parse()?],
         "tls" => settings.tls = Some(house::tls(value == "required")?),
         "outcome" => dialogue.outcome = Outcome::parse(value)?,
@@ -76,11 +76,6 @@ fn set(dialogue: &mut Dialogue, assignment: &str) -> Result<()> {
         _ => bail!("there is nothing to set that is called {name}"),
     }
     Ok(())
-}
-
-fn milliseconds(value: &str) -> Result<Duration> {
-    let number = value.strip_suffix("ms").context("a time like 100ms")?;
-    Ok(Duration::from_millis(number.parse()?))
 }
 
 /// `\r`, `\n`, `\0`, `\\`, `\xNN`, and `\{5000}a` for five thousand times `a`.
@@ -144,6 +139,12 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
                     matches(pattern, &line),
                     "line {number}: expected {pattern:?}, got {line:?}"
                 );
+            }
+            Step::Silent => {
+                // There is nothing but time to wait for, and it passes as fast as it can.
+                tokio::time::pause();
+                tokio::time::sleep(Duration::from_hours(1)).await;
+                tokio::time::resume();
             }
             Step::StartTls => client = client.start_tls().await.with_context(place)?,
             Step::Closed => client.closed().await.with_context(place)?,

@@ -24,7 +24,7 @@ async fn addressed(house: &House) -> Result<Client> {
 
 #[tokio::test]
 async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
-    let house = House::open(house::settings(), Outcome::Stored).await?;
+    let house = House::alone(house::settings()).await?;
     let mut idle = greeted(&house).await?;
     let mut busy = addressed(&house).await?;
     house.shutdown.cancel();

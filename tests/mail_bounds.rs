@@ -118,8 +118,9 @@ fn time_and_memory_follow_the_size() {
         authserv_id: Some("mx.corp.example".to_owned()),
     };
     let envelope = Envelope::of_file(ReversePath::Unknown);
-    // What takes the square of the size would take minutes, even beside other tests.
-    let allowed = Duration::from_millis(if cfg!(debug_assertions) { 5_000 } else { 100 });
+    // What takes the square of the size would take minutes; a slow machine that does other work takes
+    // a second or two for what does not.
+    let allowed = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 100 });
     let (mut slowest, mut largest) = (Duration::ZERO, 0);
     for shape in SHAPES {
         let raw = built(shape);

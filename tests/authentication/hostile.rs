@@ -112,8 +112,8 @@ fn a_message_made_to_be_slow_is_not() {
         let start = Instant::now();
         assert!(has_an_answer(raw.as_bytes(), "a@corp.example"), "{what}");
         let took = start.elapsed();
-        // Without optimisation; far from what the product of sizes would take.
-        assert!(took < Duration::from_secs(10), "{what}: {took:?}");
+        // Without optimisation, on a machine that does other work; the product of sizes would take an hour.
+        assert!(took < Duration::from_secs(30), "{what}: {took:?}");
         println!("{what}: {took:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A checker with its DNS, messages to check, and the keys to sign them with.
 
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -120,20 +120,12 @@ pub struct House {
 
 impl House {
     pub async fn new(zone: &str) -> Self {
-        Self::patient(zone, Duration::from_secs(20)).await
+        Self::patient(zone, Duration::from_mins(1)).await
     }
 
     pub async fn patient(zone: &str, timeout: Duration) -> Self {
         let dns = Dns::start(&format!("{}{zone}", *KEYS)).await;
-        let settings = config::Authentication {
-            mode: Enforcement::Enforce,
-            authserv_id: None,
-            resolvers: vec![dns.address],
-            timeout,
-        };
-        let ours = ["10.0.0.0/8".parse().expect("a network")];
-        let hostname = Domain::parse("gate.corp.example").expect("a domain");
-        let checker = Checker::new(&settings, &ours, &hostname).expect("a checker");
+        let checker = checker(dns.address, timeout);
         Self { dns, checker }
     }
 
@@ -148,6 +140,19 @@ impl House {
             .check(raw.as_bytes(), envelope, Some(&from))
             .await
     }
+}
+
+/// One that asks this DNS server.
+pub fn checker(resolver: SocketAddr, timeout: Duration) -> Checker {
+    let settings = config::Authentication {
+        mode: Enforcement::Enforce,
+        authserv_id: None,
+        resolvers: vec![resolver],
+        timeout,
+    };
+    let ours = ["10.0.0.0/8".parse().expect("a network")];
+    let hostname = Domain::parse("gate.corp.example").expect("a domain");
+    Checker::new(&settings, &ours, &hostname).expect("a checker")
 }
 
 pub fn details(found: &Authentication, method: AuthenticationMethod) -> Vec<&AuthenticationDetail> {

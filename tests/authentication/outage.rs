@@ -1,25 +1,31 @@
 //! DNS that fails: it takes no longer than it may, and it is never a failure of the sender's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use vestibule::mail::{AuthenticationResult, DmarcPolicy};
 
-use super::house::{CLIENT, House, letter, signed};
+use super::house::{CLIENT, House, checker, letter, signed};
 
-const TIMEOUT: Duration = Duration::from_millis(1200);
+/// A machine that does other work must still have an answer of its own DNS in a third of it.
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 #[tokio::test]
 async fn an_outage_is_a_temporary_error_within_the_time() {
     for fault in ["SILENT", "SERVFAIL"] {
         let house = House::patient(&format!("example {fault}\n"), TIMEOUT).await;
         let raw = signed("mail.corp.example", &letter("corp.example"));
+        if fault == "SILENT" {
+            // There is nothing but time to wait for, and it passes as fast as it can.
+            tokio::time::pause();
+        }
         let start = Instant::now();
         let found = house.check(&raw, "ann@corp.example", "corp.example").await;
         let took = start.elapsed();
-        assert!(
-            took < TIMEOUT + Duration::from_millis(800),
-            "{fault}: {took:?}"
-        );
+        if fault == "SILENT" {
+            tokio::time::resume();
+            assert!(took <= TIMEOUT + Duration::from_millis(10), "{took:?}");
+        }
         for result in [found.dmarc, found.spf, found.dkim] {
             assert_eq!(result, Some(AuthenticationResult::TempError), "{fault}");
         }
@@ -29,12 +35,12 @@ async fn an_outage_is_a_temporary_error_within_the_time() {
 
 #[tokio::test]
 async fn without_a_server_it_is_the_same() {
-    let house = House::patient("", TIMEOUT).await;
-    let House { dns, checker } = house;
-    drop(dns);
+    // A port below those that are given out by chance, so nobody takes it meanwhile.
+    let checker = checker(([127, 0, 0, 1], 1).into(), TIMEOUT);
     let from = vestibule::domain::Domain::parse("corp.example").expect("a domain");
     let envelope = super::house::envelope("ann@corp.example");
     let raw = letter("corp.example");
+    tokio::time::pause();
     let found = checker.check(raw.as_bytes(), &envelope, Some(&from)).await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::TempError));
     assert_eq!(found.spf, Some(AuthenticationResult::TempError));

@@ -14,6 +14,9 @@ use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 
+/// Nobody listens there, and it is below the ports that are given out by chance.
+const CLOSED: u16 = 1;
+
 /// Who signs certificates.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -231,10 +234,6 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
     let plain = Server::start(Manner::Plain);
     let refuses = Server::start(Manner::Refuses);
     let silent = Server::start(Manner::Silent);
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("its address").port()
-    };
 
     let at = |scheme: &str, port: u16| format!("{scheme}://localhost:{port}");
     let misnamed = format!("smtps://127.0.0.1:{}", tls.port);
@@ -305,7 +304,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
         ),
         (
             "closed",
-            at("smtps", closed),
+            at("smtps", CLOSED),
             "right",
             "refused",
             Some("see whether it runs there"),
@@ -361,13 +360,9 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
     let (certificate, key) = authority.sign("gate.corp.example", true);
     std::fs::write(folder.path().join("certificate.pem"), certificate.pem()).expect("a file");
     std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("a file");
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("its address").port()
-    };
     let sections = format!(
         "[smtp.tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
-         [destination.desk]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:{closed}\"\n\
+         [destination.desk]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:{CLOSED}\"\n\
          [outgoing]\ntype = \"file\"\ndir = \"letters\"\n"
     );
     let findings = find(folder.path(), &authority, "doctor", &sections);

@@ -242,7 +242,9 @@ fn steady(text: &str) -> String {
             let number = *ids.entry(bare).or_insert(next);
             let _ = write!(steady, "01{number:0>24}{}", &word[bare.len()..]);
         } else if bare.parse::<Timestamp>().is_ok() {
-            let fraction = bare.find('.').map_or("Z", |_| ".000Z");
+            // In JSON there is a fraction, but for one of a thousand moments.
+            let has_fraction = bare.contains('.') || steady.ends_with('"');
+            let fraction = if has_fraction { ".000Z" } else { "Z" };
             let _ = write!(
                 steady,
                 "2026-01-01T00:00:00{fraction}{}",

@@ -96,7 +96,8 @@ fn check(letters: &[String]) {
         for part in 0..mail.html_body_count() {
             said += &mail.body_html(part).unwrap_or_default();
         }
-        for word in [FORGED, "evil.example", "Bcc"] {
+        // With its colon: three letters alone stand in some of the links, which are random.
+        for word in [FORGED, "evil.example", "Bcc:"] {
             assert!(
                 !said.contains(word) && !letter.contains(word),
                 "{word} in {letter}"

@@ -198,7 +198,8 @@ async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
     let text = serde_json::to_string(&audit.rows).expect("JSON");
     assert!(text.contains("account.forgotten"), "{text}");
     assert!(!text.contains(SECRET), "{text}");
-    assert!(!text.contains("ann"), "{text}");
+    // With its dot: the pseudonym has letters by chance.
+    assert!(!text.contains("ann."), "{text}");
 }
 
 #[tokio::test]

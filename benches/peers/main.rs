@@ -19,6 +19,8 @@
 mod house;
 #[path = "../load/mod.rs"]
 mod load;
+#[path = "../../tests/daemon/port.rs"]
+mod port;
 #[path = "../../tests/daemon/postfix.rs"]
 #[expect(
     dead_code,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::client::{Smtp, http, message};
 use crate::house::{House, STANDARD, wait_for};
+use crate::port::Port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
@@ -58,12 +59,6 @@ impl Drop for Activated {
     }
 }
 
-/// Ports that were free a moment ago, all different.
-fn free_ports<const N: usize>() -> [SocketAddr; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("its address"))
-}
-
 fn ready(house: &House, name: &str) -> Value {
     wait_for(name, || {
         serde_json::from_str(&fs::read_to_string(house.path(name)).ok()?).ok()
@@ -73,7 +68,8 @@ fn ready(house: &House, name: &str) -> Value {
 #[test]
 fn sockets_are_taken_by_name_and_the_rest_is_bound() {
     let house = House::at_rest(STANDARD);
-    let [first, page, second] = free_ports();
+    let ports = [(); 3].map(|()| Port::reserve());
+    let [first, page, second] = ports.each_ref().map(|port| port.address);
     let _running = Activated::start(
         &house,
         &[("smtp", first), ("http", page), ("smtp", second)],
@@ -92,9 +88,10 @@ fn sockets_are_taken_by_name_and_the_rest_is_bound() {
 #[test]
 fn a_socket_of_another_name_is_refused_with_the_remedy() {
     let house = House::at_rest(STANDARD);
+    let port = Port::reserve();
     let mut running = Activated::start(
         &house,
-        &[("mail", free_ports::<1>()[0])],
+        &[("mail", port.address)],
         &format!("exec {PROGRAM} serve"),
     );
     assert_eq!(running.wait(), Some(1));
@@ -112,7 +109,8 @@ fn an_upgrade_refuses_nobody() {
     const PROCESSES: usize = 5;
     const CLIENTS: usize = 4;
     let house = House::at_rest(STANDARD);
-    let [smtp, page] = free_ports();
+    let ports = [(); 2].map(|()| Port::reserve());
+    let [smtp, page] = ports.each_ref().map(|port| port.address);
     // Without LISTEN_PID the sockets are for whoever has them, which the shell passes on.
     let script = format!(
         "unset LISTEN_PID
@@ -158,10 +156,12 @@ fn an_upgrade_refuses_nobody() {
                 client.join().expect("no connection was refused");
             }
         }
-        let process = fs::read_to_string(house.path(&format!("pid-{n}"))).expect("a process id");
-        let killed = Command::new("kill")
-            .args(["-TERM", process.trim()])
-            .status();
+        // The shell writes it while the daemon starts already.
+        let process = wait_for("a process id", || {
+            let text = fs::read_to_string(house.path(&format!("pid-{n}"))).ok()?;
+            text.strip_suffix('\n').map(str::to_owned)
+        });
+        let killed = Command::new("kill").args(["-TERM", &process]).status();
         assert!(killed.expect("kill runs").success());
     }
     assert_eq!(running.wait(), Some(0), "{}", house.log());

@@ -1,8 +1,8 @@
 //! The two clients of the tests, small enough to see through: one for SMTP, one for HTTP.
 
+use crate::house::DEADLINE;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 /// Speaks SMTP a line at a time.
 pub struct Smtp {
@@ -12,7 +12,7 @@ pub struct Smtp {
 impl Smtp {
     pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
         let mut smtp = Self {
             stream: BufReader::new(stream),
@@ -126,7 +126,7 @@ pub fn try_http(
         .collect::<Vec<_>>()
         .join("&");
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\

@@ -12,6 +12,7 @@ mod kill;
 mod metrics;
 mod mta;
 mod old_databases;
+mod port;
 mod postfix;
 mod restore;
 mod secrets;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::house::{Folder, House, STANDARD, wait_for};
-use crate::postfix::{Postfix, free_port};
+use crate::port::Port;
+use crate::postfix::Postfix;
 
 /// What `config/mta` has, with this gate's port and this portal's table.
 fn shipped(file: &str, changes: &[(&str, &str)]) -> String {
@@ -49,6 +50,7 @@ struct Running {
     folder: Folder,
     smtp: SocketAddr,
     process: Child,
+    _port: Port,
 }
 
 impl Running {
@@ -57,7 +59,8 @@ impl Running {
         let folder = Folder::new();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         fs::write(folder.path().join("portals"), "it-help@corp.example\n").expect("a table");
-        let smtp = free_port();
+        let port = Port::reserve();
+        let smtp = port.address;
         let log = fs::File::create(folder.path().join("output")).expect("a file");
         let process = prepare(folder.path(), smtp)
             .stdin(Stdio::null())
@@ -69,6 +72,7 @@ impl Running {
             folder,
             smtp,
             process,
+            _port: port,
         };
         wait_for("the MTA's port", || {
             let ended = running.process.try_wait().expect("a child");
@@ -147,7 +151,13 @@ fn exim_carries_mail_to_the_gate() {
         let at = folder.display();
         // It starts itself again as its own user, who may not come to where the packages are.
         let program = folder.join("exim4");
-        fs::copy(debian("usr/sbin/exim4"), &program).expect("a copy");
+        // By another process: had this one it open to write it, any that it starts meanwhile would have,
+        // too, and what is open to be written cannot be run.
+        let copied = Command::new("cp")
+            .arg(debian("usr/sbin/exim4"))
+            .arg(&program)
+            .status();
+        assert!(copied.expect("cp runs").success());
         let lib = folder.join("lib");
         fs::create_dir(&lib).expect("a folder");
         for entry in fs::read_dir(libraries()).expect("a folder") {

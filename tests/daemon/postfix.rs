@@ -2,16 +2,18 @@
 //! mail for its virtual mailboxes in Maildirs.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::house::{Folder, wait_for};
+use crate::port::Port;
 
 pub struct Postfix {
     pub folder: Folder,
     pub smtp: SocketAddr,
+    _port: Port,
 }
 
 const MASTER: &str = "
@@ -37,6 +39,11 @@ postlog unix-dgram n - n - 1 postlogd
 impl Postfix {
     /// Starts one. `mailboxes` are delivered here; `main` is added to main.cf.
     pub fn start(mailboxes: &[&str], main: &str) -> Self {
+        Self::start_on(Port::reserve(), mailboxes, main)
+    }
+
+    /// The same on a port that others were told of before.
+    pub fn start_on(port: Port, mailboxes: &[&str], main: &str) -> Self {
         assert!(
             Path::new("/usr/sbin/postfix").exists(),
             "Postfix is missing: tests/run installs it"
@@ -57,7 +64,7 @@ impl Postfix {
                 run(Command::new("chown").arg(owner).arg(&path));
             }
         }
-        let smtp = free_port();
+        let smtp = port.address;
         let table: Vec<_> = mailboxes
             .iter()
             .map(|address| format!("{{ {address} = {address}/ }}"))
@@ -95,7 +102,11 @@ impl Postfix {
         fs::write(folder.path().join("main.cf"), main).expect("main.cf");
         let master = format!("{smtp} inet n - n - - smtpd{MASTER}");
         fs::write(folder.path().join("master.cf"), master).expect("master.cf");
-        let postfix = Self { folder, smtp };
+        let postfix = Self {
+            folder,
+            smtp,
+            _port: port,
+        };
         postfix.control("start");
         wait_for("Postfix's port", || {
             std::net::TcpStream::connect(postfix.smtp).ok()
@@ -116,11 +127,6 @@ impl Postfix {
             String::from_utf8_lossy(&output.stderr),
             self.log()
         );
-    }
-
-    /// Reads its tables again.
-    pub fn reload(&self) {
-        self.control("reload");
     }
 
     pub fn log(&self) -> String {
@@ -150,12 +156,6 @@ impl Drop for Postfix {
             .arg("stop")
             .output();
     }
-}
-
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
 }
 
 fn run(command: &mut Command) {

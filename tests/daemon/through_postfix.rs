@@ -5,32 +5,19 @@ use std::process::Command;
 
 use crate::client::http;
 use crate::house::{House, STANDARD, link_in, wait_for};
+use crate::port::Port;
 use crate::postfix::Postfix;
 
 #[test]
 fn from_one_postfix_through_the_gate_to_another() {
     let desk = Postfix::start(&["queue@desk.example"], "");
-    // The MTA needs to know where the gate listens, and the gate where the MTA does: the MTA starts
-    // first, with a transport that is looked up when mail comes.
-    let edge_mailboxes = [
-        "ann@corp.example",
-        "it-help@corp.example",
-        "hr@corp.example",
-    ];
-    let gate = crate::house::Folder::new();
-    let transport = gate.path().join("transport");
-    std::fs::write(&transport, "").expect("a table");
-    let edge = Postfix::start(
-        &edge_mailboxes,
-        &format!(
-            "transport_maps = texthash:{}\nsmtp_send_xforward_command = yes\n",
-            transport.display()
-        ),
-    );
+    // The MTA needs to know where the gate listens, and the gate where the MTA does: the gate starts
+    // first, and the MTA on the port that it was told.
+    let edge = Port::reserve();
     let configuration = STANDARD
         .replace(
             "type = \"file\"\ndir = \"letters\"",
-            &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.smtp),
+            &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.address),
         )
         .replace(
             "[destination.desk]",
@@ -43,12 +30,18 @@ fn from_one_postfix_through_the_gate_to_another() {
         );
     let house = House::start(&configuration);
     let next_hop = format!("smtp:[127.0.0.1]:{}", house.smtp.port());
-    std::fs::write(
-        &transport,
-        format!("it-help@corp.example {next_hop}\nhr@corp.example {next_hop}\n"),
-    )
-    .expect("a table");
-    edge.reload();
+    let edge = Postfix::start_on(
+        edge,
+        &[
+            "ann@corp.example",
+            "it-help@corp.example",
+            "hr@corp.example",
+        ],
+        &format!(
+            "transport_maps = inline:{{ {{ it-help@corp.example = {next_hop} }}, \
+             {{ hr@corp.example = {next_hop} }} }}\nsmtp_send_xforward_command = yes\n"
+        ),
+    );
 
     for portal in ["it-help@corp.example", "hr@corp.example"] {
         let output = Command::new("swaks")

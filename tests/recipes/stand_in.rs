@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+
+use crate::house::DEADLINE;
 
 /// One request as it came in.
 pub struct Asked {
@@ -37,9 +38,7 @@ impl StandIn {
     }
 
     pub fn next(&self) -> Asked {
-        self.asked
-            .recv_timeout(Duration::from_mins(1))
-            .expect("a request")
+        self.asked.recv_timeout(DEADLINE).expect("a request")
     }
 }
 

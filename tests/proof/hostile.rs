@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 use crate::bystander::Bystander;
 use crate::client::{Smtp, send};
 use crate::clients::{CLIENTS, FRONT, message};
-use crate::house::{House, STANDARD, wait_for};
+use crate::house::{DEADLINE, House, STANDARD, wait_for};
 use crate::rounds;
 
 const MIB: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ fn peak(house: &House) -> usize {
 /// Says all of it while another thread listens; what is answered until the end.
 pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
-    let patience = Some(Duration::from_mins(2));
+    let patience = Some(DEADLINE);
     stream.set_read_timeout(patience).expect("a timeout");
     stream.set_write_timeout(patience).expect("a timeout");
     let mut writing = stream.try_clone().expect("a second handle");
@@ -159,16 +159,19 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
     // More than the reserve, so that somebody's memory is needed for it.
     let body = format!("{}\r\n", "b".repeat(998)).repeat(2000);
     let message = format!("From: bob@partner.example\r\nSubject: x\r\n\r\n{body}");
-    for _ in 0..3 {
+    // Until the dawdlers have taken it all there is some for others, too; so this goes on until one of
+    // them had to go for it.
+    wait_for("somebody to give up its memory", || {
         let mut client = Smtp::connect(house.smtp).expect("a seat");
         let reply = client.send(
             "bob@partner.example",
             "it-help@corp.example",
             message.as_bytes(),
         );
-        let reply = reply.expect("an answer within a minute");
+        let reply = reply.expect("an answer");
         assert!(reply.starts_with("250 "), "{reply}");
-    }
+        house.log().contains("Idle while others wait").then_some(())
+    });
     for stream in &slow {
         // A thread may still be speaking to somebody who does not listen.
         let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -176,7 +179,6 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
     for thread in threads {
         thread.join().expect("no panic");
     }
-    assert!(house.log().contains("Idle while others wait"));
 }
 
 /// Connections from an address of loopback that is not the MTA's.
@@ -214,14 +216,22 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
     let connections = idle(&house, seats).await;
     // One peer cannot have them all: the last tenth is for those who have few. What it opens beyond
     // that is turned away, or takes the place of one of its own that said nothing for long.
-    let held = connections
-        .iter()
-        .filter(|(greeting, stream)| {
-            let has_ended = stream.get_ref().try_read(&mut [0; 1]).is_ok();
-            greeting.starts_with("220 ") && !has_ended
-        })
-        .count();
-    assert!(held <= seats - seats / 10, "{held} seats for one peer");
+    let held = || {
+        connections
+            .iter()
+            .filter(|(greeting, stream)| {
+                let has_ended = stream.get_ref().try_read(&mut [0; 1]).is_ok();
+                greeting.starts_with("220 ") && !has_ended
+            })
+            .count()
+    };
+    // The farewell to one that gave up its place may still be on its way.
+    let begin = Instant::now();
+    while held() > seats - seats / 10 {
+        assert!(begin.elapsed() < DEADLINE, "{} seats for one peer", held());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let held = held();
     assert!(held > seats / 2, "{held}");
     let smtp = house.smtp;
     let served = tokio::task::spawn_blocking(move || {

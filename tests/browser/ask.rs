@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+
+use crate::house::DEADLINE;
 
 pub struct Answer {
     pub status: u16,
@@ -23,9 +24,7 @@ impl Answer {
 
 pub fn ask(server: SocketAddr, method: &str, path: &str, fields: &[&str], body: &str) -> Answer {
     let mut stream = TcpStream::connect(server).expect("the server");
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .expect("a timeout");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let named = fields.iter().any(|field| field.starts_with("Host:"));
     let host = if named {
         String::new()

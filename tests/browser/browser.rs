@@ -15,8 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-/// How long anything may take that a test waits for. Generous, for machines that do other work.
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::house::DEADLINE;
 
 /// How somebody has set up their browser.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +43,11 @@ pub struct Browser {
 impl Browser {
     pub async fn start(setup: Setup) -> Self {
         let mut driver = Driver::start();
+        let patience = DEADLINE.as_millis();
         let capabilities = json!({
             "browserName": "chrome",
+            // What a page is about to show is waited for; what a script does may take its time.
+            "timeouts": { "implicit": patience, "pageLoad": patience, "script": patience },
             "goog:chromeOptions": {
                 "binary": "/usr/bin/chromium",
                 "args": [

@@ -82,6 +82,13 @@ fn survive(deaths: impl IntoIterator<Item = Death>) {
         count += 1;
     }
     house.restart();
+    // However soon death came, there is enough of everything to be accounted for.
+    let load = Load::start(&house, &book, count);
+    wait_for("some of everything", || {
+        let is_much = book.acknowledged() > 12 * count;
+        (is_much && !book.confirmed().is_empty()).then_some(())
+    });
+    load.stop();
     book.send_the_rest(house.smtp);
     let account = settle(&house, &book, &desk);
     println!("{count} deaths survived: {account:?}");
@@ -89,7 +96,6 @@ fn survive(deaths: impl IntoIterator<Item = Death>) {
         account.delivered > count && account.held > count,
         "{account:?}"
     );
-    assert!(!book.confirmed().is_empty(), "somebody proved an address");
 }
 
 #[test]

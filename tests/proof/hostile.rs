@@ -115,7 +115,17 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
         .map(|number| {
             let subject = format!("Message-ID: <large{number}@client.example>\r\n");
             let body = format!("{}\r\n", "a".repeat(998)).repeat(7 * MIB / 1000);
-            std::thread::spawn(move || codes(&talk(address, message(&subject, &body))))
+            std::thread::spawn(move || {
+                let send = || codes(&talk(address, message(&subject, &body)));
+                // Where the machine stood still for so long that it seemed to dawdle, it comes again.
+                let mut heard = send();
+                for _ in 0..3 {
+                    if heard.ends_with(" 421") {
+                        heard = send();
+                    }
+                }
+                heard
+            })
         })
         .collect();
     for client in clients {

@@ -181,6 +181,15 @@ impl Browser {
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// Waits until it gives back true.
+    pub async fn until(&self, script: &str) {
+        let begin = Instant::now();
+        while self.run(script).await != true {
+            assert!(begin.elapsed() < DEADLINE, "waited in vain for {script}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The same for one that calls its last argument when it is done.
     pub async fn run_on(&self, script: &str, with: Vec<Value>) -> Value {
         let ran = self.client.execute_async(script, with).await;

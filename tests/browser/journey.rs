@@ -195,7 +195,7 @@ async fn with_nothing_but_the_keyboard() {
     );
 
     browser.open(&format!("http://{}/", house.admin)).await;
-    assert!(is_focused(&browser, "#name").await);
+    until_focused(&browser, "#name").await;
     browser.keys("olga").await;
     tab_to(&browser, "#password").await;
     browser.keys(PASSWORD).await;
@@ -203,10 +203,11 @@ async fn with_nothing_but_the_keyboard() {
     browser.see("olga, admin").await;
     // The first thing that Tab reaches leads past the menu.
     browser.keys(TAB).await;
-    assert!(is_focused(&browser, "a.skip").await);
+    until_focused(&browser, "a.skip").await;
     browser.keys(ENTER).await;
+    browser.until("return location.hash !== ''").await;
     browser.keys(TAB).await;
-    assert!(is_focused(&browser, "main *").await);
+    until_focused(&browser, "main *").await;
 }
 
 /// Presses Tab until it is there, and sees at each stop where the focus is.
@@ -224,7 +225,13 @@ async fn tab_to(browser: &Browser, css: &str) {
     panic!("{css} is not to be reached with Tab");
 }
 
+const FOCUSED: &str = "return document.activeElement.matches(\"CSS\")";
+
 async fn is_focused(browser: &Browser, css: &str) -> bool {
-    let script = format!("return document.activeElement.matches(\"{css}\")");
-    browser.run(&script).await == true
+    browser.run(&FOCUSED.replace("CSS", css)).await == true
+}
+
+/// A page gives the focus a moment after it has come.
+async fn until_focused(browser: &Browser, css: &str) {
+    browser.until(&FOCUSED.replace("CSS", css)).await;
 }

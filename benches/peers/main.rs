@@ -8,8 +8,10 @@
 //! - `smtp-sink`: takes the same bytes and stores nothing: what the client and the protocol allow.
 //!
 //! The client is Postfix's `smtp-source` for all three; a second table has a client of our own, which
-//! takes less of the machine, and how long an answer takes. Figures of different runs cannot be compared,
-//! the ratios of one run can: `cargo bench --bench peers [-- --quick]`.
+//! takes less of the machine, and how long an answer takes. The three take turns, each begins when the
+//! disk has nothing left to write of the one before, and the median of the rounds is shown. Figures of
+//! different runs cannot be compared, the ratios of one run can:
+//! `cargo bench --bench peers [-- --quick]`.
 
 #[path = "../../tests/daemon/house.rs"]
 #[expect(
@@ -82,11 +84,28 @@ const LOADS: [Load; 9] = [
     Load::new(20, 1024 * KIB, 400, false),
 ];
 
+/// How often each server is measured under each load.
+const ROUNDS: usize = 3;
+
 /// What one server did under one load.
+#[derive(Clone, Copy)]
 struct Result {
     rate: f64,
     cpu: Duration,
     peak: u64,
+}
+
+/// The middle one of each figure by itself; of the memory the most.
+fn median(mut results: Vec<Result>) -> Result {
+    let middle = results.len() / 2;
+    results.sort_by_key(|result| result.cpu);
+    let cpu = results[middle].cpu;
+    results.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+    Result {
+        rate: results[middle].rate,
+        cpu,
+        peak: results.iter().map(|result| result.peak).max().unwrap_or(0),
+    }
 }
 
 fn main() {
@@ -117,9 +136,14 @@ fn main() {
             },
             ..load
         };
-        let vestibule = vestibule(load);
-        let postfix = postfix(load);
-        let sink = sink(load);
+        let rounds = if quick { 1 } else { ROUNDS };
+        let mut measured: [Vec<Result>; 3] = Default::default();
+        for _ in 0..rounds {
+            for (results, measure) in measured.iter_mut().zip([vestibule, postfix, sink]) {
+                results.push(measure(load));
+            }
+        }
+        let [vestibule, postfix, sink] = measured.map(median);
         let each = |result: &Result| result.cpu.as_micros() / load.messages as u128;
         println!(
             "{:<22} {:>9.0} {:>9.0} {:>9.0}  {:>8} {:>8}  {:>8} {:>8}  {:>7.2} {:>7.2}",
@@ -155,9 +179,11 @@ fn with_own_client(quick: bool) {
             arguments.push("--one-by-one");
         }
         let house = paused_house();
+        settle();
         let ours = client.run(house.smtp, &arguments);
         drop(house);
         let (_sink, address) = start_sink();
+        settle();
         let theirs = client.run(address, &arguments);
         let way = if one_by_one {
             "one by one"
@@ -236,7 +262,16 @@ impl Drop for KillOnDrop {
     }
 }
 
+/// Waits until nothing that was written before is on its way to a disk.
+fn settle() {
+    let synced = Command::new("sync")
+        .status()
+        .expect("sync is part of coreutils");
+    assert!(synced.success(), "sync failed");
+}
+
 fn measure(load: Load, server: SocketAddr, to: &str, process: u32) -> Result {
+    settle();
     let before = usage(process);
     let begin = Instant::now();
     let mut client = Command::new("/usr/sbin/smtp-source");

@@ -130,7 +130,7 @@ impl House {
         fs::create_dir_all(folder.join("data")).expect("a folder");
         fs::write(folder.join("vestibule.toml"), CONFIGURATION).expect("a file");
         if let Some(database) = database {
-            fs::copy(database, folder.join("data/vestibule.db")).expect("copied");
+            copy(database, &folder.join("data/vestibule.db"));
         }
         let house = Self {
             folder: folder.to_owned(),
@@ -208,6 +208,14 @@ impl Drop for Running {
     }
 }
 
+/// A copy that is on the disk. One that is not would be written there beside what is measured: at the
+/// first sync of the file, which takes it all.
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).expect("copied");
+    let copied = fs::File::open(to).expect("the copy");
+    copied.sync_all().expect("synced");
+}
+
 fn status(process: &Path) -> String {
     fs::read_to_string(process.join("status")).expect("it runs")
 }
@@ -225,7 +233,7 @@ fn field(status: &str, name: &str) -> u64 {
 async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     const DAY: Duration = Duration::from_hours(24);
     const ROWS: usize = 100;
-    fs::copy(large, path).expect("copied");
+    copy(large, path);
     let store = Store::open(path).expect("a database");
     let later = Timestamp::now() + SignedDuration::from_hours(24 * 360);
     println!(

@@ -136,7 +136,7 @@ pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
     connection.execute_batch(
         "PRAGMA query_only = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -8192;",
+         PRAGMA cache_size = -2048;",
     )?;
     Ok(connection)
 }

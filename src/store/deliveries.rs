@@ -144,6 +144,15 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
     })
 }
 
+/// Ends all leases; says how many. Looks at what waits, and not at all that was ever delivered.
+pub(super) fn end_leases(connection: &Connection, now: Millis) -> Result<usize, StoreError> {
+    Ok(connection.execute(
+        "UPDATE request INDEXED BY request_due SET due_at = ?, in_work = 0
+         WHERE state = 'released' AND portal > '' AND in_work = 1",
+        [now],
+    )?)
+}
+
 fn settle(
     connection: &Connection,
     n: i64,
@@ -218,10 +227,7 @@ impl Store {
     /// Ends all leases: for the daemon as it starts, when nobody can be at work on a request.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
-            let ended = work.connection.execute(
-                "UPDATE request SET due_at = ?, in_work = 0 WHERE in_work = 1",
-                [Millis::from(now)],
-            )?;
+            let ended = end_leases(work.connection, now.into())?;
             hook_calls::end_leases(work.connection, now.into())?;
             work.rings.add_if(Topic::Requests, ended > 0);
             work.rings.add(Topic::Calls);

@@ -18,13 +18,12 @@ use super::letters::cancel;
 use super::limits::forget_mailbox;
 use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
-use super::room::{free_pages, give_back};
+use super::room::shorten;
 use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{EmailAddress, RequestState, Timestamp};
 
-/// Entries that one transaction takes, and pages that one gives back.
+/// Entries that one transaction takes.
 const STEP: usize = 20;
-const PAGES: i64 = 100;
 
 /// How an address is forgotten.
 #[derive(Debug, Clone)]
@@ -307,16 +306,11 @@ impl Store {
     /// Gives the free pages back to the file system, and empties the log. Says whether both are done.
     async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
         loop {
-            let (before, free) = self
-                .write(|work| {
-                    let before = free_pages(work.connection)?;
-                    Ok((before, give_back(work.connection, PAGES)?))
-                })
-                .await?;
-            if free == 0 {
+            let shortened = self.write(|work| shorten(work.connection, 0)).await?;
+            if shortened.left == 0 {
                 break;
             }
-            if free >= before {
+            if !shortened.step.more {
                 return Ok(false);
             }
         }

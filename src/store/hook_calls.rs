@@ -120,7 +120,8 @@ fn settle(
 
 pub(super) fn end_leases(connection: &Connection, now: Millis) -> Result<(), StoreError> {
     connection.execute(
-        "UPDATE hook_call SET due_at = ?, in_work = 0 WHERE in_work = 1",
+        "UPDATE hook_call INDEXED BY hook_call_due SET due_at = ?, in_work = 0
+         WHERE due_at IS NOT NULL AND hook > '' AND in_work = 1",
         [now],
     )?;
     Ok(())

@@ -53,6 +53,7 @@ mod recent;
 mod refusals;
 mod reports;
 mod requests;
+mod rest;
 mod room;
 mod tokens;
 mod whatif;

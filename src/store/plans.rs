@@ -1,5 +1,5 @@
-//! How the database goes about what the operators' pages ask: by an index, in the order in which it
-//! lies, and never through a whole table that grows.
+//! How the database goes about what the operators' pages ask, and the daemon as it starts: by an index,
+//! in the order in which it lies, and never through a whole table that grows.
 
 use std::cell::RefCell;
 
@@ -9,14 +9,26 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::columns::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    counts, dropped, operators, recent, whatif,
+    counts, deliveries, dropped, hook_calls, operators, recent, whatif,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
 
 /// Tables that grow, with the names that statements give them.
 const LARGE: &[&str] = &[
-    "ledger", "l", "o", "request", "r", "account", "a", "event", "e", "content", "c", "letter",
+    "ledger",
+    "l",
+    "o",
+    "request",
+    "r",
+    "account",
+    "a",
+    "event",
+    "e",
+    "content",
+    "c",
+    "letter",
+    "hook_call",
 ];
 
 thread_local! {
@@ -203,4 +215,16 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             whatif::simulate(c, &what, |_, _| {})
         });
     }
+}
+
+#[test]
+fn a_start_does_not_look_through_all_that_was_ever_delivered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    check("leases", connection, |c| {
+        deliveries::end_leases(c, Millis(1))
+    });
+    check("leases of calls", connection, |c| {
+        hook_calls::end_leases(c, Millis(1))
+    });
 }

@@ -8,39 +8,47 @@ use super::{Store, StoreError};
 /// Free pages that stay: the next messages need them at once.
 const SPARE_PAGES: i64 = 10_000;
 
-/// How often a step gives so many pages back.
-const PAGES_AT_ONCE: usize = 20;
-const PAGES: i64 = 25;
+/// How often a step looks at the clock at most, and how many pages it gives back between two looks. For
+/// one of them several may have to be read from far apart, so they are few.
+const LOOKS: usize = 125;
+const PAGES: i64 = 4;
 
-pub(super) fn free_pages(connection: &Connection) -> Result<i64, StoreError> {
+fn free_pages(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
 }
 
-/// Some of the free pages; says how many are left: as many as before in a file that another program
-/// wrote anew, until it is compacted.
-pub(super) fn give_back(connection: &Connection, pages: i64) -> Result<i64, StoreError> {
-    connection.pragma(None, "incremental_vacuum", pages, |_| Ok(()))?;
-    free_pages(connection)
+/// One step of giving pages back until only `spare` are left. There is more unless that is reached, or
+/// another program wrote the file anew, which keeps all until it is compacted.
+pub(super) fn shorten(connection: &Connection, spare: i64) -> Result<Shortened, StoreError> {
+    let before = free_pages(connection)?;
+    let mut left = before;
+    let mut pace = Pace::of(LOOKS);
+    while left > spare && pace.goes_on() {
+        let most = PAGES.min(left - spare);
+        connection.pragma(None, "incremental_vacuum", most, |_| Ok(()))?;
+        left = free_pages(connection)?;
+    }
+    let given = usize::try_from(before - left).unwrap_or(0);
+    Ok(Shortened {
+        left,
+        step: pace.step(given, left > spare && left < before),
+    })
+}
+
+/// A file that has given pages back.
+pub(super) struct Shortened {
+    /// Free pages that it still has.
+    pub(super) left: i64,
+    pub(super) step: Step<usize>,
 }
 
 impl Store {
     /// Shortens the file by some of the pages that were freed, if there are many.
     pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
-        let before = self.read(free_pages).await?;
-        if before <= SPARE_PAGES {
+        if self.read(free_pages).await? <= SPARE_PAGES {
             return Ok(Step::default());
         }
-        self.write(move |work| {
-            let mut pace = Pace::of(PAGES_AT_ONCE);
-            let mut left = before;
-            while left > SPARE_PAGES && pace.goes_on() {
-                left = give_back(work.connection, PAGES)?;
-            }
-            Ok(pace.step(
-                usize::try_from(before - left).unwrap_or(0),
-                left > SPARE_PAGES && left < before,
-            ))
-        })
-        .await
+        self.write(|work| Ok(shorten(work.connection, SPARE_PAGES)?.step))
+            .await
     }
 }

@@ -16,6 +16,7 @@ use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
 use super::in_force::SettingsCache;
 use super::job::{Job, Work, job};
+use super::rest::{self, Rest};
 use super::whereabouts::Whereabouts;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
@@ -25,6 +26,9 @@ const QUEUE: usize = 1024;
 /// How many operations go into one transaction, and how many octets of messages.
 const MOST_OPERATIONS: usize = 512;
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
+
+/// So many operations are a burst; what housekeeping does in a quarter of an hour of silence is less.
+const BURST: usize = 100;
 
 /// What the thread is sent.
 enum Message {
@@ -60,6 +64,7 @@ impl Writer {
             checkpointer,
             settings: SettingsCache::default(),
             newest_call: 0,
+            operations: 0,
         };
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -121,13 +126,22 @@ struct Thread {
     settings: SettingsCache,
     /// The number of the last call of a hook that was written.
     newest_call: i64,
+    /// Operations since memory was given back.
+    operations: usize,
 }
 
 impl Thread {
     fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
         let mut closing = Vec::new();
-        while let Some(first) = messages.blocking_recv() {
+        loop {
+            let rest = Rest::begin(rest::LONG);
+            let Some(first) = messages.blocking_recv() else {
+                break;
+            };
+            if rest.is_long() {
+                self.forget_what_a_burst_left();
+            }
             let mut octets = 0;
             let mut next = Some(first);
             while let Some(message) = next.take() {
@@ -155,6 +169,16 @@ impl Thread {
         }
     }
 
+    /// Gives memory back after a rest, if there was much to do before it.
+    fn forget_what_a_burst_left(&mut self) {
+        if let Some((connection, _)) = &self.connection
+            && self.operations > BURST
+        {
+            rest::forget_all(connection);
+            self.operations = 0;
+        }
+    }
+
     /// Runs a batch and answers all of it.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let outcome = match self.transaction(batch, Mode::Together) {
@@ -168,6 +192,7 @@ impl Thread {
                 Err(StoreError::Other("an operation failed twice".to_owned()))
             }
         };
+        self.operations += batch.len();
         for job in batch.drain(..) {
             job.answer(outcome.clone());
         }

@@ -53,7 +53,7 @@ Examples:
 Examples:
   vestibule access allow partner.example
   vestibule access allow '*.partner.example' --dry-run
-  vestibule access allow acme.example --recover     (and take up what was dropped)")]
+  vestibule access allow acme.example --recover   (and take up what was dropped)")]
     Allow(Allow),
     /// Take domains off both lists
     #[command(after_help = "\
@@ -93,8 +93,9 @@ Examples:
     Test(Test),
     /// Tell what a draft would have changed for the mail of the last days
     #[command(after_help = "\
-Each message is decided again with the account that its sender had when it came: who was new then
-counts as new. Accounts that exist keep what they have, whatever the draft says.
+Each message is decided again with the account that its sender had when it came:
+who was new then counts as new. Accounts that exist keep what they have,
+whatever the draft says.
 
 Examples:
   vestibule access export > draft.toml     (then edit it)

@@ -20,7 +20,8 @@ Examples:
   vestibule backup /var/backups/vestibule-2026-11-23.db
   vestibule backup /mnt/backup/vestibule.db --json
 
-Exit status: 0 the copy is good, 1 there is none or what is in it is at odds with itself.")]
+Exit status: 0 the copy is good, 1 there is none, or what is in it is at odds
+with itself.")]
 pub struct Args {
     /// The copy, which must not be there yet
     #[arg(value_name = "FILE")]

@@ -25,7 +25,7 @@ Examples:
   vestibule doctor --offline --json
   sudo -u vestibule vestibule doctor     # with the rights that the service has
 
-Exit status: 0 all is well, 1 there is a problem, 2 the configuration itself is faulty.")]
+Exit status: 0 all is well, 1 there is a problem, 2 the configuration is faulty.")]
 pub struct Args {
     /// Leave out what needs the network: destinations and the server for verification mail
     #[arg(long)]

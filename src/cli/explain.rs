@@ -13,9 +13,9 @@ use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentLetter};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vestibule explain 01J9ZQ4D8N0VXB7T3WKE5M2R6C     the id from the log or from `250 … queued as`
-  vestibule explain '<20261123@mail.example>'      a Message-ID
-  vestibule explain ann@corp.example               all that came from an address")]
+  vestibule explain 01J9ZQ4D8N0VXB7T3WKE5M2R6C   the id in the log or the `250`
+  vestibule explain '<20261123@mail.example>'    a Message-ID
+  vestibule explain ann@corp.example             all that came from an address")]
 pub struct Args {
     /// A ledger id, a request's id, a Message-ID or an address
     #[arg(value_name = "ID|MESSAGE-ID|ADDRESS")]

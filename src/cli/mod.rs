@@ -53,11 +53,11 @@ use output::Output;
     disable_help_subcommand = true,
     after_help = "\
 Examples:
-  vestibule demo                                see it work, on loopback
-  vestibule access approve corp.example         employees become internal customers
-  vestibule access test ann@corp.example        what would become of her mail
-  vestibule explain ann@corp.example            where is her mail?
-  vestibule requests list --state held          what waits for a proof
+  vestibule demo                           see it work, on loopback
+  vestibule access approve corp.example    employees become internal customers
+  vestibule access test ann@corp.example   what would become of her mail
+  vestibule explain ann@corp.example       where is her mail?
+  vestibule requests list --state held     what waits for a proof
 
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 not found."
 )]
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_an_example_of_itself() {
+    fn every_command_has_an_example_of_itself_that_fits_a_terminal() {
         fn look(command: &clap::Command, path: &str) {
             if !command.has_subcommands() || path == "vestibule" {
                 let help = command
@@ -211,6 +211,12 @@ mod tests {
                     .map(ToString::to_string)
                     .unwrap_or_default();
                 assert!(help.contains(path), "{path} --help shows no example of it");
+            }
+            for text in [command.get_after_help(), command.get_after_long_help()] {
+                let text = text.map(ToString::to_string).unwrap_or_default();
+                for line in text.lines() {
+                    assert!(line.chars().count() <= 80, "{path}: folded at 80: {line}");
+                }
             }
             for sub in command.get_subcommands() {
                 look(sub, &format!("{path} {}", sub.get_name()));

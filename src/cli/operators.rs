@@ -50,8 +50,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule operators token ann
-  vestibule operators token ann --role agent --expires 365d --note 'desk integration'
-  curl -H \"Authorization: Bearer $(vestibule operators token ann)\" http://127.0.0.1:8081/api/v1/stats")]
+  vestibule operators token ann --role agent --expires 365d --note 'our desk'
+  export TOKEN=$(vestibule operators token ann)
+  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8081/api/v1/stats")]
     Token(Make),
     /// List the tokens that are valid, without their secrets
     #[command(after_help = "\

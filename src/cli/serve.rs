@@ -17,7 +17,7 @@ use crate::observe;
 Examples:
   vestibule serve
   vestibule --config /etc/vestibule/vestibule.toml serve
-  vestibule serve --ready-file /run/vestibule/ready.json   write the bound addresses once up")]
+  vestibule serve --ready-file ready.json     write the bound addresses once up")]
 pub struct Args {
     /// Write the bound addresses as JSON into this file once all listeners are up
     #[arg(long, value_name = "FILE")]

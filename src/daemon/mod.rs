@@ -12,6 +12,7 @@ mod systemd;
 
 pub use listeners::{Bound, Listeners};
 pub use lock::Lock;
+pub use signals::{Signal, Signals};
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -263,7 +264,7 @@ pub async fn serve(
     reloading: Reloading,
     ready_file: Option<&Path>,
 ) -> anyhow::Result<()> {
-    let mut signals = signals::Signals::new()?;
+    let mut signals = Signals::new()?;
     let listeners = Listeners::open(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
     if let Some(file) = ready_file {
@@ -272,13 +273,13 @@ pub async fn serve(
     let _watchdog = systemd::ready();
     loop {
         match signals.next().await {
-            signals::Signal::Stop(name) => {
+            Signal::Stop(name) => {
                 events::daemon_stopping(name);
                 systemd::stopping();
                 daemon.drain().await;
                 return Ok(());
             }
-            signals::Signal::Reload => {
+            Signal::Reload => {
                 systemd::reloading();
                 reload(&daemon, &reloading);
                 systemd::reloaded();

@@ -2,11 +2,13 @@
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
+/// One that came.
 pub enum Signal {
     Stop(&'static str),
     Reload,
 }
 
+/// From when it is made on, none of them ends the process by itself.
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
@@ -14,6 +16,8 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// # Errors
+    /// The system does not let them be listened for.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -6,6 +6,7 @@ mod canary;
 mod client;
 mod clock;
 mod contract;
+mod demo;
 mod house;
 mod journey;
 mod kill;

@@ -1,6 +1,9 @@
 //! SIGTERM drains, SIGHUP reloads.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::client::{Smtp, message, send};
 use crate::house::{House, STANDARD, wait_for};
@@ -38,6 +41,62 @@ fn a_transaction_under_way_finishes_before_the_end() {
     house.restart();
     let requests = house.json(&["requests", "list"]);
     assert_eq!(requests[0]["message_id"], "last@client.example");
+}
+
+/// Sends one message after the other until the daemon takes no more; gives those that it answered 250.
+fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
+    let mut taken = Vec::new();
+    let Ok(mut client) = Smtp::connect(smtp) else {
+        return taken;
+    };
+    loop {
+        let marker = format!("{name}-{}", taken.len());
+        let body = message("bob@partner.example", &marker);
+        match client.send("bob@partner.example", "it-help@corp.example", &body) {
+            Ok(reply) if reply.starts_with("250") => {
+                count.fetch_add(1, Ordering::Relaxed);
+                taken.push(marker);
+            }
+            Ok(reply) => {
+                assert!(reply.starts_with("421"), "{reply}");
+                return taken;
+            }
+            Err(_) => return taken,
+        }
+    }
+}
+
+#[test]
+fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
+    let mut house = House::start(STANDARD);
+    let smtp = house.smtp;
+    let count = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..8)
+        .map(|n| {
+            let count = count.clone();
+            std::thread::spawn(move || pour(smtp, &format!("client{n}"), &count))
+        })
+        .collect();
+    wait_for("the load", || {
+        (count.load(Ordering::Relaxed) >= 100).then_some(())
+    });
+    house.signal("-TERM");
+    let mut taken: Vec<String> = clients
+        .into_iter()
+        .flat_map(|client| client.join().expect("no unexpected answer"))
+        .map(|marker| format!("{marker}@client.example"))
+        .collect();
+    assert_eq!(house.exit_status(), Some(0), "{}", house.log());
+
+    house.restart();
+    let mut kept: Vec<String> = house
+        .json(&["requests", "list", "--limit", "100000"])
+        .iter()
+        .map(|request| request["message_id"].as_str().expect("a text").to_owned())
+        .collect();
+    taken.sort();
+    kept.sort();
+    assert_eq!(kept, taken);
 }
 
 #[test]

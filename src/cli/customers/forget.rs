@@ -20,12 +20,12 @@ use crate::store::{Forgetting, Forgotten, Holdings};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vestibule customers export ann@corp.example      # first, if the person wants a copy
+  vestibule customers export ann@corp.example   # first, if a copy is wanted
   vestibule customers forget ann@corp.example
   vestibule customers forget ann@ann-smith.example --domain --yes
 
-Exit status: 0 forgotten, 1 not or not all of it (doing it again finishes it), 3 nothing is known of the
-address.")]
+Exit status: 0 forgotten, 1 not or not all of it (doing it again finishes it),
+3 nothing is known of the address.")]
 pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS")]

@@ -7,14 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use lettre::address::Envelope;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output};
 use crate::config::Config;
-use crate::daemon::{Daemon, Listeners};
+use crate::daemon::{Daemon, Listeners, Signals};
 use crate::domain::LedgerId;
 use crate::store::LedgerEntry;
 
@@ -142,15 +142,26 @@ const DELIVERED: [Column<Delivered>; 3] = [
 
 /// Runs the demo. Whatever does not work as it should is a failure: the demo is a test of the house.
 pub async fn run(args: Args, out: &mut Output) -> Outcome {
+    // From here on a signal ends the demo in order, with its folder removed.
+    let mut signals = Signals::new()?;
     let scene = Scene::set()?;
     let config = scene.configuration()?;
     let listeners = Listeners::bind(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
-    let shown = show(args, &scene, &daemon, out).await;
+    let once = args.once;
+    let shown = tokio::select! {
+        shown = show(args, &scene, &daemon, out) => shown,
+        _ = signals.next() => if once {
+            Err(anyhow!("ended by a signal before all was shown").into())
+        } else {
+            Ok(())
+        },
+    };
     daemon.drain().await;
     shown
 }
 
+/// Does not come back without `--once`: there is something to look at until a signal comes.
 async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
     let smtp = daemon.bound().smtp[0];
     out.line(format_args!("Vestibule listens for mail at {smtp}."))?;
@@ -202,8 +213,7 @@ async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> R
     ))?;
     out.line("Ctrl-C ends the demo and removes its folder.")?;
     out.flush()?;
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    std::future::pending().await
 }
 
 /// Sends one message as an MTA would, and reads the ledger id from the answer.

@@ -31,13 +31,13 @@ const BESIDE: &str = "expected.jsonl";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vestibule replay ~/Maildir                         what would become of this mail?
-  vestibule replay archive.mbox --access draft.toml  and under these settings?
-  vestibule replay testdata/mail --expect            against testdata/mail/expected.jsonl
-  vestibule replay samples --send 127.0.0.1:2525     send it for real
+  vestibule replay ~/Maildir                       what would become of this
+  vestibule replay old.mbox --access draft.toml    and under these settings
+  vestibule replay testdata/mail --expect          against its expected.jsonl
+  vestibule replay samples --send 127.0.0.1:2525   send it for real
 
-Without --config, a vestibule.toml in the folder is used before the standard one; without any, there is
-one portal, which everything is for.")]
+Without --config, a vestibule.toml in the folder comes before the standard one;
+without any, there is one portal, which everything is for.")]
 pub struct Args {
     /// Messages (.eml), mbox files, Maildirs, or folders of them
     #[arg(value_name = "FILE|DIR", required = true)]

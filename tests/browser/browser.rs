@@ -1,7 +1,7 @@
 //! Chromium behind `chromedriver`, for as long as a test runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use url::{ParseError, Url};
 
 use crate::house::DEADLINE;
+use crate::port::Port;
 
 /// How somebody has set up their browser.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +78,7 @@ impl Browser {
         };
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&format!("http://{}", driver.address))
+            .connect(&format!("http://{}", driver.port.address))
             .await
             .expect("Chromium starts (Debian's packages chromium and chromium-driver)");
         driver.session = client.session_id().await.expect("a session");
@@ -300,7 +301,7 @@ impl WebDriverCompatibleCommand for Extra {
 /// The program between us and Chromium.
 struct Driver {
     child: Child,
-    address: SocketAddr,
+    port: Port,
     session: Option<String>,
     /// Kept open, for what it may want to say.
     _output: BufReader<ChildStdout>,
@@ -308,8 +309,10 @@ struct Driver {
 
 impl Driver {
     fn start() -> Self {
+        // Asked to choose one itself, it tells of none where the machine has no IPv6.
+        let port = Port::reserve();
         let mut child = Command::new("chromedriver")
-            .arg("--port=0")
+            .arg(format!("--port={}", port.address.port()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -317,21 +320,15 @@ impl Driver {
             .unwrap_or_else(|error| panic!("chromedriver (Debian: chromium-driver): {error}"));
         let output = child.stdout.take().expect("a pipe");
         let mut output = BufReader::new(output);
-        let port = loop {
-            let mut line = String::new();
+        let mut line = String::new();
+        while !line.contains("started successfully") {
+            line.clear();
             let read = output.read_line(&mut line).expect("a line");
             assert!(read > 0, "chromedriver ended before it was ready");
-            let words = line
-                .trim()
-                .trim_end_matches('.')
-                .rsplit_once("successfully on port ");
-            if let Some(port) = words.and_then(|(_, port)| port.parse::<u16>().ok()) {
-                break port;
-            }
-        };
+        }
         Self {
             child,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            port,
             session: None,
             _output: output,
         }
@@ -342,9 +339,9 @@ impl Driver {
         let Some(session) = &self.session else {
             return Ok(());
         };
-        let mut stream = TcpStream::connect(self.address)?;
+        let mut stream = TcpStream::connect(self.port.address)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        let host = self.address;
+        let host = self.port.address;
         write!(
             stream,
             "DELETE /session/{session} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"

@@ -23,5 +23,7 @@ mod house;
 mod journey;
 mod look;
 mod pages;
+#[path = "../daemon/port.rs"]
+mod port;
 mod session;
 mod uninvited;

@@ -49,7 +49,8 @@ async fn rested(people: usize) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
-    assert_eq!(rested(STEP - 1).await, Duration::ZERO, "one round");
+    // One row is one round however slow the machine is; more would share it as long as time allows.
+    assert_eq!(rested(1).await, Duration::ZERO, "one round");
     let begin = Instant::now();
     let rested = rested(2 * STEP).await;
     // How long a rest is follows from how long the work took; that there is one does not.

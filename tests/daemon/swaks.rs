@@ -7,7 +7,7 @@ use crate::house::{House, STANDARD};
 
 fn swaks(house: &House, more: &[&str]) -> String {
     let output = Command::new("swaks")
-        .args(["--server", &house.smtp.to_string()])
+        .args(["--server", &house.smtp.to_string(), "--timeout", "5m"])
         .args([
             "--from",
             "bob@partner.example",

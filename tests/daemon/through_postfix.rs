@@ -48,6 +48,8 @@ fn from_one_postfix_through_the_gate_to_another() {
             .args([
                 "--server",
                 &edge.smtp.to_string(),
+                "--timeout",
+                "5m",
                 "--from",
                 "ann@corp.example",
             ])

@@ -193,22 +193,31 @@ fn a_page_that_is_damaged() {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .expect("a page");
-            // Everything is to be in the file that is damaged, and in nobody's memory.
-            wait_for("an empty log", || {
-                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-                let busy: Result<i64, _> = neighbour.query_row(checkpoint, [], |row| row.get(0));
-                (busy == Ok(0)).then_some(())
-            });
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .open(house.path("data/vestibule.db"))
                 .expect("the database");
             let place = (root - 1) * size;
-            let mut page = [0; 64];
-            file.read_exact_at(&mut page, place).expect("a page");
-            let damaged = page.map(|byte| !byte);
-            file.write_all_at(&damaged, place).expect("damage");
+            // Everything is to be in the file that is damaged, and in nobody's memory: the daemon stands
+            // still from before the log is emptied until the damage is done, or it would read the page in
+            // between and need it no more.
+            let soon = std::time::Duration::from_millis(100);
+            neighbour.busy_timeout(soon).expect("a setting");
+            let page = wait_for("an empty log", || {
+                stop_in_its_tracks(house);
+                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+                let busy: Result<i64, _> = neighbour.query_row(checkpoint, [], |row| row.get(0));
+                let page = (busy == Ok(0)).then(|| {
+                    let mut page = [0; 64];
+                    file.read_exact_at(&mut page, place).expect("a page");
+                    let damaged = page.map(|byte| !byte);
+                    file.write_all_at(&damaged, place).expect("damage");
+                    page
+                });
+                house.signal("-CONT");
+                page
+            });
             Box::new(move || file.write_all_at(&page, place).expect("mended"))
         },
         reply: "451 4.3.0",

@@ -237,6 +237,12 @@ impl Authentication {
             && self.dmarc_policy != Some(DmarcPolicy::None)
     }
 
+    /// The From domain vouches for this message by DMARC.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.dmarc == Some(AuthenticationResult::Pass)
+    }
+
     /// What was gone by, in one line: the field that was believed, or the result of each method of
     /// our own with the reason of the first. None where nothing was looked at.
     #[must_use]

@@ -27,10 +27,10 @@ pub use question::{
     AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
     Standing, sender_for,
 };
-pub use rules::{RULES, Rule, number_of};
+pub use rules::{RULES, Rule, SETTINGS_REASONS, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,
 };
-pub use simulate::{Comparison, Outcome, Shift, is_settings_rule};
+pub use simulate::{Comparison, Outcome, Shift, reads_settings};
 pub use warnings::Warning;

@@ -10,7 +10,7 @@ const MOST_RECEIVED_FIELDS: u32 = 50;
 
 /// One row of the table.
 pub struct Rule {
-    /// The number in the documentation.
+    /// The position in the table, counted from 1; what `rule` is wherever it is shown.
     pub number: u8,
     pub reason: Reason,
     /// What the rule asks, as `explain` shows it.
@@ -29,9 +29,9 @@ pub(super) enum Finding {
     Passed(Option<String>),
 }
 
-/// The rules of the product's description. `hold_quota`, which has no number there, stands where an
-/// account that may only wait would get one more request.
-pub static RULES: [Rule; 15] = [
+/// The rules, each at the position that is its number. What the ledger stores of a rule is a code of
+/// its reason, not this number.
+pub static RULES: [Rule; 17] = [
     Rule {
         number: 1,
         reason: Reason::Duplicate,
@@ -58,66 +58,78 @@ pub static RULES: [Rule; 15] = [
     },
     Rule {
         number: 5,
+        reason: Reason::SenderDenied,
+        title: "the sender is on the deny list",
+        examine: sender_denied,
+    },
+    Rule {
+        number: 6,
         reason: Reason::AccountBlocked,
         title: "the account is blocked",
         examine: account_blocked,
     },
     Rule {
-        number: 6,
+        number: 7,
+        reason: Reason::Spam,
+        title: "our own MTA marked it as spam",
+        examine: spam,
+    },
+    Rule {
+        number: 8,
         reason: Reason::Automatic,
         title: "a program wrote it",
         examine: automatic,
     },
     Rule {
-        number: 7,
+        number: 9,
         reason: Reason::Bulk,
         title: "it came through a list or a mailing",
         examine: bulk,
     },
     Rule {
-        number: 8,
+        number: 10,
         reason: Reason::AuthenticationFailed,
         title: "sender authentication is enforced and fails",
         examine: authentication_failed,
     },
     Rule {
-        number: 9,
+        number: 11,
         reason: Reason::AccountActive,
         title: "the account is active",
         examine: account_active,
     },
     Rule {
-        number: 15,
+        number: 12,
         reason: Reason::HoldQuota,
         title: "the account has as much waiting as it may",
         examine: hold_quota,
     },
     Rule {
-        number: 10,
+        number: 13,
         reason: Reason::AccountPending,
         title: "the account is pending",
         examine: account_pending,
     },
     Rule {
-        number: 11,
+        number: 14,
         reason: Reason::InternalAccountCreated,
         title: "the domain is approved",
         examine: domain_approved,
     },
     Rule {
-        number: 12,
+        number: 15,
         reason: Reason::ExternalAccountsDisabled,
         title: "portal-only accounts are not allowed",
         examine: external_accounts_disabled,
     },
     Rule {
-        number: 13,
+        number: 16,
         reason: Reason::DomainNotAllowed,
         title: "external domains are restricted and this one is not on the list",
         examine: domain_not_allowed,
     },
     Rule {
-        number: 14,
+        number: 17,
         reason: Reason::ExternalAccountCreated,
         title: "anyone else gets an external account",
         examine: external_account,
@@ -125,9 +137,18 @@ pub static RULES: [Rule; 15] = [
 ];
 
 /// The number under which answers to a verification mail stand, about which no rule is asked.
-const CONFIRMATION: u8 = 16;
+const CONFIRMATION: u8 = 18;
 
-/// The number that entries of this reason have.
+/// The reasons of rules that read what the settings say of newcomers: under other settings, what they
+/// decided can be decided otherwise.
+pub const SETTINGS_REASONS: [Reason; 4] = [
+    Reason::InternalAccountCreated,
+    Reason::ExternalAccountsDisabled,
+    Reason::DomainNotAllowed,
+    Reason::ExternalAccountCreated,
+];
+
+/// The number of the rule that gives this reason.
 #[must_use]
 pub fn number_of(reason: Reason) -> u8 {
     let rule = RULES.iter().find(|rule| rule.reason == reason);
@@ -190,6 +211,16 @@ fn sender_unusable(question: &Question) -> Finding {
             None => address.to_string(),
         }),
     }
+}
+
+/// Nobody is denied: there is no deny list yet.
+fn sender_denied(_: &Question) -> Finding {
+    passed(None)
+}
+
+/// No marks of our own MTA are read yet.
+fn spam(_: &Question) -> Finding {
+    passed(None)
 }
 
 fn account_blocked(question: &Question) -> Finding {

@@ -7,7 +7,7 @@
 //! then counts as new; who had an account then counts as having it, even if the draft would never
 //! have given it one: the settings decide about new customers only. Two things follow, and a property
 //! test holds `decide` to them. An entry can differ only if one of the rules that read the settings
-//! ([`is_settings_rule`]) decided it, since those before them come first under any settings. And of
+//! ([`reads_settings`]) decided it, since those before them come first under any settings. And of
 //! such an entry these rules read the portal and the domain alone, so that one decision serves all
 //! that share both; a hundred thousand messages are compared without reading one again.
 
@@ -19,19 +19,17 @@ use utoipa::ToSchema;
 
 use super::newcomer::decide_newcomer;
 use super::question::{Consequence, Decision};
+use super::rules::SETTINGS_REASONS;
 use super::settings::{AccessSettings, Effective};
 use crate::domain::{EmailAddress, Kind, PortalName, Reason, Verdict};
-
-/// The rules that read the settings, by number.
-const SETTINGS_RULES: std::ops::RangeInclusive<u8> = 11..=14;
 
 /// The most answers that are kept; strangers choose how many domains there are.
 const MOST_KNOWN: usize = 100_000;
 
-/// Whether what this rule decided can be different under other settings.
+/// True for a decision that can be different under other settings.
 #[must_use]
-pub fn is_settings_rule(rule: u8) -> bool {
-    SETTINGS_RULES.contains(&rule)
+pub fn reads_settings(reason: Reason) -> bool {
+    SETTINGS_REASONS.contains(&reason)
 }
 
 /// What becomes of a message of somebody new.
@@ -105,7 +103,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What differs for an entry that [`is_settings_rule`] decided. None: nothing does, or these are
+    /// What differs for an entry that [`reads_settings`] decided. None: nothing does, or these are
     /// no names of a portal and a domain.
     pub fn shift(&mut self, portal: &str, domain: &str) -> Option<Shift> {
         if self.known >= MOST_KNOWN {

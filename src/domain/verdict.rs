@@ -22,7 +22,11 @@ pub enum Reason {
     Bounce,
     Loop,
     SenderUnusable,
+    /// The sender is on the deny list.
+    SenderDenied,
     AccountBlocked,
+    /// Our own MTA marked it as spam.
+    Spam,
     Automatic,
     Bulk,
     AuthenticationFailed,
@@ -55,7 +59,9 @@ names!(Reason {
     Bounce => "bounce",
     Loop => "loop",
     SenderUnusable => "sender_unusable",
+    SenderDenied => "sender_denied",
     AccountBlocked => "account_blocked",
+    Spam => "spam",
     Automatic => "automatic",
     Bulk => "bulk",
     AuthenticationFailed => "authentication_failed",

@@ -9,8 +9,7 @@ use super::StoreError;
 use super::letters::{LetterCause, LetterKind};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, LetterId, OperatorName,
-    Origin, PortalName, Reason, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
-    Verdict,
+    Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash, Verdict,
 };
 
 macro_rules! ids {
@@ -51,7 +50,6 @@ words!(
     Status,
     Origin,
     Verdict,
-    Reason,
     RequestState,
     Role,
     LetterKind,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::Millis;
+use super::reason_codes::with_codes;
 use super::{Store, StoreError};
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 
@@ -155,12 +156,12 @@ impl Store {
 /// Held, or dropped for holding too many already; a repeat of one is none.
 fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&with_codes(
         "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM ledger
-         WHERE received_at >= ? AND (verdict = 'held' OR rule = 15) AND rule <> 1
-             AND domain IS NOT NULL
+         WHERE received_at >= ? AND (verdict = 'held' OR rule = {hold_quota})
+             AND rule <> {duplicate} AND domain IS NOT NULL
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?",
-    )?;
+    ))?;
     let rows = statement.query_map(params![Millis::from(since), FIRST], |row| {
         Ok(HeldDomain {
             domain: row.get(0)?,
@@ -171,14 +172,11 @@ fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDom
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Counted by the index on time alone; the words come afterwards.
+/// Counted by the index on time alone.
 fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.portal, c.verdict, rule.reason, c.messages FROM (
-             SELECT portal, verdict, rule, count(*) AS messages FROM ledger
-             WHERE received_at >= ? GROUP BY portal, verdict, rule
-         ) AS c JOIN rule ON rule.number = c.rule
-         ORDER BY c.portal, c.verdict, c.rule",
+        "SELECT portal, verdict, rule, count(*) FROM ledger
+         WHERE received_at >= ? GROUP BY portal, verdict, rule",
     )?;
     let rows = statement.query_map([Millis::from(since)], |row| {
         Ok(EntryCount {
@@ -200,9 +198,8 @@ pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, Sto
 
 pub(super) fn by_day(connection: &Connection, since: Millis) -> Result<Vec<DayCount>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.day, c.verdict, rule.reason, sum(c.messages)
-         FROM day_count AS c CROSS JOIN rule ON rule.number = c.rule
-         WHERE c.day >= ?1 GROUP BY c.day, c.verdict, c.rule",
+        "SELECT day, verdict, rule, sum(messages) FROM day_count
+         WHERE day >= ?1 GROUP BY day, verdict, rule",
     )?;
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     let rows = statement.query_map([midnight], |row| {

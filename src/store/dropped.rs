@@ -13,6 +13,7 @@ use super::job::Work;
 use super::known::known;
 use super::ledger::n_of;
 use super::list::Conditions;
+use super::reason_codes::with_codes;
 use super::{Listed, Page, Store, StoreError, Topic, in_force};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
@@ -106,14 +107,14 @@ pub(super) fn domains(
         "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?2",
     )?;
-    let mut people = connection.prepare_cached(
+    let mut people = connection.prepare_cached(&with_codes(
         "SELECT count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
              WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2
-                 AND (rule = 12 OR rule = 13)
+                 AND rule IN ({refused_by_settings})
              LIMIT ?3
          )",
-    )?;
+    ))?;
     let rows = statement.query_map(params![midnight, limit], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
@@ -175,7 +176,7 @@ fn recoverable(
 struct Found {
     n: i64,
     received_at: Millis,
-    reason: String,
+    reason: Reason,
     revision: i64,
     facts: Facts,
     circumstances: Option<Circumstances>,
@@ -188,10 +189,10 @@ struct Found {
 fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
     connection
         .prepare_cached(
-            "SELECT l.n, l.received_at, rule.reason, l.revision, l.facts, l.circumstances,
+            "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
                  EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
                  l.verdict = 'dropped', l.original IS NOT NULL
-             FROM ledger AS l JOIN rule ON rule.number = l.rule WHERE l.id = ?",
+             FROM ledger AS l WHERE l.id = ?",
         )?
         .query_row([ledger], |row| {
             Ok(Found {
@@ -282,7 +283,7 @@ impl Work<'_> {
             .execute(params![
                 found.n,
                 decision.verdict,
-                decision.rule,
+                decision.reason,
                 i64::try_from(revision).unwrap_or(i64::MAX),
                 json(&standing)?
             ])?;

@@ -182,7 +182,7 @@ impl Message {
                 prepared.portal,
                 prepared.recipient,
                 decision.verdict,
-                decision.rule,
+                decision.reason,
                 i64::try_from(decided.revision).unwrap_or(i64::MAX),
                 prepared.sender_key,
                 prepared.sender.as_ref().map(|s| s.domain().as_str()),

@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::reason_codes::with_codes;
 use super::{Store, StoreError};
 
 /// Something that should not be.
@@ -33,8 +34,11 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "the verdict is one that the rule can give",
         "SELECT hex(id) FROM ledger WHERE NOT CASE rule
-             WHEN 1 THEN true WHEN 9 THEN verdict = 'accepted' WHEN 10 THEN verdict = 'held'
-             WHEN 11 THEN verdict = 'held' WHEN 14 THEN verdict <> 'dropped'
+             WHEN {duplicate} THEN true
+             WHEN {account_active} THEN verdict = 'accepted'
+             WHEN {account_pending} THEN verdict = 'held'
+             WHEN {internal_account_created} THEN verdict = 'held'
+             WHEN {external_account_created} THEN verdict <> 'dropped'
              ELSE verdict = 'dropped' END",
     ),
     (
@@ -109,7 +113,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "what the settings dropped is counted by domain",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
-             FROM ledger WHERE (rule = 12 OR rule = 13) AND domain IS NOT NULL GROUP BY 1, 2
+             FROM ledger WHERE rule IN ({refused_by_settings}) AND domain IS NOT NULL GROUP BY 1, 2
          )
          SELECT day || ' ' || domain FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM shut_out
@@ -136,7 +140,7 @@ impl Store {
 pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
-        let mut statement = connection.prepare(&format!("{sql} LIMIT {MOST}"))?;
+        let mut statement = connection.prepare(&format!("{} LIMIT {MOST}", with_codes(sql)))?;
         for place in statement.query_map([], |row| row.get(0))? {
             violations.push(Violation {
                 invariant,

@@ -84,7 +84,7 @@ pub(super) fn n_of(connection: &Connection, cursor: &str) -> Result<i64, StoreEr
         .ok_or_else(unknown)
 }
 
-const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, rule.reason, l.rule,
+const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
      l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
      (SELECT address FROM account WHERE key = l.sender) AS account,
      EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS has_request,
@@ -92,7 +92,7 @@ const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, rule.reaso
      EXISTS (
          SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
      ) AS content_kept
-     FROM ledger AS l JOIN rule ON rule.number = l.rule LEFT JOIN ledger AS o ON o.n = l.original";
+     FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original";
 
 fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     let ledger: LedgerId = row.get("id")?;
@@ -105,14 +105,14 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     let own_list = circumstances
         .as_ref()
         .and_then(|known| known.own_list.as_deref());
-    let reason: String = row.get("reason")?;
+    let reason: Reason = row.get("rule")?;
     Ok(LedgerEntry {
         ledger,
         portal: row.get("portal")?,
         received_at: row.get::<_, Millis>("received_at")?.timestamp(),
         verdict: row.get("verdict")?,
-        reason: Reason::from_name(&reason).ok_or(rusqlite::Error::InvalidQuery)?,
-        rule: row.get("rule")?,
+        reason,
+        rule: number_of(reason),
         revision: row.get("revision")?,
         sender: sender_for(&facts, own_list).address().cloned(),
         account: row.get("account")?,
@@ -144,7 +144,6 @@ pub(super) fn list(
         Some(cursor) => n_of(connection, cursor)?,
         None => i64::MAX,
     };
-    let rule = filter.reason.map(number_of);
     let sender = filter.sender.as_ref().map(EmailAddress::key);
     let domain = filter
         .sender
@@ -155,7 +154,7 @@ pub(super) fn list(
     let mut wanted = Conditions::new();
     wanted.ask("l.n < :after", ":after", Some(&after));
     wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("l.rule = :rule", ":rule", rule.as_ref());
+    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
     // Entries with a request are found by the account, dropped ones by the domain, and those that
     // repeat one of these by the original.

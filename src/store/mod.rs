@@ -49,6 +49,7 @@ mod proofs;
 mod pseudonym;
 mod queue;
 mod readers;
+mod reason_codes;
 mod recent;
 mod refusals;
 mod reports;

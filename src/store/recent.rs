@@ -13,7 +13,6 @@ use super::{
     LedgerEntry, LedgerFilter, Listed, Page, Request, RequestFilter, Store, StoreError, ledger,
     requests,
 };
-use crate::access::number_of;
 use crate::domain::{LedgerId, RequestState, Timestamp};
 
 /// Entries of an index that are looked at first, and that are looked at altogether.
@@ -225,13 +224,12 @@ fn narrowed(
     end: Option<Millis>,
     rows_wanted: usize,
 ) -> Result<Vec<i64>, StoreError> {
-    let rule = filter.reason.map(number_of);
     let mut wanted = Conditions::new();
     wanted.ask("(received_at, n) < (:at, :n)", ":at", Some(&start.at));
     wanted.bind(":n", &start.n);
     wanted.ask("received_at >= :end", ":end", end.as_ref());
     wanted.ask("verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("rule = :rule", ":rule", rule.as_ref());
+    wanted.ask("rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
     wanted.bind(":limit", &rows_wanted);
     collect(

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::Millis;
+use super::reason_codes::with_codes;
 use super::{Store, StoreError, in_force};
 use crate::access::{AccessSettings, Comparison, Outcome, Shift};
 use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
@@ -147,13 +148,13 @@ pub(super) fn simulate(
     let mut domains: HashMap<(String, String), (Shift, Tally)> = HashMap::new();
     let mut newest: Vec<(i64, Shift)> = Vec::new();
     let (mut done, mut changed) = (0, 0);
-    // Rules 11 to 14: those for whom the settings are asked.
-    let mut statement = connection.prepare_cached(
+    // Those for whom the settings were asked.
+    let mut statement = connection.prepare_cached(&with_codes(
         "SELECT n, portal, domain, sender FROM ledger INDEXED BY ledger_time
-         WHERE received_at >= ?1 AND rule >= 11 AND rule <= 14
+         WHERE received_at >= ?1 AND rule IN ({settings_reasons})
              AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
          ORDER BY received_at DESC",
-    )?;
+    ))?;
     let since = Millis::from(what.since);
     let mut rows = statement.query(params![since, what.portal, what.domain])?;
     while let Some(row) = rows.next()? {
@@ -202,19 +203,19 @@ pub(super) fn simulate(
 fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreError> {
     let sql = if what.domain.is_none() {
         // By the index alone.
-        "SELECT count(*), count(*) FILTER (WHERE rule >= 11 AND rule <= 14)
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
          FROM ledger INDEXED BY ledger_time
-         WHERE received_at >= ?1 AND rule <> 1 AND portal IS NOT NULL
+         WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
              AND (?2 IS NULL OR portal = ?2) AND ?3 IS NULL"
     } else {
-        "SELECT count(*), count(*) FILTER (WHERE rule >= 11 AND rule <= 14)
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
          FROM ledger INDEXED BY ledger_time
-         WHERE received_at >= ?1 AND rule <> 1 AND portal IS NOT NULL
+         WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
              AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
     };
     let since = Millis::from(what.since);
     Ok(connection
-        .prepare_cached(sql)?
+        .prepare_cached(&with_codes(sql))?
         .query_row(params![since, what.portal, what.domain], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?)

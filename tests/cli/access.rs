@@ -116,7 +116,7 @@ fn an_address_is_tried_at_every_portal() {
         [json!({
             "address": "ann@corp.example", "portal": "it", "domain": "corp.example",
             "pattern": "corp.example", "verdict": "held", "reason": "internal_account_created",
-            "rule": 11, "account": "internal",
+            "rule": 14, "account": "internal",
         })]
     );
     assert_snapshot!(

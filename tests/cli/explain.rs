@@ -59,7 +59,7 @@ fn as_json_it_has_all_that_scripts_rely_on() {
         .filter(|rule| rule["matched"] == true)
         .collect();
     assert_eq!(matched.len(), 1);
-    assert_eq!(matched[0]["rule"], 11);
+    assert_eq!(matched[0]["rule"], 14);
     assert_eq!(
         matched[0]["evidence"],
         "internal.approved_domains: corp.example"

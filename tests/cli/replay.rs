@@ -45,7 +45,7 @@ fn a_row_has_all_that_scripts_rely_on() {
             "file": "069-vacation.eml", "portal": "it", "from": "ann@corp.example",
             "subject": rows[0]["subject"], "message_id": rows[0]["message_id"],
             "class": "automatic", "evidence": rows[0]["evidence"], "verdict": "dropped",
-            "reason": "automatic", "rule": 6, "account": null,
+            "reason": "automatic", "rule": 8, "account": null,
         })]
     );
     assert!(rows[0]["evidence"].is_string());
@@ -155,7 +155,7 @@ fn a_difference_fails_and_the_unreadable_is_named() {
     let expected = house.write(
         "expected.jsonl",
         "{\"file\": \"a.eml\", \"verdict\": \"held\", \"remark\": \"fine\"}\n\
-         {\"file\": \"b.eml\", \"verdict\": \"dropped\", \"rule\": 11}\n\
+         {\"file\": \"b.eml\", \"verdict\": \"dropped\", \"rule\": 14}\n\
          {\"file\": \"c.eml\", \"verdict\": \"dropped\"}\n",
     );
     let folder = folder.display().to_string();

@@ -268,7 +268,7 @@ async fn an_answer_to_a_letter_is_found_by_its_reason() {
         token: None,
     }];
     let entry = house.accept(answer).await;
-    assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 16));
+    assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 18));
     let filter = LedgerFilter {
         reason: Some(Reason::Confirmation),
         ..LedgerFilter::default()

@@ -74,14 +74,10 @@ fn what_is_kept_in_mind_is_bounded() {
 
 #[test]
 fn the_rules_that_read_the_settings_are_the_last_ones() {
-    let from = RULES.iter().position(|rule| is_settings_rule(rule.number));
+    let from = RULES.iter().position(|rule| reads_settings(rule.reason));
     let from = from.expect("there are some");
-    assert!(
-        RULES[from..]
-            .iter()
-            .all(|rule| is_settings_rule(rule.number))
-    );
-    assert_eq!(RULES.len() - from, SETTINGS_RULES.count());
+    assert!(RULES[from..].iter().all(|rule| reads_settings(rule.reason)));
+    assert_eq!(RULES.len() - from, SETTINGS_REASONS.len());
 }
 
 const DOMAINS: &[&str] = &[
@@ -239,7 +235,7 @@ proptest! {
             || shift.before.account != shift.after.account)
             .then_some(shift);
         let domain = facts.sender.address().map_or("", |address| address.domain().as_str());
-        let found = is_settings_rule(decided(&recorded).rule)
+        let found = reads_settings(decided(&recorded).reason)
             .then(|| Comparison::new(&before, &after).shift(circumstances.portal.as_str(), domain))
             .flatten();
         prop_assert_eq!(found, expected);

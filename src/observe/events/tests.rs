@@ -47,7 +47,7 @@ fn an_entry(verdict: Verdict) -> Entry {
         portal: Some(PortalName::parse("it").expect("a name")),
         verdict,
         reason: Reason::AccountPending,
-        rule: 10,
+        rule: 13,
         sender: Some(ann()),
         account: Some((AccountId::new(), Kind::Internal)),
         account_created: false,

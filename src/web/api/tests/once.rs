@@ -59,7 +59,7 @@ async fn what_was_refused_is_refused_again_and_a_bad_key_at_once() {
         is_problem(&answer, status, "access-settings", "not allowed");
         let problem = object(&answer, status);
         assert_eq!(problem["reason"], "domain_not_allowed");
-        assert_eq!(problem["rule"], 13);
+        assert_eq!(problem["rule"], 16);
         assert_eq!(
             answer.headers.contains_key("idempotency-replayed"),
             replayed

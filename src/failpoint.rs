@@ -1,8 +1,8 @@
 //! Places at which a test has the program die, as a power cut at that very moment would.
 //!
 //! `VESTIBULE_FAILPOINT=NAME:N` in the environment: whoever passes the place NAME for the N-th time
-//! is killed there, without a word to anybody. Builds for release know nothing of it: there, a
-//! place is an empty function.
+//! is killed there, without a word to anybody. With `panic-NAME:N` it panics there instead. Builds
+//! for release know nothing of it: there, a place is an empty function.
 
 /// A place that the program passes.
 #[cfg(not(debug_assertions))]
@@ -11,6 +11,9 @@
 pub fn pass(_place: &str) {}
 
 /// A place that the program passes, unless a test wants it to die here.
+///
+/// # Panics
+/// Where a test asks for a panic here.
 #[cfg(debug_assertions)]
 pub fn pass(place: &str) {
     use std::sync::LazyLock;
@@ -24,9 +27,10 @@ pub fn pass(place: &str) {
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
     if let Some((wanted, passes)) = &*WANTED
-        && wanted == place
+        && wanted.trim_start_matches("panic-") == place
         && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *passes
     {
+        assert!(!wanted.starts_with("panic-"), "a test wants a fault here");
         let me = rustix::process::getpid();
         // Not an exit: nothing is to be flushed, closed or dropped.
         let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);

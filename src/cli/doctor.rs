@@ -90,7 +90,7 @@ fn file(database: &Path, found: &Examination) -> Finding {
         return Finding::warning(
             "database",
             format!("{detail}; this program's is {}", found.known_schema),
-            "make a backup; the next start of the daemon brings it up to date",
+            "make a backup; the next start of the daemon brings it up to date, or `vestibule migrate`",
         );
     }
     if !found.shrinks {

@@ -50,7 +50,7 @@ impl Global {
                 path.display()
             )));
         }
-        let store = Store::open(&path)?.used_from("command line");
+        let store = Store::open_existing(&path)?.used_from("command line");
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?;

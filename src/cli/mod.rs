@@ -17,6 +17,7 @@ mod explain;
 mod failure;
 mod house;
 pub mod init;
+mod migrate;
 mod operators;
 mod output;
 mod paging;
@@ -104,6 +105,7 @@ enum Command {
     Stats(stats::Args),
     Backup(backup::Args),
     Compact(compact::Args),
+    Migrate(migrate::Args),
     Doctor(doctor::Args),
     /// Completions for a shell
     Completions(shell::Completions),
@@ -157,6 +159,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Compact(_) => compact::run(global, out),
+        Command::Migrate(_) => migrate::run(global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),
         Command::Completions(args) => shell::completions(&args, Cli::command(), out),
         Command::Man(args) => shell::man(&args, Cli::command(), out),

@@ -142,6 +142,7 @@ impl Daemon {
             wording.clone(),
             stop.clone(),
         ));
+        tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(herald::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),
@@ -272,7 +273,13 @@ pub async fn serve(
     }
     let _watchdog = systemd::ready();
     loop {
-        match signals.next().await {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            // Nothing can be stored any more. What was answered 250 is on disk; the supervisor
+            // starts the daemon again.
+            failure = daemon.store.failed() => return Err(failure.into()),
+        };
+        match signal {
             Signal::Stop(name) => {
                 events::daemon_stopping(name);
                 systemd::stopping();

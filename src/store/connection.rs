@@ -1,5 +1,6 @@
 //! Opening: a path in, a connection with the right settings and the newest schema out.
 
+use std::cmp::Ordering;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -52,9 +53,34 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         })
 }
 
-/// The connection that writes. Brings the schema up to date.
+/// The connection that writes, to a database with the schema of this program.
 pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open_with_flags(
+    let connection = open_writing(path)?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// Brings the schema up to date; makes it in a new file.
+pub(super) fn migrate(path: &Path) -> Result<(), StoreError> {
+    apply_steps(path, &mut open_writing(path)?)
+}
+
+/// Refuses a schema that this program does not know, without writing anything.
+pub(super) fn check_schema(path: &Path) -> Result<(), StoreError> {
+    check(&reading(path)?)
+}
+
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let (found, known) = schema(connection)?;
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+    }
+}
+
+fn open_writing(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
@@ -77,7 +103,6 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA trusted_schema = OFF;",
         )
         .map_err(|error| opening(path, error))?;
-    migrate(path, &mut connection)?;
     Ok(connection)
 }
 
@@ -148,7 +173,7 @@ pub(super) fn schema(connection: &Connection) -> Result<(usize, usize), StoreErr
     Ok((found, STEPS.len()))
 }
 
-fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     // Another process may do the same at this moment, and the version is read outside the step's
     // transaction. The one that comes second finds the work done and looks again.
     for last in [false, true] {

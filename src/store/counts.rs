@@ -118,7 +118,7 @@ impl Store {
     /// How long people who proved their address since then took for it, since their account was
     /// made; without those for whom an operator vouched. The newest, up to a bound.
     pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
-        self.read(move |connection| proof_times(connection, since.into()))
+        self.read_long(move |connection| proof_times(connection, since.into()))
             .await
     }
 
@@ -142,7 +142,7 @@ impl Store {
 
     /// Counts what came since then, and what there is now.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
-        self.read(move |connection| {
+        self.read_long(move |connection| {
             Ok(Counts {
                 entries: entries(connection, since)?,
                 requests: requests(connection)?,

@@ -59,7 +59,7 @@ impl Store {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<DroppedDomain>, StoreError> {
-        self.read(move |connection| domains(connection, since.into(), limit))
+        self.read_long(move |connection| domains(connection, since.into(), limit))
             .await
     }
 
@@ -70,7 +70,7 @@ impl Store {
         pattern: Option<DomainPattern>,
         page: Page,
     ) -> Result<Listed<LedgerId>, StoreError> {
-        self.read(move |connection| recoverable(connection, pattern.as_ref(), &page))
+        self.read_long(move |connection| recoverable(connection, pattern.as_ref(), &page))
             .await
     }
 

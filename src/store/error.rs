@@ -18,6 +18,11 @@ pub enum StoreError {
          run a newer vestibule, or restore a backup of before the upgrade"
     )]
     NewerSchema { found: usize, known: usize },
+    #[error(
+        "the database has schema {found}, and this program needs {known}; start `vestibule serve` of \
+         this version, or stop the daemon and run `vestibule migrate`"
+    )]
+    OlderSchema { found: usize, known: usize },
     #[error("{path}: {cause}")]
     Open { path: String, cause: String },
     #[error("there is no {what} {name}")]
@@ -28,6 +33,9 @@ pub enum StoreError {
     Conflict { expected: u64, found: u64 },
     #[error("the store is shut down")]
     Closed,
+    /// The thread that writes ended by a fault: nothing can be stored until the process starts again.
+    #[error("the writer of the database ended by a fault of vestibule: {0}")]
+    WriterFailed(String),
     #[error("database: {0}")]
     Other(String),
 }
@@ -37,7 +45,11 @@ impl StoreError {
     pub(crate) fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Closed | Self::NewerSchema { .. } | Self::NotFound { .. }
+            Self::Closed
+                | Self::WriterFailed(_)
+                | Self::NewerSchema { .. }
+                | Self::OlderSchema { .. }
+                | Self::NotFound { .. }
         )
     }
 

@@ -133,7 +133,7 @@ impl Store {
     /// Asks for all that should hold, and checks the file. Takes long on a large database; nobody
     /// waits for it meanwhile.
     pub async fn check_invariants(&self) -> Result<Vec<Violation>, StoreError> {
-        self.read(check).await
+        self.read_long(check).await
     }
 }
 

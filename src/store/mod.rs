@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod examine;
 mod forget;
+mod health;
 mod hook_calls;
 mod hooks;
 mod housekeeping;
@@ -100,6 +101,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use changes::Bell;
+use health::Health;
 use job::Work;
 use readers::Readers;
 use writer::Writer;
@@ -109,24 +111,58 @@ use writer::Writer;
 pub struct Store {
     writer: Writer,
     readers: Arc<Readers>,
+    /// For questions that read much of the database, so that they keep nobody else waiting.
+    long_readers: Arc<Readers>,
     bell: Arc<Bell>,
+    health: Arc<Health>,
     path: Arc<Path>,
     /// From where operators act through this handle.
     origin: Option<&'static str>,
 }
 
+/// Brings the schema of a database up to date, for a caller that holds the lock of its folder. Returns
+/// its steps before and after.
+///
+/// # Errors
+/// A damaged file, or a schema newer than this program.
+pub fn migrate(path: &Path) -> Result<(usize, usize), StoreError> {
+    let (before, _) = connection::schema(&connection::reading(path)?)?;
+    connection::migrate(path)?;
+    let (now, _) = connection::schema(&connection::reading(path)?)?;
+    Ok((before, now))
+}
+
 impl Store {
-    /// Opens the database, makes it where there is none and brings its schema up to date.
+    /// Opens the database, makes it where there is none and brings its schema up to date: for the
+    /// daemon as it starts, which holds the lock of the folder.
     ///
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         connection::create(path)?;
+        connection::migrate(path)?;
+        Self::start(path)
+    }
+
+    /// Opens a database that is there, beside a daemon or without one, and leaves its schema alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an
+    /// older version may still use.
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        connection::check_schema(path)?;
+        Self::start(path)
+    }
+
+    fn start(path: &Path) -> Result<Self, StoreError> {
         let bell = Arc::new(Bell::beside(path));
+        let health = Arc::new(Health::default());
         Ok(Self {
-            writer: Writer::start(path.to_owned(), bell.clone())?,
+            writer: Writer::start(path.to_owned(), bell.clone(), health.clone())?,
             readers: Arc::new(Readers::of(path.to_owned())),
+            long_readers: Arc::new(Readers::for_long_questions(path.to_owned())),
             bell,
+            health,
             path: path.into(),
             origin: None,
         })
@@ -140,13 +176,13 @@ impl Store {
         Self { origin, ..self }
     }
 
-    /// Whether a transaction can be committed at this moment.
+    /// Commits a transaction that changes nothing.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why nothing can be committed now.
     pub async fn writable(&self) -> Result<(), StoreError> {
         self.write(|work| {
-            // Sets what is set already, which still makes a page that has to be synced.
+            // Rewrites the same value: it still dirties a page, so COMMIT must sync.
             let version: i64 = work
                 .connection
                 .query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -157,10 +193,11 @@ impl Store {
         .await
     }
 
-    /// Does what was asked for before, and closes the database. What is asked for afterwards, by any
+    /// Runs what was asked for before, and closes the database. What is asked for afterwards, by any
     /// handle, is refused as `Closed`.
     pub async fn close(&self) {
         self.readers.close();
+        self.long_readers.close();
         self.writer.close().await;
     }
 
@@ -184,10 +221,14 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.readers.permit().await?;
-        let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.read(read))
-            .await
-            .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+        readers::run(&self.readers, read).await
+    }
+
+    /// As [`read`](Self::read), for a question that looks at much of the database.
+    async fn read_long<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        readers::run(&self.long_readers, read).await
     }
 }

@@ -166,7 +166,7 @@ fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonE
 impl Store {
     /// What is known of an address, so that whoever asks to forget it knows what that means.
     pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings, StoreError> {
-        self.read(move |connection| holdings(connection, &address))
+        self.read_long(move |connection| holdings(connection, &address))
             .await
     }
 
@@ -175,7 +175,7 @@ impl Store {
         &self,
         address: EmailAddress,
     ) -> Result<Vec<PersonEvent>, StoreError> {
-        self.read(move |connection| events(connection, &address))
+        self.read_long(move |connection| events(connection, &address))
             .await
     }
 }

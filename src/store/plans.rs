@@ -118,6 +118,7 @@ fn a_scan_and_a_sort_of_a_large_table_are_seen() {
 fn opened(folder: &std::path::Path) -> Connection {
     let path = folder.join("vestibule.db");
     connection::create(&path).expect("a file");
+    connection::migrate(&path).expect("a schema");
     connection::writing(&path).expect("a database")
 }
 

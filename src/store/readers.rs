@@ -1,11 +1,11 @@
 //! Reading: a few connections that cannot write, each used by one thread at a time.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::rest::{self, Rest};
 use super::whereabouts::Whereabouts;
@@ -14,11 +14,30 @@ use super::{StoreError, connection};
 /// As many as read at one moment; each has a page cache of its own.
 const CONNECTIONS: usize = 4;
 
+/// The same for questions that look at much of the database.
+const LONG_QUESTIONS: usize = 2;
+
+/// Runs `read` on a thread for blocking work, as soon as a connection is free.
+pub(super) async fn run<T: Send + 'static>(
+    readers: &Arc<Readers>,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let permit = readers.permit().await?;
+    let readers = readers.clone();
+    tokio::task::spawn_blocking(move || {
+        let found = readers.read(read);
+        drop(permit);
+        found
+    })
+    .await
+    .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+}
+
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Idle>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// After how long one that nobody used is closed.
     long: Duration,
 }
@@ -33,22 +52,31 @@ struct Idle {
 
 impl Readers {
     pub(super) fn of(path: PathBuf) -> Self {
-        Self::that_rest(path, rest::LONG)
+        Self::that_rest(path, CONNECTIONS, rest::LONG)
+    }
+
+    pub(super) fn for_long_questions(path: PathBuf) -> Self {
+        Self::that_rest(path, LONG_QUESTIONS, rest::LONG)
     }
 
     /// Readers for which so long a rest is a long one.
-    pub(super) fn that_rest(path: PathBuf, long: Duration) -> Self {
+    pub(super) fn that_rest(path: PathBuf, connections: usize, long: Duration) -> Self {
         Self {
             path,
             idle: Mutex::new(Vec::new()),
-            permits: Semaphore::new(CONNECTIONS),
+            permits: Arc::new(Semaphore::new(connections)),
             long,
         }
     }
 
-    /// Room for one more reader, as soon as there is.
-    pub(super) async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
-        self.permits.acquire().await.map_err(|_| StoreError::Closed)
+    /// Waits for one of the connections. The permit belongs to the work and not to the caller: work
+    /// whose caller went away still occupies its connection.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        self.permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)
     }
 
     /// Runs `read` on one state of the database, whatever is committed meanwhile. Blocks.
@@ -66,7 +94,7 @@ impl Readers {
             }
             _ => {
                 // What was open on a file that is gone is closed, all of it.
-                self.close();
+                self.lock().clear();
                 let connection = connection::reading(&self.path)?;
                 (connection, Whereabouts::of(&self.path))
             }
@@ -85,11 +113,13 @@ impl Readers {
     fn put_back(&self, connection: Connection, whereabouts: Whereabouts) {
         let mut idle = self.lock();
         let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
-        idle.push(Idle {
-            connection,
-            whereabouts,
-            rest: Rest::begin(self.long),
-        });
+        if !self.permits.is_closed() {
+            idle.push(Idle {
+                connection,
+                whereabouts,
+                rest: Rest::begin(self.long),
+            });
+        }
         drop(idle);
         drop(unneeded);
     }
@@ -99,13 +129,70 @@ impl Readers {
         self.lock().len()
     }
 
-    /// Closes what is idle.
+    /// Refuses every later read and closes what is idle.
     pub(super) fn close(&self) {
+        self.permits.close();
         self.lock().clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         // A list of connections is whole after any panic.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_whose_caller_went_away_keeps_its_connection() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let readers = Arc::new(Readers::of(path));
+        let mut ends = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let (began, begins) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            let work = {
+                let readers = readers.clone();
+                tokio::spawn(async move {
+                    run(&readers, move |_| {
+                        let _ = began.send(());
+                        let _ = ended.recv();
+                        Ok(())
+                    })
+                    .await
+                })
+            };
+            tokio::task::spawn_blocking(move || begins.recv())
+                .await
+                .expect("a thread")
+                .expect("it began");
+            work.abort();
+            assert!(work.await.is_err_and(|error| error.is_cancelled()));
+            ends.push(end);
+        }
+        assert_eq!(readers.permits.available_permits(), 0);
+        drop(ends);
+        run(&readers, |_| Ok(())).await.expect("a free connection");
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_reads_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let readers = Arc::new(Readers::of(path));
+        run(&readers, |_| Ok(())).await.expect("a connection");
+        readers.close();
+        let read = run(&readers, |_| Ok(())).await;
+        assert!(matches!(read, Err(StoreError::Closed)), "{read:?}");
+        assert_eq!(readers.idle(), 0);
     }
 }

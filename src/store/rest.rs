@@ -131,7 +131,7 @@ mod tests {
         readers.read(|_| Ok(())).expect("read");
         assert_eq!(readers.idle(), 3, "they may be needed again");
 
-        let readers = Readers::that_rest(path, Duration::ZERO);
+        let readers = Readers::that_rest(path, 4, Duration::ZERO);
         all_at_once(&readers);
         let read = |connection: &Connection| Ok(read_again(connection));
         readers.read(read).expect("read");

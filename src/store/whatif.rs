@@ -112,7 +112,7 @@ impl Store {
         what: WhatIf,
         progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Simulated, StoreError> {
-        self.read(move |connection| simulate(connection, &what, progress))
+        self.read_long(move |connection| simulate(connection, &what, progress))
             .await
     }
 }

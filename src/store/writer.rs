@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changes::{Bell, Rings};
 use super::checkpoint::Checkpointer;
+use super::health::Health;
 use super::in_force::SettingsCache;
 use super::job::{Job, Work, job};
 use super::rest::{self, Rest};
@@ -41,6 +42,7 @@ enum Message {
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
+    health: Arc<Health>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -51,7 +53,11 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Opens the database and starts the thread.
-    pub(super) fn start(path: PathBuf, bell: Arc<Bell>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        path: PathBuf,
+        bell: Arc<Bell>,
+        health: Arc<Health>,
+    ) -> Result<Self, StoreError> {
         let connection = open(&path)?;
         let whereabouts = Whereabouts::of(&path);
         let checkpointer = Checkpointer::start(path.clone())?;
@@ -65,12 +71,19 @@ impl Writer {
             settings: SettingsCache::default(),
             newest_call: 0,
             operations: 0,
+            health: health.clone(),
         };
+        let ends = health.clone();
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || thread.run(messages))
+            .spawn(move || {
+                // A panic outside of an operation leaves no state that can be trusted.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(messages))) {
+                    ends.fail(text_of(&*panic).to_owned());
+                }
+            })
             .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
-        Ok(Self { queue })
+        Ok(Self { queue, health })
     }
 
     /// Runs an operation in a transaction and resolves when it is synced. `weight` is the octets
@@ -82,13 +95,17 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (job, answer) = job(weight, run);
         let message = Message::Run(job);
-        self.queue
-            .send(message)
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        self.queue.send(message).await.map_err(|_| self.ended())?;
         // What the operation brought along is freed here, and not by the one thread all wait for.
-        let (result, _) = answer.await.map_err(|_| StoreError::Closed)?;
+        let (result, _) = answer.await.map_err(|_| self.ended())?;
         result
+    }
+
+    /// The reason why no operation is run any more.
+    fn ended(&self) -> StoreError {
+        self.health
+            .failure()
+            .map_or(StoreError::Closed, StoreError::WriterFailed)
     }
 
     /// Resolves when all that was handed in is done and the database is closed.
@@ -128,6 +145,7 @@ struct Thread {
     newest_call: i64,
     /// Operations since memory was given back.
     operations: usize,
+    health: Arc<Health>,
 }
 
 impl Thread {
@@ -181,6 +199,7 @@ impl Thread {
 
     /// Runs a batch and answers all of it.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        self.health.begin();
         let outcome = match self.transaction(batch, Mode::Together) {
             Err(Failure::OneFailed) => self.transaction(batch, Mode::Apart),
             outcome => outcome,
@@ -192,10 +211,12 @@ impl Thread {
                 Err(StoreError::Other("an operation failed twice".to_owned()))
             }
         };
+        self.health.record(outcome.is_ok());
         self.operations += batch.len();
         for job in batch.drain(..) {
             job.answer(outcome.clone());
         }
+        failpoint::pass("answered");
         if let Some((connection, _)) = &self.connection {
             self.checkpointer.after_commit(connection);
         }
@@ -328,7 +349,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
         connection::create(&path).expect("a file");
-        let writer = Writer::start(path.clone(), Arc::new(Bell::beside(&path))).expect("a thread");
+        connection::migrate(&path).expect("a schema");
+        let bell = Arc::new(Bell::beside(&path));
+        let writer = Writer::start(path.clone(), bell, Arc::default()).expect("a thread");
 
         // The first keeps the writer busy until the others wait, so that they share a transaction.
         let (all_wait, waiting) = std::sync::mpsc::channel();

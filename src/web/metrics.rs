@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::ready::{Probe, Readiness};
+use super::ready::{self, Readiness};
 use crate::observe::{events, metrics};
 use crate::store::Store;
 
@@ -20,16 +20,11 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 struct Desk {
     store: Store,
     readiness: Readiness,
-    probe: Probe,
 }
 
 /// To be served beside the operators' pages.
 pub fn metrics_router(store: Store, readiness: Readiness) -> Router {
-    let desk = Arc::new(Desk {
-        store,
-        readiness,
-        probe: Probe::default(),
-    });
+    let desk = Arc::new(Desk { store, readiness });
     Router::new()
         .route("/metrics", get(show))
         .route("/healthz", get(async || "ok\n"))
@@ -48,5 +43,5 @@ async fn show(State(desk): State<Arc<Desk>>) -> Response {
 }
 
 async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
-    desk.probe.answer(&desk.readiness, &desk.store).await
+    ready::answer(&desk.readiness, &desk.store)
 }

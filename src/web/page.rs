@@ -114,7 +114,8 @@ impl IntoResponse for Fault {
                     StoreError::Full(_)
                     | StoreError::Busy(_)
                     | StoreError::ReadOnly(_)
-                    | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                    | StoreError::Closed
+                    | StoreError::WriterFailed(_) => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 }
             }

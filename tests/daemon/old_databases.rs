@@ -84,6 +84,7 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
             assert_eq!(found["state"], "warning", "schema {schema}: {found}");
             let remedy = found["remedy"].as_str().unwrap_or_default();
             assert!(remedy.starts_with("make a backup"), "{remedy}");
+            commands_leave_the_schema_alone(&house, schema);
         }
         house.restart();
 
@@ -133,6 +134,38 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
         assert_eq!(ann["reason"], "account_active", "{ann}");
         assert_eq!(finding(&house, "ledger")["state"], "ok", "schema {schema}");
     }
+}
+
+/// A daemon of an older version may run on it.
+fn commands_leave_the_schema_alone(house: &House, schema: u64) {
+    for arguments in [
+        &["requests", "list"][..],
+        &["access", "approve", "new.example"],
+        &["compact"],
+    ] {
+        let output = house.command(arguments).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(
+            text.contains(&format!("has schema {schema}")) && text.contains("vestibule migrate"),
+            "{arguments:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn migrate_brings_the_schema_up_to_date_unless_a_daemon_runs() {
+    let (schema, file) = stored().remove(0);
+    let mut house = house_with(&file);
+    let done = &house.json(&["migrate"])[0];
+    assert_eq!(done["schema_before"], schema, "{done}");
+    assert_eq!(done["schema"], newest(), "{done}");
+    assert_eq!(house.json(&["requests", "list"]).len(), 5);
+    house.restart();
+    let output = house.command(&["migrate"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("stop it first"), "{text}");
 }
 
 #[test]

@@ -77,7 +77,9 @@ impl Ground {
                 (config, None, origin)
             }
         };
-        let store = database.map(|path| Store::open(&path)).transpose()?;
+        let store = database
+            .map(|path| Store::open_existing(&path))
+            .transpose()?;
         let (settings, which) = match (draft, &store) {
             (Some(draft), _) => (draft, "the draft".to_owned()),
             (None, None) => (config.access.clone(), "its own access settings".to_owned()),

@@ -268,7 +268,8 @@ impl From<StoreError> for Problem {
             StoreError::Full(_)
             | StoreError::Busy(_)
             | StoreError::ReadOnly(_)
-            | StoreError::Closed => Kind::Unavailable,
+            | StoreError::Closed
+            | StoreError::WriterFailed(_) => Kind::Unavailable,
             _ => Kind::Fault,
         };
         if kind.status().is_server_error() {

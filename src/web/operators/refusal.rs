@@ -47,7 +47,8 @@ impl Refusal {
                 StoreError::Full(_)
                 | StoreError::Busy(_)
                 | StoreError::ReadOnly(_)
-                | StoreError::Closed,
+                | StoreError::Closed
+                | StoreError::WriterFailed(_),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -33,7 +33,7 @@ use super::dress::{SiteName, Wardrobe, dress};
 use super::origin::own_forms_only;
 use super::page::{Fault, Page};
 use super::peer::{self, Allowance, Peer};
-use super::ready::{Probe, Readiness};
+use super::ready::{self, Readiness};
 use crate::config::Config;
 use crate::observe::events;
 use crate::store::{Store, StoreError};
@@ -59,7 +59,6 @@ pub struct Public {
 /// The state of the handlers.
 struct Desk {
     parts: Public,
-    probe: Probe,
     /// Forms that make us write mail.
     forms: Allowance,
     /// Links that nobody was given.
@@ -78,7 +77,6 @@ pub fn public(parts: Public) -> Router {
     let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
     let desk = Arc::new(Desk {
         parts,
-        probe: Probe::default(),
         forms: Allowance::new(20, Duration::from_secs(6)),
         guesses: Allowance::new(30, Duration::from_secs(2)),
         errands: Arc::new(Semaphore::new(MOST_ERRANDS)),
@@ -129,9 +127,7 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
-    desk.probe
-        .answer(&desk.parts.readiness, &desk.parts.store)
-        .await
+    ready::answer(&desk.parts.readiness, &desk.parts.store)
 }
 
 impl Desk {

@@ -1,0 +1,51 @@
+//! `migrate`: brings the schema of the database up to date while no daemon uses it.
+
+use serde::Serialize;
+
+use super::failure::{Failure, Outcome};
+use super::house::Global;
+use super::output::Output;
+use crate::daemon::Lock;
+use crate::store;
+
+/// Bring the schema of the database up to date
+///
+/// The daemon does this itself as it starts, so this is only needed to do it earlier: to see that it
+/// works, or how long it takes. It refuses while a daemon runs, which may be of an older version. Make
+/// a backup first: an older version does not open a newer schema.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo systemctl stop vestibule
+  sudo -u vestibule vestibule migrate
+  sudo systemctl start vestibule
+
+Exit status: 0 the schema is up to date, 1 it is as it was.")]
+pub struct Args {}
+
+#[derive(Serialize)]
+struct Migrated {
+    schema_before: usize,
+    schema: usize,
+}
+
+pub fn run(global: &Global, out: &mut Output) -> Outcome {
+    let config = global.config()?;
+    let database = config.database();
+    if !database.exists() {
+        return Err(Failure::not_found("database", database.display()));
+    }
+    let _lock = Lock::take(&config.data_dir)?;
+    let (before, now) = store::migrate(&database)?;
+    if out.is_json() {
+        return out.object(&Migrated {
+            schema_before: before,
+            schema: now,
+        });
+    }
+    let shown = database.display();
+    if before == now {
+        return out.line(format_args!("{shown}: schema {now}, up to date"));
+    }
+    out.line(format_args!("{shown}: schema {before} before, {now} now"))
+}

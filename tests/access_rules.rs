@@ -33,6 +33,7 @@ fn usable(address: &str) -> Sender {
         address: EmailAddress::parse(address).expect(address),
         written: address.to_owned(),
         lookalike: None,
+        lenient: false,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn decide_newcomer(
             address: address.clone(),
             written: address.to_string(),
             lookalike: None,
+            lenient: false,
         },
         author_behind_list: None,
         subject: None,

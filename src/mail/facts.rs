@@ -33,6 +33,9 @@ pub enum Sender {
         /// A warning where the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
+        /// The field breaks the grammar of RFC 5322, and holds this one address nevertheless.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lenient: bool,
     },
     Unusable {
         fault: SenderFault,

@@ -8,6 +8,7 @@
 //! while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
+use super::lenient::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
@@ -88,7 +89,13 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
     let value = field.unfolded();
     let found = match mailboxes(&value, MOST_REPLY_TO) {
         Ok(found) => found,
-        Err(fault) => return Some(unusable(fault)),
+        Err(fault) => {
+            return match only_mailbox(&value) {
+                Some(address) if is_list(&address.written()) => None,
+                Some(address) if field.certain => Some(usable(&address, true)),
+                _ => Some(unusable(fault)),
+            };
+        }
     };
     let others: Vec<&AddrSpec> = found
         .iter()
@@ -96,7 +103,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
         .collect();
     match others[..] {
         [] => None,
-        [one] if field.certain => Some(usable(one)),
+        [one] if field.certain => Some(usable(one, false)),
         _ => Some(unusable(SenderFault::SeveralAuthors)),
     }
 }

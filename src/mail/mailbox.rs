@@ -235,7 +235,7 @@ fn local_part(token: Token<'_>) -> Result<&str, SenderFault> {
     std::str::from_utf8(text).map_err(|_| fault())
 }
 
-fn domain<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, SenderFault> {
+pub(super) fn domain<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, SenderFault> {
     if scanner.is_at_literal() {
         return scanner.literal();
     }
@@ -255,12 +255,12 @@ fn is_dot_atom(word: &[u8]) -> bool {
 }
 
 /// RFC 5322 3.2.3 `atext`, and every octet of UTF-8 (RFC 6532 3.2).
-fn is_atext(byte: u8) -> bool {
+pub(super) fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
 }
 
 /// Whether there is an RFC 2047 encoded-word in it: `=?charset?b?…?=`, and the same with `q`.
-fn is_encoded_word(text: &[u8]) -> bool {
+pub(super) fn is_encoded_word(text: &[u8]) -> bool {
     memmem::find_iter(text, b"=?").any(|start| {
         let mut parts = text[start + 2..].splitn(4, |&byte| byte == b'?');
         parts.next().is_some_and(|charset| !charset.is_empty())

@@ -9,6 +9,7 @@ mod bulk;
 mod facts;
 mod fingerprint;
 mod header;
+mod lenient;
 mod list_author;
 mod lookalike;
 mod mailbox;

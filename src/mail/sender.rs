@@ -4,6 +4,7 @@
 //! two readers of the same bytes could find two senders, there is none.
 
 use super::header::{Field, Header};
+use super::lenient::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::tokens::not_an_address;
@@ -30,12 +31,16 @@ pub(super) fn sender(header: &Header) -> Sender {
 /// Reads a field that has to name one author.
 pub(super) fn author(field: &Field) -> Sender {
     let fault = if field.certain {
-        match mailboxes(&field.unfolded(), 1) {
+        let value = field.unfolded();
+        match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
-                Some(address) => return usable(address),
+                Some(address) => return usable(address, false),
                 None => SenderFault::EmptyGroup,
             },
-            Err(fault) => fault,
+            Err(fault) => match only_mailbox(&value) {
+                Some(address) => return usable(&address, true),
+                None => fault,
+            },
         }
     } else {
         SenderFault::Ambiguous("the header is broken by a line that is no field".to_owned())
@@ -48,7 +53,7 @@ pub(super) fn author(field: &Field) -> Sender {
 
 /// Whether an account can have this address. What has the form of an address and cannot be one is
 /// still shown as it was written.
-pub(super) fn usable(spec: &AddrSpec) -> Sender {
+pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
     let written = spec.written();
     let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {
         Ok(address) if address.domain().is_dotless() => (
@@ -60,6 +65,7 @@ pub(super) fn usable(spec: &AddrSpec) -> Sender {
                 lookalike: lookalike(address.domain()),
                 address,
                 written,
+                lenient,
             };
         }
         Err(AddressError::Domain(DomainError::Literal(_))) => (SenderFault::DomainLiteral, true),
@@ -106,6 +112,21 @@ mod tests {
             let sender = read(raw);
             let found = sender.address().map(ToString::to_string);
             assert_eq!(found.as_deref(), Some(address), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_lenient_reading_accepts_is_marked() {
+        for (raw, marked) in [
+            ("From: Miller, Ann <ann@corp.example>\r\n", true),
+            ("From: Ann <ann@corp.example\r\n", true),
+            ("From: \"Miller, Ann\" <ann@corp.example>\r\n", false),
+            ("From: ann@corp.example\r\n", false),
+        ] {
+            assert!(
+                matches!(read(raw), Sender::Usable { lenient, .. } if lenient == marked),
+                "{raw}"
+            );
         }
     }
 

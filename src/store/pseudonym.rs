@@ -36,6 +36,7 @@ impl Pseudonym {
             address: self.0.clone(),
             written: self.0.to_string(),
             lookalike: None,
+            lenient: false,
         };
         Facts {
             sender,

@@ -28,6 +28,7 @@ fn hers(number: usize) -> Arrival {
         address: ann(),
         written: ann().to_string(),
         lookalike: None,
+        lenient: false,
     };
     mail.envelope.helo = format!("{SECRET}.example");
     mail

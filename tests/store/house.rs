@@ -141,6 +141,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
             address: address(from),
             written: from.to_owned(),
             lookalike: None,
+            lenient: false,
         },
         author_behind_list: None,
         subject: Some("The printer".to_owned()),

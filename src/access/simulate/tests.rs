@@ -161,6 +161,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
                     written: address.to_string(),
                     address,
                     lookalike: None,
+                    lenient: false,
                 }
             },
             author_behind_list: None,

@@ -87,6 +87,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
             address: EmailAddress::parse(from).expect("an address"),
             written: from.to_owned(),
             lookalike: None,
+            lenient: false,
         },
         author_behind_list: None,
         subject: Some(subject.to_owned()),

@@ -1,0 +1,241 @@
+//! From as people's programs write it, where the strict grammar of [`super::mailbox`] refuses it.
+//!
+//! In: the unfolded value of the field. Out: the one address in it, or nothing. Accepted are an unquoted
+//! special character in the display name, such as the comma of `Miller, Ann <ann@corp.example>` or of
+//! an encoded-word that holds one, a missing `>` at the end of the field, and dots in any place of the
+//! local part. The whole field holds one `@`, encoded-words included, so no reader can find another
+//! address in it. Quoted strings and comments must be closed: readers disagree about whatever follows
+//! one that is not.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mail_parser::decoders::charsets::map::charset_decoder;
+use memchr::memmem;
+
+use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
+use super::tokens::{Scanner, Token};
+
+/// Finds the only address of a field.
+pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
+    if memchr::memchr_iter(b'@', value).count() != 1
+        || value.contains(&0)
+        || value.contains(&b'\r')
+        || hides_an_at(value)
+    {
+        return None;
+    }
+    let mut scanner = Scanner::new(value);
+    let mut in_brackets = false;
+    let mut words = 0_usize;
+    let mut last = Token::End;
+    loop {
+        let token = scanner.next().ok()?;
+        match token {
+            Token::Word(_) | Token::Quoted(_) => {
+                words += 1;
+                last = token;
+            }
+            Token::Special(b'<') if !in_brackets => {
+                in_brackets = true;
+                words = 0;
+            }
+            // Not the obsolete empty entry of a list.
+            Token::Special(b',' | b';' | b':') if !in_brackets && words > 0 => words = 0,
+            Token::Special(b'@') if words == 1 => break,
+            Token::Special(_) | Token::End => return None,
+        }
+    }
+    let local = match last {
+        Token::Word(word) if is_local_part(word) => word,
+        Token::Quoted(text) if !is_encoded_word(text) => text,
+        _ => return None,
+    };
+    let address = AddrSpec {
+        local: std::str::from_utf8(local).ok()?,
+        domain: domain(&mut scanner).ok()?,
+    };
+    match (in_brackets, scanner.next().ok()?) {
+        (_, Token::End) => Some(address),
+        (true, Token::Special(b'>')) if scanner.next().ok()? == Token::End => Some(address),
+        _ => None,
+    }
+}
+
+/// `atext` and dots in any place, as the mail addresses of some Japanese mobile networks have them.
+fn is_local_part(word: &[u8]) -> bool {
+    word.iter().all(|&byte| byte == b'.' || is_atext(byte))
+        && word.iter().any(|&byte| byte != b'.')
+        && !is_encoded_word(word)
+}
+
+/// Whether a reader that decodes encoded-words first, or that normalizes characters, sees another `@`.
+fn hides_an_at(value: &[u8]) -> bool {
+    if holds_an_at(&String::from_utf8_lossy(value), 1) {
+        return true;
+    }
+    let mut rest = value;
+    while let Some(start) = memmem::find(rest, b"=?") {
+        rest = &rest[start + 2..];
+        let mut parts = rest.splitn(3, |&byte| byte == b'?');
+        let (Some(charset), Some([encoding]), Some(text)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        let end = memmem::find(text, b"?=").unwrap_or(text.len());
+        let bytes = match encoding {
+            b'q' | b'Q' => decode_q(&text[..end]),
+            b'b' | b'B' => decode_b(&text[..end]),
+            _ => continue,
+        };
+        if decode(charset, &bytes).is_none_or(|text| holds_an_at(&text, 0)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether there are more than `most` commercial ats, in any width.
+fn holds_an_at(text: &str, most: usize) -> bool {
+    let is_at = |c: &char| matches!(c, '@' | '\u{FE6B}' | '\u{FF20}');
+    text.chars().filter(is_at).count() > most
+}
+
+/// None for a charset that is unknown, or in which ASCII is not ASCII: nobody can say what a reader
+/// makes of it.
+fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
+    // RFC 2231 5 adds a language.
+    let name = charset.split(|&byte| byte == b'*').next()?;
+    let name = name.to_ascii_lowercase();
+    match &name[..] {
+        b"utf-8" | b"utf8" | b"us-ascii" => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ if name.starts_with(b"utf") || name.starts_with(b"unicode") => None,
+        _ => charset_decoder(&name)
+            .map(|decoder| decoder(bytes))
+            .filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)),
+    }
+}
+
+/// RFC 2047 4.2, whatever else stands in it.
+fn decode_q(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) if byte == b'=' => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+/// RFC 2047 4.1, without what does not belong to base64.
+fn decode_b(text: &[u8]) -> Vec<u8> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+    );
+    text.split(|&byte| byte == b'=')
+        .flat_map(|piece| {
+            let mut piece: Vec<u8> = piece
+                .iter()
+                .copied()
+                .filter(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
+                .collect();
+            if piece.len() % 4 == 1 {
+                piece.pop();
+            }
+            LENIENT.decode(piece).unwrap_or_default()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Option<String> {
+        only_mailbox(value.as_bytes()).map(|address| address.written())
+    }
+
+    #[test]
+    fn the_only_address_is_found() {
+        for (value, written) in [
+            ("Miller, Ann <ann@corp.example>", "ann@corp.example"),
+            ("Miller, Ann, Dr. <ann@corp.example>", "ann@corp.example"),
+            ("Miller; Ann <ann@corp.example>", "ann@corp.example"),
+            ("IT: Ann <ann@corp.example>", "ann@corp.example"),
+            ("Miller, ann@corp.example", "ann@corp.example"),
+            ("Ann <ann@corp.example", "ann@corp.example"),
+            ("<ann@corp.example", "ann@corp.example"),
+            ("Miller, Ann <ann@corp.example", "ann@corp.example"),
+            (
+                "=?iso-8859-1?Q?B=FCrle, =20Bob?= <smith@corp.example>",
+                "smith@corp.example",
+            ),
+            (
+                "=?utf-8?B?TWlsbGVyLCBBbm4=?=, <a@corp.example>",
+                "a@corp.example",
+            ),
+            ("=?utf-8?q?Lee,_Ann?= <a@corp.example>", "a@corp.example"),
+            (
+                "Lee, =?iso-2022-jp?B?GyRCRURDZhsoQg==?= <a@corp.example>",
+                "a@corp.example",
+            ),
+            ("a..b@docomo.example", "a..b@docomo.example"),
+            ("Ann <.a.@docomo.example>", ".a.@docomo.example"),
+        ] {
+            assert_eq!(read(value).as_deref(), Some(written), "{value}");
+        }
+    }
+
+    #[test]
+    fn whatever_could_be_read_in_another_way_is_not() {
+        for value in [
+            "Miller, Ann",
+            "Miller, a@corp.example <b@corp.example>",
+            "a@corp.example, b@corp.example",
+            "Miller, \"ceo@corp.example\" <x@evil.example>",
+            "Miller, Ann (ceo@corp.example) <x@evil.example>",
+            "ceo\u{FF20}corp.example, <x@evil.example>",
+            "=?utf-8?q?ceo=40corp.example,?= <x@evil.example>",
+            "=?utf-8?q?ceo=40corp.example, <x@evil.example>",
+            "=?utf-8?b?Y2VvQGNvcnAuZXhhbXBsZQ==?=, <x@evil.example>",
+            "=?utf-8?b?Y2Vv QGNvcnAu,ZXhhbXBsZQ?= <x@evil.example>",
+            "=?utf-8?q?ceo=EF=BC=A0corp.example,?= <x@evil.example>",
+            "=?utf-7?q?ceo+AEA-corp.example,?= <x@evil.example>",
+            "=?utf-16?b?AEAAQA==?=, <x@evil.example>",
+            "=?no-such-charset?q?ceo,?= <x@evil.example>",
+            "Ann ann@corp.example",
+            "Ann \"Lee <ann@corp.example>",
+            "Lee, Ann (HR <ann@corp.example>",
+            "<ceo> x@evil.example",
+            "<<ann@corp.example>>",
+            "<ann@corp.example Lee",
+            "<ann@corp.example> Lee",
+            "ann@corp.example, Lee",
+            ", ann@corp.example",
+            "ann@corp.example>",
+            "<@corp.example:ann",
+            "Lee, <ann@corp . example>",
+            "Lee, =?utf-8?q?ann?=@corp.example",
+            "Lee, Ann\\ <ann@corp.example>",
+            "Lee, Ann\r <ann@corp.example>",
+            "...@corp.example",
+        ] {
+            assert_eq!(read(value), None, "{value}");
+        }
+    }
+}

@@ -3,9 +3,9 @@
 //! | answer | outcome |
 //! |---|---|
 //! | 2xx | delivered |
-//! | 408, 425, 5xx | retry |
-//! | 401, 407, 429, 502, 503, 504 | retry, destination; `Retry-After` is honoured |
-//! | 3xx, and any other 4xx | refused |
+//! | 400, 413, 415, 422 | refused: the same message would be refused again |
+//! | 3xx, 401, 404, 405, 407, 410, 429, 502, 503, 504 | retry, destination |
+//! | any other | retry |
 //! | none: connecting, TLS, time over | retry, destination |
 //! | none: broken off later | retry |
 //!
@@ -192,9 +192,9 @@ async fn answer(response: Response) -> Attempt {
     let not_before = retry_after(response.headers(), SystemTime::now());
     let (is_refused, scope) = match status.as_u16() {
         200..=299 => return Attempt::Delivered,
-        401 | 407 | 429 | 502..=504 => (false, Scope::Destination),
-        408 | 425 | 500..=599 => (false, Scope::Request),
-        _ => (true, Scope::Request),
+        400 | 413 | 415 | 422 => (true, Scope::Request),
+        300..=399 | 401 | 404 | 405 | 407 | 410 | 429 | 502..=504 => (false, Scope::Destination),
+        _ => (false, Scope::Request),
     };
     let mut cause = Cause::new(&complaint(status, response).await, scope);
     if is_refused {

@@ -1,7 +1,12 @@
 //! The number and age of a failed attempt in; out, when the next one is made, or that there is none.
 
+use std::time::Duration;
+
 use crate::config::Retry;
 use crate::domain::Timestamp;
+
+/// The longest wait that the other side can ask for.
+const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
 /// Waits are lengthened by up to this part, so that what failed together does not come back at once.
 const JITTER: f64 = 0.1;
@@ -9,7 +14,8 @@ const JITTER: f64 = 0.1;
 /// When to try again after attempt number `attempt`, which counts from 1, failed; None when it was
 /// the last.
 ///
-/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for. Each of the
+/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for, which counts up to
+/// an hour and never past the last attempt. Each of the
 /// waits is granted once, however old the request is: it may have stood behind another one of its
 /// account, or before a destination that was down, and never had a chance.
 #[must_use]
@@ -25,8 +31,9 @@ pub fn next(
         .wait_after(attempt)
         .mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
-    let at = not_before.map_or(at, |earliest| at.max(earliest));
     let last = released_at.checked_add(retry.give_up_after).ok()?;
+    let latest = now.checked_add(LONGEST_ASKED).ok()?.min(last);
+    let at = not_before.map_or(at, |earliest| at.max(earliest.min(latest)));
     let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
     (is_young || at <= last).then_some(at)
 }
@@ -38,8 +45,6 @@ pub(super) fn chance() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn after(hours: f64) -> Timestamp {
@@ -81,7 +86,9 @@ mod tests {
             (8, 100.0, None, 0.0, Some(104.0)),
             (8, 116.0, None, 0.0, Some(120.0)),
             (8, 116.1, None, 0.0, None),
-            (8, 1.0, Some(121.0), 0.0, None),
+            (1, 0.0, Some(8760.0), 0.0, Some(1.0)),
+            (8, 1.0, Some(121.0), 0.0, Some(5.0)),
+            (1, 119.5, Some(200.0), 0.0, Some(120.0)),
             // It stood behind another one for long.
             (1, 500.0, None, 0.0, Some(500.0 + 1.0 / 60.0)),
             (u32::MAX, 0.0, None, 0.0, Some(4.0)),

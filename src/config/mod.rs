@@ -130,13 +130,20 @@ pub struct Verification {
     pub templates: Option<PathBuf>,
 }
 
-/// How many verification mails may be sent.
+/// How many verification mails may be sent. A domain's limit is divided in the proportions of the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LetterLimits {
     pub per_address_hour: u32,
     pub per_address_day: u32,
+    /// Counted for the registered domain, so that subdomains make no difference.
     pub per_domain_hour: u32,
     pub total_hour: u32,
+    /// The part of `total_hour` that is kept for the pages (sign-up, a new link); they get no more.
+    pub sign_up_hour: u32,
+    /// Of those, for one client: an IPv4 address or a /64 of IPv6.
+    pub sign_up_per_client_hour: u32,
+    /// The part of `total_hour` that is kept for senders whose domain vouches for their message.
+    pub authenticated_hour: u32,
 }
 
 /// How verification mail leaves.

@@ -1,11 +1,14 @@
 //! Accounts, for those who ask about them and for an operator's hand.
 
+use std::net::IpAddr;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::{Happening, operator};
 use super::job::Work;
 use super::known::{Known, known, known_by_id, make};
+use super::lanes::Place;
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
 use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic};
@@ -116,9 +119,14 @@ impl Work<'_> {
         portal: Option<&PortalName>,
         origin: Origin,
         by: &str,
+        client: Option<IpAddr>,
         now: Millis,
     ) -> Result<Added, StoreError> {
         let connection = self.connection;
+        let place = match origin {
+            Origin::SignUp => Place::of_page(client, address.domain()),
+            Origin::Mail | Origin::Operator => Place::of_operator(address.domain()),
+        };
         let cause = match origin {
             Origin::SignUp => LetterCause::SignUp,
             Origin::Mail | Origin::Operator => LetterCause::Operator,
@@ -130,7 +138,7 @@ impl Work<'_> {
                 Status::Active | Status::Blocked => None,
             };
             if let Some(kind) = kind {
-                self.owe(&there, kind, cause, portal, now)?;
+                self.owe(&there, kind, cause, portal, place, now)?;
             }
             return Ok(Added::Before(account(connection, there.n)?));
         }
@@ -161,7 +169,7 @@ impl Work<'_> {
             )?;
         }
         if made.status == Status::Pending {
-            self.owe(&made, LetterKind::Verification, cause, portal, now)?;
+            self.owe(&made, LetterKind::Verification, cause, portal, place, now)?;
         }
         Ok(Added::Now(account(connection, made.n)?))
     }
@@ -172,6 +180,7 @@ impl Work<'_> {
         kind: LetterKind,
         cause: LetterCause,
         portal: Option<&PortalName>,
+        place: Place,
         now: Millis,
     ) -> Result<(), StoreError> {
         let occasion = Occasion {
@@ -179,6 +188,7 @@ impl Work<'_> {
             cause,
             portal,
             in_reply_to: None,
+            place,
         };
         let is_owed = owe(self.connection, account, &occasion, now)?;
         self.rings.add_if(Topic::Letters, is_owed);
@@ -224,8 +234,30 @@ impl Store {
         by: String,
         now: Timestamp,
     ) -> Result<Added, StoreError> {
-        self.write(move |work| work.add(&address, portal.as_ref(), origin, &by, now.into()))
+        self.write(move |work| work.add(&address, portal.as_ref(), origin, &by, None, now.into()))
             .await
+    }
+
+    /// Signing up on the page; `client` has a share of the mail that the pages send.
+    pub async fn sign_up(
+        &self,
+        address: EmailAddress,
+        portal: Option<PortalName>,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Added, StoreError> {
+        let (origin, client) = (Origin::SignUp, Some(client));
+        self.write(move |work| {
+            work.add(
+                &address,
+                portal.as_ref(),
+                origin,
+                "person",
+                client,
+                now.into(),
+            )
+        })
+        .await
     }
 
     /// Shuts an account out. Its held requests stay held, its links stop working.

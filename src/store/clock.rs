@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
+use super::limits::bring_back;
 use super::{Store, StoreError, Topic};
 use crate::domain::Timestamp;
 
@@ -82,9 +83,9 @@ const MENDINGS: [Mending; 10] = [
         to: To::Ahead,
     },
     Mending {
-        // Nobody is kept from a letter by one that is yet to be sent.
+        // It was sent, perhaps just now: it counts from now on, and no longer than any other.
         find: "SELECT letter FROM letter_claim WHERE at > ?",
-        mend: "DELETE FROM letter_claim WHERE letter = ?1 AND at > ?2",
+        mend: "UPDATE OR IGNORE letter_claim SET at = ?2 WHERE letter = ?1 AND at > ?2",
         ahead: |_| Millis(0),
         to: To::Now,
     },
@@ -162,13 +163,8 @@ impl Store {
                 .await?;
             }
         }
-        self.write(move |work| {
-            Ok(work
-                .connection
-                .prepare_cached("DELETE FROM letter_minute WHERE minute > ?")?
-                .execute([now.0.div_euclid(Millis::MINUTE)])?)
-        })
-        .await?;
+        self.write(move |work| bring_back(work.connection, now))
+            .await?;
         Ok(mended)
     }
 }

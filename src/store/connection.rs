@@ -20,6 +20,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0005-hooks.sql")),
     M::up(include_str!("schema/0006-api.sql")),
     M::up(include_str!("schema/0007-reasons.sql")),
+    M::up(include_str!("schema/0008-fair-mail.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -1,6 +1,7 @@
 //! What follows from a decision: an account where there is none, a request, a letter. Carried out in
 //! the transaction that decided, for mail that comes and for mail that is recovered.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
@@ -9,6 +10,7 @@ use super::columns::Millis;
 use super::events::Actors;
 use super::job::Work;
 use super::known::{Known, make};
+use super::lanes::Place;
 use super::letters::{Occasion, owe};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
@@ -29,6 +31,10 @@ pub(super) struct Case<'a> {
     pub(super) received_at: Millis,
     pub(super) now: Millis,
     pub(super) hold_for: Duration,
+    /// The sender's domain vouches for it.
+    pub(super) authenticated: bool,
+    /// Who handed it to our MTA, where that is known.
+    pub(super) client: Option<IpAddr>,
 }
 
 /// What was done.
@@ -100,11 +106,15 @@ impl Work<'_> {
         };
         self.request_of(case, &account, held)?;
         if held {
+            let Some(sender) = case.sender else {
+                return Err(StoreError::Other("a decision without a sender".to_owned()));
+            };
             let occasion = Occasion {
                 kind: LetterKind::Verification,
                 cause: LetterCause::Mail,
                 portal: Some(case.portal),
                 in_reply_to: case.message_id,
+                place: Place::of_mail(case.authenticated, case.client, sender.domain()),
             };
             let is_owed = owe(self.connection, &account, &occasion, case.now)?;
             self.rings.add_if(Topic::Letters, is_owed);
@@ -128,8 +138,8 @@ impl Work<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
-                     released_at, released_by)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     released_at, released_by, authenticated)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 case.n,
@@ -141,6 +151,7 @@ impl Work<'_> {
                 due,
                 released,
                 released.map(|_| "rule"),
+                case.authenticated,
             ])?;
         let event = if held {
             "request.held"

@@ -270,6 +270,8 @@ impl Work<'_> {
             received_at: found.received_at,
             now,
             hold_for: terms.hold_for,
+            authenticated: facts.authentication.passes(),
+            client: None,
         };
         let Some(followed) = self.carry_out(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));

@@ -13,6 +13,7 @@ use super::columns::Millis;
 use super::events::{Actors, Happening};
 use super::job::Work;
 use super::known::known_by_n;
+use super::lanes::Place;
 use super::letters::{Occasion, owe};
 use super::pace::{Pace, Step};
 use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
@@ -177,13 +178,22 @@ impl Work<'_> {
             if holds == 0 {
                 return Ok(());
             }
+            let account = known_by_n(connection, n)?;
+            let authenticated = connection
+                .prepare_cached(
+                    "SELECT 1 FROM request
+                     WHERE account = ? AND state = 'held' AND authenticated = 1",
+                )?
+                .exists([n])?;
+            let address = account.address(connection)?;
             let occasion = Occasion {
                 kind: LetterKind::Reminder,
                 cause: LetterCause::Mail,
                 portal: Some(&portal),
                 in_reply_to: None,
+                place: Place::of_mail(authenticated, None, address.domain()),
             };
-            let is_owed = owe(connection, &known_by_n(connection, n)?, &occasion, now)?;
+            let is_owed = owe(connection, &account, &occasion, now)?;
             self.rings.add_if(Topic::Letters, is_owed);
             reminded += 1;
             Ok(())

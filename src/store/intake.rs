@@ -1,5 +1,6 @@
 //! Accepting: one message, all its ledger entries and what follows from them, in one transaction.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -262,6 +263,8 @@ impl Message {
             received_at: self.at,
             now: self.at,
             hold_for: self.arrival.hold_for,
+            authenticated: self.arrival.facts.authentication.passes(),
+            client: forwarded_by(&self.arrival.envelope),
         };
         let followed = work.carry_out(&case, &decided.decision, &decided.settings, account)?;
         if let Some(followed) = followed {
@@ -344,6 +347,11 @@ impl Message {
             .optional()?;
         Ok(found)
     }
+}
+
+/// The client that handed the message to our MTA, where the MTA says so.
+fn forwarded_by(envelope: &Envelope) -> Option<IpAddr> {
+    envelope.client.as_ref()?.address
 }
 
 /// Mail to an address of our own is for us only: it goes no further. What a person did not write is

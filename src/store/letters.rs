@@ -3,6 +3,7 @@
 //! Claiming takes the letter's share of the limits, so that a crash between sending and settling
 //! cannot make a second mail within them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::Millis;
 use super::events::{Actors, Happening};
 use super::known::{Known, known, known_by_n};
+use super::lanes::{Lane, Place};
 use super::limits::give_back;
 use super::mailbag::claim;
 use super::reports::{Failure, note_failure};
@@ -122,9 +124,11 @@ pub(super) struct Occasion<'a> {
     pub(super) cause: LetterCause,
     pub(super) portal: Option<&'a PortalName>,
     pub(super) in_reply_to: Option<&'a str>,
+    pub(super) place: Place,
 }
 
-/// Owes a letter, unless one is on its way or the address is not to get any. Says whether it does.
+/// Owes a letter, unless one is on its way or the address is not to get any. Says whether one has
+/// become due.
 pub(super) fn owe(
     connection: &Connection,
     account: &Known,
@@ -134,23 +138,54 @@ pub(super) fn owe(
     if account.is_quiet(now) {
         return Ok(false);
     }
-    let owed = connection
+    let outstanding: Option<(i64, Lane, bool)> = connection
         .prepare_cached(
-            "INSERT INTO letter (id, account, kind, cause, portal, in_reply_to, state, created_at,
-                 due_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7)
-             ON CONFLICT DO NOTHING",
+            "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
+        )?
+        .query_row([account.n], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let place = occasion.place;
+    let Some((n, lane, waits)) = outstanding else {
+        connection
+            .prepare_cached(
+                "INSERT INTO letter (id, account, kind, cause, portal, in_reply_to, state,
+                     created_at, due_at, lane, flow, turn)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                LetterId::new(),
+                account.n,
+                occasion.kind,
+                occasion.cause,
+                occasion.portal,
+                occasion.in_reply_to,
+                now,
+                place.lane,
+                place.flow,
+                place.next_turn(connection)?,
+            ])?;
+        return Ok(true);
+    };
+    if !waits || lane <= place.lane {
+        return Ok(false);
+    }
+    // It goes earlier in the other lane, except where our relay did not take it just now.
+    connection
+        .prepare_cached(
+            "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
+                 due_at = CASE WHEN last_error IS NULL THEN min(due_at, ?5) ELSE due_at END
+             WHERE n = ?1",
         )?
         .execute(params![
-            LetterId::new(),
-            account.n,
-            occasion.kind,
-            occasion.cause,
-            occasion.portal,
-            occasion.in_reply_to,
+            n,
+            place.lane,
+            place.flow,
+            place.next_turn(connection)?,
             now
         ])?;
-    Ok(owed == 1)
+    Ok(true)
 }
 
 /// Letters of an account that are not on their way yet are not needed any more.
@@ -170,25 +205,31 @@ fn settle(
     outcome: &LetterOutcome,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let found: Option<(i64, i64, EmailAddress, Millis)> = connection
+    let found: Option<(i64, i64, EmailAddress, Millis, Place)> = connection
         .prepare_cached(
-            "SELECT letter.n, account, address, claimed_at
+            "SELECT letter.n, account, address, claimed_at, lane, flow
              FROM letter JOIN account ON account.n = letter.account
              WHERE letter.id = ?1 AND (state = 'claimed' OR (?2 AND state = 'waiting'))",
         )?
         // One that was sent was sent, even when its lease was over before we heard of it.
         .query_row(
             params![letter, matches!(outcome, LetterOutcome::Sent)],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            |row| {
+                let place = Place {
+                    lane: row.get(4)?,
+                    flow: row.get(5)?,
+                };
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, place))
+            },
         )
         .optional()?;
-    let Some((n, account, address, claimed_at)) = found else {
+    let Some((n, account, address, claimed_at, place)) = found else {
         return Ok(());
     };
     let (state, due, settled, cause) = match outcome {
         LetterOutcome::Sent => ("sent", None, Some(now), None),
         LetterOutcome::Retry { at, cause } => {
-            give_back(connection, &address, n, claimed_at)?;
+            give_back(connection, &address, n, place, claimed_at)?;
             ("waiting", Some(Millis::from(*at)), None, Some(cause))
         }
         LetterOutcome::Refused { cause } => ("refused", None, Some(now), Some(cause)),
@@ -218,6 +259,7 @@ fn renew(
     connection: &Connection,
     mut account: Known,
     cause: LetterCause,
+    client: Option<IpAddr>,
     now: Millis,
 ) -> Result<bool, StoreError> {
     if account.status != Status::Pending {
@@ -237,11 +279,17 @@ fn renew(
         )?
         .query_row([account.n], |row| row.get(0))
         .optional()?;
+    let address = account.address(connection)?;
+    let place = match cause {
+        LetterCause::Operator => Place::of_operator(address.domain()),
+        _ => Place::of_page(client, address.domain()),
+    };
     let occasion = Occasion {
         kind: LetterKind::Verification,
         cause,
         portal: portal.as_ref(),
         in_reply_to: None,
+        place,
     };
     owe(connection, &account, &occasion, now)
 }
@@ -280,10 +328,21 @@ impl Store {
         cause: LetterCause,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.renew_link_for(address, cause, None, now).await
+    }
+
+    /// The same for a client of the pages, which has a share of their mail.
+    pub async fn renew_link_for(
+        &self,
+        address: EmailAddress,
+        cause: LetterCause,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let key = address.key();
         self.write(move |work| {
             if let Some(account) = known(work.connection, &key)? {
-                let is_owed = renew(work.connection, account, cause, now.into())?;
+                let is_owed = renew(work.connection, account, cause, client, now.into())?;
                 work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())
@@ -295,6 +354,7 @@ impl Store {
     pub async fn renew_expired_link(
         &self,
         token: TokenHash,
+        client: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -305,7 +365,8 @@ impl Store {
                 .optional()?;
             if let Some(account) = account {
                 let account = known_by_n(work.connection, account)?;
-                let is_owed = renew(work.connection, account, LetterCause::Resend, now.into())?;
+                let cause = LetterCause::Resend;
+                let is_owed = renew(work.connection, account, cause, client, now.into())?;
                 work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())

@@ -1,10 +1,16 @@
-//! How many letters may be sent: per address within an hour and a day, per domain and in total
-//! within an hour. Counted from rows, so that a restart forgets nothing.
+//! Limits of verification mail: per mailbox within an hour and a day, per domain and in total within
+//! an hour. Counted in rows, so that a restart forgets nothing.
 //!
 //! A mailbox has a row for each claim, and all its subaddresses (RFC 5233) share them: they are one
-//! person's, and anyone can invent any number of them. A domain and the total have a count for each minute, because
-//! a forger can make many; a minute counts until all of it is more than an hour ago, so the limit is
-//! never exceeded and at most a minute late.
+//! person's, and anyone can invent any number of them. A domain and the total have a count for each
+//! minute, because a forger can make many; a minute counts until all of it is more than an hour ago,
+//! so the limit is never exceeded and at most a minute late.
+//!
+//! Counts are only ever added to, and what was counted in the future, by a clock that was set back
+//! since or by another process, counts too.
+//!
+//! A limit has parts: what the pages may use, what mail may use, and what of that mail may use which
+//! no domain vouches for. So no kind can use up the share of another.
 
 use std::collections::HashMap;
 
@@ -12,21 +18,23 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::columns::Millis;
+use super::lanes::{Lane, Place, registered};
 use crate::config::LetterLimits;
 use crate::domain::EmailAddress;
 
-/// The name under which all letters are counted.
+/// The name under which all verification mail is counted.
 const TOTAL: &str = "";
 
 /// A minute counts for the 60 minutes after it.
 const MINUTES: i64 = 60;
 
-/// The counts of one domain, or of all letters, over the last hour.
+/// The counts under one name over the last hour.
 struct Window {
     /// By minute, oldest first.
     minutes: Vec<(i64, u32)>,
     used: u32,
-    changed: bool,
+    /// Taken now, and not yet written down.
+    taken: u32,
 }
 
 impl Window {
@@ -35,6 +43,7 @@ impl Window {
         if self.used < limit {
             return None;
         }
+        // What was taken now is not among the minutes.
         let mut left = self.used;
         for (minute, count) in &self.minutes {
             left -= count;
@@ -42,21 +51,57 @@ impl Window {
                 return Some(Millis((minute + MINUTES + 1) * Millis::MINUTE));
             }
         }
-        // A limit of 0 lets nothing out, ever; the next look is in an hour.
-        Some(Millis(now.0.saturating_add(Millis::HOUR)))
+        // All that was taken now has to become old, or the limit is 0 and lets nothing out, ever.
+        Some(Millis((minute_of(now) + MINUTES + 1) * Millis::MINUTE))
     }
 
-    fn take(&mut self, minute: i64) {
+    fn take(&mut self) {
         self.used += 1;
-        self.changed = true;
-        match self.minutes.last_mut() {
-            Some((last, count)) if *last == minute => *count += 1,
-            _ => self.minutes.push((minute, 1)),
-        }
+        self.taken += 1;
     }
 }
 
-/// The limits at one moment, while a batch of letters is claimed. [`Self::keep`] writes them down.
+/// What became of a mail that asked for its share.
+pub(super) enum Share {
+    /// It may be sent; the claim is recorded under this time.
+    Taken(Millis),
+    /// It may ask again from then on.
+    FreeAt(Millis),
+}
+
+/// The counters that one mail of this place takes from, each with its limit.
+fn counters(address: &EmailAddress, place: Place, limits: LetterLimits) -> Vec<(String, u32)> {
+    let domain = registered(address.domain());
+    let mut counters = Vec::with_capacity(7);
+    for (name, limit) in [(domain, limits.per_domain_hour), (TOTAL, limits.total_hour)] {
+        let part = |of: u32| {
+            let part = u64::from(limit) * u64::from(of) / u64::from(limits.total_hour.max(1));
+            u32::try_from(part).unwrap_or(limit).min(limit)
+        };
+        let pages = part(limits.sign_up_hour);
+        let authenticated = part(limits.authenticated_hour);
+        // Everybody gets one, as long as all together are within the limit.
+        let pages_or_one = pages.max(1);
+        let mail = limit.saturating_sub(pages).max(1);
+        let others = limit.saturating_sub(pages + authenticated).max(1);
+        counters.push((name.to_owned(), limit));
+        match place.lane {
+            Lane::Pages => counters.push((format!("{name}+pages"), pages_or_one)),
+            Lane::Authenticated => counters.push((format!("{name}+mail"), mail)),
+            Lane::Others => {
+                counters.push((format!("{name}+mail"), mail));
+                counters.push((format!("{name}+others"), others));
+            }
+        }
+    }
+    if place.lane == Lane::Pages {
+        let client = format!("+client {:x}", place.flow);
+        counters.push((client, limits.sign_up_per_client_hour));
+    }
+    counters
+}
+
+/// The limits at one moment, while a batch is claimed. [`Self::keep`] writes them down.
 pub(super) struct Shares<'c> {
     connection: &'c Connection,
     limits: LetterLimits,
@@ -74,14 +119,14 @@ impl<'c> Shares<'c> {
         }
     }
 
-    /// Takes a letter's share of all limits, or says from when on it may be asked for.
+    /// Takes a mail's share of all limits, or says from when on it may ask again.
     pub(super) fn take(
         &mut self,
         address: &EmailAddress,
         letter: i64,
-    ) -> Result<Option<Millis>, StoreError> {
+        place: Place,
+    ) -> Result<Share, StoreError> {
         let mailbox = mailbox(address);
-        let domain = address.domain().as_str();
         let limits = self.limits;
         let now = self.now;
         let by_address = [
@@ -92,22 +137,39 @@ impl<'c> Shares<'c> {
         for (limit, span) in by_address {
             free_at = free_at.max(self.mailbox_free_at(&mailbox, limit, span)?);
         }
-        for (name, limit) in [(domain, limits.per_domain_hour), (TOTAL, limits.total_hour)] {
-            free_at = free_at.max(self.window(name)?.free_at(limit, now));
+        let counters = counters(address, place, limits);
+        for (name, limit) in &counters {
+            free_at = free_at.max(self.window(name)?.free_at(*limit, now));
         }
-        if free_at.is_some() {
-            return Ok(free_at);
+        if let Some(free_at) = free_at {
+            return Ok(Share::FreeAt(free_at));
         }
         self.connection
             .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at < ?")?
             .execute(params![mailbox, now.0.saturating_sub(Millis::DAY)])?;
-        self.connection
-            .prepare_cached("INSERT INTO letter_claim (mailbox, at, letter) VALUES (?, ?, ?)")?
-            .execute(params![mailbox, now, letter])?;
-        for name in [domain, TOTAL] {
-            self.window(name)?.take(minute_of(now));
+        let at = self.record(&mailbox, letter)?;
+        for (name, _) in &counters {
+            self.window(name)?.take();
         }
-        Ok(None)
+        Ok(Share::Taken(at))
+    }
+
+    /// Records a claim, at the first moment from now on at which there is none of the same mail: a
+    /// clock that was set back can show the same moment again.
+    fn record(&self, mailbox: &str, letter: i64) -> Result<Millis, StoreError> {
+        let mut at = self.now;
+        while self
+            .connection
+            .prepare_cached(
+                "INSERT INTO letter_claim (mailbox, at, letter) VALUES (?, ?, ?)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![mailbox, at, letter])?
+            == 0
+        {
+            at = Millis(at.0 + 1);
+        }
+        Ok(at)
     }
 
     /// When the oldest of the claims that use up the limit is `span` ago.
@@ -148,7 +210,7 @@ impl<'c> Shares<'c> {
             let window = Window {
                 used: minutes.iter().map(|(_, count)| count).sum(),
                 minutes,
-                changed: false,
+                taken: 0,
             };
             self.windows.insert(name.to_owned(), window);
         }
@@ -157,43 +219,73 @@ impl<'c> Shares<'c> {
             .ok_or_else(|| StoreError::Other("a count is gone".to_owned()))
     }
 
-    /// Writes the counts down; the claims are rows already.
+    /// Adds what was taken to the counts; the claims are rows already.
     pub(super) fn keep(self) -> Result<(), StoreError> {
         let minute = minute_of(self.now);
-        for (name, window) in self.windows.iter().filter(|(_, window)| window.changed) {
+        for (name, window) in self.windows.iter().filter(|(_, window)| window.taken > 0) {
             self.connection
                 .prepare_cached("DELETE FROM letter_minute WHERE domain = ? AND minute < ?")?
                 .execute(params![name, minute - MINUTES])?;
-            let count = window.minutes.last().map_or(0, |(_, count)| *count);
             self.connection
                 .prepare_cached(
                     "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET letters = ?3",
+                     ON CONFLICT DO UPDATE SET letters = letters + ?3",
                 )?
-                .execute(params![name, minute, count])?;
+                .execute(params![name, minute, window.taken])?;
         }
         Ok(())
     }
 }
 
-/// Gives back the share of a letter that was surely not sent.
+/// Gives back the share of a mail that was surely not sent.
 pub(super) fn give_back(
     connection: &Connection,
     address: &EmailAddress,
     letter: i64,
+    place: Place,
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
     let there = connection
         .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at = ? AND letter = ?")?
         .execute(params![mailbox(address), claimed_at, letter])?;
-    if there == 1 {
+    if there == 0 {
+        return Ok(());
+    }
+    // Only the names count here.
+    let limits = LetterLimits {
+        per_address_hour: 1,
+        per_address_day: 1,
+        per_domain_hour: 1,
+        total_hour: 1,
+        sign_up_hour: 1,
+        sign_up_per_client_hour: 1,
+        authenticated_hour: 1,
+    };
+    for (name, _) in counters(address, place, limits) {
         connection
             .prepare_cached(
                 "UPDATE letter_minute SET letters = letters - 1
-                 WHERE (domain = ?1 OR domain = '') AND minute = ?2 AND letters > 0",
+                 WHERE domain = ?1 AND minute = ?2 AND letters > 0",
             )?
-            .execute(params![address.domain().as_str(), minute_of(claimed_at)])?;
+            .execute(params![name, minute_of(claimed_at)])?;
     }
+    Ok(())
+}
+
+/// Brings the counts of a future that will not come, since the clock was wrong, to this minute: they are
+/// mails that were sent.
+pub(super) fn bring_back(connection: &Connection, now: Millis) -> Result<(), StoreError> {
+    let minute = minute_of(now);
+    connection
+        .prepare_cached(
+            "INSERT INTO letter_minute (domain, minute, letters)
+             SELECT domain, ?1, sum(letters) FROM letter_minute WHERE minute > ?1 GROUP BY domain
+             ON CONFLICT DO UPDATE SET letters = letters + excluded.letters",
+        )?
+        .execute([minute])?;
+    connection
+        .prepare_cached("DELETE FROM letter_minute WHERE minute > ?")?
+        .execute([minute])?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Claiming letters: what is due and still needed, within the limits, with a token for each.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
@@ -7,8 +8,9 @@ use rusqlite::{Connection, Row, params};
 use super::StoreError;
 use super::columns::Millis;
 use super::known::{Known, known_by_n};
+use super::lanes::{Lane, Place};
 use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind};
-use super::limits::Shares;
+use super::limits::{Share, Shares};
 use crate::config::LetterLimits;
 use crate::domain::{LetterId, PortalName, Status, TokenHash};
 
@@ -28,6 +30,7 @@ struct Due {
     in_reply_to: Option<String>,
     attempts: u32,
     account: i64,
+    place: Place,
 }
 
 impl Due {
@@ -41,6 +44,10 @@ impl Due {
             in_reply_to: row.get("in_reply_to")?,
             attempts: row.get("attempts")?,
             account: row.get("account")?,
+            place: Place {
+                lane: row.get("lane")?,
+                flow: row.get("flow")?,
+            },
         })
     }
 
@@ -64,6 +71,42 @@ fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>
         .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
+/// What is due in a lane, in the order in which it is served: by turns, and among mails of one turn
+/// first come, first served. For the lane of others every second place is the newest's: no flood that
+/// came before somebody then stands in front of them.
+fn due(
+    connection: &Connection,
+    lane: Lane,
+    now: Millis,
+    most: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
+        Ok(connection
+            .prepare_cached(&format!(
+                "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
+                 FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
+            ))?
+            .query_map(params![lane, now, limit], Due::from_row)?
+            .collect::<Result<_, _>>()?)
+    };
+    let oldest = look("n", limit)?;
+    if lane != Lane::Others || oldest.len() < 2 {
+        return Ok(oldest);
+    }
+    let newest = look("n DESC", limit)?;
+    let mut seen = HashSet::with_capacity(most);
+    let mut due: Vec<Due> = oldest
+        .into_iter()
+        .zip(newest)
+        .flat_map(|(oldest, newest)| [oldest, newest])
+        .filter(|letter| seen.insert(letter.n))
+        .collect();
+    due.truncate(most);
+    Ok(due)
+}
+
+/// Takes what is due, lane after lane, as far as the limits go.
 pub(super) fn claim(
     connection: &Connection,
     tokens: &[TokenHash],
@@ -76,18 +119,12 @@ pub(super) fn claim(
         next_due: None,
         deferred: Vec::new(),
     };
-    let due: Vec<Due> = connection
-        .prepare_cached(
-            "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account FROM letter
-             WHERE due_at <= ? ORDER BY due_at, n LIMIT ?",
-        )?
-        .query_map(
-            params![now, i64::try_from(tokens.len() * LOOKS).unwrap_or(i64::MAX)],
-            Due::from_row,
-        )?
-        .collect::<Result<_, _>>()?;
+    let mut due_now = Vec::new();
+    for lane in Lane::ALL {
+        due_now.extend(due(connection, lane, now, tokens.len() * LOOKS)?);
+    }
     let mut shares = Shares::at(connection, limits, now);
-    for letter in due {
+    for letter in due_now {
         let Some(token) = tokens.get(claimed.letters.len()) else {
             break;
         };
@@ -103,22 +140,27 @@ pub(super) fn claim(
             continue;
         }
         let address = account.address(connection)?;
-        if let Some(free) = shares.take(&address, letter.n)? {
-            connection
-                .prepare_cached("UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1")?
-                .execute(params![letter.n, free])?;
-            claimed
-                .deferred
-                .push((account.id, address, free.timestamp()));
-            continue;
-        }
+        let claimed_at = match shares.take(&address, letter.n, letter.place)? {
+            Share::Taken(at) => at,
+            Share::FreeAt(free) => {
+                connection
+                    .prepare_cached(
+                        "UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1",
+                    )?
+                    .execute(params![letter.n, free])?;
+                claimed
+                    .deferred
+                    .push((account.id, address, free.timestamp()));
+                continue;
+            }
+        };
         connection
             .prepare_cached(
                 "UPDATE letter SET state = 'claimed', claimed_at = ?2, due_at = ?3,
                      attempts = attempts + 1
                  WHERE n = ?1",
             )?
-            .execute(params![letter.n, now, now.plus(LEASE)])?;
+            .execute(params![letter.n, claimed_at, now.plus(LEASE)])?;
         if letter.kind != LetterKind::AlreadyRegistered {
             connection
                 .prepare_cached(

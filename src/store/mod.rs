@@ -35,6 +35,7 @@ mod intake;
 mod invariants;
 mod job;
 mod known;
+mod lanes;
 mod ledger;
 mod letters;
 mod limits;

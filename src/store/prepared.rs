@@ -68,7 +68,7 @@ fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
 }
 
 /// The first 64 bits.
-fn short(digest: &[u8]) -> i64 {
+pub(super) fn short(digest: &[u8]) -> i64 {
     digest
         .iter()
         .take(8)

@@ -16,10 +16,15 @@ const FORGED: &str = "CHEAP-PILLS";
 const PER_DOMAIN: usize = 40;
 const IN_TOTAL: usize = 60;
 
+/// Three fifths: one is kept for the pages, and one for senders whose domain vouches.
+const FORGED_PER_DOMAIN: usize = PER_DOMAIN * 3 / 5;
+const FORGED_IN_TOTAL: usize = IN_TOTAL * 3 / 5;
+
 fn house() -> House {
     let limits = format!(
-        "\n[verification.limits]\nper_domain_hour = {PER_DOMAIN}\ntotal_hour = {IN_TOTAL}\n\n\
-         [authentication]\nmode = \"off\"\n\n[outgoing]"
+        "\n[verification.limits]\nper_domain_hour = {PER_DOMAIN}\ntotal_hour = {IN_TOTAL}\n\
+         sign_up_per_client_hour = 2\n\n\
+         [authentication]\nmode = \"report\"\nauthserv_id = \"mx.corp.example\"\n\n[outgoing]"
     );
     let domains = "approved_domains = [\"corp.example\", \"branch.example\", \"third.example\"]";
     let configuration = STANDARD
@@ -160,25 +165,25 @@ fn many_forged_authors_make_no_more_letters_than_the_limits_allow() {
     forge(&house, &authors(0, "corp.example"), 0);
     let sent = letters(&house);
     check(&sent);
-    assert_eq!(sent.len(), PER_DOMAIN, "the limit of the domain");
+    assert_eq!(sent.len(), FORGED_PER_DOMAIN, "the limit of the domain");
 
     house.restart();
     forge(&house, &authors(100_000, "corp.example"), 1);
     assert_eq!(
         letters(&house).len(),
-        PER_DOMAIN,
+        FORGED_PER_DOMAIN,
         "a restart forgets nothing"
     );
     forge(&house, &authors(0, "branch.example"), 2);
     forge(&house, &authors(0, "third.example"), 3);
     let sent = letters(&house);
     check(&sent);
-    assert_eq!(sent.len(), IN_TOTAL, "the limit of all together");
+    assert_eq!(sent.len(), FORGED_IN_TOTAL, "the limit of all together");
     let people: BTreeSet<_> = sent
         .iter()
         .map(|letter| crate::load::recipient(letter))
         .collect();
-    assert_eq!(people.len(), IN_TOTAL, "one each");
+    assert_eq!(people.len(), FORGED_IN_TOTAL, "one each");
     assert!(house.delivered().is_empty(), "nothing passed");
 
     // An operator sees it at a glance.
@@ -186,4 +191,40 @@ fn many_forged_authors_make_no_more_letters_than_the_limits_allow() {
     let domains = stats["held_domains"].as_array().expect("a ranking");
     assert_eq!(domains[0]["domain"], "corp.example", "{stats}");
     assert_eq!(domains[0]["people"], 2 * rounds(300, 4000), "{stats}");
+}
+
+#[test]
+fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_letter() {
+    let house = house();
+    let authors: Vec<_> = (0..rounds(300, 2000))
+        .map(|number| format!("person{number}@corp.example"))
+        .collect();
+    forge(&house, &authors, 0);
+    assert_eq!(letters(&house).len(), FORGED_PER_DOMAIN);
+
+    // One client signs up as many; another is served all the same.
+    for number in 0..10 {
+        let who = format!("many{number}%40branch.example");
+        http(
+            house.http,
+            "POST",
+            "/signup",
+            &[("email", &who.replace("%40", "@"))],
+        );
+    }
+    assert_eq!(letters(&house).len(), FORGED_PER_DOMAIN + 2);
+
+    let mut smtp = Smtp::connect(house.smtp).expect("a connection");
+    let real = b"Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n\
+        From: Ann <ann@corp.example>\r\nMessage-ID: <real@corp.example>\r\n\
+        Subject: Help\r\n\r\nHelp!\r\n";
+    let reply = smtp.send("ann@corp.example", "it-help@corp.example", real);
+    assert!(reply.expect("an answer").starts_with("250"));
+    let sent = letters(&house);
+    assert_eq!(sent.len(), FORGED_PER_DOMAIN + 3);
+    assert!(
+        sent.iter()
+            .any(|letter| crate::load::recipient(letter) == "ann@corp.example"),
+        "whose domain vouches is not behind the forgers"
+    );
 }

@@ -19,6 +19,9 @@ pub const LIMITS: LetterLimits = LetterLimits {
     per_address_day: 3,
     per_domain_hour: 100,
     total_hour: 1000,
+    sign_up_hour: 200,
+    sign_up_per_client_hour: 40,
+    authenticated_hour: 200,
 };
 
 pub const DAY: Duration = Duration::from_hours(24);

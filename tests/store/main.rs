@@ -4,6 +4,7 @@ mod claims;
 mod clock;
 mod dropped;
 mod expected;
+mod fairness;
 mod forget;
 mod house;
 mod housekeeping;

@@ -77,12 +77,36 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
 
 fn limits(section: &Section<'_>) -> LetterLimits {
     let most = 1..=1_000_000;
-    LetterLimits {
+    let total_hour = section.number("total_hour", 500, most.clone());
+    let fifth = |of: u32| (of / 5).max(1);
+    let sign_up_hour = section.number("sign_up_hour", fifth(total_hour), most.clone());
+    let limits = LetterLimits {
         per_address_hour: section.number("per_address_hour", 1, most.clone()),
         per_address_day: section.number("per_address_day", 3, most.clone()),
         per_domain_hour: section.number("per_domain_hour", 100, most.clone()),
-        total_hour: section.number("total_hour", 500, most),
+        total_hour,
+        sign_up_hour,
+        sign_up_per_client_hour: section.number(
+            "sign_up_per_client_hour",
+            fifth(sign_up_hour),
+            most.clone(),
+        ),
+        authenticated_hour: section.number("authenticated_hour", fifth(total_hour), most),
+    };
+    let kept = limits
+        .sign_up_hour
+        .saturating_add(limits.authenticated_hour);
+    // Of one or two nothing can be kept for anybody.
+    if total_hour > 2 && kept >= total_hour {
+        section.refuse_key(
+            "sign_up_hour",
+            format_args!(
+                "with authenticated_hour it keeps {kept} mails of total_hour ({total_hour}), which \
+                 leaves none for anybody else; write less, or a larger total_hour"
+            ),
+        );
     }
+    limits
 }
 
 /// An answer to a letter quotes its link, and whoever reads that can confirm in the person's place.

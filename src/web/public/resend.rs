@@ -36,7 +36,9 @@ pub(super) async fn submit(
     match (resend.token, resend.email) {
         (Some(token), _) => {
             let token = Token::parse(&token).map_err(|_| Fault::InvalidLink)?.hash();
-            desk.send_on_errand(async move { store.renew_expired_link(token, now).await })?;
+            desk.send_on_errand(async move {
+                store.renew_expired_link(token, Some(client), now).await
+            })?;
         }
         (None, Some(email)) => {
             let written = email.trim();
@@ -46,7 +48,9 @@ pub(super) async fn submit(
                 );
             };
             desk.send_on_errand(async move {
-                store.renew_link(address, LetterCause::Resend, now).await
+                store
+                    .renew_link_for(address, LetterCause::Resend, Some(client), now)
+                    .await
             })?;
         }
         (None, None) => return Err(Fault::Malformed),

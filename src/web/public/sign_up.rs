@@ -68,11 +68,11 @@ pub(super) async fn submit(
         let store = desk.store().clone();
         let name = portal.map(|portal| portal.name.clone());
         desk.send_on_errand(async move {
-            let (origin, by) = (Origin::SignUp, "person".to_owned());
             let added = store
-                .add_customer(address, name, origin, by, Timestamp::now())
+                .sign_up(address, name, client, Timestamp::now())
                 .await?;
             if let Added::Now(account) = added {
+                let origin = Origin::SignUp;
                 events::account_created(account.id, &account.address, account.kind, origin);
             }
             Ok(())

@@ -1,0 +1,176 @@
+//! The order in which verification mail is sent: which lane it waits in, and which flow of that lane it
+//! belongs to.
+//!
+//! Anybody can forge any number of senders. So those whose domain vouches for their message go first,
+//! and the pages have a lane of their own. Within a lane each flow has its turn: one that owes a
+//! thousand mails waits behind one that owes a single one.
+
+use std::net::IpAddr;
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use super::prepared::short;
+use crate::domain::{Domain, public_suffix};
+
+/// Where a verification mail waits; the first lane is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// The sender's domain vouches for the message, or an operator asked for the mail.
+    Authenticated = 0,
+    /// A person asked for it on a page.
+    Pages = 1,
+    /// Mail that anybody may have written.
+    Others = 2,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 3] = [Self::Authenticated, Self::Pages, Self::Others];
+}
+
+impl ToSql for Lane {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as i64).into())
+    }
+}
+
+impl FromSql for Lane {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value.as_i64()? {
+            0 => Self::Authenticated,
+            1 => Self::Pages,
+            _ => Self::Others,
+        })
+    }
+}
+
+/// Where a new mail is to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) lane: Lane,
+    pub(super) flow: i64,
+}
+
+impl Place {
+    /// For a message: by the domain that vouches for it, else by the client that handed it to our MTA,
+    /// else by the domain that it names.
+    pub(super) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
+        let (lane, client) = match authenticated {
+            true => (Lane::Authenticated, None),
+            false => (Lane::Others, client),
+        };
+        Self {
+            lane,
+            flow: flow(client, domain),
+        }
+    }
+
+    /// For what a person asked for on a page.
+    pub(super) fn of_page(client: Option<IpAddr>, domain: &Domain) -> Self {
+        Self {
+            lane: Lane::Pages,
+            flow: flow(client, domain),
+        }
+    }
+
+    pub(super) fn of_operator(domain: &Domain) -> Self {
+        Self {
+            lane: Lane::Authenticated,
+            flow: flow(None, domain),
+        }
+    }
+
+    /// The turn of one more mail: after the others of its flow, and not before anybody whose turn it
+    /// is now.
+    pub(super) fn next_turn(self, connection: &Connection) -> Result<i64, StoreError> {
+        let last: Option<i64> = connection
+            .prepare_cached(
+                "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL
+                 ORDER BY turn DESC LIMIT 1",
+            )?
+            .query_row(params![self.flow, self.lane], |row| row.get(0))
+            .optional()?;
+        let now: Option<i64> = connection
+            .prepare_cached(
+                "SELECT turn FROM letter WHERE lane = ? AND due_at IS NOT NULL
+                 ORDER BY turn LIMIT 1",
+            )?
+            .query_row([self.lane], |row| row.get(0))
+            .optional()?;
+        Ok(now.unwrap_or(0).max(last.map_or(0, |last| last + 1)))
+    }
+}
+
+fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
+    let name = match client {
+        Some(client) => format!("client {}", network(client)),
+        None => format!("domain {}", registered(domain)),
+    };
+    short(Sha256::digest(name).as_slice())
+}
+
+/// The domain that somebody registered: below it anybody can have any number of names for free.
+pub(super) fn registered(domain: &Domain) -> &str {
+    public_suffix::registered(domain.as_str()).unwrap_or(domain.as_str())
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address, within which anybody has any number of addresses.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(client: Option<&str>, domain: &str) -> i64 {
+        let domain = Domain::parse(domain).expect(domain);
+        let client = client.map(|client| client.parse().expect(client));
+        Place::of_mail(false, client, &domain).flow
+    }
+
+    #[test]
+    fn a_flow_is_a_client_or_else_a_registered_domain() {
+        for (one, other, same) in [
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("192.0.2.1"), "b.example"),
+                true,
+            ),
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("::ffff:192.0.2.1"), "a.example"),
+                true,
+            ),
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("192.0.2.2"), "a.example"),
+                false,
+            ),
+            (
+                (Some("2001:db8::1"), "a.example"),
+                (Some("2001:db8::2:1"), "b.example"),
+                true,
+            ),
+            (
+                (Some("2001:db8::1"), "a.example"),
+                (Some("2001:db8:0:1::1"), "a.example"),
+                false,
+            ),
+            ((None, "x.acme.co.uk"), (None, "y.acme.co.uk"), true),
+            ((None, "acme.co.uk"), (None, "other.co.uk"), false),
+            ((Some("192.0.2.1"), "a.example"), (None, "a.example"), false),
+        ] {
+            assert_eq!(
+                place(one.0, one.1) == place(other.0, other.1),
+                same,
+                "{one:?} {other:?}"
+            );
+        }
+    }
+}

@@ -105,6 +105,8 @@ async fn tidy(
         let contents = store
             .forget_content(now, retention.delivered_content, STEP)
             .await?;
+        let max_content = config.dropped.max_content;
+        let over = store.trim_dropped_content(max_content, STEP).await?;
         let entries = store.forget_ledger(now, retention.ledger, STEP).await?;
         let letters = store.forget_letters(now, retention.ledger, STEP).await?;
         let keep_calls = retention.hook_calls;
@@ -113,6 +115,7 @@ async fn tidy(
         more = expired.more
             || reminded.more
             || contents.more
+            || over.more
             || entries.more
             || letters.more
             || calls.more

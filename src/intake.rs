@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::access::{Circumstances, Enforcement, sender_for};
-use crate::authentication::Checker;
+use crate::authentication::{Checker, outside_client};
 use crate::config::Config;
 use crate::domain::{
     Domain, EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token,
@@ -63,6 +63,7 @@ impl Intake {
         }
         let parts = parts(&config, &envelope, &facts);
         let (envelope, facts) = without_tokens(envelope, facts);
+        let client = outside_client(&envelope, &raw, &config.smtp.trusted_peers);
         let begin = Instant::now();
         let entries = self
             .store
@@ -71,10 +72,12 @@ impl Intake {
                 facts,
                 raw,
                 parts,
+                client,
                 received_at: Timestamp::now(),
                 quota: config.quota,
                 hold_for: config.verification.hold_for,
                 keep_dropped: config.dropped.keep_content,
+                max_dropped: config.dropped.max_content,
             })
             .await?;
         failpoint::pass("accepted");

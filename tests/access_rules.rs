@@ -45,6 +45,7 @@ impl Case {
                 author_behind_list: None,
                 subject: Some("Printer".to_owned()),
                 message_id: Some("1@customer.example".to_owned()),
+                date: None,
                 automatic: None,
                 bulk: None,
                 list_ids: Vec::new(),
@@ -73,6 +74,7 @@ impl Case {
             status,
             takes_automatic: false,
             quota_reached: false,
+            can_replace: false,
         })
     }
 

@@ -128,6 +128,8 @@ impl Sender {
             quota: config.quota,
             hold_for: config.verification.hold_for,
             keep_dropped: config.dropped.keep_content,
+            max_dropped: config.dropped.max_content,
+            client: None,
         };
         Self {
             arrival,

@@ -36,6 +36,7 @@ pub fn cases() -> Vec<Case> {
             status,
             takes_automatic: false,
             quota_reached: false,
+            can_replace: false,
         }),
         original: None,
     };

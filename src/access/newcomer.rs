@@ -24,6 +24,7 @@ pub fn decide_newcomer(
         author_behind_list: None,
         subject: None,
         message_id: None,
+        date: None,
         automatic: None,
         bulk: None,
         list_ids: Vec::new(),

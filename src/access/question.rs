@@ -24,6 +24,9 @@ pub struct AccountStanding {
     pub takes_automatic: bool,
     /// One more request of this size would be more than one account may have waiting.
     pub quota_reached: bool,
+    /// It would not be, if requests that no domain vouches for made room.
+    #[serde(default)]
+    pub can_replace: bool,
 }
 
 /// The earlier entry that this message repeats.

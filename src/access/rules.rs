@@ -288,7 +288,14 @@ fn account_active(question: &Question) -> Finding {
 fn hold_quota(question: &Question) -> Finding {
     match question.standing.account {
         Some(account) if account.status == Status::Pending && account.quota_reached => {
-            dropped("quota.requests or quota.bytes".to_owned())
+            let quota = "quota.requests or quota.bytes";
+            if question.facts.authentication.passes() && account.can_replace {
+                passed(format!(
+                    "{quota}; replaces the oldest request that no domain vouches for"
+                ))
+            } else {
+                dropped(quota.to_owned())
+            }
         }
         _ => passed(None),
     }

@@ -66,6 +66,20 @@ pub(super) fn client<'a>(
     Client::Inside
 }
 
+/// The client outside of our own machines that handed a message to them, where they say so. `ours` are
+/// the trusted peers of SMTP.
+#[must_use]
+pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option<IpAddr> {
+    let received = match envelope.client {
+        Some(_) => Vec::new(),
+        None => crate::mail::received(raw, MOST_HOPS),
+    };
+    match client(envelope, received.into_iter(), ours) {
+        Client::Outside { address, .. } => Some(address),
+        Client::Inside | Client::Unreadable => None,
+    }
+}
+
 /// A machine of ours, or an address that never comes from another network.
 fn is_inside(address: IpAddr, ours: &[IpNet]) -> bool {
     let local = match address {

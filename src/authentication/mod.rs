@@ -21,4 +21,5 @@ mod resolver;
 mod spf;
 
 pub use checker::{Checker, CheckerError};
+pub use client::outside_client;
 pub use field::{claims_to_be_ours, field};

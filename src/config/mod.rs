@@ -176,6 +176,8 @@ pub struct Quota {
 #[derive(Debug, Clone, Copy)]
 pub struct Dropped {
     pub keep_content: Duration,
+    /// Octets of content over all; what is over them goes before its time.
+    pub max_content: u64,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -323,6 +323,9 @@ pub struct Facts {
     /// Without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
+    /// The `Date` field as it stands, where there is no Message-ID to tell messages apart by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

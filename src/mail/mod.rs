@@ -51,7 +51,20 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
     let from = sender::sender(&header);
     let (sender, author_behind_list) = list_author::resolve(&header, from);
+    let message_id = header
+        .first("Message-ID")
+        .as_ref()
+        .and_then(text::message_id);
     Facts {
+        date: match message_id {
+            Some(_) => None,
+            None => header
+                .section
+                .fields()
+                .find(|field| field.is("Date"))
+                .as_ref()
+                .and_then(text::unstructured),
+        },
         automatic: automatic::automatic(
             &header,
             envelope,
@@ -65,10 +78,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
             .first("Subject")
             .as_ref()
             .and_then(text::unstructured),
-        message_id: header
-            .first("Message-ID")
-            .as_ref()
-            .and_then(text::message_id),
+        message_id,
         own_mark: own_mark(&header, own),
         received_fields: received_fields(&header),
         authentication: authentication::authentication(&header, own.authserv_id.as_deref()),
@@ -77,6 +87,13 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         sender,
         author_behind_list,
     }
+}
+
+/// The values of the topmost Received fields, `most` at most.
+pub fn received(raw: &[u8], most: usize) -> Vec<&[u8]> {
+    let section = header::Section::of(raw);
+    let fields = section.fields().filter(|field| field.is("Received"));
+    fields.take(most).map(|field| field.value).collect()
 }
 
 /// Our own mark; that of another house says nothing.

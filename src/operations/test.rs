@@ -111,6 +111,7 @@ pub fn standing_of(account: &Account) -> AccountStanding {
         status: account.status,
         takes_automatic: account.takes_automatic,
         quota_reached: false,
+        can_replace: false,
     }
 }
 

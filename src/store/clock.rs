@@ -104,7 +104,8 @@ const MENDINGS: [Mending; 10] = [
     Mending {
         find: "SELECT n FROM ledger WHERE forget_at > ?",
         mend: "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at > ?2",
-        ahead: |plans| Millis(0).plus(plans.keep_dropped),
+        // What the hold quota dropped is kept as long as what is held.
+        ahead: |plans| Millis(0).plus(plans.keep_dropped.max(plans.hold_for)),
         to: To::Ahead,
     },
     Mending {

@@ -21,6 +21,8 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0006-api.sql")),
     M::up(include_str!("schema/0007-reasons.sql")),
     M::up(include_str!("schema/0008-fair-mail.sql")),
+    M::up(include_str!("schema/0009-offers.sql")),
+    M::up(include_str!("schema/0010-dropped-content.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -12,6 +12,7 @@ use super::job::Work;
 use super::known::{Known, make};
 use super::lanes::Place;
 use super::letters::{Occasion, owe};
+use super::offers::{make_room, room};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
 use super::{LetterCause, LetterKind, StoreError, Topic, hooks};
@@ -35,6 +36,9 @@ pub(super) struct Case<'a> {
     pub(super) authenticated: bool,
     /// Who handed it to our MTA, where that is known.
     pub(super) client: Option<IpAddr>,
+    pub(super) quota: Quota,
+    /// The account's standing, where it has as much waiting as it may.
+    pub(super) full: Option<AccountStanding>,
 }
 
 /// What was done.
@@ -51,21 +55,16 @@ pub(super) fn standing(
     size: u64,
     quota: Quota,
 ) -> Result<AccountStanding, StoreError> {
-    let quota_reached = account.status == Status::Pending && {
-        let (requests, bytes): (i64, i64) = connection
-            .prepare_cached(
-                "SELECT count(*), coalesce(sum(size), 0) FROM request
-                 WHERE account = ? AND state = 'held'",
-            )?
-            .query_row([account.n], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        requests >= i64::from(quota.requests)
-            || bytes.saturating_add(octets(size)) > octets(quota.bytes)
+    let room = match account.status {
+        Status::Pending => Some(room(connection, account.n, size, quota)?),
+        Status::Active | Status::Blocked => None,
     };
     Ok(AccountStanding {
         kind: account.kind,
         status: account.status,
         takes_automatic: account.takes_automatic,
-        quota_reached,
+        quota_reached: room.as_ref().is_some_and(|room| room.quota_reached),
+        can_replace: room.is_some_and(|room| room.can_replace),
     })
 }
 
@@ -104,6 +103,9 @@ impl Work<'_> {
             (None, Some(account), _) => account,
             _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
         };
+        if held && case.full.is_some() {
+            make_room(self.connection, account.n, case)?;
+        }
         self.request_of(case, &account, held)?;
         if held {
             let Some(sender) = case.sender else {

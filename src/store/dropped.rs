@@ -8,11 +8,15 @@ use utoipa::ToSchema;
 
 use super::columns::{Json, Millis, json};
 use super::consequence::{Case, standing};
+use super::copies::{Likeness, find_original};
+use super::dropped_content::uncount;
 use super::events::{Happening, operator};
 use super::job::Work;
 use super::known::known;
 use super::ledger::n_of;
 use super::list::Conditions;
+use super::offers::withdraw;
+use super::prepared::{copy_key, repeat_key};
 use super::reason_codes::with_codes;
 use super::{Listed, Page, Store, StoreError, Topic, in_force};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
@@ -233,7 +237,8 @@ impl Work<'_> {
         }
         if !found.kept {
             return refused(
-                "cannot be recovered: its content was forgotten when its time was over",
+                "cannot be recovered: its content was forgotten, when its time was over or \
+                 dropped.max_content was reached",
             );
         }
         let Some(circumstances) = &found.circumstances else {
@@ -245,14 +250,24 @@ impl Work<'_> {
             Some(key) => known(connection, &key)?,
             None => None,
         };
+        let portal = &circumstances.portal;
+        let sender_key = sender.map(EmailAddress::key);
+        let like = Likeness {
+            message_key: repeat_key(facts),
+            copy_key: copy_key(Some(portal), facts),
+            portal: Some(portal),
+            sender_key: sender_key.as_deref(),
+            facts,
+            received_at: found.received_at,
+        };
+        let original = find_original(connection, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
                 Some(account) => Some(standing(connection, account, facts.size, terms.quota)?),
                 None => None,
             },
-            original: None,
+            original: original.map(|earlier| earlier.original),
         };
-        let portal = &circumstances.portal;
         let (revision, settings) = self.settings.in_force(connection, Some(portal))?;
         let decision = decide(&Question {
             facts,
@@ -272,6 +287,8 @@ impl Work<'_> {
             hold_for: terms.hold_for,
             authenticated: facts.authentication.passes(),
             client: None,
+            quota: terms.quota,
+            full: standing.account.filter(|account| account.quota_reached),
         };
         let Some(followed) = self.carry_out(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
@@ -279,7 +296,7 @@ impl Work<'_> {
         connection
             .prepare_cached(
                 "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
-                     forget_at = NULL
+                     forget_at = NULL, copy_key = ?6
                  WHERE n = ?1",
             )?
             .execute(params![
@@ -287,8 +304,11 @@ impl Work<'_> {
                 decision.verdict,
                 decision.reason,
                 i64::try_from(revision).unwrap_or(i64::MAX),
-                json(&standing)?
+                json(&standing)?,
+                like.copy_key,
             ])?;
+        withdraw(connection, found.n)?;
+        uncount(connection, found.n)?;
         if followed.created {
             Happening::named("account.added")
                 .account(followed.account.n)

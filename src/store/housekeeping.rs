@@ -7,14 +7,16 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
+use super::dropped_content::count_if_unwanted;
 use super::events::{Actors, Happening};
 use super::job::Work;
 use super::known::known_by_n;
 use super::lanes::Place;
 use super::letters::{Occasion, owe};
+use super::offers::withdraw;
 use super::pace::{Pace, Step};
 use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
 use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
@@ -203,6 +205,7 @@ impl Work<'_> {
 }
 
 /// An entry whose content is not wanted any more: of a dropped message, or of a request.
+#[derive(Clone, Copy)]
 enum Unwanted {
     Dropped(i64),
     Settled(i64),
@@ -246,28 +249,56 @@ fn forget_content(
             Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
         };
         connection.prepare_cached(sql)?.execute([n])?;
+        if let Unwanted::Dropped(n) = entry {
+            withdraw(connection, n)?;
+        }
         drop_content(connection, n)?;
+        if let Unwanted::Settled(n) = entry {
+            count_if_unwanted_by(connection, n)?;
+        }
         done += 1;
         Ok(())
     })?;
     Ok(pace.step(done, more))
 }
 
+/// What is left of a settled request's content is there for a dropped entry of the same message.
+fn count_if_unwanted_by(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let carrier: i64 = connection
+        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?;
+    count_if_unwanted(connection, carrier)
+}
+
 /// Deletes the content of an entry, unless it is wanted by this entry or another of the same message:
 /// a dropped one whose time is not over, or a request that is kept.
 pub(super) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let carrier: Option<i64> = connection
+        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))
+        .optional()?;
+    match carrier {
+        Some(carrier) => drop_unwanted(connection, carrier),
+        None => Ok(()),
+    }
+}
+
+/// Deletes the content that is stored under an entry, unless it is wanted by an entry of the same
+/// message.
+pub(super) fn drop_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "DELETE FROM content
-             WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?1)
+             WHERE ledger = ?1
                  AND NOT EXISTS (
                      SELECT 1 FROM ledger AS other
                      LEFT JOIN request AS r ON r.ledger = other.n
                      WHERE (other.n = content.ledger OR other.message = content.ledger)
+                         AND coalesce(other.message, other.n) = content.ledger
                          AND (other.forget_at IS NOT NULL OR r.kept = 1)
                  )",
         )?
-        .execute([n])?;
+        .execute([carrier])?;
     Ok(())
 }
 

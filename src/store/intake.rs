@@ -4,18 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::columns::{Millis, json};
 use super::consequence::{Case, standing};
+use super::copies::{Earlier, Likeness, find_original, upgrade};
+use super::dropped_content::{Author, count, is_wanted};
 use super::job::Work;
 use super::known::{Known, known};
-use super::prepared::{Prepared, message_key};
+use super::lanes::Place;
+use super::letters::{Occasion, owe};
+use super::offers::{Dropped, offer};
+use super::prepared::{Prepared, octets, repeat_key};
 use super::reports::note_report;
-use super::{Proved, Store, StoreError};
+use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
 use crate::access::{
-    Circumstances, Consequence, Decision, Effective, Original, Question, Standing, decide,
-    number_of,
+    Circumstances, Consequence, Decision, Effective, Question, Standing, decide, number_of,
 };
 use crate::config::Quota;
 use crate::domain::{
@@ -23,9 +27,6 @@ use crate::domain::{
     TokenHash, Verdict,
 };
 use crate::mail::Facts;
-
-/// How long the same message again is a duplicate.
-const DUPLICATE_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 /// A complete message on its way into the database.
 #[derive(Debug)]
@@ -35,10 +36,14 @@ pub struct Arrival {
     pub raw: Vec<u8>,
     /// One for each portal (or other mailbox of ours) it is for; at least one.
     pub parts: Vec<Part>,
+    /// Who handed the message to our own machines, where that is known.
+    pub client: Option<IpAddr>,
     pub received_at: Timestamp,
     pub quota: Quota,
     pub hold_for: Duration,
     pub keep_dropped: Duration,
+    /// Octets of dropped content over all.
+    pub max_dropped: u64,
 }
 
 /// The message for one of our mailboxes.
@@ -121,7 +126,7 @@ impl Message {
             at: arrival.received_at.into(),
             facts: json(facts)?,
             envelope: json(&arrival.envelope)?,
-            id_key: facts.message_id.as_deref().map(message_key),
+            id_key: repeat_key(facts),
             parts,
             arrival,
         })
@@ -133,6 +138,20 @@ impl Message {
         let mut carrier = None;
         for (part, prepared) in self.arrival.parts.iter().zip(&self.parts) {
             entries.push(self.record_part(work, part, prepared, &mut carrier)?);
+        }
+        let any = |is: fn(&Entry) -> bool| entries.iter().any(is);
+        if let (Some(carrier), false) = (carrier, any(|entry| entry.request.is_some())) {
+            // A copy may have taken the place of what it repeats.
+            if any(|entry| entry.reason == Reason::Duplicate)
+                && is_wanted(work.connection, carrier)?
+            {
+                return Ok(entries);
+            }
+            let author = Author {
+                sender: self.parts.iter().find_map(|part| part.sender.as_ref()),
+                authenticated: self.arrival.facts.authentication.passes(),
+            };
+            count(work.connection, carrier, &author, self.arrival.max_dropped)?;
         }
         Ok(entries)
     }
@@ -161,12 +180,14 @@ impl Message {
                 )?),
                 None => None,
             },
-            original: original.map(|(_, original)| original),
+            original: original.map(|earlier| earlier.original),
         };
         let decided = self.decide(work, part, &standing)?;
         let decision = &decided.decision;
 
         let ledger = LedgerId::new();
+        let has_copies = original.is_none()
+            && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
         let forgotten = decision.verdict == Verdict::Dropped
             && original.is_none()
             && matches!(part, Part::Portal { .. });
@@ -187,11 +208,11 @@ impl Message {
                 i64::try_from(decided.revision).unwrap_or(i64::MAX),
                 prepared.sender_key,
                 prepared.sender.as_ref().map(|s| s.domain().as_str()),
-                original.map(|(n, _)| n),
+                original.map(|earlier| earlier.n),
                 original.is_none().then_some(*carrier).flatten(),
                 forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
                 self.id_key,
-                prepared.copy_key,
+                if has_copies { prepared.copy_key } else { 0 },
                 self.facts,
                 self.envelope,
                 prepared.circumstances,
@@ -200,11 +221,30 @@ impl Message {
         let n = connection.last_insert_rowid();
         // What came for ourselves may carry a token, in its fields or in a letter sent back.
         let is_ours_to_keep = matches!(part, Part::Portal { .. });
-        if original.is_none() && carrier.is_none() && is_ours_to_keep {
+        let upgraded = original
+            .filter(|earlier| earlier.held_unauthenticated && facts.authentication.passes());
+        let is_kept = original.is_none() || upgraded.is_some();
+        if is_kept && carrier.is_none() && is_ours_to_keep {
             connection
                 .prepare_cached("INSERT INTO content (ledger, raw) VALUES (?, ?)")?
                 .execute(params![n, self.arrival.raw])?;
             *carrier = Some(n);
+        }
+
+        if let (Some(earlier), Some(carrier)) = (&upgraded, *carrier) {
+            self.take_the_place(work, earlier, (carrier, prepared), account.as_ref())?;
+        }
+
+        if let (Reason::HoldQuota, Some(account)) = (decision.reason, &account) {
+            let dropped = Dropped {
+                n,
+                account: account.n,
+                authenticated: facts.authentication.passes(),
+                octets: octets(facts.size),
+                kept_otherwise_until: self.at.plus(self.arrival.keep_dropped),
+            };
+            let until = self.at.plus(self.arrival.hold_for);
+            offer(connection, &dropped, until, self.arrival.quota)?;
         }
 
         let mut entry = Entry {
@@ -225,7 +265,14 @@ impl Message {
             if let (Some(report), Some(letter)) = (&facts.report, prepared.letter) {
                 entry.undeliverable = note_report(connection, report, letter, n, self.at)?;
             }
-            self.follow(work, &decided, prepared, account, n, &mut entry)?;
+            self.follow(
+                work,
+                (&decided, &standing),
+                prepared,
+                account,
+                n,
+                &mut entry,
+            )?;
             if let (
                 Reason::Confirmation,
                 Part::Confirmation {
@@ -244,7 +291,7 @@ impl Message {
     fn follow(
         &self,
         work: &mut Work,
-        decided: &Decided,
+        (decided, standing): (&Decided, &Standing),
         prepared: &Prepared,
         account: Option<Known>,
         n: i64,
@@ -264,7 +311,9 @@ impl Message {
             now: self.at,
             hold_for: self.arrival.hold_for,
             authenticated: self.arrival.facts.authentication.passes(),
-            client: forwarded_by(&self.arrival.envelope),
+            client: self.arrival.client,
+            quota: self.arrival.quota,
+            full: standing.account.filter(|account| account.quota_reached),
         };
         let followed = work.carry_out(&case, &decided.decision, &decided.settings, account)?;
         if let Some(followed) = followed {
@@ -304,54 +353,47 @@ impl Message {
         })
     }
 
-    /// The entry that this message repeats for the same portal, with its `n`. The keys only find
-    /// it; what counts is equal in full.
+    /// The entry that this message repeats for the same portal.
     fn original(
         &self,
         connection: &Connection,
         prepared: &Prepared,
-    ) -> Result<Option<(i64, Original)>, StoreError> {
-        let (Some(key), Some(message_id)) = (self.id_key, &self.arrival.facts.message_id) else {
-            return Ok(None);
+    ) -> Result<Option<Earlier>, StoreError> {
+        let like = Likeness {
+            message_key: self.id_key,
+            copy_key: prepared.copy_key,
+            portal: prepared.portal.as_ref(),
+            sender_key: prepared.sender_key.as_deref(),
+            facts: &self.arrival.facts,
+            received_at: self.at,
         };
-        let found = connection
-            .prepare_cached(
-                "SELECT n, id, verdict, EXISTS (SELECT 1 FROM request WHERE ledger = n)
-                 FROM ledger
-                 WHERE message_key = ?1 AND copy_key = ?2 AND original IS NULL
-                     AND received_at > ?3 AND portal IS ?4
-                     AND json_extract(facts, '$.message_id') = ?5
-                     AND json_extract(facts, '$.fingerprint') = ?6
-                 LIMIT 1",
-            )?
-            .query_row(
-                params![
-                    key,
-                    prepared.copy_key,
-                    self.at.minus(DUPLICATE_WITHIN),
-                    prepared.portal,
-                    message_id,
-                    String::from(self.arrival.facts.fingerprint),
-                ],
-                |row| {
-                    let ledger: LedgerId = row.get(1)?;
-                    let has_request: bool = row.get(3)?;
-                    let original = Original {
-                        ledger,
-                        verdict: row.get(2)?,
-                        request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
-                    };
-                    Ok((row.get(0)?, original))
-                },
-            )
-            .optional()?;
-        Ok(found)
+        find_original(connection, &like, None)
     }
-}
 
-/// The client that handed the message to our MTA, where the MTA says so.
-fn forwarded_by(envelope: &Envelope) -> Option<IpAddr> {
-    envelope.client.as_ref()?.address
+    /// A copy of a held request, for which a domain vouches, takes its place.
+    fn take_the_place(
+        &self,
+        work: &mut Work,
+        earlier: &Earlier,
+        (carrier, prepared): (i64, &Prepared),
+        account: Option<&Known>,
+    ) -> Result<(), StoreError> {
+        let facts = &self.arrival.facts;
+        upgrade(work.connection, earlier.n, carrier, facts, self.at)?;
+        let (Some(account), Some(sender)) = (account, &prepared.sender) else {
+            return Ok(());
+        };
+        let occasion = Occasion {
+            kind: LetterKind::Verification,
+            cause: LetterCause::Mail,
+            portal: prepared.portal.as_ref(),
+            in_reply_to: facts.message_id.as_deref(),
+            place: Place::of_mail(true, None, sender.domain()),
+        };
+        let is_owed = owe(work.connection, account, &occasion, self.at)?;
+        work.rings.add_if(Topic::Letters, is_owed);
+        Ok(())
+    }
 }
 
 /// Mail to an address of our own is for us only: it goes no further. What a person did not write is

@@ -74,8 +74,53 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE NOT EXISTS (
              SELECT 1 FROM ledger AS o LEFT JOIN request AS r ON r.ledger = o.n
              WHERE (o.n = c.ledger OR o.message = c.ledger)
+                 AND coalesce(o.message, o.n) = c.ledger
                  AND (o.forget_at IS NOT NULL OR r.kept = 1)
          )",
+    ),
+    (
+        "dropped content is counted where no request wants it, and only there",
+        "WITH unwanted AS (
+             SELECT c.ledger FROM content AS c
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM ledger AS o JOIN request AS r ON r.ledger = o.n
+                 WHERE (o.n = c.ledger OR o.message = c.ledger)
+                     AND coalesce(o.message, o.n) = c.ledger AND r.kept = 1
+             )
+         )
+         SELECT hex(l.id) FROM (
+             SELECT * FROM unwanted EXCEPT SELECT ledger FROM dropped_content
+             UNION ALL
+             SELECT * FROM (SELECT ledger FROM dropped_content EXCEPT SELECT * FROM unwanted)
+         ) AS wrong JOIN ledger AS l ON l.n = wrong.ledger",
+    ),
+    (
+        "the octets of dropped content are those that are there",
+        "SELECT hex(l.id) FROM dropped_content AS d JOIN content AS c ON c.ledger = d.ledger
+             JOIN ledger AS l ON l.n = d.ledger
+         WHERE d.octets <> length(c.raw)",
+    ),
+    (
+        "dropped content is summed up by sender and over all",
+        "WITH counted AS (
+             SELECT swarm, sender, sum(octets) AS octets, count(*) AS messages
+             FROM dropped_content GROUP BY swarm, sender
+         )
+         SELECT sender FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM dropped_sender
+             UNION ALL
+             SELECT * FROM (SELECT * FROM dropped_sender EXCEPT SELECT * FROM counted)
+         )
+         UNION ALL
+         SELECT 'all' FROM dropped_total AS t
+         WHERE octets <> (
+             SELECT coalesce(sum(octets), 0) FROM dropped_content WHERE swarm = t.swarm
+         )",
+    ),
+    (
+        "what is offered was dropped by the quota and is kept",
+        "SELECT hex(l.id) FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
+         WHERE l.rule <> {hold_quota} OR l.forget_at IS NULL",
     ),
     (
         "only a dropped entry has a time to forget its content at",

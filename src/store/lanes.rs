@@ -57,9 +57,10 @@ impl Place {
     /// For a message: by the domain that vouches for it, else by the client that handed it to our MTA,
     /// else by the domain that it names.
     pub(super) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
-        let (lane, client) = match authenticated {
-            true => (Lane::Authenticated, None),
-            false => (Lane::Others, client),
+        let (lane, client) = if authenticated {
+            (Lane::Authenticated, None)
+        } else {
+            (Lane::Others, client)
         };
         Self {
             lane,
@@ -120,7 +121,7 @@ pub(super) fn registered(domain: &Domain) -> &str {
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::columns::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    counts, deliveries, dropped, hook_calls, operators, recent, whatif,
+    copies, counts, deliveries, dropped, hook_calls, operators, recent, whatif,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
@@ -216,6 +216,36 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             whatif::simulate(c, &what, |_, _| {})
         });
     }
+}
+
+#[test]
+fn a_copy_is_found_by_one_probe_of_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
+    let own = crate::mail::Identity {
+        hostname: crate::domain::Domain::parse("gate.corp.example").expect("a name"),
+        authserv_id: None,
+    };
+    let envelope = crate::domain::Envelope::of_file(crate::domain::ReversePath::Null);
+    let facts = crate::mail::read(raw, &envelope, &own);
+    let portal = PortalName::parse("it").expect("a name");
+    let like = copies::Likeness {
+        message_key: Some(1),
+        copy_key: 2,
+        portal: Some(&portal),
+        sender_key: Some("ann@corp.example"),
+        facts: &facts,
+        received_at: Millis(1),
+    };
+    check("copies", connection, |c| {
+        copies::find_original(c, &like, None)
+    });
+    let plans = plans(connection, |c| copies::find_original(c, &like, Some(7)));
+    assert!(
+        plans[0].1[0].contains("ledger_message_key (message_key=? AND copy_key=?)"),
+        "{plans:?}"
+    );
 }
 
 #[test]

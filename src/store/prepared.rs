@@ -54,12 +54,18 @@ impl Prepared {
     }
 }
 
+/// What the copies of a message are found by: its Message-ID, else its date. None without both.
+pub(super) fn repeat_key(facts: &Facts) -> Option<i64> {
+    let date = || Some(message_key(&format!("\0{}", facts.date.as_deref()?)));
+    facts.message_id.as_deref().map(message_key).or_else(date)
+}
+
 /// What a Message-ID is found by.
 pub(super) fn message_key(message_id: &str) -> i64 {
     short(Sha256::digest(message_id).as_slice())
 }
 
-fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
+pub(super) fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
     let digest = Sha256::new()
         .chain_update(facts.fingerprint.0)
         .chain_update(portal.map_or("", PortalName::as_str))

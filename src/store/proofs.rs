@@ -8,6 +8,7 @@ use super::events::{Actors, Happening};
 use super::job::Work;
 use super::known::{Known, known_by_id, known_by_n};
 use super::letters::cancel;
+use super::offers::{Offer, offers, take_back};
 use super::queue;
 use super::{Store, StoreError, Topic};
 use crate::domain::{
@@ -35,6 +36,8 @@ pub enum Link {
         account: AccountId,
         address: EmailAddress,
         requests: Vec<WaitingRequest>,
+        /// What the hold quota dropped, and the person may take back.
+        offers: Vec<Offer>,
     },
     /// The address was proved, by this link or otherwise: all is well.
     Proved {
@@ -48,12 +51,38 @@ pub enum Link {
     },
 }
 
-/// Which of the held requests go with a proof.
+/// Which of the held requests go with a proof, and what comes back of what the quota dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
+    /// All that is held, and what is offered for which a domain vouches.
     All,
-    /// All but these, which the person saw and left out; they are discarded.
+    /// The same, but for these, which the person saw and left out; held ones are discarded.
     Without(Vec<RequestId>),
+    /// As a person saw and ticked it.
+    Picked {
+        /// Seen and left out.
+        left_out: Vec<RequestId>,
+        /// Ticked: of what is offered, these come back and no others.
+        ticked: Vec<RequestId>,
+    },
+}
+
+impl Choice {
+    fn leaves_out(&self, id: RequestId) -> bool {
+        match self {
+            Self::All => false,
+            Self::Without(left_out) | Self::Picked { left_out, .. } => left_out.contains(&id),
+        }
+    }
+
+    fn takes_back(&self, offer: &Offer) -> bool {
+        match self {
+            Self::All | Self::Without(_) => {
+                offer.authenticated && !self.leaves_out(offer.request.id)
+            }
+            Self::Picked { ticked, .. } => ticked.contains(&offer.request.id),
+        }
+    }
 }
 
 /// What a proof did.
@@ -175,6 +204,10 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
                 .into_iter()
                 .map(|(_, request)| request)
                 .collect(),
+            offers: offers(connection, account.n, now)?
+                .into_iter()
+                .map(|(_, offer)| offer)
+                .collect(),
         },
     })
 }
@@ -269,14 +302,10 @@ impl Work<'_> {
             .detail(proof.name())
             .record(connection, &by, now)?;
 
-        let left_out: &[RequestId] = match choice {
-            Choice::All => &[],
-            Choice::Without(requests) => requests,
-        };
         let mut released = Vec::new();
         let mut discarded = Vec::new();
         for (n, request) in held(connection, account.n)? {
-            let happening = if left_out.contains(&request.id) {
+            let happening = if choice.leaves_out(request.id) {
                 queue::settle(connection, n, RequestState::Discarded, None, now)?;
                 discarded.push(request.id);
                 Happening::named("request.discarded")
@@ -287,6 +316,17 @@ impl Work<'_> {
             };
             happening.entry(n).record(connection, &by, now)?;
         }
+        for (n, offer) in offers(connection, account.n, now)? {
+            if choice.takes_back(&offer) && take_back(connection, account.n, n, &by, now)? {
+                Happening::named("request.released")
+                    .entry(n)
+                    .record(connection, &by, now)?;
+                released.push((offer.request.id, offer.request.portal));
+            }
+        }
+        connection
+            .prepare_cached("DELETE FROM offer WHERE account = ?")?
+            .execute([account.n])?;
         self.rings.add_if(Topic::Requests, !released.is_empty());
         self.rings
             .add_if(Topic::Deeds, matches!(proof, Proof::Operator(_)));

@@ -61,6 +61,7 @@ pub(super) fn without_content(facts: Facts) -> Facts {
         author_behind_list: None,
         subject: None,
         message_id: None,
+        date: None,
         automatic: facts.automatic.map(without_value),
         bulk: facts.bulk.map(without_value),
         list_ids: facts.list_ids,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::Millis;
+use super::dropped_content::uncount;
 use super::events::{Happening, operator};
 use super::job::Work;
 use super::ledger::n_of;
@@ -187,6 +188,7 @@ impl Work<'_> {
         self.connection
             .prepare_cached("UPDATE request SET kept = 1 WHERE ledger = ?")?
             .execute([n])?;
+        uncount(self.connection, n)?;
         queue::release(self.connection, n, by, now)?;
         Happening::named("request.released")
             .entry(n)

@@ -194,6 +194,8 @@ impl House {
             quota: self.config.quota,
             hold_for: Duration::from_hours(24),
             keep_dropped: Duration::from_hours(24),
+            max_dropped: 1 << 30,
+            client: None,
         }));
         entries.expect("accepted").remove(0)
     }

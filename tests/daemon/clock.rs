@@ -54,6 +54,8 @@ fn house_with_mail_of(received_at: Timestamp) -> House {
             quota: config.quota,
             hold_for: config.verification.hold_for,
             keep_dropped: config.dropped.keep_content,
+            max_dropped: config.dropped.max_content,
+            client: None,
         };
         store.accept(arrival).await.expect("accepted");
         store.close().await;

@@ -129,6 +129,8 @@ impl House {
             quota: config.quota,
             hold_for: config.verification.hold_for,
             keep_dropped: config.dropped.keep_content,
+            max_dropped: config.dropped.max_content,
+            client: None,
         };
         let entries = self.store.accept(arrival).await.expect("accepted");
         entries[0].request.expect("released")

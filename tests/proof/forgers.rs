@@ -204,14 +204,13 @@ fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_letter() {
 
     // One client signs up as many; another is served all the same.
     for number in 0..10 {
-        let who = format!("many{number}%40branch.example");
-        http(
-            house.http,
-            "POST",
-            "/signup",
-            &[("email", &who.replace("%40", "@"))],
-        );
+        let who = format!("many{number}@branch.example");
+        http(house.http, "POST", "/signup", &[("email", &who)]);
     }
+    wait_for("the accounts of those who signed up", || {
+        let signed_up = "SELECT count(*) FROM account WHERE domain = 'branch.example'";
+        (count(&house, signed_up) == 10).then_some(())
+    });
     assert_eq!(letters(&house).len(), FORGED_PER_DOMAIN + 2);
 
     let mut smtp = Smtp::connect(house.smtp).expect("a connection");

@@ -18,6 +18,7 @@ mod crash;
 mod desk;
 mod disk;
 mod faults;
+mod floods;
 mod forgers;
 mod hostile;
 mod injection;

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use vestibule::domain::{Reason, RequestId, Status, Timestamp, TokenHash, Verdict};
+use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
 use vestibule::store::{Entry, Proved};
 
 use crate::house::DAY;
+use crate::model::{QUOTA, is_living};
 
 /// One person's account.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,8 @@ struct Person {
 #[derive(Debug, Clone, Copy)]
 struct Basis {
     who: usize,
+    /// The domain of the sender vouched for it, or for a copy of it.
+    authenticated: bool,
     by_rule: bool,
     by_operator: bool,
 }
@@ -47,52 +50,95 @@ impl Settings {
     }
 }
 
+/// A message for a portal: author, id and portal.
+pub type Key = (usize, u8, String);
+
 #[derive(Debug, Default)]
 pub struct Model {
     pub settings: Settings,
     people: HashMap<usize, Person>,
     links: HashMap<TokenHash, (usize, Timestamp)>,
     requests: HashMap<RequestId, Basis>,
-    /// The first message of its kind, by author, id and portal.
-    originals: HashMap<(usize, u8, String), (Timestamp, Verdict)>,
+    /// The requests that were made of a message, with the time and the verdict.
+    originals: HashMap<Key, Vec<(RequestId, Timestamp, Verdict)>>,
+    /// What the quota dropped, and whether a domain vouched for it.
+    offers: HashMap<RequestId, (Key, Timestamp, bool)>,
 }
 
 /// The longest that the same message again is a duplicate.
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 impl Model {
-    /// A message was decided for one portal. `held` is what the account holds before it.
+    /// A message was decided for one portal. `held` is what the account holds before it, and after;
+    /// with the states of the requests that were made of the same message. Says which requests it
+    /// replaced.
     ///
     /// # Panics
     /// When the model would have decided otherwise.
-    pub fn decided(&mut self, who: usize, id: u8, entry: &Entry, held: usize, now: Timestamp) {
-        let portal = entry.portal.as_ref().expect("a portal").to_string();
-        let key = (who, id, portal);
-        if let Some((first, verdict)) = self.originals.get(&key) {
-            let age = Duration::try_from(now.duration_since(*first)).expect("time goes on");
-            if age < WEEK {
-                assert_eq!((entry.verdict, entry.reason), (*verdict, Reason::Duplicate));
+    pub fn decided(
+        &mut self,
+        key: &Key,
+        authenticated: bool,
+        entry: &Entry,
+        (held, states): (&mut Vec<RequestId>, &HashMap<RequestId, RequestState>),
+        now: Timestamp,
+    ) -> Vec<(RequestId, Key)> {
+        let living = self.originals.get(key).and_then(|made| {
+            made.iter().find(|(request, at, _)| {
+                let age = Duration::try_from(now.duration_since(*at)).expect("time goes on");
+                age < WEEK
+                    && states.get(request).is_some_and(|state| {
+                        is_living(*state)
+                            && (*state != RequestState::Held || held.contains(request))
+                    })
+            })
+        });
+        if let Some(&(original, _, verdict)) = living {
+            assert_eq!((entry.verdict, entry.reason), (verdict, Reason::Duplicate));
+            assert_eq!(entry.request, None, "a repeat makes no request");
+            if let (Some(basis), true) = (self.requests.get_mut(&original), authenticated)
+                && held.contains(&original)
+            {
+                basis.authenticated = true;
             }
-            if entry.reason == Reason::Duplicate {
-                assert!(age <= WEEK && entry.verdict == *verdict, "{key:?}");
-                assert_eq!(entry.request, None, "a repeat makes no request");
-                return;
-            }
+            return Vec::new();
         }
-        let expected = self.expect(who, held);
+        let (expected, replaced) = self.expect(key.0, authenticated, held);
         assert_eq!((entry.verdict, entry.reason), expected, "{key:?}");
-        self.originals.insert(key, (now, entry.verdict));
         assert_eq!(entry.request.is_some(), entry.verdict != Verdict::Dropped);
+        if entry.reason == Reason::HoldQuota {
+            let id = RequestId::from_bytes(entry.ledger.to_bytes());
+            self.offers.insert(id, (key.clone(), now, authenticated));
+        }
         if let Some(request) = entry.request {
-            let basis = Basis {
-                who,
-                by_rule: entry.verdict == Verdict::Accepted,
-                by_operator: false,
-            };
-            assert!(
-                self.requests.insert(request, basis).is_none(),
-                "an id twice"
-            );
+            self.made(key, authenticated, request, (entry.verdict, now), held);
+        }
+        replaced
+    }
+
+    fn made(
+        &mut self,
+        key: &Key,
+        authenticated: bool,
+        request: RequestId,
+        (verdict, received_at): (Verdict, Timestamp),
+        held: &mut Vec<RequestId>,
+    ) {
+        let basis = Basis {
+            who: key.0,
+            authenticated,
+            by_rule: verdict == Verdict::Accepted,
+            by_operator: false,
+        };
+        assert!(
+            self.requests.insert(request, basis).is_none(),
+            "an id twice"
+        );
+        let made = self.originals.entry(key.clone()).or_default();
+        made.retain(|(known, ..)| *known != request);
+        made.push((request, received_at, verdict));
+        if verdict == Verdict::Held {
+            held.push(request);
         }
     }
 
@@ -102,38 +148,95 @@ impl Model {
     /// When the model would have decided otherwise.
     pub fn recovered(
         &mut self,
-        key: &(usize, u8, String),
+        (key, received_at): (&Key, Timestamp),
+        authenticated: bool,
         decided: (Verdict, Reason),
         request: RequestId,
-        held: usize,
-    ) {
-        let who = key.0;
-        assert_eq!(decided, self.expect(who, held), "{key:?}");
-        let basis = Basis {
-            who,
-            by_rule: decided.0 == Verdict::Accepted,
-            by_operator: false,
-        };
-        assert!(
-            self.requests.insert(request, basis).is_none(),
-            "an id twice"
-        );
-        if let Some((_, verdict)) = self.originals.get_mut(key) {
-            *verdict = decided.0;
-        }
+        held: &mut Vec<RequestId>,
+    ) -> Vec<(RequestId, Key)> {
+        let (expected, replaced) = self.expect(key.0, authenticated, held);
+        assert_eq!(decided, expected, "{key:?}");
+        self.offers.remove(&request);
+        self.made(key, authenticated, request, (decided.0, received_at), held);
+        replaced
     }
 
-    /// The table of the rules, as far as these people reach it.
-    fn expect(&mut self, who: usize, held: usize) -> (Verdict, Reason) {
+    /// The requests that were made of a message.
+    pub fn copies_of(&self, key: &Key) -> Vec<RequestId> {
+        let made = self.originals.get(key).into_iter().flatten();
+        made.map(|(request, ..)| *request).collect()
+    }
+
+    pub fn has(&self, request: RequestId) -> bool {
+        self.requests.contains_key(&request)
+    }
+
+    /// All that is offered to anybody.
+    pub fn offers(&self) -> Vec<RequestId> {
+        self.offers.keys().copied().collect()
+    }
+
+    /// An address was verified, and these were released. Says which of them came back of what was
+    /// offered.
+    ///
+    /// # Panics
+    /// When something came back that was not offered to this person, or not ticked.
+    pub fn came_back(
+        &mut self,
+        who: usize,
+        released: impl Iterator<Item = RequestId>,
+        all: bool,
+    ) -> Vec<RequestId> {
+        let mut back = Vec::new();
+        for request in released {
+            if self.requests.contains_key(&request) {
+                continue;
+            }
+            let (key, at, authenticated) = self.offers[&request].clone();
+            assert!(key.0 == who && (all || authenticated), "{request}");
+            let decided = (Verdict::Held, at);
+            self.made(&key, authenticated, request, decided, &mut Vec::new());
+            back.push(request);
+        }
+        self.offers.retain(|_, (key, ..)| key.0 != who);
+        back
+    }
+
+    /// The table of the rules, as far as these people reach it, and which held requests make room.
+    fn expect(
+        &mut self,
+        who: usize,
+        authenticated: bool,
+        held: &mut Vec<RequestId>,
+    ) -> ((Verdict, Reason), Vec<(RequestId, Key)>) {
         use Reason::{
             AccountActive, AccountBlocked, AccountPending, DomainNotAllowed,
             ExternalAccountCreated, HoldQuota, InternalAccountCreated,
         };
-        const QUOTA: usize = 20;
-        match self.people.get(&who).map(|person| person.status) {
+        let mut replaced = Vec::new();
+        let decided = match self.people.get(&who).map(|person| person.status) {
             Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
             Some(Status::Active) => (Verdict::Accepted, AccountActive),
-            Some(Status::Pending) if held >= QUOTA => (Verdict::Dropped, HoldQuota),
+            Some(Status::Pending) if held.len() >= QUOTA.requests as usize => {
+                let oldest = held
+                    .iter()
+                    .position(|held| !self.requests[held].authenticated);
+                match oldest {
+                    Some(place) if authenticated => {
+                        let request = held.remove(place);
+                        self.requests.remove(&request);
+                        let mut made = self.originals.iter().flat_map(|(key, made)| {
+                            made.iter().map(move |(id, at, _)| (*id, key, *at))
+                        });
+                        let (_, key, at) =
+                            made.find(|(id, ..)| *id == request).expect("it was made");
+                        replaced.push((request, key.clone()));
+                        self.offers.insert(request, (key.clone(), at, false));
+                        (Verdict::Held, AccountPending)
+                    }
+                    _ => (Verdict::Dropped, HoldQuota),
+                }
+            }
             Some(Status::Pending) => (Verdict::Held, AccountPending),
             None if crate::model::is_internal(who) => {
                 self.create(who, true);
@@ -150,7 +253,8 @@ impl Model {
                     (Verdict::Accepted, ExternalAccountCreated)
                 }
             },
-        }
+        };
+        (decided, replaced)
     }
 
     fn create(&mut self, who: usize, proof_needed: bool) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use vestibule::config::LetterLimits;
-use vestibule::domain::ForwardedClient;
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, LetterOutcome, Plans, Store};
 
@@ -61,10 +60,7 @@ fn authenticated(mut arrival: Arrival) -> Arrival {
 }
 
 fn by_client(mut arrival: Arrival, client: &str) -> Arrival {
-    arrival.envelope.client = Some(ForwardedClient {
-        address: Some(client.parse().expect(client)),
-        ..ForwardedClient::default()
-    });
+    arrival.client = Some(client.parse().expect(client));
     arrival
 }
 
@@ -179,9 +175,12 @@ async fn a_flood_of_one_domain_or_of_many_does_not_stand_before_those_who_come_l
         let (by, origin) = ("root".to_owned(), "command line".to_owned());
         let changed = house.store.change_access(1, settings, by, origin, start());
         changed.await.expect("changed");
-        flood(&house, 300, |n| match many {
-            true => format!("forged@evil{n}.example"),
-            false => format!("forged{n}@evil.example"),
+        flood(&house, 300, |n| {
+            if many {
+                format!("forged@evil{n}.example")
+            } else {
+                format!("forged{n}@evil.example")
+            }
         })
         .await;
         claim_all(&house.store, SMALL, start()).await;
@@ -269,7 +268,7 @@ async fn go_through(rounds: Vec<Round>) {
     let mut sent: Vec<(i64, String)> = Vec::new();
     for (number, round) in rounds.into_iter().enumerate() {
         real += round.passed;
-        clock = clock + SignedDuration::from_secs(round.passed - round.set_back);
+        clock += SignedDuration::from_secs(round.passed - round.set_back);
         if round.set_back > 0 && round.mended {
             let plans = Plans {
                 hold_for: 14 * DAY,
@@ -293,9 +292,10 @@ async fn go_through(rounds: Vec<Round>) {
                 .accept(mail(who, &format!("{number}.{who}"), clock))
                 .await;
         }
-        let store = match round.other_process {
-            true => &again,
-            false => &house.store,
+        let store = if round.other_process {
+            &again
+        } else {
+            &house.store
         };
         for who in claim(store, limits, clock).await.0 {
             sent.push((real, who));

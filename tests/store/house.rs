@@ -149,6 +149,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         author_behind_list: None,
         subject: Some("The printer".to_owned()),
         message_id: Some(message_id.to_owned()),
+        date: None,
         automatic: None,
         bulk: None,
         list_ids: Vec::new(),
@@ -200,5 +201,7 @@ pub fn mail(from: &str, message_id: &str, received_at: Timestamp) -> Arrival {
         },
         hold_for: 14 * DAY,
         keep_dropped: 7 * DAY,
+        max_dropped: 1 << 30,
+        client: None,
     }
 }

@@ -11,12 +11,13 @@ use vestibule::domain::{
     LedgerId, Origin, Proof, Reason, Release, RequestId, RequestState, Status, Timestamp,
     TokenHash, Verdict,
 };
+use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Choice, Claim, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Recovered,
+    Choice, Claim, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Proved, Recovered,
     RequestFilter, Settlement, Store, Terms,
 };
 
-use crate::expected::{Model, Settings};
+use crate::expected::{Key, Model, Settings};
 use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
 
 const PEOPLE: [&str; 4] = [
@@ -26,45 +27,87 @@ const PEOPLE: [&str; 4] = [
     "eve@evil.example",
 ];
 
-/// That of the mail in `house`.
-const QUOTA: Quota = Quota {
-    requests: 20,
+/// So small that it is reached.
+pub const QUOTA: Quota = Quota {
+    requests: 4,
     bytes: 100 * 1024 * 1024,
 };
 
 #[derive(Debug, Clone)]
 enum Step {
-    Mail { who: usize, id: u8, portals: usize },
-    Letters { sent: bool },
-    Press { link: usize, leave_one_out: bool },
-    NotMe { link: usize },
-    Vouch { who: usize },
-    Add { who: usize, sign_up: bool },
-    Renew { who: usize },
-    Recover { dropped: usize },
-    Block { who: usize },
-    Unblock { who: usize },
-    Release { request: usize },
-    Discard { request: usize },
-    Retry { request: usize },
+    Mail {
+        who: usize,
+        id: u8,
+        portals: usize,
+        authenticated: bool,
+    },
+    Letters {
+        sent: bool,
+    },
+    Press {
+        link: usize,
+        how: u8,
+    },
+    NotMe {
+        link: usize,
+    },
+    Vouch {
+        who: usize,
+    },
+    Add {
+        who: usize,
+        sign_up: bool,
+    },
+    Renew {
+        who: usize,
+    },
+    Recover {
+        dropped: usize,
+    },
+    Block {
+        who: usize,
+    },
+    Unblock {
+        who: usize,
+    },
+    Release {
+        request: usize,
+    },
+    Discard {
+        request: usize,
+    },
+    Retry {
+        request: usize,
+    },
     Claim,
-    Settle { claim: usize, how: u8 },
-    Settings { which: u8 },
+    Settle {
+        claim: usize,
+        how: u8,
+    },
+    Settings {
+        which: u8,
+    },
     Days(u8),
     Tidy,
     Restart,
-    Crash { in_the_midst: bool },
+    Crash {
+        in_the_midst: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let who = 0..PEOPLE.len();
     let any_of = 0..1000_usize;
     prop_oneof![
-        6 => (who.clone(), 0..12_u8, 1..3_usize)
-            .prop_map(|(who, id, portals)| Step::Mail { who, id, portals }),
+        6 => (who.clone(), 0..12_u8, 1..3_usize, prop::bool::weighted(0.3))
+            .prop_map(|(who, id, portals, authenticated)| Step::Mail {
+                who,
+                id,
+                portals,
+                authenticated,
+            }),
         2 => any::<bool>().prop_map(|sent| Step::Letters { sent }),
-        2 => (any_of.clone(), any::<bool>())
-            .prop_map(|(link, leave_one_out)| Step::Press { link, leave_one_out }),
+        2 => (any_of.clone(), 0..3_u8).prop_map(|(link, how)| Step::Press { link, how }),
         1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
         1 => who.clone().prop_map(|who| Step::Vouch { who }),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, sign_up)| Step::Add { who, sign_up }),
@@ -94,7 +137,7 @@ struct Run {
     claims: Vec<Claim>,
     requests: Vec<RequestId>,
     states: HashMap<RequestId, RequestState>,
-    dropped: Vec<(LedgerId, usize, u8, String)>,
+    dropped: Vec<(LedgerId, Key, bool)>,
     entries: usize,
     model: Model,
 }
@@ -114,6 +157,13 @@ fn may_become(before: RequestState, after: RequestState) -> bool {
         Discarded | Expired => after == Released,
         Delivered => false,
     }
+}
+
+pub fn is_living(state: RequestState) -> bool {
+    matches!(
+        state,
+        RequestState::Held | RequestState::Released | RequestState::Delivered
+    )
 }
 
 fn pick<T: Clone>(all: &[T], which: usize) -> Option<T> {
@@ -142,22 +192,44 @@ impl Run {
         let (store, now) = (self.store.clone(), self.now);
         let by = "root".to_owned();
         match step {
-            Step::Mail { who, id, portals } => {
+            Step::Mail {
+                who,
+                id,
+                portals,
+                authenticated,
+            } => {
                 let mut message = mail(PEOPLE[who], &format!("{who}.{id}@x"), now);
                 message.parts = ["it", "hr"].into_iter().take(portals).map(to).collect();
+                message.quota = QUOTA;
+                if authenticated {
+                    message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+                }
                 let mut held = self.held(who).await;
+                let mut states = HashMap::new();
+                for portal in ["it", "hr"] {
+                    let key = (who, id, portal.to_owned());
+                    for request in self.model.copies_of(&key) {
+                        let found = store.request(request).await.expect("read");
+                        states.extend(found.map(|found| (request, found.state)));
+                    }
+                }
                 let entries = store.accept(message).await.expect("accepted");
                 self.entries += entries.len();
                 for entry in &entries {
-                    self.model.decided(who, id, entry, held, now);
-                    held += usize::from(entry.verdict == Verdict::Held && entry.request.is_some());
+                    let portal = entry.portal.as_ref().expect("a portal").to_string();
+                    let key = (who, id, portal);
+                    let replaced =
+                        self.model
+                            .decided(&key, authenticated, entry, (&mut held, &states), now);
+                    self.replaced(replaced);
                     if entry.verdict == Verdict::Dropped && entry.reason != Reason::Duplicate {
-                        let portal = entry.portal.as_ref().expect("a portal").to_string();
-                        self.dropped.push((entry.ledger, who, id, portal));
+                        self.dropped.push((entry.ledger, key, authenticated));
                     }
+                    self.requests.extend(entry.request);
                 }
-                self.requests
-                    .extend(entries.iter().filter_map(|entry| entry.request));
+                // What one part made may have been replaced by the next.
+                let model = &self.model;
+                self.requests.retain(|request| model.has(*request));
             }
             Step::Letters { sent } => {
                 let tokens: Vec<_> = (0..5).map(|_| token()).collect();
@@ -187,17 +259,22 @@ impl Run {
                     settled.expect("settled");
                 }
             }
-            Step::Press {
-                link,
-                leave_one_out,
-            } => {
+            Step::Press { link, how } => {
                 if let Some(link) = pick(&self.links, link) {
-                    let choice = match self.requests.first() {
-                        Some(first) if leave_one_out => Choice::Without(vec![*first]),
+                    let choice = match (self.requests.first(), how) {
+                        (Some(first), 0) => Choice::Without(vec![*first]),
+                        // Those of everybody.
+                        (_, 1) => Choice::Picked {
+                            left_out: Vec::new(),
+                            ticked: self.model.offers(),
+                        },
                         _ => Choice::All,
                     };
+                    let all = how == 1;
                     let proved = store.prove(Proof::Link(link), None, choice, now).await;
-                    self.model.pressed(link, &proved.expect("an answer"), now);
+                    let proved = proved.expect("an answer");
+                    self.model.pressed(link, &proved, now);
+                    self.came_back(&proved, all);
                 }
             }
             Step::NotMe { link } => {
@@ -209,7 +286,9 @@ impl Run {
                 if let Some(account) = self.account(who).await {
                     let proof = Proof::Operator(by);
                     let proved = store.prove(proof, Some(account), Choice::All, now).await;
-                    self.model.vouched(who, &proved.expect("an answer"));
+                    let proved = proved.expect("an answer");
+                    self.model.vouched(who, &proved);
+                    self.came_back(&proved, false);
                 }
             }
             Step::Block { who } => {
@@ -286,8 +365,15 @@ impl Run {
                 renewed.await.expect("an answer");
             }
             Step::Recover { dropped } => {
-                if let Some((ledger, who, id, portal)) = pick(&self.dropped, dropped) {
-                    let held = self.held(who).await;
+                if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
+                    let mut held = self.held(key.0).await;
+                    let mut lives = false;
+                    for request in self.model.copies_of(&key) {
+                        let found = store.request(request).await.expect("read");
+                        lives |= found.is_some_and(|found| {
+                            is_living(found.state) && ledger.to_bytes() != request.to_bytes()
+                        });
+                    }
                     let terms = Terms {
                         quota: QUOTA,
                         hold_for: 14 * DAY,
@@ -300,9 +386,18 @@ impl Run {
                         ..
                     }) = recovered
                     {
-                        self.model
-                            .recovered(&(who, id, portal), (verdict, reason), request, held);
+                        let received_at = self.received_at(ledger).await;
+                        let recently = now.duration_since(received_at).as_hours() < 7 * 24;
+                        assert!(!lives || !recently, "a copy of it lives");
+                        let replaced = self.model.recovered(
+                            (&key, received_at),
+                            authenticated,
+                            (verdict, reason),
+                            request,
+                            &mut held,
+                        );
                         self.requests.push(request);
+                        self.replaced(replaced);
                     }
                 }
             }
@@ -320,6 +415,8 @@ impl Run {
                     .forget_content(now, 20 * DAY, 100)
                     .await
                     .expect("a step");
+                // So little that something goes.
+                store.trim_dropped_content(500, 100).await.expect("a step");
             }
             Step::Restart => {
                 self.store.close().await;
@@ -339,13 +436,47 @@ impl Run {
         found.expect("read").map(|account| account.id)
     }
 
-    async fn held(&self, who: usize) -> usize {
-        let account = self
-            .store
-            .customer(&address(PEOPLE[who]))
-            .await
-            .expect("read");
-        account.map_or(0, |account| usize::try_from(account.held).expect("a few"))
+    /// What somebody holds, oldest first.
+    async fn held(&self, who: usize) -> Vec<RequestId> {
+        let filter = RequestFilter {
+            state: Some(RequestState::Held),
+            account: Some(address(PEOPLE[who])),
+            ..RequestFilter::default()
+        };
+        let held = self.store.requests(filter).await.expect("read").rows;
+        held.into_iter().rev().map(|request| request.id).collect()
+    }
+
+    async fn received_at(&self, ledger: LedgerId) -> Timestamp {
+        let entry = self.store.ledger_entry(ledger).await.expect("read");
+        entry.expect("there").received_at
+    }
+
+    /// Requests that are dropped entries from now on.
+    fn replaced(&mut self, replaced: Vec<(RequestId, Key)>) {
+        for (request, key) in replaced {
+            self.requests.retain(|known| *known != request);
+            self.states.remove(&request);
+            let ledger = LedgerId::from_bytes(request.to_bytes());
+            self.dropped.push((ledger, key, false));
+        }
+    }
+
+    /// What was offered may be requests now.
+    fn came_back(&mut self, proved: &Proved, all: bool) {
+        let Proved::Now {
+            address, released, ..
+        } = proved
+        else {
+            return;
+        };
+        let who = PEOPLE
+            .iter()
+            .position(|person| *person == address.to_string());
+        let who = who.expect("one of them");
+        let released = released.iter().map(|(request, _)| *request);
+        self.requests
+            .extend(self.model.came_back(who, released, all));
     }
 
     /// Each account is what the model says that it is.

@@ -38,7 +38,7 @@ async fn closed_house() -> House {
         ("bob@acme.example", "4@x", 3),
         ("zoe@other.example", "5@x", 3),
         // The same message again is none of its own.
-        ("bob@acme.example", "4@x", 4),
+        ("ann@corp.example", "1@x", 4),
     ] {
         house.accept(mail(from, id, at(day * DAY))).await;
     }

@@ -167,6 +167,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
             author_behind_list: None,
             subject: None,
             message_id: None,
+            date: None,
             automatic: flags[1].then(evidence),
             bulk: flags[2].then(evidence),
             list_ids: Vec::new(),
@@ -199,6 +200,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
                     status,
                     takes_automatic,
                     quota_reached,
+                    can_replace: false,
                 },
             ),
             original: flags[7].then(|| Original {

@@ -67,8 +67,10 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
             .unwrap_or_default(),
         timeout: section.time("timeout", 5 * SECOND),
     };
+    let section = root.section("dropped");
     let dropped = Dropped {
-        keep_content: root.section("dropped").time("keep_content", 7 * DAY),
+        keep_content: section.time("keep_content", 7 * DAY),
+        max_content: section.size("max_content", 1 << 30),
     };
     let section = root.section("retention");
     let retention = Retention {

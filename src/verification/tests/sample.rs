@@ -92,6 +92,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
         author_behind_list: None,
         subject: Some(subject.to_owned()),
         message_id: None,
+        date: None,
         automatic: None,
         bulk: None,
         list_ids: Vec::new(),
@@ -137,5 +138,7 @@ pub fn arrival(config: &Config) -> Arrival {
         quota: config.quota,
         hold_for: config.verification.hold_for,
         keep_dropped: config.dropped.keep_content,
+        max_dropped: config.dropped.max_content,
+        client: None,
     }
 }

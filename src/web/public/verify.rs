@@ -15,7 +15,7 @@ use super::{Client, Desk, Fault, Fields, Page};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
-use crate::store::{Choice, Link, Proved, Refused, WaitingRequest};
+use crate::store::{Choice, Link, Offer, Proved, Refused, WaitingRequest};
 use crate::verification::confirm;
 
 #[derive(Deserialize)]
@@ -49,9 +49,10 @@ pub(super) async fn show(
             account,
             address,
             requests,
+            offers,
         } => {
             events::verification_opened(account, &address);
-            waiting(&config, &address, &requests)
+            waiting(&config, &address, &requests, &offers)
         }
         Link::Proved {
             address, portal, ..
@@ -98,14 +99,18 @@ impl Desk {
     }
 
     async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, Fault> {
-        let (held, portal) = match link {
-            Link::Open { requests, .. } => (requests, None),
-            Link::Proved { portal, .. } => (Vec::new(), portal),
+        let (held, offers, portal) = match link {
+            Link::Open {
+                requests, offers, ..
+            } => (requests, offers, None),
+            Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired(token)),
             Link::Refused { .. } => return Ok(refused("refused.before")),
             Link::Unknown => return Err(Fault::InvalidLink),
         };
-        let choice = choice(answer, &held)?;
+        let choice = choice(answer, &held, &offers)?;
+        let mut known = held;
+        known.extend(offers.into_iter().map(|offer| offer.request));
         let proof = Proof::Link(token.hash());
         let proved = confirm::confirm(self.store(), proof, choice, Timestamp::now()).await?;
         let config = self.config();
@@ -115,7 +120,7 @@ impl Desk {
                 released,
                 discarded,
                 ..
-            } => proved_now(&config, &address, &held, &released, discarded.len()),
+            } => proved_now(&config, &address, &known, &released, discarded.len()),
             Proved::Before { address, .. } => proved_before(&config, &address, portal.as_ref()),
             Proved::Expired => expired(token),
             Proved::Unknown => return Err(Fault::InvalidLink),
@@ -142,8 +147,8 @@ impl Desk {
 
 /// What the person left out: what the page showed and they did not tick. A form that does not say
 /// what it showed, as a script sends it, leaves out all that is held but not named; one that names
-/// nothing leaves out nothing.
-fn choice(answer: &Answer, held: &[WaitingRequest]) -> Result<Choice, Fault> {
+/// nothing leaves out nothing. What is offered comes back only where it is ticked.
+fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<Choice, Fault> {
     let ids = |texts: &[String]| {
         texts
             .iter()
@@ -152,14 +157,16 @@ fn choice(answer: &Answer, held: &[WaitingRequest]) -> Result<Choice, Fault> {
     };
     let ticked = ids(&answer.request)?;
     let mut shown = ids(&answer.shown)?;
-    if shown.is_empty() && !ticked.is_empty() {
-        shown = held.iter().map(|request| request.id).collect();
+    if shown.is_empty() && ticked.is_empty() {
+        return Ok(Choice::All);
     }
-    let left_out: Vec<_> = shown.difference(&ticked).copied().collect();
-    Ok(if left_out.is_empty() {
-        Choice::All
-    } else {
-        Choice::Without(left_out)
+    if shown.is_empty() {
+        let offered = offers.iter().map(|offer| &offer.request);
+        shown = held.iter().chain(offered).map(|one| one.id).collect();
+    }
+    Ok(Choice::Picked {
+        left_out: shown.difference(&ticked).copied().collect(),
+        ticked: ticked.into_iter().collect(),
     })
 }
 
@@ -167,14 +174,24 @@ pub(super) fn waiting(
     config: &Config,
     address: &EmailAddress,
     requests: &[WaitingRequest],
+    offers: &[Offer],
 ) -> Page {
     let requests: Vec<Value> = requests
         .iter()
         .map(|request| described(config, request))
         .collect();
+    let offers: Vec<Value> = offers
+        .iter()
+        .map(|offer| {
+            context! {
+                ticked => offer.authenticated,
+                ..described(config, &offer.request)
+            }
+        })
+        .collect();
     Page::new(
         "verify.html",
-        context! { address => address.to_string(), requests => requests },
+        context! { address => address.to_string(), requests => requests, offers => offers },
     )
 }
 

@@ -189,3 +189,38 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
     assert_eq!(expired.status, StatusCode::OK);
     assert_eq!(expired.body, unknown.body);
 }
+
+/// What the quota dropped is offered unticked, unless a domain vouches for it, and comes back when it is
+/// ticked.
+#[tokio::test]
+async fn what_the_quota_dropped_comes_back_when_it_is_ticked() {
+    let mut config = sample::config("");
+    config.quota.requests = 1;
+    let house = House::with(config).await;
+    let held = house.mail("ann@corp.example", "held").await;
+    let held = held.request.expect("held");
+    let dropped = house.mail("ann@corp.example", "dropped <i>one</i>").await;
+    assert_eq!(dropped.request, None);
+    let foreign = house.mail("bea@corp.example", "foreign").await;
+    let foreign = foreign.request.expect("held");
+    let link = house.link_of("ann@corp.example").await;
+    let offered = RequestId::from_bytes(dropped.ledger.to_bytes());
+    let page = house.get(&link).await.body;
+    assert!(
+        page.contains(&format!(
+            r#"<input type="checkbox" name="request" value="{offered}">"#
+        )),
+        "{page}"
+    );
+    assert!(page.contains("dropped &lt;i&gt;one"), "{page}");
+    let form = format!(
+        "shown={held}&shown={offered}&request={held}&request={offered}&request={foreign}&action=confirm"
+    );
+    for _ in 0..2 {
+        let answer = house.post(&link, &form).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(house.state(held).await, "released");
+        assert_eq!(house.state(offered).await, "released");
+        assert_eq!(house.state(foreign).await, "held");
+    }
+}

@@ -40,9 +40,13 @@ struct House {
 impl House {
     /// `corp.example` is approved; of other domains `partner.example` may.
     async fn open() -> Self {
+        Self::with(sample::config("")).await
+    }
+
+    async fn with(config: Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-        let config = Arc::new(sample::config(""));
+        let config = Arc::new(config);
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await
@@ -135,6 +139,16 @@ impl House {
     async fn link(&self) -> String {
         let (_, token) = self.letter().await.expect("a letter is due");
         format!("/verify/{}", token.reveal())
+    }
+
+    /// The same, of this address, whoever else gets one.
+    async fn link_of(&self, address: &str) -> String {
+        loop {
+            let (to, token) = self.letter().await.expect("a letter is due");
+            if to.to_string() == address {
+                return format!("/verify/{}", token.reveal());
+            }
+        }
     }
 
     async fn state(&self, request: RequestId) -> &'static str {

@@ -8,7 +8,7 @@ use super::super::super::dress::Wardrobe;
 use super::super::{Fault, Page, assets, home, resend, sign_up, verify};
 use super::*;
 use crate::domain::PortalName;
-use crate::store::WaitingRequest;
+use crate::store::{Offer, WaitingRequest};
 use crate::verification::tests::sample;
 use crate::wording::Language;
 
@@ -42,6 +42,18 @@ fn waiting_requests() -> Vec<WaitingRequest> {
     ]
 }
 
+/// What the quota dropped: one that a domain vouches for, and others.
+fn offers() -> Vec<Offer> {
+    let mut first = true;
+    waiting_requests()
+        .into_iter()
+        .map(|request| Offer {
+            request,
+            authenticated: std::mem::take(&mut first),
+        })
+        .collect()
+}
+
 /// Every page there is, by a name for it.
 fn pages() -> Vec<(String, Page)> {
     let config = sample::config("");
@@ -73,14 +85,21 @@ fn pages() -> Vec<(String, Page)> {
             "sign-up-closed-no-contact".to_owned(),
             sign_up::closed(&ann, None),
         ),
-        ("verify".to_owned(), verify::waiting(&config, &ann, &held)),
+        (
+            "verify".to_owned(),
+            verify::waiting(&config, &ann, &held, &[]),
+        ),
         (
             "verify-one".to_owned(),
-            verify::waiting(&config, &ann, &held[..1]),
+            verify::waiting(&config, &ann, &held[..1], &[]),
+        ),
+        (
+            "verify-offers".to_owned(),
+            verify::waiting(&config, &ann, &held[..1], &offers()),
         ),
         (
             "verify-none".to_owned(),
-            verify::waiting(&config, &ann, &[]),
+            verify::waiting(&config, &ann, &[], &[]),
         ),
         (
             "proved".to_owned(),

@@ -1,0 +1,253 @@
+//! A copy never causes a message to be lost, and is never handed on twice.
+
+use vestibule::access::AccessSettings;
+use vestibule::config::Quota;
+use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
+use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
+use vestibule::store::{Arrival, Recovered, Settlement, Terms};
+
+use crate::house::{DAY, House, at, mail, portal, settings, start, to};
+
+fn authenticated(mut arrival: Arrival) -> Arrival {
+    arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    arrival
+}
+
+fn through_a_list(mut arrival: Arrival) -> Arrival {
+    arrival.facts.bulk = Some(Evidence {
+        field: "List-Id".to_owned(),
+        value: "<staff.corp.example>".to_owned(),
+    });
+    arrival
+}
+
+async fn whole(house: &House) {
+    let violations = house.store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn the_copy_of_a_list_that_comes_first_does_not_cost_the_message() {
+    let house = House::open().await;
+    let first = through_a_list(mail("ann@corp.example", "1@x", start()));
+    assert_eq!(house.accept(first).await.reason, Reason::Bulk);
+    let direct = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    assert_eq!(direct.reason, Reason::InternalAccountCreated);
+    // What comes after it is a duplicate of what is held, by whatever way it comes.
+    for again in [
+        mail("ann@corp.example", "1@x", start()),
+        through_a_list(mail("ann@corp.example", "1@x", start())),
+    ] {
+        let again = house.accept(again).await;
+        assert_eq!(
+            (again.verdict, again.reason),
+            (Verdict::Held, Reason::Duplicate)
+        );
+    }
+    whole(&house).await;
+}
+
+async fn change(house: &House, base: u64, settings: AccessSettings) {
+    let (by, origin) = ("root".to_owned(), "command line".to_owned());
+    let changed = house
+        .store
+        .change_access(base, settings, by, origin, start());
+    changed.await.expect("changed");
+}
+
+#[tokio::test]
+async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
+    let house = House::open().await;
+    let mut closed = settings();
+    closed.site.external.restrict_domains = true;
+    change(&house, 1, closed).await;
+    let one = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let two = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    for dropped in [&one, &two] {
+        assert_eq!(dropped.reason, Reason::DomainNotAllowed);
+    }
+    change(&house, 2, settings()).await;
+    let now = house.accept(mail("bob@shop.example", "1@x", at(DAY))).await;
+    assert_eq!(now.verdict, Verdict::Accepted, "{now:?}");
+    assert!(now.request.is_some());
+    let terms = Terms {
+        quota: Quota {
+            requests: 20,
+            bytes: 1_000_000,
+        },
+        hold_for: 14 * DAY,
+    };
+    for dropped in [&one, &two] {
+        let by = "root".to_owned();
+        let recovered = house
+            .store
+            .recover(dropped.ledger, terms, by, at(DAY))
+            .await;
+        let Ok(Recovered::StillDropped(decision)) = &recovered else {
+            panic!("handed on twice: {recovered:?}");
+        };
+        assert_eq!(decision.reason, Reason::Duplicate);
+    }
+    whole(&house).await;
+}
+
+async fn refuse(house: &House, token: TokenHash) {
+    let refused = house.store.refuse(token, 30 * DAY, start()).await;
+    refused.expect("refused");
+}
+
+#[tokio::test]
+async fn after_not_me_the_same_message_is_decided_anew() {
+    let house = House::open().await;
+    let first = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let token = house.sent(start()).await;
+    refuse(&house, token).await;
+    let again = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    assert_eq!(again.reason, Reason::AccountPending);
+    assert_ne!(again.request, first.request);
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
+    for (settlement, reason) in [
+        (Settlement::Delivered, Reason::Duplicate),
+        (
+            Settlement::Failed {
+                cause: "550".to_owned(),
+            },
+            Reason::AccountActive,
+        ),
+    ] {
+        let house = House::open().await;
+        house.accept(mail("bob@shop.example", "1@x", start())).await;
+        let again = house.accept(mail("bob@shop.example", "1@x", start())).await;
+        assert_eq!(again.reason, Reason::Duplicate, "while it waits");
+        let claims = house
+            .store
+            .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
+        let claims = claims.await.expect("claims");
+        let settled = house.store.settle_delivery(&claims[0], settlement, start());
+        settled.await.expect("settled");
+        let again = house.accept(mail("bob@shop.example", "1@x", start())).await;
+        assert_eq!(again.reason, reason);
+        whole(&house).await;
+    }
+}
+
+/// A forger who knows a message can send it first, with fields of his own beside those that make it
+/// the same. What the domain vouches for takes its place.
+#[tokio::test]
+async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
+    for portals in [vec!["it"], vec!["it", "hr"]] {
+        let house = House::open().await;
+        let mut forged = mail("ann@corp.example", "1@x", start());
+        forged.raw = b"X-Forged: yes\r\n\r\nIt is on fire.\r\n".to_vec();
+        forged.parts = portals.iter().map(|name| to(name)).collect();
+        let held = house.store.accept(forged).await.expect("accepted");
+        let real = authenticated(mail("ann@corp.example", "1@x", start()));
+        let real_raw = real.raw.clone();
+        let copy = house.accept(real).await;
+        assert_eq!(
+            (copy.verdict, copy.reason),
+            (Verdict::Held, Reason::Duplicate)
+        );
+
+        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw.expect("kept"), real_raw);
+        assert_eq!(
+            house.store.raw(copy.ledger).await.expect("read"),
+            Some(real_raw.clone())
+        );
+        let entry = house.store.ledger_entry(held[0].ledger).await;
+        assert!(
+            entry
+                .expect("read")
+                .expect("there")
+                .facts
+                .authentication
+                .passes()
+        );
+        let events = house.store.events(held[0].ledger).await.expect("read");
+        assert!(
+            events
+                .iter()
+                .any(|event| event.event == "request.authenticated")
+        );
+        // For the other portal nobody vouched.
+        if let Some(other) = held.get(1) {
+            let raw = house.store.raw(other.ledger).await.expect("read");
+            assert!(raw.expect("kept").starts_with(b"X-Forged"));
+        }
+        // Another forgery changes nothing any more.
+        let mut later = mail("ann@corp.example", "1@x", start());
+        later.raw = b"X-Forged: again\r\n\r\nIt is on fire.\r\n".to_vec();
+        assert_eq!(house.accept(later).await.reason, Reason::Duplicate);
+        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw.expect("kept"), real_raw);
+        whole(&house).await;
+        // And all is forgotten in its time.
+        house
+            .store
+            .expire_holds(at(20 * DAY), 100)
+            .await
+            .expect("expired");
+        house
+            .store
+            .forget_content(at(60 * DAY), DAY, 100)
+            .await
+            .expect("forgotten");
+        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw, None);
+        whole(&house).await;
+        house
+            .store
+            .forget_ledger(at(400 * DAY), DAY, 100)
+            .await
+            .expect("forgotten");
+        whole(&house).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
+    let of = |from: &str, date: Option<&str>, print: u8| {
+        let mut message = mail(from, "", start());
+        message.facts.message_id = None;
+        message.facts.date = date.map(str::to_owned);
+        message.facts.fingerprint = Fingerprint([print; 32]);
+        message
+    };
+    let date = Some("Mon, 1 Jan 2024 10:00:00 +0000");
+    let other = Some("Mon, 1 Jan 2024 10:00:01 +0000");
+    let house = House::open().await;
+    for (message, duplicate) in [
+        (of("ann@corp.example", date, 1), false),
+        (of("ann@corp.example", date, 1), true),
+        (of("ann@corp.example", other, 1), false),
+        (of("ann@corp.example", date, 2), false),
+        (of("bea@corp.example", date, 1), false),
+        (of("ann@corp.example", None, 1), false),
+        (of("ann@corp.example", None, 1), false),
+    ] {
+        let facts = message.facts.clone();
+        let entry = house.accept(message).await;
+        assert_eq!(entry.reason == Reason::Duplicate, duplicate, "{facts:?}");
+    }
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn a_copy_in_the_name_of_another_is_none() {
+    let house = House::open().await;
+    let mut behind = mail("ann@corp.example", "1@x", start());
+    house.accept(behind).await;
+    behind = mail("bea@corp.example", "1@x", start());
+    let entry = house.accept(behind).await;
+    assert_eq!(entry.reason, Reason::InternalAccountCreated);
+    let request = house.store.request(entry.request.expect("a request")).await;
+    assert_eq!(
+        request.expect("read").expect("there").state,
+        RequestState::Held
+    );
+}

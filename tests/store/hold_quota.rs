@@ -1,0 +1,234 @@
+//! The hold quota: a forger cannot fill it in front of the real sender, and what it dropped can come
+//! back with the verification.
+
+use vestibule::config::Quota;
+use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
+use vestibule::mail::AuthenticationResult;
+use vestibule::store::{Arrival, Choice, Entry, Link, Offer, Proved};
+
+use crate::house::{DAY, House, at, mail, start};
+
+const QUOTA: Quota = Quota {
+    requests: 3,
+    bytes: 100 * 1024 * 1024,
+};
+
+fn forged(number: usize) -> Arrival {
+    Arrival {
+        quota: QUOTA,
+        ..mail("ann@corp.example", &format!("forged{number}@x"), start())
+    }
+}
+
+fn real(number: usize) -> Arrival {
+    let mut real = Arrival {
+        quota: QUOTA,
+        ..mail("ann@corp.example", &format!("real{number}@x"), start())
+    };
+    real.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    real
+}
+
+fn id_of(entry: &Entry) -> RequestId {
+    RequestId::from_bytes(entry.ledger.to_bytes())
+}
+
+async fn offers(house: &House, token: vestibule::domain::TokenHash) -> Vec<Offer> {
+    let link = house.store.look_at_link(token, start()).await;
+    let Link::Open { offers, .. } = link.expect("read") else {
+        panic!("not open");
+    };
+    offers
+}
+
+async fn whole(house: &House) {
+    let violations = house.store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_the_domain_vouches_for_replaces_the_oldest_forgery() {
+    let house = House::open().await;
+    let mut held = Vec::new();
+    for number in 0..3 {
+        held.push(house.accept(forged(number)).await);
+    }
+    assert_eq!(house.accept(forged(3)).await.reason, Reason::HoldQuota);
+    for (number, held) in held.iter().enumerate() {
+        let entry = house.accept(real(number)).await;
+        assert_eq!(entry.reason, Reason::AccountPending, "real {number}");
+        let oldest = house.store.ledger_entry(held.ledger).await;
+        let oldest = oldest.expect("read").expect("there");
+        assert_eq!(
+            (oldest.verdict, oldest.reason),
+            (Verdict::Dropped, Reason::HoldQuota)
+        );
+        let events = house.store.events(held.ledger).await.expect("read");
+        let replaced = events
+            .iter()
+            .find(|event| event.event == "request.replaced");
+        let detail = replaced.expect("told").detail.clone().expect("by whom");
+        assert!(detail.contains(&entry.ledger.to_string()), "{detail}");
+        whole(&house).await;
+    }
+    // Nothing is left to be replaced.
+    assert_eq!(house.accept(real(3)).await.reason, Reason::HoldQuota);
+    assert_eq!(house.accept(forged(4)).await.reason, Reason::HoldQuota);
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn octets_make_room_as_well() {
+    let house = House::open().await;
+    let large = |mut message: Arrival, size| {
+        message.facts.size = size;
+        message.quota = Quota {
+            requests: 100,
+            bytes: 100,
+        };
+        message
+    };
+    for number in 0..5 {
+        house.accept(large(forged(number), 20)).await;
+    }
+    assert_eq!(
+        house.accept(large(forged(9), 1)).await.reason,
+        Reason::HoldQuota
+    );
+    let entry = house.accept(large(real(0), 50)).await;
+    assert_eq!(entry.reason, Reason::AccountPending);
+    assert_eq!(
+        house.accept(large(real(1), 51)).await.reason,
+        Reason::HoldQuota
+    );
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else() {
+    let house = House::open().await;
+    for number in 0..3 {
+        house.accept(forged(number)).await;
+    }
+    let token = house.sent(start()).await;
+    let dropped = house.accept(forged(3)).await;
+    let other = house.accept(forged(4)).await;
+    let foreign = house
+        .accept(mail("bea@corp.example", "bea@x", start()))
+        .await;
+    let entry = house.accept(real(0)).await;
+    let shown: Vec<_> = offers(&house, token).await;
+    assert_eq!(shown.len(), 3);
+    assert!(shown.iter().all(|offer| !offer.authenticated));
+
+    let ticked = vec![id_of(&dropped), id_of(&foreign), RequestId::new()];
+    let choice = Choice::Picked {
+        left_out: vec![id_of(&other)],
+        ticked,
+    };
+    let prove = || {
+        house
+            .store
+            .prove(Proof::Link(token), None, choice.clone(), start())
+    };
+    let Proved::Now { released, .. } = prove().await.expect("proved") else {
+        panic!("not proved");
+    };
+    let released: Vec<_> = released.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(
+        released.len(),
+        2 + 1 + 1,
+        "two forgeries that were held, the real one, the ticked"
+    );
+    assert!(released.contains(&id_of(&dropped)) && released.contains(&id_of(&entry)));
+    assert!(matches!(prove().await, Ok(Proved::Before { .. })));
+
+    let back = house
+        .store
+        .request(id_of(&dropped))
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(back.state, RequestState::Released);
+    let entry = house
+        .store
+        .ledger_entry(dropped.ledger)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(
+        (entry.verdict, entry.reason),
+        (Verdict::Held, Reason::AccountPending)
+    );
+    let left = house
+        .store
+        .ledger_entry(other.ledger)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!((left.verdict, left.content_kept), (Verdict::Dropped, true));
+    let hers = house
+        .store
+        .request(id_of(&foreign))
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(hers.state, RequestState::Held, "somebody else's");
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn an_operators_word_takes_back_what_a_domain_vouches_for() {
+    let house = House::open().await;
+    let mut account = None;
+    for number in 0..3 {
+        account = house.accept(real(number)).await.account;
+    }
+    let beyond = house.accept(real(3)).await;
+    house.accept(forged(0)).await;
+    let proof = Proof::Operator("root".to_owned());
+    let (account, _) = account.expect("an account");
+    let proved = house
+        .store
+        .prove(proof, Some(account), Choice::All, start());
+    let Proved::Now { released, .. } = proved.await.expect("proved") else {
+        panic!("not proved");
+    };
+    assert_eq!(released.len(), 4);
+    assert!(released.iter().any(|(id, _)| *id == id_of(&beyond)));
+    whole(&house).await;
+}
+
+#[tokio::test]
+async fn no_more_is_offered_than_the_quota_again_and_no_longer_than_held() {
+    let house = House::open().await;
+    for number in 0..3 {
+        house.accept(real(number)).await;
+    }
+    let token = house.sent(start()).await;
+    let mine = house.accept(real(3)).await;
+    let mut later = Vec::new();
+    for number in 0..20 {
+        later.push(house.accept(forged(number)).await);
+    }
+    let shown: Vec<_> = offers(&house, token).await;
+    let ids: Vec<_> = shown.iter().map(|offer| offer.request.id).collect();
+    assert_eq!(ids, [id_of(&mine), id_of(&later[18]), id_of(&later[19])]);
+    assert!(shown[0].authenticated && !shown[1].authenticated);
+
+    // What is dropped is forgotten after a week, what is offered with what is held.
+    let forget = async |days: u32| {
+        let step = house.store.forget_content(at(days * DAY), 30 * DAY, 100);
+        step.await.expect("forgotten");
+    };
+    forget(8).await;
+    let kept = async |entry: &Entry| {
+        let found = house.store.ledger_entry(entry.ledger).await;
+        found.expect("read").expect("there").content_kept
+    };
+    assert!(!kept(&later[0]).await && kept(&later[19]).await && kept(&mine).await);
+    whole(&house).await;
+    forget(15).await;
+    assert!(!kept(&mine).await && !kept(&later[19]).await);
+    whole(&house).await;
+}

@@ -30,6 +30,11 @@ use crate::verification;
 /// not hold up the connections that share this thread.
 const READ_IN_PLACE: usize = 128 * 1024;
 
+/// Octets that reading and authenticating a message take for each octet of its header, and beside that.
+/// `tests/mail_bounds.rs` holds both to it, whatever is in the header.
+pub const TO_READ_AN_OCTET: usize = 8;
+pub const TO_READ: usize = 256 * 1024;
+
 /// Takes messages in for the house.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -92,6 +97,12 @@ impl Reception for Intake {
             .ok()
             .and_then(|address| self.config.borrow().mailbox(&address))
             .ok_or(UnknownRecipient)
+    }
+
+    fn memory(&self, header: usize) -> usize {
+        header
+            .saturating_mul(TO_READ_AN_OCTET)
+            .saturating_add(TO_READ)
     }
 
     async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {

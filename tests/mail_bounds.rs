@@ -1,10 +1,16 @@
 //! However a message is made, reading it takes time and memory in proportion to its size: 100 ms for
-//! each MiB (in an optimised build) and 8 times its size. One test, so that nothing else allocates.
+//! each MiB (in an optimised build) and 8 times its size. And reading and authenticating a message with
+//! the largest header take no more than what is reserved for it of `smtp.memory_budget`. One test, so
+//! that nothing else allocates.
 
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
+use vestibule::access::Enforcement;
+use vestibule::authentication::Checker;
+use vestibule::config;
 use vestibule::domain::{Domain, Envelope, ReversePath};
+use vestibule::intake::{TO_READ, TO_READ_AN_OCTET};
 use vestibule::mail::{Identity, read};
 
 #[global_allocator]
@@ -145,4 +151,148 @@ fn time_and_memory_follow_the_size() {
         largest = largest.max(peak);
     }
     println!("at most {slowest:?} and {largest} octets for messages of {SIZE}");
+    // What is in the body takes no more than what is reserved in any case.
+    for (start, unit, end) in SHAPES {
+        if start.contains("\r\n\r\n") {
+            let raw = built((start, &unit.repeat(16), end)).repeat(16);
+            let before = ALLOCATOR.current_usage();
+            ALLOCATOR.reset_peak_usage();
+            drop(read(&raw, &envelope, &own));
+            let peak = ALLOCATOR.peak_usage() - before;
+            assert!(
+                peak <= TO_READ,
+                "{start:?} {unit:?} took {peak} octets for a body"
+            );
+        }
+    }
+    reserved_is_enough(&own, &envelope);
+}
+
+/// Octets of a header: the default of `smtp.max_header_size`.
+const HEADER: usize = 256 * 1024;
+
+/// Headers that are hostile to a verifier: a beginning, what is repeated as often as there is room, and an
+/// end that is repeated once more.
+const SIGNATURES: [(&str, &str, &str); 17] = [
+    (
+        "From: a@b.example\r\nDKIM-Signature: v=1; a=rsa-sha256; d=b.example; s=s; bh=AAAA; b=AAAA; h=from",
+        ":a",
+        "\r\n",
+    ),
+    (
+        "From: a@b.example\r\n",
+        "DKIM-Signature: v=1; a=rsa-sha256; d=b.example; s=s; bh=AAAA; b=AAAA; h=from:a:a:a:a:a:a:a:a:a:a:a:a\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\n",
+        "DKIM-Signature: v=1; d=c.example; s=s; bh=AAAA; b=AAAA; h=from\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\nDKIM-Signature: v=1; d=b.example; s=s; bh=AAAA; b=AAAA; h=from; z=",
+        "|",
+        "\r\n",
+    ),
+    (
+        "From: a@b.example\r\nDKIM-Signature: v=1; d=b.example; s=s; bh=AAAA; h=from; b=",
+        "AAAA",
+        "\r\n",
+    ),
+    (
+        "From: a@b.example\r\nDKIM-Signature: v=1; d=b.example; s=s; bh=AAAA; h=from; b=AAAA; i=",
+        "=41",
+        "\r\n",
+    ),
+    (
+        "From: a@b.example\r\nDKIM-Signature: v=1; s=s; bh=AAAA; h=from; b=AAAA; d=",
+        "a.",
+        "b.example\r\n",
+    ),
+    ("From: a@b.example\r\n", "DKIM-Signature:\r\n", ""),
+    ("From: a@b.example\r\n", "DKIM2-Signature: i=1; m=1\r\n", ""),
+    (
+        "From: a@b.example\r\n",
+        "Message-Instance: m=1; h=a:a\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\n",
+        "ARC-Seal: i=1; a=rsa-sha256; cv=none; d=a.example; s=s; b=AAAA\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\n",
+        "ARC-Authentication-Results: i=1; a\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\n",
+        "ARC-Message-Signature: i=1; d=a.example; s=s; bh=AAAA; b=AAAA; h=a:a:a:a:a:a:a:a:a:a:a:a:a:a\r\n",
+        "",
+    ),
+    (
+        "From: a@b.example\r\nARC-Message-Signature: i=1; d=a.example; s=s; bh=AAAA; b=AAAA; h=a",
+        ":a",
+        "\r\n",
+    ),
+    ("From: ", "a@b.example,", "\r\n"),
+    ("From: a@b.example\r\nReferences: ", "<a@b>\r\n ", "\r\n"),
+    ("From: a@b.example\r\nTo: ", "a,", "\r\n"),
+];
+
+/// The message whose header is this, up to the bound.
+fn within_the_bound((start, unit, end): (&str, &str, &str)) -> Vec<u8> {
+    let times = (HEADER - start.len() - end.len()) / unit.len();
+    let header = format!("{start}{}{end}", unit.repeat(times));
+    assert!(header.len() <= HEADER);
+    format!("{header}\r\nHi.\r\n").into_bytes()
+}
+
+/// Reads and authenticates each with a DNS server that nobody is at.
+fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let settings = config::Authentication {
+        mode: Enforcement::Enforce,
+        authserv_id: None,
+        resolvers: vec![nobody.local_addr().expect("an address")],
+        timeout: Duration::from_millis(20),
+    };
+    let checker = {
+        let _entered = runtime.enter();
+        Checker::new(&settings, &[], &own.hostname).expect("a checker")
+    };
+    let from = Domain::parse("b.example").expect("a domain");
+    let one = |raw: &[u8]| {
+        let mut facts = read(raw, envelope, own);
+        facts.authentication = runtime.block_on(checker.check(raw, envelope, Some(&from)));
+        facts
+    };
+    // What the first leaves behind is the resolver's own.
+    one(b"From: a@b.example\r\n\r\nHi.\r\n");
+    let mut most = 0;
+    for shape in SHAPES.into_iter().chain(SIGNATURES) {
+        let (start, unit, end) = shape;
+        let is_header = !start.contains("\r\n\r\n") && !unit.contains("\r\n\r\n");
+        if !is_header {
+            continue;
+        }
+        let raw = within_the_bound((start, unit, end));
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+        let facts = one(&raw);
+        let peak = ALLOCATOR.peak_usage() - before;
+        drop(facts);
+        assert!(
+            peak <= TO_READ_AN_OCTET * HEADER + TO_READ,
+            "{start:?} {unit:?} {end:?} took {peak} octets, {} times its size",
+            peak / HEADER
+        );
+        most = most.max(peak);
+    }
+    println!("at most {most} octets for headers of {HEADER}");
 }

@@ -3,20 +3,30 @@
 //! A stranger chose all of it, and the work of verifying grows with the number of fields times the
 //! number of names in a signature. So both are bounded here, before anything is computed or asked.
 
-use mail_auth::AuthenticatedMessage;
-use mail_auth::common::crypto::Algorithm;
-use mail_auth::dkim::Signature;
+use mail_auth::arc::{self, ArcError};
+use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
+use mail_auth::common::headers::Header;
+use mail_auth::dkim::{Canonicalization, DkimError, Signature};
+use mail_auth::{AuthenticatedMessage, Error};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
 use super::dkim::{MOST_SIGNATURES, finding};
+use super::fields::Fields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult};
 
 /// Lines of a header that is verified. Of a longer one only the top is read, for its trace.
 const MOST_LINES: usize = 10_000;
 
+/// Octets of one field that is parsed. Signatures have a few hundred; parsing one takes up to thirty
+/// times its size.
+const MOST_FIELD: usize = 16 * 1024;
+
 /// Names of fields in one signature.
 const MOST_NAMES: usize = 250;
+
+/// Sets of a chain (RFC 8617 4.2.1).
+const MOST_SETS: usize = 50;
 
 /// Above this many octets hashing takes long enough to hold up what else runs on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;
@@ -38,80 +48,262 @@ impl<'x> Signed<'x> {
     /// Reads `raw`; `from` is the domain in From, ASCII form.
     pub(super) fn read(raw: &'x [u8], from: Option<&str>) -> Self {
         let top = top(raw);
-        let mut message = parse(top.unwrap_or(raw)).unwrap_or_default();
+        let mut message = fields(top.unwrap_or(raw));
         // The one reading of From that counts is the one that the decision is made by.
         message.from = from.map(|from| format!("@{from}")).into_iter().collect();
-        message.errors.truncate(MOST_SIGNATURES);
         let mut signed = Self {
-            is_sealed: is_sealed(&message),
-            chain_refused: None,
+            is_sealed: false,
+            chain_refused: top.map(|_| "the header is too long"),
             others: None,
             refused: Vec::new(),
             message,
         };
-        if top.is_some() {
-            signed.chain_refused = Some("the header is too long");
-        } else if has_too_many_names(&signed.message) {
-            signed.chain_refused = Some("too many fields are signed");
+        let others = signed.read_signatures(top.is_some(), from);
+        signed.read_chain();
+        signed.hash_body(&others);
+        if !others.is_empty() {
+            signed.others = Some(AuthenticatedMessage {
+                headers: signed.message.headers.clone(),
+                from: signed.message.from.clone(),
+                raw_message: signed.message.raw_message,
+                body_offset: signed.message.body_offset,
+                body_hashes: signed.message.body_hashes.clone(),
+                dkim_headers: others,
+                ..AuthenticatedMessage::default()
+            });
         }
-        signed.refuse(top.is_some());
-        signed.part(from);
         signed
     }
 
-    /// Takes out the signatures that cannot be believed, whatever DNS says of them.
-    fn refuse(&mut self, is_too_long: bool) {
+    /// Parses the signatures one by one and keeps those that are verified: those that can count for
+    /// `from`, and, as far as there is room beside them, the others, which it returns.
+    fn read_signatures(
+        &mut self,
+        is_too_long: bool,
+        from: Option<&str>,
+    ) -> Vec<Header<'x, Signature>> {
         let sees_from = sees_from(&self.message);
-        let refused = &mut self.refused;
-        self.message.dkim_headers.retain(|header| {
-            let signature = &header.header;
+        let (mut aligned, mut others) = (Vec::new(), Vec::new());
+        let mut refused = Findings::default();
+        let mut beyond = Findings::default();
+        let too_many = |signature: &Signature| {
+            let why = "too many signatures".to_owned();
+            finding(Some(signature), AuthenticationResult::Policy, Some(why))
+        };
+        let all = std::mem::take(&mut self.message.headers);
+        for &(name, value) in all.iter().filter(|(name, _)| is(name, b"dkim-signature")) {
+            if value.len() > MOST_FIELD {
+                let why = "the signature is too long".to_owned();
+                refused.push(|| finding(None, AuthenticationResult::Policy, Some(why)));
+                continue;
+            }
+            let signature = match Signature::parse(value) {
+                Ok(signature) if signature.l == 0 => signature,
+                Ok(_) => {
+                    self.note(name, value, Error::Dkim(DkimError::SignatureLength));
+                    continue;
+                }
+                Err(error) => {
+                    self.note(name, value, error);
+                    continue;
+                }
+            };
             let refusal = if is_too_long {
                 Some((AuthenticationResult::Policy, "the header is too long"))
             } else if sees_from {
-                refusal(signature)
+                refusal(&signature)
             } else {
                 Some((
                     AuthenticationResult::PermError,
                     "From is not one plain field",
                 ))
             };
-            if let Some((result, reason)) = refusal
-                && refused.len() < MOST_SIGNATURES
-            {
-                refused.push(finding(Some(signature), result, Some(reason.to_owned())));
+            if let Some((result, reason)) = refusal {
+                refused.push(|| finding(Some(&signature), result, Some(reason.to_owned())));
+                continue;
             }
-            refusal.is_none()
-        });
+            let counts = from.is_some_and(|from| may_be_one_organisation(&signature.d, from));
+            let list = if counts { &mut aligned } else { &mut others };
+            if list.len() < MOST_SIGNATURES {
+                list.push(Header::new(name, value, without_copies(signature)));
+            } else {
+                beyond.push(|| too_many(&signature));
+            }
+        }
+        self.message.headers = all;
+        let room = MOST_SIGNATURES.saturating_sub(aligned.len());
+        for header in others.drain(room.min(others.len())..) {
+            beyond.push(|| too_many(&header.header));
+        }
+        self.refused = refused.0;
+        self.refused.append(&mut beyond.0);
+        self.message.dkim_headers = aligned;
+        others
     }
 
-    fn part(&mut self, from: Option<&str>) {
-        let (mut aligned, mut others): (Vec<_>, Vec<_>) =
-            self.message.dkim_headers.drain(..).partition(|header| {
-                from.is_some_and(|from| may_be_one_organisation(&header.header.d, from))
-            });
-        let room = MOST_SIGNATURES.saturating_sub(aligned.len());
-        for header in aligned
-            .iter()
-            .skip(MOST_SIGNATURES)
-            .chain(others.iter().skip(room))
-            .take(MOST_SIGNATURES)
-        {
-            let why = "too many signatures".to_owned();
-            self.refused.push(finding(
-                Some(&header.header),
-                AuthenticationResult::Policy,
-                Some(why),
-            ));
+    /// A signature that cannot be read.
+    fn note(&mut self, name: &'x [u8], value: &'x [u8], error: Error) {
+        self.message.has_dkim_errors = true;
+        if self.message.errors.len() < MOST_SIGNATURES {
+            self.message.errors.push(Header::new(name, value, error));
         }
-        aligned.truncate(MOST_SIGNATURES);
-        others.truncate(room);
-        if !others.is_empty() {
-            let mut message = self.message.clone();
-            message.dkim_headers = others;
-            message.errors.clear();
-            self.others = Some(message);
+    }
+
+    /// Parses the chain, unless it is more than is verified. Then nothing of it is kept.
+    fn read_chain(&mut self) {
+        let all = std::mem::take(&mut self.message.headers);
+        for &(name, value) in &all {
+            let kinds: [&[u8]; 3] = [
+                b"arc-seal",
+                b"arc-message-signature",
+                b"arc-authentication-results",
+            ];
+            let Some(kind) = kinds.iter().position(|kind| is(name, kind)) else {
+                continue;
+            };
+            self.is_sealed = true;
+            if value.len() > MOST_FIELD {
+                self.refuse_chain("a field of the chain is too long");
+            } else if self.chain_refused.is_none() {
+                self.read_link(kind, name, value);
+            }
         }
-        self.message.dkim_headers = aligned;
+        self.message.headers = all;
+        if !self.message.has_arc_errors {
+            let message = &mut self.message;
+            message.as_headers.sort_by_key(|header| header.header.i);
+            message.ams_headers.sort_by_key(|header| header.header.i);
+            message.aar_headers.sort_by_key(|header| header.header.i);
+        }
+    }
+
+    fn read_link(&mut self, kind: usize, name: &'x [u8], value: &'x [u8]) {
+        let message = &mut self.message;
+        let (count, error) = match kind {
+            0 => match arc::Seal::parse(value) {
+                Ok(seal) => {
+                    message.as_headers.push(Header::new(name, value, seal));
+                    (message.as_headers.len(), None)
+                }
+                Err(error) => (0, Some(error)),
+            },
+            1 => match arc::Signature::parse(value) {
+                Ok(signature) if signature.h.len() > MOST_NAMES => {
+                    return self.refuse_chain("too many fields are signed");
+                }
+                Ok(signature) if signature.l > 0 => {
+                    (0, Some(Error::Arc(ArcError::SignatureLength)))
+                }
+                Ok(mut signature) => {
+                    signature.z = Vec::new();
+                    message
+                        .ams_headers
+                        .push(Header::new(name, value, signature));
+                    (message.ams_headers.len(), None)
+                }
+                Err(error) => (0, Some(error)),
+            },
+            _ => match arc::Results::parse(value) {
+                Ok(results) => {
+                    message.aar_headers.push(Header::new(name, value, results));
+                    (message.aar_headers.len(), None)
+                }
+                Err(error) => (0, Some(error)),
+            },
+        };
+        if let Some(error) = error {
+            // One is enough to break the chain.
+            if !message.has_arc_errors {
+                message.errors.push(Header::new(name, value, error));
+            }
+            message.has_arc_errors = true;
+        } else if count > MOST_SETS {
+            self.refuse_chain("the chain is too long");
+        }
+    }
+
+    fn refuse_chain(&mut self, why: &'static str) {
+        self.chain_refused.get_or_insert(why);
+        self.message.as_headers = Vec::new();
+        self.message.ams_headers = Vec::new();
+        self.message.aar_headers = Vec::new();
+    }
+
+    /// Hashes the body in each of the ways that a signature asks for.
+    fn hash_body(&mut self, others: &[Header<'x, Signature>]) {
+        let own = &self.message.dkim_headers;
+        let signed = own.iter().chain(others).map(|header| &header.header);
+        let signed = signed.map(|signature| (signature.cb, signature.a));
+        let sealed = self.message.ams_headers.iter().map(|header| &header.header);
+        let sealed = sealed.map(|signature| (signature.cb, signature.a));
+        let mut ways: Vec<(Canonicalization, HashAlgorithm)> = Vec::new();
+        for (canonicalization, algorithm) in signed.chain(sealed) {
+            let way = (canonicalization, HashAlgorithm::from(algorithm));
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        let body = self.message.raw_body();
+        let hash = || {
+            ways.into_iter()
+                .map(|(canonicalization, algorithm)| {
+                    let hash = algorithm.hash(canonicalization.canonical_body(body, 0));
+                    (canonicalization, algorithm, 0, hash.as_ref().to_vec())
+                })
+                .collect()
+        };
+        self.message.body_hashes = apart(body.len(), hash);
+    }
+}
+
+/// At most [`MOST_SIGNATURES`] findings; the rest is not even made.
+#[derive(Default)]
+struct Findings(Vec<AuthenticationDetail>);
+
+impl Findings {
+    fn push(&mut self, finding: impl FnOnce() -> AuthenticationDetail) {
+        if self.0.len() < MOST_SIGNATURES {
+            self.0.push(finding());
+        }
+    }
+}
+
+/// The fields and the place of the body. Nothing is parsed yet.
+fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
+    let mut message = AuthenticatedMessage {
+        headers: Vec::with_capacity(Fields::of(raw).count()),
+        ..AuthenticatedMessage::default()
+    };
+    let mut fields = Fields::of(raw);
+    message.headers.extend(fields.by_ref());
+    if !message.headers.is_empty() {
+        message.raw_message = raw;
+        message.body_offset = u32::try_from(fields.body_offset()).unwrap_or(u32::MAX);
+    }
+    message
+}
+
+/// Whether a field has this name, in lower case.
+fn is(name: &[u8], wanted: &[u8]) -> bool {
+    name.trim_ascii().eq_ignore_ascii_case(wanted)
+}
+
+/// The signature without the copied fields (`z=`), which nobody verifies.
+fn without_copies(mut signature: Signature) -> Signature {
+    signature.z = Vec::new();
+    signature
+}
+
+/// Does work on this many octets where it holds up nobody else.
+fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+    let has_other_threads = || {
+        Handle::try_current()
+            .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    };
+    if octets > HASH_IN_PLACE && has_other_threads() {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 
@@ -125,19 +317,6 @@ fn top(raw: &[u8]) -> Option<&[u8]> {
         end += line.len();
     }
     (end < raw.len()).then(|| &raw[..end])
-}
-
-/// `mail-auth` hashes the body while it reads.
-fn parse(raw: &[u8]) -> Option<AuthenticatedMessage<'_>> {
-    let has_other_threads = || {
-        Handle::try_current()
-            .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
-    };
-    if raw.len() > HASH_IN_PLACE && has_other_threads() {
-        tokio::task::block_in_place(|| AuthenticatedMessage::parse(raw))
-    } else {
-        AuthenticatedMessage::parse(raw)
-    }
 }
 
 /// Whether DKIM sees the one From field that the sender was read from. White space in front of the
@@ -169,20 +348,6 @@ fn refusal(signature: &Signature) -> Option<(AuthenticationResult, &'static str)
         return Some((AuthenticationResult::Policy, "too many fields are signed"));
     }
     None
-}
-
-fn is_sealed(message: &AuthenticatedMessage<'_>) -> bool {
-    message.has_arc_errors
-        || !message.as_headers.is_empty()
-        || !message.ams_headers.is_empty()
-        || !message.aar_headers.is_empty()
-}
-
-fn has_too_many_names(message: &AuthenticatedMessage<'_>) -> bool {
-    message
-        .ams_headers
-        .iter()
-        .any(|header| header.header.h.len() > MOST_NAMES)
 }
 
 #[cfg(test)]
@@ -225,6 +390,13 @@ mod tests {
             ),
             (
                 format!(
+                    "{}{FROM}\r\n",
+                    signature("a.example", &"from:".repeat(MOST_FIELD / 5))
+                ),
+                "the signature is too long",
+            ),
+            (
+                format!(
                     "{}From : ann@corp.example\r\n\r\n",
                     signature("a.example", "from")
                 ),
@@ -263,6 +435,31 @@ mod tests {
         let others = signed.others.expect("others");
         assert_eq!(others.dkim_headers.len(), MOST_SIGNATURES - 3);
         assert_eq!(signed.refused.len(), MOST_SIGNATURES);
+    }
+
+    #[test]
+    fn a_chain_beyond_the_bounds_is_not_kept() {
+        let seal = |value: &str| format!("ARC-Seal: i=1; cv=none; a=rsa-sha256; {value}\r\n");
+        let whole = seal("d=a.example; s=s; b=AAAA");
+        let many = signature("a.example", &"a:".repeat(300)).replace("DKIM", "ARC-Message");
+        for (chain, refused) in [
+            (whole.clone(), None),
+            (whole.repeat(MOST_SETS + 1), Some("the chain is too long")),
+            (
+                seal(&format!("d={}; s=s; b=AAAA", "a".repeat(MOST_FIELD))),
+                Some("a field of the chain is too long"),
+            ),
+            (
+                format!("{whole}{}", many.replace("v=1", "i=1")),
+                Some("too many fields are signed"),
+            ),
+        ] {
+            let raw = format!("{chain}{FROM}\r\n");
+            let signed = Signed::read(raw.as_bytes(), Some("corp.example"));
+            assert_eq!(signed.chain_refused, refused);
+            assert!(signed.is_sealed);
+            assert_eq!(signed.message.as_headers.is_empty(), refused.is_some());
+        }
     }
 
     #[test]

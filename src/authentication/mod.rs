@@ -14,6 +14,7 @@ mod client;
 mod dkim;
 mod dmarc;
 mod field;
+mod fields;
 mod message;
 mod outage;
 mod reason;

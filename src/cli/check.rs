@@ -13,6 +13,7 @@ use crate::config::{Config, ConfigErrors, Destination};
 use crate::wording::Wording;
 
 mod certificate;
+mod exposure;
 pub(super) mod machine;
 mod servers;
 
@@ -113,6 +114,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.extend(certificate::finding(config));
     findings.push(certificate::authorities());
     findings.extend(settings(config));
+    findings.extend(exposure::findings(config));
     findings.extend(templates(config));
     findings.extend(machine::folders_and_programs(config));
     if !args.offline {

@@ -23,6 +23,8 @@ pub(super) struct Document<'d> {
     file: &'d Path,
     pub secrets: Secrets,
     mistakes: RefCell<Vec<Mistake>>,
+    /// Files that secrets were read from.
+    pub secret_files: RefCell<Vec<PathBuf>>,
     /// Keys by kind of section: those that readers know, and those that the file has.
     #[cfg(test)]
     pub known: RefCell<std::collections::BTreeSet<String>>,
@@ -57,6 +59,7 @@ impl<'d> Document<'d> {
             file,
             secrets,
             mistakes: RefCell::default(),
+            secret_files: RefCell::default(),
             #[cfg(test)]
             known: RefCell::default(),
             #[cfg(test)]

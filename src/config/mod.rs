@@ -63,6 +63,8 @@ pub struct Config {
     pub canary: Option<Canary>,
     /// For the first revision only, portals' overrides included.
     pub access: AccessSettings,
+    /// Files that secrets were read from.
+    pub secret_files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,9 +73,11 @@ pub struct Smtp {
     pub trusted_peers: Vec<IpNet>,
     /// Octets.
     pub max_message_size: u64,
+    /// Octets of a message before its first empty line.
+    pub max_header_size: u64,
     pub max_connections: usize,
     pub max_recipients: usize,
-    /// Octets of all messages that are being received at one moment.
+    /// Octets of all messages that are being received and read at one moment.
     pub memory_budget: u64,
     pub command_timeout: Duration,
     pub tls: Option<SmtpTls>,
@@ -95,6 +99,9 @@ pub struct Http {
     pub public_url: String,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Host names under which the operators' port answers, besides IP addresses and names of loopback.
+    /// Lower case, without a trailing dot.
+    pub admin_hosts: Vec<String>,
 }
 
 #[derive(Debug, Clone)]

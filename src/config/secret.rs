@@ -164,7 +164,9 @@ impl Section<'_> {
         if self.document().secrets == Secrets::Leave {
             return Some(Secret::default());
         }
-        read(&path).map_err(|cause| entry.refuse(cause)).ok()
+        let secret = read(&path).map_err(|cause| entry.refuse(cause)).ok()?;
+        self.document().secret_files.borrow_mut().push(path);
+        Some(secret)
     }
 }
 

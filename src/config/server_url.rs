@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::SmtpSecurity;
+use crate::domain::is_private_address;
 
 /// Host, port and protection of an SMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,21 +108,23 @@ fn refuse_login(url: &Url) -> Result<(), String> {
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
         None => false,
     }
 }
 
-/// Whether the URL names an address that is not on the Internet, as far as the URL itself tells.
+/// Whether the URL names an address that is not on the Internet, as far as the URL itself tells. No
+/// delivery would go there.
 pub(super) fn is_private(url: &Url) -> bool {
     is_loopback(url)
         || match url.host() {
-            Some(Host::Ipv4(ip)) => ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
-            Some(Host::Ipv6(ip)) => {
-                ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
-            }
+            Some(Host::Ipv4(ip)) => is_private_address(ip.into()),
+            Some(Host::Ipv6(ip)) => is_private_address(ip.into()),
             _ => false,
         }
 }
@@ -209,6 +212,40 @@ mod tests {
         }
         let refusal = SmtpUrl::parse("smtp://ann:hunter2@desk.example").expect_err("a login");
         assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn addresses_of_the_own_network_are_known_in_every_form() {
+        for (text, private) in [
+            ("http://127.0.0.1/", true),
+            ("http://127.0.0.1./", true),
+            ("http://2130706433/", true),
+            ("http://0x7f000001/", true),
+            ("http://0177.0.0.1/", true),
+            ("http://127.1/", true),
+            ("http://localhost/", true),
+            ("http://LOCALHOST./", true),
+            ("http://desk.localhost/", true),
+            ("http://[::1]/", true),
+            ("http://[::ffff:127.0.0.1]/", true),
+            ("http://[::ffff:10.1.2.3]/", true),
+            ("http://[::10.1.2.3]/", true),
+            ("http://[64:ff9b::10.1.2.3]/", true),
+            ("http://[2002:a01:203::]/", true),
+            ("http://[fd00::1]/", true),
+            ("http://10.1.2.3/", true),
+            ("http://100.64.0.1/", true),
+            ("http://169.254.169.254/", true),
+            ("http://0.0.0.0/", true),
+            ("http://0/", true),
+            ("https://desk.corp.example/", false),
+            ("https://8.8.8.8/", false),
+            ("https://[2606:4700::1111]/", false),
+            ("https://[::ffff:8.8.8.8]/", false),
+        ] {
+            let url = parse_http(text).expect(text);
+            assert_eq!(is_private(&url), private, "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-const KIB: u64 = 1024;
+pub const KIB: u64 = 1024;
 pub const MIB: u64 = KIB * KIB;
 
 pub const SECOND: Duration = Duration::from_secs(1);

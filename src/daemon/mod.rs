@@ -14,6 +14,7 @@ pub use listeners::{Bound, Listeners};
 pub use lock::Lock;
 pub use signals::{Signal, Signals};
 
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,8 +177,15 @@ impl Daemon {
                     .merge(web::api_router(config.clone(), self.store.clone())),
             ),
         });
-        tasks.spawn(web::serve(http, public, stop.clone()));
-        tasks.spawn(web::serve(admin, operators, stop.clone()));
+        let is_proxy = || {
+            let config = config.clone();
+            move |peer: IpAddr| {
+                let proxies = &config.borrow().http.trusted_proxies;
+                proxies.iter().any(|net| net.contains(&peer))
+            }
+        };
+        tasks.spawn(web::serve(http, public, is_proxy(), stop.clone()));
+        tasks.spawn(web::serve(admin, operators, is_proxy(), stop.clone()));
     }
 
     fn start_intake(
@@ -351,6 +359,7 @@ fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
     Ok(smtp::Settings {
         trusted_peers: config.smtp.trusted_peers.clone(),
         max_message_size: config.smtp.max_message_size,
+        max_header_size: config.smtp.max_header_size,
         max_connections: config.smtp.max_connections,
         max_recipients: config.smtp.max_recipients,
         memory_budget: config.smtp.memory_budget,

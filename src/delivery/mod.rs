@@ -13,7 +13,6 @@ mod destination;
 mod maildir;
 mod marks;
 mod message;
-mod network;
 mod parcel;
 mod post;
 pub mod probe;

@@ -24,11 +24,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
-use super::network::is_private;
 use super::signature::Signature;
 use super::{Attempt, Cause, Scope, tls};
 use crate::config::{Endpoint, HttpCredentials};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, is_private_address};
 
 /// How much of an answer that is no is read, for its cause.
 const COMPLAINT: usize = 400;
@@ -130,7 +129,7 @@ impl Postman {
             _ => None,
         };
         match address {
-            Some(address) if !self.endpoint.allow_private && is_private(address) => {
+            Some(address) if !self.endpoint.allow_private && is_private_address(address) => {
                 Err(Cause::of_destination(&unwanted(&address.to_string())))
             }
             _ => Ok(url),
@@ -173,7 +172,7 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<SocketAddr> = found
-                .filter(|address| allow_private || !is_private(address.ip()))
+                .filter(|address| allow_private || !is_private_address(address.ip()))
                 .collect();
             if addresses.is_empty() {
                 return Err(unwanted(name.as_str()).into());

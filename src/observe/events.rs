@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{TARGET, metrics};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, Origin, PortalName,
-    RequestId, Timestamp, Verdict,
+    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, OperatorName, Origin,
+    PortalName, RequestId, Timestamp, Verdict,
 };
 use crate::store::Entry;
 
@@ -240,6 +240,12 @@ pub fn hook_deferred(call: HookCall, next: Timestamp, cause: &str) {
 pub fn hook_failed(call: HookCall, cause: &str) {
     event!(ERROR "hook.failed", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt, cause);
+}
+
+/// A wrong password, an unknown name, or a client that is locked out. `by` is the operator of that name,
+/// where there is one.
+pub fn operator_login_failed(peer: IpAddr, by: Option<&OperatorName>, cause: &str) {
+    event!(WARN "operator.login_failed", peer = %peer, by = by.map(display), cause);
 }
 
 /// `origin` is from where: `command line`, `page`, `api`, `configuration`.

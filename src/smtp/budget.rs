@@ -1,56 +1,155 @@
-//! The memory that messages may take while they come in, all connections together.
+//! Memory for the messages that come in, shared by all connections.
 //!
-//! A connection holds what its buffer has grown to and asks before it grows. When everything is
-//! given out, it waits — the client is not told, TCP holds it back — and nobody waits for ever: a
-//! last reserve, one message long, goes to one waiting client at a time, which then needs nothing
-//! more from anybody and is bound by its own timeouts to come to an end.
+//! A connection reserves what its buffer will grow to, and what reading the message will take, before
+//! it takes it. When nothing is left it waits (the client is not told; TCP holds it back). Memory that
+//! comes back goes to the peer that holds least, so that one peer's messages delay those of others by
+//! no more than a fair share: while nobody waits, any peer may have it all. A last reserve, enough for
+//! one message, goes to one waiting connection at a time, which then needs nothing more from anybody
+//! and is bound by its own timeouts to come to an end, so that there is no deadlock.
 
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Octets are given out in pieces of this size.
+use tokio::sync::oneshot;
+
+/// Octets are reserved in pieces of this size.
 const PIECE: usize = 1024;
 
+/// The memory of a listener.
 pub struct Budget {
-    pieces: Semaphore,
-    reserve: Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Octets that nobody has.
+    free: usize,
+    /// Whether nobody has the reserve.
+    has_reserve: bool,
+    /// Octets by peer; none without any.
+    held: HashMap<IpAddr, usize>,
+    /// In the order in which they came.
+    waiting: Vec<Waiting>,
+    next: u64,
+}
+
+struct Waiting {
+    id: u64,
+    peer: IpAddr,
+    more: usize,
+    granted: oneshot::Sender<Grant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    Octets(usize),
+    Reserve,
 }
 
 impl Budget {
-    /// `total` octets, of which `largest`, the size of the largest message, are the reserve.
+    /// `total` octets, of which `largest`, what the largest message takes, are the reserve.
     #[must_use]
     pub fn new(total: u64, largest: u64) -> Self {
-        let pieces = usize::try_from(total.saturating_sub(largest)).unwrap_or(usize::MAX) / PIECE;
         Self {
-            pieces: Semaphore::new(pieces.min(Semaphore::MAX_PERMITS)),
-            reserve: Mutex::new(()),
+            state: Mutex::new(State {
+                free: usize::try_from(total.saturating_sub(largest)).unwrap_or(usize::MAX),
+                has_reserve: true,
+                held: HashMap::new(),
+                waiting: Vec::new(),
+                next: 0,
+            }),
         }
     }
 
-    /// A share of nothing yet.
+    /// A reservation of nothing yet for a message of this peer.
     #[must_use]
-    pub fn share(&self) -> Share<'_> {
+    pub fn share(&self, peer: IpAddr) -> Share<'_> {
         Share {
             budget: self,
+            peer,
             octets: 0,
-            pieces: None,
-            reserve: None,
+            has_reserve: false,
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, peer: IpAddr, grant: Grant) {
+        let mut state = self.lock();
+        state.put_back(peer, grant);
+        state.hand_out();
     }
 }
 
-/// What one message holds of the budget; given back when dropped.
+impl State {
+    fn take(&mut self, peer: IpAddr, octets: usize) {
+        self.free -= octets;
+        *self.held.entry(peer).or_default() += octets;
+    }
+
+    fn put_back(&mut self, peer: IpAddr, grant: Grant) {
+        match grant {
+            Grant::Reserve => self.has_reserve = true,
+            Grant::Octets(octets) => {
+                self.free += octets;
+                if let Some(held) = self.held.get_mut(&peer) {
+                    *held = held.saturating_sub(octets);
+                    if *held == 0 {
+                        self.held.remove(&peer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves the waiting, those of the peer that holds least first, for as long as there is enough.
+    /// Nobody passes one that is served earlier, so that a large message is not starved by small ones.
+    fn hand_out(&mut self) {
+        while let Some(first) = self.first() {
+            let Waiting { peer, more, .. } = self.waiting[first];
+            let grant = if more <= self.free {
+                self.take(peer, more);
+                Grant::Octets(more)
+            } else if self.has_reserve {
+                self.has_reserve = false;
+                Grant::Reserve
+            } else {
+                return;
+            };
+            let waiting = self.waiting.remove(first);
+            if waiting.granted.send(grant).is_err() {
+                self.put_back(peer, grant);
+            }
+        }
+    }
+
+    fn first(&self) -> Option<usize> {
+        let held = |waiting: &Waiting| self.held.get(&waiting.peer).copied().unwrap_or(0);
+        (0..self.waiting.len()).min_by_key(|at| (held(&self.waiting[*at]), self.waiting[*at].id))
+    }
+}
+
+/// What one message has reserved of the budget; given back when dropped.
 pub struct Share<'a> {
     budget: &'a Budget,
+    peer: IpAddr,
     octets: usize,
-    pieces: Option<SemaphorePermit<'a>>,
-    reserve: Option<MutexGuard<'a, ()>>,
+    has_reserve: bool,
 }
 
 impl Share<'_> {
-    /// Whether so many octets are held already.
+    /// Whether this many octets are reserved already.
     #[must_use]
     pub fn covers(&self, octets: usize) -> bool {
-        self.reserve.is_some() || octets <= self.octets
+        self.has_reserve || octets <= self.octets
+    }
+
+    /// Octets that others could have if this message went.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.octets.max(usize::from(self.has_reserve))
     }
 
     /// Waits until the message may take `octets` in all.
@@ -58,18 +157,65 @@ impl Share<'_> {
         if self.covers(octets) {
             return;
         }
-        let more = octets.div_ceil(PIECE) - self.octets / PIECE;
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        tokio::select! {
-            biased;
-            Ok(permit) = self.budget.pieces.acquire_many(more) => {
-                match &mut self.pieces {
-                    Some(held) => held.merge(permit),
-                    none => *none = Some(permit),
-                }
-                self.octets = octets.div_ceil(PIECE) * PIECE;
+        let more = octets.div_ceil(PIECE) * PIECE - self.octets;
+        let mut place = {
+            let mut state = self.budget.lock();
+            if state.waiting.is_empty() && more <= state.free {
+                state.take(self.peer, more);
+                self.octets += more;
+                return;
             }
-            reserve = self.budget.reserve.lock() => self.reserve = Some(reserve),
+            let (granted, grant) = oneshot::channel();
+            let id = state.next;
+            state.next += 1;
+            state.waiting.push(Waiting {
+                id,
+                peer: self.peer,
+                more,
+                granted,
+            });
+            state.hand_out();
+            Place {
+                budget: self.budget,
+                peer: self.peer,
+                id,
+                grant,
+            }
+        };
+        match (&mut place.grant).await {
+            Ok(Grant::Octets(octets)) => self.octets += octets,
+            Ok(Grant::Reserve) => self.has_reserve = true,
+            // The budget holds the sender until it grants something, and outlives the share.
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.has_reserve {
+            self.budget.give_back(self.peer, Grant::Reserve);
+        }
+        self.budget.give_back(self.peer, Grant::Octets(self.octets));
+    }
+}
+
+/// A place in the queue; left when dropped, and what was granted and not taken goes back.
+struct Place<'a> {
+    budget: &'a Budget,
+    peer: IpAddr,
+    id: u64,
+    grant: oneshot::Receiver<Grant>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.budget
+            .lock()
+            .waiting
+            .retain(|waiting| waiting.id != self.id);
+        if let Ok(grant) = self.grant.try_recv() {
+            self.budget.give_back(self.peer, grant);
         }
     }
 }
@@ -80,18 +226,23 @@ mod tests {
 
     use super::*;
 
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
     #[tokio::test]
     async fn shares_come_back() {
         let budget = Budget::new(10 * 1024, 0);
-        let mut share = budget.share();
+        let mut share = budget.share(A);
         share.grow(1).await;
         share.grow(1024).await;
-        assert_eq!(budget.pieces.available_permits(), 9);
+        assert_eq!(budget.lock().free, 9 * 1024);
         share.grow(1025).await;
         share.grow(10 * 1024).await;
-        assert_eq!(budget.pieces.available_permits(), 0);
+        assert_eq!(budget.lock().free, 0);
+        assert_eq!(share.octets(), 10 * 1024);
         drop(share);
-        assert_eq!(budget.pieces.available_permits(), 10);
+        assert_eq!(budget.lock().free, 10 * 1024);
+        assert!(budget.lock().held.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -100,10 +251,10 @@ mod tests {
         // each other for ever.
         let budget = Arc::new(Budget::new(60 * 1024, 10 * 1024));
         let tasks: Vec<_> = (0..50)
-            .map(|_| {
+            .map(|number| {
                 let budget = Arc::clone(&budget);
                 tokio::spawn(async move {
-                    let mut share = budget.share();
+                    let mut share = budget.share(if number % 2 == 0 { A } else { B });
                     for kib in 1..=10 {
                         share.grow(kib * 1024).await;
                         tokio::task::yield_now().await;
@@ -117,28 +268,76 @@ mod tests {
                 .expect("no deadlock")
                 .expect("no panic");
         }
-        assert_eq!(budget.pieces.available_permits(), 50);
+        let state = budget.lock();
+        assert_eq!((state.free, state.has_reserve), (50 * 1024, true));
+        assert!(state.held.is_empty() && state.waiting.is_empty());
     }
 
     #[tokio::test]
     async fn only_one_has_the_reserve() {
         let budget = Budget::new(0, 1024);
-        let mut first = budget.share();
+        let mut first = budget.share(A);
         first.grow(1024).await;
-        let mut second = budget.share();
-        assert!(
-            futures_now(second.grow(1)).is_none(),
-            "the second must wait"
-        );
+        let mut second = budget.share(A);
+        assert!(now(second.grow(1)).is_none(), "the second must wait");
         drop(first);
-        assert!(futures_now(second.grow(1)).is_some(), "its turn");
+        assert!(now(second.grow(1)).is_some(), "its turn");
     }
 
-    /// What a future has to say without waiting.
-    fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
-        let mut future = std::pin::pin!(future);
+    #[tokio::test]
+    async fn what_comes_back_goes_to_the_peer_that_holds_least() {
+        let budget = Budget::new(8 * 1024, 0);
+        let mut greedy: Vec<_> = (0..4).map(|_| budget.share(A)).collect();
+        for share in &mut greedy {
+            share.grow(2 * 1024).await;
+        }
+        let mut reserve = budget.share(A);
+        reserve.grow(1024).await;
+        assert!(reserve.has_reserve);
+
+        let (mut more, mut other) = (budget.share(A), budget.share(B));
+        let mut more = std::pin::pin!(more.grow(1024));
+        assert!(poll(more.as_mut()).is_none(), "nothing is left");
+        let mut late = std::pin::pin!(other.grow(2 * 1024));
+        assert!(poll(late.as_mut()).is_none(), "nothing is left");
+        greedy.pop();
+        assert!(
+            poll(late.as_mut()).is_some(),
+            "it came later and holds less"
+        );
+        assert!(poll(more.as_mut()).is_none());
+        greedy.pop();
+        assert!(poll(more.as_mut()).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_queue_takes_nothing_along() {
+        let budget = Budget::new(1024, 0);
+        let mut all = budget.share(A);
+        all.grow(1024).await;
+        let mut reserve = budget.share(A);
+        reserve.grow(1024).await;
+        let mut impatient = budget.share(B);
+        assert!(now(impatient.grow(1024)).is_none());
+        assert!(budget.lock().waiting.is_empty());
+        {
+            // Granted, and dropped before it was looked at.
+            let mut granted = Box::pin(impatient.grow(1024));
+            assert!(poll(granted.as_mut()).is_none());
+            drop(all);
+            assert_eq!(budget.lock().free, 0);
+        }
+        assert_eq!(budget.lock().free, 1024);
+    }
+
+    /// The result of a future that is ready at once.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        poll(std::pin::pin!(future))
+    }
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match future.as_mut().poll(&mut context) {
+        match future.poll(&mut context) {
             std::task::Poll::Ready(value) => Some(value),
             std::task::Poll::Pending => None,
         }

@@ -5,8 +5,11 @@
 //! that begins a line is taken off. A bare LF is an error, since a server behind us might take it
 //! for the end of a line; a bare CR is a byte like any other. How the input is cut into chunks
 //! makes no difference.
+//!
+//! The header, all that comes before the first empty line, has a bound of its own, since reading a
+//! header takes many times its size. A message beyond either bound is read to its end and kept no longer.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// What the bytes before the present one mean to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,30 +34,59 @@ pub enum Progress {
     BareLf,
 }
 
+/// The bound that a message goes beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLarge {
+    Message,
+    Header,
+}
+
+/// The bounds of a message, in octets.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub message: u64,
+    pub header: u64,
+}
+
 /// A body on its way in.
 #[derive(Debug)]
 pub struct Body {
     raw: Vec<u8>,
     place: Place,
     limit: usize,
+    header_limit: usize,
+    header: Header,
     expected: usize,
-    too_large: bool,
+    too_large: Option<TooLarge>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    /// No empty line ends within this many octets.
+    Open(usize),
+    /// The octets in front of the empty line.
+    Ended(usize),
+}
+
+/// The end of the last field, and the empty line behind it.
+const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
 /// A client's word for the size is good for this much memory before anything has come.
 const TRUST: u64 = 64 * 1024;
 
 impl Body {
-    /// A body of at most `limit` octets, and of `expected` if the client is right.
+    /// A body within these bounds, and of `expected` octets if the client is right.
     #[must_use]
-    pub fn new(limit: u64, expected: Option<u64>) -> Self {
+    pub fn new(bounds: Bounds, expected: Option<u64>) -> Self {
         let octets = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         Self {
             raw: Vec::new(),
             place: Place::LineStart,
-            limit: octets(limit),
+            limit: octets(bounds.message),
+            header_limit: octets(bounds.header),
+            header: Header::Open(0),
             expected: octets(expected.unwrap_or(0).min(TRUST)),
-            too_large: false,
+            too_large: None,
         }
     }
 
@@ -63,7 +95,7 @@ impl Body {
     pub fn capacity_for(&self, chunk: usize) -> usize {
         let held = self.raw.capacity();
         let needed = self.raw.len() + chunk;
-        if self.too_large || needed <= held {
+        if self.too_large.is_some() || needed <= held {
             return held;
         }
         needed
@@ -138,27 +170,67 @@ impl Body {
     }
 
     fn keep(&mut self, run: &[u8]) {
-        if self.too_large {
+        if self.too_large.is_some() {
             return;
         }
         if self.raw.len() + run.len() > self.limit {
-            self.too_large = true;
-            self.raw = Vec::new();
-            return;
+            return self.refuse(TooLarge::Message);
         }
         self.raw.extend_from_slice(run);
+        if let Header::Open(scanned) = self.header {
+            self.scan_header(scanned);
+        }
     }
 
-    /// Whether it went beyond the limit; nothing of it is held any more.
+    /// Looks for the empty line in what has come since.
+    fn scan_header(&mut self, scanned: usize) {
+        let from = scanned.saturating_sub(EMPTY_LINE.len() - 1);
+        self.header = if self.raw.starts_with(b"\r\n") {
+            Header::Ended(0)
+        } else if let Some(at) = memmem::find(&self.raw[from..], EMPTY_LINE) {
+            Header::Ended(from + at + 2)
+        } else {
+            Header::Open(self.raw.len())
+        };
+        // The last octet may be the first of the empty line.
+        let least = match self.header {
+            Header::Ended(octets) => octets,
+            Header::Open(octets) => octets.saturating_sub(1),
+        };
+        if least > self.header_limit {
+            self.refuse(TooLarge::Header);
+        }
+    }
+
+    fn refuse(&mut self, bound: TooLarge) {
+        self.too_large = Some(bound);
+        self.raw = Vec::new();
+    }
+
+    /// Whether it went beyond a bound; nothing of it is held any more.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        self.too_large
+        self.too_large.is_some()
     }
 
-    /// The raw message, unless it was too large.
+    /// The octets of the header so far: of the whole message where no empty line has come.
     #[must_use]
-    pub fn finish(self) -> Option<Vec<u8>> {
-        (!self.too_large).then_some(self.raw)
+    pub fn header(&self) -> usize {
+        match self.header {
+            Header::Ended(octets) | Header::Open(octets) => octets,
+        }
+    }
+
+    /// The raw message.
+    ///
+    /// # Errors
+    /// The bound that it went beyond.
+    pub fn finish(self) -> Result<Vec<u8>, TooLarge> {
+        match self.too_large {
+            Some(bound) => Err(bound),
+            None if self.header() > self.header_limit => Err(TooLarge::Header),
+            None => Ok(self.raw),
+        }
     }
 }
 
@@ -170,7 +242,18 @@ mod tests {
 
     /// The whole input in the given chunks: what came of it, with the end counted from the start.
     fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: u64) -> (Progress, Body) {
-        let mut body = Body::new(limit, None);
+        let bounds = Bounds {
+            message: limit,
+            header: limit,
+        };
+        read_within(bounds, chunks)
+    }
+
+    fn read_within<'a>(
+        bounds: Bounds,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Progress, Body) {
+        let mut body = Body::new(bounds, None);
         let mut before = 0;
         for chunk in chunks {
             match body.feed(chunk) {
@@ -205,7 +288,7 @@ mod tests {
                     let chunks = [&input[..first], &input[first..second], &input[second..]];
                     let (progress, body) = read(chunks, 100);
                     assert_eq!(progress, Progress::End(input.len()), "{input:?} {chunks:?}");
-                    assert_eq!(body.finish().as_deref(), Some(*message), "{chunks:?}");
+                    assert_eq!(body.finish().as_deref(), Ok(*message), "{chunks:?}");
                 }
             }
         }
@@ -247,17 +330,70 @@ mod tests {
         let input = b"..\r\n..\r\n.\r\n";
         assert_eq!(
             read([&input[..]], 6).1.finish().as_deref(),
-            Some(&b".\r\n.\r\n"[..])
+            Ok(&b".\r\n.\r\n"[..])
         );
         let (progress, body) = read([&input[..]], 5);
         assert_eq!(progress, Progress::End(input.len()));
         assert!(body.is_too_large());
-        assert_eq!(body.finish(), None);
+        assert_eq!(body.finish(), Err(TooLarge::Message));
+    }
+
+    #[test]
+    fn the_header_has_its_own_limit_in_every_pair_of_cuts() {
+        let large = Err(TooLarge::Header);
+        for (message, header) in [
+            (&b"a:b\r\n\r\nbody\r\n"[..], Ok(5)),
+            (b"\r\nbody of any length\r\n", Ok(0)),
+            (b"a:12345678\r\n\r\nbody\r\n", Ok(12)),
+            (b"a:123456789\r\n\r\nbody\r\n", large),
+            (b"a:12345678\r\n", Ok(12)),
+            (b"a:123456789\r\n", large),
+            (b"a:1\r\nb:2\r\nc:3\r\n\r\n", large),
+            (b"a:1\r\n \r\n", Ok(8)),
+            (b"a:1\r\n \r\n b\r\n\r\n", Ok(12)),
+            (b"a:1\r\r\n\r\r\n\r\n", Ok(9)),
+            (b"a:1\r\n..\r\n..\r\nlong enough\r\n", large),
+        ] {
+            let wire = [message, b".\r\n"].concat();
+            let input = &wire[..];
+            let bounds = Bounds {
+                message: 100,
+                header: 12,
+            };
+            for first in 0..=input.len() {
+                for second in first..=input.len() {
+                    let chunks = [&input[..first], &input[first..second], &input[second..]];
+                    let (progress, body) = read_within(bounds, chunks);
+                    assert_eq!(progress, Progress::End(input.len()), "{chunks:?}");
+                    let octets = body.header();
+                    let found = body.finish().map(|_| octets);
+                    assert_eq!(found, header, "{chunks:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_without_end_is_let_go_as_soon_as_it_is_too_large() {
+        let bounds = Bounds {
+            message: 1 << 20,
+            header: 1000,
+        };
+        let mut body = Body::new(bounds, None);
+        assert_eq!(body.feed(&[b'a'; 1001]), Progress::More);
+        assert!(!body.is_too_large());
+        assert_eq!(body.feed(b"a"), Progress::More);
+        assert!(body.is_too_large());
+        assert_eq!(body.raw.capacity(), 0, "the memory is given back");
     }
 
     #[test]
     fn capacity_doubles_up_to_the_limit_and_feeding_keeps_to_it() {
-        let mut body = Body::new(100_000, Some(5));
+        let bounds = Bounds {
+            message: 100_000,
+            header: 100_000,
+        };
+        let mut body = Body::new(bounds, Some(5));
         let line = [b'a'; 1000];
         let mut steps = 0;
         for _ in 0..100 {
@@ -301,7 +437,7 @@ mod tests {
             wire.push_str(".\r\n");
             let (progress, body) = read(wire.as_bytes().chunks(size), 10_000);
             prop_assert_eq!(progress, Progress::End(wire.len()));
-            prop_assert_eq!(body.finish(), Some(message.into_bytes()));
+            prop_assert_eq!(body.finish(), Ok(message.into_bytes()));
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use mailin::{Handler, Session, SessionBuilder};
 
 use super::command::{Command, Verb};
+use super::data::TooLarge;
 use super::extensions::{self, Mail};
 use super::reception::{Receipt, Reception};
 use super::reply::Reply;
@@ -112,8 +113,13 @@ impl<R: Reception> Dialogue<R> {
         }
     }
 
-    /// The answer to a line, or a message, that is refused. One too many ends the conversation.
+    /// The answer to a line, or a message, that is refused. One too many ends the conversation. A
+    /// recipient beyond the limit is no error of the client, which sends the rest apart (RFC 5321
+    /// 4.5.3.1.10).
     pub fn refuse(&mut self, reply: Reply) -> Answer {
+        if reply == Reply::TooManyRecipients {
+            return reply.into();
+        }
         self.errors += 1;
         if self.errors > self.settings.max_errors {
             Answer::close(Reply::TooManyErrors)
@@ -269,9 +275,12 @@ impl<R: Reception> Dialogue<R> {
     }
 
     /// The answer to a message that is not given to the reception at all.
-    pub fn too_large(&mut self) -> Answer {
+    pub fn too_large(&mut self, bound: TooLarge) -> Answer {
         self.message_ends();
-        self.refuse(Reply::MessageTooLarge)
+        self.refuse(match bound {
+            TooLarge::Message => Reply::MessageTooLarge,
+            TooLarge::Header => Reply::HeaderTooLarge,
+        })
     }
 
     /// mailin gets the final dot. It always grants it: after a refusal it would wait for more of

@@ -33,7 +33,10 @@ pub async fn serve<R: Reception>(
 ) {
     let budget = {
         let settings = settings.borrow();
-        Budget::new(settings.memory_budget, settings.max_message_size)
+        let header = usize::try_from(settings.max_header_size).unwrap_or(usize::MAX);
+        let to_read = reception.memory(header) as u64;
+        let largest = settings.max_message_size.saturating_add(to_read);
+        Budget::new(settings.memory_budget, largest)
     };
     let door = Arc::new(Door {
         house: House { reception, budget },

@@ -11,7 +11,7 @@
 //! ```text
 //! listener ─► session ─► connection   bounded lines, timeouts
 //!                    ├─► dialogue     a line in, a reply out; no I/O
-//!                    └─► data, budget the body, and the memory it may take
+//!                    └─► data, budget the body, and the memory it may take; rate, how fast it comes
 //! ```
 
 mod budget;
@@ -22,6 +22,7 @@ mod dialogue;
 mod extensions;
 mod listener;
 mod path;
+mod rate;
 mod reception;
 mod reply;
 mod seats;

@@ -13,6 +13,10 @@ pub trait Reception: Send + Sync + 'static {
     /// There is none; the client is told `550 5.1.1`.
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient>;
 
+    /// Octets that [`receive`](Self::receive) takes for a while beside a message with a header of this
+    /// size. They are reserved first.
+    fn memory(&self, header: usize) -> usize;
+
     /// Takes a complete message. Returns only when it is on disk, or it is not taken.
     fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> impl Future<Output = Receipt> + Send;
 }

@@ -58,6 +58,7 @@ pub enum Reply {
     NeedsSmtpUtf8,
     UnknownParameter,
     MessageTooLarge,
+    HeaderTooLarge,
     BareLfInMessage,
 }
 
@@ -87,7 +88,7 @@ impl Reply {
 
             Self::ShuttingDown => (421, "4.3.2", "Shutting down, try again later"),
             Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
-            Self::Evicted => (421, "4.3.2", "Idle while others wait, closing"),
+            Self::Evicted => (421, "4.3.2", "Idle or slow while others wait, closing"),
             Self::TimedOut => (421, "4.4.2", "Timed out, closing"),
             Self::Broken => (421, "4.4.2", "The connection broke"),
             Self::TooManyErrors => (421, "4.7.0", "Too many errors, closing"),
@@ -117,6 +118,7 @@ impl Reply {
             Self::NeedsSmtpUtf8 => (553, "5.6.7", "This address needs SMTPUTF8"),
             Self::UnknownParameter => (555, "5.5.4", "A parameter is not known here"),
             Self::MessageTooLarge => (552, "5.3.4", "The message is too large"),
+            Self::HeaderTooLarge => (552, "5.3.4", "The header of the message is too large"),
             Self::BareLfInMessage => (550, "5.6.0", "The message has a bare LF; closing"),
         };
         (code, enhanced, Cow::Borrowed(text))
@@ -224,6 +226,7 @@ mod tests {
             Reply::Untrusted,
             Reply::NeedsSmtpUtf8,
             Reply::UnknownParameter,
+            Reply::HeaderTooLarge,
             Reply::BareLfInMessage,
         ] {
             let (code, enhanced, text) = reply.parts();

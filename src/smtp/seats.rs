@@ -6,23 +6,32 @@
 //! the seats is for peers that have less than a tenth of them: one that opens connection after
 //! connection, for whatever reason, leaves room for the others.
 //!
-//! The same goes for the memory of the budget: while somebody waits for some, those who have some and
-//! dawdle with their messages go, one after the other.
+//! The same goes for the memory of the budget. While a connection waits for memory, those that have some
+//! and are idle or slow with their messages are evicted, one after the other, those of the peer that
+//! has most first. When none is slow and the wait is long, a peer that holds more than its share loses
+//! its slowest connection to one that holds less.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::rate::Rate;
+
 /// Whoever waits for less than this keeps its seat.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long one who waits for memory waits between two who are sent away for it.
 const TURN: Duration = Duration::from_secs(1);
+
+/// A connection that has brought no message for this long gives up its seat when all are taken, even
+/// if it says something all the while.
+const MESSAGE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// All seats of a listener.
 pub struct Seats {
@@ -43,14 +52,41 @@ struct Mark {
     peer: IpAddr,
     /// Since when it is waited for; [`BUSY`] while it is not.
     waiting_since: AtomicU64,
-    /// Whether it has memory of the budget.
-    has_memory: AtomicBool,
+    /// Octets of the budget that it has.
+    memory: AtomicUsize,
+    /// Since when it has brought no whole message.
+    last_message: AtomicU64,
+    /// Of the message that is coming in, if one is.
+    rate: Mutex<Option<Rate>>,
     evicted: CancellationToken,
 }
 
 impl Mark {
     fn waits_since(&self) -> u64 {
         self.waiting_since.load(Ordering::Relaxed)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waits_since() != BUSY
+    }
+
+    fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Option<Rate>> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        self.rate().is_some_and(|rate| rate.is_slow(now))
+    }
+
+    /// Whether it keeps its seat only by saying something now and then.
+    fn lingers(&self, latest: u64, now: Instant) -> bool {
+        self.is_waited_for()
+            && self.last_message.load(Ordering::Relaxed) <= latest
+            && self.rate().is_none_or(|rate| rate.is_slow(now))
     }
 }
 
@@ -88,7 +124,9 @@ impl Seats {
         let mark = Arc::new(Mark {
             peer,
             waiting_since: AtomicU64::new(BUSY),
-            has_memory: AtomicBool::new(false),
+            memory: AtomicUsize::new(0),
+            last_message: AtomicU64::new(self.now()),
+            rate: Mutex::default(),
             evicted: CancellationToken::new(),
         });
         taken.seats.insert(id, Arc::clone(&mark));
@@ -103,15 +141,64 @@ impl Seats {
     /// The one of these who dawdles longest goes, if it has dawdled for long. It says its last words
     /// without a seat.
     fn send_away(&self, taken: &mut Taken, these: impl Fn(&Mark) -> bool) -> Option<()> {
-        let latest = self.now().checked_sub(PATIENCE.as_secs() * 1000)?;
-        let (&id, mark) = taken
-            .seats
-            .iter()
-            .filter(|(_, mark)| these(mark) && mark.waits_since() <= latest)
-            .min_by_key(|(_, mark)| mark.waits_since())?;
-        mark.evicted.cancel();
-        taken.remove(id);
+        let before = |time: Duration| {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
+            self.now().checked_sub(millis)
+        };
+        let latest = before(PATIENCE)?;
+        let these = || taken.seats.iter().filter(|(_, mark)| these(mark));
+        let idle = these()
+            .filter(|(_, mark)| mark.waits_since() <= latest)
+            .min_by_key(|(_, mark)| mark.waits_since());
+        let lingering = || {
+            let (latest, now) = (before(MESSAGE_PATIENCE)?, Instant::now());
+            these()
+                .filter(|(_, mark)| mark.lingers(latest, now))
+                .min_by_key(|(_, mark)| mark.last_message.load(Ordering::Relaxed))
+        };
+        let id = *idle.or_else(lingering)?.0;
+        taken.evict(id);
         Some(())
+    }
+
+    /// Evicts a connection that has memory, for one of `peer` that has waited for so long: one that is
+    /// idle or slow, of the peer that holds most; after [`PATIENCE`] any, of a peer that holds more than
+    /// its share, if `peer` holds less.
+    fn evict_for_memory(&self, peer: IpAddr, waited: Duration) {
+        let latest = self.now().checked_sub(PATIENCE.as_secs() * 1000);
+        let now = Instant::now();
+        let mut taken = self.lock();
+        let mut held: HashMap<IpAddr, usize> = HashMap::from([(peer, 0)]);
+        for mark in taken.seats.values() {
+            let octets = mark.memory();
+            if octets > 0 {
+                *held.entry(mark.peer).or_default() += octets;
+            }
+        }
+        let share = held.values().sum::<usize>() / held.len();
+        let of_peer = |mark: &Mark| held.get(&mark.peer).copied().unwrap_or(0);
+        let candidates = || {
+            let seats = taken.seats.iter();
+            seats.filter(|(_, mark)| mark.memory() > 0 && mark.is_waited_for())
+        };
+        let slow = candidates()
+            .filter(|(_, mark)| {
+                latest.is_some_and(|latest| mark.waits_since() <= latest) || mark.is_slow(now)
+            })
+            .max_by_key(|(_, mark)| (of_peer(mark), Reverse(mark.waits_since())));
+        let beyond_its_share = || {
+            candidates()
+                .filter(|(_, mark)| of_peer(mark) > share)
+                .min_by_key(|(_, mark)| {
+                    let rate = mark.rate().and_then(|rate| rate.octets_a_second(now));
+                    rate.unwrap_or(u64::MAX)
+                })
+        };
+        let insists = waited >= PATIENCE && held[&peer] < share;
+        let victim = slow.or_else(|| insists.then(beyond_its_share).flatten());
+        if let Some(id) = victim.map(|(id, _)| *id) {
+            taken.evict(id);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -124,6 +211,13 @@ impl Seats {
 }
 
 impl Taken {
+    fn evict(&mut self, id: u64) {
+        if let Some(mark) = self.seats.get(&id) {
+            mark.evicted.cancel();
+        }
+        self.remove(id);
+    }
+
     fn remove(&mut self, id: u64) {
         let Some(mark) = self.seats.remove(&id) else {
             return;
@@ -149,21 +243,41 @@ impl Seat {
         self.mark.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The client has memory of the budget from now on, or has none any more.
-    pub fn has_memory(&self, has: bool) {
-        self.mark.has_memory.store(has, Ordering::Relaxed);
+    /// The client has this many octets of the budget from now on.
+    pub fn has_memory(&self, octets: usize) {
+        self.mark.memory.store(octets, Ordering::Relaxed);
     }
 
-    /// Waits for memory of the budget. As long as that takes, those who have some and dawdle go, one
-    /// after the other.
+    /// A message begins to come in.
+    pub fn message_begins(&self) {
+        *self.mark.rate() = Some(Rate::begin(Instant::now()));
+    }
+
+    /// Some of the message has come.
+    pub fn received(&self, octets: usize) {
+        if let Some(rate) = self.mark.rate().as_mut() {
+            rate.received(octets, Instant::now());
+        }
+    }
+
+    /// All of the message has come.
+    pub fn message_ends(&self) {
+        *self.mark.rate() = None;
+        let now = self.seats.now();
+        self.mark.last_message.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits for memory of the budget. While that takes, others that have some are evicted. The time is
+    /// not the client's.
     pub async fn insists_on(&self, memory: impl Future<Output = ()>) {
+        let began = Instant::now();
         let mut memory = std::pin::pin!(memory);
         while tokio::time::timeout(TURN, memory.as_mut()).await.is_err() {
-            let mut taken = self.seats.lock();
-            let has_memory = |mark: &Mark| mark.has_memory.load(Ordering::Relaxed);
-            self.seats.send_away(&mut taken, has_memory);
+            self.seats.evict_for_memory(self.mark.peer, began.elapsed());
         }
-        self.has_memory(true);
+        if let Some(rate) = self.mark.rate().as_mut() {
+            rate.pause(began.elapsed());
+        }
     }
 
     /// Returns when this client is to go, for the sake of others.
@@ -216,9 +330,9 @@ mod tests {
         let take = || seats.take(10, [127, 0, 0, 1].into()).expect("a seat");
         let (without, with, busy, waiting) = (take(), take(), take(), take());
         without.waits();
-        with.has_memory(true);
+        with.has_memory(1);
         with.waits();
-        busy.has_memory(true);
+        busy.has_memory(1);
         let begin = Instant::now();
         let memory = tokio::time::timeout(Duration::from_mins(1), async {
             waiting.insists_on(with.evicted()).await;
@@ -232,6 +346,105 @@ mod tests {
         assert!(patience.await.is_err(), "nobody has any to spare");
         assert!(!without.mark.evicted.is_cancelled() && !busy.mark.evicted.is_cancelled());
         assert_eq!(seats.lock().seats.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_keeps_no_memory_that_others_wait_for() {
+        let seats = Arc::new(Seats::new());
+        let take = || seats.take(100, [127, 0, 0, 1].into()).expect("a seat");
+        let trickling: Vec<_> = (0..40).map(|_| take()).collect();
+        for seat in &trickling {
+            seat.has_memory(8 << 20);
+            seat.message_begins();
+            seat.received(8 << 20);
+            seat.waits();
+        }
+        let waiting = take();
+        let gone = || {
+            let seats = trickling.iter();
+            seats
+                .filter(|seat| seat.mark.evicted.is_cancelled())
+                .count()
+        };
+        let trickle = async {
+            while gone() == 0 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                for seat in &trickling {
+                    seat.received(5000);
+                    seat.is_busy();
+                    seat.waits();
+                }
+            }
+        };
+        let begin = Instant::now();
+        waiting.insists_on(trickle).await;
+        assert!(begin.elapsed() <= 3 * PATIENCE, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_peer_gives_up_what_is_beyond_its_share() {
+        let seats = Arc::new(Seats::new());
+        let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let take = |peer| seats.take(100, peer).expect("a seat");
+        let fast: Vec<_> = (0..4).map(|_| take(greedy)).collect();
+        for seat in &fast {
+            seat.has_memory(8 << 20);
+            seat.message_begins();
+            seat.waits();
+        }
+        let gone = || fast.iter().any(|seat| seat.mark.evicted.is_cancelled());
+        let send = async |until: Duration| {
+            let begin = Instant::now();
+            while !gone() && begin.elapsed() < until {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                for (rate, seat) in fast.iter().enumerate() {
+                    seat.received(100_000 * (rate + 1));
+                    seat.waits();
+                }
+            }
+        };
+        // One of its own waits like everybody else.
+        take(greedy).insists_on(send(Duration::from_mins(1))).await;
+        assert!(!gone());
+        let begin = Instant::now();
+        take(modest).insists_on(send(Duration::from_mins(1))).await;
+        assert!(fast[0].mark.evicted.is_cancelled(), "the slowest goes");
+        assert!(
+            begin.elapsed() <= PATIENCE + 2 * TURN,
+            "{:?}",
+            begin.elapsed()
+        );
+
+        // And nobody goes for one who holds its share already.
+        let seat = take(modest);
+        seat.has_memory(20 << 20);
+        let rest = &fast[1..];
+        seat.insists_on(tokio::time::sleep(Duration::from_secs(9)))
+            .await;
+        for seat in rest {
+            seat.waits();
+        }
+        assert!(rest.iter().all(|seat| !seat.mark.evicted.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_now_and_then_keep_no_seat() {
+        let seats = Arc::new(Seats::new());
+        let take = || seats.take(2, [127, 0, 0, 1].into());
+        let (talking, working) = (take().expect("1"), take().expect("2"));
+        for second in 0..60 {
+            advance(Duration::from_secs(1)).await;
+            for seat in [&talking, &working] {
+                seat.is_busy();
+                seat.waits();
+            }
+            if second % 10 == 0 {
+                working.message_ends();
+            }
+            assert_eq!(take().is_some(), second == 59, "{second}");
+        }
+        assert!(talking.mark.evicted.is_cancelled());
+        assert!(!working.mark.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Share};
 use super::connection::{Broken, Connection, Line};
-use super::data::{Body, Progress};
+use super::data::{Body, Bounds, Progress};
 use super::dialogue::{Dialogue, Next};
 use super::reception::Reception;
 use super::reply::Reply;
@@ -133,14 +133,15 @@ impl<R: Reception> Session<'_, R> {
                         self.say(connection, &Reply::BareLfInMessage);
                         return Ok(End::Done);
                     };
-                    let answer = if let Some(raw) = body.finish() {
-                        let receipt = self.house.reception.receive(*envelope, raw).await;
-                        dialogue.received(receipt)
-                    } else {
-                        dialogue.too_large()
+                    let answer = match body.finish() {
+                        Ok(raw) => {
+                            let receipt = self.house.reception.receive(*envelope, raw).await;
+                            dialogue.received(receipt)
+                        }
+                        Err(bound) => dialogue.too_large(bound),
                     };
                     drop(share);
-                    self.seat.has_memory(false);
+                    self.seat.has_memory(0);
                     self.say(connection, &answer.reply);
                     if answer.next == Next::Close {
                         return Ok(End::Done);
@@ -186,17 +187,21 @@ impl<R: Reception> Session<'_, R> {
         announced: Option<u64>,
     ) -> Result<Option<(Body, Share<'_>)>, Broken> {
         let settings = &self.settings;
-        let mut body = Body::new(settings.max_message_size, announced);
-        let mut share = self.house.budget.share();
+        let bounds = Bounds {
+            message: settings.max_message_size,
+            header: settings.max_header_size,
+        };
+        let mut body = Body::new(bounds, announced);
+        let mut share = self.house.budget.share(self.peer);
+        self.seat.message_begins();
         let mut end = Instant::now() + settings.message_timeout;
         let mut said = SOMETHING;
         loop {
             let capacity = body.capacity_for(connection.pending().len());
             if !share.covers(capacity) {
                 let asked = Instant::now();
-                self.seat.is_busy();
                 said = SOMETHING;
-                self.seat.insists_on(share.grow(capacity)).await;
+                self.reserve(&mut share, capacity).await;
                 // The client is not to blame for the time that we made it wait.
                 end += asked.elapsed();
             }
@@ -204,13 +209,18 @@ impl<R: Reception> Session<'_, R> {
             match body.feed(connection.pending()) {
                 Progress::End(at) => {
                     self.seat.is_busy();
+                    self.seat.message_ends();
                     connection.take(at);
+                    if !body.is_too_large() {
+                        let to_read = self.house.reception.memory(body.header());
+                        self.reserve(&mut share, capacity + to_read).await;
+                    }
                     return Ok(Some((body, share)));
                 }
                 Progress::BareLf => return Ok(None),
                 Progress::More if body.is_too_large() => {
-                    share = self.house.budget.share();
-                    self.seat.has_memory(false);
+                    share = self.house.budget.share(self.peer);
+                    self.seat.has_memory(0);
                 }
                 Progress::More => {}
             }
@@ -224,8 +234,20 @@ impl<R: Reception> Session<'_, R> {
                 () = self.seat.evicted() => return Err(Broken::Evicted),
                 more = connection.more(silence.min(end)) => more?,
             }
-            said += connection.pending().len();
+            let came = connection.pending().len();
+            said += came;
+            self.seat.received(came);
         }
+    }
+
+    /// Waits until the message may take `octets` in all.
+    async fn reserve(&self, share: &mut Share<'_>, octets: usize) {
+        if share.covers(octets) {
+            return;
+        }
+        self.seat.is_busy();
+        self.seat.insists_on(share.grow(octets)).await;
+        self.seat.has_memory(share.octets());
     }
 
     /// The handshake, in the time of a command.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub trusted_peers: Vec<IpNet>,
     /// Octets, as RFC 1870 counts them: without dot-stuffing and the final dot.
     pub max_message_size: u64,
+    /// Octets of a message before its first empty line.
+    pub max_header_size: u64,
     pub max_connections: usize,
     pub max_recipients: usize,
     /// How many 4xx and 5xx replies a client may collect between two messages.
@@ -27,8 +29,8 @@ pub struct Settings {
     pub data_timeout: Duration,
     /// How long a whole message may take.
     pub message_timeout: Duration,
-    /// Octets of all messages that are on their way in at one moment. One message of the greatest
-    /// size fits even where this says less. Read when the listener starts.
+    /// Octets of all messages that are on their way in at one moment, and of reading them. One message of
+    /// the greatest size fits even where this says less. Read when the listener starts.
     pub memory_budget: u64,
     pub tls: Option<Tls>,
 }
@@ -53,6 +55,7 @@ impl Settings {
                 .filter_map(|net| net.parse().ok())
                 .collect(),
             max_message_size: 25 * MIB,
+            max_header_size: MIB / 4,
             max_connections: 1000,
             max_recipients: 100,
             max_errors: 20,

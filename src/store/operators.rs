@@ -296,6 +296,23 @@ impl Store {
         .await
     }
 
+    /// Records that somebody failed to log in, as this operator or as nobody known.
+    pub async fn record_failed_login(
+        &self,
+        name: Option<OperatorName>,
+        detail: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // No operator has this name.
+        let by = operator(name.as_ref().map_or("?", OperatorName::as_str));
+        self.write(move |work| {
+            Happening::named("operator.login_failed")
+                .detail(detail.as_str())
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
     /// What operators did, newest first.
     pub async fn audit(&self, page: Page) -> Result<Listed<Happened>, StoreError> {
         self.read(move |connection| audit(connection, &page)).await

@@ -5,11 +5,14 @@
 //! the house; [`api_router`] their programs, [`metrics_router`] other machines; [`serve`] runs any router on a listener.
 
 mod api;
+mod connections;
 mod display;
 mod dress;
+mod host;
 mod metrics;
 mod operators;
 mod origin;
+mod paced;
 mod page;
 mod peer;
 mod public;

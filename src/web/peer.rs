@@ -85,7 +85,7 @@ impl Allowance {
 
 /// One household: an IPv4 address, or the 64 bits of an IPv6 network, within which anyone may take
 /// as many addresses as they like.
-fn network(client: IpAddr) -> IpAddr {
+pub(super) fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(address) => {

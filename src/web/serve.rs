@@ -1,33 +1,42 @@
 //! Runs a router on a listener until told to stop, then lets the answers under way go out.
 //!
-//! A client can cost no more than a connection out of a fixed number, and that for a short time
-//! while it sends nothing.
+//! A client can cost no more than some connections out of a fixed number ([`connections`](super::connections)), and
+//! each for a short time while it sends nothing or takes nothing.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::header::{CONNECTION, RETRY_AFTER, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::connections::{self, Connections};
+use super::host::Host;
+use super::paced::Paced;
 use super::peer::Peer;
 use crate::observe::events;
 
-const MOST_CONNECTIONS: usize = 1024;
-
 /// From the start of a connection, or the end of the answer before, to the end of the next head.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
+
+/// The same of a brief connection, and all of it.
+const BRIEF_HEAD_LIMIT: Duration = Duration::from_secs(2);
+const BRIEF_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a brief connection may ask for.
+const WATCHED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// How long answers under way may take when the drain begins.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
@@ -35,26 +44,40 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 /// After an accept that failed for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves HTTP/1.1 until `shutdown`.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+/// Serves HTTP/1.1 until `shutdown`. `is_proxy` tells the peers that bring the requests of many.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    is_proxy: impl Fn(IpAddr) -> bool,
+    shutdown: CancellationToken,
+) {
+    let connections = Arc::new(Connections::default());
     let graceful = GracefulShutdown::new();
     loop {
-        let admitted = async {
-            let seat = Arc::clone(&seats).acquire_owned().await;
-            (seat, listener.accept().await)
-        };
-        let (seat, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            admitted = admitted => admitted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = graceful.watch(connection(stream, Peer(peer), router.clone()));
+                let address = peer.ip().to_canonical();
+                let place = connections.admit(address, is_proxy(address));
+                let served = connection(stream, Peer(peer), &place, router.clone());
+                let served = graceful.watch(served);
                 tokio::spawn(async move {
-                    // What goes wrong on one connection is its client's business.
-                    let _ = connection.await;
-                    drop(seat);
+                    let limit = async {
+                        if place.is_brief {
+                            tokio::time::sleep(BRIEF_LIMIT).await;
+                        } else {
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    tokio::select! {
+                        // What goes wrong on one connection is its client's business.
+                        _ = served => {}
+                        () = place.closed() => {}
+                        () = limit => {}
+                    }
                 });
             }
             Err(error) => {
@@ -70,27 +93,54 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 fn connection(
     stream: TcpStream,
     peer: Peer,
+    place: &connections::Connection,
     router: Router,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send + 'static {
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // An answer is written in one piece; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
+    let (activity, is_brief) = (Arc::clone(&place.activity), place.is_brief);
+    let stream = Paced::new(stream, Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        let router = router.clone();
-        async move { answer(router, request).await }
+        let (router, activity) = (router.clone(), Arc::clone(&activity));
+        async move {
+            activity.asked();
+            let answer = if is_brief && !WATCHED.contains(&request.uri().path()) {
+                Ok(too_many_connections())
+            } else {
+                answer(router, request).await
+            };
+            activity.answered();
+            answer
+        }
     });
+    let limit = if is_brief {
+        BRIEF_HEAD_LIMIT
+    } else {
+        HEAD_LIMIT
+    };
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(limit)
+        .keep_alive(!is_brief)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service)
+}
+
+fn too_many_connections() -> Response<Body> {
+    let text = "There are too many connections from your address. Try again in a few seconds.\n";
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response()
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     // A length beside Transfer-Encoding may mean another end of the request to a proxy than to us
     // (RFC 9112 6.1), and the HTTP library does not tell of it: nothing behind it is read.
     let has_coding = request.headers().contains_key(TRANSFER_ENCODING);
+    // Two programs could take two Host fields for two hosts (RFC 9112 3.2).
+    if let Err(bad) = Host::of(request.version(), request.uri(), request.headers()) {
+        return Ok(bad.answer());
+    }
     let mut response = router.oneshot(request).await?;
     if has_coding {
         let close = HeaderValue::from_static("close");
@@ -122,7 +172,7 @@ mod tests {
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, router, stop.clone()));
+        let server = tokio::spawn(serve(listener, router, |_| false, stop.clone()));
         (address, server, stop)
     }
 
@@ -196,9 +246,74 @@ mod tests {
             "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: +3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\nabc",
             "GET / HTTP/1.1\r\nhost: x\r\n bad\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: x\r\nHost: y\r\nconnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a@x\r\nconnection: close\r\n\r\n",
         ] {
             let answer = exchange(address, head).await;
             assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
         }
+    }
+
+    /// Asks and never reads. The answers fill what both ends of the connection can hold.
+    async fn asks_and_never_reads(address: SocketAddr) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let mut stream = socket.connect(address).await.expect("connected");
+        let requests = "GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20);
+        // It may be closed already.
+        let _ = stream.write_all(requests.as_bytes()).await;
+        stream
+    }
+
+    fn pages() -> Router {
+        Router::new()
+            .route("/", get(async || "page"))
+            .route("/healthz", get(async || "ok"))
+            .route("/large", get(async || vec![b'a'; 8 << 20]))
+    }
+
+    const PAGE: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn clients_that_never_read_keep_nobody_out() {
+        let (address, _server, _stop) = started(pages()).await;
+        let mut greedy = Vec::new();
+        for _ in 0..300 {
+            greedy.push(asks_and_never_reads(address).await);
+        }
+        let answer = exchange(address, HEALTH).await;
+        assert!(answer.ends_with("ok"), "{answer}");
+        // Pages come again as soon as one of the others has stood still for long enough.
+        let began = tokio::time::Instant::now();
+        loop {
+            let answer = exchange(address, PAGE).await;
+            if answer.ends_with("page") {
+                break;
+            }
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
+            assert!(began.elapsed() < PATIENCE);
+        }
+        drop(greedy);
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_let_go() {
+        let router = pages();
+        let (address, _server, _stop) = started(router).await;
+        let mut stream = asks_and_never_reads(address).await;
+        tokio::time::pause();
+        // In paused time the limit is over as soon as nothing else is left to do.
+        let mut taken = vec![0; 1024];
+        tokio::time::sleep(2 * crate::web::paced::LIMIT).await;
+        let mut all = 0;
+        // What was in the buffers comes, and then the end; not the twenty answers.
+        while let Ok(count @ 1..) = stream.read(&mut taken).await {
+            all += count;
+        }
+        assert!(all < 20 * (8 << 20), "{all}");
     }
 }

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 const MIB: usize = 1024 * 1024;
 
+/// Octets that one field may have, so that the header is just within its bound.
+const HEADER: usize = MIB / 4 - 100;
+
 /// What a client says from its first byte to its last, and the codes that it is answered, in order;
 /// a code that comes several times in a row is written once, as `CODE*`.
 pub struct Client {
@@ -38,25 +41,61 @@ pub const CLIENTS: &[Client] = &[
         hears: "220",
     },
     Client {
-        name: "a header field that fills the message",
-        says: || message(&format!("X: {}\r\n", "a".repeat(5 * MIB)), ""),
+        name: "a header field that fills the header",
+        says: || message(&format!("X: {}\r\n", "a".repeat(HEADER)), ""),
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "a header field beyond the limit",
+        name: "a header field beyond the limit of the header",
+        says: || message(&format!("X: {}\r\n", "a".repeat(MIB / 4)), ""),
+        hears: "220 250* 354 552 250",
+    },
+    Client {
+        name: "a message that is all header",
+        says: || {
+            let fields = "Subject: x\r\n".repeat(MIB / 4);
+            format!("{FRONT}{fields}.\r\nNOOP\r\n").into_bytes()
+        },
+        hears: "220 250* 354 552 250",
+    },
+    Client {
+        name: "From in megabytes of commas",
+        says: || message(&format!("From: {}\r\n", "a,".repeat(3 * MIB)), ""),
+        hears: "220 250* 354 552 250",
+    },
+    Client {
+        name: "From in as many commas as there may be",
+        says: || message(&format!("From: {}\r\n", "a,".repeat(HEADER / 2)), ""),
+        hears: "220 250* 354 250*",
+    },
+    Client {
+        name: "a signature of as many fields as there may be",
+        says: || {
+            let names = "a:".repeat(HEADER / 2 - 500);
+            message(
+                &format!(
+                    "DKIM-Signature: v=1; a=rsa-sha256; d=a.example; s=s; h={names}from; bh=AAAA; b=AAAA\r\n"
+                ),
+                "",
+            )
+        },
+        hears: "220 250* 354 250*",
+    },
+    Client {
+        name: "a header field beyond the limit of the message",
         says: || message(&format!("X: {}\r\n", "a".repeat(9 * MIB)), ""),
         hears: "220 250* 354 552 250",
     },
     Client {
-        name: "a million recipients",
+        name: "a hundred thousand recipients",
         says: || {
             let mut said = String::from("EHLO a.example\r\nMAIL FROM:<bob@partner.example>\r\n");
-            for number in 0..1_000_000 {
+            for number in 0..100_000 {
                 let _ = write!(said, "RCPT TO:<it-help+{number}@corp.example>\r\n");
             }
             said.into_bytes()
         },
-        hears: "220 250* 452* 421",
+        hears: "220 250* 452*",
     },
     Client {
         name: "ten thousand levels of multipart",
@@ -81,9 +120,9 @@ pub const CLIENTS: &[Client] = &[
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "two hundred thousand header fields",
+        name: "ten thousand header fields",
         says: || {
-            let fields = (0..200_000).fold(String::new(), |mut all, number| {
+            let fields = (0..10_000).fold(String::new(), |mut all, number| {
                 let _ = write!(all, "X-{number}: y\r\n");
                 all
             });
@@ -92,34 +131,37 @@ pub const CLIENTS: &[Client] = &[
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "a million of the shortest fields",
-        says: || message(&"a:\r\n".repeat(1_000_000), ""),
+        name: "as many of the shortest fields as there may be",
+        says: || message(&"a:\r\n".repeat(HEADER / 4), ""),
         hears: "220 250* 354 250*",
     },
     Client {
         name: "a subject of encoded words (RFC 2047)",
         says: || {
             message(
-                &format!("Subject: {}\r\n", "=?utf-8?q?=C3=A4?=\r\n ".repeat(200_000)),
+                &format!("Subject: {}\r\n", "=?utf-8?q?=C3=A4?=\r\n ".repeat(10_000)),
                 "",
             )
         },
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "one encoded word of megabytes",
+        name: "one encoded word as long as a header may be",
         says: || {
             message(
-                &format!("Subject: =?utf-8?b?{}?=\r\n", "w6TD".repeat(MIB)),
+                &format!(
+                    "Subject: =?utf-8?b?{}?=\r\n",
+                    "w6TD".repeat(HEADER / 4 - 100)
+                ),
                 "",
             )
         },
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "a parameter in a hundred thousand pieces (RFC 2231)",
+        name: "a parameter in five thousand pieces (RFC 2231)",
         says: || {
-            let pieces = (0..100_000).fold(String::new(), |mut all, number| {
+            let pieces = (0..5_000).fold(String::new(), |mut all, number| {
                 let _ = write!(all, ";\r\n name*{number}*=%C3%A4%C3%A4");
                 all
             });
@@ -133,10 +175,10 @@ pub const CLIENTS: &[Client] = &[
         hears: "220 250* 354 250*",
     },
     Client {
-        name: "a hundred thousand addresses",
+        name: "ten thousand addresses",
         says: || {
             message(
-                &format!("To: {}x@b.example\r\n", "a@b.example,\r\n ".repeat(100_000)),
+                &format!("To: {}x@b.example\r\n", "a@b.example,\r\n ".repeat(10_000)),
                 "",
             )
         },

@@ -116,6 +116,10 @@ impl Reception for Recording {
         }
     }
 
+    fn memory(&self, header: usize) -> usize {
+        header
+    }
+
     async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
         if let Some(gate) = &self.gate {
             gate.acquire().await.expect("never closed").forget();

@@ -1,13 +1,15 @@
 //! The servers that requests and verification mail go to, spoken to without sending.
 
+use std::net::ToSocketAddrs;
 use std::thread;
 use std::time::Duration;
 
 use url::Url;
 
 use super::{Finding, label};
-use crate::config::{Config, Destination, Outgoing, SmtpSecurity, SmtpServer};
+use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
 use crate::delivery::probe::{self, Obstacle};
+use crate::domain::is_private_address;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,14 +24,14 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
                     probes.push(scope.spawn(move || server(check, &smtp.server, config)));
                 }
                 Destination::Webhook(webhook) => {
-                    probes.push(scope.spawn(move || reachable(check, &webhook.endpoint.url)));
+                    probes.push(scope.spawn(move || reachable(check, &webhook.endpoint)));
                 }
                 Destination::Maildir(_) | Destination::Command(_) => {}
             }
         }
         for hook in &config.hooks {
             let check = format!("hook {}", hook.name);
-            probes.push(scope.spawn(move || reachable(check, &hook.endpoint.url)));
+            probes.push(scope.spawn(move || reachable(check, &hook.endpoint)));
         }
         if let Outgoing::Smtp(smtp) = &config.outgoing {
             let check = "outgoing (smtp)".to_owned();
@@ -105,13 +107,22 @@ fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
     }
 }
 
-fn reachable(check: String, url: &str) -> Finding {
-    let place = Url::parse(url)
+fn reachable(check: String, endpoint: &Endpoint) -> Finding {
+    let place = Url::parse(&endpoint.url)
         .ok()
         .and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
     let Some((host, port)) = place else {
         return Finding::problem(check, "its URL has no host", "write https://HOST/PATH");
     };
+    if !endpoint.allow_private && is_of_the_own_network(&host, port) {
+        return Finding::problem(
+            check,
+            format!(
+                "{host} has no address outside of the own network, so that nothing is sent there"
+            ),
+            "write allow_private = true beside the URL if it is meant",
+        );
+    }
     match probe::tcp(host.trim_matches(['[', ']']), port, PATIENCE) {
         Ok(()) => Finding::ok(check, format!("{host} port {port} can be reached")),
         Err(cause) => Finding::problem(
@@ -120,4 +131,14 @@ fn reachable(check: String, url: &str) -> Finding {
             "see whether it runs and lets this machine in; until then what goes there waits and is tried again",
         ),
     }
+}
+
+/// Whether a name leads to addresses of the own network only, which no delivery goes to. One that leads
+/// nowhere is none of them.
+fn is_of_the_own_network(host: &str, port: u16) -> bool {
+    let Ok(found) = (host.trim_matches(['[', ']']), port).to_socket_addrs() else {
+        return false;
+    };
+    let mut addresses = found.map(|address| address.ip()).peekable();
+    addresses.peek().is_some() && addresses.all(is_private_address)
 }

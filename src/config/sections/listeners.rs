@@ -1,15 +1,20 @@
 //! `[smtp]` and `[http]`: where Vestibule listens, to whom and within what bounds.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::network;
 use crate::config::certificate::CertificateError;
 use crate::config::document::Section;
 use crate::config::secret::Secrets;
 use crate::config::server_url::parse_public;
-use crate::config::units::{MIB, MINUTE, show_size};
+use crate::config::units::{KIB, MIB, MINUTE, show_size};
 use crate::config::{Http, Smtp, SmtpTls};
+
+/// The bounds of `smtp.max_header_size`. Long lists of recipients and chains of ARC seals take tens of
+/// KiB.
+const LEAST_HEADER: u64 = 16 * KIB;
+const MOST_HEADER: u64 = 4 * MIB;
 
 /// Which key listens where; port 0 is another port each time.
 #[derive(Default)]
@@ -60,6 +65,27 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
                 .collect()
         });
     let max_message_size = section.size("max_message_size", 25 * MIB);
+    let max_header_size = section.size("max_header_size", 256 * KIB);
+    if max_header_size < LEAST_HEADER {
+        section.refuse_key(
+            "max_header_size",
+            format_args!(
+                "{} is too little for the header of an ordinary message; write at least {}",
+                show_size(max_header_size),
+                show_size(LEAST_HEADER)
+            ),
+        );
+    } else if max_header_size > MOST_HEADER {
+        section.refuse_key(
+            "max_header_size",
+            format_args!(
+                "{} is more than any header needs, and reading a header takes many times its size; \
+                 write at most {}",
+                show_size(max_header_size),
+                show_size(MOST_HEADER)
+            ),
+        );
+    }
     let memory_budget = section.size("memory_budget", 256 * MIB);
     if memory_budget < max_message_size {
         section.refuse_key(
@@ -76,6 +102,7 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
         listen,
         trusted_peers,
         max_message_size,
+        max_header_size,
         max_connections: section.number("max_connections", 1000, 1..=100_000),
         max_recipients: section.number("max_recipients", 100, 1..=10_000),
         memory_budget,
@@ -151,5 +178,30 @@ pub(super) fn http(section: &Section<'_>, taken: &mut Taken) -> Http {
             .entry("trusted_proxies")
             .and_then(|entry| entry.list(network))
             .unwrap_or_default(),
+        admin_hosts: section
+            .entry("admin_hosts")
+            .and_then(|entry| entry.list(host_name))
+            .unwrap_or_default(),
     }
+}
+
+/// A name as Host has it. One label is enough, as names of containers have one.
+fn host_name(text: &str) -> Result<String, String> {
+    if text.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        return Err(format!(
+            "{text:?} is an IP address, which the port answers under in any case; leave it out"
+        ));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(is_plain)
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        return Err(format!(
+            "{text:?} is not a host name; write it without scheme, port and path, as in \
+             desk.corp.example (a name with other letters in its xn-- form)"
+        ));
+    }
+    Ok(name)
 }

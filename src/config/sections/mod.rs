@@ -106,6 +106,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         log,
         canary,
         access,
+        secret_files: root.document().secret_files.take(),
     })
 }
 

@@ -111,6 +111,8 @@ fn everything() {
     hook_succeeded(call);
     hook_deferred(call, soon, "503 later");
     hook_failed(call, "410 gone");
+    let operator = OperatorName::parse("root").expect("a name");
+    operator_login_failed(peer, Some(&operator), "wrong password");
     access_changed(2, "operator:root", "command line");
     config_reloaded(file);
     config_refused(file, "2 mistakes");

@@ -19,6 +19,10 @@ impl Reception for Desk {
         }
     }
 
+    fn memory(&self, header: usize) -> usize {
+        header
+    }
+
     async fn receive(&self, _: Envelope, _: Vec<u8>) -> Receipt {
         Receipt::Stored(LedgerId::new())
     }
@@ -105,7 +109,7 @@ proptest! {
                 let (answer, code) = if matches!(said, Said::Data(true)) {
                     (dialogue.received(Receipt::Stored(LedgerId::new())), 250)
                 } else {
-                    (dialogue.too_large(), 552)
+                    (dialogue.too_large(TooLarge::Header), 552)
                 };
                 prop_assert_eq!(answer.reply.code(), code);
             }
@@ -121,4 +125,21 @@ fn nothing_is_begun_by_who_is_leaving() {
     dialogue.answer(b"EHLO mta.example", true);
     let answer = dialogue.answer(b"MAIL FROM:<>", true);
     assert_eq!(answer, Answer::close(Reply::ShuttingDown));
+}
+
+#[test]
+fn recipients_beyond_the_limit_are_no_errors() {
+    let mut dialogue = dialogue();
+    Arc::make_mut(&mut dialogue.settings).max_errors = 5;
+    for line in [&b"HELO mta.example"[..], b"MAIL FROM:<>"] {
+        assert_eq!(dialogue.answer(line, false).reply.code(), 250);
+    }
+    let most = dialogue.settings.max_recipients;
+    for number in 0..most + dialogue.settings.max_errors + 10 {
+        let answer = dialogue.answer(b"RCPT TO:<it@corp.example>", false);
+        let code = if number < most { 250 } else { 452 };
+        assert_eq!((answer.reply.code(), answer.next), (code, Next::Command));
+    }
+    let answer = dialogue.answer(b"DATA", false);
+    assert_eq!(answer.reply.code(), 354);
 }

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use minijinja::context;
 
 use super::Desk;
+use super::failed_login::Failure;
 use super::fields::Sent;
 use super::gate::{COOKIE_NAME, Visit};
 use super::refusal::Refusal;
@@ -37,6 +38,10 @@ pub(super) async fn submit(
     let peer = peer.map(|Extension(peer)| peer);
     let client = peer::client(peer, &headers, &desk.config().http.trusted_proxies);
     if !desk.logins.take(client) {
+        if desk.failed_logins.reports_lockout(client) {
+            let known = desk.known(name).await?;
+            desk.login_failed(client, known, Failure::LockedOut).await;
+        }
         let later = "Too many attempts. Wait a minute and try again.";
         return Ok(form(name, Some(later))
             .with_status(StatusCode::TOO_MANY_REQUESTS)
@@ -48,6 +53,12 @@ pub(super) async fn submit(
         _ => None,
     };
     let Some(name) = known else {
+        let known = desk.known(name).await?;
+        let failure = match known {
+            Some(_) => Failure::WrongPassword,
+            None => Failure::UnknownName,
+        };
+        desk.login_failed(client, known, failure).await;
         return Ok(form(name, Some("The name or the password is wrong."))
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response());
@@ -81,6 +92,15 @@ pub(super) async fn logout(
 }
 
 impl Desk {
+    /// The operator of that name, if there is one.
+    async fn known(&self, name: &str) -> Result<Option<OperatorName>, Refusal> {
+        let Ok(name) = OperatorName::parse(name) else {
+            return Ok(None);
+        };
+        let found = self.store().password_of(name.clone()).await?;
+        Ok(found.map(|_| name))
+    }
+
     /// Whether this is the password of that operator. Hashing takes time and memory, so it is done
     /// apart from the other work, and by few at once.
     async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Refusal> {

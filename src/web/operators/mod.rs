@@ -10,6 +10,7 @@ mod audit;
 mod customers;
 mod deliveries;
 mod dropped;
+mod failed_login;
 mod fields;
 mod framed;
 mod gate;
@@ -39,6 +40,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
 use super::dress::{SiteName, Wardrobe, dress};
+use super::host::own_hosts_only;
 use super::origin::own_forms_only;
 use super::peer::Allowance;
 use super::public::assets;
@@ -47,6 +49,7 @@ use crate::domain::{Role, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
 use crate::wording::{self, Wording};
+use failed_login::FailedLogins;
 use gate::{Need, Route};
 
 /// Octets of a form. The largest are lists of domains.
@@ -69,6 +72,7 @@ pub struct Operators {
 struct Desk {
     parts: Operators,
     logins: Allowance,
+    failed_logins: FailedLogins,
     hashing: Semaphore,
 }
 
@@ -91,10 +95,12 @@ pub fn operators(mut parts: Operators) -> Router {
         wording: Arc::clone(&parts.wording),
     });
     let config = parts.config.clone();
+    let hosts = parts.config.clone();
     let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
     let desk = Arc::new(Desk {
         parts,
         logins: Allowance::new(10, Duration::from_secs(10)),
+        failed_logins: FailedLogins::new(),
         hashing: Semaphore::new(MOST_HASHING),
     });
     routes()
@@ -119,6 +125,7 @@ pub fn operators(mut parts: Operators) -> Router {
         }))
         .layer(middleware::from_fn_with_state((wardrobe, site), dress))
         .layer(middleware::from_fn(in_english))
+        .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }
 
 /// Every route. What looks takes a viewer; what acts on customers, requests and dropped messages an

@@ -218,3 +218,87 @@ async fn guessing_passwords_is_bounded() {
     let last = answers.last().map(|answer| answer.status);
     assert_eq!(last, Some(StatusCode::TOO_MANY_REQUESTS));
 }
+
+#[tokio::test]
+async fn a_failed_login_is_in_the_audit_and_no_flood_of_them() {
+    let house = House::open().await;
+    let name = house.operator(Role::Agent).await;
+    let guess = |name: &str| posted("/login", None, format!("name={name}&password=x"));
+    let audited = async || {
+        let page = crate::store::Page {
+            limit: 100,
+            ..crate::store::Page::default()
+        };
+        let rows = house.store.audit(page).await.expect("rows").rows;
+        let failed = rows.into_iter().rev();
+        failed
+            .filter(|row| row.event == "operator.login_failed")
+            .map(|row| (row.actor, row.origin, row.detail.unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    let router = house.router();
+    // A password in the wrong field is not to be read there.
+    let names = [name.as_str(), "hunter2", "no+name", ""];
+    asked_at_once(router, names.iter().map(|name| guess(name))).await;
+    let mut by = audited().await;
+    by.sort();
+    let page = || Some("page".to_owned());
+    let (wrong, unknown) = ("wrong password", "unknown name");
+    let row = |by: &str, why: &str| {
+        (
+            format!("operator:{by}"),
+            page(),
+            format!("{why}, from 0.0.0.0"),
+        )
+    };
+    assert_eq!(
+        by,
+        [
+            row("?", unknown),
+            row("?", unknown),
+            row("?", unknown),
+            row(name.as_str(), wrong),
+        ]
+    );
+    let guesses = (0..20).map(|_| guess(name.as_str()));
+    asked_at_once(router, guesses).await;
+    let all = audited().await;
+    let locked_out = "locked out after too many attempts, from 0.0.0.0";
+    let lockouts = all.iter().filter(|(_, _, why)| why == locked_out).count();
+    assert_eq!((all.len(), lockouts), (11, 1), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_name_of_another_site_is_not_answered() {
+    let house = House::open().await;
+    let answer = async |target: &str, hosts: &[&str]| {
+        let mut request = Request::builder().uri(target);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = house.send(request).await;
+        (answer.status.as_u16(), answer.body)
+    };
+    for path in ["/login", "/assets/operators.css"] {
+        for (hosts, status) in [
+            (&["127.0.0.1:8081"][..], 200),
+            (&["[::1]:8081"], 200),
+            (&["10.1.2.3"], 200),
+            (&["localhost"], 200),
+            (&["LocalHost.:8081"], 200),
+            (&["evil.example"], 421),
+            (&["evil.example:8081"], 421),
+            (&["localhost.evil.example"], 421),
+            (&["localhost", "localhost"], 400),
+            (&["localhost", "evil.example"], 400),
+            (&["a@localhost"], 400),
+        ] {
+            let (found, body) = answer(path, hosts).await;
+            assert_eq!(found, status, "{path} {hosts:?}");
+            assert_eq!(body.contains("http.admin_hosts"), status == 421, "{body}");
+        }
+        let (found, _) = answer(&format!("http://evil.example{path}"), &["localhost"]).await;
+        assert_eq!(found, 421);
+    }
+}

@@ -1,9 +1,10 @@
-//! An IP address in; out, whether it belongs to the network that the daemon itself is in.
+//! IP addresses that are not on the public Internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether nobody on the public Internet has this address (IANA special-purpose registries).
-pub(super) fn is_private(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_private_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
         IpAddr::V6(address) => match embedded(address) {
@@ -100,7 +101,7 @@ mod tests {
             ("3fff::1", true),
         ] {
             let parsed: IpAddr = address.parse().expect("an address");
-            assert_eq!(is_private(parsed), private, "{address}");
+            assert_eq!(is_private_address(parsed), private, "{address}");
         }
     }
 }

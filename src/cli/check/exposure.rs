@@ -1,0 +1,241 @@
+//! What the configuration exposes: pages and passwords that others on the network could read, peers that
+//! are trusted without being known, secrets that other users of the machine can read.
+//!
+//! All of it works, and some is meant; so each is a warning.
+
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Url;
+
+use super::{Finding, label};
+use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
+use crate::domain::is_private_address;
+
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(operators_port(config));
+    findings.extend(trust(
+        "smtp.trusted_peers",
+        &config.smtp.trusted_peers,
+        "anybody can hand in mail, with any sender and any Authentication-Results",
+        "name the addresses of your MTA",
+    ));
+    findings.extend(trust(
+        "http.trusted_proxies",
+        &config.http.trusted_proxies,
+        "anybody can write X-Forwarded-For, and so get around every limit for one client",
+        "name the addresses of your proxies",
+    ));
+    for (name, destination) in &config.destinations {
+        let check = label(name, destination);
+        match destination {
+            Destination::Smtp(smtp) => findings.extend(server(&check, &smtp.server)),
+            Destination::Webhook(webhook) => findings.extend(endpoint(&check, &webhook.endpoint)),
+            Destination::Maildir(_) | Destination::Command(_) => {}
+        }
+    }
+    for hook in &config.hooks {
+        findings.extend(endpoint(&format!("hook {}", hook.name), &hook.endpoint));
+    }
+    if let Outgoing::Smtp(smtp) = &config.outgoing {
+        findings.extend(server("outgoing (smtp)", smtp));
+    }
+    findings.extend(secret_files(config));
+    findings
+}
+
+/// The port speaks no TLS of its own.
+fn operators_port(config: &Config) -> Option<Finding> {
+    let address = config.http.admin_listen.ip().to_canonical();
+    let is_on_the_internet = address.is_unspecified() || !is_private_address(address);
+    let has_proxy = !config.http.trusted_proxies.is_empty();
+    if address.is_loopback() || (has_proxy && !is_on_the_internet) {
+        return None;
+    }
+    let detail = format!(
+        "{}: the operators' pages, the API and /metrics have no TLS here; passwords and sessions cross \
+         the network in the clear",
+        config.http.admin_listen
+    );
+    Some(Finding::warning(
+        "http.admin_listen",
+        detail,
+        "listen on 127.0.0.1, with a proxy that speaks TLS in front; or let nobody but that proxy \
+         reach the port",
+    ))
+}
+
+fn trust(check: &str, trusted: &[IpNet], detail: &str, remedy: &str) -> Option<Finding> {
+    let shown = trusted
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    is_most_of_the_internet(trusted)
+        .then(|| Finding::warning(check, format!("{shown}: {detail}"), remedy))
+}
+
+/// Whether these networks together hold half of the public addresses of either kind, however they are
+/// cut. All public IPv6 addresses are in 2000::/3.
+fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
+    let share = |length: u8, of: u8| 0.5_f64.powi(i32::from(length.saturating_sub(of)));
+    let public: Ipv6Net = match "2000::/3".parse() {
+        Ok(public) => public,
+        Err(_) => return false,
+    };
+    let v4: Vec<Ipv4Net> = networks
+        .iter()
+        .filter_map(|network| match network {
+            IpNet::V4(network) => Some(network.trunc()),
+            IpNet::V6(_) => None,
+        })
+        .collect();
+    let v6: Vec<Ipv6Net> = networks
+        .iter()
+        .filter_map(|network| match network {
+            IpNet::V6(network) => Some(network.trunc()),
+            IpNet::V4(_) => None,
+        })
+        .filter(|network| network.contains(&public) || public.contains(network))
+        .collect();
+    let of_v4: f64 = Ipv4Net::aggregate(&v4)
+        .iter()
+        .map(|network| share(network.prefix_len(), 0))
+        .sum();
+    let of_v6: f64 = Ipv6Net::aggregate(&v6)
+        .iter()
+        .map(|network| share(network.prefix_len(), public.prefix_len()))
+        .sum();
+    of_v4 >= 0.5 || of_v6 >= 0.5
+}
+
+/// Whether what is sent there leaves this machine.
+fn is_another_machine(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return !address.to_canonical().is_loopback();
+    }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    name != "localhost" && !name.ends_with(".localhost")
+}
+
+fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !is_another_machine(&server.host) {
+        return findings;
+    }
+    let host = &server.host;
+    if server.login.is_some() {
+        let detail = match server.security {
+            SmtpSecurity::None => Some(format!("the password goes to {host} in the clear")),
+            SmtpSecurity::Opportunistic => Some(format!(
+                "the password goes to {host} in the clear when TLS is not offered, which anybody on \
+                 the way can bring about"
+            )),
+            SmtpSecurity::StartTls | SmtpSecurity::Tls => None,
+        };
+        findings.extend(detail.map(|detail| {
+            Finding::warning(check, detail, "write smtp+starttls:// or smtps:// in url")
+        }));
+    }
+    if !server.tls_verify && server.security != SmtpSecurity::None {
+        findings.push(Finding::warning(
+            check,
+            format!("tls_verify = false: anybody on the way to {host} can pretend to be it"),
+            "take tls_verify out; a certificate of an authority of your own goes where \
+             update-ca-certificates finds it",
+        ));
+    }
+    findings
+}
+
+fn endpoint(check: &str, endpoint: &Endpoint) -> Option<Finding> {
+    let url = Url::parse(&endpoint.url).ok()?;
+    let host = url.host_str()?;
+    if url.scheme() != "http" || !is_another_machine(host) {
+        return None;
+    }
+    let secret = match (&endpoint.credentials, endpoint.secret_headers.is_empty()) {
+        (Some(crate::config::HttpCredentials::Bearer(_)), _) => "the bearer token goes",
+        (Some(crate::config::HttpCredentials::Basic(..)), _) => "the password goes",
+        (None, false) => "the secrets of header_files and header_credentials go",
+        (None, true) => return None,
+    };
+    Some(Finding::warning(
+        check,
+        format!("{secret} to {host} in the clear"),
+        "write https:// in url",
+    ))
+}
+
+/// Files with secrets that users other than the owner and the group can read or change.
+fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
+    let key = config.smtp.tls.as_ref().map(|tls| &tls.key);
+    config.secret_files.iter().chain(key).filter_map(|path| {
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        let what = match (mode & 0o004 != 0, mode & 0o002 != 0) {
+            (true, false) => "can be read",
+            (false, true) => "can be changed",
+            (true, true) => "can be read and changed",
+            (false, false) => return None,
+        };
+        let shown = path.display();
+        Some(Finding::warning(
+            "secret files",
+            format!("{shown} {what} by every user of this machine"),
+            format!("chmod o= {shown}"),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_that_hold_most_of_the_internet_are_found_however_they_are_cut() {
+        for (networks, most) in [
+            (&["0.0.0.0/0"][..], true),
+            (&["::/0"], true),
+            (&["0.0.0.0/1", "128.0.0.0/1"], true),
+            (&["128.0.0.0/1"], true),
+            (&["0.0.0.0/2", "64.0.0.0/3", "96.0.0.0/3"], true),
+            (&["1.2.3.4/0"], true),
+            (&["2000::/3"], true),
+            (&["2000::/4", "3000::/4"], true),
+            (&["8000::/1", "::/1"], true),
+            (&["8000::/1"], false),
+            (&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], false),
+            (&["127.0.0.0/8", "::1/128"], false),
+            (&["fc00::/7", "fe80::/10"], false),
+            (&["0.0.0.0/2", "0.0.0.0/2", "10.0.0.0/8"], false),
+            (&[], false),
+        ] {
+            let nets: Vec<IpNet> = networks
+                .iter()
+                .map(|text| text.parse().expect(text))
+                .collect();
+            assert_eq!(is_most_of_the_internet(&nets), most, "{networks:?}");
+        }
+    }
+
+    #[test]
+    fn another_machine_is_what_is_not_loopback() {
+        for (host, another) in [
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("::1", false),
+            ("[::1]", false),
+            ("::ffff:127.0.0.1", false),
+            ("localhost", false),
+            ("Desk.Localhost.", false),
+            ("10.0.0.1", true),
+            ("desk.internal", true),
+            ("notlocalhost", true),
+        ] {
+            assert_eq!(is_another_machine(host), another, "{host}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The rate at which a client sends, on average since it began and over the last seconds.
+//!
+//! Both count: a client that sends most of a message at once and then an octet now and then has a good
+//! average for a long time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A client below this many octets a second is slow. By default the largest message needs nine tenths of
+/// it to come within its half hour.
+const LEAST: u64 = 16 * 1024;
+
+/// A rate is known after this time, and measured anew each time it has passed.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What one client has sent, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    began: Instant,
+    octets: u64,
+    window_began: Instant,
+    window_octets: u64,
+    /// Octets a second in the last whole window.
+    last: Option<u64>,
+}
+
+impl Rate {
+    pub fn begin(now: Instant) -> Self {
+        Self {
+            began: now,
+            octets: 0,
+            window_began: now,
+            window_octets: 0,
+            last: None,
+        }
+    }
+
+    pub fn received(&mut self, octets: usize, now: Instant) {
+        let octets = octets as u64;
+        self.octets += octets;
+        self.window_octets += octets;
+        let elapsed = now.duration_since(self.window_began);
+        if elapsed >= WINDOW {
+            self.last = Some(a_second(self.window_octets, elapsed));
+            self.window_began = now;
+            self.window_octets = 0;
+        }
+    }
+
+    /// Leaves out time in which the client had to wait for us.
+    pub fn pause(&mut self, pause: Duration) {
+        self.began += pause;
+        self.window_began += pause;
+    }
+
+    /// Octets a second, the smaller of the two; none before it is known.
+    pub fn octets_a_second(&self, now: Instant) -> Option<u64> {
+        let elapsed = now.saturating_duration_since(self.began);
+        if elapsed < WINDOW {
+            return None;
+        }
+        let window = now.saturating_duration_since(self.window_began);
+        let recent = if window >= WINDOW {
+            Some(a_second(self.window_octets, window))
+        } else {
+            self.last
+        };
+        let average = a_second(self.octets, elapsed);
+        Some(recent.map_or(average, |recent| recent.min(average)))
+    }
+
+    /// Whether the client is known to be too slow for others to wait for it.
+    pub fn is_slow(&self, now: Instant) -> bool {
+        self.octets_a_second(now).is_some_and(|rate| rate < LEAST)
+    }
+}
+
+fn a_second(octets: u64, time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    octets.saturating_mul(1000) / millis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(pieces: &[(u64, usize)], at: u64) -> bool {
+        let begin = Instant::now();
+        let mut rate = Rate::begin(begin);
+        for (second, octets) in pieces {
+            rate.received(*octets, begin + Duration::from_secs(*second));
+        }
+        rate.is_slow(begin + Duration::from_secs(at))
+    }
+
+    #[tokio::test]
+    async fn slow_is_who_was_slow_all_along_or_lately() {
+        let trickle: Vec<_> = (0..60).step_by(5).map(|second| (second, 5000)).collect();
+        let steady: Vec<_> = (0..60).map(|second| (second, 20_000)).collect();
+        let mut at_first = trickle.clone();
+        at_first.insert(0, (0, 8 << 20));
+        for (pieces, at, slow) in [
+            (&[][..], 9, false),
+            (&[], 10, true),
+            (&trickle, 9, false),
+            (&trickle, 10, true),
+            (&trickle, 60, true),
+            (&steady, 15, false),
+            (&steady, 60, false),
+            (&at_first, 5, false),
+            (&at_first, 25, true),
+            (&at_first, 60, true),
+            (&[(0, 1 << 20)], 9, false),
+            (&[(0, 1 << 20)], 80, true),
+        ] {
+            assert_eq!(sent(pieces, at), slow, "{pieces:?} at {at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_that_we_made_it_wait_is_not_the_clients() {
+        let begin = Instant::now();
+        let mut rate = Rate::begin(begin);
+        rate.received(200_000, begin + Duration::from_secs(1));
+        rate.pause(Duration::from_mins(1));
+        assert!(!rate.is_slow(begin + Duration::from_secs(70)));
+        assert!(rate.is_slow(begin + Duration::from_secs(100)));
+    }
+}

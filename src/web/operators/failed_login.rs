@@ -1,0 +1,91 @@
+//! A login that failed: an event, and a row of the audit.
+//!
+//! Anybody who reaches the port can fail. A client has only so many attempts (`logins`), being locked out
+//! is told once in a while, and the audit has only so many rows for all of them together: what is beyond
+//! is in the log only. The name is told where there is an operator of that name; anything else may be a
+//! password in the wrong field.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::Desk;
+use crate::domain::{OperatorName, Timestamp};
+use crate::observe::events;
+use crate::web::peer::Allowance;
+
+/// Between two times that a client is reported as locked out.
+const LOCKED_OUT_EVERY: Duration = Duration::from_mins(10);
+
+/// Rows at once, and the time after which there may be one more: 1,440 a day.
+const ROWS: NonZeroU32 = match NonZeroU32::new(100) {
+    Some(rows) => rows,
+    None => NonZeroU32::MIN,
+};
+const ROW_EVERY: Duration = Duration::from_mins(1);
+
+/// Why a login failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    WrongPassword,
+    UnknownName,
+    /// Too many attempts; the password was not looked at.
+    LockedOut,
+}
+
+impl Failure {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "wrong password",
+            Self::UnknownName => "unknown name",
+            Self::LockedOut => "locked out after too many attempts",
+        }
+    }
+}
+
+/// What bounds the reports.
+pub(super) struct FailedLogins {
+    lockouts: Allowance,
+    rows: DefaultDirectRateLimiter,
+}
+
+impl FailedLogins {
+    pub(super) fn new() -> Self {
+        let rows = Quota::with_period(ROW_EVERY)
+            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(ROWS);
+        Self {
+            lockouts: Allowance::new(1, LOCKED_OUT_EVERY),
+            rows: RateLimiter::direct(rows),
+        }
+    }
+
+    /// Whether this client's being locked out is to be reported once more.
+    pub(super) fn reports_lockout(&self, client: IpAddr) -> bool {
+        self.lockouts.take(client)
+    }
+}
+
+impl Desk {
+    /// Reports a failed login. `name` is an operator's, or none. That it cannot be recorded does not
+    /// change the answer.
+    pub(super) async fn login_failed(
+        &self,
+        client: IpAddr,
+        name: Option<OperatorName>,
+        failure: Failure,
+    ) {
+        let cause = failure.as_str();
+        events::operator_login_failed(client, name.as_ref(), cause);
+        if self.failed_logins.rows.check().is_err() {
+            return;
+        }
+        let detail = format!("{cause}, from {client}");
+        let now = Timestamp::now();
+        if let Err(error) = self.store().record_failed_login(name, detail, now).await {
+            events::fault("web.login", &error);
+        }
+    }
+}

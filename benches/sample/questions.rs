@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
             takes_automatic: false,
             quota_reached: false,
             can_replace: false,
+            unverified: false,
         }),
         original: None,
     };

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::key::{Key, KeyError, Value};
 use super::settings::{AccessSettings, Settings};
 use super::warnings::Warning;
-use crate::domain::{Domain, DomainPattern, PortalName};
+use crate::domain::{DomainPattern, EmailAddress, PortalName};
 
 /// One setting that differs between two states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -82,7 +82,7 @@ impl AccessSettings {
         Ok(settings)
     }
 
-    /// These settings with patterns added to one of the two lists. A portal that inherited the list
+    /// These settings with patterns added to one of the three lists. A portal that inherited the list
     /// gets one of its own, which begins with what it inherited.
     #[must_use]
     pub fn with_domains(
@@ -100,8 +100,8 @@ impl AccessSettings {
         self.with_list(portal, key, list)
     }
 
-    /// These settings without some patterns, in whichever of the two lists they stand; and the
-    /// patterns that stand in neither.
+    /// These settings without some patterns, in whichever of the three lists they stand; and the
+    /// patterns that stand in none.
     #[must_use]
     pub fn without_domains(
         &self,
@@ -110,7 +110,11 @@ impl AccessSettings {
     ) -> (Self, Vec<DomainPattern>) {
         let mut settings = self.clone();
         let mut unknown = patterns.to_vec();
-        for key in [Key::InternalApprovedDomains, Key::ExternalAllowedDomains] {
+        for key in [
+            Key::InternalApprovedDomains,
+            Key::ExternalAllowedDomains,
+            Key::Denied,
+        ] {
             let before = settings.domains(portal, key);
             let after: Vec<_> = before
                 .iter()
@@ -259,18 +263,23 @@ fn items(value: Option<&Value>) -> Option<Vec<String>> {
 }
 
 impl Settings {
-    /// The pattern by which a new customer of this domain would get in, where it takes one.
+    /// The pattern that decides about a newcomer with this address: the one that denies it, or the one
+    /// by which it gets in, where it takes one.
     #[must_use]
-    pub fn pattern_for(&self, domain: &Domain) -> Option<&DomainPattern> {
-        let Self { internal, external } = self;
+    pub fn pattern_for(&self, address: &EmailAddress) -> Option<&DomainPattern> {
+        let Self {
+            internal, external, ..
+        } = self;
         let approved = internal.enabled.then_some(&internal.approved_domains);
         let allowed = (external.allow_portal_only_accounts && external.restrict_domains)
             .then_some(&external.allowed_domains);
-        approved
-            .into_iter()
-            .chain(allowed)
-            .flatten()
-            .find(|pattern| pattern.matches(domain))
+        self.denies(address).or_else(|| {
+            approved
+                .into_iter()
+                .chain(allowed)
+                .flatten()
+                .find(|pattern| pattern.matches(address))
+        })
     }
 }
 
@@ -377,7 +386,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.internal.approved_domains = vec![pattern("*.corp.example")];
         settings.external.allowed_domains = vec![pattern("partner.example")];
-        let domain = |text| Domain::parse(text).expect(text);
+        let domain = |text: &str| EmailAddress::parse(&format!("ann@{text}")).expect(text);
         assert_eq!(
             settings.pattern_for(&domain("a.corp.example")),
             Some(&pattern("*.corp.example"))
@@ -390,5 +399,10 @@ mod tests {
         );
         settings.internal.enabled = false;
         assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
+        settings.denied = vec![pattern("ann@partner.example")];
+        assert_eq!(
+            settings.pattern_for(&domain("partner.example")),
+            Some(&pattern("ann@partner.example"))
+        );
     }
 }

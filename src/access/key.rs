@@ -15,6 +15,7 @@ pub enum Key {
     ExternalRestrictDomains,
     ExternalAllowedDomains,
     ExternalVerify,
+    Denied,
 }
 
 /// The value of one setting, whatever its type.
@@ -54,7 +55,7 @@ pub enum KeyError {
 }
 
 impl Key {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InternalEnabled,
         Self::InternalApprovedDomains,
         Self::InternalDefaultGroups,
@@ -62,6 +63,7 @@ impl Key {
         Self::ExternalRestrictDomains,
         Self::ExternalAllowedDomains,
         Self::ExternalVerify,
+        Self::Denied,
     ];
 
     /// The name in the configuration, the commands and the API.
@@ -75,6 +77,7 @@ impl Key {
             Self::ExternalRestrictDomains => "external.restrict_domains",
             Self::ExternalAllowedDomains => "external.allowed_domains",
             Self::ExternalVerify => "external.verify",
+            Self::Denied => "denied",
         }
     }
 
@@ -112,8 +115,8 @@ impl Key {
                     value: text.to_owned(),
                 }),
             },
-            Self::InternalApprovedDomains | Self::ExternalAllowedDomains => items()
-                .map(DomainPattern::parse)
+            Self::InternalApprovedDomains | Self::ExternalAllowedDomains | Self::Denied => items()
+                .map(|item| self.parse_pattern(item))
                 .collect::<Result<Vec<_>, _>>()
                 .map(Value::Domains)
                 .map_err(|cause| KeyError::Pattern {
@@ -126,10 +129,25 @@ impl Key {
         }
     }
 
+    /// Reads a pattern for this list. A public suffix may stand in the deny list alone.
+    ///
+    /// # Errors
+    /// What cannot be a pattern of this list.
+    pub fn parse_pattern(self, text: &str) -> Result<DomainPattern, PatternError> {
+        match self {
+            Self::Denied => DomainPattern::parse_denied(text),
+            _ => DomainPattern::parse(text),
+        }
+    }
+
     /// The value of this setting.
     #[must_use]
     pub fn of(self, settings: &Settings) -> Value {
-        let Settings { internal, external } = settings;
+        let Settings {
+            denied,
+            internal,
+            external,
+        } = settings;
         match self {
             Self::InternalEnabled => Value::Switch(internal.enabled),
             Self::InternalApprovedDomains => Value::Domains(internal.approved_domains.clone()),
@@ -140,13 +158,18 @@ impl Key {
             Self::ExternalRestrictDomains => Value::Switch(external.restrict_domains),
             Self::ExternalAllowedDomains => Value::Domains(external.allowed_domains.clone()),
             Self::ExternalVerify => Value::Switch(external.verify),
+            Self::Denied => Value::Domains(denied.clone()),
         }
     }
 
     /// What a portal sets for itself, if it does.
     #[must_use]
     pub fn of_overrides(self, own: &Overrides) -> Option<Value> {
-        let Overrides { internal, external } = own;
+        let Overrides {
+            denied,
+            internal,
+            external,
+        } = own;
         match self {
             Self::InternalEnabled => internal.enabled.map(Value::Switch),
             Self::InternalApprovedDomains => internal.approved_domains.clone().map(Value::Domains),
@@ -157,12 +180,17 @@ impl Key {
             Self::ExternalRestrictDomains => external.restrict_domains.map(Value::Switch),
             Self::ExternalAllowedDomains => external.allowed_domains.clone().map(Value::Domains),
             Self::ExternalVerify => external.verify.map(Value::Switch),
+            Self::Denied => denied.clone().map(Value::Domains),
         }
     }
 
     /// Puts a value in its place. A value of another setting's type changes nothing.
     pub fn put(self, settings: &mut Settings, value: Value) {
-        let Settings { internal, external } = settings;
+        let Settings {
+            denied,
+            internal,
+            external,
+        } = settings;
         match (self, value) {
             (Self::InternalEnabled, Value::Switch(on)) => internal.enabled = on,
             (Self::InternalApprovedDomains, Value::Domains(patterns)) => {
@@ -179,13 +207,18 @@ impl Key {
                 external.allowed_domains = patterns;
             }
             (Self::ExternalVerify, Value::Switch(on)) => external.verify = on,
+            (Self::Denied, Value::Domains(patterns)) => *denied = patterns,
             _ => debug_assert!(false, "{} takes another type", self.as_str()),
         }
     }
 
     /// The same for a portal; `None` takes the override away, so that the site's value is inherited.
     pub fn put_override(self, own: &mut Overrides, value: Option<Value>) {
-        let Overrides { internal, external } = own;
+        let Overrides {
+            denied,
+            internal,
+            external,
+        } = own;
         let switch = |value: Option<Value>| match value {
             Some(Value::Switch(on)) => Some(on),
             _ => None,
@@ -209,6 +242,7 @@ impl Key {
             Self::ExternalRestrictDomains => external.restrict_domains = switch(value),
             Self::ExternalAllowedDomains => external.allowed_domains = domains(value),
             Self::ExternalVerify => external.verify = switch(value),
+            Self::Denied => *denied = domains(value),
         }
     }
 }
@@ -227,6 +261,7 @@ mod tests {
             (Key::ExternalRestrictDomains, "true"),
             (Key::ExternalAllowedDomains, "partner.example"),
             (Key::ExternalVerify, "true"),
+            (Key::Denied, "ann@partner.example, *.top, co.uk"),
         ] {
             let value = key.parse_value(text).expect(text);
             let mut settings = Settings::default();

@@ -32,5 +32,5 @@ pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,
 };
-pub use simulate::{Comparison, Outcome, Shift, reads_settings};
+pub use simulate::{Compared, Comparison, Outcome, Recorded, Shift, reads_settings};
 pub use warnings::Warning;

@@ -27,6 +27,10 @@ pub struct AccountStanding {
     /// It would not be, if requests that no domain vouches for made room.
     #[serde(default)]
     pub can_replace: bool,
+    /// The account is active, nobody ever verified its address, and this portal has not let it in
+    /// before. Absent in what was recorded before there was such a thing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 /// The earlier entry that this message repeats.
@@ -97,6 +101,20 @@ impl Question<'_> {
     #[must_use]
     pub fn sender(&self) -> &Sender {
         sender_for(self.facts, self.circumstances.own_list.as_deref())
+    }
+
+    /// The account is active, and verified or let in by this portal before.
+    pub(super) fn is_known_customer(&self) -> bool {
+        self.standing
+            .account
+            .is_some_and(|account| account.status == Status::Active && !account.unverified)
+    }
+
+    /// The account is active elsewhere, and nobody ever verified its address.
+    pub(super) fn is_unverified_here(&self) -> bool {
+        self.standing
+            .account
+            .is_some_and(|account| account.status == Status::Active && account.unverified)
     }
 
     pub(super) fn status(&self) -> Option<Status> {

@@ -95,7 +95,7 @@ pub static RULES: [Rule; 17] = [
     Rule {
         number: 11,
         reason: Reason::AccountActive,
-        title: "the account is active",
+        title: "the account is active, and verified or let in by this portal",
         examine: account_active,
     },
     Rule {
@@ -107,7 +107,7 @@ pub static RULES: [Rule; 17] = [
     Rule {
         number: 13,
         reason: Reason::AccountPending,
-        title: "the account is pending",
+        title: "the account waits for verification",
         examine: account_pending,
     },
     Rule {
@@ -213,9 +213,15 @@ fn sender_unusable(question: &Question) -> Finding {
     }
 }
 
-/// Nobody is denied: there is no deny list yet.
-fn sender_denied(_: &Question) -> Finding {
-    passed(None)
+fn sender_denied(question: &Question) -> Finding {
+    let settings = question.settings;
+    match question.sender().address() {
+        Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
+            Some(pattern) => dropped(format!("denied: {pattern}")),
+            None => passed(format!("{address} is not in denied")),
+        },
+        _ => passed(None),
+    }
 }
 
 /// No marks of our own MTA are read yet.
@@ -235,7 +241,7 @@ fn automatic(question: &Question) -> Finding {
         return passed(None);
     };
     let account = question.standing.account;
-    let active = question.status() == Some(Status::Active);
+    let active = is_active_here(question);
     if active && question.circumstances.takes_automatic {
         return passed(format!(
             "{evidence}; the portal takes it from active accounts"
@@ -251,7 +257,7 @@ fn bulk(question: &Question) -> Finding {
     let Some(evidence) = &question.facts.bulk else {
         return passed(None);
     };
-    if question.status() == Some(Status::Active) {
+    if is_active_here(question) {
         return passed(format!("{evidence}; taken from an active account"));
     }
     match &question.circumstances.own_list {
@@ -274,20 +280,58 @@ fn authentication_failed(question: &Question) -> Finding {
     }
 }
 
+/// True for an account whose mail this portal takes at once. One that was never verified exists for
+/// the portals that let it in; elsewhere the rules for newcomers decide.
+fn is_active_here(question: &Question) -> bool {
+    question.is_known_customer()
+        || (question.is_unverified_here() && lets_newcomer_in_unverified(question))
+}
+
+/// True where this portal would take the mail of such a newcomer at once. It would not where it has
+/// the address verified first, and neither where it lets no such newcomer in.
+fn lets_newcomer_in_unverified(question: &Question) -> bool {
+    let rules = [
+        domain_approved,
+        external_accounts_disabled,
+        domain_not_allowed,
+        external_account,
+    ];
+    let first = rules.iter().find_map(|examine| match examine(question) {
+        Finding::Matched { consequence, .. } => Some(consequence),
+        Finding::Passed(_) => None,
+    });
+    matches!(first, Some(Consequence::Accept(_)))
+}
+
+const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
+
 fn account_active(question: &Question) -> Finding {
-    match question.status() {
-        Some(Status::Active) => Finding::Matched {
-            verdict: Verdict::Accepted,
-            consequence: Consequence::Accept(None),
-            evidence: Some(standing(question.status())),
-        },
-        status => passed(standing(status)),
+    if !is_active_here(question) {
+        return passed(if question.is_unverified_here() {
+            format!("{NEVER_VERIFIED}; this portal lets no such newcomer in unverified")
+        } else {
+            standing(question.status())
+        });
     }
+    Finding::Matched {
+        verdict: Verdict::Accepted,
+        consequence: Consequence::Accept(None),
+        evidence: Some(if question.is_known_customer() {
+            standing(question.status())
+        } else {
+            format!("{NEVER_VERIFIED}; this portal lets such newcomers in unverified")
+        }),
+    }
+}
+
+/// Asked after `account_active`, so an active account is one whose mail has to wait here.
+fn waits_for_verification(question: &Question) -> bool {
+    question.status() == Some(Status::Pending) || question.is_unverified_here()
 }
 
 fn hold_quota(question: &Question) -> Finding {
     match question.standing.account {
-        Some(account) if account.status == Status::Pending && account.quota_reached => {
+        Some(account) if account.quota_reached && waits_for_verification(question) => {
             let quota = "quota.requests or quota.bytes";
             if question.facts.authentication.passes() && account.can_replace {
                 passed(format!(
@@ -302,13 +346,17 @@ fn hold_quota(question: &Question) -> Finding {
 }
 
 fn account_pending(question: &Question) -> Finding {
-    match question.status() {
-        Some(Status::Pending) => Finding::Matched {
-            verdict: Verdict::Held,
-            consequence: Consequence::Hold(None),
-            evidence: Some(standing(question.status())),
-        },
-        status => passed(standing(status)),
+    if !waits_for_verification(question) {
+        return passed(standing(question.status()));
+    }
+    Finding::Matched {
+        verdict: Verdict::Held,
+        consequence: Consequence::Hold(None),
+        evidence: Some(if question.is_unverified_here() {
+            NEVER_VERIFIED.to_owned()
+        } else {
+            standing(question.status())
+        }),
     }
 }
 
@@ -374,7 +422,7 @@ fn standing(status: Option<Status>) -> String {
     }
 }
 
-/// The pattern that matches the sender's domain, or the domain.
+/// The pattern that matches the sender, or the sender's domain.
 fn matching<'a>(
     question: &Question<'a>,
     patterns: &'a [DomainPattern],
@@ -382,9 +430,8 @@ fn matching<'a>(
     let Some(address) = question.sender().address() else {
         return Err("nothing".to_owned());
     };
-    let domain = address.domain();
     patterns
         .iter()
-        .find(|pattern| pattern.matches(domain))
-        .ok_or_else(|| domain.to_string())
+        .find(|pattern| pattern.matches(address))
+        .ok_or_else(|| address.domain().to_string())
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::key::Key;
-use crate::domain::{DomainPattern, PortalName, canary};
+use crate::domain::{DomainPattern, EmailAddress, PortalName, canary};
 
 /// Rules for customers of approved domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,7 +18,7 @@ use crate::domain::{DomainPattern, PortalName, canary};
 pub struct Internal {
     /// Use approved domains to give new customers an internal account.
     pub enabled: bool,
-    /// Domains whose senders become internal.
+    /// Domains and addresses whose senders become internal.
     pub approved_domains: Vec<DomainPattern>,
     /// What every new internal account is given.
     pub default_groups: Vec<String>,
@@ -62,6 +63,9 @@ impl Default for External {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The deny list: whose mail is never taken, whoever has an account.
+    #[serde(deserialize_with = "denied")]
+    pub denied: Vec<DomainPattern>,
     pub internal: Internal,
     pub external: External,
 }
@@ -70,6 +74,11 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Overrides {
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "denied_override"
+    )]
+    pub denied: Option<Vec<DomainPattern>>,
     #[serde(skip_serializing_if = "InternalOverrides::is_empty")]
     pub internal: InternalOverrides,
     #[serde(skip_serializing_if = "ExternalOverrides::is_empty")]
@@ -98,6 +107,28 @@ pub struct ExternalOverrides {
     pub allowed_domains: Option<Vec<DomainPattern>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
+}
+
+/// Patterns among which public suffixes may be.
+fn denied<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DomainPattern>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| DomainPattern::parse_denied(text).map_err(D::Error::custom))
+        .collect()
+}
+
+fn denied_override<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<DomainPattern>>, D::Error> {
+    denied(deserializer).map(Some)
+}
+
+impl Settings {
+    /// The pattern of the deny list that names this address.
+    #[must_use]
+    pub fn denies(&self, address: &EmailAddress) -> Option<&DomainPattern> {
+        self.denied.iter().find(|pattern| pattern.denies(address))
+    }
 }
 
 impl InternalOverrides {

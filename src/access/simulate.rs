@@ -1,27 +1,33 @@
 //! What-if: what would have become of messages that came before, under other settings.
 //!
-//! In: two states of the settings and, of an entry of the ledger, the rule that decided it, its portal
-//! and its sender's domain. Out: what differs. Pure, as deciding is.
+//! In: two states of the settings and, of an entry of the ledger, the reason that it was decided by,
+//! its portal, its sender and the sender's domain. Out: what differs. Pure, as deciding is.
 //!
 //! Each entry is decided by itself, with the account that its sender had when it came. Who was new
 //! then counts as new; who had an account then counts as having it, even if the draft would never
-//! have given it one: the settings decide about new customers only. Two things follow, and a property
-//! test holds `decide` to them. An entry can differ only if one of the rules that read the settings
-//! ([`reads_settings`]) decided it, since those before them come first under any settings. And of
-//! such an entry these rules read the portal and the domain alone, so that one decision serves all
-//! that share both; a hundred thousand messages are compared without reading one again.
+//! have given it one: apart from the deny list, the settings decide about new customers only.
+//!
+//! Few entries have to be decided again in full. One whose reason reads the settings
+//! ([`reads_settings`]) passed all rules before these under any settings but for the deny list, and
+//! they look at the portal and the domain alone unless a list names an address of that domain: one
+//! decision serves all that share both, and a hundred thousand messages are compared without reading
+//! one again. Any other can differ only where the two deny lists say different things of its sender,
+//! or where it was denied, or where its account was one that nobody had verified
+//! ([`Comparison::decide_again`]). A property test holds `decide` to that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::decide::decide;
 use super::newcomer::decide_newcomer;
-use super::question::{Consequence, Decision};
-use super::rules::SETTINGS_REASONS;
+use super::question::{Circumstances, Consequence, Decision, Question, Standing};
+use super::rules::{SETTINGS_REASONS, number_of};
 use super::settings::{AccessSettings, Effective};
-use crate::domain::{EmailAddress, Kind, PortalName, Reason, Verdict};
+use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, Reason, Verdict};
+use crate::mail::Facts;
 
 /// The most answers that are kept; strangers choose how many domains there are.
 const MOST_KNOWN: usize = 100_000;
@@ -32,8 +38,8 @@ pub fn reads_settings(reason: Reason) -> bool {
     SETTINGS_REASONS.contains(&reason)
 }
 
-/// What becomes of a message of somebody new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub reason: Reason,
@@ -55,10 +61,38 @@ impl From<&Decision> for Outcome {
 }
 
 /// Two outcomes of one message that differ in the verdict or in the kind of account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Shift {
     pub before: Outcome,
     pub after: Outcome,
+}
+
+impl Shift {
+    fn between(before: Outcome, after: Outcome) -> Option<Self> {
+        (before.verdict != after.verdict || before.account != after.account)
+            .then_some(Self { before, after })
+    }
+}
+
+/// What a comparison has to know of an entry of the ledger at first.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'a> {
+    pub reason: Reason,
+    pub portal: &'a str,
+    pub domain: &'a str,
+    /// The account key of the sender's address; empty where there is none.
+    pub sender: &'a str,
+    /// [`AccountStanding::unverified`](super::AccountStanding::unverified) of its standing.
+    pub unverified: bool,
+}
+
+/// What is known at once about an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    Same,
+    Differs(Shift),
+    /// Only [`Comparison::decide_again`] can tell.
+    Open,
 }
 
 /// `dropped → accepted`; with an equal verdict, `held as internal instead of external`.
@@ -89,6 +123,8 @@ struct OfPortal {
     name: PortalName,
     before: Effective,
     after: Effective,
+    /// Domains of which a list names an address: what holds of one sender there need not hold of all.
+    by_address: HashSet<String>,
     domains: HashMap<String, Option<Shift>>,
 }
 
@@ -103,47 +139,106 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What differs for an entry that [`reads_settings`] decided. None: nothing does, or these are
-    /// no names of a portal and a domain.
-    pub fn shift(&mut self, portal: &str, domain: &str) -> Option<Shift> {
+    /// Compares by what is known without reading the entry again.
+    pub fn compare(&mut self, entry: &Recorded) -> Compared {
         if self.known >= MOST_KNOWN {
             self.portals.clear();
             self.known = 0;
         }
-        if !self.portals.contains_key(portal) {
-            let name = PortalName::parse(portal).ok()?;
-            let of_portal = OfPortal {
-                before: self.before.effective(Some(&name)),
-                after: self.after.effective(Some(&name)),
-                domains: HashMap::new(),
-                name,
+        if !self.portals.contains_key(entry.portal) {
+            let Ok(name) = PortalName::parse(entry.portal) else {
+                return Compared::Same;
             };
-            self.portals.insert(portal.to_owned(), of_portal);
+            let of_portal = OfPortal::new(name, self.before, self.after);
+            self.portals.insert(entry.portal.to_owned(), of_portal);
         }
-        let of_portal = self.portals.get_mut(portal)?;
-        if let Some(known) = of_portal.domains.get(domain) {
-            return *known;
+        let Some(of_portal) = self.portals.get_mut(entry.portal) else {
+            return Compared::Same;
+        };
+        if of_portal.before == of_portal.after
+            || number_of(entry.reason) < number_of(Reason::SenderDenied)
+        {
+            return Compared::Same;
         }
-        let shift = of_portal.shift(domain);
-        of_portal.domains.insert(domain.to_owned(), shift);
-        self.known += 1;
-        shift
+        if !reads_settings(entry.reason) {
+            let is_open = entry.reason == Reason::SenderDenied
+                || entry.unverified
+                || of_portal.denies_differently(entry.sender);
+            return if is_open {
+                Compared::Open
+            } else {
+                Compared::Same
+            };
+        }
+        let shift = if of_portal.by_address.contains(entry.domain) {
+            of_portal.shift(entry.sender)
+        } else if let Some(known) = of_portal.domains.get(entry.domain) {
+            *known
+        } else {
+            let shift = of_portal.shift(&format!("anyone@{}", entry.domain));
+            of_portal.domains.insert(entry.domain.to_owned(), shift);
+            self.known += 1;
+            shift
+        };
+        shift.map_or(Compared::Same, Compared::Differs)
+    }
+
+    /// Decides an entry again, under both settings, by all that was recorded of it.
+    #[must_use]
+    pub fn decide_again(
+        &self,
+        facts: &Facts,
+        circumstances: &Circumstances,
+        standing: &Standing,
+    ) -> Option<Shift> {
+        let outcome = |settings: &AccessSettings| {
+            Outcome::from(&decide(&Question {
+                facts,
+                circumstances,
+                standing,
+                settings: &settings.effective(Some(&circumstances.portal)),
+            }))
+        };
+        Shift::between(outcome(self.before), outcome(self.after))
     }
 }
 
 impl OfPortal {
-    fn shift(&self, domain: &str) -> Option<Shift> {
-        if self.before == self.after {
-            return None;
+    fn new(name: PortalName, before: &AccessSettings, after: &AccessSettings) -> Self {
+        let (before, after) = (before.effective(Some(&name)), after.effective(Some(&name)));
+        let by_address = [&before, &after]
+            .into_iter()
+            .flat_map(|settings| {
+                let lists = [
+                    &settings.denied,
+                    &settings.internal.approved_domains,
+                    &settings.external.allowed_domains,
+                ];
+                lists.into_iter().flatten()
+            })
+            .filter(|pattern| matches!(pattern, DomainPattern::Address(_)))
+            .map(|pattern| pattern.domain().to_string())
+            .collect();
+        Self {
+            name,
+            before,
+            after,
+            by_address,
+            domains: HashMap::new(),
         }
-        let anyone = EmailAddress::parse(&format!("anyone@{domain}")).ok()?;
-        let outcome = |settings| Outcome::from(&decide_newcomer(&anyone, &self.name, settings));
-        let shift = Shift {
-            before: outcome(&self.before),
-            after: outcome(&self.after),
-        };
-        let Shift { before, after } = shift;
-        (before.verdict != after.verdict || before.account != after.account).then_some(shift)
+    }
+
+    fn denies_differently(&self, sender: &str) -> bool {
+        self.before.denied != self.after.denied
+            && EmailAddress::parse(sender).is_ok_and(|sender| {
+                self.before.denies(&sender).is_some() != self.after.denies(&sender).is_some()
+            })
+    }
+
+    fn shift(&self, sender: &str) -> Option<Shift> {
+        let sender = EmailAddress::parse(sender).ok()?;
+        let outcome = |settings| Outcome::from(&decide_newcomer(&sender, &self.name, settings));
+        Shift::between(outcome(&self.before), outcome(&self.after))
     }
 }
 

@@ -15,6 +15,11 @@ pub enum Warning {
     },
     #[error("{0} is approved and on the allow list; approved domains take precedence")]
     InBothLists(DomainPattern),
+    #[error("{pattern} may get in and is denied by {denied}; the deny list takes precedence")]
+    Denied {
+        pattern: DomainPattern,
+        denied: DomainPattern,
+    },
     #[error("{0}: its top-level domain is not a known one")]
     UnknownTopLevel(DomainPattern),
 }
@@ -90,13 +95,15 @@ impl Settings {
     pub fn warnings(&self) -> Vec<Warning> {
         let approved = &self.internal.approved_domains;
         let allowed = &self.external.allowed_domains;
+        let denied = &self.denied;
         let mut warnings = Vec::new();
         for pattern in approved {
-            if MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
+            let is_domain = !matches!(pattern, DomainPattern::Address(_));
+            if is_domain && MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
                 warnings.push(Warning::MailboxProvider(pattern.clone()));
             }
         }
-        for list in [approved, allowed] {
+        for list in [approved, allowed, denied] {
             for (place, narrow) in list.iter().enumerate() {
                 let wide = list.iter().enumerate().find(|(other, wide)| {
                     *other != place
@@ -117,6 +124,14 @@ impl Settings {
             }
         }
         for pattern in approved.iter().chain(allowed) {
+            if let Some(denied) = denied.iter().find(|denied| denied.covers(pattern)) {
+                warnings.push(Warning::Denied {
+                    pattern: pattern.clone(),
+                    denied: denied.clone(),
+                });
+            }
+        }
+        for pattern in approved.iter().chain(allowed).chain(denied) {
             if !is_known_top_level(pattern.domain()) {
                 warnings.push(Warning::UnknownTopLevel(pattern.clone()));
             }
@@ -157,8 +172,11 @@ mod tests {
             pattern("*.corp.com"),
             pattern("a.corp.com"),
             pattern("intern.corp"),
+            pattern("ann@gmail.com"),
+            pattern("bob@outlook.com"),
         ];
-        settings.external.allowed_domains = vec![pattern("gmail.com")];
+        settings.external.allowed_domains = vec![pattern("gmail.com"), pattern("partner.com")];
+        settings.denied = vec![pattern("eve@partner.com"), pattern("outlook.com")];
         assert_eq!(
             settings.warnings(),
             [
@@ -167,7 +185,15 @@ mod tests {
                     narrow: pattern("a.corp.com"),
                     wide: pattern("*.corp.com"),
                 },
+                Warning::Covered {
+                    narrow: pattern("ann@gmail.com"),
+                    wide: pattern("gmail.com"),
+                },
                 Warning::InBothLists(pattern("gmail.com")),
+                Warning::Denied {
+                    pattern: pattern("bob@outlook.com"),
+                    denied: pattern("outlook.com"),
+                },
                 Warning::UnknownTopLevel(pattern("intern.corp")),
             ]
         );

@@ -42,24 +42,34 @@ Examples:
   vestibule access set internal.default_groups=staff,wiki external.verify=true
   vestibule access set external.verify=inherit --portal it")]
     Set(Set),
-    /// Add approved domains: their senders become internal customers
+    /// Add approved domains or addresses: their senders become internal customers
     #[command(after_help = "\
 Examples:
   vestibule access approve corp.example
-  vestibule access approve '*.corp.example' --portal it")]
+  vestibule access approve '*.corp.example' ann@partner.example --portal it")]
     Approve(Domains),
-    /// Add domains to the allow list: their senders may become external customers
+    /// Add domains or addresses to the allow list: their senders may become external customers
     #[command(after_help = "\
 Examples:
   vestibule access allow partner.example
   vestibule access allow '*.partner.example' --dry-run
   vestibule access allow acme.example --recover   (and take up what was dropped)")]
     Allow(Allow),
-    /// Take domains off both lists
+    /// Add to the deny list: mail of these senders is never taken, whoever has an account
+    #[command(after_help = "\
+An address denies its mailbox: ann@example.com denies ann+news@example.com, too.
+--dry-run tells which accounts that stops.
+
+Examples:
+  vestibule access deny eve@evil.example
+  vestibule access deny '*.evil.example' '*.top' --dry-run")]
+    Deny(Entries),
+    /// Take domains and addresses off all lists
     #[command(after_help = "\
 Examples:
-  vestibule access remove partner.example")]
-    Remove(Domains),
+  vestibule access remove partner.example
+  vestibule access remove eve@evil.example")]
+    Remove(Entries),
     /// List the revisions, newest first
     #[command(after_help = "\
 Examples:
@@ -131,13 +141,41 @@ pub struct Set {
 
 #[derive(Debug, Args)]
 pub struct Domains {
-    /// example.com for that domain only, *.example.com for its subdomains
+    /// example.com for that domain only, *.example.com for its subdomains, or one address
     #[arg(value_name = "DOMAIN", required = true, value_parser = DomainPattern::parse)]
     patterns: Vec<DomainPattern>,
     #[command(flatten)]
     whose: Whose,
     #[command(flatten)]
     how: How,
+}
+
+/// As [`Domains`], for the deny list, where a public suffix may stand.
+#[derive(Debug, Args)]
+pub struct Entries {
+    /// example.com for that domain only, *.example.com for its subdomains, or one address
+    #[arg(value_name = "PATTERN", required = true, value_parser = DomainPattern::parse_denied)]
+    patterns: Vec<DomainPattern>,
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    how: How,
+}
+
+impl From<Entries> for Domains {
+    fn from(
+        Entries {
+            patterns,
+            whose,
+            how,
+        }: Entries,
+    ) -> Self {
+        Self {
+            patterns,
+            whose,
+            how,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +271,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             }
             Ok(())
         }
+        Command::Deny(patterns) => add(&house, Key::Denied, patterns.into(), out).await,
         Command::Remove(domains) => {
             let portal = house.portal(domains.whose.portal)?;
             change(&house, domains.how.dry_run, out, |settings| {
@@ -241,7 +280,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 match unknown.as_slice() {
                     [] => Ok(settings),
                     unknown => Err(Failure::NotFound(format!(
-                        "neither list has {}; see vestibule access show",
+                        "no list has {}; see vestibule access show",
                         list(unknown)
                     ))),
                 }

@@ -222,6 +222,11 @@ async fn show(house: &House, account: &Account, out: &mut Output) -> Outcome {
     Ok(())
 }
 
+fn list(portals: &[PortalName]) -> String {
+    let names: Vec<_> = portals.iter().map(PortalName::as_str).collect();
+    names.join(", ")
+}
+
 /// An account for people.
 pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
@@ -235,6 +240,10 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
             account
                 .verified_at
                 .map(|at| format!("{} by {}", time(at), or_dash(account.verified_by.as_ref()))),
+        ),
+        (
+            "let in by",
+            Some(list(&account.let_in_by)).filter(|portals| !portals.is_empty()),
         ),
         (
             "groups",

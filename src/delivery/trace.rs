@@ -14,16 +14,17 @@ use crate::domain::{Domain, Timestamp};
 use crate::mail::LOOP_FIELD;
 use crate::store::Claim;
 
-/// How the address was proved, in the words of `X-Vestibule-Verified`.
+/// How and when this request was verified, in the words of `X-Vestibule-Verified`.
 pub(super) fn verified(claim: &Claim) -> String {
-    match (&claim.verified, &claim.released_by) {
-        (Some((how, when)), _) => format!("{} {}", word(how), seconds(*when)),
-        (None, Some(operator)) => format!(
-            "no; released by operator:{} {}",
-            word(operator.strip_prefix("operator:").unwrap_or(operator)),
-            seconds(claim.released_at)
-        ),
-        (None, None) => "no".to_owned(),
+    if let Some(operator) = &claim.released_by {
+        return format!("operator {} {}", word(operator), seconds(claim.released_at));
+    }
+    match &claim.verified {
+        Some((how, when)) => match how.strip_prefix("operator:") {
+            Some(operator) => format!("operator {} {}", word(operator), seconds(*when)),
+            None => format!("{} {}", word(how), seconds(*when)),
+        },
+        None => "no".to_owned(),
     }
 }
 
@@ -178,9 +179,12 @@ mod tests {
         claim.verified = None;
         assert!(shown(&claim).contains("X-Vestibule-Verified: no\r\n"));
         claim.released_by = Some("ann".to_owned());
-        assert!(shown(&claim).contains(
-            "X-Vestibule-Verified: no; released by operator:ann 2026-11-23T10:05:01Z\r\n"
-        ));
+        assert!(
+            shown(&claim).contains("X-Vestibule-Verified: operator ann 2026-11-23T10:05:01Z\r\n")
+        );
+        claim.released_by = None;
+        claim.verified = Some(("operator:bea".to_owned(), claim.received_at));
+        assert!(shown(&claim).contains("X-Vestibule-Verified: operator bea 2026-"));
     }
 
     #[test]

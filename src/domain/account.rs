@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, EmailAddress, Timestamp};
+use super::{AccountId, EmailAddress, PortalName, Timestamp};
 
 /// What an account is for: an approved domain makes it internal, all others are portal-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -82,6 +82,10 @@ pub struct Account {
     pub undeliverable: bool,
     /// Automatic mail of this account is taken as if a person had written it.
     pub takes_automatic: bool,
+    /// While nobody has verified the address of an active account: the portals that let it in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub let_in_by: Vec<PortalName>,
     pub created_at: Timestamp,
     pub created_by: Origin,
 }

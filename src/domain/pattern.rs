@@ -1,19 +1,22 @@
-//! A domain pattern of the access settings: `example.com` or `*.example.com`.
+//! A pattern of the access settings: `example.com`, `*.example.com` or `ann@example.com`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::{AddressError, EmailAddress};
 use super::name::{Domain, DomainError};
 use super::public_suffix;
 
-/// `example.com` means that domain only; `*.example.com` any subdomain, not the domain itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// `example.com` means that domain only; `*.example.com` any subdomain, not the domain itself;
+/// `ann@example.com` one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DomainPattern {
     Exactly(Domain),
     Below(Domain),
+    Address(EmailAddress),
 }
 
 /// Why a text cannot be a pattern.
@@ -25,16 +28,45 @@ pub enum PatternError {
     Wildcard(String),
     #[error("{0:?} is a public suffix, under which anyone can register; name the domains you mean")]
     PublicSuffix(String),
+    #[error("{pattern:?}: {cause}; write an address as in ann@example.com")]
+    Address {
+        pattern: String,
+        cause: AddressError,
+    },
 }
 
 impl DomainPattern {
     /// Reads and checks a pattern. A leading `@`, as people copy it from addresses, is taken off.
     ///
     /// # Errors
-    /// What is no domain, and what the Public Suffix List calls a public suffix (`co.uk`, `*.com`).
+    /// What is no domain or address, and what the Public Suffix List calls a public suffix (`co.uk`,
+    /// `*.com`).
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let pattern = Self::parse_denied(text)?;
+        match &pattern {
+            Self::Exactly(domain) | Self::Below(domain) if is_public_suffix(domain) => {
+                Err(PatternError::PublicSuffix(text.to_owned()))
+            }
+            _ => Ok(pattern),
+        }
+    }
+
+    /// The same for the deny list, where a public suffix may stand: `*.top` denies all below it.
+    ///
+    /// # Errors
+    /// What is no domain or address.
+    pub fn parse_denied(text: &str) -> Result<Self, PatternError> {
         let trimmed = text.trim();
         let trimmed = trimmed.strip_prefix('@').unwrap_or(trimmed);
+        if trimmed.contains('@') {
+            let address = EmailAddress::parse(trimmed);
+            return address
+                .map(Self::Address)
+                .map_err(|cause| PatternError::Address {
+                    pattern: text.to_owned(),
+                    cause,
+                });
+        }
         let (name, below) = match trimmed.strip_prefix("*.") {
             Some(rest) => (rest, true),
             None => (trimmed, false),
@@ -46,9 +78,6 @@ impl DomainPattern {
             pattern: text.to_owned(),
             cause,
         })?;
-        if is_public_suffix(&domain) {
-            return Err(PatternError::PublicSuffix(text.to_owned()));
-        }
         Ok(if below {
             Self::Below(domain)
         } else {
@@ -56,30 +85,47 @@ impl DomainPattern {
         })
     }
 
+    /// True for an address that a list of those who may get in names: its domain, or exactly it.
     #[must_use]
-    pub fn matches(&self, domain: &Domain) -> bool {
+    pub fn matches(&self, address: &EmailAddress) -> bool {
         match self {
-            Self::Exactly(own) => own == domain,
-            Self::Below(parent) => domain.is_below(parent),
+            Self::Exactly(own) => own == address.domain(),
+            Self::Below(parent) => address.domain().is_below(parent),
+            Self::Address(own) => own.domain() == address.domain() && own == address,
         }
     }
 
-    /// Whether every domain that `other` matches is matched by `self` too.
+    /// True for an address that the deny list names with this pattern. One address stands for its
+    /// mailbox: `ann@example.com` denies `ann+news@example.com` too, or anyone could go on by adding
+    /// a detail. With a detail of its own it denies exactly that address.
+    #[must_use]
+    pub fn denies(&self, address: &EmailAddress) -> bool {
+        match self {
+            Self::Address(own) if own.domain() == address.domain() => {
+                own == address || *own == address.without_detail()
+            }
+            _ => self.matches(address),
+        }
+    }
+
+    /// True where every address that `other` matches is matched by `self` too.
     #[must_use]
     pub fn covers(&self, other: &DomainPattern) -> bool {
         match (self, other) {
             (Self::Exactly(a), Self::Exactly(b)) => a == b,
-            (Self::Exactly(_), Self::Below(_)) => false,
             (Self::Below(parent), Self::Exactly(b)) => b.is_below(parent),
             (Self::Below(a), Self::Below(b)) => a == b || b.is_below(a),
+            (_, Self::Address(address)) => self.matches(address),
+            (Self::Exactly(_), Self::Below(_)) | (Self::Address(_), _) => false,
         }
     }
 
-    /// The domain that the pattern names, without the `*.`.
+    /// The domain that the pattern names, without the `*.`; of an address, its domain.
     #[must_use]
     pub fn domain(&self) -> &Domain {
         match self {
             Self::Exactly(domain) | Self::Below(domain) => domain,
+            Self::Address(address) => address.domain(),
         }
     }
 }
@@ -94,6 +140,7 @@ impl fmt::Display for DomainPattern {
         match self {
             Self::Exactly(domain) => write!(f, "{domain}"),
             Self::Below(domain) => write!(f, "*.{domain}"),
+            Self::Address(address) => write!(f, "{address}"),
         }
     }
 }
@@ -139,9 +186,9 @@ mod tests {
             ("bücher.example", "xn--bcher-kva.example", true),
             ("@example.com", "example.com", true),
         ] {
-            let domain = Domain::parse(domain).expect(domain);
+            let address = EmailAddress::parse(&format!("ann@{domain}")).expect(domain);
             assert_eq!(
-                pattern(written).matches(&domain),
+                pattern(written).matches(&address),
                 matched,
                 "{written} {domain}"
             );
@@ -162,11 +209,40 @@ mod tests {
             "*a.com",
             "[192.0.2.1]",
             "exa mple.com",
-            "ann@example.com",
+            "ann@",
+            "a b@example.com",
+            "*@example.com@",
+            "ann@*.example.com",
             "192.0.2.1",
             "localhost",
         ] {
             assert!(DomainPattern::parse(written).is_err(), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_lets_exactly_it_in_and_denies_its_mailbox() {
+        for (written, address, lets_in, denies) in [
+            ("ann@example.com", "ANN@Example.com", true, true),
+            ("ann@example.com", "ann+news@example.com", false, true),
+            ("ann+news@example.com", "ann@example.com", false, false),
+            ("ann+news@example.com", "ann+news@example.com", true, true),
+            ("ann@example.com", "anna@example.com", false, false),
+            ("ann@example.com", "ann@sub.example.com", false, false),
+            (
+                "ann@bücher.example",
+                "ann@xn--bcher-kva.example",
+                true,
+                true,
+            ),
+            ("example.com", "ann+1@example.com", true, true),
+            ("*.com", "ann@example.com", true, true),
+            ("com", "ann@example.com", false, false),
+        ] {
+            let pattern = DomainPattern::parse_denied(written).expect(written);
+            let address = EmailAddress::parse(address).expect(address);
+            assert_eq!(pattern.matches(&address), lets_in, "{written} {address}");
+            assert_eq!(pattern.denies(&address), denies, "{written} {address}");
         }
     }
 
@@ -179,6 +255,12 @@ mod tests {
             ("*.example.com", "example.com", false),
             ("example.com", "example.com", true),
             ("example.com", "*.example.com", false),
+            ("example.com", "ann@example.com", true),
+            ("*.example.com", "ann@a.example.com", true),
+            ("*.example.com", "ann@example.com", false),
+            ("ann@example.com", "Ann@EXAMPLE.com", true),
+            ("ann@example.com", "bob@example.com", false),
+            ("ann@example.com", "example.com", false),
         ] {
             assert_eq!(
                 pattern(wide).covers(&pattern(narrow)),

@@ -42,7 +42,7 @@ text! {
     OperatorName: "An operator", Some(NAME), "ann";
     EmailAddress: "An email address", None, "ann@corp.example";
     Domain: "A domain in its ASCII form", None, "corp.example";
-    DomainPattern: "example.com for that domain only, *.example.com for its subdomains", None,
+    DomainPattern: "example.com for that domain only, *.example.com for its subdomains, ann@example.com for one address", None,
         "partner.example";
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
-use crate::domain::{PortalName, Timestamp};
-use crate::store::{Revision, Store, StoreError};
+use crate::domain::{DomainPattern, PortalName, Timestamp};
+use crate::store::{Revision, StoppedAccounts, Store, StoreError};
 
 /// How often a change begins again because somebody else changed the settings meanwhile.
 const MOST_CONFLICTS: u32 = 5;
@@ -23,6 +23,7 @@ pub struct Shown {
     /// The portal that these are for; absent for the site's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_portal: Option<PortalName>,
+    pub denied: Vec<DomainPattern>,
     pub internal: Internal,
     pub external: External,
     /// What portals set for themselves; absent where none does, and for one portal's.
@@ -52,6 +53,7 @@ impl Shown {
                 .map(|key| (key.as_str(), settings.source(*key, portal.as_ref())))
                 .collect(),
             for_portal: portal,
+            denied: effective.denied,
             internal: effective.internal,
             external: effective.external,
             portals,
@@ -86,8 +88,24 @@ pub struct Changed {
     /// The one in force now.
     pub revision: u64,
     pub changes: Vec<Change>,
+    /// Accounts that the deny list stops from now on and did not before; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stops: Option<StoppedAccounts>,
     /// What there is to be said about the new settings that was not about the old.
     pub warnings: Vec<String>,
+}
+
+/// Accounts that are told one by one.
+const MOST_STOPPED: usize = 100;
+
+/// The accounts that a change of the deny list stops; None where it stops nobody.
+pub async fn stopped(
+    store: &Store,
+    before: &AccessSettings,
+    after: &AccessSettings,
+) -> Result<Option<StoppedAccounts>, StoreError> {
+    let stops = store.stopped_accounts(before, after, MOST_STOPPED).await?;
+    Ok((stops.accounts > 0).then_some(stops))
 }
 
 /// Revisions before one, or all, newest first; and whether there are more.
@@ -159,6 +177,7 @@ pub async fn change<E: From<StoreError>>(
         let settings = how(&base.settings)?;
         let changes = base.settings.changes_to(&settings);
         let warnings = settings.warnings_beside(&base.settings);
+        let stops = stopped(store, &base.settings, &settings).await?;
         let revision = if author.dry_run || changes.is_empty() {
             base.number
         } else {
@@ -176,6 +195,7 @@ pub async fn change<E: From<StoreError>>(
         let done = Changed {
             revision,
             changes,
+            stops,
             warnings: warnings.iter().map(ToString::to_string).collect(),
         };
         return Ok((done, warnings));

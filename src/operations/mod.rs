@@ -14,7 +14,7 @@ mod simulate;
 mod stats;
 mod test;
 
-pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history};
+pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history, stopped};
 pub use acts::{CustomerAct, RequestAct, add_customer};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable};

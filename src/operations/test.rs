@@ -10,7 +10,7 @@ use crate::access::{
 use crate::config::Config;
 use crate::domain::{
     Account, Domain, DomainPattern, EmailAddress, Envelope, Kind, PortalName, Reason, ReversePath,
-    Verdict,
+    Status, Verdict,
 };
 use crate::intake::circumstances;
 use crate::mail::{self, Facts, Identity};
@@ -21,7 +21,7 @@ pub struct Tested {
     pub address: EmailAddress,
     pub portal: PortalName,
     pub domain: Domain,
-    /// The pattern by which a newcomer would get in, where it takes one.
+    /// The pattern that denies the address, or by which a newcomer would get in where it takes one.
     pub pattern: Option<DomainPattern>,
     pub verdict: Verdict,
     pub reason: Reason,
@@ -65,7 +65,7 @@ pub fn question(
         circumstances: circumstances(config, portal, &facts),
         facts,
         standing: Standing {
-            account: account.map(standing_of),
+            account: account.map(|account| standing_of(account, portal)),
             original: None,
         },
         settings: settings.effective(Some(portal)),
@@ -85,7 +85,7 @@ pub fn tested(
         address: address.clone(),
         portal: portal.clone(),
         domain: address.domain().clone(),
-        pattern: asked.settings.pattern_for(address.domain()).cloned(),
+        pattern: asked.settings.pattern_for(address).cloned(),
         verdict: decision.verdict,
         reason: decision.reason,
         rule: decision.rule,
@@ -105,13 +105,16 @@ pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
 
 /// What the rules want to know of an account, for one more small request.
 #[must_use]
-pub fn standing_of(account: &Account) -> AccountStanding {
+pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
     AccountStanding {
         kind: account.kind,
         status: account.status,
         takes_automatic: account.takes_automatic,
         quota_reached: false,
         can_replace: false,
+        unverified: account.status == Status::Active
+            && account.verified_at.is_none()
+            && !account.let_in_by.contains(portal),
     }
 }
 

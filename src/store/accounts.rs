@@ -11,10 +11,10 @@ use super::known::{Known, known, known_by_id, make};
 use super::lanes::Place;
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
-use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic};
+use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic, queue};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Status,
+    Account, AccountId, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason, Status,
     Timestamp,
 };
 
@@ -40,7 +40,8 @@ pub enum Added {
 
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
      a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
-     (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held
+     (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
+     (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
 
 fn shown(row: &Row) -> rusqlite::Result<Account> {
@@ -54,6 +55,7 @@ fn shown(row: &Row) -> rusqlite::Result<Account> {
         verified_at: verified_at.map(Millis::timestamp),
         groups: row.get::<_, Json<_>>("groups")?.0,
         held: row.get("held")?,
+        let_in_by: row.get::<_, Json<_>>("let_in_by")?.0,
         undeliverable: row.get("undeliverable")?,
         takes_automatic: row.get("takes_automatic")?,
         created_at: row.get::<_, Millis>("created_at")?.timestamp(),
@@ -131,9 +133,20 @@ impl Work<'_> {
             Origin::SignUp => LetterCause::SignUp,
             Origin::Mail | Origin::Operator => LetterCause::Operator,
         };
+        let (_, settings) = self.settings.in_force(connection, portal)?;
+        // Without a portal the site's settings are asked under a name that none has.
+        let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
+        let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
+        if decision.reason == Reason::SenderDenied {
+            return Ok(Added::NotAllowed(decision));
+        }
         if let Some(there) = known(connection, &address.key())? {
             let kind = match there.status {
                 Status::Pending => Some(LetterKind::Verification),
+                // An account that nobody verified becomes so by signing up.
+                Status::Active if origin == Origin::SignUp && !there.verified => {
+                    Some(LetterKind::Verification)
+                }
                 Status::Active if origin == Origin::SignUp => Some(LetterKind::AlreadyRegistered),
                 Status::Active | Status::Blocked => None,
             };
@@ -142,10 +155,6 @@ impl Work<'_> {
             }
             return Ok(Added::Before(account(connection, there.n)?));
         }
-        let (_, settings) = self.settings.in_force(connection, portal)?;
-        // Without a portal the site's settings are asked under a name that none has.
-        let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
-        let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
         let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
         else {
             return Ok(Added::NotAllowed(decision));
@@ -167,6 +176,9 @@ impl Work<'_> {
                 &operator(by),
                 now,
             )?;
+        }
+        if let Some(portal) = portal {
+            made.let_in(connection, portal)?;
         }
         if made.status == Status::Pending {
             self.owe(&made, LetterKind::Verification, cause, portal, place, now)?;
@@ -260,7 +272,8 @@ impl Store {
         .await
     }
 
-    /// Shuts an account out. Its held requests stay held, its links stop working.
+    /// Shuts an account out. Its held requests stay held, its links stop working, and what was released
+    /// and not handed on yet is stopped until it is unblocked.
     pub async fn block_customer(
         &self,
         id: AccountId,
@@ -275,6 +288,7 @@ impl Store {
                     [there.n],
                 )?;
                 cancel(work.connection, there.n, now.into())?;
+                queue::stop(work.connection, there.n)?;
                 work.rings.add(Topic::Deeds);
                 Happening::named("account.blocked")
                     .account(there.n)
@@ -285,7 +299,8 @@ impl Store {
         .await
     }
 
-    /// Lets it in again: active if its address was proved or needed no proof, pending otherwise.
+    /// Lets it in again: active if its address was proved or needed no proof, pending otherwise. What
+    /// was stopped goes on.
     pub async fn unblock_customer(
         &self,
         id: AccountId,
@@ -302,6 +317,8 @@ impl Store {
                      WHERE n = ?",
                     [there.n],
                 )?;
+                queue::resume(work.connection, there.n, now.into())?;
+                work.rings.add(Topic::Requests);
                 work.rings.add(Topic::Deeds);
                 Happening::named("account.unblocked")
                     .account(there.n)

@@ -23,6 +23,8 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0008-fair-mail.sql")),
     M::up(include_str!("schema/0009-offers.sql")),
     M::up(include_str!("schema/0010-dropped-content.sql")),
+    M::up(include_str!("schema/0011-unverified.sql")),
+    M::up(include_str!("schema/0012-stopped.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

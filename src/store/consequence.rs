@@ -48,16 +48,22 @@ pub(super) struct Followed {
     pub(super) request: RequestId,
 }
 
-/// What is known of an account, for a decision about one more request of `size` octets.
+/// What is known of an account, for a decision about one more request of `size` octets for a portal.
 pub(super) fn standing(
     connection: &Connection,
     account: &Known,
+    portal: Option<&PortalName>,
     size: u64,
     quota: Quota,
 ) -> Result<AccountStanding, StoreError> {
-    let room = match account.status {
-        Status::Pending => Some(room(connection, account.n, size, quota)?),
-        Status::Active | Status::Blocked => None,
+    let unverified = match portal {
+        Some(portal) => account.is_unverified_at(connection, portal)?,
+        None => false,
+    };
+    let room = if account.status == Status::Pending || unverified {
+        Some(room(connection, account.n, size, quota)?)
+    } else {
+        None
     };
     Ok(AccountStanding {
         kind: account.kind,
@@ -65,6 +71,7 @@ pub(super) fn standing(
         takes_automatic: account.takes_automatic,
         quota_reached: room.as_ref().is_some_and(|room| room.quota_reached),
         can_replace: room.is_some_and(|room| room.can_replace),
+        unverified,
     })
 }
 
@@ -121,6 +128,7 @@ impl Work<'_> {
             let is_owed = owe(self.connection, &account, &occasion, case.now)?;
             self.rings.add_if(Topic::Letters, is_owed);
         } else {
+            account.let_in(self.connection, case.portal)?;
             self.rings.add(Topic::Requests);
         }
         Ok(Some(Followed {

@@ -30,9 +30,10 @@ pub struct Claim {
     pub address: EmailAddress,
     pub kind: Kind,
     pub groups: Vec<String>,
-    /// How the address was proved, and when; None for an external account that needed no proof.
+    /// How the address was verified, and when, if this request went because of that: None for one that
+    /// a rule accepted before the account was verified, and for one that an operator released.
     pub verified: Option<(String, Timestamp)>,
-    /// The operator who let this request go without a proof.
+    /// The operator who let this request go, whatever the account is.
     pub released_by: Option<String>,
     pub envelope: Envelope,
     /// Whether the sender's domain vouches for the message.
@@ -84,7 +85,7 @@ fn take(
     for portal in portals {
         let mut statement = connection.prepare_cached(
             "SELECT due_at, ledger FROM request
-             WHERE portal = ? AND state = 'released' AND due_at <= ?
+             WHERE portal = ? AND state = 'released' AND due_at <= ? AND stopped = 0
              ORDER BY due_at, ledger LIMIT ?",
         )?;
         let rows = statement.query_map(params![portal, now, limit], |row| {
@@ -121,6 +122,9 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
     let released_by: String = row.get("released_by")?;
+    let released_at: Millis = row.get("released_at")?;
+    let operator = released_by.strip_prefix("operator:").map(str::to_owned);
+    let counts = operator.is_none() && verified_at.is_some_and(|at| at <= released_at);
     Ok(Claim {
         request: RequestId::from_bytes(ledger.to_bytes()),
         n: row.get("n")?,
@@ -130,15 +134,17 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
         address: row.get("address")?,
         kind: row.get("kind")?,
         groups: row.get::<_, Json<_>>("groups")?.0,
-        verified: verified_by.zip(verified_at.map(Millis::timestamp)),
-        released_by: released_by.strip_prefix("operator:").map(str::to_owned),
+        verified: verified_by
+            .zip(verified_at.map(Millis::timestamp))
+            .filter(|_| counts),
+        released_by: operator,
         envelope: row.get::<_, Json<_>>("envelope")?.0,
         authentication: row.get::<_, Json<_>>("authentication")?.0,
         recipient: row.get("recipient")?,
         message_id: row.get("message_id")?,
         subject: row.get("subject")?,
         received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-        released_at: row.get::<_, Millis>("released_at")?.timestamp(),
+        released_at: released_at.timestamp(),
         size: row.get("size")?,
         attempt: row.get("attempts")?,
     })
@@ -147,7 +153,8 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
 /// Ends all leases; says how many. Looks at what waits, and not at all that was ever delivered.
 pub(super) fn end_leases(connection: &Connection, now: Millis) -> Result<usize, StoreError> {
     Ok(connection.execute(
-        "UPDATE request INDEXED BY request_due SET due_at = ?, in_work = 0
+        "UPDATE request INDEXED BY request_due
+         SET due_at = CASE stopped WHEN 0 THEN ? END, in_work = 0
          WHERE state = 'released' AND portal > '' AND in_work = 1",
         [now],
     )?)
@@ -177,7 +184,9 @@ fn settle(
         Settlement::Retry { at, cause } => {
             connection
                 .prepare_cached(
-                    "UPDATE request SET due_at = ?2, in_work = 0, last_error = ?3 WHERE ledger = ?1",
+                    "UPDATE request SET due_at = CASE stopped WHEN 0 THEN ?2 END, in_work = 0,
+                         last_error = ?3
+                     WHERE ledger = ?1",
                 )?
                 .execute(params![n, Millis::from(*at), cause])?;
             Happening::named("delivery.deferred").detail(cause.as_str())
@@ -246,7 +255,7 @@ impl Store {
             for portal in &portals {
                 work.connection
                     .prepare_cached(
-                        "UPDATE request SET due_at = ?2, in_work = 0
+                        "UPDATE request SET due_at = CASE stopped WHEN 0 THEN ?2 END, in_work = 0
                          WHERE portal = ?1 AND state = 'released' AND in_work = 1",
                     )?
                     .execute(params![portal, Millis::from(now)])?;
@@ -267,7 +276,8 @@ impl Store {
                 let of_portal: Option<Millis> = connection
                     .prepare_cached(
                         "SELECT min(due_at) FROM request
-                         WHERE portal = ? AND state = 'released' AND due_at IS NOT NULL",
+                         WHERE portal = ? AND state = 'released' AND due_at IS NOT NULL
+                             AND stopped = 0",
                     )?
                     .query_row([portal], |row| row.get(0))?;
                 next = [next, of_portal].into_iter().flatten().min();

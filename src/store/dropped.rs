@@ -147,14 +147,20 @@ fn recoverable(
         Some(cursor) => n_of(connection, cursor)?,
         None => 0,
     };
-    let (exactly, below) = match pattern {
-        None => (None, None),
-        Some(DomainPattern::Exactly(domain)) => (Some(domain.to_string()), None),
-        Some(DomainPattern::Below(domain)) => (None, Some(format!(".{domain}"))),
+    let (exactly, below, sender) = match pattern {
+        None => (None, None, None),
+        Some(DomainPattern::Exactly(domain)) => (Some(domain.to_string()), None, None),
+        Some(DomainPattern::Below(domain)) => (None, Some(format!(".{domain}")), None),
+        Some(DomainPattern::Address(address)) => (
+            Some(address.domain().to_string()),
+            None,
+            Some(address.key()),
+        ),
     };
     let mut wanted = Conditions::new();
     wanted.ask("l.n > :after", ":after", Some(&after));
     wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
+    wanted.ask("l.sender = :sender", ":sender", sender.as_ref());
     wanted.ask(
         "substr(l.domain, -length(:below)) = :below",
         ":below",
@@ -263,7 +269,13 @@ impl Work<'_> {
         let original = find_original(connection, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
-                Some(account) => Some(standing(connection, account, facts.size, terms.quota)?),
+                Some(account) => Some(standing(
+                    connection,
+                    account,
+                    Some(portal),
+                    facts.size,
+                    terms.quota,
+                )?),
                 None => None,
             },
             original: original.map(|earlier| earlier.original),

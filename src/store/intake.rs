@@ -175,6 +175,7 @@ impl Message {
                 Some(account) => Some(standing(
                     connection,
                     account,
+                    prepared.portal.as_ref(),
                     facts.size,
                     self.arrival.quota,
                 )?),
@@ -344,7 +345,12 @@ impl Message {
                 settings: &settings,
             }),
             Part::Returns { .. } => for_us(facts, standing, Reason::Automatic),
-            Part::Confirmation { .. } => for_us(facts, standing, Reason::Confirmation),
+            Part::Confirmation { .. } => match facts.sender.address() {
+                Some(sender) if settings.denies(sender).is_some() => {
+                    for_us(facts, standing, Reason::SenderDenied)
+                }
+                _ => for_us(facts, standing, Reason::Confirmation),
+            },
         };
         Ok(Decided {
             decision,

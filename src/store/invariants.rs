@@ -42,9 +42,9 @@ const INVARIANTS: &[(&str, &str)] = &[
              ELSE verdict = 'dropped' END",
     ),
     (
-        "an active account holds nothing",
+        "an active and verified account holds nothing",
         "SELECT a.address FROM account AS a
-         WHERE status = 'active'
+         WHERE status = 'active' AND verified_at IS NOT NULL
              AND EXISTS (SELECT 1 FROM request WHERE account = a.n AND state = 'held')",
     ),
     (
@@ -60,7 +60,15 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "one request of an account and portal is due, if any waits",
         "SELECT min(hex(l.id)) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
-         WHERE r.state = 'released' GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+         WHERE r.state = 'released' AND r.stopped = 0
+         GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+    ),
+    (
+        "what is stopped is released, of a blocked account, and not due unless it is in work",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+             JOIN account AS a ON a.n = r.account
+         WHERE r.stopped = 1 AND (r.state <> 'released' OR a.status <> 'blocked'
+             OR (r.due_at IS NOT NULL AND r.in_work = 0))",
     ),
     (
         "the content of a request that wants it is there",
@@ -137,9 +145,10 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "a verification mail waits for an account that is pending",
+        "a verification mail waits for an account that can be verified",
         "SELECT hex(t.id) FROM letter AS t JOIN account AS a ON a.n = t.account
-         WHERE t.state = 'waiting' AND t.kind <> 'already_registered' AND a.status <> 'pending'",
+         WHERE t.state = 'waiting' AND t.kind <> 'already_registered'
+             AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
     (
         "entries are counted by day",

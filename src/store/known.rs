@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::StoreError;
 use super::columns::{Millis, json};
 use super::events::{Actors, Happening};
-use crate::domain::{AccountId, EmailAddress, Kind, NewAccount, Origin, Status};
+use crate::domain::{AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
 
 /// What the operations of the store have to know of an account.
 #[derive(Debug, Clone)]
@@ -15,11 +15,13 @@ pub(super) struct Known {
     pub(super) kind: Kind,
     pub(super) status: Status,
     pub(super) takes_automatic: bool,
+    pub(super) verified: bool,
     undeliverable: bool,
     quiet_until: Option<Millis>,
 }
 
-const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until";
+const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
+     verified_at IS NOT NULL";
 
 impl Known {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
@@ -31,7 +33,50 @@ impl Known {
             takes_automatic: row.get(4)?,
             undeliverable: row.get(5)?,
             quiet_until: row.get(6)?,
+            verified: row.get(7)?,
         })
+    }
+
+    /// A verification changes something: the account is pending, or active for the portals alone that
+    /// let it in unverified.
+    pub(super) fn can_be_verified(&self) -> bool {
+        match self.status {
+            Status::Pending => true,
+            Status::Active => !self.verified,
+            Status::Blocked => false,
+        }
+    }
+
+    /// True for an active account that was never verified and that the portal never let in.
+    pub(super) fn is_unverified_at(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<bool, StoreError> {
+        if self.status != Status::Active || self.verified {
+            return Ok(false);
+        }
+        let let_in = connection
+            .prepare_cached("SELECT 1 FROM let_in WHERE account = ? AND portal = ?")?
+            .exists(params![self.n, portal])?;
+        Ok(!let_in)
+    }
+
+    /// Records that the portal lets the account in although nobody verified it. Does nothing for one
+    /// that is verified.
+    pub(super) fn let_in(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<(), StoreError> {
+        if self.status == Status::Active && !self.verified {
+            connection
+                .prepare_cached(
+                    "INSERT INTO let_in (account, portal) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![self.n, portal])?;
+        }
+        Ok(())
     }
 
     /// The address is not to get mail of ours: it comes back, its owner said "not me", or an
@@ -125,6 +170,7 @@ pub(super) fn make(
         kind: new.kind,
         status,
         takes_automatic: false,
+        verified: false,
         undeliverable: false,
         quiet_until: None,
     })

@@ -17,7 +17,7 @@ use super::mailbag::claim;
 use super::reports::{Failure, note_failure};
 use super::{Store, StoreError, Topic};
 use crate::config::LetterLimits;
-use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Status, Timestamp, TokenHash};
+use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Timestamp, TokenHash};
 
 /// Why a letter is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,7 @@ fn settle(
     }
 }
 
-/// Owes a new link to an account that is pending.
+/// Owes a new link to an account that can be verified.
 fn renew(
     connection: &Connection,
     mut account: Known,
@@ -262,7 +262,7 @@ fn renew(
     client: Option<IpAddr>,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    if account.status != Status::Pending {
+    if !account.can_be_verified() {
         return Ok(false);
     }
     if cause == LetterCause::Operator {
@@ -319,7 +319,7 @@ impl Store {
             .await
     }
 
-    /// Owes a new link to the account with this address if it is pending. Says nothing about whether
+    /// Owes a new link to the account with this address if it can be verified. Says nothing about whether
     /// there is one: the page answers the same either way. An operator's word also ends that the
     /// address is undeliverable, or that its owner wants no mail.
     pub async fn renew_link(

@@ -55,8 +55,8 @@ impl Due {
     fn is_needed(&self, account: &Known, waiting: u32, now: Millis) -> bool {
         !account.is_quiet(now)
             && match self.kind {
-                LetterKind::Verification => account.status == Status::Pending,
-                LetterKind::Reminder => account.status == Status::Pending && waiting > 0,
+                LetterKind::Verification => account.can_be_verified(),
+                LetterKind::Reminder => account.can_be_verified() && waiting > 0,
                 LetterKind::AlreadyRegistered => account.status == Status::Active,
             }
     }

@@ -22,6 +22,7 @@ mod copies;
 mod correspondence;
 mod counts;
 mod deliveries;
+mod denied;
 mod dropped;
 mod dropped_content;
 mod error;
@@ -78,6 +79,7 @@ pub use counts::{
     Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
 };
 pub use deliveries::{Claim, Settlement};
+pub use denied::StoppedAccounts;
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;
 pub use events::Deed;

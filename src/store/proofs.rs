@@ -152,10 +152,11 @@ pub(super) fn standing(
     let account = known_by_n(connection, found.account)?;
     Ok(match account.status {
         Status::Blocked => Standing::Unknown,
-        Status::Active => Standing::Active(account, found),
-        Status::Pending if found.refused => Standing::Refused(account),
-        Status::Pending if found.expires_at <= now => Standing::Expired,
-        Status::Pending => Standing::Pending(account),
+        Status::Active if account.verified => Standing::Active(account, found),
+        _ if found.refused => Standing::Refused(account),
+        _ if found.expires_at <= now => Standing::Expired,
+        // Pending, or active for the portals alone that let it in unverified.
+        Status::Pending | Status::Active => Standing::Pending(account),
     })
 }
 
@@ -247,11 +248,11 @@ impl Work<'_> {
         };
         match known.status {
             Status::Blocked => Ok(Proved::Unknown),
-            Status::Active => Ok(Proved::Before {
+            Status::Active if known.verified => Ok(Proved::Before {
                 account: known.id,
                 address: known.address(connection)?,
             }),
-            Status::Pending => self.activate(&known, proof, choice, now),
+            Status::Pending | Status::Active => self.activate(&known, proof, choice, now),
         }
     }
 
@@ -296,6 +297,9 @@ impl Work<'_> {
         connection
             .prepare_cached("UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL")?
             .execute(params![account.n, now])?;
+        connection
+            .prepare_cached("DELETE FROM let_in WHERE account = ?")?
+            .execute([account.n])?;
         cancel(connection, account.n, now)?;
         Happening::named("account.verified")
             .account(account.n)

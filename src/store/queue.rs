@@ -17,14 +17,30 @@ pub(super) fn release(
     by: &str,
     now: Millis,
 ) -> Result<(), StoreError> {
+    enqueue(connection, request, Some(by), now)
+}
+
+/// Puts a failed request at the end of its queue again. Who released it stays who did.
+pub(super) fn retry(connection: &Connection, request: i64, now: Millis) -> Result<(), StoreError> {
+    enqueue(connection, request, None, now)
+}
+
+fn enqueue(
+    connection: &Connection,
+    request: i64,
+    by: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
     let changed = connection
         .prepare_cached(
             "UPDATE request AS r
-             SET state = 'released', released_at = ?2, released_by = ?3, settled_at = NULL,
+             SET state = 'released', released_at = ?2,
+                 released_by = coalesce(?3, released_by), settled_at = NULL,
                  in_work = 0, attempts = 0, last_error = NULL,
                  due_at = CASE WHEN EXISTS (
                      SELECT 1 FROM request AS q
                      WHERE q.account = r.account AND q.state = 'released' AND q.portal = r.portal
+                         AND q.stopped = 0
                  ) THEN NULL ELSE ?2 END
              WHERE ledger = ?1",
         )?
@@ -42,7 +58,7 @@ pub(super) fn due_at_the_end(
     let others = connection
         .prepare_cached(
             "SELECT 1 FROM request
-             WHERE account = ? AND state = 'released' AND portal = ? LIMIT 1",
+             WHERE account = ? AND state = 'released' AND portal = ? AND stopped = 0 LIMIT 1",
         )?
         .exists(params![account, portal])?;
     Ok((!others).then_some(now))
@@ -63,7 +79,7 @@ pub(super) fn settle(
     let changed = connection
         .prepare_cached(
             "UPDATE request
-             SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
+             SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, stopped = 0,
                  last_error = coalesce(?4, last_error)
              WHERE ledger = ?1",
         )?
@@ -89,11 +105,48 @@ fn promote(
             "UPDATE request SET due_at = ?3
              WHERE ledger = (
                  SELECT ledger FROM request
-                 WHERE account = ?1 AND state = 'released' AND portal = ?2
+                 WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
                  ORDER BY released_at, ledger LIMIT 1
-             ) AND due_at IS NULL",
+             ) AND due_at IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM request
+                 WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
+                     AND due_at IS NOT NULL
+             )",
         )?
         .execute(params![account, portal, now])?;
+    Ok(())
+}
+
+/// Stops all that is released of an account that is blocked now. An attempt under way keeps its
+/// lease; when it is settled and did not succeed, the request waits like the others.
+pub(super) fn stop(connection: &Connection, account: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE request SET stopped = 1, due_at = CASE in_work WHEN 1 THEN due_at END
+             WHERE account = ? AND state = 'released'",
+        )?
+        .execute([account])?;
+    Ok(())
+}
+
+/// Has what was stopped go on: the head of each queue is due.
+pub(super) fn resume(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
+    let portals: Vec<PortalName> = connection
+        .prepare_cached(
+            "SELECT DISTINCT portal FROM request
+             WHERE account = ? AND state = 'released' AND stopped = 1",
+        )?
+        .query_map([account], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    connection
+        .prepare_cached(
+            "UPDATE request SET stopped = 0
+             WHERE account = ? AND state = 'released' AND stopped = 1",
+        )?
+        .execute([account])?;
+    for portal in &portals {
+        promote(connection, account, portal, now)?;
+    }
     Ok(())
 }
 

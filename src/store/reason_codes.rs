@@ -52,7 +52,8 @@ impl FromSql for Reason {
 }
 
 /// A statement with the code in place of each reason that it names in braces, such as
-/// `rule = {hold_quota}`. `{settings_reasons}` and `{refused_by_settings}` are lists for IN.
+/// `rule = {hold_quota}`. `{settings_reasons}`, `{after_denial}` and
+/// `{refused_by_settings}` are lists for IN.
 ///
 /// # Panics
 /// When the braces hold anything else.
@@ -74,6 +75,7 @@ fn codes_of(name: &str) -> Cow<'static, str> {
     };
     match name {
         "settings_reasons" => list(&crate::access::SETTINGS_REASONS),
+        "after_denial" => list(&AFTER_DENIAL),
         "refused_by_settings" => list(&REFUSED_BY_SETTINGS),
         name => {
             let reason = Reason::from_name(name);
@@ -87,6 +89,18 @@ fn codes_of(name: &str) -> Cow<'static, str> {
 /// Newcomers whom the settings do not let in: what the table `shut_out` counts by domain.
 const REFUSED_BY_SETTINGS: [Reason; 2] =
     [Reason::ExternalAccountsDisabled, Reason::DomainNotAllowed];
+
+/// Reasons of rules that come after the deny list and do not read what the settings say of newcomers.
+const AFTER_DENIAL: [Reason; 8] = [
+    Reason::AccountBlocked,
+    Reason::Spam,
+    Reason::Automatic,
+    Reason::Bulk,
+    Reason::AuthenticationFailed,
+    Reason::AccountActive,
+    Reason::HoldQuota,
+    Reason::AccountPending,
+];
 
 #[cfg(test)]
 mod tests {

@@ -109,7 +109,8 @@ impl Work<'_> {
 
 impl Store {
     /// "This was not me": everything held is discarded, and the address gets no more mail of ours
-    /// for a while. The account stays pending.
+    /// for a while. The account stays as it is: pending, or
+    /// active for the portals that let it in unverified.
     pub async fn refuse(
         &self,
         token: TokenHash,

@@ -49,7 +49,8 @@ pub struct RequestFilter {
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
-     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.last_error
+     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at,
+     CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
 fn shown(row: &Row) -> rusqlite::Result<Request> {
@@ -169,13 +170,14 @@ impl Work<'_> {
                 return Err(not_possible(id, state, "released"));
             }
         }
-        self.let_go(n, id, content, by, now)
+        self.let_go(n, id, state, content, by, now)
     }
 
     fn let_go(
         &mut self,
         n: i64,
         id: RequestId,
+        state: RequestState,
         content: bool,
         by: &str,
         now: Millis,
@@ -189,7 +191,10 @@ impl Work<'_> {
             .prepare_cached("UPDATE request SET kept = 1 WHERE ledger = ?")?
             .execute([n])?;
         uncount(self.connection, n)?;
-        queue::release(self.connection, n, by, now)?;
+        match state {
+            RequestState::Failed => queue::retry(self.connection, n, now)?,
+            _ => queue::release(self.connection, n, by, now)?,
+        }
         Happening::named("request.released")
             .entry(n)
             .record(self.connection, by, now)?;
@@ -215,7 +220,7 @@ impl Work<'_> {
     fn retry(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
         let (n, state, content) = self.request(id)?;
         match state {
-            RequestState::Failed => self.let_go(n, id, content, by, now),
+            RequestState::Failed => self.let_go(n, id, state, content, by, now),
             RequestState::Released => {
                 // One that is in work, or behind another, is as soon as it can be.
                 self.connection

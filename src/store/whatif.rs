@@ -9,11 +9,14 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::Millis;
+use super::columns::{Json, Millis};
 use super::reason_codes::with_codes;
 use super::{Store, StoreError, in_force};
-use crate::access::{AccessSettings, Comparison, Outcome, Shift};
+use crate::access::{
+    AccessSettings, Circumstances, Compared, Comparison, Key, Outcome, Recorded, Shift, Standing,
+};
 use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
+use crate::mail::Facts;
 
 /// Rows between two reports of progress.
 const STRIDE: u64 = 4096;
@@ -145,29 +148,53 @@ pub(super) fn simulate(
     let mut comparison = Comparison::new(&revision.settings, &what.draft);
     let hasher = RandomState::new();
     let mut shifts: BTreeMap<(&str, &str), (Verdict, Verdict, Tally)> = BTreeMap::new();
-    let mut domains: HashMap<(String, String), (Shift, Tally)> = HashMap::new();
+    let mut domains: HashMap<(String, String, Shift), Tally> = HashMap::new();
     let mut newest: Vec<(i64, Shift)> = Vec::new();
     let (mut done, mut changed) = (0, 0);
-    // Those for whom the settings were asked.
+    // Those for whom the settings were asked. The others only where they can differ: where the deny
+    // lists do, and where nobody had verified the account.
     let mut statement = connection.prepare_cached(&with_codes(
-        "SELECT n, portal, domain, sender FROM ledger INDEXED BY ledger_time
-         WHERE received_at >= ?1 AND rule IN ({settings_reasons})
+        "SELECT n, portal, domain, sender, rule,
+             CASE WHEN rule IN ({settings_reasons}) THEN 0
+                 ELSE instr(standing, '\"unverified\":true') END
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1
+             AND (rule IN ({settings_reasons}, {sender_denied}) OR (
+                 rule IN ({after_denial})
+                 AND (?4 OR instr(standing, '\"unverified\":true') > 0)
+             ))
              AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
          ORDER BY received_at DESC",
     ))?;
     let since = Millis::from(what.since);
-    let mut rows = statement.query(params![since, what.portal, what.domain])?;
+    let denial_differs = revision.settings.changes_to(&what.draft);
+    let denial_differs = denial_differs
+        .iter()
+        .any(|change| change.key == Key::Denied);
+    let mut rows = statement.query(params![since, what.portal, what.domain, denial_differs])?;
     while let Some(row) = rows.next()? {
         done += 1;
         if done % STRIDE == 0 {
-            progress(done, newcomers);
+            progress(done.min(newcomers), newcomers);
         }
         let text = |column| -> Result<&str, StoreError> {
             let value = row.get_ref(column)?;
             Ok(value.as_str_or_null().ok().flatten().unwrap_or_default())
         };
         let (portal, domain) = (text(1)?, text(2)?);
-        let Some(shift) = comparison.shift(portal, domain) else {
+        let recorded = Recorded {
+            reason: row.get(4)?,
+            portal,
+            domain,
+            sender: text(3)?,
+            unverified: row.get::<_, i64>(5)? > 0,
+        };
+        let shift = match comparison.compare(&recorded) {
+            Compared::Same => None,
+            Compared::Differs(shift) => Some(shift),
+            Compared::Open => decide_again(connection, &comparison, row.get(0)?)?,
+        };
+        let Some(shift) = shift else {
             continue;
         };
         changed += 1;
@@ -177,16 +204,16 @@ pub(super) fn simulate(
             .entry((from.as_str(), to.as_str()))
             .or_insert_with(|| (from, to, Tally::default()));
         tally.add(person);
-        let (_, tally) = domains
-            .entry((domain.to_owned(), portal.to_owned()))
-            .or_insert_with(|| (shift, Tally::default()));
-        tally.add(person);
+        domains
+            .entry((domain.to_owned(), portal.to_owned(), shift))
+            .or_default()
+            .add(person);
         if newest.len() < what.most {
             newest.push((row.get(0)?, shift));
         }
     }
     progress(newcomers, newcomers);
-    let different: HashSet<_> = domains.keys().map(|(domain, _)| domain.as_str()).collect();
+    let different: HashSet<_> = domains.keys().map(|(domain, ..)| domain.as_str()).collect();
     Ok(Simulated {
         revision: revision.number,
         since: since.timestamp(),
@@ -197,6 +224,24 @@ pub(super) fn simulate(
         domains: ranked(domains, what.most)?,
         examples: examples(connection, &newest)?,
     })
+}
+
+/// Decides one entry again by what was recorded of it.
+fn decide_again(
+    connection: &Connection,
+    comparison: &Comparison,
+    n: i64,
+) -> Result<Option<Shift>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT facts, circumstances, standing FROM ledger WHERE n = ?")?;
+    let (facts, circumstances, standing) = statement.query_row([n], |row| {
+        let facts: Json<Facts> = row.get(0)?;
+        let circumstances: Option<Json<Circumstances>> = row.get(1)?;
+        let standing: Json<Standing> = row.get(2)?;
+        Ok((facts.0, circumstances.map(|json| json.0), standing.0))
+    })?;
+    Ok(circumstances
+        .and_then(|circumstances| comparison.decide_again(&facts, &circumstances, &standing)))
 }
 
 /// The messages of the time, and those among them for which the settings were asked.
@@ -235,11 +280,11 @@ fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec
 }
 
 fn ranked(
-    domains: HashMap<(String, String), (Shift, Tally)>,
+    domains: HashMap<(String, String, Shift), Tally>,
     most: usize,
 ) -> Result<Vec<DomainShift>, StoreError> {
     let mut ranking: Vec<_> = domains.into_iter().collect();
-    ranking.sort_by(|((one, portal), (_, few)), ((other, beside), (_, many))| {
+    ranking.sort_by(|((one, portal, _), few), ((other, beside, _), many)| {
         (many.messages.cmp(&few.messages))
             .then_with(|| one.cmp(other))
             .then_with(|| portal.cmp(beside))
@@ -247,7 +292,7 @@ fn ranked(
     ranking.truncate(most);
     ranking
         .into_iter()
-        .map(|((domain, portal), (shift, tally))| {
+        .map(|((domain, portal, shift), tally)| {
             Ok(DomainShift {
                 domain,
                 portal: PortalName::parse(&portal)

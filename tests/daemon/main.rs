@@ -1,5 +1,6 @@
 //! The real binary, whole: started on ports of its own, spoken to over SMTP and HTTP, killed.
 
+mod access;
 mod activation;
 mod answers;
 mod canary;

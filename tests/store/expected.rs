@@ -1,6 +1,6 @@
 //! What a simple model expects of the store: accounts, verdicts and what may go, without SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
@@ -10,12 +10,20 @@ use crate::house::DAY;
 use crate::model::{QUOTA, is_living};
 
 /// One person's account.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Person {
     status: Status,
     /// Whether a letter is to be answered before anything passes.
     proof_needed: bool,
     proved: bool,
+    /// The portals that took mail of an account that nobody had verified.
+    let_in: HashSet<String>,
+}
+
+impl Person {
+    fn can_be_verified(&self) -> bool {
+        self.status == Status::Pending || (self.status == Status::Active && !self.proved)
+    }
 }
 
 /// Why a request may go.
@@ -26,6 +34,8 @@ struct Basis {
     authenticated: bool,
     by_rule: bool,
     by_operator: bool,
+    /// Released when the account was blocked.
+    stopped: bool,
 }
 
 /// As the access settings are in each of the three ways that a test sets them.
@@ -38,13 +48,22 @@ pub enum Settings {
     Verify,
     /// Strangers are not served.
     Closed,
+    /// Strangers prove their address for the portal `hr` alone.
+    VerifyForHr,
+    /// Strangers are served, but for one of them, and one whose domain is approved is denied as well.
+    Deny,
 }
+
+/// Whom the deny list of [`Settings::Deny`] names.
+pub const DENIED: [&str; 2] = ["bob@shop.example", "bea@corp.example"];
 
 impl Settings {
     pub fn of(which: u8) -> Self {
         match which {
             1 => Self::Verify,
             2 => Self::Closed,
+            3 => Self::VerifyForHr,
+            4 => Self::Deny,
             _ => Self::Open,
         }
     }
@@ -103,7 +122,7 @@ impl Model {
             }
             return Vec::new();
         }
-        let (expected, replaced) = self.expect(key.0, authenticated, held);
+        let (expected, replaced) = self.expect(key, authenticated, held);
         assert_eq!((entry.verdict, entry.reason), expected, "{key:?}");
         assert_eq!(entry.request.is_some(), entry.verdict != Verdict::Dropped);
         if entry.reason == Reason::HoldQuota {
@@ -129,6 +148,7 @@ impl Model {
             authenticated,
             by_rule: verdict == Verdict::Accepted,
             by_operator: false,
+            stopped: false,
         };
         assert!(
             self.requests.insert(request, basis).is_none(),
@@ -154,7 +174,7 @@ impl Model {
         request: RequestId,
         held: &mut Vec<RequestId>,
     ) -> Vec<(RequestId, Key)> {
-        let (expected, replaced) = self.expect(key.0, authenticated, held);
+        let (expected, replaced) = self.expect(key, authenticated, held);
         assert_eq!(decided, expected, "{key:?}");
         self.offers.remove(&request);
         self.made(key, authenticated, request, (decided.0, received_at), held);
@@ -202,22 +222,47 @@ impl Model {
         back
     }
 
+    /// The portal takes mail of a stranger at once.
+    fn serves_at_once(&self, who: usize, portal: &str) -> bool {
+        !crate::model::is_internal(who)
+            && match self.settings {
+                Settings::Open | Settings::Deny => true,
+                Settings::Verify | Settings::Closed => false,
+                Settings::VerifyForHr => portal != "hr",
+            }
+    }
+
     /// The table of the rules, as far as these people reach it, and which held requests make room.
     fn expect(
         &mut self,
-        who: usize,
+        (who, _, portal): &Key,
         authenticated: bool,
         held: &mut Vec<RequestId>,
     ) -> ((Verdict, Reason), Vec<(RequestId, Key)>) {
         use Reason::{
             AccountActive, AccountBlocked, AccountPending, DomainNotAllowed,
-            ExternalAccountCreated, HoldQuota, InternalAccountCreated,
+            ExternalAccountCreated, HoldQuota, InternalAccountCreated, SenderDenied,
         };
+        let who = *who;
+        if self.settings == Settings::Deny && DENIED.contains(&crate::model::PEOPLE[who]) {
+            return ((Verdict::Dropped, SenderDenied), Vec::new());
+        }
         let mut replaced = Vec::new();
+        let at_once = self.serves_at_once(who, portal);
+        if let Some(person) = self.people.get_mut(&who)
+            && person.status == Status::Active
+        {
+            let let_in = person.proved || person.let_in.contains(portal);
+            if let_in || at_once {
+                if !person.proved {
+                    person.let_in.insert(portal.clone());
+                }
+                return ((Verdict::Accepted, AccountActive), replaced);
+            }
+        }
         let decided = match self.people.get(&who).map(|person| person.status) {
             Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
-            Some(Status::Active) => (Verdict::Accepted, AccountActive),
-            Some(Status::Pending) if held.len() >= QUOTA.requests as usize => {
+            Some(Status::Active | Status::Pending) if held.len() >= QUOTA.requests as usize => {
                 let oldest = held
                     .iter()
                     .position(|held| !self.requests[held].authenticated);
@@ -237,22 +282,22 @@ impl Model {
                     _ => (Verdict::Dropped, HoldQuota),
                 }
             }
-            Some(Status::Pending) => (Verdict::Held, AccountPending),
+            Some(Status::Active | Status::Pending) => (Verdict::Held, AccountPending),
             None if crate::model::is_internal(who) => {
                 self.create(who, true);
                 (Verdict::Held, InternalAccountCreated)
             }
-            None => match self.settings {
-                Settings::Closed => (Verdict::Dropped, DomainNotAllowed),
-                Settings::Verify => {
-                    self.create(who, true);
-                    (Verdict::Held, ExternalAccountCreated)
-                }
-                Settings::Open => {
-                    self.create(who, false);
-                    (Verdict::Accepted, ExternalAccountCreated)
-                }
-            },
+            None if at_once => {
+                self.create(who, false);
+                let person = self.people.get_mut(&who).expect("made just now");
+                person.let_in.insert(portal.clone());
+                (Verdict::Accepted, ExternalAccountCreated)
+            }
+            None if self.settings == Settings::Closed => (Verdict::Dropped, DomainNotAllowed),
+            None => {
+                self.create(who, true);
+                (Verdict::Held, ExternalAccountCreated)
+            }
         };
         (decided, replaced)
     }
@@ -267,6 +312,7 @@ impl Model {
             status,
             proof_needed,
             proved: false,
+            let_in: HashSet::new(),
         };
         self.people.insert(who, person);
     }
@@ -275,7 +321,7 @@ impl Model {
     /// address in any case; for the operator the settings decide.
     pub fn added(&mut self, who: usize, sign_up: bool) {
         if !self.people.contains_key(&who) {
-            let open = self.settings == Settings::Open;
+            let open = !matches!(self.settings, Settings::Verify | Settings::Closed);
             self.create(who, sign_up || !open || crate::model::is_internal(who));
         }
     }
@@ -286,8 +332,8 @@ impl Model {
             self.links.insert(link, (who, expires)).is_none(),
             "a token twice"
         );
-        let person = self.people[&who];
-        assert_eq!(person.status, Status::Pending, "a letter that nobody needs");
+        let person = &self.people[&who];
+        assert!(person.can_be_verified(), "a letter that nobody needs");
     }
 
     /// Somebody pressed a button, and this came of it.
@@ -310,17 +356,21 @@ impl Model {
 
     fn proved(&mut self, who: usize) {
         let person = self.people.get_mut(&who).expect("an account");
-        assert_eq!(
-            person.status,
-            Status::Pending,
-            "proved what was no question"
-        );
+        assert!(person.can_be_verified(), "proved what was no question");
         person.status = Status::Active;
         person.proved = true;
     }
 
-    pub fn blocked(&mut self, who: usize) {
-        self.people.get_mut(&who).expect("an account").status = Status::Blocked;
+    /// An account was blocked that has these released requests.
+    pub fn blocked(&mut self, who: usize, released: impl Iterator<Item = RequestId>) {
+        let person = self.people.get_mut(&who).expect("an account");
+        if person.status != Status::Blocked {
+            person.status = Status::Blocked;
+            for request in released {
+                let basis = self.requests.get_mut(&request).expect("a request");
+                basis.stopped |= basis.who == who;
+            }
+        }
     }
 
     pub fn unblocked(&mut self, who: usize) {
@@ -328,14 +378,21 @@ impl Model {
         if person.status == Status::Blocked {
             let may = person.proved || !person.proof_needed;
             person.status = if may { Status::Active } else { Status::Pending };
+            for basis in self.requests.values_mut() {
+                basis.stopped &= basis.who != who;
+            }
         }
     }
 
     pub fn released_by_operator(&mut self, request: RequestId) {
-        self.requests
-            .get_mut(&request)
-            .expect("a request")
-            .by_operator = true;
+        let basis = self.requests.get_mut(&request).expect("a request");
+        basis.by_operator = true;
+        basis.stopped = false;
+    }
+
+    /// A failed request is tried again.
+    pub fn retried(&mut self, request: RequestId) {
+        self.requests.get_mut(&request).expect("a request").stopped = false;
     }
 
     /// A request is about to be handed over.
@@ -344,6 +401,7 @@ impl Model {
     /// When nobody said that it may.
     pub fn claimed(&self, request: RequestId) {
         let basis = self.requests[&request];
+        assert!(!basis.stopped, "{request} goes although it was stopped");
         let proved = self
             .people
             .get(&basis.who)
@@ -352,6 +410,10 @@ impl Model {
             basis.by_rule || basis.by_operator || proved,
             "{request} goes without a proof and without a rule: {basis:?}"
         );
+    }
+
+    pub fn is_proved(&self, who: usize) -> bool {
+        self.people.get(&who).is_some_and(|person| person.proved)
     }
 
     pub fn status(&self, who: usize) -> Option<Status> {

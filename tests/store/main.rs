@@ -1,8 +1,10 @@
 //! The store on real files with real syncs.
 
+mod blocked;
 mod claims;
 mod clock;
 mod copies;
+mod denied;
 mod dropped;
 mod expected;
 mod fairness;
@@ -17,4 +19,5 @@ mod model;
 mod operators;
 mod proofs;
 mod settings;
+mod unverified;
 mod what_if;

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use vestibule::access::AccessSettings;
 use vestibule::config::Quota;
 use vestibule::domain::{
-    LedgerId, Origin, Proof, Reason, Release, RequestId, RequestState, Status, Timestamp,
-    TokenHash, Verdict,
+    DomainPattern, LedgerId, Origin, Proof, Reason, Release, RequestId, RequestState, Status,
+    Timestamp, TokenHash, Verdict,
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
@@ -17,10 +17,10 @@ use vestibule::store::{
     RequestFilter, Settlement, Store, Terms,
 };
 
-use crate::expected::{Key, Model, Settings};
+use crate::expected::{DENIED, Key, Model, Settings};
 use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
 
-const PEOPLE: [&str; 4] = [
+pub const PEOPLE: [&str; 4] = [
     "ann@corp.example",
     "bea@corp.example",
     "bob@shop.example",
@@ -120,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any_of.clone().prop_map(|request| Step::Retry { request }),
         3 => Just(Step::Claim),
         3 => (any_of, 0..3_u8).prop_map(|(claim, how)| Step::Settle { claim, how }),
-        1 => (0..3_u8).prop_map(|which| Step::Settings { which }),
+        1 => (0..5_u8).prop_map(|which| Step::Settings { which }),
         1 => (1..8_u8).prop_map(Step::Days),
         1 => Just(Step::Tidy),
         1 => Just(Step::Restart),
@@ -244,6 +244,7 @@ impl Run {
                     let who = who.expect("one of them");
                     if letter.kind == LetterKind::AlreadyRegistered {
                         assert_eq!(self.model.status(who), Some(Status::Active));
+                        assert!(self.model.is_proved(who), "the mail would hold no link");
                     } else {
                         self.links.push(link);
                         self.model.letter(link, who, now);
@@ -294,7 +295,12 @@ impl Run {
             Step::Block { who } => {
                 if let Some(account) = self.account(who).await {
                     store.block_customer(account, by, now).await.expect("done");
-                    self.model.blocked(who);
+                    let states = &self.states;
+                    let released = states
+                        .iter()
+                        .filter(|(_, state)| **state == RequestState::Released);
+                    self.model
+                        .blocked(who, released.map(|(request, _)| *request));
                 }
             }
             Step::Unblock { who } => {
@@ -321,7 +327,11 @@ impl Run {
             }
             Step::Retry { request } => {
                 if let Some(request) = pick(&self.requests, request) {
-                    let _ = store.retry_request(request, by, now).await;
+                    let retried = store.retry_request(request, by, now).await;
+                    let was_failed = self.states.get(&request) == Some(&RequestState::Failed);
+                    if was_failed && retried.is_ok() {
+                        self.model.retried(request);
+                    }
                 }
             }
             Step::Claim => self.claim().await,
@@ -341,6 +351,15 @@ impl Run {
                 let mut changed: AccessSettings = settings();
                 changed.site.external.verify = which == 1;
                 changed.site.external.restrict_domains = which == 2;
+                if which == 3 {
+                    let own = changed.portals.entry(portal("hr")).or_default();
+                    own.external.verify = Some(true);
+                }
+                if which == 4 {
+                    changed.site.denied = DENIED
+                        .map(|denied| DomainPattern::parse(denied).expect(denied))
+                        .to_vec();
+                }
                 let base = store.access().await.expect("read").number;
                 let origin = "command line".to_owned();
                 let made = store.change_access(base, changed, by, origin, now).await;
@@ -556,7 +575,10 @@ impl Run {
         assert_eq!(entries.len(), self.entries, "one entry for each 250");
         for who in PEOPLE {
             let account = self.store.customer(&address(who)).await.expect("read");
-            if let Some(account) = account.filter(|account| account.status == Status::Active) {
+            let verified = account.filter(|account| {
+                account.status == Status::Active && account.verified_at.is_some()
+            });
+            if let Some(account) = verified {
                 assert_eq!(account.held, 0, "{who}");
             }
         }

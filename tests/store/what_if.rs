@@ -148,3 +148,71 @@ async fn who_had_an_account_keeps_it_under_any_draft() {
     assert_eq!((found.messages, found.changed), (2, 1));
     assert_eq!(found.shifts[0].to, Verdict::Dropped);
 }
+
+/// A deny list concerns whoever has an account, and what was denied can be let in by a draft.
+#[tokio::test]
+async fn the_deny_list_is_tried_on_accounts_too() {
+    let house = House::open().await;
+    for (from, id, day) in [
+        ("ann@corp.example", "1@x", 0),
+        ("bob@shop.example", "2@x", 1),
+        ("bob@shop.example", "3@x", 2),
+        ("bob+1@shop.example", "4@x", 2),
+        ("eve@shop.example", "5@x", 3),
+    ] {
+        house.accept(mail(from, id, at(day * DAY))).await;
+    }
+    let current = house.store.access().await.expect("read").settings;
+    let draft = current.with_domains(None, Key::Denied, &[pattern("bob@shop.example")]);
+    let found = simulate(&house, &draft, start()).await;
+    assert_eq!(found.changed, 3, "{found:?}");
+    let [shift] = found.shifts.as_slice() else {
+        panic!("one way to change: {:?}", found.shifts);
+    };
+    let ways = (shift.from, shift.to, shift.messages, shift.people);
+    assert_eq!(ways, (Verdict::Accepted, Verdict::Dropped, 3, 2));
+    assert!(
+        found
+            .domains
+            .iter()
+            .all(|row| row.after.reason == Reason::SenderDenied)
+    );
+
+    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
+    let changed = house
+        .store
+        .change_access(1, draft.clone(), by, origin, at(4 * DAY))
+        .await;
+    changed.expect("changed");
+    house
+        .accept(mail("bob@shop.example", "6@x", at(4 * DAY)))
+        .await;
+    let found = simulate(&house, &settings(), at(4 * DAY)).await;
+    let [shift] = found.shifts.as_slice() else {
+        panic!("one way to change: {:?}", found.shifts);
+    };
+    let ways = (shift.from, shift.to, shift.messages);
+    assert_eq!(ways, (Verdict::Dropped, Verdict::Accepted, 1));
+}
+
+/// Of an account that nobody verified, the settings decide as of a newcomer.
+#[tokio::test]
+async fn an_unverified_account_is_tried_as_a_newcomer_elsewhere() {
+    let house = House::open().await;
+    house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let mut for_hr = mail("bob@shop.example", "2@x", at(DAY));
+    for_hr.parts = vec![to("hr")];
+    house.accept(for_hr).await;
+    let mut again = mail("bob@shop.example", "3@x", at(2 * DAY));
+    again.parts = vec![to("hr")];
+    house.accept(again).await;
+    let mut draft = settings();
+    draft.site.external.verify = true;
+    let found = simulate(&house, &draft, at(DAY)).await;
+    let [shift] = found.shifts.as_slice() else {
+        panic!("one way to change: {:?}", found.shifts);
+    };
+    // The first for that portal; of the second the portal knew him.
+    let ways = (shift.from, shift.to, shift.messages);
+    assert_eq!(ways, (Verdict::Accepted, Verdict::Held, 1));
+}

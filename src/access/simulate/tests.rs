@@ -22,6 +22,16 @@ fn settings(assignments: &[&str]) -> AccessSettings {
     settings.expect("the site's")
 }
 
+fn newcomer<'a>(portal: &'a str, domain: &'a str) -> Recorded<'a> {
+    Recorded {
+        reason: Reason::ExternalAccountCreated,
+        portal,
+        domain,
+        sender: "",
+        unverified: false,
+    }
+}
+
 #[test]
 fn what_differs_is_told_by_domain_and_portal() {
     let before = settings(&[
@@ -54,9 +64,11 @@ fn what_differs_is_told_by_domain_and_portal() {
         ("not a portal", "corp.example", None),
     ] {
         for _ in 0..2 {
-            let found = comparison
-                .shift(portal, domain)
-                .map(|shift| shift.to_string());
+            let found = match comparison.compare(&newcomer(portal, domain)) {
+                Compared::Differs(shift) => Some(shift.to_string()),
+                Compared::Same => None,
+                Compared::Open => panic!("a newcomer is decided at once"),
+            };
             assert_eq!(found.as_deref(), shown, "{portal}, {domain}");
         }
     }
@@ -67,7 +79,9 @@ fn what_is_kept_in_mind_is_bounded() {
     let (before, after) = (settings(&[]), settings(&["external.verify=true"]));
     let mut comparison = Comparison::new(&before, &after);
     for n in 0..MOST_KNOWN + 10 {
-        assert!(comparison.shift("it", &format!("d{n}.example")).is_some());
+        let domain = format!("d{n}.example");
+        let compared = comparison.compare(&newcomer("it", &domain));
+        assert!(matches!(compared, Compared::Differs(_)));
         assert!(comparison.known <= MOST_KNOWN);
     }
 }
@@ -94,6 +108,13 @@ fn evidence() -> Evidence {
     }
 }
 
+type Lists = (
+    [bool; 4],
+    Vec<&'static str>,
+    Vec<&'static str>,
+    Vec<&'static str>,
+);
+
 /// Any settings over these domains, with overrides for one portal.
 fn any_settings() -> impl Strategy<Value = AccessSettings> {
     let values = || {
@@ -103,13 +124,19 @@ fn any_settings() -> impl Strategy<Value = AccessSettings> {
                 "*.corp.example",
                 "acme.example",
                 "x.example",
+                "ann+1@acme.example",
+                "ann@x.example",
             ],
             0..=3,
         );
-        (any::<[bool; 4]>(), list.clone(), list)
+        let denied = prop::collection::vec(
+            prop::sample::select(vec!["ann@corp.example", "*.example", "ann@x.example"]),
+            0..=1,
+        );
+        (any::<[bool; 4]>(), list.clone(), list, denied)
     };
     (values(), prop::option::of(values())).prop_map(|(site, own)| {
-        let assignments = |(switches, approved, allowed): ([bool; 4], Vec<&str>, Vec<&str>)| {
+        let assignments = |(switches, approved, allowed, denied): Lists| {
             [
                 format!("internal.enabled={}", switches[0]),
                 format!("internal.approved_domains={}", approved.join(",")),
@@ -117,6 +144,7 @@ fn any_settings() -> impl Strategy<Value = AccessSettings> {
                 format!("external.restrict_domains={}", switches[2]),
                 format!("external.allowed_domains={}", allowed.join(",")),
                 format!("external.verify={}", switches[3]),
+                format!("denied={}", denied.join(",")),
             ]
             .map(|text| Assignment::parse(&text).expect("good"))
         };
@@ -141,7 +169,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
         0.3,
         (
             prop::sample::select(vec![Status::Pending, Status::Active, Status::Blocked]),
-            any::<[bool; 2]>(),
+            any::<[bool; 3]>(),
         ),
     );
     let places = (
@@ -194,15 +222,16 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
             enforcement: Enforcement::Enforce,
         };
         let standing = Standing {
-            account: account.map(
-                |(status, [takes_automatic, quota_reached])| AccountStanding {
+            account: account.map(|(status, [takes_automatic, quota_reached, unverified])| {
+                AccountStanding {
                     kind: Kind::External,
                     status,
                     takes_automatic,
                     quota_reached,
                     can_replace: false,
-                },
-            ),
+                    unverified: unverified && status == Status::Active,
+                }
+            }),
             original: flags[7].then(|| Original {
                 ledger: LedgerId::new(),
                 verdict: Verdict::Held,
@@ -238,9 +267,20 @@ proptest! {
             || shift.before.account != shift.after.account)
             .then_some(shift);
         let domain = facts.sender.address().map_or("", |address| address.domain().as_str());
-        let found = reads_settings(decided(&recorded).reason)
-            .then(|| Comparison::new(&before, &after).shift(circumstances.portal.as_str(), domain))
-            .flatten();
+        let sender = facts.sender.address().map_or_else(String::new, EmailAddress::key);
+        let mut comparison = Comparison::new(&before, &after);
+        let compared = comparison.compare(&Recorded {
+            reason: decided(&recorded).reason,
+            portal: circumstances.portal.as_str(),
+            domain,
+            sender: &sender,
+            unverified: standing.account.is_some_and(|account| account.unverified),
+        });
+        let found = match compared {
+            Compared::Same => None,
+            Compared::Differs(shift) => Some(shift),
+            Compared::Open => comparison.decide_again(&facts, &circumstances, &standing),
+        };
         prop_assert_eq!(found, expected);
     }
 }

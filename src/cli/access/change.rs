@@ -28,10 +28,22 @@ fn tell(changed: &Changed, warnings: &[Warning], dry_run: bool, out: &mut Output
         return out.object(changed);
     }
     let Changed {
-        revision, changes, ..
+        revision,
+        changes,
+        stops,
+        ..
     } = changed;
     for change in changes {
         out.line(change)?;
+    }
+    if let Some(stops) = stops {
+        let addresses: Vec<_> = stops.addresses.iter().map(ToString::to_string).collect();
+        let listed = addresses.join(", ");
+        out.line(match (stops.accounts, addresses.len() as u64) {
+            (1, _) => format!("stops 1 account: {listed}"),
+            (all, some) if some < all => format!("stops {all} accounts: {listed} and others"),
+            (all, _) => format!("stops {all} accounts: {listed}"),
+        })?;
     }
     out.line(match (changes.is_empty(), dry_run) {
         (true, _) => format!("nothing changes; revision {revision} stays in force"),

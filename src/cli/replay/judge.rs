@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::ground::Ground;
-use crate::access::{AccountStanding, Effective, Question, Standing, decide, sender_for};
+use crate::access::{Effective, Question, Standing, decide, sender_for};
 use crate::cli::failure::Failure;
 use crate::cli::probe;
 use crate::domain::{
-    Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
+    Account, Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
 };
 use crate::intake::circumstances;
 use crate::mail::{self, Identity, Recorded, recorded};
@@ -42,7 +42,7 @@ pub struct Judge<'a> {
     settings: HashMap<PortalName, Effective>,
     runtime: Handle,
     /// The accounts that were asked for already, by their address's key.
-    accounts: Mutex<HashMap<String, Option<AccountStanding>>>,
+    accounts: Mutex<HashMap<String, Option<Account>>>,
 }
 
 impl<'a> Judge<'a> {
@@ -87,7 +87,9 @@ impl<'a> Judge<'a> {
         let sender = sender_for(&facts, circumstances.own_list.as_deref());
         let standing = Standing {
             account: match sender.address() {
-                Some(address) => self.account(address)?,
+                Some(address) => self
+                    .account(address)?
+                    .map(|account| probe::standing_of(&account, &portal)),
                 None => None,
             },
             original: None,
@@ -135,24 +137,23 @@ impl<'a> Judge<'a> {
         (portal.name.clone(), address.unwrap_or_default())
     }
 
-    fn account(&self, address: &EmailAddress) -> Result<Option<AccountStanding>, Failure> {
+    fn account(&self, address: &EmailAddress) -> Result<Option<Account>, Failure> {
         let Some(store) = &self.ground.store else {
             return Ok(None);
         };
         let key = address.key();
         let known = |this: &Self| {
             let accounts = this.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            accounts.get(&key).copied()
+            accounts.get(&key).cloned()
         };
         if let Some(known) = known(self) {
             return Ok(known);
         }
         let account = self.runtime.block_on(store.customer(address))?;
-        let standing = account.as_ref().map(probe::standing_of);
         self.accounts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, standing);
-        Ok(standing)
+            .insert(key, account.clone());
+        Ok(account)
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::access::{Key, Overrides, Settings, Value};
 use crate::config::document::Section;
-use crate::domain::DomainPattern;
 
 pub(super) fn site(section: &Section<'_>) -> Settings {
     let mut settings = Settings::default();
@@ -23,21 +22,20 @@ fn each(section: &Section<'_>, mut put: impl FnMut(Key, Value)) {
     let internal = section.section("internal");
     let external = section.section("external");
     for key in Key::ALL {
-        let Some((group, name)) = key.as_str().split_once('.') else {
-            continue;
+        let entry = match key.as_str().split_once('.') {
+            Some(("internal", name)) => internal.entry(name),
+            Some((_, name)) => external.entry(name),
+            None => section.entry(key.as_str()),
         };
-        let group = if group == "internal" {
-            &internal
-        } else {
-            &external
-        };
-        let Some(entry) = group.entry(name) else {
+        let Some(entry) = entry else {
             continue;
         };
         // The default tells the type.
         let value = match key.of(&Settings::default()) {
             Value::Switch(_) => entry.switch().map(Value::Switch),
-            Value::Domains(_) => entry.list(DomainPattern::parse).map(Value::Domains),
+            Value::Domains(_) => entry
+                .list(|text| key.parse_pattern(text))
+                .map(Value::Domains),
             Value::Groups(_) => entry.list(group_name).map(Value::Groups),
         };
         if let Some(value) = value {

@@ -202,7 +202,7 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
         (_, None) => None,
         (Value::Switch(_), Some(Given::Switch(on))) => Some(Value::Switch(*on)),
         (Value::Domains(_), Some(Given::List(domains))) => {
-            Some(Value::Domains(patterns(name, domains)?))
+            Some(Value::Domains(patterns(name, key, domains)?))
         }
         (Value::Groups(_), Some(Given::List(groups))) => {
             let good = |group: &String| {
@@ -226,10 +226,13 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
     Ok(Assignment { key, value })
 }
 
-fn patterns(place: &str, domains: &[String]) -> Result<Vec<DomainPattern>, Problem> {
+fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPattern>, Problem> {
     domains
         .iter()
-        .map(|text| DomainPattern::parse(text).map_err(|error| Problem::refused(place, error)))
+        .map(|text| {
+            key.parse_pattern(text)
+                .map_err(|error| Problem::refused(place, error))
+        })
         .collect()
 }
 
@@ -289,12 +292,13 @@ fn with(
         .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
 }
 
-/// Domains, and what is changed by them.
+/// Domains and addresses, and what is changed by them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Domains, example = json!({"domains": ["partner.example", "*.partner.example"]}))]
 pub(super) struct Patterns {
-    /// example.com for that domain only, *.example.com for its subdomains.
+    /// example.com for that domain only, *.example.com for its subdomains, ann@example.com for one
+    /// address.
     #[schema(min_items = 1, max_items = 1000)]
     domains: Vec<String>,
     /// The portal's list instead of the site's.
@@ -309,11 +313,11 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    fn patterns(&self) -> Result<Vec<DomainPattern>, Problem> {
+    fn patterns(&self, key: Key) -> Result<Vec<DomainPattern>, Problem> {
         if !(1..=1000).contains(&self.domains.len()) {
             return Err(Problem::malformed("domains: name 1 to 1000"));
         }
-        patterns("domains", &self.domains)
+        patterns("domains", key, &self.domains)
     }
 }
 
@@ -331,8 +335,15 @@ pub(super) async fn allow(
     add(&call, Key::ExternalAllowedDomains, domains).await
 }
 
+pub(super) async fn deny(
+    call: Call,
+    Body(domains): Body<Patterns>,
+) -> Result<Json<Changed>, Problem> {
+    add(&call, Key::Denied, domains).await
+}
+
 async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<Changed>, Problem> {
-    let patterns = domains.patterns()?;
+    let patterns = domains.patterns(key)?;
     let portal = call.desk.portal(domains.portal)?;
     let author = author(call, domains.dry_run, domains.revision);
     change(call, &author, |settings| {
@@ -345,7 +356,8 @@ pub(super) async fn remove(
     call: Call,
     Body(domains): Body<Patterns>,
 ) -> Result<Json<Changed>, Problem> {
-    let patterns = domains.patterns()?;
+    // Whatever can stand in any list can be taken off it.
+    let patterns = domains.patterns(Key::Denied)?;
     let portal = call.desk.portal(domains.portal)?;
     let author = author(&call, domains.dry_run, domains.revision);
     change(&call, &author, |settings| {
@@ -354,7 +366,7 @@ pub(super) async fn remove(
             None => Ok(settings),
             Some(pattern) => Err(Problem::refused(
                 "domains",
-                format_args!("neither list has {pattern}"),
+                format_args!("no list has {pattern}"),
             )),
         }
     })

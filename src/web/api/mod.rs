@@ -157,8 +157,12 @@ fn routes() -> Vec<Route> {
             .called("allowDomains", "Add domains to the allow list")
             .explained("Their senders may become external customers.")
             .may(&[Kind::SettingsChanged]),
+        Route::post("/access/deny", Admin, access::deny)
+            .called("denySenders", "Add domains and addresses to the deny list")
+            .explained("Their mail is never taken, whoever has an account. A dry run tells which accounts that stops.")
+            .may(&[Kind::SettingsChanged]),
         Route::post("/access/remove", Admin, access::remove)
-            .called("removeDomains", "Take domains off both lists")
+            .called("removeDomains", "Take domains and addresses off all lists")
             .may(&[Kind::SettingsChanged]),
         Route::get("/customers", Viewer, customers::list)
             .called("listCustomers", "List accounts, by address"),

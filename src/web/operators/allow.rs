@@ -30,7 +30,7 @@ fn named(fields: &Fields) -> Result<DomainPattern, Refusal> {
     };
     match DomainPattern::parse(text) {
         Ok(pattern @ DomainPattern::Exactly(_)) => Ok(pattern),
-        Ok(DomainPattern::Below(_)) => Err(Refusal::Malformed(
+        Ok(DomainPattern::Below(_) | DomainPattern::Address(_)) => Err(Refusal::Malformed(
             "One domain can be let in here; patterns are set under Customer access.".to_owned(),
         )),
         Err(error) => Err(Refusal::NotAllowed(error.to_string())),

@@ -7,6 +7,7 @@ use minijinja::{Value, context};
 use super::{Desk, when};
 use crate::access::AccessSettings;
 use crate::domain::Timestamp;
+use crate::operations::stopped;
 use crate::store::{Revision, Simulated, StoreError, WhatIf};
 use crate::web::display::one_line;
 
@@ -37,9 +38,14 @@ impl Desk {
         let simulated = self.store().simulate(what, |_, _| {}).await?;
         let changes = revision.settings.changes_to(draft);
         let warnings = draft.warnings_beside(&revision.settings);
+        let stops = stopped(self.store(), &revision.settings, draft).await?;
         Ok(context! {
             changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             warnings => warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            stops => stops.map(|stops| context! {
+                accounts => stops.accounts,
+                addresses => stops.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }),
             ..shown(&simulated)
         })
     }

@@ -1,0 +1,97 @@
+//! The accounts that a change of the deny list stops: two states of the settings in, addresses out.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Store, StoreError};
+use crate::access::{AccessSettings, Effective};
+use crate::domain::{DomainPattern, EmailAddress};
+
+/// Accounts whose mail was taken or held and will be dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StoppedAccounts {
+    pub accounts: u64,
+    /// The first of them, by domain and address.
+    pub addresses: Vec<EmailAddress>,
+}
+
+impl Store {
+    /// The accounts, not blocked, that `after` denies for the site or a portal and `before` did not.
+    /// At most `most` addresses are listed.
+    pub async fn stopped_accounts(
+        &self,
+        before: &AccessSettings,
+        after: &AccessSettings,
+        most: usize,
+    ) -> Result<StoppedAccounts, StoreError> {
+        let scopes = changed_scopes(before, after);
+        if scopes.is_empty() {
+            return Ok(StoppedAccounts::default());
+        }
+        self.read(move |connection| stopped(connection, &scopes, most))
+            .await
+    }
+}
+
+/// Settings before and after, of the site and of each portal, where the deny list differs.
+fn changed_scopes(before: &AccessSettings, after: &AccessSettings) -> Vec<(Effective, Effective)> {
+    let portals = before.portals.keys().chain(after.portals.keys()).map(Some);
+    std::iter::once(None)
+        .chain(portals)
+        .map(|portal| (before.effective(portal), after.effective(portal)))
+        .filter(|(before, after)| before.denied != after.denied)
+        .collect()
+}
+
+fn stopped(
+    connection: &Connection,
+    scopes: &[(Effective, Effective)],
+    most: usize,
+) -> Result<StoppedAccounts, StoreError> {
+    let mut found: BTreeMap<(String, String), EmailAddress> = BTreeMap::new();
+    let new = scopes.iter().flat_map(|(before, after)| {
+        let is_new = |pattern: &&DomainPattern| !before.denied.contains(pattern);
+        after.denied.iter().filter(is_new)
+    });
+    for pattern in new {
+        for address in accounts_of(connection, pattern)? {
+            let is_stopped = scopes.iter().any(|(before, after)| {
+                after.denies(&address).is_some() && before.denies(&address).is_none()
+            });
+            if is_stopped {
+                let key = (address.domain().to_string(), address.key());
+                found.insert(key, address);
+            }
+        }
+    }
+    Ok(StoppedAccounts {
+        accounts: found.len() as u64,
+        addresses: found.into_values().take(most).collect(),
+    })
+}
+
+/// The accounts that a pattern denies, found by the index on their domains.
+fn accounts_of(
+    connection: &Connection,
+    pattern: &DomainPattern,
+) -> Result<Vec<EmailAddress>, StoreError> {
+    let (condition, domain) = match pattern {
+        DomainPattern::Exactly(domain) => ("domain = ?", domain.to_string()),
+        DomainPattern::Address(address) => ("domain = ?", address.domain().to_string()),
+        DomainPattern::Below(domain) => ("substr(domain, -length(?1)) = ?1", format!(".{domain}")),
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT address FROM account INDEXED BY account_domain
+         WHERE {condition} AND status <> 'blocked' AND forgotten_at IS NULL"
+    ))?;
+    let rows = statement.query_map(params![domain], |row| row.get::<_, String>(0))?;
+    let addresses: Vec<String> = rows.collect::<Result<_, _>>()?;
+    Ok(addresses
+        .iter()
+        .filter_map(|address| EmailAddress::parse(address).ok())
+        .filter(|address| pattern.denies(address))
+        .collect())
+}

@@ -1,0 +1,170 @@
+//! The deny list: mail of whoever it names is dropped, and a change says whose accounts it stops.
+
+use vestibule::access::{AccessSettings, Key};
+use vestibule::config::Quota;
+use vestibule::domain::{DomainPattern, Origin, Reason, Verdict};
+use vestibule::store::{Added, LetterKind, Recovered, StoppedAccounts, Terms};
+
+use crate::house::{DAY, House, address, mail, portal, start};
+
+fn pattern(text: &str) -> DomainPattern {
+    DomainPattern::parse_denied(text).expect(text)
+}
+
+async fn current(house: &House) -> AccessSettings {
+    (*house.store.access().await.expect("read").settings).clone()
+}
+
+async fn deny(house: &House, text: &str) {
+    let base = house.store.access().await.expect("read");
+    let denied = base
+        .settings
+        .with_domains(None, Key::Denied, &[pattern(text)]);
+    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
+    let changed = house
+        .store
+        .change_access(base.number, denied, by, origin, start())
+        .await;
+    changed.expect("changed");
+}
+
+#[tokio::test]
+async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
+    let house = House::open().await;
+    house.accept(mail("bob@shop.example", "1@x", start())).await;
+    house.accept(mail("ann@corp.example", "2@x", start())).await;
+    deny(&house, "bob@shop.example").await;
+    deny(&house, "corp.example").await;
+    for (from, id) in [
+        ("bob@shop.example", "3@x"),
+        ("Bob+1@shop.example", "4@x"),
+        ("ann@corp.example", "5@x"),
+        ("new@corp.example", "6@x"),
+    ] {
+        let entry = house.accept(mail(from, id, start())).await;
+        let found = (entry.verdict, entry.reason, entry.rule);
+        assert_eq!(found, (Verdict::Dropped, Reason::SenderDenied, 5), "{from}");
+        let terms = Terms {
+            quota: Quota {
+                requests: 20,
+                bytes: 1_000_000,
+            },
+            hold_for: 14 * DAY,
+        };
+        let recovered = house
+            .store
+            .recover(entry.ledger, terms, "root".to_owned(), start())
+            .await;
+        assert!(
+            matches!(recovered, Ok(Recovered::StillDropped(_))),
+            "{from}"
+        );
+    }
+    let beside = house.accept(mail("eve@shop.example", "7@x", start())).await;
+    assert_eq!(beside.verdict, Verdict::Accepted);
+    let violations = house.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn nobody_denied_is_added_or_written_to() {
+    let house = House::open().await;
+    house.accept(mail("bob@shop.example", "1@x", start())).await;
+    deny(&house, "shop.example").await;
+    for (who, origin) in [
+        ("bob@shop.example", Origin::SignUp),
+        ("new@shop.example", Origin::SignUp),
+        ("new@shop.example", Origin::Operator),
+    ] {
+        let added = house
+            .store
+            .add_customer(address(who), None, origin, "x".to_owned(), start())
+            .await;
+        let Ok(Added::NotAllowed(decision)) = added else {
+            panic!("{who}: {added:?}");
+        };
+        assert_eq!(decision.reason, Reason::SenderDenied);
+    }
+    assert!(house.letter(start()).await.is_none());
+    // Others are, as they were.
+    let ann = address("ann@corp.example");
+    let added = house
+        .store
+        .add_customer(ann, None, Origin::SignUp, "x".to_owned(), start())
+        .await;
+    assert!(matches!(added, Ok(Added::Now(_))));
+    let (letter, _) = house.letter(start()).await.expect("a letter");
+    assert_eq!(letter.kind, LetterKind::Verification);
+}
+
+#[tokio::test]
+async fn a_change_says_whom_it_stops() {
+    let house = House::open().await;
+    for (place, from) in [
+        "ann@corp.example",
+        "bob@shop.example",
+        "bob+1@shop.example",
+        "eve@a.shop.example",
+        "zoe@other.example",
+    ]
+    .iter()
+    .enumerate()
+    {
+        house
+            .accept(mail(from, &format!("{place}@x"), start()))
+            .await;
+    }
+    let zoe = house.store.customer(&address("zoe@other.example")).await;
+    let zoe = zoe.expect("read").expect("there").id;
+    let blocked = house.store.block_customer(zoe, "root".to_owned(), start());
+    blocked.await.expect("done");
+    let before = current(&house).await;
+    for (denied, stops) in [
+        (
+            &["bob@shop.example"][..],
+            &["bob@shop.example", "bob+1@shop.example"][..],
+        ),
+        (&["bob+1@shop.example"], &["bob+1@shop.example"]),
+        (
+            &["*.shop.example", "corp.example"],
+            &["eve@a.shop.example", "ann@corp.example"],
+        ),
+        (&["other.example"], &[]),
+        (&["nobody.example"], &[]),
+        (
+            &["*.example", "bob@shop.example"],
+            &[
+                "ann@corp.example",
+                "bob@shop.example",
+                "bob+1@shop.example",
+                "eve@a.shop.example",
+            ],
+        ),
+    ] {
+        let patterns: Vec<_> = denied.iter().map(|text| pattern(text)).collect();
+        for scope in [None, Some(portal("it"))] {
+            let after = before.with_domains(scope.as_ref(), Key::Denied, &patterns);
+            let found = house.store.stopped_accounts(&before, &after, 10).await;
+            let found = found.expect("read");
+            let mut expected: Vec<_> = stops.iter().map(|text| address(text).key()).collect();
+            let mut keys: Vec<_> = found
+                .addresses
+                .iter()
+                .map(vestibule::domain::EmailAddress::key)
+                .collect();
+            expected.sort();
+            keys.sort();
+            assert_eq!(keys, expected, "{denied:?} {scope:?}");
+            assert_eq!(found.accounts, expected.len() as u64);
+            let none = house.store.stopped_accounts(&after, &after, 10).await;
+            assert_eq!(none.expect("read"), StoppedAccounts::default());
+            let back = house.store.stopped_accounts(&after, &before, 10).await;
+            assert_eq!(back.expect("read"), StoppedAccounts::default());
+        }
+    }
+    deny(&house, "shop.example").await;
+    let now = current(&house).await;
+    let wider = now.with_domains(None, Key::Denied, &[pattern("bob@shop.example")]);
+    let found = house.store.stopped_accounts(&now, &wider, 10).await;
+    assert_eq!(found.expect("read").accounts, 0, "stopped before");
+}

@@ -4,16 +4,21 @@
 //! Connections are kept and used again while there is something to send. One that was cut short by
 //! the time limit is closed, never used again: its next answer would belong to the letter before.
 
-use std::path::{Path, PathBuf};
+mod folder;
+mod lockstep;
+
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+use lockstep::Lockstep;
 
 use super::Mail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
@@ -94,7 +99,9 @@ impl Post {
             Way::Folder(folder) => {
                 let (folder, name) = (folder.clone(), mail.id.to_string());
                 let content = mail.content.clone();
-                match tokio::task::spawn_blocking(move || put(&folder, &name, &content)).await {
+                match tokio::task::spawn_blocking(move || folder::put(&folder, &name, &content))
+                    .await
+                {
                     Ok(Ok(())) => Attempt::Sent,
                     Ok(Err(cause)) => Attempt::Later(cause),
                     Err(cause) => Attempt::Later(cause.to_string()),
@@ -186,7 +193,13 @@ impl Server {
                 .await?
         } else {
             let stream = reach(server).await.map_err(Failure::Connect)?;
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?
+            let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
+                SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
+                SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
+                    Box::new(Lockstep::over(stream))
+                }
+            };
+            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?
         };
         let upgrades = match self.settings.security {
             SmtpSecurity::StartTls => true,
@@ -242,21 +255,6 @@ fn judge(error: &lettre::transport::smtp::Error, mail: &Mail) -> Attempt {
     }
 }
 
-/// Writes `NAME.eml` so that it is complete whenever it can be seen, and stays after a crash.
-fn put(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
-    let write = || -> std::io::Result<()> {
-        use std::io::Write;
-        std::fs::create_dir_all(folder)?;
-        let unfinished = folder.join(format!(".{name}.tmp"));
-        let mut file = std::fs::File::create(&unfinished)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, folder.join(format!("{name}.eml")))?;
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|cause| format!("{}: {cause}", folder.display()))
-}
-
 impl std::fmt::Debug for Post {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.way {
@@ -266,5 +264,7 @@ impl std::fmt::Debug for Post {
     }
 }
 
+#[cfg(test)]
+mod injection_tests;
 #[cfg(test)]
 mod tests;

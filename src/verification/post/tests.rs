@@ -62,7 +62,7 @@ fn sink(ssl: SslConfig) -> (Sink, u16) {
     (sink, port)
 }
 
-fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> Post {
+pub(super) fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> Post {
     let server = SmtpServer {
         host: "localhost".to_owned(),
         port,
@@ -74,7 +74,7 @@ fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> Post {
     Post::new(&Outgoing::Smtp(server), &hostname).expect("a way out")
 }
 
-fn mail(to: &str) -> Mail {
+pub(super) fn mail(to: &str) -> Mail {
     let address = |text: &str| text.parse::<Address>().expect("an address");
     Mail {
         id: LetterId::new(),

@@ -1,0 +1,156 @@
+//! Against a server in whose plain text somebody puts replies of their own.
+
+use std::sync::{Arc, Mutex};
+
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::tests::{mail, post};
+use super::*;
+
+/// Enough for lettre to believe that the whole mail was taken.
+const FORGED: &str = "250 hello\r\n250 sender ok\r\n250 recipient ok\r\n354 go\r\n250 taken\r\n";
+
+/// What is added to each reply in plain text.
+#[derive(Clone, Copy, Default)]
+struct Injected {
+    greeting: &'static str,
+    hello: &'static str,
+    starttls: &'static str,
+}
+
+/// A server that refuses every mail inside TLS. Its port, and the commands that it heard there.
+async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
+    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .expect("a certificate");
+    let tls = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let commands = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client may leave at any point.
+            let _ = serve(stream, &tls, injected, &commands).await;
+        }
+    });
+    (port, heard)
+}
+
+async fn serve(
+    stream: TcpStream,
+    tls: &TlsAcceptor,
+    injected: Injected,
+    commands: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let mut plain = BufReader::new(stream);
+    plain
+        .write_all(format!("220 sink\r\n{}", injected.greeting).as_bytes())
+        .await?;
+    next_line(&mut plain).await?;
+    plain
+        .write_all(format!("250-sink\r\n250 STARTTLS\r\n{}", injected.hello).as_bytes())
+        .await?;
+    next_line(&mut plain).await?;
+    plain
+        .write_all(format!("220 go\r\n{}", injected.starttls).as_bytes())
+        .await?;
+    let mut secret = BufReader::new(tls.accept(plain).await?);
+    while let Some(command) = next_line(&mut secret).await? {
+        let reply = match command.get(..4) {
+            Some("EHLO") => "250 sink\r\n",
+            Some("QUIT") => "221 bye\r\n",
+            _ => "550 5.7.1 no\r\n",
+        };
+        commands.lock().expect("a lock").push(command);
+        secret.write_all(reply.as_bytes()).await?;
+        secret.flush().await?;
+    }
+    Ok(())
+}
+
+async fn next_line<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let length = stream.read_line(&mut line).await?;
+    Ok((length > 0).then_some(line))
+}
+
+#[tokio::test]
+async fn replies_from_before_tls_answer_nothing() {
+    let none = Injected::default();
+    for (place, injected) in [
+        (
+            "greeting",
+            Injected {
+                greeting: FORGED,
+                ..none
+            },
+        ),
+        (
+            "EHLO",
+            Injected {
+                hello: FORGED,
+                ..none
+            },
+        ),
+        (
+            "EHLO, with the answer to STARTTLS",
+            Injected {
+                hello: "220 go\r\n250 hello\r\n250 ok\r\n",
+                ..none
+            },
+        ),
+        (
+            "STARTTLS",
+            Injected {
+                starttls: FORGED,
+                ..none
+            },
+        ),
+        (
+            "STARTTLS, one octet",
+            Injected {
+                starttls: "2",
+                ..none
+            },
+        ),
+    ] {
+        for security in [SmtpSecurity::StartTls, SmtpSecurity::Opportunistic] {
+            let (port, heard) = refusing(injected).await;
+            let attempt = post(port, security, false)
+                .send(&mail("ann@corp.example"))
+                .await;
+            assert!(matches!(attempt, Attempt::Later(_)), "{place}: {attempt:?}");
+            let heard = heard.lock().expect("a lock");
+            assert!(
+                !heard.iter().any(|command| command.starts_with("MAIL")),
+                "{place}: {heard:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_them_the_server_is_heard() {
+    let (port, heard) = refusing(Injected::default()).await;
+    let attempt = post(port, SmtpSecurity::StartTls, false)
+        .send(&mail("ann@corp.example"))
+        .await;
+    assert!(
+        matches!(&attempt, Attempt::Never(cause) if cause.contains("5.7.1")),
+        "{attempt:?}"
+    );
+    assert!(heard.lock().expect("a lock")[1].starts_with("MAIL FROM"));
+}

@@ -18,6 +18,10 @@ pub enum Enforcement {
 
 /// What was known of the sender's account before this message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, recorded as JSON under these names"
+)]
 pub struct AccountStanding {
     pub kind: Kind,
     pub status: Status,

@@ -43,10 +43,12 @@ impl Case {
             facts: Facts {
                 sender: usable("ann@customer.example"),
                 author_behind_list: None,
+                from_is_list: false,
                 subject: Some("Printer".to_owned()),
                 message_id: Some("1@customer.example".to_owned()),
                 date: None,
                 automatic: None,
+                presumed_automatic: None,
                 bulk: None,
                 list_ids: Vec::new(),
                 report: None,
@@ -283,12 +285,69 @@ fn what_follows_from_a_decision() {
     );
 }
 
+fn text_report(case: &mut Case) {
+    case.facts.report = Some(Report {
+        kind: ReportKind::Text,
+        evidence: evidence("Subject", "Undeliverable: x"),
+        recipients: Vec::new(),
+        original_message_id: None,
+    });
+}
+
 /// Name, change, and the rule that must decide then.
 type Row = (&'static str, fn(&mut Case), u8);
 
 #[test]
 fn exceptions_and_limits_of_the_rows() {
-    let rows: [Row; 36] = [
+    let rows: [Row; 42] = [
+        (
+            "a presumption counts for somebody new",
+            |c| c.facts.presumed_automatic = Some(evidence("Subject", "Automatic reply: x")),
+            8,
+        ),
+        (
+            "and for a pending account",
+            |c| {
+                c.facts.presumed_automatic = Some(evidence("Subject", "Automatic reply: x"));
+                c.account(Status::Pending);
+            },
+            8,
+        ),
+        (
+            "but not for an active one",
+            |c| {
+                c.facts.presumed_automatic = Some(evidence("From", "postmaster@corp.example"));
+                c.account(Status::Active);
+            },
+            11,
+        ),
+        (
+            "a text like a report is none of an active account's that people write",
+            |c| {
+                text_report(c);
+                c.account(Status::Active);
+            },
+            11,
+        ),
+        (
+            "nor of automatic mail that the portal takes",
+            |c| {
+                text_report(c);
+                make_match(8, c);
+                c.account(Status::Active);
+                c.circumstances.takes_automatic = true;
+            },
+            11,
+        ),
+        (
+            "it is one of automatic mail that nobody takes",
+            |c| {
+                text_report(c);
+                make_match(8, c);
+                c.account(Status::Active);
+            },
+            2,
+        ),
         (
             "50 Received fields are no loop",
             |c| c.facts.received_fields = 50,

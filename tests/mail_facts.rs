@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use vestibule::access::{
     AccessSettings, Circumstances, Consequence, Enforcement, Question, Standing, decide, sender_for,
 };
-use vestibule::domain::{Domain, Envelope, PortalName, ReversePath};
+use vestibule::domain::{Domain, Envelope, Mailbox, PortalName, Recipient};
 use vestibule::mail::{self, Facts, Identity};
 
 const PORTAL_ADDRESS: &str = "it-help@corp.example";
-const PORTAL_LIST: &str = "it-help.groups.corp.example";
+const PORTAL_LISTS: [&str; 2] = ["it-help.groups.corp.example", "it.lists.corp.example"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mail")
@@ -25,13 +25,14 @@ fn identity() -> Identity {
     }
 }
 
-/// As `replay` does: what Return-Path says, if it is there.
+/// As `replay` has it: to the portal, from what Return-Path says.
 fn envelope(raw: &[u8]) -> Envelope {
-    Envelope::of_file(if raw.starts_with(b"Return-Path: <>") {
-        ReversePath::Null
-    } else {
-        ReversePath::Unknown
-    })
+    let mut envelope = Envelope::of_file(mail::recorded(raw).reverse_path);
+    envelope.recipients.push(Recipient {
+        address: PORTAL_ADDRESS.to_owned(),
+        mailbox: Mailbox::Portal(PortalName::parse("it").expect("a name")),
+    });
+    envelope
 }
 
 fn read(name: &str) -> Facts {
@@ -49,7 +50,10 @@ fn expectations() -> Vec<Value> {
 /// All that an expectation may name.
 fn result(facts: &Facts, settings: &AccessSettings) -> Value {
     let portal = PortalName::parse("it").expect("a name");
-    let own_list = facts.list_ids.iter().find(|id| *id == PORTAL_LIST);
+    let own_list = facts
+        .list_ids
+        .iter()
+        .find(|id| PORTAL_LISTS.contains(&id.as_str()));
     let sender = sender_for(facts, own_list.map(String::as_str));
     let ours = sender
         .address()

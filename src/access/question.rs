@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Effective;
 use crate::domain::{Kind, LedgerId, NewAccount, PortalName, Reason, RequestId, Status, Verdict};
-use crate::mail::{Facts, Sender};
+use crate::mail::{Facts, Sender, SenderFault};
 
 /// What is done with sender authentication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,12 +126,20 @@ impl Question<'_> {
     }
 }
 
+/// The sender where a portal's own list put its address into From and names no author.
+static FROM_A_LIST: Sender = Sender::Unusable {
+    fault: SenderFault::MailingList,
+    written: None,
+};
+
 /// Who wrote a message that says it came through `own_list`, a list of the portal's own, or through
-/// none. The author behind a list counts only where that list is the one whose address From is.
+/// none. The author behind a list counts only where that list is the one whose address From is; the
+/// list itself never does.
 #[must_use]
 pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
     match (&facts.author_behind_list, own_list) {
         (Some(behind), Some(own)) if behind.list == own => &behind.author,
+        (None, Some(_)) if facts.from_is_list => &FROM_A_LIST,
         _ => &facts.sender,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::question::{Consequence, Enforcement, Question};
 use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
-use crate::mail::Sender;
+use crate::mail::{ReportKind, Sender};
 
 /// The most Received fields a message may have (RFC 5321 6.3 asks for a limit of at least 100 hops
 /// for relays; a help desk is the last hop, so half of that is a loop).
@@ -179,9 +179,14 @@ fn duplicate(question: &Question) -> Finding {
 }
 
 fn bounce(question: &Question) -> Finding {
-    match &question.facts.report {
-        Some(report) => dropped(report.evidence.to_string()),
-        None => passed(None),
+    let Some(report) = &question.facts.report else {
+        return passed(None);
+    };
+    let evidence = report.evidence.to_string();
+    // A text that looks like a report may be what a person or an approved program writes.
+    match taken_of(question) {
+        Some(why) if report.kind == ReportKind::Text => passed(format!("{evidence}; {why}")),
+        _ => dropped(evidence),
     }
 }
 
@@ -237,20 +242,34 @@ fn account_blocked(question: &Question) -> Finding {
 }
 
 fn automatic(question: &Question) -> Finding {
-    let Some(evidence) = &question.facts.automatic else {
+    let facts = question.facts;
+    let Some(evidence) = facts
+        .automatic
+        .as_ref()
+        .or(facts.presumed_automatic.as_ref())
+    else {
         return passed(None);
     };
-    let account = question.standing.account;
-    let active = is_active_here(question);
-    if active && question.circumstances.takes_automatic {
-        return passed(format!(
-            "{evidence}; the portal takes it from active accounts"
-        ));
+    match taken_of(question) {
+        Some(why) => passed(format!("{evidence}; {why}")),
+        None => dropped(evidence.to_string()),
     }
-    if active && account.is_some_and(|account| account.takes_automatic) {
-        return passed(format!("{evidence}; this account's is taken"));
+}
+
+/// Why what looks like a program's mail is taken from this sender; none where it is not.
+fn taken_of(question: &Question) -> Option<&'static str> {
+    let account = question.standing.account?;
+    if !is_active_here(question) {
+        None
+    } else if question.facts.automatic.is_none() {
+        Some("people write that too, and the account is active")
+    } else if question.circumstances.takes_automatic {
+        Some("the portal takes it from active accounts")
+    } else if account.takes_automatic {
+        Some("this account's is taken")
+    } else {
+        None
     }
-    dropped(evidence.to_string())
 }
 
 fn bulk(question: &Question) -> Finding {

@@ -147,10 +147,8 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
         return out.object(explanation);
     }
     let facts = &explanation.facts;
-    let finding = |evidence: &Option<crate::mail::Evidence>| {
-        evidence
-            .as_ref()
-            .map(|evidence| format!("yes ({evidence})"))
+    let finding = |evidence: Option<&crate::mail::Evidence>| {
+        evidence.map(|evidence| format!("yes ({evidence})"))
     };
     out.fields(&[
         ("ledger", Some(explanation.ledger.to_string())),
@@ -183,11 +181,19 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
         ("subject", facts.subject.clone()),
         ("message id", facts.message_id.clone()),
         ("size", Some(size(facts.size))),
-        ("automatic", finding(&facts.automatic)),
-        ("bulk", finding(&facts.bulk)),
+        (
+            "automatic",
+            finding(
+                facts
+                    .automatic
+                    .as_ref()
+                    .or(facts.presumed_automatic.as_ref()),
+            ),
+        ),
+        ("bulk", finding(facts.bulk.as_ref())),
         (
             "report",
-            finding(&facts.report.as_ref().map(|report| report.evidence.clone())),
+            finding(facts.report.as_ref().map(|report| &report.evidence)),
         ),
         (
             "authentication",

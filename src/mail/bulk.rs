@@ -1,32 +1,77 @@
 //! Bulk mail: what came through a list or a mailing.
 //!
-//! In: the header. Out: the field that says so, and the identifiers of the lists (RFC 2919).
+//! In: the header and the envelope. Out: the field that says so, and the identifiers of the lists (RFC 2919).
 
 use super::Evidence;
-use super::header::Header;
+use super::automatic::keyword;
+use super::header::{Field, Header};
+use super::recorded::addresses;
+use crate::domain::{EmailAddress, Envelope};
 
 /// Fields whose presence is enough; the surest first.
-const SIGNS: [&str; 4] = ["List-Id", "List-Post", "List-Unsubscribe", "Mailing-List"];
+const SIGNS: [&str; 4] = ["List-Id", "List-Post", UNSUBSCRIBE, "Mailing-List"];
+
+/// Programs for customer relations put this on what a person writes to one recipient.
+const UNSUBSCRIBE: &str = "List-Unsubscribe";
+
+/// What only mailings have beside [`UNSUBSCRIBE`]: one-click unsubscription (RFC 8058), and the field
+/// by which mailbox providers tell campaigns apart.
+const OF_MAILINGS: [&str; 2] = ["List-Unsubscribe-Post", "Feedback-ID"];
 
 /// More lists than one message can have come through.
 const MOST_LISTS: usize = 32;
 
-pub(super) fn bulk(header: &Header) -> Option<Evidence> {
+/// More addresses than To and Cc are searched for.
+const MOST_ADDRESSES: usize = 1000;
+
+pub(super) fn bulk(header: &Header, envelope: &Envelope) -> Option<Evidence> {
+    let precedence = || {
+        let fields = header.all("Precedence").chain(header.all("X-Precedence"));
+        fields.into_iter().find(is_bulk)
+    };
+    let is_sign = |field: &Field| {
+        !field.is(UNSUBSCRIBE)
+            || OF_MAILINGS.iter().any(|name| header.first(name).is_some())
+            || precedence().is_some()
+            || !is_addressed(header, envelope)
+    };
     SIGNS
         .iter()
-        .find_map(|sign| header.first(sign))
-        .or_else(|| {
-            header
-                .all("Precedence")
-                .find(|field| is_bulk(&field.text()))
-        })
+        .find_map(|sign| header.first(sign).filter(is_sign))
+        .or_else(precedence)
         .map(|field| Evidence::of(&field))
 }
 
-fn is_bulk(value: &str) -> bool {
+fn is_bulk(field: &Field) -> bool {
+    let text = field.text();
+    let word = keyword(&text);
     ["bulk", "junk", "list"]
         .iter()
-        .any(|word| value.eq_ignore_ascii_case(word))
+        .any(|bulk| word.eq_ignore_ascii_case(bulk))
+}
+
+/// Whether the author addressed the message to one of the mailboxes it came for, whatever the detail.
+fn is_addressed(header: &Header, envelope: &Envelope) -> bool {
+    let key = |text: &str| {
+        let address = EmailAddress::parse(text).ok()?;
+        Some(address.without_detail().key())
+    };
+    let ours: Vec<String> = envelope
+        .recipients
+        .iter()
+        .filter_map(|recipient| key(&recipient.address))
+        .collect();
+    header
+        .section
+        .fields()
+        .filter(|field| field.is("To") || field.is("Cc"))
+        .any(|field| {
+            let text = field.text();
+            addresses(&text)
+                .take(MOST_ADDRESSES)
+                .filter_map(key)
+                .any(|address| ours.contains(&address))
+        })
 }
 
 /// What stands in the angle brackets of each List-Id, in lower case. A field without brackets is
@@ -51,9 +96,15 @@ pub(super) fn list_ids(header: &Header) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Mailbox, Recipient, ReversePath};
 
     fn evidence(raw: &str) -> Option<String> {
-        bulk(&Header::of(raw.as_bytes())).map(|evidence| evidence.to_string())
+        let mut envelope = Envelope::of_file(ReversePath::Unknown);
+        envelope.recipients.push(Recipient {
+            address: "it-help@corp.example".to_owned(),
+            mailbox: Mailbox::Returns,
+        });
+        bulk(&Header::of(raw.as_bytes()), &envelope).map(|evidence| evidence.to_string())
     }
 
     #[test]
@@ -66,15 +117,52 @@ mod tests {
             "Precedence: Bulk\r\n",
             "Precedence: normal\r\nPrecedence: list\r\n",
             "PRECEDENCE: junk\r\n",
+            "X-Precedence: bulk\r\n",
+            "Precedence: bulk (newsletter)\r\n",
         ] {
             assert!(evidence(raw).is_some(), "{raw}");
         }
         for raw in [
             "Precedence: first-class\r\n",
             "List-Help: <x>\r\n",
+            "Feedback-ID: 1:x\r\n",
             "\r\nList-Id: <a>\r\n",
         ] {
             assert_eq!(evidence(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_unsubscribe_alone_is_none_on_what_is_addressed_to_us() {
+        let link = "List-Unsubscribe: <https://crm.example/u/1>\r\n";
+        for to in [
+            "To: it-help@corp.example\r\n",
+            "To: \"IT, Help\" <IT-Help+7@Corp.Example>, x@y.example\r\n",
+            "To: x@y.example\r\nCc: x@y.example,\r\n <it-help@corp.example>\r\n",
+        ] {
+            assert_eq!(evidence(&format!("{link}{to}")), None, "{to}");
+            for more in [
+                "List-Id: <a.example>\r\n",
+                "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+                "Feedback-ID: 1:x:y\r\n",
+                "Precedence: bulk\r\n",
+                "X-Precedence: junk\r\n",
+                "Mailing-List: contact a\r\n",
+            ] {
+                assert!(
+                    evidence(&format!("{link}{to}{more}")).is_some(),
+                    "{to}{more}"
+                );
+            }
+        }
+        for to in [
+            "",
+            "To: all@corp.example\r\n",
+            "To: undisclosed-recipients:;\r\n",
+            "Bcc: it-help@corp.example\r\n",
+            "To: x@y.example\r\n\r\nTo: it-help@corp.example\r\n",
+        ] {
+            assert!(evidence(&format!("{link}{to}")).is_some(), "{to}");
         }
     }
 

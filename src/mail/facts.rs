@@ -84,6 +84,8 @@ pub enum SenderFault {
     NotAnAddress(String),
     #[error("From can be read in two ways: {0}")]
     Ambiguous(String),
+    #[error("From is the address of a mailing list, and no field names an author")]
+    MailingList,
 }
 
 /// Who wrote, where a mailing list put its own address into From.
@@ -114,7 +116,8 @@ pub struct ReportedRecipient {
     /// RFC 3464 2.3.3: `failed`, `delayed`, `delivered`, `relayed`, `expanded`; lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// RFC 3463, such as `5.1.1`.
+    /// RFC 3463, such as `5.1.1`; read from the SMTP reply in Diagnostic-Code where the report has
+    /// none, or one that says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
@@ -317,6 +320,10 @@ pub struct Facts {
     pub sender: Sender,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_behind_list: Option<ListAuthor>,
+    /// From is an address of the list that the message came through, and nothing names an author.
+    /// Where the list is the portal's own, there is no sender.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_is_list: bool,
     /// Decoded, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -328,6 +335,10 @@ pub struct Facts {
     pub date: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<Evidence>,
+    /// A sign of automatic mail that people's mail can have too; it counts where the sender has no
+    /// active account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presumed_automatic: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk: Option<Evidence>,
     /// The identifiers of `List-Id` fields (RFC 2919), lower case, without angle brackets.
@@ -347,12 +358,13 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The message in one word; a report is a report before it is automatic, and so on.
+    /// The message in one word; a report is a report before it is automatic, and so on. Says what the
+    /// message looks like, whoever has an account: a presumption makes it automatic.
     #[must_use]
     pub fn class(&self) -> Class {
         if self.report.is_some() {
             Class::Bounce
-        } else if self.automatic.is_some() {
+        } else if self.is_automatic() {
             Class::Automatic
         } else if self.bulk.is_some() {
             Class::Bulk
@@ -361,12 +373,18 @@ impl Facts {
         }
     }
 
+    /// A program wrote it, for all that is known without the sender's account.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        self.automatic.is_some() || self.presumed_automatic.is_some()
+    }
+
     /// The field behind [`class`](Self::class).
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
         match self.class() {
             Class::Bounce => self.report.as_ref().map(|report| &report.evidence),
-            Class::Automatic => self.automatic.as_ref(),
+            Class::Automatic => self.automatic.as_ref().or(self.presumed_automatic.as_ref()),
             Class::Bulk => self.bulk.as_ref(),
             Class::Normal => None,
         }

@@ -1,7 +1,8 @@
 //! Who wrote, where a mailing list put its own address into From.
 //!
 //! In: the header and the sender found in From. Out: both senders: what From says for everyone, and
-//! the author for those to whom the list belongs. Lists do this so as not to fail the author's DMARC
+//! the author for those to whom the list belongs; and that From is a list's own address, where
+//! nothing names an author. Lists do this so as not to fail the author's DMARC
 //! policy: "Ann via IT Help" with the list's address, and Ann's in X-Original-From (Google Groups)
 //! or Reply-To (Mailman). Whoever runs the list can put any author there, so a stranger's list has
 //! no usable sender then. Which list it is, is told by From alone: that is what DMARC vouches for,
@@ -16,33 +17,84 @@ use super::{ListAuthor, Sender, SenderFault};
 /// A reply may go to the author, the list, and hardly anyone else.
 const MOST_REPLY_TO: usize = 4;
 
-/// Splits the sender in two where a list rewrote From.
-pub(super) fn resolve(header: &Header, from: Sender) -> (Sender, Option<ListAuthor>) {
+/// What list managers put behind the name of a list for its business.
+const ROLES: [&str; 11] = [
+    "-admin",
+    "-bounce",
+    "-bounces",
+    "-confirm",
+    "-editor",
+    "-join",
+    "-leave",
+    "-owner",
+    "-request",
+    "-subscribe",
+    "-unsubscribe",
+];
+
+/// The sender, split in two where a list rewrote From.
+pub(super) struct Resolved {
+    pub(super) sender: Sender,
+    pub(super) author_behind_list: Option<ListAuthor>,
+    /// From is an address of the list, and no field but perhaps Cc names an author.
+    pub(super) from_is_list: bool,
+}
+
+/// Finds the author where a list rewrote From.
+pub(super) fn resolve(header: &Header, from: Sender) -> Resolved {
+    let unchanged = |sender: Sender, from_is_list: bool| Resolved {
+        sender,
+        author_behind_list: None,
+        from_is_list,
+    };
     let Some(address) = from.address().map(ToString::to_string) else {
-        return (from, None);
+        return unchanged(from, false);
     };
     let is_list = |other: &str| other.eq_ignore_ascii_case(&address);
-    let list = super::bulk::list_ids(header)
-        .into_iter()
-        .find(|id| is_list(&address_of(id)));
+    let ids = super::bulk::list_ids(header);
+    let list = ids.iter().find(|id| is_list(&address_of(id)));
     if list.is_none() && !posts_to(header, &is_list) {
-        return (from, None);
+        let of_list = ids.iter().any(|id| is_of_list(&address, &address_of(id)));
+        return unchanged(from, of_list);
     }
-    let Some(author) = author_given(header, &is_list) else {
+    let of_list = |other: &str| is_of_list(other, &address);
+    let Some(author) = author_given(header, &of_list) else {
         // A list that writes under its own name, as newsletters do.
-        return (from, None);
+        return unchanged(from, true);
     };
     let listed = Sender::Unusable {
         fault: SenderFault::Ambiguous("a mailing list put its own address into it".to_owned()),
         written: from.written().map(str::to_owned),
     };
-    (listed, list.map(|list| ListAuthor { list, author }))
+    let list = list.cloned();
+    Resolved {
+        sender: listed,
+        author_behind_list: list.map(|list| ListAuthor { list, author }),
+        from_is_list: false,
+    }
 }
 
 /// The address of a list: the first dot of its identifier stands for the @, as it does by
 /// convention.
 fn address_of(list_id: &str) -> String {
     list_id.replacen('.', "@", 1)
+}
+
+/// Whether an address is the list's own: where it is written to, with a detail or without, or one of
+/// those under which list managers do its business (RFC 2142 6).
+fn is_of_list(address: &str, list: &str) -> bool {
+    let address = address.to_ascii_lowercase();
+    let list = list.to_ascii_lowercase();
+    let (Some((local, domain)), Some((name, home))) =
+        (address.rsplit_once('@'), list.rsplit_once('@'))
+    else {
+        return false;
+    };
+    let Some(rest) = local.strip_prefix(name).filter(|_| domain == home) else {
+        return false;
+    };
+    let role = rest.split(['+', '=']).next().unwrap_or_default();
+    role.is_empty() || ROLES.contains(&role)
 }
 
 /// Whether From is where the message says that its list is written to (RFC 2369 3.4).
@@ -120,7 +172,8 @@ mod tests {
     /// The sender, and the list with the author behind it.
     fn read(raw: &str) -> (String, Option<(String, String)>) {
         let header = Header::of(raw.as_bytes());
-        let (sender, behind) = resolve(&header, sender(&header));
+        let resolved = resolve(&header, sender(&header));
+        let (sender, behind) = (resolved.sender, resolved.author_behind_list);
         let shown = |sender: &Sender| match sender.address() {
             Some(address) => address.to_string(),
             None => NONE.to_owned(),
@@ -198,6 +251,35 @@ mod tests {
                 ("ann@corp.example".to_owned(), None),
                 "{fields}"
             );
+        }
+    }
+
+    #[test]
+    fn a_list_that_names_no_author_is_no_author_itself() {
+        let is_list = |raw: &str| {
+            let header = Header::of(raw.as_bytes());
+            let resolved = resolve(&header, sender(&header));
+            assert_eq!(resolved.author_behind_list, None, "{raw}");
+            resolved.from_is_list
+        };
+        let id = "List-Id: IT <it.lists.corp.example>\r\nCc: Ann <ann@corp.example>\r\n";
+        for fields in [
+            "From: it@lists.corp.example\r\n",
+            "From: it@lists.corp.example\r\nReply-To: it@lists.corp.example\r\n",
+            "From: it@lists.corp.example\r\nReply-To: IT <IT@Lists.Corp.Example>, it-owner@lists.corp.example\r\n",
+            "From: it@lists.corp.example\r\nReply-To: it+ab12@lists.corp.example\r\n",
+            "From: it-bounces@lists.corp.example\r\n",
+            "From: it-bounces+ann=corp.example@lists.corp.example\r\nReply-To: ann@corp.example\r\n",
+            "From: desk@corp.example\r\nList-Post: <mailto:desk@corp.example>\r\n",
+        ] {
+            assert!(is_list(&format!("{id}{fields}")), "{fields}");
+        }
+        for fields in [
+            "From: ann@corp.example\r\n",
+            "From: it-bob@lists.corp.example\r\n",
+            "From: it@corp.example\r\n",
+        ] {
+            assert!(!is_list(&format!("{id}{fields}")), "{fields}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod authentication;
 mod automatic;
 mod bulk;
 mod facts;
+mod failure;
 mod fingerprint;
 mod header;
 mod lenient;
@@ -15,10 +16,12 @@ mod lookalike;
 mod mailbox;
 mod mime;
 mod notice;
+mod out_of_office;
 mod readable;
 mod recorded;
 mod report;
 mod sender;
+mod smtp_reply;
 mod text;
 mod tokens;
 
@@ -27,11 +30,13 @@ pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
+pub use failure::Failure;
 pub use readable::{html, readable};
 pub use recorded::{Recorded, recorded};
 
 use crate::domain::{Domain, Envelope};
 use header::Header;
+use report::Reported;
 
 /// What the reader must know of the house to tell its own marks from others'.
 #[derive(Debug, Clone)]
@@ -50,7 +55,22 @@ pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
     let from = sender::sender(&header);
-    let (sender, author_behind_list) = list_author::resolve(&header, from);
+    let list_author::Resolved {
+        sender,
+        author_behind_list,
+        from_is_list,
+    } = list_author::resolve(&header, from);
+    let subject = header
+        .first("Subject")
+        .as_ref()
+        .and_then(text::unstructured);
+    let (report, other_report) = match report::report(&header, envelope, &sender) {
+        Reported::Nothing => (None, None),
+        Reported::Delivery(report) => (Some(report), None),
+        Reported::Other(evidence) => (None, Some(evidence)),
+    };
+    let mut senders = vec![&sender];
+    senders.extend(author_behind_list.as_ref().map(|behind| &behind.author));
     let message_id = header
         .first("Message-ID")
         .as_ref()
@@ -65,19 +85,14 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
                 .as_ref()
                 .and_then(text::unstructured),
         },
-        automatic: automatic::automatic(
-            &header,
-            envelope,
-            &sender,
-            author_behind_list.as_ref().map(|behind| &behind.author),
-        ),
-        report: report::report(&header, envelope, &sender),
-        bulk: bulk::bulk(&header),
+        automatic: automatic::automatic(&header, envelope, &senders, subject.as_deref())
+            .or(other_report),
+        presumed_automatic: automatic::presumed(&header, &senders, subject.as_deref()),
+        report,
+        bulk: bulk::bulk(&header, envelope),
         list_ids: bulk::list_ids(&header),
-        subject: header
-            .first("Subject")
-            .as_ref()
-            .and_then(text::unstructured),
+        from_is_list,
+        subject,
         message_id,
         own_mark: own_mark(&header, own),
         received_fields: received_fields(&header),

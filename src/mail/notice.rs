@@ -1,8 +1,8 @@
 //! Reports in a mailer's own words, from before RFC 3464 and from those who never read it.
 //!
-//! In: envelope, header and body. Out: the evidence that it is a report, or none.
-//! People quote such texts when they ask for help with them, so words alone count only where they
-//! open the body, under a subject that mailers use, and are ones that nobody would write.
+//! In: envelope, header and body. Out: the evidence that it is a report, or none. People quote such
+//! texts when they ask for help with them, so words count only in what a mailer can have sent, and
+//! only as a form: a subject and a phrase.
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
@@ -17,7 +17,7 @@ const MOST_LEVELS: usize = 8;
 const MOST_RECIPIENTS: usize = 64;
 
 /// How the subjects of mailers begin.
-const SUBJECTS: [&str; 46] = [
+const SUBJECTS: [&str; 63] = [
     "automatically rejected mail",
     "considered unsolicited bulk email",
     "could not deliver",
@@ -31,29 +31,42 @@ const SUBJECTS: [&str; 46] = [
     "delivery status",
     "delivery warning",
     "email delivery fail",
+    "email delivery failure",
     "failed delivery",
     "failed mail",
     "failed to deliver",
     "failure delivery",
     "failure notice",
+    "impossible de remettre",
     "mail could not be delivered",
     "mail delivery",
     "mail error",
+    "mail failed, returning",
     "mail failure",
+    "mail not delivered",
     "mail system error",
     "mail undeliverable",
     "mailsystem: returned mail",
+    "mensaje no entregado",
     "message could not be delivered",
     "message delivery",
     "message not delivered",
     "message status - undeliverable",
     "message undeliverable",
     "message you sent blocked",
+    "messaggio non recapitato",
+    "nachricht nicht zustellbar",
+    "niet-bezorgd",
+    "no se puede entregar",
     "non delivery",
+    "non remis",
     "non-delivery",
     "nondeliverable",
     "notification: delivery",
+    "não é possível entregar",
+    "onbestelbaar",
     "permanent delivery failure",
+    "processing error",
     "returned mail",
     "returned to sender",
     "returning message to sender",
@@ -64,11 +77,20 @@ const SUBJECTS: [&str; 46] = [
     "user unknown",
     "warning: could not send message",
     "warning: message",
+    "échec de la remise",
+    "ваше сообщение не",
+    "не удается доставить",
+    "недоставленное сообщение",
 ];
 
-/// What a mailer says somewhere in its opening.
-const PHRASES: [&str; 36] = [
+/// What a mailer says somewhere in its opening: a phrase of its text.
+const PHRASES: [&str; 73] = [
+    "** address not found **",
+    "** delivery incomplete **",
+    "****** message from interscan",
+    "an error has occurred while attempting to deliver",
     "an error was detected while processing",
+    "cannot be delivered",
     "could not be delivered",
     "could not be sent",
     "could not deliver",
@@ -81,160 +103,119 @@ const PHRASES: [&str; 36] = [
     "delivery status notification",
     "delivery to the following",
     "did not reach",
+    "does not like recipient",
+    "encountered an error while being processed",
+    "encountered delivery problems",
     "error occurred while trying to deliver",
     "failed recipient",
     "failed to deliver",
     "failed to reach",
     "has been postponed",
     "has not been delivered",
-    "is undeliverable",
-    "mailbox full",
-    "mailbox unavailable",
-    "message not delivered",
-    "no such user",
-    "non-delivery",
-    "not been able to deliver",
-    "permanent fatal errors",
-    "returned to sender",
-    "this user doesn't have a",
-    "transcript of session",
-    "unable to deliver",
-    "undeliverable",
-    "user unknown",
-    "was not delivered",
-    "wasn't able to deliver",
-    "were not delivered",
-];
-
-/// What nobody but a mailer opens a letter with.
-const FORMULAS: [&str; 28] = [
-    "** address not found **",
-    "** delivery incomplete **",
-    "** message not delivered **",
-    "****** message from interscan",
-    "--- non-delivery report ---",
-    "------ failed recipients ------",
-    "a message that you sent could not be delivered to one or more of its recipients",
-    "an error occurred while trying to deliver the mail to the following recipients",
-    "could not deliver message to the following recipient(s):",
-    "delivery has failed to these recipients or distribution lists",
-    "delivery has failed to these recipients or groups",
-    "delivery to the following recipient failed permanently",
-    "delivery to the following recipients failed",
+    "has not yet been delivered",
     "hi. this is the deliver program at ",
     "hi. this is the qmail-send program at ",
+    "invalid final delivery userid",
+    "kon niet worden bezorgd",
+    "konnte nicht zugestellt werden",
+    "mail box space not enough",
+    "mailbox full",
+    "mailbox is full",
+    "mailbox unavailable",
     "message from yahoo.",
-    "sorry, we were unable to deliver your message to the following address",
-    "the message that you sent was undeliverable to the following",
+    "message not delivered",
+    "n'a pas pu etre delivre",
+    "n'a pas pu être remis",
+    "no mailbox here by that name",
+    "no se pudo entregar",
+    "no such user",
+    "no valid recipients",
+    "non è stato possibile recapitare",
+    "non-delivery",
+    "not able to deliver",
+    "not been able to deliver",
+    "over quota",
+    "permanent fatal errors",
+    "quota exceeded",
+    "recipient address rejected",
+    "returned to sender",
     "the original message was received at ",
-    "this is a delivery status notification",
     "this is an advisory-only email. please do not reply to it.",
-    "this is an automatically generated delivery status notification",
     "this is the mail system at host ",
     "this is the postfix program at host ",
     "this message was created automatically by mail delivery software",
     "this message was created automatically by the mail system",
-    "your message did not reach some or all of the intended recipients",
+    "this user doesn't have a",
+    "transcript of session",
+    "unable to deliver",
+    "undeliverable",
+    "unknown user",
+    "user is unknown",
+    "user unknown",
+    "was not delivered",
+    "wasn't able to deliver",
+    "were not delivered",
     "your message with subject: ",
+    "не может быть доставлено",
+    "не удалось доставить",
 ];
 
-/// Local parts, without separators, under which mailers write nothing but reports.
-const MAILERS: [&str; 4] = [
-    "mailerdaemon",
+/// Local parts, without separators, under which mailers write. Names that people have are not among
+/// them, however often a mailer has one too.
+const MAILERS: [&str; 5] = [
     "maildaemon",
     "maildeliverysubsystem",
     "maildeliverysystem",
-];
-
-/// Local parts, without separators, under which mailers and people write.
-const POSTMASTERS: [&str; 6] = [
-    "mailmaster",
-    "mdaemon",
-    "ndr",
+    "mailerdaemon",
     "postmaster",
-    "postoffice",
-    "systemadministrator",
 ];
 
-/// How sure it is that a mailer wrote.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Author {
-    /// By name, or by a field that only Exim's reports have.
-    Mailer,
-    /// Nobody's reverse-path, no address in From, or the name of a postmaster.
-    MayBeMailer,
-    Anyone,
-}
-
-/// Judges by the envelope and the header.
-pub(super) fn author(header: &Header, envelope: &Envelope, sender: &Sender) -> Author {
-    let local = sender
-        .written()
-        .and_then(|written| written.rsplit_once('@'));
+/// Whether a mailer can have written the message: nobody wants an answer to it, or it comes from a
+/// mailer by name, or From has no address at all.
+pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> bool {
+    if envelope.reverse_path == ReversePath::Null {
+        return true;
+    }
+    let written = sender.written();
+    let local = written.and_then(|written| written.rsplit_once('@'));
     let name: String = local
         .map_or("", |(local, _)| local)
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    if MAILERS.contains(&name.as_str()) || header.first("X-Failed-Recipients").is_some() {
-        return Author::Mailer;
-    }
     let nobody = |field: Field| field.value.trim_ascii_end().ends_with(b"<>");
-    if POSTMASTERS.contains(&name.as_str())
-        || envelope.reverse_path == ReversePath::Null
-        || header.all("From").any(nobody)
-    {
-        Author::MayBeMailer
-    } else {
-        Author::Anyone
+    MAILERS.contains(&name.as_str()) || header.all("From").any(nobody)
+}
+
+/// Looks for the form of a report in a message of a mailer: Exim's field, or a subject as mailers
+/// write it with one of their phrases in the opening of the text.
+pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Option<Evidence> {
+    if let Some(field) = header.first("X-Failed-Recipients") {
+        return Some(Evidence::of(&field));
     }
+    let field = header.first("Subject")?;
+    let subject = unstructured(&field)?.to_lowercase();
+    let subject = without_tags(&subject);
+    if !SUBJECTS.iter().any(|start| subject.starts_with(start)) {
+        return None;
+    }
+    let opening = opening(message, media);
+    PHRASES
+        .iter()
+        .any(|phrase| opening.contains(phrase))
+        .then(|| Evidence::of(&field))
 }
 
-/// Whether the subject begins as those of mailers do.
-pub(super) fn subject_says_so(header: &Header) -> bool {
-    let subject = header.first("Subject").as_ref().and_then(unstructured);
-    subject.is_some_and(|subject| {
-        let subject = subject.to_lowercase();
-        let subject = subject.trim_start_matches(['*', '[', '<', '"', ' ']);
-        SUBJECTS.iter().any(|start| subject.starts_with(start))
-    })
-}
-
-/// Looks for a mailer's words. Who may be a mailer needs some of them, anyone else a subject and an
-/// opening that leave no doubt.
-pub(super) fn evidence(
-    message: &Entity,
-    media: &Media,
-    author: Author,
-    subject_says_so: bool,
-) -> Option<Evidence> {
-    let opening = || opening(message, media);
-    let body = |words: &&str| Evidence::new("body", words.as_bytes());
-    match author {
-        Author::Mailer => ["X-Failed-Recipients", "From"]
-            .iter()
-            .find_map(|name| message.header.first(name))
-            .map(|field| Evidence::of(&field)),
-        Author::MayBeMailer if subject_says_so => {
-            let subject = message.header.first("Subject");
-            subject.map(|field| Evidence::of(&field))
-        }
-        Author::MayBeMailer => {
-            let opening = opening();
-            PHRASES
-                .iter()
-                .find(|phrase| opening.contains(**phrase))
-                .map(body)
-        }
-        Author::Anyone if subject_says_so => {
-            let opening = opening();
-            FORMULAS
-                .iter()
-                .find(|formula| opening.starts_with(**formula))
-                .map(body)
-        }
-        Author::Anyone => None,
+/// The subject without the ornaments of some mailers: `*** … ***`, `[Postmaster] …`.
+fn without_tags(subject: &str) -> &str {
+    let subject = subject.trim_start_matches(['*', '<', '"', ' ']);
+    let tag = subject
+        .strip_prefix('[')
+        .and_then(|tag| tag.split_once(']'));
+    match tag {
+        Some((tag, rest)) if tag.len() <= 40 && !rest.trim().is_empty() => rest.trim_start(),
+        _ => subject.trim_start_matches('['),
     }
 }
 

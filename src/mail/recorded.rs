@@ -32,9 +32,7 @@ pub fn recorded(raw: &[u8]) -> Recorded {
         }
         if let Some(rank) = RECIPIENTS.iter().position(|name| field.is(name)) {
             let text = field.text();
-            let words = text.split(|c: char| c.is_whitespace() || "<>()[],;:\"".contains(c));
-            let addresses = words.filter(|word| word.contains('@'));
-            found.extend(addresses.map(|address| (rank, address.to_owned())));
+            found.extend(addresses(&text).map(|address| (rank, address.to_owned())));
         }
     }
     found.sort_by_key(|(rank, _)| *rank);
@@ -42,6 +40,12 @@ pub fn recorded(raw: &[u8]) -> Recorded {
         reverse_path,
         recipients: found.into_iter().map(|(_, address)| address).collect(),
     }
+}
+
+/// Whatever looks like an address.
+pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || "<>()[],;:\"".contains(c))
+        .filter(|word| word.contains('@'))
 }
 
 #[cfg(test)]

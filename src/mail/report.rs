@@ -6,7 +6,8 @@
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
-use super::notice::{self, Author};
+use super::notice;
+use super::smtp_reply;
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
@@ -18,53 +19,80 @@ const MOST_STATUS: usize = 64 * 1024;
 /// Gateways wrap a report to add a footer; nobody wraps it twice and again.
 const MOST_LEVELS: usize = 3;
 
-pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Report> {
+/// What a message reports.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reported {
+    Nothing,
+    Delivery(Report),
+    /// Abuse (RFC 5965), TLS (RFC 8460) and whatever else `multipart/report` is used for: a program's
+    /// mail, with the field that says so.
+    Other(Evidence),
+}
+
+/// Reads what a message reports.
+pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> Reported {
     let message = Entity {
         header: header.section,
     };
     let media = message.media();
-    if let Some(kind) = stated_kind(&media) {
+    let is_report = media.is("multipart/report");
+    let stated = media.report_type().filter(|_| is_report).map(stated_kind);
+    if let Some(None) = stated {
+        return Reported::Other(content_type(header));
+    }
+    if let Some(Some(kind)) = stated {
         let mut report = start(header, kind);
         read_parts(&message, &media, &mut report, 0);
-        return Some(report);
+        return Reported::Delivery(report);
     }
-    let author = notice::author(header, envelope, sender);
-    let subject_says_so = notice::subject_says_so(header);
-    if author == Author::Anyone && !subject_says_so && !media.is("multipart/report") {
-        return None;
+    let from_a_mailer = notice::is_from_a_mailer(header, envelope, sender);
+    let otherwise = || match is_report {
+        true => Reported::Other(content_type(header)),
+        false => Reported::Nothing,
+    };
+    if !from_a_mailer && !is_report {
+        return Reported::Nothing;
     }
     let mut report = start(header, ReportKind::Dsn);
     if let Some(kind) = read_parts(&message, &media, &mut report, 0) {
         report.kind = kind;
-        return Some(report);
+        return Reported::Delivery(report);
     }
+    if !from_a_mailer {
+        return otherwise();
+    }
+    let Some(evidence) = notice::evidence(header, &message, &media) else {
+        return otherwise();
+    };
     report.kind = ReportKind::Text;
-    report.evidence = notice::evidence(&message, &media, author, subject_says_so)?;
+    report.evidence = evidence;
     if report.recipients.is_empty() {
         report.recipients = notice::recipients(header);
     }
     if report.original_message_id.is_none() {
         report.original_message_id = notice::original_message_id(&message, &media);
     }
-    Some(report)
+    Reported::Delivery(report)
+}
+
+fn content_type(header: &Header) -> Evidence {
+    let field = header.section.first("Content-Type");
+    field.map_or_else(|| Evidence::new("Content-Type", b""), |f| Evidence::of(&f))
 }
 
 fn start(header: &Header, kind: ReportKind) -> Report {
-    let field = header.section.first("Content-Type");
     Report {
         kind,
-        evidence: field.map_or_else(|| Evidence::new("Content-Type", b""), |f| Evidence::of(&f)),
+        evidence: content_type(header),
         recipients: Vec::new(),
         original_message_id: None,
     }
 }
 
-/// RFC 6522 requires the parameter; some mailers leave it out, and [`read_parts`] sees the part.
-fn stated_kind(media: &Media) -> Option<ReportKind> {
-    if !media.is("multipart/report") {
-        return None;
-    }
-    match media.report_type()? {
+/// The kind of delivery report that a `report-type` stands for; none for the other types. RFC 6522
+/// requires the parameter; some mailers leave it out, and [`read_parts`] sees the part.
+fn stated_kind(report_type: &str) -> Option<ReportKind> {
+    match report_type.trim() {
         "delivery-status" | "global-delivery-status" => Some(ReportKind::Dsn),
         "disposition-notification" | "global-disposition-notification" => Some(ReportKind::Mdn),
         _ => None,
@@ -139,8 +167,17 @@ fn read_status(entity: &Entity, report: &mut Report) {
             action: None,
             status: None,
         };
+        let mut reply = None;
         for field in group.fields() {
             read_status_field(&field, &mut recipient, report);
+            if field.is("Diagnostic-Code") {
+                reply = smtp_reply::status(&field.text());
+            }
+        }
+        // Exim, for one, writes 5.0.0 and leaves the rest to the reply that it quotes.
+        let says_little = |status: &str| status.ends_with(".0.0");
+        if recipient.status.as_deref().is_none_or(says_little) && reply.is_some() {
+            recipient.status = reply;
         }
         if !recipient.address.is_empty() && report.recipients.len() < MOST_RECIPIENTS {
             report.recipients.push(recipient);
@@ -175,7 +212,7 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
 }
 
 /// RFC 3463 2: class, subject and detail.
-fn status_code(word: &str) -> Option<String> {
+pub(super) fn status_code(word: &str) -> Option<String> {
     let parts: Vec<&str> = word.split('.').take(4).collect();
     let number =
         |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
@@ -191,7 +228,20 @@ mod tests {
     fn read(raw: &str, reverse_path: ReversePath) -> Option<Report> {
         let envelope = Envelope::of_file(reverse_path);
         let header = Header::of(raw.as_bytes());
-        report(&header, &envelope, &sender(&header))
+        match report(&header, &envelope, &sender(&header)) {
+            Reported::Delivery(report) => Some(report),
+            Reported::Nothing | Reported::Other(_) => None,
+        }
+    }
+
+    /// Whether the message reports something else than a delivery.
+    fn is_other(raw: &str) -> bool {
+        let envelope = Envelope::of_file(ReversePath::Unknown);
+        let header = Header::of(raw.as_bytes());
+        matches!(
+            report(&header, &envelope, &sender(&header)),
+            Reported::Other(_)
+        )
     }
 
     const PARTS: &str = "\r\n\r\n--b\r\n\r\nIt failed.\r\n\
@@ -243,44 +293,106 @@ mod tests {
     }
 
     #[test]
-    fn a_mailer_needs_no_structure() {
-        for (raw, reverse_path) in [
+    fn a_status_that_says_little_is_read_from_the_reply() {
+        for (fields, status) in [
             (
-                "From: MAILER-DAEMON@corp.example\r\nSubject: x\r\n\r\nx",
-                ReversePath::Unknown,
+                "Status: 5.0.0\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user",
+                "5.1.1",
+            ),
+            ("Diagnostic-Code: smtp;\r\n 550-5.7.1 blocked", "5.7.1"),
+            (
+                "Diagnostic-Code: smtp; 452 4.2.2 full\r\nStatus: 5.2.2",
+                "5.2.2",
             ),
             (
-                "From: Mail.Delivery-System@corp.example\r\n\r\nx",
-                ReversePath::Unknown,
-            ),
-            (
-                "From: x@corp.example\r\nX-Failed-Recipients: a@corp.example\r\n\r\n",
-                ReversePath::Unknown,
-            ),
-            (
-                "From: postmaster@corp.example\r\nSubject: Undeliverable: x\r\n\r\n",
-                ReversePath::Unknown,
-            ),
-            (
-                "From: postmaster@corp.example\r\n\r\nIt could not\r\nbe delivered.",
-                ReversePath::Unknown,
-            ),
-            (
-                "From: Mail System <>\r\nSubject: Returned mail: x\r\n\r\n",
-                ReversePath::Unknown,
-            ),
-            (
-                "From: x@corp.example\r\nSubject: failure notice\r\n\r\n",
-                ReversePath::Null,
-            ),
-            (
-                "From: x@corp.example\r\nSubject: failure notice\r\n\r\n\
-                 Hi. This is the qmail-send program at corp.example.\r\n",
-                ReversePath::Unknown,
+                "Status: 5.0.0\r\nDiagnostic-Code: x-unix; mail failed",
+                "5.0.0",
             ),
         ] {
-            let report = read(raw, reverse_path).expect(raw);
+            let raw = format!(
+                "From: x@y.example\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\
+                 Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n\
+                 Final-Recipient: rfc822; ann@corp.example\r\nAction: failed\r\n{fields}\r\n--b--"
+            );
+            let report = read(&raw, ReversePath::Unknown).expect(&raw);
+            assert_eq!(
+                report.recipients[0].status.as_deref(),
+                Some(status),
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn reports_on_something_else_are_no_delivery_reports() {
+        for content_type in [
+            "multipart/report; report-type=feedback-report; boundary=b",
+            "Multipart/Report;\r\n\tReport-Type=\"Feedback-Report\";\r\n\tboundary=\"b\"",
+            "multipart/report; boundary=b; report-type=tlsrpt",
+            "MULTIPART/REPORT;report-type=\"tlsrpt\";boundary=b",
+            "multipart/report (abuse); report-type=feedback-report; boundary=b",
+            "multipart/report; boundary=b",
+        ] {
+            let raw = format!(
+                "From: ann@corp.example\r\nContent-Type: {content_type}\r\n\r\n\
+                 --b\r\n\r\nText.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n\
+                 Feedback-Type: abuse\r\n\r\n--b--\r\n"
+            );
+            assert!(is_other(&raw), "{content_type}");
+        }
+        assert!(!is_other(
+            "From: a@b.example\r\nContent-Type: multipart/mixed; report-type=x; boundary=b\r\n\r\n"
+        ));
+    }
+
+    #[test]
+    fn a_mailer_needs_no_structure_but_a_form() {
+        let form = "Subject: Undeliverable: x\r\n\r\nYour message could not\r\nbe delivered.";
+        for (from, reverse_path) in [
+            ("MAILER-DAEMON@corp.example", ReversePath::Unknown),
+            ("Mail.Delivery-System@corp.example", ReversePath::Unknown),
+            ("Postmaster@corp.example", ReversePath::Unknown),
+            ("Mail System <>", ReversePath::Unknown),
+            ("x@corp.example", ReversePath::Null),
+        ] {
+            let raw = format!("From: {from}\r\n{form}");
+            let report = read(&raw, reverse_path.clone()).expect(&raw);
             assert_eq!(report.kind, ReportKind::Text, "{raw}");
+            let exim = "X-Failed-Recipients: a@corp.example\r\nSubject: x\r\n\r\n";
+            let raw = format!("From: {from}\r\n{exim}");
+            assert!(read(&raw, reverse_path.clone()).is_some(), "{raw}");
+            for half in [
+                "Subject: Undeliverable: x\r\n\r\nHello",
+                "Subject: CRITICAL: mail queue\r\n\r\n12 mails could not be delivered",
+                "Subject: Re: Undeliverable: x\r\n\r\nIt could not be delivered",
+                "\r\nmailbox full",
+            ] {
+                let raw = format!("From: {from}\r\n{half}");
+                assert_eq!(read(&raw, reverse_path.clone()), None, "{raw}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_people_have_are_no_mailers() {
+        for local in [
+            "ndr",
+            "postoffice",
+            "mailmaster",
+            "mdaemon",
+            "system.administrator",
+            "systemadministrator",
+            "administrator",
+            "root",
+            "mail",
+            "bounces",
+            "postmaster.smith",
+        ] {
+            let raw = format!(
+                "From: {local}@corp.example\r\nX-Failed-Recipients: a@corp.example\r\n\
+                 Subject: Mail delivery failed\r\n\r\nNo such user, mailbox full, could not be delivered."
+            );
+            assert_eq!(read(&raw, ReversePath::Unknown), None, "{local}");
         }
     }
 

@@ -411,7 +411,7 @@ fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
         Reason::Bounce
     } else if facts.sender.address().is_none() {
         Reason::SenderUnusable
-    } else if facts.automatic.is_some() {
+    } else if facts.is_automatic() {
         Reason::Automatic
     } else if facts.bulk.is_some() {
         Reason::Bulk

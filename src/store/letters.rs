@@ -14,10 +14,11 @@ use super::known::{Known, known, known_by_n};
 use super::lanes::{Lane, Place};
 use super::limits::give_back;
 use super::mailbag::claim;
-use super::reports::{Failure, note_failure};
+use super::reports::note_failure;
 use super::{Store, StoreError, Topic};
 use crate::config::LetterLimits;
 use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Timestamp, TokenHash};
+use crate::mail::Failure;
 
 /// Why a letter is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,12 +266,21 @@ fn renew(
     if !account.can_be_verified() {
         return Ok(false);
     }
+    let mut hastened = false;
     if cause == LetterCause::Operator {
         // An operator knows better than a report of last week, or a slip of the hand.
         connection
             .prepare_cached("UPDATE account SET undeliverable = 0, quiet_until = NULL WHERE n = ?")?
             .execute([account.n])?;
         account.speak();
+        // So does the mail that waits for a pause to end.
+        hastened = connection
+            .prepare_cached(
+                "UPDATE letter SET cause = ?2, due_at = ?3
+                 WHERE account = ?1 AND state = 'waiting' AND due_at > ?3",
+            )?
+            .execute(params![account.n, cause, now])?
+            > 0;
     }
     let portal: Option<PortalName> = connection
         .prepare_cached(
@@ -291,7 +301,7 @@ fn renew(
         in_reply_to: None,
         place,
     };
-    owe(connection, &account, &occasion, now)
+    Ok(owe(connection, &account, &occasion, now)? || hastened)
 }
 
 impl Store {

@@ -11,6 +11,7 @@ use super::known::{Known, known_by_n};
 use super::lanes::{Lane, Place};
 use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind};
 use super::limits::{Share, Shares};
+use super::reports::paused_until;
 use crate::config::LetterLimits;
 use crate::domain::{LetterId, PortalName, Status, TokenHash};
 
@@ -140,7 +141,16 @@ pub(super) fn claim(
             continue;
         }
         let address = account.address(connection)?;
-        let claimed_at = match shares.take(&address, letter.n, letter.place)? {
+        // An operator knows better than the reports.
+        let paused = match letter.cause {
+            LetterCause::Operator => None,
+            _ => paused_until(connection, letter.account, now)?,
+        };
+        let share = match paused {
+            Some(until) => Share::FreeAt(until),
+            None => shares.take(&address, letter.n, letter.place)?,
+        };
+        let claimed_at = match share {
             Share::Taken(at) => at,
             Share::FreeAt(free) => {
                 connection

@@ -40,6 +40,7 @@ impl Pseudonym {
         };
         Facts {
             sender,
+            from_is_list: false,
             ..without_content(facts)
         }
     }
@@ -59,10 +60,12 @@ pub(super) fn without_content(facts: Facts) -> Facts {
     Facts {
         sender: facts.sender,
         author_behind_list: None,
+        from_is_list: facts.from_is_list,
         subject: None,
         message_id: None,
         date: None,
         automatic: facts.automatic.map(without_value),
+        presumed_automatic: facts.presumed_automatic.map(without_value),
         bulk: facts.bulk.map(without_value),
         list_ids: facts.list_ids,
         report: facts.report.map(|mut report| {

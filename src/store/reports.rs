@@ -1,4 +1,4 @@
-//! Reports on our own letters: which letter one is about, and what it says of the account's address.
+//! Reports on our verification mail: the letter that one is about, and what follows for the account.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,21 +6,15 @@ use super::StoreError;
 use super::columns::Millis;
 use super::events::{Actors, Happening};
 use crate::domain::{AccountId, EmailAddress, LetterId};
-use crate::mail::{Report, ReportKind};
+use crate::mail::{Failure, Report};
 
-/// As many passing failures within [`SOFT_WITHIN`] as count for a lasting one.
-const SOFT_FAILURES: i64 = 3;
-const SOFT_WITHIN: i64 = 7 * Millis::DAY;
+/// From this many passing failures within [`SOFT_WITHIN`] on, the account's mail waits.
+const SOFT_FAILURES: u32 = 3;
+const SOFT_WITHIN: i64 = 30 * Millis::DAY;
 
-/// What a report says of the address that a letter went to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// Delivered, displayed, relayed: none.
-    None,
-    /// It may work later.
-    Passing,
-    Lasting,
-}
+/// The first pause; each further failure doubles it, up to the last.
+const PAUSE: i64 = Millis::DAY;
+const LONGEST_PAUSE: i64 = 8 * Millis::DAY;
 
 /// The letter that a report is about: named in the subaddress it returned to, or by the Message-ID
 /// that we gave it.
@@ -44,12 +38,18 @@ pub(super) fn note_report(
     entry: i64,
     now: Millis,
 ) -> Result<Option<AccountId>, StoreError> {
-    let account: Option<i64> = connection
-        .prepare_cached("SELECT account FROM letter WHERE id = ?")?
-        .query_row([letter], |row| row.get(0))
+    let found: Option<(i64, EmailAddress)> = connection
+        .prepare_cached(
+            "SELECT account.n, address FROM letter JOIN account ON account.n = letter.account
+             WHERE letter.id = ?",
+        )?
+        .query_row([letter], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    match account {
-        Some(account) => note_failure(connection, account, Some(entry), failure(report), now),
+    match found {
+        Some((account, address)) => {
+            let failure = report.failure_of(&address);
+            note_failure(connection, account, Some(entry), failure, now)
+        }
         None => Ok(None),
     }
 }
@@ -76,15 +76,7 @@ pub(super) fn note_failure(
         happening = happening.entry(entry);
     }
     happening.record(connection, Actors::DAEMON, now)?;
-    let passing: i64 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM event
-             WHERE account = ? AND name = 'verification.bounced' AND at > ?",
-        )?
-        .query_row(params![account, now.0.saturating_sub(SOFT_WITHIN)], |row| {
-            row.get(0)
-        })?;
-    if failure != Failure::Lasting && passing < SOFT_FAILURES {
+    if failure != Failure::Lasting {
         return Ok(None);
     }
     let marked = connection
@@ -96,28 +88,25 @@ pub(super) fn note_failure(
     Ok(marked)
 }
 
-/// RFC 3464 2.3.3 and RFC 3463: the worst that the report says of any recipient.
-fn failure(report: &Report) -> Failure {
-    if report.kind == ReportKind::Mdn {
-        return Failure::None;
-    }
-    if report.recipients.is_empty() {
-        // A mailer's own words: something went wrong, nobody knows for how long.
-        return Failure::Passing;
-    }
-    let of = |action: Option<&str>, status: Option<&str>| match (action, status) {
-        (Some("failed"), Some(status)) if status.starts_with('4') => Failure::Passing,
-        (Some("failed"), _) => Failure::Lasting,
-        (Some("delayed"), _) => Failure::Passing,
-        (Some(_), _) => Failure::None,
-        (None, Some(status)) if status.starts_with('5') => Failure::Lasting,
-        (None, Some(status)) if status.starts_with('2') => Failure::None,
-        (None, _) => Failure::Passing,
+/// When an account gets mail again that has failed too often for now; None for at once. A passing
+/// failure ends nothing for good: the pause grows with their number, and they are forgotten in time.
+pub(super) fn paused_until(
+    connection: &Connection,
+    account: i64,
+    now: Millis,
+) -> Result<Option<Millis>, StoreError> {
+    let (failures, last): (u32, Option<Millis>) = connection
+        .prepare_cached(
+            "SELECT count(*), max(at) FROM event
+             WHERE account = ? AND name = 'verification.bounced' AND detail = 'passing' AND at > ?",
+        )?
+        .query_row(params![account, now.0.saturating_sub(SOFT_WITHIN)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let (Some(last), Some(more)) = (last, failures.checked_sub(SOFT_FAILURES)) else {
+        return Ok(None);
     };
-    let worst = report
-        .recipients
-        .iter()
-        .map(|one| of(one.action.as_deref(), one.status.as_deref()))
-        .max_by_key(|failure| *failure as u8);
-    worst.unwrap_or(Failure::None)
+    let pause = (PAUSE << more.min(8)).min(LONGEST_PAUSE);
+    let until = Millis(last.0.saturating_add(pause));
+    Ok(Some(until).filter(|until| *until > now))
 }

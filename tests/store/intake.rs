@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestibule::domain::{Kind, Reason, RequestState, Status, Verdict};
 use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
-use vestibule::store::{LedgerFilter, Part, RequestFilter};
+use vestibule::store::{LedgerFilter, LetterOutcome, Part, RequestFilter};
 
 use crate::house::{DAY, House, address, at, mail, start, to};
 
@@ -198,13 +198,14 @@ async fn a_report_on_our_letter_ends_the_letters() {
 }
 
 #[tokio::test]
-async fn three_passing_failures_count_as_a_lasting_one() {
+async fn passing_failures_make_the_mail_wait_and_end_nothing() {
     let house = House::open().await;
     house.accept(mail("ann@corp.example", "1@x", start())).await;
     let (letter, _) = house.letter(start()).await.expect("a letter");
-    for (i, undeliverable) in [(0, false), (1, false), (2, true)] {
+    for i in 0..4 {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
-        bounce.facts.report = Some(report(None, "failed", Some("4.2.2")));
+        let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];
+        bounce.facts.report = Some(report(None, "failed", Some(status)));
         bounce.parts = vec![Part::Returns {
             recipient: format!(
                 "bounces+{}@corp.example",
@@ -213,8 +214,17 @@ async fn three_passing_failures_count_as_a_lasting_one() {
         }];
         let entry = house.accept(bounce).await;
         assert_eq!(entry.portal, None);
-        assert_eq!(entry.undeliverable.is_some(), undeliverable, "report {i}");
+        assert_eq!(entry.undeliverable, None, "report {i}");
     }
+    let sent = house
+        .store
+        .settle_letter(letter.id, LetterOutcome::Sent, start());
+    sent.await.expect("settled");
+    house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
+    // The fourth failure doubled the pause.
+    assert!(house.letter(at(DAY)).await.is_none(), "the pause");
+    assert!(house.letter(at(47 * DAY / 24)).await.is_none(), "the pause");
+    assert!(house.letter(at(2 * DAY)).await.is_some());
 }
 
 #[tokio::test]

@@ -193,6 +193,8 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
                 }
             },
             author_behind_list: None,
+            from_is_list: false,
+            presumed_automatic: None,
             subject: None,
             message_id: None,
             date: None,

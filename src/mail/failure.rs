@@ -1,0 +1,163 @@
+//! The meaning of a delivery report for the address that a message was sent to.
+//!
+//! In: a [`Report`] and an address. Out: a [`Failure`]. RFC 3463 and the registry of enhanced status
+//! codes (<https://www.iana.org/assignments/smtp-enhanced-status-codes>) define the codes.
+
+use super::{Report, ReportKind, ReportedRecipient};
+use crate::domain::EmailAddress;
+
+/// What a report says of an address, in the order of gravity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// Delivered, displayed, relayed, or about somebody else.
+    None,
+    /// It may work later: a full mailbox, a policy, a broken connection.
+    Passing,
+    /// The address does not exist.
+    Lasting,
+}
+
+/// The details of subject 1 (address) that say that an address does not exist, whichever message is
+/// sent to it:
+/// X.1.1 bad destination mailbox address, X.1.2 bad destination system address, X.1.3 bad destination
+/// mailbox address syntax, X.1.6 destination mailbox has moved and left no address, X.1.10 recipient
+/// address has null MX (RFC 7505).
+///
+/// Not among them, as they can pass or are not about the address: X.1.0 (other), X.1.4 (ambiguous),
+/// X.1.5 (valid), X.1.7 and X.1.8 (the sender's), X.1.9 (relayed to a non-compliant mailer); X.2
+/// (mailbox: disabled, full, too long), X.3 (mail system), X.4 (network and routing), X.5 (protocol),
+/// X.6 (content), X.7 (security and policy).
+const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
+
+impl Report {
+    /// What the report says of `address`, to which the message was sent. Of several recipients only
+    /// this one counts. A single recipient under another address may be where the mail was forwarded
+    /// to, which says nothing lasting.
+    #[must_use]
+    pub fn failure_of(&self, address: &EmailAddress) -> Failure {
+        if self.kind == ReportKind::Mdn {
+            return Failure::None;
+        }
+        let key = address.key();
+        let of_address = |one: &&ReportedRecipient| one.is(&key);
+        match self.recipients.as_slice() {
+            // A mailer's own words: something went wrong, and may not go wrong the next time.
+            [] => Failure::Passing,
+            recipients if recipients.iter().any(|one| of_address(&one)) => recipients
+                .iter()
+                .filter(of_address)
+                .map(ReportedRecipient::failure)
+                .max()
+                .unwrap_or(Failure::None),
+            [one] => one.failure().min(Failure::Passing),
+            _ => Failure::None,
+        }
+    }
+}
+
+impl ReportedRecipient {
+    /// RFC 3464 2.3.3 and 2.3.4.
+    fn failure(&self) -> Failure {
+        let status = self.status.as_deref();
+        match self.action.as_deref() {
+            Some("failed") | None if status.is_some_and(is_lasting) => Failure::Lasting,
+            None if status.is_some_and(|status| status.starts_with('2')) => Failure::None,
+            Some("failed" | "delayed") | None => Failure::Passing,
+            Some(_) => Failure::None,
+        }
+    }
+
+    /// Whether this is the address with this key, as it stands or in the encoding of RFC 3461 4, which
+    /// some mailers do not take off.
+    fn is(&self, key: &str) -> bool {
+        let has_key =
+            |text: &str| EmailAddress::parse(text).is_ok_and(|address| address.key() == key);
+        has_key(&self.address) || has_key(&self.address.replace("+2B", "+").replace("+3D", "="))
+    }
+}
+
+/// Class 5 (permanent), subject 1 (address) and a detail of [`NO_SUCH_ADDRESS`].
+fn is_lasting(status: &str) -> bool {
+    let mut numbers = status.split('.').map(|number| number.parse::<u16>().ok());
+    let mut next = || numbers.next().flatten();
+    next() == Some(5)
+        && next() == Some(1)
+        && next().is_some_and(|detail| NO_SUCH_ADDRESS.contains(&detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Evidence;
+    use super::*;
+
+    fn failure(kind: ReportKind, recipients: &[(&str, &str, &str)]) -> Failure {
+        let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let report = Report {
+            kind,
+            evidence: Evidence {
+                field: String::new(),
+                value: String::new(),
+            },
+            recipients: recipients
+                .iter()
+                .map(|(address, action, status)| ReportedRecipient {
+                    address: (*address).to_owned(),
+                    action: word(action),
+                    status: word(status),
+                })
+                .collect(),
+            original_message_id: None,
+        };
+        report.failure_of(&EmailAddress::parse("ann+x@corp.example").expect("an address"))
+    }
+
+    #[test]
+    fn only_an_address_that_does_not_exist_fails_for_good() {
+        let ann = "Ann+x@Corp.example";
+        for status in ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"] {
+            assert_eq!(
+                failure(ReportKind::Dsn, &[(ann, "failed", status)]),
+                Failure::Lasting
+            );
+            assert_eq!(
+                failure(ReportKind::Dsn, &[(ann, "", status)]),
+                Failure::Lasting
+            );
+            assert_eq!(
+                failure(ReportKind::Dsn, &[(ann, "delayed", status)]),
+                Failure::Passing
+            );
+            assert_eq!(
+                failure(ReportKind::Dsn, &[(ann, "delivered", status)]),
+                Failure::None
+            );
+        }
+        for status in [
+            "", "4.1.1", "4.4.7", "5.0.0", "5.1.0", "5.1.4", "5.1.7", "5.1.8", "5.1.9", "5.1.11",
+            "5.1.100", "5.2.1", "5.2.2", "5.3.0", "5.3.4", "5.4.1", "5.4.4", "5.4.14", "5.5.0",
+            "5.6.0", "5.7.0", "5.7.1", "5.7.23", "5.7.509", "5.11.1",
+        ] {
+            let found = failure(ReportKind::Dsn, &[(ann, "failed", status)]);
+            assert_eq!(found, Failure::Passing, "{status}");
+        }
+        assert_eq!(
+            failure(ReportKind::Dsn, &[(ann, "", "2.1.5")]),
+            Failure::None
+        );
+        assert_eq!(
+            failure(ReportKind::Mdn, &[(ann, "failed", "5.1.1")]),
+            Failure::None
+        );
+        assert_eq!(failure(ReportKind::Text, &[]), Failure::Passing);
+    }
+
+    #[test]
+    fn only_the_recipient_that_was_written_to_counts() {
+        let ann = ("ann+2Bx@corp.example", "failed", "5.2.2");
+        let bob = ("bob@corp.example", "failed", "5.1.1");
+        let eve = ("eve@corp.example", "failed", "5.1.1");
+        assert_eq!(failure(ReportKind::Dsn, &[bob, ann]), Failure::Passing);
+        assert_eq!(failure(ReportKind::Dsn, &[bob, eve]), Failure::None);
+        assert_eq!(failure(ReportKind::Dsn, &[bob]), Failure::Passing);
+    }
+}

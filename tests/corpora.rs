@@ -1,0 +1,190 @@
+//! The mail of other projects, read as those projects expect, apart from a list of differences, each
+//! with the rule of `docs/reading-mail.md` behind it.
+//!
+//! The folder is the one that `VESTIBULE_CORPORA` names, or `../shared/corpora` beside the project.
+//! Where there is neither, there is nothing to compare. In it, each corpus is a folder with
+//! `expected.jsonl` and `mail/`; `score.py` beside them compares in the same way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vestibule::domain::{Domain, Envelope};
+use vestibule::mail::{self, Facts, Identity};
+
+/// The corpora, and what is compared of each.
+const CORPORA: [(&str, &[&str]); 5] = [
+    ("addresses", &["from"]),
+    ("addresses-invalid", &["from"]),
+    ("flufl-bounce", &["from", "subject", "class"]),
+    ("mime4j", &["from", "subject", "class"]),
+    ("webklex", &["from", "subject", "class"]),
+];
+
+const WHOLE_FIELD: &str = "the expected value is the whole field; the address in it is the sender";
+const NO_FORM: &str = "a text report needs a subject and a phrase of a known form";
+const NO_MAILER: &str = "a text report needs a null reverse-path or a mailer's name";
+
+/// What is read in another way than expected: corpus, file and the rule.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("addresses", "flanker-valid-066.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-067.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-068.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-069.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-199.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-200.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-201.eml", WHOLE_FIELD),
+    ("addresses", "flanker-valid-202.eml", WHOLE_FIELD),
+    ("flufl-bounce", "bounce_02.txt", NO_MAILER),
+    ("flufl-bounce", "dumbass_01.txt", NO_MAILER),
+    ("flufl-bounce", "llnl_01.txt", NO_FORM),
+    ("flufl-bounce", "microsoft_03.txt", NO_MAILER),
+    ("flufl-bounce", "simple_01.txt", NO_MAILER),
+    ("flufl-bounce", "simple_15.txt", NO_MAILER),
+    ("flufl-bounce", "simple_20.txt", NO_MAILER),
+    ("flufl-bounce", "simple_22.txt", NO_MAILER),
+    ("flufl-bounce", "simple_26.txt", NO_FORM),
+    ("flufl-bounce", "simple_27.txt", NO_MAILER),
+    ("flufl-bounce", "simple_35.txt", NO_MAILER),
+    ("flufl-bounce", "simple_36.txt", NO_MAILER),
+    ("flufl-bounce", "simple_43.txt", NO_MAILER),
+    ("flufl-bounce", "sina_01.txt", NO_FORM),
+    ("flufl-bounce", "yahoo_12.txt", NO_FORM),
+];
+
+fn folder() -> Option<PathBuf> {
+    match std::env::var_os("VESTIBULE_CORPORA") {
+        Some(named) => {
+            let folder = PathBuf::from(named);
+            let there = folder.is_dir();
+            assert!(
+                there,
+                "VESTIBULE_CORPORA: there is no folder {}",
+                folder.display()
+            );
+            Some(folder)
+        }
+        None => {
+            let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
+            Some(beside).filter(|folder| folder.is_dir())
+        }
+    }
+}
+
+fn read(path: &Path) -> Facts {
+    let raw = std::fs::read(path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
+    let own = Identity {
+        hostname: Domain::parse("gate.corp.example").expect("a domain"),
+        authserv_id: None,
+    };
+    let envelope = Envelope::of_file(mail::recorded(&raw).reverse_path);
+    mail::read(&raw, &envelope, &own)
+}
+
+fn found(facts: &Facts, field: &str) -> Option<String> {
+    match field {
+        "from" => facts.sender.written().map(str::to_owned),
+        "subject" => facts.subject.clone(),
+        _ => Some(facts.class().as_str().to_owned()),
+    }
+}
+
+fn normalised(field: &str, value: Option<&str>) -> Option<String> {
+    let value = value?;
+    if field == "from" {
+        return Some(value.trim().trim_matches(['<', '>']).to_lowercase());
+    }
+    let words: Vec<&str> = value.split_whitespace().collect();
+    Some(words.join(" ")).filter(|text| !text.is_empty())
+}
+
+/// Whether one of the expected values was found; `auto` is automatic or bulk mail, `list` is bulk.
+fn agrees(field: &str, expected: &Value, found: Option<&str>) -> bool {
+    let any = match expected {
+        Value::Array(any) => any.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let also: &[&str] = match (field, found) {
+        ("class", Some("automatic")) => &["auto"],
+        ("class", Some("bulk")) => &["auto", "list"],
+        _ => &[],
+    };
+    let found = normalised(field, found);
+    any.iter().any(|value| {
+        normalised(field, value.as_str()) == found
+            || value.as_str().is_some_and(|word| also.contains(&word))
+    })
+}
+
+/// The differences in one corpus, by file.
+fn differences(folder: &Path, fields: &[&str]) -> BTreeMap<String, String> {
+    let path = folder.join("expected.jsonl");
+    let text = std::fs::read_to_string(&path);
+    let text = text.unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
+    let mut differences = BTreeMap::new();
+    let mut messages = 0;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let entry: Value = serde_json::from_str(line).expect(line);
+        let file = entry["file"].as_str().expect("a file name");
+        let facts = read(&folder.join("mail").join(file));
+        messages += 1;
+        for field in fields {
+            let literal = format!("{field}_literal");
+            let Some(expected) = entry.get(*field).or_else(|| entry.get(&literal)) else {
+                continue;
+            };
+            let found = found(&facts, field);
+            if !agrees(field, expected, found.as_deref()) {
+                let what = format!("{field}: {expected} expected, {found:?} found; ");
+                differences
+                    .entry(file.to_owned())
+                    .or_insert_with(String::new)
+                    .push_str(&what);
+            }
+        }
+    }
+    assert!(messages > 0, "{} names no message", path.display());
+    differences
+}
+
+#[test]
+fn mail_of_other_projects_is_read_as_they_expect() {
+    let Some(folder) = folder() else {
+        println!(
+            "VESTIBULE_CORPORA is not set and there is no ../shared/corpora: nothing compared"
+        );
+        return;
+    };
+    let mut wrong = Vec::new();
+    for (corpus, fields) in CORPORA {
+        let differences = differences(&folder.join(corpus), fields);
+        let listed: BTreeSet<&str> = EXCEPTIONS
+            .iter()
+            .filter(|(of, ..)| *of == corpus)
+            .map(|(_, file, _)| *file)
+            .collect();
+        for (file, what) in &differences {
+            if !listed.contains(file.as_str()) {
+                wrong.push(format!("{corpus}/{file} {what}"));
+            }
+        }
+        for file in listed {
+            if !differences.contains_key(file) {
+                wrong.push(format!(
+                    "{corpus}/{file} is read as expected, and no exception"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_exception_has_a_rule_and_stands_once() {
+    let files: BTreeSet<_> = EXCEPTIONS
+        .iter()
+        .map(|(corpus, file, _)| (corpus, file))
+        .collect();
+    assert_eq!(files.len(), EXCEPTIONS.len());
+    assert!(EXCEPTIONS.iter().all(|(.., rule)| !rule.is_empty()));
+}

@@ -13,6 +13,7 @@ use super::lenient::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
+use crate::domain::Envelope;
 
 /// A reply may go to the author, the list, and hardly anyone else.
 const MOST_REPLY_TO: usize = 4;
@@ -41,7 +42,7 @@ pub(super) struct Resolved {
 }
 
 /// Finds the author where a list rewrote From.
-pub(super) fn resolve(header: &Header, from: Sender) -> Resolved {
+pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Resolved {
     let unchanged = |sender: Sender, from_is_list: bool| Resolved {
         sender,
         author_behind_list: None,
@@ -57,7 +58,12 @@ pub(super) fn resolve(header: &Header, from: Sender) -> Resolved {
         let of_list = ids.iter().any(|id| is_of_list(&address, &address_of(id)));
         return unchanged(from, of_list);
     }
-    let of_list = |other: &str| is_of_list(other, &address);
+    // A list may send answers to its subscriber, which is us: no author either.
+    let ours = |other: &str| {
+        let mut recipients = envelope.recipients.iter();
+        recipients.any(|recipient| recipient.address.eq_ignore_ascii_case(other))
+    };
+    let of_list = |other: &str| is_of_list(other, &address) || ours(other);
     let Some(author) = author_given(header, &of_list) else {
         // A list that writes under its own name, as newsletters do.
         return unchanged(from, true);
@@ -164,15 +170,25 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
 mod tests {
     use super::super::sender::sender;
     use super::*;
+    use crate::domain::{Mailbox, Recipient, ReversePath};
 
     const NONE: &str = "no usable sender";
+
+    fn envelope() -> Envelope {
+        let mut envelope = Envelope::of_file(ReversePath::Unknown);
+        envelope.recipients.push(Recipient {
+            address: "desk@corp.example".to_owned(),
+            mailbox: Mailbox::Returns,
+        });
+        envelope
+    }
 
     const LIST: &str = "it-help.groups.corp.example";
 
     /// The sender, and the list with the author behind it.
     fn read(raw: &str) -> (String, Option<(String, String)>) {
         let header = Header::of(raw.as_bytes());
-        let resolved = resolve(&header, sender(&header));
+        let resolved = resolve(&header, &envelope(), sender(&header));
         let (sender, behind) = (resolved.sender, resolved.author_behind_list);
         let shown = |sender: &Sender| match sender.address() {
             Some(address) => address.to_string(),
@@ -258,7 +274,7 @@ mod tests {
     fn a_list_that_names_no_author_is_no_author_itself() {
         let is_list = |raw: &str| {
             let header = Header::of(raw.as_bytes());
-            let resolved = resolve(&header, sender(&header));
+            let resolved = resolve(&header, &envelope(), sender(&header));
             assert_eq!(resolved.author_behind_list, None, "{raw}");
             resolved.from_is_list
         };
@@ -268,6 +284,7 @@ mod tests {
             "From: it@lists.corp.example\r\nReply-To: it@lists.corp.example\r\n",
             "From: it@lists.corp.example\r\nReply-To: IT <IT@Lists.Corp.Example>, it-owner@lists.corp.example\r\n",
             "From: it@lists.corp.example\r\nReply-To: it+ab12@lists.corp.example\r\n",
+            "From: it@lists.corp.example\r\nReply-To: IT <Desk@corp.example>\r\n",
             "From: it-bounces@lists.corp.example\r\n",
             "From: it-bounces+ann=corp.example@lists.corp.example\r\nReply-To: ann@corp.example\r\n",
             "From: desk@corp.example\r\nList-Post: <mailto:desk@corp.example>\r\n",

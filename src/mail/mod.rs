@@ -59,7 +59,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         sender,
         author_behind_list,
         from_is_list,
-    } = list_author::resolve(&header, from);
+    } = list_author::resolve(&header, envelope, from);
     let subject = header
         .first("Subject")
         .as_ref()

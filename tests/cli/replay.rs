@@ -188,3 +188,22 @@ fn what_is_not_there_is_said_first_and_alone() {
     assert_eq!(ran.out, "");
     assert_eq!(ran.err, "error: there is no file or folder /nosuch\n");
 }
+
+#[test]
+fn an_account_decides_about_a_presumption_and_the_class_does_not() {
+    let house = House::new();
+    house.receive("ann@corp.example", "");
+    let verified = house.run(&["customers", "verify", "ann@corp.example"]);
+    assert_eq!(verified.status, 0);
+    let away = "Automatische Antwort: Drucker\nIn-Reply-To: <1@corp.example>";
+    for (from, reason) in [
+        ("ann@corp.example", "account_active"),
+        ("bob@partner.example", "automatic"),
+    ] {
+        let file = house.write("away.eml", &message(from, away));
+        let row = house.run(&["replay", "--json", &file]).objects()[0].clone();
+        assert_eq!(row["class"], "automatic", "{from}");
+        assert_eq!(row["reason"], reason, "{from}");
+        assert_eq!(row["evidence"], "Subject: Automatische Antwort: Drucker");
+    }
+}

@@ -85,21 +85,47 @@ fn an_answer_from_the_address_itself_confirms() {
     }
 }
 
+/// A report about mail to Ann.
+fn report(name: &str, status: &str) -> String {
+    format!(
+        "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
+         Subject: Undelivered Mail\r\nMessage-ID: <{name}@mx.corp.example>\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nNo such user.\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; mx.corp.example\r\n\r\n\
+         Final-Recipient: rfc822; bob@corp.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+         Final-Recipient: rfc822; ann@corp.example\r\nAction: failed\r\nStatus: {status}\r\n\r\n\
+         --b--\r\n"
+    )
+}
+
+#[test]
+fn a_report_of_a_full_mailbox_or_a_policy_marks_nobody() {
+    let house = house();
+    send(house.smtp, "ann@corp.example", "held");
+    let id = letter_field(&house, "Message-ID");
+    let local = id.split('@').next().expect("a local part").to_owned();
+    let returns = format!("returns+{local}@corp.example");
+    for status in ["5.2.2", "5.7.1", "5.4.1", "4.2.2"] {
+        let name = format!("report-{status}");
+        let reply = deliver(&house, "", &returns, report(&name, status).as_bytes());
+        assert!(reply.starts_with("250"), "{reply}");
+        let entry = &house.json(&["explain", &format!("{name}@mx.corp.example")])[0];
+        assert_eq!(entry["reason"], "bounce");
+    }
+    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    assert_eq!(customer["undeliverable"], false);
+}
+
 #[test]
 fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
     let house = house();
     send(house.smtp, "ann@corp.example", "held");
     let id = letter_field(&house, "Message-ID");
     let local = id.split('@').next().expect("a local part").to_owned();
-    let report = "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
-         Subject: Undelivered Mail\r\nMessage-ID: <report@mx.corp.example>\r\n\
-         MIME-Version: 1.0\r\n\
-         Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain\r\n\r\nNo such user.\r\n\
-         --b\r\nContent-Type: message/delivery-status\r\n\r\n\
-         Reporting-MTA: dns; mx.corp.example\r\n\r\n\
-         Final-Recipient: rfc822; ann@corp.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
-         --b--\r\n";
+    let report = report("report", "5.1.1");
     let returns = format!("returns+{local}@corp.example");
     let reply = deliver(&house, "", &returns, report.as_bytes());
     assert!(reply.starts_with("250"), "{reply}");

@@ -14,7 +14,7 @@ use super::StoreError;
 use super::columns::{Millis, json};
 use super::dropped_content::count_if_unwanted;
 use super::events::{Actors, Happening};
-use super::housekeeping::drop_unwanted;
+use super::forget_content::drop_unwanted;
 use super::prepared::octets;
 use crate::access::Original;
 use crate::domain::{PortalName, Reason, RequestId};

@@ -146,7 +146,7 @@ pub(super) fn uncount(connection: &Connection, entry: i64) -> Result<(), StoreEr
 }
 
 /// What goes next: the oldest of the domain that has most, or of the swarm.
-fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreError> {
+pub(super) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreError> {
     let most = |swarm: bool| -> Result<Option<(String, i64)>, StoreError> {
         Ok(connection
             .prepare_cached(

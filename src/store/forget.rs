@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::columns::{Json, Millis, json};
 use super::events::{Happening, operator};
-use super::housekeeping::drop_content;
+use super::forget_content::drop_content;
 use super::job::Work;
 use super::known::{Known, known};
 use super::letters::cancel;

@@ -10,6 +10,7 @@ use super::columns::{Millis, json};
 use super::consequence::{Case, standing};
 use super::copies::{Earlier, Likeness, find_original, upgrade};
 use super::dropped_content::{Author, count, is_wanted};
+use super::for_us::for_us;
 use super::job::Work;
 use super::known::{Known, known};
 use super::lanes::Place;
@@ -18,9 +19,7 @@ use super::offers::{Dropped, offer};
 use super::prepared::{Prepared, octets, repeat_key};
 use super::reports::note_report;
 use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
-use crate::access::{
-    Circumstances, Consequence, Decision, Effective, Question, Standing, decide, number_of,
-};
+use crate::access::{Circumstances, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
     AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -399,30 +398,5 @@ impl Message {
         let is_owed = owe(work.connection, account, &occasion, self.at)?;
         work.rings.add_if(Topic::Letters, is_owed);
         Ok(())
-    }
-}
-
-/// Mail to an address of our own is for us only: it goes no further. What a person did not write is
-/// called what it is; `otherwise` is for the rest.
-fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
-    let reason = if standing.original.is_some() {
-        Reason::Duplicate
-    } else if facts.report.is_some() {
-        Reason::Bounce
-    } else if facts.sender.address().is_none() {
-        Reason::SenderUnusable
-    } else if facts.is_automatic() {
-        Reason::Automatic
-    } else if facts.bulk.is_some() {
-        Reason::Bulk
-    } else {
-        otherwise
-    };
-    Decision {
-        verdict: Verdict::Dropped,
-        reason,
-        rule: number_of(reason),
-        consequence: Consequence::Nothing,
-        evidence: None,
     }
 }

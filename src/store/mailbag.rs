@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_mins(15);
 const LOOKS: usize = 4;
 
 /// A letter that is due, before the limits are asked.
-struct Due {
+pub(super) struct Due {
     n: i64,
     id: LetterId,
     kind: LetterKind,
@@ -75,7 +75,7 @@ fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>
 /// What is due in a lane, in the order in which it is served: by turns, and among mails of one turn
 /// first come, first served. For the lane of others every second place is the newest's: no flood that
 /// came before somebody then stands in front of them.
-fn due(
+pub(super) fn due(
     connection: &Connection,
     lane: Lane,
     now: Millis,

@@ -9,7 +9,8 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::columns::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    copies, counts, deliveries, dropped, hook_calls, operators, recent, whatif,
+    copies, counts, deliveries, dropped, dropped_content, hook_calls, lanes, mailbag, operators,
+    recent, whatif,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
@@ -28,6 +29,8 @@ const LARGE: &[&str] = &[
     "content",
     "c",
     "letter",
+    "dropped_content",
+    "dropped_sender",
     "hook_call",
 ];
 
@@ -246,6 +249,48 @@ fn a_copy_is_found_by_one_probe_of_an_index() {
         plans[0].1[0].contains("ledger_message_key (message_key=? AND copy_key=?)"),
         "{plans:?}"
     );
+}
+
+#[test]
+fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
+         groups, created_at, created_by)
+         VALUES (?1, randomblob(16), ?1, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
+         0, 'mail')";
+    let letter = "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
+         VALUES (randomblob(16), ?1, 'verification', 'mail', 'waiting', 0, 0)";
+    for n in 1..4 {
+        connection.execute(account, [n]).expect("an account");
+        connection.execute(letter, [n]).expect("a mail");
+    }
+    for lane in lanes::Lane::ALL {
+        check("mail", connection, |c| mailbag::due(c, lane, Millis(1), 10));
+        let place = lanes::Place { lane, flow: 1 };
+        check("turns", connection, |c| place.next_turn(c));
+    }
+}
+
+#[test]
+fn what_goes_next_of_dropped_content_is_found_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    for (swarm, sender) in [(0, "?a.example"), (1, "?b.example"), (1, "?c.example")] {
+        connection
+            .execute(
+                "INSERT INTO dropped_sender (swarm, sender, octets, messages) VALUES (?, ?, 9, 1)",
+                rusqlite::params![swarm, sender],
+            )
+            .expect("a sender");
+        connection
+            .execute(
+                "UPDATE dropped_total SET octets = octets + 9 WHERE swarm = ?",
+                [swarm],
+            )
+            .expect("a total");
+        check("dropped content", connection, dropped_content::next_to_go);
+    }
 }
 
 #[test]

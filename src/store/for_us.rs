@@ -1,0 +1,30 @@
+//! The decision about mail to an address of our own: reports, and answers to verification mail.
+
+use crate::access::{Consequence, Decision, Standing, number_of};
+use crate::domain::{Reason, Verdict};
+use crate::mail::Facts;
+
+/// Mail to an address of our own is for us only: it goes no further. What a person did not write is
+/// called what it is; `otherwise` is for the rest.
+pub(super) fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
+    let reason = if standing.original.is_some() {
+        Reason::Duplicate
+    } else if facts.report.is_some() {
+        Reason::Bounce
+    } else if facts.sender.address().is_none() {
+        Reason::SenderUnusable
+    } else if facts.is_automatic() {
+        Reason::Automatic
+    } else if facts.bulk.is_some() {
+        Reason::Bulk
+    } else {
+        otherwise
+    };
+    Decision {
+        verdict: Verdict::Dropped,
+        reason,
+        rule: number_of(reason),
+        consequence: Consequence::Nothing,
+        evidence: None,
+    }
+}

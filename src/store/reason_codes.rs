@@ -112,6 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
         connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
         let database = connection::writing(&path).expect("a database");
         let mut statement = database
             .prepare("SELECT number, reason FROM rule ORDER BY number")

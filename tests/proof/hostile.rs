@@ -156,7 +156,10 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
         .iter()
         .map(|stream| {
             let mut stream = stream.try_clone().expect("a handle");
-            let front = format!("{FRONT}\r\n{}", format!("{}\r\n", "a".repeat(998)).repeat(7000));
+            let front = format!(
+                "{FRONT}\r\n{}",
+                format!("{}\r\n", "a".repeat(998)).repeat(7000)
+            );
             std::thread::spawn(move || {
                 let mut said = stream.write_all(front.as_bytes());
                 while said.is_ok() {

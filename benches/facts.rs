@@ -69,6 +69,7 @@ fn facts(criterion: &mut Criterion) {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
+        spam: [].into(),
     };
     let envelope = Envelope {
         reverse_path: ReversePath::Mailbox("ann@corp.example".to_owned()),

@@ -12,14 +12,13 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::access::{Circumstances, Enforcement, sender_for};
-use crate::authentication::{Checker, outside_client};
+use crate::authentication::{Author, Checker, outside_client};
 use crate::config::Config;
 use crate::domain::{
-    Domain, EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token,
-    TokenHash,
+    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token, TokenHash,
 };
 use crate::failpoint;
-use crate::mail::{self, Facts, Identity};
+use crate::mail::{self, Facts};
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::smtp::{Receipt, Reception, TryLater, UnknownRecipient};
@@ -39,7 +38,7 @@ pub const TO_READ: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Intake {
     config: watch::Receiver<Arc<Config>>,
-    /// None where nothing is to be checked, or another MTA is believed.
+    /// None where nothing is to be checked, or our MTA is believed and no ARC sealer is.
     checker: watch::Receiver<Option<Checker>>,
     store: Store,
 }
@@ -63,8 +62,7 @@ impl Intake {
         let checker = self.checker.borrow().clone();
         let (mut facts, envelope, raw) = read(&config, envelope, raw).await?;
         if let Some(checker) = checker {
-            let from = domain_in_from(&facts);
-            facts.authentication = checker.check(&raw, &envelope, from.as_ref()).await;
+            authenticate(&config, &checker, &mut facts, &envelope, &raw).await;
         }
         let parts = parts(&config, &envelope, &facts);
         let (envelope, facts) = without_tokens(envelope, facts);
@@ -153,10 +151,7 @@ async fn read(
     envelope: Envelope,
     raw: Vec<u8>,
 ) -> Result<(Facts, Envelope, Vec<u8>), StoreError> {
-    let own = Identity {
-        hostname: config.hostname.clone(),
-        authserv_id: config.authentication.authserv_id.clone(),
-    };
+    let own = config.identity();
     if raw.len() <= READ_IN_PLACE {
         let facts = mail::read(&raw, &envelope, &own);
         return Ok((facts, envelope, raw));
@@ -169,14 +164,23 @@ async fn read(
     .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
 }
 
-/// The domain that has to vouch for the message: the one in From as it is written, also where that
-/// is a mailing list's and says nothing of who wrote.
-fn domain_in_from(facts: &Facts) -> Option<Domain> {
-    let address = match facts.sender.address() {
-        Some(address) => address.clone(),
-        None => EmailAddress::parse(facts.sender.written()?).ok()?,
-    };
-    Some(address.domain().clone())
+/// Checks the message ourselves, or only the ARC chain where our MTA has checked the rest.
+async fn authenticate(
+    config: &Config,
+    checker: &Checker,
+    facts: &mut Facts,
+    envelope: &Envelope,
+    raw: &[u8],
+) {
+    let author = Author::of(facts);
+    if config.authentication.authserv_id.is_none() {
+        let from = facts.from_domain();
+        facts.authentication = checker
+            .check(raw, envelope, from.as_ref(), author.as_ref())
+            .await;
+    } else if let Some(author) = author.filter(|_| !facts.authentication.passes_dmarc()) {
+        facts.authentication.arc_sealer = checker.find_arc_sealer(raw, &author).await;
+    }
 }
 
 /// One part for each mailbox, whatever number of its addresses the message came for.
@@ -229,7 +233,8 @@ fn without_detail(address: &str) -> String {
 /// The token that an answer to a verification mail carries: behind the `+` of the address, or as a
 /// word of the subject. A message that fails an enforced authentication proves nothing.
 fn token(config: &Config, recipient: &str, facts: &Facts) -> Option<TokenHash> {
-    if config.authentication.mode == Enforcement::Enforce && facts.authentication.fails() {
+    let is_enforced = config.authentication.mode == Enforcement::Enforce;
+    if is_enforced && facts.authentication_failure(false).is_some() {
         return None;
     }
     let recipient = EmailAddress::parse(recipient).ok()?;

@@ -8,8 +8,8 @@ use vestibule::domain::{
     DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PortalName, Reason, Status, Verdict,
 };
 use vestibule::mail::{
-    Authentication, AuthenticationResult, DmarcPolicy, Evidence, Facts, Fingerprint, ListAuthor,
-    Report, ReportKind, Sender, SenderFault,
+    Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy, Evidence, Facts,
+    Fingerprint, ListAuthor, Report, ReportKind, Sender, SenderFault,
 };
 
 /// A question that can be changed; as it stands, the last rule answers it.
@@ -53,6 +53,7 @@ impl Case {
                 list_ids: Vec::new(),
                 report: None,
                 own_mark: None,
+                spam: None,
                 received_fields: 2,
                 authentication: Authentication::default(),
                 fingerprint: Fingerprint([7; 32]),
@@ -137,6 +138,7 @@ fn make_match(rule: u8, case: &mut Case) {
         6 => {
             case.account(Status::Blocked);
         }
+        7 => case.facts.spam = Some(evidence("X-Spam-Flag", "YES")),
         8 => case.facts.automatic = Some(evidence("Auto-Submitted", "auto-replied")),
         9 => case.facts.bulk = Some(evidence("Precedence", "bulk")),
         10 => {
@@ -163,13 +165,14 @@ fn make_match(rule: u8, case: &mut Case) {
     }
 }
 
-const EXPECTED: [(u8, Verdict, Reason); 16] = [
+const EXPECTED: [(u8, Verdict, Reason); 17] = [
     (1, Verdict::Held, Reason::Duplicate),
     (2, Verdict::Dropped, Reason::Bounce),
     (3, Verdict::Dropped, Reason::Loop),
     (4, Verdict::Dropped, Reason::SenderUnusable),
     (5, Verdict::Dropped, Reason::SenderDenied),
     (6, Verdict::Dropped, Reason::AccountBlocked),
+    (7, Verdict::Dropped, Reason::Spam),
     (8, Verdict::Dropped, Reason::Automatic),
     (9, Verdict::Dropped, Reason::Bulk),
     (10, Verdict::Dropped, Reason::AuthenticationFailed),
@@ -243,7 +246,6 @@ fn the_table_and_the_expectations_have_the_same_rows() {
     }
     let rows: Vec<_> = RULES
         .iter()
-        .filter(|rule| rule.reason != Reason::Spam)
         .map(|rule| (rule.number, rule.reason))
         .collect();
     let expected: Vec<_> = EXPECTED.iter().map(|row| (row.0, row.2)).collect();
@@ -644,6 +646,7 @@ fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
     case.facts.author_behind_list = Some(ListAuthor {
         list: "it.groups.example".to_owned(),
         author: usable("ann@corp.example"),
+        field: "X-Original-From".to_owned(),
     });
     case.settings.internal.approved_domains =
         vec![DomainPattern::parse("corp.example").expect("a pattern")];
@@ -655,7 +658,94 @@ fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
     case.circumstances.own_list = Some("hr.groups.example".to_owned());
     assert_eq!(case.decide().rule, 17, "From is another list's");
     case.circumstances.own_list = Some("it.groups.example".to_owned());
+    assert_eq!(case.decide().rule, 10, "nobody vouches for the author");
+    case.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
     assert_eq!(case.decide().rule, 14);
+}
+
+#[test]
+fn what_does_not_get_past_an_enforced_authentication() {
+    use AuthenticationResult as R;
+    let lenient = |case: &mut Case| {
+        if let Sender::Usable { lenient, .. } = &mut case.facts.sender {
+            *lenient = true;
+        }
+    };
+    type Row = (&'static str, fn(&mut Authentication), bool, bool);
+    let rows: [Row; 10] = [
+        ("nothing is known", |_| {}, true, false),
+        ("pass", |a| a.dmarc = Some(R::Pass), true, true),
+        ("no record", |a| a.dmarc = Some(R::None), true, true),
+        (
+            "no record, of no domain that is named",
+            |a| {
+                a.dmarc = Some(R::None);
+                a.dmarc_unnamed = true;
+            },
+            true,
+            false,
+        ),
+        ("temperror", |a| a.dmarc = Some(R::TempError), true, true),
+        (
+            "fail without a policy",
+            |a| a.dmarc = Some(R::Fail),
+            false,
+            false,
+        ),
+        (
+            "fail under p=none",
+            |a| {
+                a.dmarc = Some(R::Fail);
+                a.dmarc_policy = Some(DmarcPolicy::None);
+            },
+            true,
+            true,
+        ),
+        (
+            "a field that does not parse",
+            |a| a.fault = Some(AuthenticationFault::Unreadable),
+            false,
+            false,
+        ),
+        (
+            "fail, and a trusted sealer",
+            |a| {
+                a.dmarc = Some(R::Fail);
+                a.arc_sealer = Some("list.example".to_owned());
+            },
+            true,
+            true,
+        ),
+        (
+            "nothing but a trusted sealer",
+            |a| a.arc_sealer = Some("list.example".to_owned()),
+            true,
+            true,
+        ),
+    ];
+    for (name, change, strict_passes, lenient_passes) in rows {
+        for (is_lenient, passes) in [(false, strict_passes), (true, lenient_passes)] {
+            let mut case = Case::new();
+            if is_lenient {
+                lenient(&mut case);
+            }
+            change(&mut case.facts.authentication);
+            let expected = if passes { 17 } else { 10 };
+            assert_eq!(
+                case.decide().rule,
+                expected,
+                "{name}, lenient: {is_lenient}"
+            );
+            case.circumstances.enforcement = Enforcement::Report;
+            assert_eq!(case.decide().rule, 17, "{name}, only reported");
+            let told = explain(&case.question());
+            let told = told.iter().find(|one| one.rule == 10);
+            let told = told
+                .and_then(|one| one.evidence.clone())
+                .unwrap_or_default();
+            assert_eq!(told.contains("would fail"), !passes, "{name}: {told}");
+        }
+    }
 }
 
 /// "They decide about new customers only": no setting moves somebody who has an account.

@@ -79,6 +79,7 @@ fn read(path: &Path) -> Facts {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
+        spam: [].into(),
     };
     let envelope = Envelope::of_file(mail::recorded(&raw).reverse_path);
     mail::read(&raw, &envelope, &own)

@@ -122,6 +122,7 @@ fn time_and_memory_follow_the_size() {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
+        spam: [].into(),
     };
     let envelope = Envelope::of_file(ReversePath::Unknown);
     // What takes the square of the size would take minutes; a slow machine that does other work takes
@@ -261,6 +262,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
         authserv_id: None,
         resolvers: vec![nobody.local_addr().expect("an address")],
         timeout: Duration::from_millis(20),
+        trusted_arc_sealers: Vec::new(),
     };
     let checker = {
         let _entered = runtime.enter();
@@ -269,7 +271,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
     let from = Domain::parse("b.example").expect("a domain");
     let one = |raw: &[u8]| {
         let mut facts = read(raw, envelope, own);
-        facts.authentication = runtime.block_on(checker.check(raw, envelope, Some(&from)));
+        facts.authentication = runtime.block_on(checker.check(raw, envelope, Some(&from), None));
         facts
     };
     // What the first leaves behind is the resolver's own.

@@ -10,6 +10,7 @@ fn facts(raw: &[u8]) -> Facts {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
+        spam: [].into(),
     };
     let envelope = Envelope::of_file(ReversePath::Unknown);
     read(raw, &envelope, &own)

@@ -10,7 +10,7 @@ const USES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("mail", &["domain"]),
     ("access", &["domain", "mail"]),
-    ("config", &["access", "domain"]),
+    ("config", &["access", "domain", "mail"]),
     ("observe", &["config", "domain", "store"]),
     ("authentication", &["config", "domain", "mail"]),
     ("smtp", &["domain", "observe"]),

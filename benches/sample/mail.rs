@@ -67,6 +67,7 @@ pub fn identity() -> Identity {
     Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
+        spam: [].into(),
     }
 }
 

@@ -23,6 +23,7 @@ fuzz_target!(|value: &[u8]| {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
+        spam: [].into(),
     };
     let envelope = Envelope::of_file(ReversePath::Unknown);
     let raw = [b"From: ", value, b"\r\n\r\n"].concat();

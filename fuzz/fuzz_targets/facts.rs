@@ -10,6 +10,7 @@ fuzz_target!(|raw: &[u8]| {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: Some("mx.corp.example".to_owned()),
+        spam: [].into(),
     };
     let reverse_path = match raw.len() % 3 {
         0 => ReversePath::Null,

@@ -16,6 +16,7 @@ fuzz_target!(|parts: &[u8]| {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
+        spam: [].into(),
     };
     let envelope = Envelope {
         reverse_path: ReversePath::Null,

@@ -32,6 +32,7 @@ pub fn decide_newcomer(
         list_ids: Vec::new(),
         report: None,
         own_mark: None,
+        spam: None,
         received_fields: 0,
         authentication: Authentication::default(),
         fingerprint: Fingerprint([0; 32]),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Effective;
 use crate::domain::{Kind, LedgerId, NewAccount, PortalName, Reason, RequestId, Status, Verdict};
-use crate::mail::{Facts, Sender, SenderFault};
+use crate::mail::{AuthenticationFailure, Facts, Sender, SenderFault};
 
 /// What is done with sender authentication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,13 @@ impl Question<'_> {
             .is_some_and(|account| account.status == Status::Active && account.unverified)
     }
 
+    /// Why the message does not get past an enforced authentication, as one by that sender.
+    pub(super) fn authentication_failure(&self) -> Option<AuthenticationFailure> {
+        let own_list = self.circumstances.own_list.as_deref();
+        let behind_list = is_behind_list(self.facts, own_list);
+        self.facts.authentication_failure(behind_list)
+    }
+
     pub(super) fn status(&self) -> Option<Status> {
         self.standing.account.map(|account| account.status)
     }
@@ -137,9 +144,15 @@ static FROM_A_LIST: Sender = Sender::Unusable {
 /// list itself never does.
 #[must_use]
 pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
-    match (&facts.author_behind_list, own_list) {
-        (Some(behind), Some(own)) if behind.list == own => &behind.author,
-        (None, Some(_)) if facts.from_is_list => &FROM_A_LIST,
+    match &facts.author_behind_list {
+        Some(behind) if is_behind_list(facts, own_list) => &behind.author,
+        None if own_list.is_some() && facts.from_is_list => &FROM_A_LIST,
         _ => &facts.sender,
     }
+}
+
+/// Whether the sender is the author behind a list.
+fn is_behind_list(facts: &Facts, own_list: Option<&str>) -> bool {
+    let behind = facts.author_behind_list.as_ref();
+    behind.is_some_and(|behind| Some(behind.list.as_str()) == own_list)
 }

@@ -2,7 +2,7 @@
 
 use super::question::{Consequence, Enforcement, Question};
 use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
-use crate::mail::{ReportKind, Sender};
+use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
 /// The most Received fields a message may have (RFC 5321 6.3 asks for a limit of at least 100 hops
 /// for relays; a help desk is the last hop, so half of that is a loop).
@@ -229,9 +229,11 @@ fn sender_denied(question: &Question) -> Finding {
     }
 }
 
-/// No marks of our own MTA are read yet.
-fn spam(_: &Question) -> Finding {
-    passed(None)
+fn spam(question: &Question) -> Finding {
+    match &question.facts.spam {
+        Some(evidence) => dropped(evidence.to_string()),
+        None => passed(None),
+    }
 }
 
 fn account_blocked(question: &Question) -> Finding {
@@ -286,16 +288,26 @@ fn bulk(question: &Question) -> Finding {
 }
 
 fn authentication_failed(question: &Question) -> Finding {
-    let authentication = &question.facts.authentication;
-    let evidence = authentication.summary();
-    match question.circumstances.enforcement {
-        Enforcement::Enforce if authentication.fails() => dropped(evidence),
-        Enforcement::Report if authentication.fails() => passed(format!(
-            "would fail, and is only reported: {}",
-            evidence.unwrap_or_default()
-        )),
-        Enforcement::Off => passed("not checked: authentication.mode is off".to_owned()),
-        _ => passed(evidence),
+    let enforcement = question.circumstances.enforcement;
+    if enforcement == Enforcement::Off {
+        return passed("not checked: authentication.mode is off".to_owned());
+    }
+    let evidence = question.facts.authentication.summary();
+    let Some(failure) = question.authentication_failure() else {
+        return passed(evidence);
+    };
+    let evidence = match (failure, evidence) {
+        // The evidence says as much.
+        (AuthenticationFailure::Dmarc | AuthenticationFailure::Fault(_), Some(evidence)) => {
+            evidence
+        }
+        (_, Some(evidence)) => format!("{failure}; {evidence}"),
+        (_, None) => failure.to_string(),
+    };
+    if enforcement == Enforcement::Enforce {
+        dropped(evidence)
+    } else {
+        passed(format!("would fail, and is only reported: {evidence}"))
     }
 }
 

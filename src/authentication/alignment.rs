@@ -10,9 +10,7 @@ use crate::domain::public_suffix;
 /// Whether one organisation can be behind both names; ASCII form, any case.
 pub(super) fn may_be_one_organisation(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
-    one == other
-        || public_suffix::registered(&one)
-            .is_some_and(|registered| public_suffix::registered(&other) == Some(registered))
+    public_suffix::is_same_organization(&one, &other)
 }
 
 /// A name that can be asked for in DNS, in its ASCII form. More than a

@@ -1,16 +1,96 @@
-//! ARC (RFC 8617): whether the chain of those who passed the message on is whole.
+//! ARC (RFC 8617): whether the chain of those who passed the message on is whole, and what a trusted
+//! sealer says.
 //!
-//! It is reported and changes nothing: a whole chain says who sealed it, not whether they are to be
-//! believed.
+//! A whole chain says who sealed it, not whether they are honest: anyone can seal what they like. So
+//! only the newest set counts, and only where its seal is by a domain that the operator trusts. That
+//! seal covers the set's ARC-Authentication-Results, and its ARC-Message-Signature covers the message
+//! as the sealer had it; the field that names the author has to be among what it covers, for else the
+//! results would be about another author than ours.
 
-use mail_auth::{ArcOutput, DkimResult, DnsError, Error};
+use mail_auth::common::crypto::Algorithm;
+use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 
 use super::field::bounded;
+use super::message::is_plain;
 use super::reason::reason;
-use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
+use crate::domain::Domain;
+use crate::mail::{
+    AuthenticationDetail, AuthenticationMethod, AuthenticationResult, Facts,
+    dmarc_pass_in_arc_results,
+};
 
 /// Sealers that are named in the finding.
 const MOST_NAMED: usize = 5;
+
+/// The author for whom a trusted sealer can vouch.
+#[derive(Debug, Clone)]
+pub struct Author {
+    domain: Domain,
+    /// The name of the field that names them.
+    field: String,
+}
+
+impl Author {
+    /// The sender in From, or the author behind a mailing list where there is one.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Option<Self> {
+        let (sender, field) = match &facts.author_behind_list {
+            Some(behind) => (&behind.author, behind.field.as_str()),
+            None => (&facts.sender, "From"),
+        };
+        Some(Self {
+            domain: sender.address()?.domain().clone(),
+            field: field.to_owned(),
+        })
+    }
+}
+
+/// The trusted domain that made the newest seal, whatever the chain is worth.
+pub(super) fn newest_sealer<'t>(
+    message: &AuthenticatedMessage<'_>,
+    trusted: &'t [Domain],
+) -> Option<&'t Domain> {
+    let newest = message.as_headers.iter().max_by_key(|seal| seal.header.i)?;
+    trusted_domain(&newest.header.d, trusted)
+}
+
+fn trusted_domain<'t>(name: &str, trusted: &'t [Domain]) -> Option<&'t Domain> {
+    let name = Domain::parse(name).ok()?;
+    trusted.iter().find(|domain| **domain == name)
+}
+
+/// The trusted sealer in whose results DMARC passed for the author's domain. `output` is what was
+/// found of the chain of `message`.
+pub(super) fn sealer_vouching_for<'t>(
+    author: &Author,
+    output: &ArcOutput<'_>,
+    message: &AuthenticatedMessage<'_>,
+    trusted: &'t [Domain],
+) -> Option<&'t Domain> {
+    if *output.result() != DkimResult::Pass {
+        return None;
+    }
+    let newest = output.sets().last()?;
+    let (seal, signature) = (newest.seal.header, newest.signature.header);
+    let sealer = trusted_domain(&seal.d, trusted)?;
+    // The message and the results must be the same sealer's word.
+    if trusted_domain(&signature.d, trusted) != Some(sealer)
+        || [seal.a, signature.a].contains(&Algorithm::RsaSha1)
+        || signature.l != 0
+    {
+        return None;
+    }
+    let is_covered = |field: &str| {
+        let signs = |name: &String| name.trim().eq_ignore_ascii_case(field);
+        signature.h.iter().any(signs) && is_plain(message, field)
+    };
+    let says_pass = dmarc_pass_in_arc_results(
+        newest.results.value,
+        newest.results.header.i,
+        &author.domain,
+    );
+    (is_covered("From") && is_covered(&author.field) && says_pass).then_some(sealer)
+}
 
 /// RFC 8601 knows pass, fail and none for ARC; a chain is broken or it is not (RFC 8617 5.2). That
 /// DNS did not answer is not the chain's fault.

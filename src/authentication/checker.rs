@@ -15,6 +15,7 @@ use mail_auth::{AuthenticatedMessage, DkimOutput, MessageAuthenticator};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::arc::Author;
 use super::client::{Client, client};
 use super::dmarc::Vouchers;
 use super::message::Signed;
@@ -59,6 +60,8 @@ struct Shared {
     /// Machines that hand mail to us, whose Received fields are believed.
     ours: Vec<IpNet>,
     hostname: Domain,
+    /// ARC sealers that are believed.
+    trusted: Vec<Domain>,
 }
 
 impl std::fmt::Debug for Checker {
@@ -85,22 +88,34 @@ impl Checker {
                 outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
                 hostname: hostname.clone(),
+                trusted: settings.trusted_arc_sealers.clone(),
             }),
         })
     }
 
     /// Finds out whether the domain in From vouches for the message; `from` is none where the
-    /// message has no usable sender. Takes no longer than `authentication.timeout`.
+    /// message has no usable sender, `author` the one for whom a trusted ARC sealer can vouch. Takes
+    /// no longer than `authentication.timeout`.
     pub async fn check(
         &self,
         raw: &[u8],
         envelope: &Envelope,
         from: Option<&Domain>,
+        author: Option<&Author>,
     ) -> Authentication {
         let from = from.map(Domain::as_str);
-        guarded(Box::pin(self.shared.check(raw, envelope, from)))
+        guarded(Box::pin(self.shared.check(raw, envelope, from, author)))
             .await
             .unwrap_or_default()
+    }
+
+    /// Verifies the ARC chain alone, and finds the trusted sealer that vouches for the author. DNS is
+    /// asked only where a trusted sealer made the newest seal. Takes no longer than
+    /// `authentication.timeout`.
+    pub async fn find_arc_sealer(&self, raw: &[u8], author: &Author) -> Option<String> {
+        guarded(Box::pin(self.shared.find_arc_sealer(raw, author)))
+            .await
+            .flatten()
     }
 }
 
@@ -116,7 +131,27 @@ async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 impl Shared {
-    async fn check(&self, raw: &[u8], envelope: &Envelope, from: Option<&str>) -> Authentication {
+    async fn find_arc_sealer(&self, raw: &[u8], author: &Author) -> Option<String> {
+        let deadline = Instant::now() + self.patience;
+        let signed = Signed::read(raw, None);
+        let message = &signed.message;
+        if signed.chain_refused.is_some() || arc::newest_sealer(message, &self.trusted).is_none() {
+            return None;
+        }
+        let _turn = timeout_at(deadline, self.turns.acquire()).await.ok()?;
+        let chain = timeout_at(deadline, self.dns.verify_arc(message))
+            .await
+            .ok()?;
+        arc::sealer_vouching_for(author, &chain, message, &self.trusted).map(ToString::to_string)
+    }
+
+    async fn check(
+        &self,
+        raw: &[u8],
+        envelope: &Envelope,
+        from: Option<&str>,
+        author: Option<&Author>,
+    ) -> Authentication {
         let start = Instant::now();
         let mut first = start + self.patience * 3 / 4;
         let mut deadline = start + self.patience;
@@ -168,11 +203,18 @@ impl Shared {
         let mut signatures = dkim::findings(&own);
         signatures.extend(dkim::findings(&others));
         signatures.extend(signed.refused);
+        let sealer = author
+            .filter(|_| signed.chain_refused.is_none())
+            .and_then(|author| arc::sealer_vouching_for(author, &chain, message, &self.trusted));
         let chain = match signed.chain_refused {
             Some(why) => arc::refused(why),
             None => arc::finding(&chain, signed.is_sealed),
         };
-        gather(dmarc, question.finding(spf.as_ref()), signatures, chain)
+        let mut found = gather(dmarc, question.finding(spf.as_ref()), signatures, chain);
+        found.arc_sealer = sealer.map(ToString::to_string);
+        found.aligned =
+            from.is_some_and(|from| Vouchers::for_domain(from, &own, spf.as_ref()).has_a_pass());
+        found
     }
 
     fn client(&self, envelope: &Envelope, message: &AuthenticatedMessage<'_>) -> Client {
@@ -211,8 +253,8 @@ fn gather(
         spf: Some(spf.result),
         dkim: Some(dkim::summary(&signatures)),
         arc: Some(chain.result),
-        evidence: None,
         details: vec![dmarc, spf],
+        ..Authentication::default()
     };
     found.details.append(&mut signatures);
     found.details.push(chain);

@@ -4,7 +4,8 @@
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput,
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator,
+    SpfOutput, SpfResult,
 };
 
 use super::alignment::may_be_one_organisation;
@@ -44,6 +45,17 @@ impl<'x> Vouchers<'x> {
             .cloned()
             .unwrap_or_else(|| SpfOutput::new(String::new()));
         Self { signatures, spf }
+    }
+}
+
+impl Vouchers<'_> {
+    /// Whether one of them passed.
+    pub(super) fn has_a_pass(&self) -> bool {
+        self.spf.result() == SpfResult::Pass
+            || self
+                .signatures
+                .iter()
+                .any(|output| *output.result() == DkimResult::Pass)
     }
 }
 

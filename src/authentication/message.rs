@@ -82,7 +82,7 @@ impl<'x> Signed<'x> {
         is_too_long: bool,
         from: Option<&str>,
     ) -> Vec<Header<'x, Signature>> {
-        let sees_from = sees_from(&self.message);
+        let sees_from = is_plain(&self.message, "From");
         let (mut aligned, mut others) = (Vec::new(), Vec::new());
         let mut refused = Findings::default();
         let mut beyond = Findings::default();
@@ -319,15 +319,15 @@ fn top(raw: &[u8]) -> Option<&[u8]> {
     (end < raw.len()).then(|| &raw[..end])
 }
 
-/// Whether DKIM sees the one From field that the sender was read from. White space in front of the
-/// colon, which is obsolete and read nonetheless, would hide a field from the signature.
-fn sees_from(message: &AuthenticatedMessage<'_>) -> bool {
+/// Whether DKIM sees the one field of this name that we read. White space in front of the colon,
+/// which is obsolete and read nonetheless, would hide a field from the signature.
+pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool {
     let mut fields = message
         .headers
         .iter()
         .map(|(name, _)| name)
-        .filter(|name| name.trim_ascii().eq_ignore_ascii_case(b"from"));
-    fields.next().is_some_and(|name| name.len() == 4) && fields.next().is_none()
+        .filter(|name| name.trim_ascii().eq_ignore_ascii_case(field.as_bytes()));
+    fields.next().is_some_and(|name| name.len() == field.len()) && fields.next().is_none()
 }
 
 /// Rules of DKIM that `mail-auth` leaves to its caller.

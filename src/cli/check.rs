@@ -9,7 +9,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
+use crate::store::has_verified_accounts;
 use crate::wording::Wording;
 
 mod certificate;
@@ -115,6 +117,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.push(certificate::authorities());
     findings.extend(settings(config));
     findings.extend(exposure::findings(config));
+    findings.extend(authentication(config));
     findings.extend(templates(config));
     findings.extend(machine::folders_and_programs(config));
     if !args.offline {
@@ -135,6 +138,31 @@ fn templates(config: &Config) -> Option<Finding> {
             "take the built-in file as a pattern (vestibule templates export FOLDER), or take this \
              one out of the folder",
         ),
+    })
+}
+
+/// Forged mail of a verified customer goes straight to the help desk unless authentication is
+/// enforced.
+fn authentication(config: &Config) -> Option<Finding> {
+    if config.authentication.mode == Enforcement::Enforce {
+        return None;
+    }
+    // A database that cannot be read is another finding's concern.
+    let has_verified = has_verified_accounts(&config.database()).unwrap_or_default();
+    has_verified.then(|| {
+        let mode = match config.authentication.mode {
+            Enforcement::Off => "off",
+            _ => "report",
+        };
+        Finding::warning(
+            "authentication.mode",
+            format!(
+                "is {mode} and there are verified accounts: whoever forges one of their addresses \
+                 reaches the help desk"
+            ),
+            "see with vestibule explain what enforcing would drop, then set authentication.mode = \
+             \"enforce\"",
+        )
     })
 }
 

@@ -142,6 +142,9 @@ fn written(answers: &Answers) -> String {
             format!("internal.approved_domains = [{}]\n", domains.join(", ")),
         );
     }
+    if answers.enforce {
+        exchange("#mode = \"report\"\n", "mode = \"enforce\"\n".to_owned());
+    }
     match &answers.hand_over {
         HandOver::Smtp(url) => exchange(
             "url = \"smtp://127.0.0.1:2526\"\n",

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -27,6 +28,7 @@ use lettre::message::Mailbox as Author;
 
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{DestinationName, Domain, EmailAddress, Mailbox, PortalName};
+use crate::mail::{Identity, SpamMark};
 
 pub use certificate::CertificateError;
 pub use destination::{
@@ -55,6 +57,7 @@ pub struct Config {
     pub verification: Verification,
     pub outgoing: Outgoing,
     pub authentication: Authentication,
+    pub mail: Mail,
     pub quota: Quota,
     pub dropped: Dropped,
     pub retention: Retention,
@@ -170,6 +173,15 @@ pub struct Authentication {
     pub resolvers: Vec<SocketAddr>,
     /// How long one message may wait for DNS, all its lookups together.
     pub timeout: Duration,
+    /// Whose ARC seal counts.
+    pub trusted_arc_sealers: Vec<Domain>,
+}
+
+/// What our own MTA says of a message beside authentication.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Fields that mark spam.
+    pub spam: Arc<[SpamMark]>,
 }
 
 /// What one account may have waiting.
@@ -266,6 +278,16 @@ impl Config {
                 .email
                 .to_string()
                 .eq_ignore_ascii_case(&address.to_string())
+    }
+
+    /// What the reader of messages must know.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            hostname: self.hostname.clone(),
+            authserv_id: self.authentication.authserv_id.clone(),
+            spam: Arc::clone(&self.mail.spam),
+        }
     }
 
     #[must_use]

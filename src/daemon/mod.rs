@@ -330,10 +330,11 @@ fn settle_port(config: &mut Config, bound: &Bound) {
     }
 }
 
-/// Whoever checks authentication, where it is to be checked and not another MTA is believed.
+/// The checker of authentication: none where it is off, or where our MTA has checked all that counts.
 fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
     let settings = &config.authentication;
-    if settings.mode == Enforcement::Off || settings.authserv_id.is_some() {
+    let is_mta_enough = settings.authserv_id.is_some() && settings.trusted_arc_sealers.is_empty();
+    if settings.mode == Enforcement::Off || is_mta_enough {
         return Ok(None);
     }
     match Checker::new(settings, &config.smtp.trusted_peers, &config.hostname) {

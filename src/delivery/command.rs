@@ -115,7 +115,7 @@ impl Command {
 }
 
 /// What the program is told besides the message.
-fn facts(parcel: &Parcel) -> [(&'static str, String); 10] {
+fn facts(parcel: &Parcel) -> [(&'static str, String); 11] {
     let claim = parcel.claim();
     // Nothing in a value can end it or begin another one.
     let line = |text: &str| -> String {
@@ -132,6 +132,7 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 10] {
         ("VESTIBULE_SENDER", claim.address.to_string()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
         ("VESTIBULE_VERIFIED", parcel.verified()),
+        ("VESTIBULE_AUTHENTICATED", parcel.authenticated().to_owned()),
         ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
         (
             "VESTIBULE_MESSAGE_ID",

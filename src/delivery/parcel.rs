@@ -49,4 +49,9 @@ impl Parcel {
     pub fn verified(&self) -> String {
         trace::verified(&self.claim)
     }
+
+    /// What DMARC says of this message: `pass`, `fail`, `none` or `temperror`.
+    pub fn authenticated(&self) -> &'static str {
+        trace::authenticated(&self.claim)
+    }
 }

@@ -28,6 +28,13 @@ pub(super) fn verified(claim: &Claim) -> String {
     }
 }
 
+/// What DMARC says of this message, in the words of `X-Vestibule-Authenticated`. It says nothing of
+/// how the address was verified: a forged message of a verified customer is `fail`.
+pub(super) fn authenticated(claim: &Claim) -> &'static str {
+    let outcome = claim.authentication.outcome(claim.authentication_enforced);
+    outcome.as_str()
+}
+
 /// The added fields, each with its line ending; the same for every attempt at a request.
 pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     // Above our own Received, as readers look for it there (RFC 8601 4.1).
@@ -39,6 +46,7 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     field("X-Vestibule-Request", &claim.request().to_string());
     field("X-Vestibule-Account", claim.kind.as_str());
     field("X-Vestibule-Verified", &verified(claim));
+    field("X-Vestibule-Authenticated", authenticated(claim));
     if !claim.groups.is_empty() {
         let groups: Vec<String> = claim.groups.iter().map(|group| phrase(group)).collect();
         field("X-Vestibule-Groups", &groups.join(",\r\n "));
@@ -155,6 +163,7 @@ mod tests {
              X-Vestibule-Request: {}\r\n\
              X-Vestibule-Account: internal\r\n\
              X-Vestibule-Verified: link 2026-11-23T10:05:00Z\r\n\
+             X-Vestibule-Authenticated: none\r\n\
              X-Vestibule-Groups: staff,\r\n =?UTF-8?B?R3LDtsOfZQ==?=\r\n\
              X-Vestibule-Loop: gate.corp.example\r\n",
             claim.ledger,
@@ -171,6 +180,40 @@ mod tests {
         let results = "Authentication-Results: gate.corp.example;\r\n\tdmarc=pass";
         assert!(text.starts_with(results), "{text}");
         assert!(text.contains("\r\nReceived: from "), "{text}");
+    }
+
+    #[test]
+    fn every_request_says_what_dmarc_says_of_it() {
+        use crate::mail::{Authentication, AuthenticationFault, AuthenticationResult as R};
+        let dmarc = |result| Authentication {
+            dmarc: Some(result),
+            ..Authentication::default()
+        };
+        let fault = Authentication {
+            fault: Some(AuthenticationFault::Unreadable),
+            ..Authentication::default()
+        };
+        let sealed = Authentication {
+            arc_sealer: Some("list.example".to_owned()),
+            ..dmarc(R::Fail)
+        };
+        for (authentication, is_enforced, word) in [
+            (Authentication::default(), true, "none"),
+            (dmarc(R::Pass), false, "pass"),
+            (dmarc(R::Fail), false, "fail"),
+            (dmarc(R::None), false, "none"),
+            (dmarc(R::PermError), false, "none"),
+            (dmarc(R::TempError), false, "temperror"),
+            (fault.clone(), false, "none"),
+            (fault, true, "fail"),
+            (sealed, true, "pass"),
+        ] {
+            let mut claim = Claim::for_testing();
+            claim.authentication = authentication;
+            claim.authentication_enforced = is_enforced;
+            let expected = format!("X-Vestibule-Authenticated: {word}\r\n");
+            assert!(shown(&claim).contains(&expected), "{word}");
+        }
     }
 
     #[test]
@@ -209,6 +252,7 @@ mod tests {
                 "X-Vestibule-Request",
                 "X-Vestibule-Account",
                 "X-Vestibule-Verified",
+                "X-Vestibule-Authenticated",
                 "X-Vestibule-Groups",
                 "X-Vestibule-Loop"
             ]

@@ -38,7 +38,7 @@ struct Account<'a> {
     groups: &'a [String],
 }
 
-/// What the message says. All of it is the sender's word.
+/// What the message says. All but its authentication is the sender's word.
 #[derive(Default, Serialize)]
 struct Parts<'a> {
     subject: Option<String>,
@@ -52,6 +52,8 @@ struct Parts<'a> {
     text: Option<String>,
     html: Option<String>,
     attachments: Vec<Attachment<'a>>,
+    /// As `X-Vestibule-Authenticated` says it.
+    authentication: &'static str,
 }
 
 #[derive(Serialize)]
@@ -92,7 +94,10 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
             },
             received_at: claim.received_at,
             message_id: claim.message_id.as_deref(),
-            message: message.as_ref().map(parts).unwrap_or_default(),
+            message: Parts {
+                authentication: parcel.authenticated(),
+                ..message.as_ref().map(parts).unwrap_or_default()
+            },
         },
     };
     // Nothing in it is a map with keys that are no text, the only thing JSON cannot say.
@@ -125,6 +130,7 @@ fn parts<'a>(message: &'a Message<'a>) -> Parts<'a> {
             .and_then(|part| part.text_contents())
             .map(str::to_owned),
         attachments: message.attachments().map(attachment).collect(),
+        authentication: "",
     }
 }
 

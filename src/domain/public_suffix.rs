@@ -33,6 +33,13 @@ fn listed(name: &str) -> Option<(usize, bool)> {
     Some((suffix.as_bytes().len(), suffix.is_known()))
 }
 
+/// Whether one organization can be behind both names: they are the same, or have a registered name
+/// in common.
+#[must_use]
+pub fn is_same_organization(one: &str, other: &str) -> bool {
+    one == other || registered(one).is_some_and(|name| registered(other) == Some(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

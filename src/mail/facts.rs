@@ -6,7 +6,8 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Class, EmailAddress};
+use super::{Authentication, AuthenticationFailure};
+use crate::domain::{Class, Domain, EmailAddress};
 
 /// A header field that was the evidence of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -95,6 +96,9 @@ pub struct ListAuthor {
     /// it can name any author, so that the author counts for those only to whom it belongs.
     pub list: String,
     pub author: Sender,
+    /// The field that names the author.
+    #[serde(default)]
+    pub field: String,
 }
 
 /// What kind of report a message is.
@@ -134,148 +138,13 @@ pub struct Report {
     pub original_message_id: Option<String>,
 }
 
-/// The results of RFC 8601 2.7 that a method can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthenticationResult {
-    Pass,
-    Fail,
-    SoftFail,
-    Neutral,
-    Policy,
-    None,
-    TempError,
-    PermError,
-}
-
-impl AuthenticationResult {
-    /// The word for it in an `Authentication-Results` field.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::SoftFail => "softfail",
-            Self::Neutral => "neutral",
-            Self::Policy => "policy",
-            Self::None => "none",
-            Self::TempError => "temperror",
-            Self::PermError => "permerror",
-        }
-    }
-}
-
-impl AuthenticationMethod {
-    /// The word for it in an `Authentication-Results` field.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dmarc => "dmarc",
-            Self::Spf => "spf",
-            Self::Dkim => "dkim",
-            Self::Arc => "arc",
-        }
-    }
-}
-
-/// What the domain's DMARC record asks for (RFC 7489 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DmarcPolicy {
-    None,
-    Quarantine,
-    Reject,
-}
-
-/// How a domain can vouch for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthenticationMethod {
-    /// RFC 9989.
-    Dmarc,
-    /// RFC 7208.
-    Spf,
-    /// RFC 6376.
-    Dkim,
-    /// RFC 8617.
-    Arc,
-}
-
-/// One finding of our own check, in the parts that RFC 8601 2.2 has for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AuthenticationDetail {
-    pub method: AuthenticationMethod,
-    pub result: AuthenticationResult,
-    /// What it was found about, such as `header.d` and a domain; at most 320 characters each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub properties: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// What is known about whether the From domain vouches for the message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Authentication {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dmarc: Option<AuthenticationResult>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dmarc_policy: Option<DmarcPolicy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spf: Option<AuthenticationResult>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dkim: Option<AuthenticationResult>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arc: Option<AuthenticationResult>,
-    /// The field all this was read from, where it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
-    /// What each method found, where the check was our own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub details: Vec<AuthenticationDetail>,
-}
-
-impl Authentication {
-    /// A DMARC fail under a `reject` or `quarantine` policy; nothing else is a failure. Where the
-    /// field says `fail` and names no policy, our MTA has already judged, and that counts.
-    #[must_use]
-    pub fn fails(&self) -> bool {
-        self.dmarc == Some(AuthenticationResult::Fail)
-            && self.dmarc_policy != Some(DmarcPolicy::None)
-    }
-
-    /// The From domain vouches for this message by DMARC.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        self.dmarc == Some(AuthenticationResult::Pass)
-    }
-
-    /// What was gone by, in one line: the field that was believed, or the result of each method of
-    /// our own with the reason of the first. None where nothing was looked at.
-    #[must_use]
-    pub fn summary(&self) -> Option<String> {
-        if let Some(evidence) = &self.evidence {
-            return Some(evidence.to_string());
-        }
-        let methods = [
-            ("dmarc", self.dmarc),
-            ("spf", self.spf),
-            ("dkim", self.dkim),
-            ("arc", self.arc),
-        ];
-        let results: Vec<_> = methods
-            .iter()
-            .filter_map(|(name, result)| Some(format!("{name}={}", (*result)?.as_str())))
-            .collect();
-        let reason = self
-            .details
-            .first()
-            .and_then(|detail| detail.reason.as_deref());
-        match (results.is_empty(), reason) {
-            (true, _) => None,
-            (false, Some(reason)) => Some(format!("{} ({reason})", results.join(" "))),
-            (false, None) => Some(results.join(" ")),
-        }
-    }
+/// The domain of the one address in From, usable or not.
+pub(super) fn domain_of(from: &Sender) -> Option<Domain> {
+    let address = match from.address() {
+        Some(address) => address.clone(),
+        None => EmailAddress::parse(from.written()?).ok()?,
+    };
+    Some(address.domain().clone())
 }
 
 /// SHA-256 over what stays the same when an MTA hands over the same message again: the body and the
@@ -349,6 +218,9 @@ pub struct Facts {
     /// Our own loop header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_mark: Option<Evidence>,
+    /// The field by which our own MTA marked the message as spam.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spam: Option<Evidence>,
     /// How many Received fields there are.
     pub received_fields: u32,
     pub authentication: Authentication,
@@ -358,6 +230,31 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The domain that has to vouch for the message: the one in From as it is written, also where
+    /// that is a mailing list's and says nothing of who wrote.
+    #[must_use]
+    pub fn from_domain(&self) -> Option<Domain> {
+        domain_of(&self.sender)
+    }
+
+    /// Why the message does not get past an enforced authentication: as one by the sender in From,
+    /// or by the author behind the list.
+    #[must_use]
+    pub fn authentication_failure(&self, behind_list: bool) -> Option<AuthenticationFailure> {
+        let found = &self.authentication;
+        if behind_list {
+            // Whoever runs the list can name any author, and anyone can name the list.
+            return (!found.passes_dmarc()).then_some(AuthenticationFailure::List);
+        }
+        let is_lenient = matches!(self.sender, Sender::Usable { lenient: true, .. });
+        let is_judged = found.dmarc.is_some() && !found.dmarc_unnamed;
+        found.failure().or_else(|| {
+            // Our MTA may have read another address, or none.
+            let vouched = is_judged || found.arc_sealer.is_some();
+            (is_lenient && !vouched).then_some(AuthenticationFailure::NoResult)
+        })
+    }
+
     /// The message in one word; a report is a report before it is automatic, and so on. Says what the
     /// message looks like, whoever has an account: a presumption makes it automatic.
     #[must_use]

@@ -64,7 +64,7 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
         recipients.any(|recipient| recipient.address.eq_ignore_ascii_case(other))
     };
     let of_list = |other: &str| is_of_list(other, &address) || ours(other);
-    let Some(author) = author_given(header, &of_list) else {
+    let Some((field, author)) = author_given(header, &of_list) else {
         // A list that writes under its own name, as newsletters do.
         return unchanged(from, true);
     };
@@ -75,7 +75,11 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
     let list = list.cloned();
     Resolved {
         sender: listed,
-        author_behind_list: list.map(|list| ListAuthor { list, author }),
+        author_behind_list: list.map(|list| ListAuthor {
+            list,
+            author,
+            field: field.to_owned(),
+        }),
         from_is_list: false,
     }
 }
@@ -114,14 +118,22 @@ fn posts_to(header: &Header, is_list: &impl Fn(&str) -> bool) -> bool {
     })
 }
 
-fn author_given(header: &Header, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
-    match only(header, "X-Original-From") {
-        Some(Ok(field)) => Some(author(&field)),
-        Some(Err(fault)) => Some(unusable(fault)),
-        None => match only(header, "Reply-To")? {
-            Ok(field) => other_than(&field, is_list),
-            Err(fault) => Some(unusable(fault)),
-        },
+/// The author, and the name of the field that names them.
+fn author_given(
+    header: &Header,
+    is_list: &impl Fn(&str) -> bool,
+) -> Option<(&'static str, Sender)> {
+    let original = "X-Original-From";
+    match only(header, original) {
+        Some(Ok(field)) => Some((original, author(&field))),
+        Some(Err(fault)) => Some((original, unusable(fault))),
+        None => {
+            let sender = match only(header, "Reply-To")? {
+                Ok(field) => other_than(&field, is_list)?,
+                Err(fault) => unusable(fault),
+            };
+            Some(("Reply-To", sender))
+        }
     }
 }
 

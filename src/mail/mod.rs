@@ -4,6 +4,7 @@
 //! here knows accounts or settings, asks a clock or opens a connection.
 
 mod authentication;
+mod authentication_facts;
 mod automatic;
 mod bulk;
 mod facts;
@@ -20,19 +21,29 @@ mod out_of_office;
 mod readable;
 mod recorded;
 mod report;
+mod results_field;
 mod sender;
 mod smtp_reply;
+mod spam;
 mod text;
 mod tokens;
+mod trace;
 
+pub(crate) use authentication::dmarc_pass_in_arc_results;
+pub use authentication_facts::{
+    Authentication, AuthenticationDetail, AuthenticationFailure, AuthenticationFault,
+    AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
+};
 pub use facts::{
-    Authentication, AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy,
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
 pub use failure::Failure;
 pub use readable::{html, readable};
 pub use recorded::{Recorded, recorded};
+pub use spam::SpamMark;
+
+use std::sync::Arc;
 
 use crate::domain::{Domain, Envelope};
 use header::Header;
@@ -45,6 +56,8 @@ pub struct Identity {
     pub hostname: Domain,
     /// The pinned `authserv-id` (RFC 8601 2.5) whose `Authentication-Results` count.
     pub authserv_id: Option<String>,
+    /// Fields by which our own MTA marks spam.
+    pub spam: Arc<[SpamMark]>,
 }
 
 /// The field that marks what went through this house, with our hostname as its value.
@@ -55,6 +68,7 @@ pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
     let from = sender::sender(&header);
+    let from_domain = facts::domain_of(&from);
     let list_author::Resolved {
         sender,
         author_behind_list,
@@ -96,7 +110,12 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         message_id,
         own_mark: own_mark(&header, own),
         received_fields: received_fields(&header),
-        authentication: authentication::authentication(&header, own.authserv_id.as_deref()),
+        spam: spam::mark(&header.section, &own.spam),
+        authentication: authentication::authentication(
+            &header,
+            own.authserv_id.as_deref(),
+            from_domain.as_ref(),
+        ),
         fingerprint: fingerprint::fingerprint(&header.section),
         size: raw.len() as u64,
         sender,

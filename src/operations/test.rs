@@ -13,7 +13,7 @@ use crate::domain::{
     Status, Verdict,
 };
 use crate::intake::circumstances;
-use crate::mail::{self, Facts, Identity};
+use crate::mail::{self, Facts};
 
 /// What came out.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -120,10 +120,7 @@ pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
 
 /// The facts of a message with nothing in it but its author.
 fn ordinary_mail(config: &Config, address: &EmailAddress) -> Facts {
-    let own = Identity {
-        hostname: config.hostname.clone(),
-        authserv_id: config.authentication.authserv_id.clone(),
-    };
+    let own = config.identity();
     let envelope = Envelope::of_file(ReversePath::Unknown);
     let raw = format!("From: <{address}>\r\n\r\n");
     mail::read(raw.as_bytes(), &envelope, &own)

@@ -38,6 +38,8 @@ pub struct Claim {
     pub envelope: Envelope,
     /// Whether the sender's domain vouches for the message.
     pub authentication: Authentication,
+    /// Authentication was enforced when the message was decided about.
+    pub authentication_enforced: bool,
     /// The portal's address that it came for.
     pub recipient: String,
     pub message_id: Option<String>,
@@ -112,6 +114,7 @@ const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
      json_extract(l.facts, '$.authentication') AS authentication,
+     json_extract(l.circumstances, '$.enforcement') IS 'enforce' AS authentication_enforced,
      r.portal, r.size, r.attempts, r.released_at, r.released_by,
      a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
@@ -140,6 +143,7 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
         released_by: operator,
         envelope: row.get::<_, Json<_>>("envelope")?.0,
         authentication: row.get::<_, Json<_>>("authentication")?.0,
+        authentication_enforced: row.get("authentication_enforced")?,
         recipient: row.get("recipient")?,
         message_id: row.get("message_id")?,
         subject: row.get("subject")?,

@@ -90,6 +90,23 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     })
 }
 
+/// Whether any account was ever verified; false where there is no database yet. Blocks.
+///
+/// # Errors
+/// No database of ours, or one that cannot be read.
+pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
+    if !database.exists() {
+        return Ok(false);
+    }
+    let connection = connection::reading(database)?;
+    let found = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM account WHERE verified_at IS NOT NULL)",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(found)
+}
+
 fn newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let newest: Option<Millis> =
         connection.query_row("SELECT max(received_at) FROM ledger", [], |row| row.get(0))?;

@@ -85,7 +85,7 @@ pub use denied::StoppedAccounts;
 pub use dropped::{DroppedDomain, Recovered, Terms};
 pub use error::StoreError;
 pub use events::Deed;
-pub use examine::{Examination, examine};
+pub use examine::{Examination, examine, has_verified_accounts};
 pub use forget::{Forgetting, Forgotten};
 pub use hook_calls::{HookCall, HookCount};
 pub use in_force::Revision;

@@ -229,6 +229,7 @@ fn a_copy_is_found_by_one_probe_of_an_index() {
     let own = crate::mail::Identity {
         hostname: crate::domain::Domain::parse("gate.corp.example").expect("a name"),
         authserv_id: None,
+        spam: [].into(),
     };
     let envelope = crate::domain::Envelope::of_file(crate::domain::ReversePath::Null);
     let facts = crate::mail::read(raw, &envelope, &own);

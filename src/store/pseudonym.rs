@@ -3,7 +3,7 @@
 //! itself; the values that were the evidence do not.
 
 use crate::domain::{EmailAddress, Envelope, LetterId, Recipient, ReversePath};
-use crate::mail::{Authentication, Evidence, Facts, Fingerprint, Sender};
+use crate::mail::{Evidence, Facts, Fingerprint, Sender};
 
 /// Where an evidence had a value that a sender wrote.
 const FORGOTTEN: &str = "(forgotten)";
@@ -48,15 +48,9 @@ impl Pseudonym {
 
 /// The facts of a message about the person: a report of mail that did not arrive, say.
 pub(super) fn without_content(facts: Facts) -> Facts {
-    let Authentication {
-        dmarc,
-        dmarc_policy,
-        spf,
-        dkim,
-        arc,
-        evidence,
-        details: _,
-    } = facts.authentication;
+    let mut authentication = facts.authentication;
+    authentication.evidence = authentication.evidence.map(without_value);
+    authentication.details.clear();
     Facts {
         sender: facts.sender,
         author_behind_list: None,
@@ -76,15 +70,8 @@ pub(super) fn without_content(facts: Facts) -> Facts {
         }),
         own_mark: facts.own_mark.map(without_value),
         received_fields: facts.received_fields,
-        authentication: Authentication {
-            dmarc,
-            dmarc_policy,
-            spf,
-            dkim,
-            arc,
-            evidence: evidence.map(without_value),
-            details: Vec::new(),
-        },
+        spam: facts.spam.map(without_value),
+        authentication,
         fingerprint: Fingerprint([0; 32]),
         size: facts.size,
     }
@@ -156,6 +143,7 @@ mod tests {
         let own = Identity {
             hostname: "gate.corp.example".parse().expect("a domain"),
             authserv_id: None,
+            spam: [].into(),
         };
         let facts = mail::read(LETTER.as_bytes(), &envelope(), &own);
         let ann = EmailAddress::parse("ann@secret.example").expect("an address");

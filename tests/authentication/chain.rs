@@ -1,11 +1,13 @@
-//! ARC: the chain is reported and changes nothing.
+//! ARC: the chain is reported, and a trusted sealer's word counts.
 
 use mail_auth::arc::ArcSealer;
 use mail_auth::common::headers::HeaderWriter;
-use mail_auth::{ArcOutput, AuthenticatedMessage, AuthenticationResults};
-use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
+use mail_auth::{ArcOutput, AuthenticatedMessage, AuthenticationResults, DmarcOutput, DmarcResult};
+use vestibule::authentication::Author;
+use vestibule::domain::{Domain, Envelope, ReversePath};
+use vestibule::mail::{self, AuthenticationMethod, AuthenticationResult, Identity};
 
-use super::house::{House, letter, rsa, said};
+use super::house::{House, envelope, letter, rsa, said};
 
 /// The message as a mailing list passes it on, sealed.
 fn sealed(message: &str) -> String {
@@ -76,4 +78,143 @@ async fn a_chain_is_whole_or_broken() {
         // Nobody has said that this list is to be believed.
         assert_eq!(found.dmarc, Some(AuthenticationResult::Fail), "{what}");
     }
+}
+
+/// The message sealed by a domain that says that DMARC passed for another one.
+fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> String {
+    let parsed = AuthenticatedMessage::parse(message.as_bytes()).expect("a message");
+    let dmarc = DmarcOutput::new(passed.to_owned()).with_spf_result(DmarcResult::Pass);
+    let results = AuthenticationResults::new(sealer).with_dmarc_result(&dmarc);
+    let nothing = ArcOutput::default();
+    let set = ArcSealer::from_key(rsa())
+        .domain(sealer)
+        .selector("rsa")
+        .headers(fields.iter().copied())
+        .seal(&parsed, &results, &nothing)
+        .expect("a seal");
+    format!("{}{message}", set.to_header())
+}
+
+/// Whom the trusted sealer vouches for, by our whole check and where our MTA has checked the rest.
+async fn vouched(house: &House, raw: &str) -> bool {
+    let own = Identity {
+        hostname: Domain::parse("gate.corp.example").expect("a domain"),
+        authserv_id: None,
+        spam: [].into(),
+    };
+    let read = Envelope::of_file(ReversePath::Unknown);
+    let facts = mail::read(raw.as_bytes(), &read, &own);
+    let author = Author::of(&facts).expect("an author");
+    let from = facts.from_domain();
+    let envelope = envelope("x@other.example");
+    let check = house
+        .checker
+        .check(raw.as_bytes(), &envelope, from.as_ref(), Some(&author));
+    let found = check.await;
+    let alone = house.checker.find_arc_sealer(raw.as_bytes(), &author).await;
+    assert_eq!(found.arc_sealer, alone);
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
+    assert_eq!(found.fails(), alone.is_none());
+    assert_eq!(found.passes(), alone.is_some());
+    alone.is_some()
+}
+
+#[tokio::test]
+async fn a_trusted_sealer_vouches_for_the_author() {
+    let house = House::new(
+        "_dmarc.corp.example TXT v=DMARC1; p=reject\n\
+         _dmarc.list.example TXT v=DMARC1; p=reject\n",
+    )
+    .await;
+    let all = ["From", "To", "Subject", "X-Original-From"];
+    let plain = letter("corp.example");
+    let sealed = sealed_by("trusted.example", "corp.example", &all, &plain);
+    let rewritten = plain.replace(
+        "From: Ann <ann@corp.example>\r\n",
+        "From: it@list.example\r\nX-Original-From: ann@corp.example\r\n\
+         List-Id: <it.list.example>\r\n",
+    );
+    let listed = sealed_by("trusted.example", "corp.example", &all, &rewritten);
+    for (what, raw, vouches) in [
+        ("a forwarded message", sealed.clone(), true),
+        (
+            "another sealer",
+            sealed_by("list.example", "corp.example", &all, &plain),
+            false,
+        ),
+        (
+            "a pass of another domain",
+            sealed_by("trusted.example", "other.example", &all, &plain),
+            false,
+        ),
+        (
+            "another author",
+            sealed.replace("ann@corp", "ceo@corp"),
+            false,
+        ),
+        (
+            "From is not signed",
+            sealed_by("trusted.example", "corp.example", &["To"], &plain),
+            false,
+        ),
+        (
+            "other results",
+            sealed_by("trusted.example", "other.example", &all, &plain)
+                .replace("header.from=other.example", "header.from=corp.example"),
+            false,
+        ),
+        (
+            "results of the sender's own above the chain",
+            format!(
+                "ARC-Authentication-Results: i=2; trusted.example; dmarc=pass \
+                 header.from=corp.example\r\n{}",
+                sealed_by("trusted.example", "other.example", &all, &plain)
+            ),
+            false,
+        ),
+        ("behind a list", listed.clone(), true),
+        (
+            "another author behind a list",
+            listed.replace("ann@corp", "ceo@corp"),
+            false,
+        ),
+        (
+            "the author behind a list is not signed",
+            sealed_by(
+                "trusted.example",
+                "corp.example",
+                &["From", "To"],
+                &rewritten,
+            ),
+            false,
+        ),
+        (
+            "the list's own domain is not the author's",
+            sealed_by("trusted.example", "list.example", &all, &rewritten),
+            false,
+        ),
+        (
+            "the signed field is hidden by white space",
+            listed.replace("X-Original-From:", "X-Original-From :"),
+            false,
+        ),
+    ] {
+        assert_eq!(vouched(&house, &raw).await, vouches, "{what}");
+    }
+    // Without a trusted seal nothing is asked where our MTA has checked the rest.
+    let asked = house.dns.asked().len();
+    let other = sealed_by("list.example", "corp.example", &all, &plain);
+    let from = Domain::parse("corp.example").expect("a domain");
+    let author = {
+        let own = Identity {
+            hostname: from,
+            authserv_id: None,
+            spam: [].into(),
+        };
+        let read = Envelope::of_file(ReversePath::Unknown);
+        Author::of(&mail::read(other.as_bytes(), &read, &own)).expect("an author")
+    };
+    let found = house.checker.find_arc_sealer(other.as_bytes(), &author);
+    assert_eq!(found.await, None);
+    assert_eq!(house.dns.asked().len(), asked);
 }

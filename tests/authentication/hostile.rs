@@ -54,7 +54,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 fn has_an_answer(raw: &[u8], mail_from: &str) -> bool {
     let from = vestibule::domain::Domain::parse("corp.example").expect("a domain");
     let envelope = envelope(mail_from);
-    let check = HOUSE.checker.check(raw, &envelope, Some(&from));
+    let check = HOUSE.checker.check(raw, &envelope, Some(&from), None);
     RUNTIME.block_on(check).dmarc.is_some()
 }
 

@@ -33,6 +33,7 @@ pub static KEYS: LazyLock<String> = LazyLock::new(|| {
         "mail.corp.example",
         "other.example",
         "list.example",
+        "trusted.example",
     ] {
         let _ = writeln!(zone, "rsa._domainkey.{domain} TXT v=DKIM1; k=rsa; p={rsa}");
         let _ = writeln!(
@@ -137,7 +138,7 @@ impl House {
     pub async fn check_in(&self, raw: &str, envelope: &Envelope, from: &str) -> Authentication {
         let from = Domain::parse(from).expect("a domain");
         self.checker
-            .check(raw.as_bytes(), envelope, Some(&from))
+            .check(raw.as_bytes(), envelope, Some(&from), None)
             .await
     }
 }
@@ -149,6 +150,7 @@ pub fn checker(resolver: SocketAddr, timeout: Duration) -> Checker {
         authserv_id: None,
         resolvers: vec![resolver],
         timeout,
+        trusted_arc_sealers: vec![Domain::parse("trusted.example").expect("a domain")],
     };
     let ours = ["10.0.0.0/8".parse().expect("a network")];
     let hostname = Domain::parse("gate.corp.example").expect("a domain");

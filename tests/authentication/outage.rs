@@ -41,7 +41,9 @@ async fn without_a_server_it_is_the_same() {
     let envelope = super::house::envelope("ann@corp.example");
     let raw = letter("corp.example");
     tokio::time::pause();
-    let found = checker.check(raw.as_bytes(), &envelope, Some(&from)).await;
+    let found = checker
+        .check(raw.as_bytes(), &envelope, Some(&from), None)
+        .await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::TempError));
     assert_eq!(found.spf, Some(AuthenticationResult::TempError));
     assert!(!found.fails());

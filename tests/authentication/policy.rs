@@ -150,7 +150,7 @@ async fn without_a_usable_sender_there_is_no_policy() {
     let raw = letter("reject.example");
     let found = house
         .checker
-        .check(raw.as_bytes(), &envelope("ann@reject.example"), None)
+        .check(raw.as_bytes(), &envelope("ann@reject.example"), None, None)
         .await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::None));
     assert_eq!(found.spf, Some(AuthenticationResult::Pass));

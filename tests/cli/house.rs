@@ -179,6 +179,7 @@ impl House {
         let own = Identity {
             hostname: self.config.hostname.clone(),
             authserv_id: None,
+            spam: [].into(),
         };
         let facts = mail::read(raw.as_bytes(), &envelope, &own);
         let part = Part::Portal {

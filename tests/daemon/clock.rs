@@ -34,6 +34,7 @@ fn house_with_mail_of(received_at: Timestamp) -> House {
     let own = Identity {
         hostname: config.hostname.clone(),
         authserv_id: None,
+        spam: [].into(),
     };
     let facts = mail::read(raw, &envelope, &own);
     let part = Part::Portal {

@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod contract;
 mod demo;
+mod filters;
 mod house;
 mod journey;
 mod kill;

@@ -109,6 +109,7 @@ impl House {
         let own = Identity {
             hostname: Domain::parse("gate.corp.example").expect("a domain"),
             authserv_id: None,
+            spam: [].into(),
         };
         let config = self.config.borrow().clone();
         let arrival = Arrival {

@@ -157,6 +157,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         list_ids: Vec::new(),
         report: None,
         own_mark: None,
+        spam: None,
         received_fields: 2,
         authentication: Authentication::default(),
         fingerprint: Fingerprint(print),

@@ -208,6 +208,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
                 original_message_id: None,
             }),
             own_mark: flags[4].then(evidence),
+            spam: None,
             received_fields: if flags[5] { 51 } else { 1 },
             authentication: Authentication {
                 dmarc: flags[6].then_some(AuthenticationResult::Fail),

@@ -21,6 +21,8 @@ pub(super) struct Answers {
     pub from: Option<EmailAddress>,
     pub outgoing: String,
     pub approved: Vec<DomainPattern>,
+    /// Whether mail that fails DMARC is dropped.
+    pub enforce: bool,
 }
 
 /// Where requests go.
@@ -48,6 +50,7 @@ impl Default for Answers {
             from: None,
             outgoing: "smtp://127.0.0.1:25".to_owned(),
             approved: Vec::new(),
+            enforce: false,
         }
     }
 }
@@ -86,7 +89,7 @@ impl Answers {
     }
 }
 
-pub(super) const QUESTIONS: [Question; 8] = [
+pub(super) const QUESTIONS: [Question; 9] = [
     Question {
         text: "Name of this machine, for SMTP",
         default: |answers| answers.hostname.to_string(),
@@ -163,6 +166,19 @@ pub(super) const QUESTIONS: [Question; 8] = [
                     .split(',')
                     .map(|pattern| DomainPattern::parse(pattern).map_err(|cause| cause.to_string()))
                     .collect::<Result<_, _>>()?,
+            };
+            Ok(())
+        },
+    },
+    Question {
+        text: "Mail that fails its domain's DMARC policy may be forged: enforce the policy and drop \
+               it, or report it only",
+        default: |answers| if answers.enforce { "enforce" } else { "report" }.to_owned(),
+        take: |answers, text| {
+            answers.enforce = match text {
+                "enforce" => true,
+                "report" => false,
+                _ => return Err("answer enforce or report".to_owned()),
             };
             Ok(())
         },

@@ -1,6 +1,7 @@
 use std::io::Cursor;
 
 use super::*;
+use crate::access::Enforcement;
 use crate::config::{Destination, Outgoing};
 
 fn init(args: &Args, answers: &str) -> (anyhow::Result<()>, String) {
@@ -30,6 +31,7 @@ fn the_defaults_make_a_configuration_that_loads() {
     let config = Config::load(Some(&path)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config.portals[0].name.as_str(), "help");
     assert!(config.access.site.internal.approved_domains.is_empty());
+    assert_eq!(config.authentication.mode, Enforcement::Report);
 }
 
 #[test]
@@ -39,7 +41,7 @@ fn answers_are_taken_and_wrong_ones_asked_again() {
     let (result, said) = init(
         &to(&path),
         "gate.corp.com\nIT Help\nit\nIT \"Help\"\nit-help\n\nhttp://desk\nsmtps://desk.corp.com\n\n\
-         smtp+starttls://mx.corp.com\ncom\ncorp.com, *.corp.com\n",
+         smtp+starttls://mx.corp.com\ncom\ncorp.com, *.corp.com\nyes\nenforce\n",
     );
     result.expect("a configuration");
     for refusal in [
@@ -47,6 +49,7 @@ fn answers_are_taken_and_wrong_ones_asked_again() {
         "an address needs one @",
         "http:// is no SMTP",
         "\"com\" is a public suffix",
+        "answer enforce or report",
     ] {
         assert!(said.contains(refusal), "{refusal} in {said}");
     }
@@ -72,13 +75,14 @@ fn answers_are_taken_and_wrong_ones_asked_again() {
         Some(Destination::Smtp(smtp)) if smtp.server.host == "desk.corp.com"
     ));
     assert_eq!(config.access.site.internal.approved_domains.len(), 2);
+    assert_eq!(config.authentication.mode, Enforcement::Enforce);
 }
 
 #[test]
 fn a_maildir_takes_the_place_of_the_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");
-    let (result, _) = init(&to(&path), "\n\n\n\n/var/mail/desk\n\n\n\n");
+    let (result, _) = init(&to(&path), "\n\n\n\n/var/mail/desk\n\n\n\n\n");
     result.expect("a configuration");
     let config = Config::load(Some(&path)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(matches!(

@@ -49,10 +49,7 @@ impl<'a> Judge<'a> {
     pub fn new(ground: &'a Ground, portal: Option<PortalName>, runtime: Handle) -> Self {
         let config = &ground.config;
         Self {
-            own: Identity {
-                hostname: config.hostname.clone(),
-                authserv_id: config.authentication.authserv_id.clone(),
-            },
+            own: config.identity(),
             settings: config
                 .portals
                 .iter()

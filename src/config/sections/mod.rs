@@ -16,9 +16,10 @@ use ipnet::IpNet;
 
 use super::document::Section;
 use super::units::{DAY, MIB, SECOND, show_size};
-use super::{Authentication, Config, Dropped, Log, LogFormat, Outgoing, Quota, Retention};
+use super::{Authentication, Config, Dropped, Log, LogFormat, Mail, Outgoing, Quota, Retention};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::Domain;
+use crate::mail::SpamMark;
 
 /// The whole file. None when something that has no default could not be read, which is noted.
 pub(super) fn read(root: &Section<'_>) -> Option<Config> {
@@ -66,6 +67,18 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
             .and_then(|entry| entry.list(resolver))
             .unwrap_or_default(),
         timeout: section.time("timeout", 5 * SECOND),
+        trusted_arc_sealers: section
+            .entry("trusted_arc_sealers")
+            .and_then(|entry| entry.list(arc_sealer))
+            .unwrap_or_default(),
+    };
+    let mail = Mail {
+        spam: root
+            .section("mail")
+            .entry("spam")
+            .and_then(|entry| entry.list(SpamMark::parse))
+            .unwrap_or_default()
+            .into(),
     };
     let section = root.section("dropped");
     let dropped = Dropped {
@@ -100,6 +113,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         verification: verification?,
         outgoing: outgoing?,
         authentication,
+        mail,
         quota,
         dropped,
         retention,
@@ -183,6 +197,13 @@ fn authserv_id(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// The domain of an ARC seal (RFC 8617 4.1.3, `d=`).
+fn arc_sealer(text: &str) -> Result<Domain, String> {
+    Domain::parse(text).map_err(|cause| {
+        format!("{cause}; write the domain after d= in the ARC-Seal field, as in google.com")
+    })
 }
 
 /// A DNS server by its address, on port 53 where none is given (RFC 1035 4.2).

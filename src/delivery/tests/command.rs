@@ -98,6 +98,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
             "QUEUE",
             "VESTIBULE_ACCOUNT",
             "VESTIBULE_ATTEMPT",
+            "VESTIBULE_AUTHENTICATED",
             "VESTIBULE_GROUPS",
             "VESTIBULE_LEDGER",
             "VESTIBULE_MESSAGE_ID",

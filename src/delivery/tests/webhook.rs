@@ -290,6 +290,7 @@ async fn a_message_as_json_has_its_parts() {
                 "references": [],
                 "text": "brüllt",
                 "html": null,
+                "authentication": "none",
                 "attachments": [{
                     "name": "log.bin",
                     "content_type": "application/octet-stream",

@@ -31,6 +31,7 @@ impl Claim {
                 smtputf8: false,
             },
             authentication: Authentication::default(),
+            authentication_enforced: false,
             recipient: "it-help@corp.example".to_owned(),
             message_id: Some("1@corp.example".to_owned()),
             subject: Some("Printer on fire".to_owned()),

@@ -100,6 +100,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
         list_ids: Vec::new(),
         report: None,
         own_mark: None,
+        spam: None,
         received_fields: 1,
         authentication: Authentication::default(),
         fingerprint: Fingerprint(print),

@@ -1,0 +1,336 @@
+use super::*;
+
+const RECEIVED: &str = "Received: from a (b [203.0.113.9]) by mx.corp.example\r\n";
+
+fn read_as(raw: &str, sender: &str) -> Authentication {
+    let sender = Domain::parse(sender).expect("a domain");
+    authentication(
+        &Header::of(raw.as_bytes()),
+        Some("mx.corp.example"),
+        Some(&sender),
+    )
+}
+
+fn read(raw: &str) -> Authentication {
+    read_as(raw, "corp.example")
+}
+
+/// One field of our MTA with these results.
+fn said(results: &str) -> Authentication {
+    read(&format!(
+        "Authentication-Results: mx.corp.example; {results}\r\n{RECEIVED}"
+    ))
+}
+
+#[test]
+fn what_stands_above_our_received_counts() {
+    let found = read_as(
+        &format!(
+            "Authentication-Results: mx.corp.example 1; spf=softfail smtp.mailfrom=x;\r\n\
+             \tdkim=fail header.d=a; dkim=pass (good) header.d=b;\r\n\
+             \tdmarc/1 = fail (p=REJECT sp=NONE dis=NONE) header.from=evil.example; arc=none\r\n{RECEIVED}"
+        ),
+        "evil.example",
+    );
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
+    assert_eq!(found.dmarc_policy, Some(DmarcPolicy::Reject));
+    assert_eq!(found.spf, Some(AuthenticationResult::SoftFail));
+    assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
+    assert_eq!(found.arc, Some(AuthenticationResult::None));
+    assert!(found.fails());
+}
+
+#[test]
+fn what_came_from_outside_does_not() {
+    let field = "Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n";
+    let below = read(&format!("{RECEIVED}{field}"));
+    assert_eq!(below.dmarc, None);
+    assert!(
+        below
+            .evidence
+            .is_some_and(|e| e.value.starts_with("ignored"))
+    );
+    let forged =
+        "Received: from x [127.0.0.1] by y (evil.example [203.0.113.9]) by mx.corp.example\r\n";
+    assert_eq!(read(&format!("{forged}{field}")).dmarc, None);
+    let other = field.replace("mx.corp", "mx.evil");
+    assert_eq!(
+        read(&format!("{other}{RECEIVED}")),
+        Authentication::default()
+    );
+    let quoted = "Authentication-Results: (mx.corp.example) \"x;mx.corp.example\"; dmarc=pass\r\n";
+    assert_eq!(read(quoted), Authentication::default());
+    let hidden = format!("Subject: x\r{field}{RECEIVED}");
+    assert_eq!(read(&hidden), Authentication::default());
+}
+
+#[test]
+fn the_id_is_compared_as_a_value() {
+    for id in [
+        "MX.Corp.Example",
+        "\"mx.corp.example\"",
+        "\"mx\\.corp.example\"",
+        "(a (b)) mx.corp.example (c) 1 (d)",
+        "\r\n\tmx.corp.example",
+    ] {
+        let raw = format!("authentication-results :{id}; dmarc=fail header.from=corp.example\r\n");
+        assert!(read(&raw).fails(), "{id}");
+    }
+    // Not a name at all, although ours is in it: it may have been meant to be ours.
+    for id in ["(mx.corp.example", "\"mx.corp.example", "mx.corp.example 2"] {
+        let found = read(&format!("Authentication-Results: {id}; dmarc=pass\r\n"));
+        assert_eq!(found.fault, Some(AuthenticationFault::Unreadable), "{id}");
+    }
+}
+
+#[test]
+fn a_filter_on_the_same_machine_is_passed_over() {
+    let back = "Received: from localhost (localhost [127.0.0.1]) by mx.corp.example\r\n";
+    let field =
+        "Authentication-Results: mx.corp.example; dmarc=fail (p=none) header.from=corp.example\r\n";
+    let found = read(&format!("{back}{field}{RECEIVED}"));
+    assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
+    assert!(!found.fails());
+}
+
+#[test]
+fn policies_are_found_where_programs_put_them() {
+    use DmarcPolicy::{None as Nothing, Quarantine, Reject};
+    for (text, expected) in [
+        (
+            "dmarc=fail header.from=corp.example policy.dmarc=quarantine",
+            Some(Quarantine),
+        ),
+        (
+            "dmarc=fail header.from=corp.example (policy=reject)",
+            Some(Reject),
+        ),
+        (
+            "dmarc=fail (p=reject dis=none) header.from=corp.example",
+            Some(Reject),
+        ),
+        (
+            "dmarc=fail (p=NONE sp=reject dis=none) header.from=corp.example",
+            Some(Nothing),
+        ),
+        (
+            "dmarc=fail reason=\"p=none; x\" header.from=corp.example",
+            None,
+        ),
+        (
+            "spf=fail (p=none) smtp.mailfrom=x; dmarc=fail header.from=corp.example",
+            None,
+        ),
+        ("dmarc=fail (xp=none) header.from=corp.example", None),
+    ] {
+        let found = said(text);
+        assert_eq!(found.dmarc_policy, expected, "{text}");
+        assert_eq!(found.fails(), expected != Some(Nothing), "{text}");
+    }
+    let below = read_as(
+        "Authentication-Results: mx.corp.example; dmarc=fail (p=none sp=reject) header.from=a.corp.example\r\n",
+        "a.corp.example",
+    );
+    assert!(below.fails());
+}
+
+#[test]
+fn only_one_result_about_the_senders_domain_counts() {
+    use AuthenticationFault::{OtherDomain, SeveralResults, Unreadable};
+    for (text, fault) in [
+        ("dmarc=pass header.from=corp.example", None),
+        ("dmarc=pass header.from=CORP.Example.", None),
+        ("dmarc=pass header.from=\"corp.example\"", None),
+        (
+            "dmarc=pass (header.from=evil.example) header.from=corp.example",
+            None,
+        ),
+        (
+            "dmarc=pass reason=\"header.from=evil.example\" header.from=corp.example",
+            None,
+        ),
+        (
+            "dkim=pass header.d=a.test; dkim=fail header.d=b.test; spf=pass smtp.mailfrom=a.test; \
+          spf=none smtp.helo=b.test; dmarc=pass header.from=corp.example",
+            None,
+        ),
+        ("dmarc=none", None),
+        ("dmarc=temperror", None),
+        ("none", None),
+        ("dmarc=pass", Some(OtherDomain)),
+        ("dmarc=pass (header.from=corp.example)", Some(OtherDomain)),
+        ("dmarc=pass header.from=evil.example", Some(OtherDomain)),
+        ("dmarc=none header.from=evil.example", Some(OtherDomain)),
+        ("dmarc=pass header.from=a.corp.example", Some(OtherDomain)),
+        ("dmarc=pass header.from=ann@corp.example", Some(OtherDomain)),
+        (
+            "dmarc=pass header.from=corp.example header.from=corp.example",
+            Some(OtherDomain),
+        ),
+        (
+            "dmarc=pass header.from=evil.example header.from=corp.example",
+            Some(OtherDomain),
+        ),
+        (
+            "dmarc=pass header.from=corp.example; dmarc=fail header.from=corp.example",
+            Some(SeveralResults),
+        ),
+        (
+            "dmarc=pass header.from=corp.example; DMARC/1=pass header.from=corp.example",
+            Some(SeveralResults),
+        ),
+        (
+            "dmarc=none; dmarc=pass header.from=corp.example",
+            Some(SeveralResults),
+        ),
+        ("dmarc=excellent header.from=corp.example", Some(Unreadable)),
+        ("dmarc=pass header.from=corp.example;", Some(Unreadable)),
+        (
+            "spf=pass (mx: domain of \"a(b\"@evil.example designates x) smtp.mailfrom=a; dmarc=fail \
+          header.from=corp.example",
+            Some(Unreadable),
+        ),
+    ] {
+        let found = said(text);
+        assert_eq!(found.fault, fault, "{text}");
+        assert_eq!(found.fails(), fault.is_some(), "{text}");
+        if fault.is_some() {
+            assert!(
+                found.dmarc.is_none() && found.spf.is_none() && !found.passes(),
+                "{text}"
+            );
+            assert!(found.evidence.is_some());
+        }
+    }
+}
+
+#[test]
+fn all_fields_of_our_mta_count_together() {
+    let field = |results: &str| format!("Authentication-Results: mx.corp.example; {results}\r\n");
+    let pass = "dmarc=pass header.from=corp.example";
+    let found = read(&format!(
+        "{}{}{RECEIVED}",
+        field("spf=fail smtp.mailfrom=x"),
+        field(pass)
+    ));
+    assert!(found.passes() && found.spf == Some(AuthenticationResult::Fail));
+    for other in [pass, "dmarc=fail header.from=corp.example", "dkim=pass (x"] {
+        for raw in [field(pass) + &field(other), field(other) + &field(pass)] {
+            assert!(read(&format!("{raw}{RECEIVED}")).fails(), "{raw}");
+        }
+        let below = format!("{}{RECEIVED}{}", field(pass), field(other));
+        assert!(read(&below).passes(), "{below}");
+    }
+    let thousand = format!("spf=none{}", "; dkim=fail header.d=x.test".repeat(1000));
+    assert!(said(&format!("{thousand}; {pass}")).passes());
+    assert!(said(&format!("{pass}; {thousand}; dmarc=pass")).fails());
+}
+
+#[test]
+fn domains_are_compared_in_their_ascii_form() {
+    for written in [
+        "b\u{fc}cher.example",
+        "B\u{dc}CHER.example.",
+        "xn--bcher-kva.example",
+        "XN--BCHER-KVA.EXAMPLE",
+    ] {
+        let raw = format!(
+            "Authentication-Results: mx.corp.example; dmarc=pass header.from={written}\r\n"
+        );
+        assert!(read_as(&raw, "b\u{fc}cher.example").passes(), "{written}");
+    }
+}
+
+#[test]
+fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
+    for (text, passes) in [
+        (
+            "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example",
+            true,
+        ),
+        (
+            "dkim=pass header.i=@mail.corp.example; dmarc=none header.from=corp.example",
+            true,
+        ),
+        (
+            "spf=pass smtp.mailfrom=ann@corp.example; dmarc=none header.from=corp.example",
+            true,
+        ),
+        (
+            "spf=pass smtp.mailfrom=\"a b\"@corp.example; dmarc=none header.from=corp.example",
+            true,
+        ),
+        (
+            "spf=pass smtp.mailfrom=\"x@corp.example\"@evil.example; dmarc=none header.from=corp.example",
+            false,
+        ),
+        (
+            "spf=pass smtp.mailfrom=a@evil.example smtp.mailfrom=a@corp.example; dmarc=none header.from=corp.example",
+            false,
+        ),
+        (
+            "spf=fail smtp.mailfrom=ann@corp.example; dmarc=none header.from=corp.example",
+            false,
+        ),
+        (
+            "dkim=pass header.d=evil.example; dmarc=none header.from=corp.example",
+            false,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=fail (p=none) header.from=corp.example",
+            false,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            false,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=temperror header.from=corp.example",
+            false,
+        ),
+        ("dkim=pass header.d=corp.example", false),
+    ] {
+        assert_eq!(said(text).passes(), passes, "{text}");
+    }
+}
+
+#[test]
+fn results_of_a_sealer_are_read_as_strictly() {
+    let domain = Domain::parse("corp.example").expect("a domain");
+    for (value, passes) in [
+        (
+            " i=2; mx.list.example;\r\n\tspf=fail; dmarc=pass (p=reject)\r\n header.from=corp.example\r\n",
+            true,
+        ),
+        ("i=1; mx; dmarc=pass header.from=corp.example", false),
+        ("i=2; mx; dmarc=fail header.from=corp.example", false),
+        ("i=2; mx; dmarc=pass header.from=evil.example", false),
+        ("i=2; mx; dmarc=pass", false),
+        ("i=2; mx; spf=pass", false),
+        ("i=2; mx; spf=pass reason=\"; dkim=none", false),
+        (
+            "i=2; mx; dmarc=pass header.from=corp.example; dmarc=fail",
+            false,
+        ),
+        (
+            "i=2; mx; arc=pass (dmarc=pass) header.from=corp.example",
+            false,
+        ),
+        ("i=2; mx; dmarc=pass header.from=corp.example\rx", false),
+    ] {
+        assert_eq!(
+            dmarc_pass_in_arc_results(value.as_bytes(), 2, &domain),
+            passes,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn without_a_pinned_id_nothing_counts() {
+    let raw = b"Authentication-Results: mx.corp.example; dmarc=pass\r\n";
+    assert_eq!(
+        authentication(&Header::of(raw), None, None),
+        Authentication::default()
+    );
+}

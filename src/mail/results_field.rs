@@ -1,0 +1,348 @@
+//! The value of an `Authentication-Results` field, parsed as a whole by RFC 8601 2.2.
+//!
+//! In: one unfolded value. Out: who says it, then each result with its properties; or that the value
+//! does not parse, and then nothing in it counts. Programs put text of strangers into such a field,
+//! an envelope sender above all, and not all of them escape it well. So nothing is guessed: comments
+//! and quoted strings must be balanced, each result must be complete, and a comment or quoted string
+//! that could have swallowed a DMARC result makes the field unreadable.
+//!
+//! One pass from left to right, without recursion. Of one result, only the first few properties and
+//! comments are kept, however many there are.
+
+use std::borrow::Cow;
+
+/// Properties and comments that are kept of one result; programs write at most half as many.
+const MOST_KEPT: usize = 16;
+
+/// The value is not what RFC 8601 describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Results of a field, one after the other; [`ResultsField::new`] has read what stands before them.
+#[derive(Debug, Clone)]
+pub(crate) struct ResultsField<'a> {
+    authserv_id: Cow<'a, str>,
+    cursor: Cursor<'a>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No result was read yet, so that `none` may stand for all of them.
+    First,
+    Next,
+    Done,
+}
+
+/// One `method=result` with what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MethodResult<'a> {
+    /// In any case, as is the result.
+    pub method: &'a str,
+    pub result: &'a str,
+    /// `ptype.property` and value, in their order, such as `header.from`.
+    pub properties: Vec<(&'a str, &'a str, Cow<'a, str>)>,
+    /// The text of the comments, without the outermost parentheses.
+    pub comments: Vec<&'a str>,
+}
+
+impl<'a> ResultsField<'a> {
+    /// Reads `[CFWS] authserv-id [CFWS version]`.
+    ///
+    /// # Errors
+    /// The value does not begin so, or has a version that is not known.
+    pub(crate) fn new(value: &'a str) -> Result<Self, Malformed> {
+        let mut cursor = Cursor { rest: value };
+        cursor.skip_cfws(&mut Vec::new())?;
+        let authserv_id = cursor.value()?;
+        cursor.skip_cfws(&mut Vec::new())?;
+        if !cursor.rest.is_empty() && !cursor.rest.starts_with(';') {
+            if cursor.take_while(|c| c.is_ascii_digit()) != "1" {
+                return Err(Malformed);
+            }
+            cursor.skip_cfws(&mut Vec::new())?;
+        }
+        Ok(Self {
+            authserv_id,
+            cursor,
+            state: State::First,
+        })
+    }
+
+    /// The value of an `ARC-Authentication-Results` field (RFC 8617 4.1.1): an instance, then the
+    /// same.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or without a leading `i=`.
+    pub(crate) fn of_arc(value: &'a str) -> Result<(u32, Self), Malformed> {
+        let mut cursor = Cursor { rest: value };
+        let mut comments = Vec::new();
+        cursor.skip_cfws(&mut comments)?;
+        if !cursor.keyword()?.eq_ignore_ascii_case("i") {
+            return Err(Malformed);
+        }
+        cursor.skip_cfws(&mut comments)?;
+        cursor.expect('=')?;
+        cursor.skip_cfws(&mut comments)?;
+        let instance = cursor.take_while(|c| c.is_ascii_digit());
+        let instance = instance.parse().map_err(|_| Malformed)?;
+        cursor.skip_cfws(&mut comments)?;
+        cursor.expect(';')?;
+        Ok((instance, Self::new(cursor.rest)?))
+    }
+
+    /// Who says it, unquoted.
+    pub(crate) fn authserv_id(&self) -> &str {
+        &self.authserv_id
+    }
+
+    /// Whether all that follows parses.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.clone().all(|result| result.is_ok())
+    }
+
+    /// The next result; none where `none` stands for all of them.
+    fn read(&mut self) -> Result<Option<MethodResult<'a>>, Malformed> {
+        let cursor = &mut self.cursor;
+        cursor.expect(';')?;
+        let mut comments = Vec::new();
+        cursor.skip_cfws(&mut comments)?;
+        let method = cursor.keyword()?;
+        cursor.skip_cfws(&mut comments)?;
+        if self.state == State::First
+            && cursor.rest.is_empty()
+            && method.eq_ignore_ascii_case("none")
+        {
+            return Ok(None);
+        }
+        if cursor.accept('/') {
+            cursor.skip_cfws(&mut comments)?;
+            if cursor.take_while(|c| c.is_ascii_digit()) != "1" {
+                return Err(Malformed);
+            }
+            cursor.skip_cfws(&mut comments)?;
+        }
+        cursor.expect('=')?;
+        cursor.skip_cfws(&mut comments)?;
+        let mut found = MethodResult {
+            method,
+            result: cursor.keyword()?,
+            properties: Vec::new(),
+            comments,
+        };
+        loop {
+            let spaced = cursor.skip_cfws(&mut found.comments)?;
+            if cursor.rest.is_empty() || cursor.rest.starts_with(';') {
+                return Ok(Some(found));
+            }
+            if !spaced {
+                return Err(Malformed);
+            }
+            cursor.property(&mut found)?;
+        }
+    }
+}
+
+impl<'a> Iterator for ResultsField<'a> {
+    type Item = Result<MethodResult<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Done || self.state == State::Next && self.cursor.rest.is_empty() {
+            return None;
+        }
+        let read = self.read();
+        self.state = match &read {
+            Ok(Some(_)) => State::Next,
+            Ok(None) | Err(Malformed) => State::Done,
+        };
+        read.transpose()
+    }
+}
+
+/// What is left to read.
+#[derive(Debug, Clone, Copy)]
+struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    fn take_while(&mut self, accept: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !accept(c)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    fn accept(&mut self, c: char) -> bool {
+        match self.rest.strip_prefix(c) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn expect(&mut self, c: char) -> Result<(), Malformed> {
+        self.accept(c).then_some(()).ok_or(Malformed)
+    }
+
+    /// Comments and white space (RFC 5322 3.2.2); whether there were any.
+    fn skip_cfws(&mut self, comments: &mut Vec<&'a str>) -> Result<bool, Malformed> {
+        let before = self.rest.len();
+        loop {
+            self.take_while(|c| c == ' ' || c == '\t');
+            if !self.rest.starts_with('(') {
+                return Ok(self.rest.len() < before);
+            }
+            let comment = self.comment()?;
+            if comments.len() < MOST_KEPT {
+                comments.push(comment);
+            }
+        }
+    }
+
+    /// The text of one comment, nested ones included.
+    fn comment(&mut self) -> Result<&'a str, Malformed> {
+        let mut depth = 0_usize;
+        let mut escaped = false;
+        for (at, c) in self.rest.char_indices() {
+            match c {
+                c if is_control(c) => return Err(Malformed),
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '(' => depth += 1,
+                ')' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        let text = &self.rest[1..at];
+                        self.rest = &self.rest[at + 1..];
+                        return swallows_nothing(text).map(|()| text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Err(Malformed)
+    }
+
+    /// The text between the quotes, escapes included; the cursor is at the first quote.
+    fn quoted(&mut self) -> Result<&'a str, Malformed> {
+        let mut escaped = false;
+        for (at, c) in self.rest.char_indices().skip(1) {
+            match c {
+                c if is_control(c) => return Err(Malformed),
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => {
+                    let text = &self.rest[1..at];
+                    self.rest = &self.rest[at + 1..];
+                    return swallows_nothing(text).map(|()| text);
+                }
+                _ => {}
+            }
+        }
+        Err(Malformed)
+    }
+
+    /// A token (RFC 2045 5.1) or a quoted string.
+    fn value(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        if self.rest.starts_with('"') {
+            return Ok(unescaped(self.quoted()?));
+        }
+        let token = self.take_while(|c| {
+            !is_control(c) && c != ' ' && c != '\t' && !"()<>@,;:\\\"/[]?=".contains(c)
+        });
+        (!token.is_empty())
+            .then_some(Cow::Borrowed(token))
+            .ok_or(Malformed)
+    }
+
+    /// RFC 5321's `Keyword`: a method, a result, a type of property.
+    fn keyword(&mut self) -> Result<&'a str, Malformed> {
+        let word = self.take_while(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let ends_well = word.ends_with(|c: char| c.is_ascii_alphanumeric());
+        ends_well.then_some(word).ok_or(Malformed)
+    }
+
+    /// `reason=value` or `ptype.property=value`.
+    fn property(&mut self, found: &mut MethodResult<'a>) -> Result<(), Malformed> {
+        let comments = &mut found.comments;
+        let kind = self.keyword()?;
+        self.skip_cfws(comments)?;
+        if !self.accept('.') {
+            self.expect('=')?;
+            if !kind.eq_ignore_ascii_case("reason") {
+                return Err(Malformed);
+            }
+            self.skip_cfws(comments)?;
+            return self.property_value().map(drop);
+        }
+        self.skip_cfws(comments)?;
+        let name = self.keyword()?;
+        self.skip_cfws(comments)?;
+        self.expect('=')?;
+        self.skip_cfws(comments)?;
+        let value = self.property_value()?;
+        if found.properties.len() < MOST_KEPT {
+            found.properties.push((kind, name, value));
+        }
+        Ok(())
+    }
+
+    /// A value, or an address whose local part may be quoted. Programs leave characters unquoted
+    /// that a token does not have, in signatures and IPv6 addresses; they do no harm here.
+    fn property_value(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let whole = self.rest;
+        let mut quoted = None;
+        loop {
+            if self.rest.starts_with('"') {
+                quoted = Some(self.quoted()?);
+            }
+            self.take_while(|c| !is_control(c) && !" \t;()\"\\".contains(c));
+            if !self.rest.starts_with('"') {
+                break;
+            }
+        }
+        let text = &whole[..whole.len() - self.rest.len()];
+        match quoted {
+            Some(quoted) if quoted.len() + 2 == text.len() => Ok(unescaped(quoted)),
+            _ if text.is_empty() => Err(Malformed),
+            _ => Ok(Cow::Borrowed(text)),
+        }
+    }
+}
+
+/// A control character, a bare CR included: two readers could see two different fields.
+fn is_control(c: char) -> bool {
+    c.is_control() && c != '\t'
+}
+
+/// Whether no DMARC result stands in a comment or a quoted string where a program had put it between
+/// two texts of a stranger, one of which opens what the other closes.
+fn swallows_nothing(text: &str) -> Result<(), Malformed> {
+    let swallowed = text.split(';').skip(1).any(|part| {
+        let part = part.trim_start().as_bytes();
+        part.get(..5)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"dmarc"))
+            && matches!(part[5..].trim_ascii_start().first(), Some(b'=' | b'/'))
+    });
+    if swallowed { Err(Malformed) } else { Ok(()) }
+}
+
+/// A quoted string's text without its backslashes (RFC 5322 3.2.1).
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        plain.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+#[path = "results_field_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! Which fields our own MTA added.
+//!
+//! Anyone can write any field, with any name in it, so what counts is where it stands: each MTA puts
+//! its `Received` on top of what came in, and what stands above that of our MTA came from nobody
+//! else. An MTA that hands mail to a filter and takes it back from the same machine adds a Received
+//! field each time; these are passed over.
+
+use std::net::IpAddr;
+
+use super::header::Field;
+
+/// The fields that stand above the Received field of our own MTA.
+pub(super) fn above_our_received<'a>(
+    fields: impl Iterator<Item = Field<'a>>,
+) -> impl Iterator<Item = Field<'a>> {
+    fields.take_while(|field| !field.is("Received") || is_from_this_machine(field))
+}
+
+/// Whether every IP address in the field is a loopback address, and there is one. A client chooses
+/// the name it gives with HELO, which may look like the rest of such a field, but the MTA always
+/// writes the client's address beside it, in brackets or without.
+pub(super) fn is_from_this_machine(field: &Field) -> bool {
+    let text = field.text();
+    let mut addresses = text
+        .split(|c: char| c.is_whitespace() || "()[]<>;,=\"".contains(c))
+        .filter_map(address)
+        .peekable();
+    addresses.peek().is_some() && addresses.all(|address| address.is_loopback())
+}
+
+/// An address literal's content (RFC 5321 4.1.3), or a bare address.
+fn address(word: &str) -> Option<IpAddr> {
+    let address = match word.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &word[5..],
+        _ => word,
+    };
+    let address: IpAddr = address.split('%').next()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::Section;
+    use super::*;
+
+    #[test]
+    fn a_received_field_says_where_the_message_came_from() {
+        for (value, local) in [
+            (
+                "from localhost (localhost [127.0.0.1]) by mx.corp.example (Postfix)",
+                true,
+            ),
+            (
+                "from localhost (localhost [IPv6:::1])\r\n\tby mx.corp.example; Mon, 23 Nov 2026 10:00:00 +0000",
+                true,
+            ),
+            (
+                "from x ([::ffff:127.0.0.1]) by localhost (mx [127.0.0.1]) (amavis, port 10024)",
+                true,
+            ),
+            ("from a (b [203.0.113.9]) by mx", false),
+            ("by mx.corp.example (Postfix, from userid 0) id 1", false),
+            // Names that clients give: like a literal, like two clauses, like a whole field.
+            ("from [127.0.0.1] (evil.example [203.0.113.9]) by mx", false),
+            (
+                "from x [127.0.0.1] by y (evil.example [203.0.113.9]) by mx",
+                false,
+            ),
+            (
+                "from x (x [127.0.0.1]) by mx; (evil.example [203.0.113.9]) by mx",
+                false,
+            ),
+            // Programs that write no brackets: Exchange, qmail.
+            (
+                "from [127.0.0.1] (203.0.113.9) by EX (127.0.0.1) with Microsoft SMTP",
+                false,
+            ),
+            ("from unknown (HELO [127.0.0.1]) (2001:db8::1) by mx", false),
+            ("from [127.0.0.1] (helo=x) by mx", true),
+            ("from [203.0.113.9] (helo=[127.0.0.1]) by mx", false),
+        ] {
+            let raw = format!("Received: {value}\r\n");
+            let field = Section::of(raw.as_bytes())
+                .first("Received")
+                .expect("a field");
+            assert_eq!(is_from_this_machine(&field), local, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_what_stands_above_is_given() {
+        let raw = b"A: 1\r\nReceived: from l (l [127.0.0.1])\r\nB: 2\r\n\
+            received : from a (a [203.0.113.9])\r\nC: 3\r\nReceived: from l (l [127.0.0.1])\r\nD: 4\r\n";
+        let names: Vec<_> = above_our_received(Section::of(raw).fields())
+            .map(|field| field.name)
+            .collect();
+        assert_eq!(names, ["A", "Received", "B"]);
+    }
+}

@@ -4,7 +4,7 @@
 //! nobody outside may set one. Readers differ in what they
 //! take for the beginning of a field: some end lines at a bare CR or a form feed, some skip control
 //! characters or allow space before the colon. A field that *any* of them could take for ours is
-//! left out. Only the header section is looked at, once and from left to right, and whatever is
+//! left out; so are the lines that an mbox file has on top of a message. Only the header section is looked at, once and from left to right, and whatever is
 //! kept stays as it is, byte for byte.
 
 #[cfg(test)]
@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use crate::authentication::claims_to_be_ours;
 use crate::domain::Domain;
+use crate::mail::mbox_lines;
 
 /// How the names of our fields begin; compared without regard to case, `_` counting as `-`.
 const PREFIX: &[u8] = b"x-vestibule-";
@@ -24,16 +25,19 @@ const RESULTS: &[u8] = b"authentication-results:";
 /// The ranges of `raw` to pass on, in order.
 pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
     let mut kept = Kept::default();
-    let mut at = 0;
+    // A later MTA would take the line of an mbox for the end of the header.
+    let start = mbox_lines(raw);
+    kept.skip(0..start);
+    let mut at = start;
     while at < raw.len() {
         let end = end_of_field(raw, at);
         let field = &raw[at..end];
         if is_empty_line(field) {
             break;
         }
-        if at == 0 && is_blank(field[0]) {
+        if at == start && is_blank(field[0]) {
             // A continuation of no field: behind ours, it would become part of the last of them.
-            kept.skip(0..end);
+            kept.skip(start..end);
         } else if let Some(mark) = first_mark(field, hostname) {
             if field[..mark].iter().any(u8::is_ascii_graphic) {
                 // Ours behind an end of line that only some see. The line's own end remains.

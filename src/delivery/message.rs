@@ -112,6 +112,16 @@ impl Message {
         Ok(whole)
     }
 
+    /// The message as it came: without the added fields, nor those of our names from outside.
+    pub async fn original(&self) -> Result<Vec<u8>, StoreError> {
+        let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
+        let mut place = Place { parts: 1, rest: 0 };
+        while let Some(piece) = self.piece(&mut place).await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
+    }
+
     pub async fn is_ascii(&self) -> Result<bool, StoreError> {
         let mut place = Place::default();
         while let Some(piece) = self.piece(&mut place).await? {
@@ -160,6 +170,17 @@ mod tests {
             .expect("a runtime")
             .block_on(message.to_vec())
             .expect("in memory")
+    }
+
+    #[test]
+    fn the_line_of_an_mbox_is_not_passed_on() {
+        for on_top in ["From ann@corp.example Mon Nov 23 10:00:00 2026\r\n", ">From x\r\n", "From x\nFrom y\n", ""] {
+            let raw = format!("{on_top}From: a@b.example\r\n\r\nFrom here on\r\n");
+            let expected = b"Received: here\r\nFrom: a@b.example\r\n\r\nFrom here on\r\n";
+            let message = message(raw.as_bytes());
+            assert_eq!(message.len(), octets(expected), "{on_top}");
+            assert_eq!(whole(&message), expected, "{on_top}");
+        }
     }
 
     proptest! {

@@ -75,7 +75,7 @@ impl Webhook {
     }
 
     async fn json(&self, parcel: &Arc<Parcel>) -> Result<Attempt, Cause> {
-        let raw = parcel.message().to_vec().await.map_err(unreadable)?;
+        let raw = parcel.message().original().await.map_err(unreadable)?;
         let making = Arc::clone(parcel);
         // Parsing takes its time, and may meet a message that the parser cannot stand.
         let made = tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw)).await;

@@ -2,11 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mail_parser::{Address, Message, MessageParser, MimeHeaders};
+use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
 use super::Parcel;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
+use crate::mail::{self, Content, Fields};
+
+/// Octets of a message that is in the JSON as it came, besides what was read of it.
+const MAX_RAW: usize = 1024 * 1024;
 
 /// The body as Standard Webhooks recommends: a type, a time and data.
 #[derive(Serialize)]
@@ -26,7 +30,7 @@ struct Data<'a> {
     account: Account<'a>,
     received_at: Timestamp,
     message_id: Option<&'a str>,
-    message: Parts<'a>,
+    message: Parts,
 }
 
 #[derive(Serialize)]
@@ -40,7 +44,7 @@ struct Account<'a> {
 
 /// What the message says. All but its authentication is the sender's word.
 #[derive(Default, Serialize)]
-struct Parts<'a> {
+struct Parts {
     subject: Option<String>,
     date: Option<String>,
     from: Vec<Person>,
@@ -51,9 +55,11 @@ struct Parts<'a> {
     references: Vec<String>,
     text: Option<String>,
     html: Option<String>,
-    attachments: Vec<Attachment<'a>>,
+    attachments: Vec<Attachment>,
     /// As `X-Vestibule-Authenticated` says it.
     authentication: &'static str,
+    /// Base64 of the message; null where it has more than [`MAX_RAW`] octets.
+    raw: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,10 +69,10 @@ struct Person {
 }
 
 #[derive(Serialize)]
-struct Attachment<'a> {
-    name: Option<&'a str>,
+struct Attachment {
+    name: Option<String>,
     content_type: String,
-    content_id: Option<&'a str>,
+    content_id: Option<String>,
     inline: bool,
     /// Octets.
     size: usize,
@@ -74,10 +80,9 @@ struct Attachment<'a> {
     content: String,
 }
 
-/// The JSON text, the same for every attempt. `raw` is the message as it is handed on.
+/// The JSON text, the same for every attempt. `raw` is the message as it came.
 pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
     let claim = parcel.claim();
-    let message = MessageParser::default().parse(raw);
     let payload = Payload {
         r#type: "request.released",
         timestamp: claim.released_at,
@@ -96,7 +101,7 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
             message_id: claim.message_id.as_deref(),
             message: Parts {
                 authentication: parcel.authenticated(),
-                ..message.as_ref().map(parts).unwrap_or_default()
+                ..parts(raw)
             },
         },
     };
@@ -104,40 +109,29 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&payload).unwrap_or_default()
 }
 
-fn parts<'a>(message: &'a Message<'a>) -> Parts<'a> {
-    let ids = |value: &mail_parser::HeaderValue| -> Vec<String> {
-        value
-            .as_text_list()
-            .unwrap_or_default()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    };
+fn parts(raw: &[u8]) -> Parts {
+    let fields = Fields::of(raw);
+    let content = Content::of(raw);
     Parts {
-        subject: message.subject().map(str::to_owned),
-        date: message.date().map(mail_parser::DateTime::to_rfc3339),
-        from: people(message.from()),
-        reply_to: people(message.reply_to()),
-        to: people(message.to()),
-        cc: people(message.cc()),
-        in_reply_to: ids(message.in_reply_to()),
-        references: ids(message.references()),
-        text: message.body_text(0).map(Into::into),
-        // The parser would make HTML of text where there is none.
-        html: message
-            .html_bodies()
-            .find(|part| part.is_text_html())
-            .and_then(|part| part.text_contents())
-            .map(str::to_owned),
-        attachments: message.attachments().map(attachment).collect(),
+        subject: fields.subject(),
+        date: fields.date(),
+        from: people(&fields.addresses("From")),
+        reply_to: people(&fields.addresses("Reply-To")),
+        to: people(&fields.addresses("To")),
+        cc: people(&fields.addresses("Cc")),
+        in_reply_to: fields.message_ids("In-Reply-To"),
+        references: fields.message_ids("References"),
+        text: content.text,
+        html: content.html,
+        attachments: content.attachments.into_iter().map(attachment).collect(),
         authentication: "",
+        raw: (raw.len() <= MAX_RAW).then(|| STANDARD.encode(raw)),
     }
 }
 
-fn people(address: Option<&Address<'_>>) -> Vec<Person> {
-    address
-        .into_iter()
-        .flat_map(Address::iter)
+fn people(field: &HeaderValue) -> Vec<Person> {
+    let addresses = field.as_address().into_iter().flat_map(Address::iter);
+    addresses
         .map(|person| Person {
             name: person.name().map(str::to_owned),
             address: person.address().map(str::to_owned),
@@ -145,22 +139,13 @@ fn people(address: Option<&Address<'_>>) -> Vec<Person> {
         .collect()
 }
 
-fn attachment<'a>(part: &'a mail_parser::MessagePart<'a>) -> Attachment<'a> {
-    let content_type = part.content_type().map_or_else(
-        || "application/octet-stream".to_owned(),
-        |kind| match kind.subtype() {
-            Some(subtype) => format!("{}/{subtype}", kind.ctype()),
-            None => kind.ctype().to_owned(),
-        },
-    );
+fn attachment(part: mail::Attachment) -> Attachment {
     Attachment {
-        name: part.attachment_name(),
-        content_type: content_type.to_ascii_lowercase(),
-        content_id: part.content_id(),
-        inline: part
-            .content_disposition()
-            .is_some_and(mail_parser::ContentType::is_inline),
-        size: part.contents().len(),
-        content: STANDARD.encode(part.contents()),
+        name: part.name,
+        content_type: part.content_type,
+        content_id: part.content_id,
+        inline: part.is_inline,
+        size: part.octets.len(),
+        content: STANDARD.encode(part.octets),
     }
 }

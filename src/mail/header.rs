@@ -15,7 +15,7 @@ use memchr::{memchr, memmem};
 use super::LOOP_FIELD;
 
 /// A message, or a part of one, cut in two at the first empty line.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Section<'a> {
     fields: &'a [u8],
     pub(super) body: &'a [u8],
@@ -93,11 +93,7 @@ pub(super) struct Field<'a> {
 impl<'a> Section<'a> {
     /// Finds the end of the header. The line `From …` that mbox files put on top is not part of it.
     pub(super) fn of(raw: &'a [u8]) -> Self {
-        let mut start = 0;
-        while raw[start..].starts_with(b"From ") || raw[start..].starts_with(b">From ") {
-            start = line_end(raw, start);
-        }
-        let raw = &raw[start..];
+        let raw = &raw[mbox_lines(raw)..];
         let (end, body) = if raw.starts_with(b"\r\n") || raw.starts_with(b"\n") {
             (0, line_end(raw, 0))
         } else {
@@ -111,6 +107,11 @@ impl<'a> Section<'a> {
             fields: &raw[..end],
             body: &raw[body..],
         }
+    }
+
+    /// A header and a body that were told apart before.
+    pub(super) fn split(fields: &'a [u8], body: &'a [u8]) -> Self {
+        Self { fields, body }
     }
 
     /// Every field there is.
@@ -244,6 +245,27 @@ impl<'a> Iterator for Fields<'a> {
         }
         None
     }
+}
+
+/// Octets of the lines that mbox files put on top of a message: `From `, behind any number of `>`
+/// (mboxrd), as Postfix reads them.
+pub(super) fn mbox_lines(raw: &[u8]) -> usize {
+    let mut start = 0;
+    loop {
+        let line = &raw[start..];
+        let marks = line.iter().take_while(|&&byte| byte == b'>').count();
+        if !line[marks..].starts_with(b"From ") {
+            return start;
+        }
+        start = line_end(raw, start);
+    }
+}
+
+/// A field, the continuation of one, or a misplaced line of an mbox; anything else begins the body.
+pub(super) fn is_header_line(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+        || mbox_lines(line) > 0
+        || split_field(line).is_some()
 }
 
 /// Where the line at `start` ends, its LF included. Only CRLF comes over SMTP; files have both.

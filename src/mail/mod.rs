@@ -7,41 +7,54 @@ mod authentication;
 mod authentication_facts;
 mod automatic;
 mod bulk;
+mod charset;
+mod codepages;
+mod content;
+mod encoded_words;
 mod facts;
 mod failure;
+mod fields;
 mod fingerprint;
 mod header;
+mod iso2022;
 mod lenient;
 mod list_author;
 mod lookalike;
 mod mailbox;
+mod media;
 mod mime;
 mod notice;
 mod out_of_office;
-mod readable;
 mod recorded;
 mod report;
 mod results_field;
 mod sender;
 mod smtp_reply;
 mod spam;
+mod structure;
 mod text;
 mod tokens;
 mod trace;
+mod transfer;
 
 pub(crate) use authentication::dmarc_pass_in_arc_results;
 pub use authentication_facts::{
     Authentication, AuthenticationDetail, AuthenticationFailure, AuthenticationFault,
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
+pub use charset::Label;
+pub use content::{Attachment, Content, html, readable};
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
 pub use failure::Failure;
-pub use readable::{html, readable};
+pub use fields::Fields;
+pub use media::Media;
 pub use recorded::{Recorded, recorded};
 pub use spam::SpamMark;
+pub use structure::{MAX_DEPTH, MAX_PARTS, Part, Structure};
+pub use transfer::TransferEncoding;
 
 use std::sync::Arc;
 
@@ -60,6 +73,12 @@ pub struct Identity {
     pub spam: Arc<[SpamMark]>,
 }
 
+/// Octets of the mbox lines on top of a message, which are no part of it.
+#[must_use]
+pub fn mbox_lines(raw: &[u8]) -> usize {
+    header::mbox_lines(raw)
+}
+
 /// The field that marks what went through this house, with our hostname as its value.
 pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 
@@ -76,8 +95,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     } = list_author::resolve(&header, envelope, from);
     let subject = header
         .first("Subject")
-        .as_ref()
-        .and_then(text::unstructured);
+        .and_then(|field| text::subject(&header.section, &field));
     let (report, other_report) = match report::report(&header, envelope, &sender) {
         Reported::Nothing => (None, None),
         Reported::Delivery(report) => (Some(report), None),

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use mail_parser::HeaderValue;
-use mail_parser::parsers::MessageStream;
-use memchr::memmem;
-
 use super::Evidence;
-use super::header::Field;
+use super::charset::{Label, is_mostly_utf8};
+use super::encoded_words;
+use super::header::{Field, Section};
+use super::media::Media;
+use super::structure::Structure;
 
 /// As much of a field as is read for its text. A header line has at most 998 octets (RFC 5322
 /// 2.1.1); nobody reads a subject of more than eight such lines.
@@ -62,22 +62,33 @@ pub(super) fn is_unsafe(c: char) -> bool {
 
 /// Decoded, white space as single spaces; none if nothing is left.
 pub(super) fn unstructured(field: &Field) -> Option<String> {
-    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
-    let text = if memmem::find(bytes, b"=?").is_some() {
-        decoded(bytes)
-    } else {
-        lossy(bytes).into_owned()
-    };
-    one_line(&text)
+    unstructured_in(field, None)
 }
 
-fn decoded(bytes: &[u8]) -> String {
-    let mut line = bytes.trim_ascii_end().to_vec();
-    line.push(b'\n');
-    match MessageStream::new(&line).parse_unstructured() {
-        HeaderValue::Text(text) => text.into_owned(),
-        _ => String::new(),
-    }
+/// The Subject of a message, in which raw octets may be in the charset of the body.
+pub(super) fn subject(message: &Section, field: &Field) -> Option<String> {
+    let is_plain = field.value.is_ascii() || is_mostly_utf8(field.value);
+    let body = (!is_plain).then(|| body_charset(message)).flatten();
+    unstructured_in(field, body.as_ref())
+}
+
+fn unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
+    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
+    one_line(&encoded_words::decode(bytes, body))
+}
+
+/// The charset that the body, or the first text in it that names one, is written in.
+pub(super) fn body_charset(message: &Section) -> Option<Label> {
+    let media = Media::parse(message.first("Content-Type")?.value)?;
+    let below = Structure::below(message.body, &media);
+    let mut parts = below.iter().flat_map(Structure::leaves);
+    let first = parts.find_map(|part| {
+        let media = part.media();
+        media
+            .charset()
+            .filter(|_| media.kind().starts_with("text/"))
+    });
+    media.charset().or(first)
 }
 
 fn one_line(text: &str) -> Option<String> {
@@ -132,7 +143,7 @@ mod tests {
             ),
             (b"Subject: =?utf-8?q?a=0D=0ABcc:_x?=\r\n", Some("a Bcc: x")),
             (b"Subject: caf\xC3\xA9\r\n", Some("café")),
-            (b"Subject: caf\xE9\r\n", Some("caf\u{FFFD}")),
+            (b"Subject: caf\xE9\r\n", Some("café")),
             (b"Subject: \r\n", None),
         ] {
             assert_eq!(subject(raw).as_deref(), text, "{raw:?}");

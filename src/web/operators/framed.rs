@@ -85,10 +85,17 @@ pub(super) async fn show(
 ) -> Result<Response, Refusal> {
     let (_, raw) = with_content(&desk, &id).await?;
     // Reading takes time where the message is large, and this thread is for waiting.
-    let clean = tokio::task::spawn_blocking(move || mail::html(&raw).map(|html| clean(&html)))
-        .await
-        .map_err(|error| StoreError::Other(error.to_string()))?
-        .ok_or(Refusal::NotFound("HTML in this message"))?;
+    // Each part by itself: an element that one leaves open must not take in the next.
+    let parts = tokio::task::spawn_blocking(move || {
+        let parts = mail::html(&raw).into_iter();
+        parts.map(|html| clean(&html)).collect::<Vec<_>>()
+    })
+    .await
+    .map_err(|error| StoreError::Other(error.to_string()))?;
+    if parts.is_empty() {
+        return Err(Refusal::NotFound("HTML in this message"));
+    }
+    let clean = parts.join("\n<hr>\n");
     let mut response = Html(format!("{BEFORE}{clean}{AFTER}")).into_response();
     response.extensions_mut().insert(Policy::Framed);
     Ok(response)

@@ -118,7 +118,7 @@ pub(super) async fn show(
     };
     let (text, has_html) = match desk.store().raw(entry.ledger).await? {
         // Reading takes time where the message is large, and this thread is for waiting.
-        Some(raw) => tokio::task::spawn_blocking(move || (readable(&raw), html(&raw).is_some()))
+        Some(raw) => tokio::task::spawn_blocking(move || (readable(&raw), !html(&raw).is_empty()))
             .await
             .map_err(|error| StoreError::Other(error.to_string()))?,
         None => (None, false),

@@ -1,0 +1,418 @@
+//! Octets in a named charset, or in none, as text.
+//!
+//! In: octets and the label that came with them. Out: text. Labels are those of the WHATWG (as
+//! browsers know them), of IANA and of CPython, and what mail programs write besides. A label is
+//! believed unless the octets say that it is wrong: UTF-8 or ISO-2022-JP under a label of ASCII, or
+//! under none. What is no valid text in a charset is replaced, never dropped.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::{codepages, iso2022};
+
+/// A charset by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label(Charset);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    /// US-ASCII, or a label that says nothing.
+    Ascii,
+    Whatwg(&'static Encoding),
+    /// ISO-2022-JP, -KR, -CN with their variants.
+    Iso2022,
+    /// HZ (RFC 1843).
+    Hz,
+    /// UTF-7 (RFC 2152).
+    Utf7,
+    Utf32 {
+        is_little: bool,
+    },
+    /// Index of a code page of DOS.
+    CodePage(usize),
+}
+
+/// Names that encoding_rs does not know, without separators.
+const ALIASES: [(&str, &str); 48] = [
+    ("ansi", "windows-1252"),
+    ("ansi1251", "windows-1251"),
+    ("ansi936", "gbk"),
+    ("big5eten", "big5"),
+    ("cp10000", "macintosh"),
+    ("cp1361", "euc-kr"),
+    ("cp20127", "us-ascii"),
+    ("cp20866", "koi8-r"),
+    ("cp21866", "koi8-u"),
+    ("cp51932", "euc-jp"),
+    ("cp51936", "gbk"),
+    ("cp51949", "euc-kr"),
+    ("cp54936", "gb18030"),
+    ("cp65001", "utf-8"),
+    ("cp866", "ibm866"),
+    ("cp874", "windows-874"),
+    ("cp932", "shift_jis"),
+    ("cp936", "gbk"),
+    ("cp943", "shift_jis"),
+    ("cp943c", "shift_jis"),
+    ("cp949", "euc-kr"),
+    ("cp950", "big5"),
+    ("eucgb2312cn", "gbk"),
+    ("euccn", "gbk"),
+    ("eucjis2004", "euc-jp"),
+    ("eucjisx0213", "euc-jp"),
+    ("eucjp", "euc-jp"),
+    ("eucjpms", "euc-jp"),
+    ("gb180302000", "gb18030"),
+    ("gb231280", "gbk"),
+    ("isolatin1", "windows-1252"),
+    ("johab", "euc-kr"),
+    ("koi8", "koi8-r"),
+    ("koi8ru", "koi8-u"),
+    ("latin9", "iso-8859-15"),
+    ("latin0", "iso-8859-15"),
+    ("latin10", "iso-8859-16"),
+    ("macroman", "macintosh"),
+    ("mscp932", "shift_jis"),
+    ("pck", "shift_jis"),
+    ("shiftjis2004", "shift_jis"),
+    ("shiftjisx0213", "shift_jis"),
+    ("uhc", "euc-kr"),
+    ("ujis", "euc-jp"),
+    ("unicode", "utf-16"),
+    ("utf8mb4", "utf-8"),
+    ("utf8sig", "utf-8"),
+    ("windows31j", "shift_jis"),
+];
+
+/// Names of ASCII, and names for knowing nothing (RFC 1428 3), without separators.
+const ASCII: [&str; 22] = [
+    "646",
+    "7bit",
+    "8bit",
+    "ansix341968",
+    "ansix341986",
+    "ansix34",
+    "ascii",
+    "auto",
+    "binary",
+    "cp20127",
+    "cp367",
+    "csascii",
+    "default",
+    "ibm367",
+    "iso646irv1991",
+    "iso646us",
+    "isoir6",
+    "none",
+    "unknown",
+    "unknown8bit",
+    "us",
+    "usascii",
+];
+
+impl Label {
+    /// None for a name that nobody knows.
+    #[must_use]
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let name = name.trim_ascii();
+        // RFC 2231 5: a language may follow in an encoded-word.
+        let name = name.split(|&byte| byte == b'*').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let charset = find(name)
+            .or_else(|| find(name.strip_prefix("x-")?))
+            .or_else(|| find(name.strip_prefix("cs")?));
+        charset.map(Self)
+    }
+}
+
+fn find(name: &str) -> Option<Charset> {
+    let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    if ASCII.contains(&bare.as_str()) {
+        return Some(Charset::Ascii);
+    }
+    let charset = match bare.as_str() {
+        "hz" | "hzgb" | "hzgb2312" => Charset::Hz,
+        "utf7" | "unicode11utf7" | "cp65000" => Charset::Utf7,
+        "utf32" | "utf32be" | "ucs4" => Charset::Utf32 { is_little: false },
+        "utf32le" => Charset::Utf32 { is_little: true },
+        "utf16be" | "ucs2be" | "ucs2" | "iso10646ucs2" => Charset::Whatwg(UTF_16BE),
+        _ if bare.starts_with("iso2022") => Charset::Iso2022,
+        _ => return whatwg(name, &bare),
+    };
+    Some(charset)
+}
+
+fn whatwg(name: &str, bare: &str) -> Option<Charset> {
+    let number = ["cp", "ibm", "dos", "windows", "win", "ms", ""]
+        .iter()
+        .find_map(|prefix| bare.strip_prefix(prefix))
+        .filter(|number| number.len() >= 3 && number.bytes().all(|b| b.is_ascii_digit()));
+    if let Some(page) = number.and_then(codepages::find) {
+        return Some(Charset::CodePage(page));
+    }
+    let numbered = number.map(|number| format!("cp{number}"));
+    let alias = |bare: &str| ALIASES.iter().find(|(known, _)| *known == bare);
+    let known = alias(bare).or_else(|| alias(numbered.as_deref()?));
+    // With other separators: iso8859_1, iso_8859-15:1998, windows1252, latin-1.
+    let hyphens = name.replace(['_', ' '], "-");
+    let part = || {
+        let rest = bare
+            .strip_prefix("iso")
+            .unwrap_or(bare)
+            .strip_prefix("8859")?;
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        // The year of the standard may follow: iso_8859-1:1987.
+        let digits = if digits > 4 {
+            digits - 4
+        } else {
+            digits.min(2)
+        };
+        Some(format!(
+            "iso-8859-{}{}",
+            &rest[..digits],
+            if rest.ends_with('i') { "-i" } else { "" }
+        ))
+    };
+    let windows = || Some(format!("windows-{}", number?));
+    let encoding = match known {
+        Some((_, label)) => Encoding::for_label(label.as_bytes()),
+        None => Encoding::for_label(name.as_bytes())
+            .or_else(|| Encoding::for_label(hyphens.as_bytes()))
+            .or_else(|| Encoding::for_label(bare.as_bytes()))
+            .or_else(|| Encoding::for_label(part()?.as_bytes()))
+            .or_else(|| Encoding::for_label(windows()?.as_bytes())),
+    }?;
+    // The WHATWG reads these as one replacement character; nobody reads a text of those names.
+    (encoding != encoding_rs::REPLACEMENT).then_some(Charset::Whatwg(encoding))
+}
+
+/// Text of octets, with replacement characters for what is none.
+#[must_use]
+pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
+    match label.map_or(Charset::Ascii, |label| label.0) {
+        Charset::Ascii => unlabelled(octets),
+        Charset::Whatwg(encoding) if encoding == UTF_8 => utf8(octets, WINDOWS_1252),
+        Charset::Whatwg(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => {
+            // A mark of the order of octets goes before the label.
+            encoding.decode(octets).0.into_owned()
+        }
+        Charset::Whatwg(encoding) => encoding.decode_with_bom_removal(octets).0.into_owned(),
+        Charset::Iso2022 => iso2022::decode(octets),
+        Charset::Hz => iso2022::decode_hz(octets),
+        Charset::Utf7 => utf7(octets),
+        Charset::Utf32 { is_little } => utf32(octets, is_little),
+        Charset::CodePage(page) => codepages::decode(page, octets),
+    }
+}
+
+/// Text of octets that a label is true for; None where there is any that is no text in it.
+pub(super) fn decode_strictly(octets: &[u8], label: &Label) -> Option<String> {
+    let text = decode(octets, Some(label));
+    let has_c1 = text.chars().any(|c| matches!(c, '\u{80}'..='\u{9f}'));
+    (!has_c1 && !text.contains(char::REPLACEMENT_CHARACTER)).then_some(text)
+}
+
+/// What the octets say by themselves.
+fn unlabelled(octets: &[u8]) -> String {
+    if let Some((encoding, _)) = Encoding::for_bom(octets) {
+        return encoding.decode(octets).0.into_owned();
+    }
+    if iso2022::is_likely(octets) {
+        return iso2022::decode(octets);
+    }
+    utf8(octets, WINDOWS_1252)
+}
+
+/// UTF-8, unless hardly any of the octets above ASCII are.
+pub(super) fn utf8(octets: &[u8], otherwise: &'static Encoding) -> String {
+    let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
+    if let Ok(text) = std::str::from_utf8(octets) {
+        return text.to_owned();
+    }
+    if is_mostly_utf8(octets) {
+        return String::from_utf8_lossy(octets).into_owned();
+    }
+    otherwise.decode_without_bom_handling(octets).0.into_owned()
+}
+
+/// More characters of several octets than faults; a character that is cut off at the end is none.
+pub(super) fn is_mostly_utf8(octets: &[u8]) -> bool {
+    let (mut characters, mut faults) = (0_usize, 0_usize);
+    for chunk in octets.utf8_chunks() {
+        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        // Only at the end can there be a character that is not wrong, but not whole.
+        let is_wrong = std::str::from_utf8(chunk.invalid()).is_err_and(|e| e.error_len().is_some());
+        faults += usize::from(is_wrong);
+    }
+    characters > faults
+}
+
+/// RFC 2152: base64 of UTF-16 between `+` and what is no letter of it, which is dropped if it is `-`.
+fn utf7(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    let mut rest = octets;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'+' {
+            text.push(if first.is_ascii() {
+                char::from(first)
+            } else {
+                char::REPLACEMENT_CHARACTER
+            });
+            continue;
+        }
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let length = rest.iter().take_while(|byte| is_letter(byte)).count();
+        if length == 0 {
+            text.push('+');
+        } else {
+            let units = super::transfer::base64(&rest[..length]);
+            let whole = &units[..units.len() / 2 * 2];
+            text.push_str(&UTF_16BE.decode_without_bom_handling(whole).0);
+        }
+        rest = &rest[length..];
+        rest = rest.strip_prefix(b"-").unwrap_or(rest);
+    }
+    text
+}
+
+fn utf32(octets: &[u8], is_little: bool) -> String {
+    let is_little = is_little || octets.starts_with(&[0xFF, 0xFE, 0, 0]);
+    let read = |unit: &[u8]| {
+        let unit: [u8; 4] = unit.try_into().ok()?;
+        let number = if is_little {
+            u32::from_le_bytes(unit)
+        } else {
+            u32::from_be_bytes(unit)
+        };
+        char::from_u32(number)
+    };
+    octets
+        .chunks(4)
+        .map(|unit| read(unit).unwrap_or(char::REPLACEMENT_CHARACTER))
+        .filter(|c| *c != '\u{feff}')
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(name: &str, octets: &[u8]) -> String {
+        decode(octets, Label::parse(name.as_bytes()).as_ref())
+    }
+
+    #[test]
+    fn charsets_are_known_by_many_names() {
+        let mut wrong = Vec::new();
+        for (names, octets, expected) in [
+            (
+                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cp65001 utf8mb4",
+                &b"\xc3\xbc"[..],
+                "ü",
+            ),
+            (
+                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown",
+                b"\xc3\xbc",
+                "ü",
+            ),
+            (
+                "iso-8859-1 latin1 iso8859-1 iso_8859-1 ISO_8859-1:1987 cp1252 windows-1252 l1 cp819 8859-1 iso88591 latin-1 windows1252 x-cp1252 ibm819",
+                b"\xfc",
+                "ü",
+            ),
+            (
+                "iso-8859-15 latin-9 iso8859_15 ISO-8859-15 latin9",
+                b"\xa4",
+                "€",
+            ),
+            ("iso-8859-2 latin2 iso_8859-2:1987", b"\xb1", "ą"),
+            ("windows-1250 cp1250 win-1250 x-cp1250", b"\x9a", "š"),
+            ("windows-1251 cp1251", b"\xcf", "П"),
+            ("koi8-r koi8_r cskoi8r koi8", b"\xf0", "П"),
+            ("koi8-u koi8-ru", b"\xa4", "є"),
+            (
+                "iso-8859-8-i iso-8859-8 csiso88598i hebrew iso8859-8-i",
+                b"\xe0",
+                "א",
+            ),
+            ("iso-8859-7 greek", b"\xe1", "α"),
+            (
+                "cp932 shift_jis x-sjis sjis ms932 windows-31j cswindows31j shift-jis Shift_JISX0213 ms_kanji mscp932",
+                b"\x82\xa0",
+                "あ",
+            ),
+            ("euc-jp x-euc-jp eucjp ujis", b"\xa4\xa2", "あ"),
+            (
+                "iso-2022-jp csiso2022jp iso-2022-jp-ms iso2022jp iso-2022-jp-2",
+                b"\x1b$B$\"\x1b(B",
+                "あ",
+            ),
+            (
+                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese",
+                b"\xc4\xe3",
+                "你",
+            ),
+            ("hz-gb-2312 hz", b"~{Dc~}~~", "你~"),
+            ("big5 big5-hkscs cp950 cn-big5 x-x-big5", b"\xa7\x41", "你"),
+            (
+                "ks_c_5601-1987 euc-kr cp949 korean uhc ks_c_5601 ksc5601 windows-949",
+                b"\xb0\xa1",
+                "가",
+            ),
+            ("iso-2022-kr", b"\x1b$)C\x0e0!\x0f", "가"),
+            (
+                "utf-7 unicode-1-1-utf-7 x-unicode-1-1-utf-7",
+                b"D+APw-ben+-",
+                "Düben+",
+            ),
+            ("utf-16le", b"\xfc\0", "ü"),
+            ("utf-16be utf16be", b"\0\xfc", "ü"),
+            ("utf-16 unicode", b"\xfe\xff\0\xfc", "ü"),
+            ("utf-32", b"\0\0\0\xfc", "ü"),
+            ("cp850 ibm850 850 dos-850", b"\x81", "ü"),
+            ("cp437 ibm437 437", b"\x81", "ü"),
+            ("ibm866 cp866", b"\x8f", "П"),
+            ("macintosh x-mac-roman mac macroman", b"\x9f", "ü"),
+            ("tis-620 windows-874 iso-8859-11", b"\xa1", "ก"),
+        ] {
+            for name in names.split(' ') {
+                if Label::parse(name.as_bytes()).is_none() {
+                    wrong.push(format!("{name} is not known"));
+                } else if text(name, octets) != expected {
+                    wrong.push(format!("{name}: {} for {expected}", text(name, octets)));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        for name in ["", "x", "nonsense", "iso-8859-99", "cp1"] {
+            assert_eq!(Label::parse(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn octets_that_prove_a_label_wrong_are_believed() {
+        for (name, octets, expected) in [
+            (None, &b"plain"[..], "plain"),
+            (None, "grüße".as_bytes(), "grüße"),
+            (None, b"gr\xfc\xdfe", "grüße"),
+            (None, b"\xef\xbb\xbfa", "a"),
+            (None, b"\xff\xfea\0", "a"),
+            (None, b"\x1b$B$*Ld$$9g$o$;\x1b(B", "お問い合わせ"),
+            (Some("us-ascii"), "ü".as_bytes(), "ü"),
+            (Some("us-ascii"), b"\x1b$B$\"\x1b(B", "あ"),
+            (Some("us-ascii"), b"\x93a\x94", "“a”"),
+            (Some("utf-8"), b"D\xfcben", "Düben"),
+            (Some("utf-8"), b"\xc3\xbc\xc3\xb6 \xfc", "üö \u{fffd}"),
+            (Some("utf-8"), b"\xc3\xbca\xe2\x82", "üa\u{fffd}"),
+            (Some("iso-8859-1"), b"\xc3\xbc", "Ã¼"),
+        ] {
+            let label = name.and_then(|name: &str| Label::parse(name.as_bytes()));
+            assert_eq!(
+                decode(octets, label.as_ref()),
+                expected,
+                "{name:?} {octets:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Text in header fields: encoded-words (RFC 2047) and the octets around them.
+//!
+//! In: the value of a field. Out: its text. Adjacent words of one charset are one text, so that a
+//! character that a program split over two of them is whole again; the blanks between them are none
+//! of the text (6.2). No blank is added and none is taken away beside other text. Raw octets are
+//! UTF-8 if they can be, else in the charset of the body, else windows-1252.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use encoding_rs::WINDOWS_1252;
+use memchr::memmem;
+
+use super::charset::{self, Label};
+use super::iso2022;
+use super::transfer::{base64, hex_octet};
+
+/// One encoded-word.
+struct Word<'a> {
+    charset: &'a [u8],
+    is_base64: bool,
+    text: &'a [u8],
+    /// Its place in the value.
+    start: usize,
+    end: usize,
+}
+
+/// The text of a value. `body` is the charset of the message's text.
+pub(super) fn decode(value: &[u8], body: Option<&Label>) -> String {
+    let mut text = String::with_capacity(value.len());
+    for_each(value, body, |piece| match piece {
+        Piece::Raw(raw) | Piece::Encoded(raw) => text.push_str(&raw),
+    });
+    text
+}
+
+/// The value with adjacent words made one, and raw octets as UTF-8: for a parser that decodes words by
+/// itself once it has found the structure.
+pub(super) fn join(value: &[u8], body: Option<&Label>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(value.len());
+    for_each(value, body, |piece| match piece {
+        Piece::Raw(raw) => line.extend_from_slice(raw.as_bytes()),
+        Piece::Encoded(text) => {
+            if line.ends_with(b"?=") {
+                line.push(b' ');
+            }
+            let text = STANDARD.encode(text);
+            line.extend_from_slice(format!("=?utf-8?b?{text}?=").as_bytes());
+        }
+    });
+    line
+}
+
+/// A piece of a value, decoded.
+enum Piece {
+    Raw(String),
+    /// Adjacent encoded-words of one charset.
+    Encoded(String),
+}
+
+fn for_each(value: &[u8], body: Option<&Label>, mut piece: impl FnMut(Piece)) {
+    let unfolded: Vec<u8>;
+    let value = if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        unfolded = unfold(value);
+        &unfolded
+    } else {
+        value
+    };
+    let raw = Raw::of(value, body);
+    let mut at = 0;
+    let mut run: Vec<Word> = Vec::new();
+    while let Some(word) = next_word(value, at) {
+        let before = &value[at..word.start];
+        let is_adjacent = !run.is_empty() && before.trim_ascii().is_empty();
+        let is_same = |last: &Word| last.charset.eq_ignore_ascii_case(word.charset);
+        if !is_adjacent {
+            flush(&mut run, &mut piece);
+            piece(Piece::Raw(raw.decode(before)));
+        } else if !run.last().is_some_and(is_same) {
+            flush(&mut run, &mut piece);
+        }
+        at = word.end;
+        run.push(word);
+    }
+    flush(&mut run, &mut piece);
+    piece(Piece::Raw(raw.decode(&value[at..])));
+}
+
+/// Without the line ends in front of blanks (RFC 5322 2.2.3); a line end alone becomes a blank.
+fn unfold(value: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(value.len());
+    for (place, &byte) in value.iter().enumerate() {
+        match (byte, value.get(place + 1)) {
+            (b'\r', Some(b'\n')) | (b'\n', Some(b' ' | b'\t') | None) | (b'\r', None) => {}
+            (b'\n', _) => line.push(b' '),
+            _ => line.push(byte),
+        }
+    }
+    line
+}
+
+/// How the octets outside of encoded-words are read; the same for the whole field.
+enum Raw {
+    Utf8,
+    Iso2022,
+    Labelled(Label),
+    Windows1252,
+}
+
+impl Raw {
+    fn of(value: &[u8], body: Option<&Label>) -> Self {
+        if value.is_ascii() {
+            return if iso2022::is_likely(value) {
+                Self::Iso2022
+            } else {
+                Self::Utf8
+            };
+        }
+        if charset::is_mostly_utf8(value) {
+            return Self::Utf8;
+        }
+        match body.filter(|label| charset::decode_strictly(value, label).is_some()) {
+            Some(label) => Self::Labelled(*label),
+            None => Self::Windows1252,
+        }
+    }
+
+    fn decode(&self, octets: &[u8]) -> String {
+        match self {
+            Self::Utf8 => String::from_utf8_lossy(octets).into_owned(),
+            Self::Iso2022 => iso2022::decode(octets),
+            Self::Labelled(label) => charset::decode(octets, Some(label)),
+            Self::Windows1252 => WINDOWS_1252
+                .decode_without_bom_handling(octets)
+                .0
+                .into_owned(),
+        }
+    }
+}
+
+/// The first encoded-word from `from` on. Blanks in the text are against RFC 2047 2, but are written.
+fn next_word(value: &[u8], from: usize) -> Option<Word<'_>> {
+    let mut from = from;
+    loop {
+        let start = from + memmem::find(&value[from..], b"=?")?;
+        if let Some(word) = word_at(value, start) {
+            return Some(word);
+        }
+        from = start + 2;
+    }
+}
+
+fn word_at(value: &[u8], start: usize) -> Option<Word<'_>> {
+    const MAX_CHARSET: usize = 80;
+    // RFC 2047 2 allows 75 octets; programs put whole subjects into one word.
+    const MAX_TEXT: usize = 8 * 1024;
+    let rest = &value[start + 2..];
+    let charset = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
+    let is_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b'=';
+    if !rest[..charset].iter().all(is_name) {
+        return None;
+    }
+    let [encoding, b'?', text @ ..] = &rest[charset + 1..] else {
+        return None;
+    };
+    let is_base64 = match encoding {
+        b'b' | b'B' => true,
+        b'q' | b'Q' => false,
+        _ => return None,
+    };
+    // Up to the end, or to where the next word begins: this one has no end then.
+    let text = &text[..text.len().min(MAX_TEXT)];
+    let length = memmem::find(text, b"?=")?;
+    if memmem::find(&text[..length], b"=?").is_some() {
+        return None;
+    }
+    Some(Word {
+        charset: &rest[..charset],
+        is_base64,
+        text: &text[..length],
+        start,
+        end: start + 2 + charset + 3 + length + 2,
+    })
+}
+
+/// Gives out words of one charset.
+fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
+    let Some(first) = run.first() else { return };
+    let label = Label::parse(first.charset);
+    let mut octets = Vec::new();
+    // Letters of base64 that were cut in the middle of an octet go on in the next word.
+    let mut letters: Vec<u8> = Vec::new();
+    for word in run.iter() {
+        if word.is_base64 {
+            letters.extend_from_slice(word.text);
+            if !is_cut(word.text) {
+                octets.extend(base64(&std::mem::take(&mut letters)));
+            }
+        } else {
+            octets.extend(base64(&std::mem::take(&mut letters)));
+            octets.extend(q_decode(word.text));
+        }
+    }
+    octets.extend(base64(&letters));
+    run.clear();
+    piece(Piece::Encoded(charset::decode(&octets, label.as_ref())));
+}
+
+/// Neither padded nor whole: the bits that are over are not all zero, as they would be at an end.
+fn is_cut(text: &[u8]) -> bool {
+    let letters: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
+    if letters.contains(&b'=') {
+        return false;
+    }
+    let zero_ends: &[u8] = match letters.len() % 4 {
+        0 => return false,
+        2 => b"AQgw",
+        3 => b"AEIMQUYcgkosw048",
+        _ => b"",
+    };
+    !letters.last().is_some_and(|last| zero_ends.contains(last))
+}
+
+/// RFC 2047 4.2. An escape that is none stays as it is written.
+fn q_decode(text: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'_' => octets.push(b' '),
+            b'=' => match hex_octet(after) {
+                Some(octet) => {
+                    octets.push(octet);
+                    rest = &after[2..];
+                }
+                None => octets.push(b'='),
+            },
+            _ => octets.push(first),
+        }
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_text_as_it_was_before_they_were_made() {
+        for (value, expected) in [
+            ("plain  text", "plain  text"),
+            ("=?utf-8?q?a?=", "a"),
+            ("=?utf-8?q?a?= =?utf-8?q?b?=", "ab"),
+            ("=?utf-8?q?a?==?utf-8?q?b?=", "ab"),
+            ("=?utf-8?q?a?=\r\n  =?iso-8859-1?q?=E9?=", "aé"),
+            ("=?utf-8?q?a?= b =?utf-8?q?c?=", "a b c"),
+            ("a=?utf-8?q?b?=c", "abc"),
+            ("(=?utf-8?q?b?=)", "(b)"),
+            ("=?utf-8?q?a_b?=", "a b"),
+            ("=?utf-8?q?a_?= =?utf-8?q?_b?=", "a  b"),
+            (
+                "=?utf-8?b?R3LDvMOfZSDw?=\r\n =?utf-8?b?n5iAIEVuZGU=?=",
+                "Grüße 😀 Ende",
+            ),
+            ("=?utf-8?q?=C3?= =?UTF-8?q?=BC?=", "ü"),
+            ("=?utf-8?q?=C3?= =?utf-8?b?vA==?=", "ü"),
+            ("=?utf-8*de?q?=C3?= =?utf-8*de?q?=BC?=", "ü"),
+            (
+                "=?iso-2022-jp?b?GyRCJCI=?= =?iso-2022-jp?b?JCIbKEI=?=",
+                "ああ",
+            ),
+            (
+                "=?iso-2022-jp?b?GyRCJCIbKEI=?= =?iso-2022-jp?b?GyRCJCIbKEI=?=",
+                "ああ",
+            ),
+            ("=?utf-8?b?R3LDv?= =?utf-8?b?MOfZQ==?=", "Grüße"),
+            ("=?utf-8?b?w7w?=", "ü"),
+            ("=?utf-8?b?w7w?= =?utf-8?b?w7w?=", "üü"),
+            ("=?us-ascii?q?=C3=BC?=", "ü"),
+            ("=?x-nobody?q?=C3=BC?=", "ü"),
+            ("=?x-nobody?q?=FC?=", "ü"),
+            ("=?utf-8?q?two words?=", "two words"),
+            ("=?utf-8?q?what??=", "what?"),
+            ("=?utf-8?q?a=zz?=", "a=zz"),
+            ("=?utf-8?q??=", ""),
+            ("=?utf-8?x?a?=", "=?utf-8?x?a?="),
+            ("=?utf-8?q?a", "=?utf-8?q?a"),
+            ("=?utf-8?q?a =?utf-8?q?b?=", "=?utf-8?q?a b"),
+            ("=? =?utf-8?q?b?=", "=? b"),
+            ("caf\u{e9} =?utf-8?q?b?=", "café b"),
+            ("\x1b$B$\"\x1b(B", "あ"),
+        ] {
+            assert_eq!(decode(value.as_bytes(), None), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn raw_octets_are_read_in_the_charset_of_the_body() {
+        for (value, body, expected) in [
+            (&b"D\xfcben"[..], None, "Düben"),
+            (b"D\xfcben", Some("utf-8"), "Düben"),
+            (b"\xf0\xd2\xc9", Some("koi8-r"), "При"),
+            (b"\xb0\xa1", Some("euc-kr"), "가"),
+            (b"\x82\xa0", Some("shift_jis"), "あ"),
+            ("ü".as_bytes(), Some("koi8-r"), "ü"),
+            (b"D\xfcben \xa4", Some("euc-kr"), "Düben ¤"),
+        ] {
+            let label = body.and_then(|name: &str| Label::parse(name.as_bytes()));
+            assert_eq!(
+                decode(value, label.as_ref()),
+                expected,
+                "{value:?} {body:?}"
+            );
+        }
+        // Cut off in the middle of a character, as by a limit of octets.
+        assert_eq!(decode(b"\xc3\xbc\xc3", None), "ü\u{fffd}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The fields of a message that are passed on as values: Subject, Date, addresses and identifiers.
+//!
+//! In: a raw message. Out: text as it was before it was encoded, and addresses as mail-parser reads
+//! them. It decodes each encoded-word by itself, so adjacent ones are made one before it sees them.
+//! All of it is the sender's word; who wrote is decided elsewhere, strictly.
+
+use mail_parser::parsers::MessageStream;
+use mail_parser::{DateTime, HeaderValue};
+
+use super::charset::Label;
+use super::encoded_words;
+use super::header::Section;
+use super::text;
+
+/// A field longer than this is read up to here.
+const MAX_FIELD: usize = 256 * 1024;
+
+/// The header of a message, for reading single fields.
+pub struct Fields<'a> {
+    section: Section<'a>,
+    /// The charset of the body, for raw octets.
+    body: Option<Label>,
+}
+
+impl<'a> Fields<'a> {
+    #[must_use]
+    pub fn of(raw: &'a [u8]) -> Self {
+        let section = Section::of(raw);
+        Self {
+            body: text::body_charset(&section),
+            section,
+        }
+    }
+
+    /// As [`Facts::subject`](super::Facts::subject).
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        text::subject(&self.section, &self.section.first("Subject")?)
+    }
+
+    /// The Date in RFC 3339, in the zone it is written in. Years of two and three digits are those of
+    /// RFC 5322 4.3. None for what is no date.
+    #[must_use]
+    pub fn date(&self) -> Option<String> {
+        date(&self.section.first("Date")?.text())
+    }
+
+    /// What a field of addresses holds; empty where there is none.
+    #[must_use]
+    pub fn addresses(&self, name: &str) -> HeaderValue<'static> {
+        let Some(field) = self.section.first(name) else {
+            return HeaderValue::Empty;
+        };
+        let value = &field.value[..field.value.len().min(MAX_FIELD)];
+        let mut line = encoded_words::join(value, self.body.as_ref());
+        line.push(b'\n');
+        MessageStream::new(&line).parse_address().into_owned()
+    }
+
+    /// The identifiers in a field, without angle brackets.
+    #[must_use]
+    pub fn message_ids(&self, name: &str) -> Vec<String> {
+        let Some(field) = self.section.first(name) else {
+            return Vec::new();
+        };
+        let mut line = field.value[..field.value.len().min(MAX_FIELD)].to_vec();
+        line.push(b'\n');
+        let parsed = MessageStream::new(&line).parse_id();
+        let ids = parsed.as_text_list().unwrap_or_default();
+        ids.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn date(value: &str) -> Option<String> {
+    // A hyphen between day, month and year (asctime-like programs) is read as a zone by mail-parser.
+    let line = format!("{}\n", spaced(value));
+    let HeaderValue::DateTime(date) = MessageStream::new(line.as_bytes()).parse_date() else {
+        return None;
+    };
+    let year = match date.year {
+        year @ 0..=49 => year + 2000,
+        year @ 50..=999 => year + 1900,
+        year => year,
+    };
+    let date = DateTime { year, ..date };
+    // A leap second is a time (RFC 5322 3.3).
+    let checked = DateTime {
+        second: date.second.min(59),
+        ..date.clone()
+    };
+    checked.is_valid().then(|| date.to_rfc3339())
+}
+
+/// `23-Nov-26` as `23 Nov 26`: a hyphen in front of or behind a letter is no zone.
+fn spaced(value: &str) -> String {
+    let octets = value.as_bytes();
+    let is_letter = |place: Option<usize>| {
+        place
+            .and_then(|place| octets.get(place))
+            .is_some_and(u8::is_ascii_alphabetic)
+    };
+    let replace = |(place, c): (usize, char)| {
+        let is_between = is_letter(place.checked_sub(1)) || is_letter(Some(place + 1));
+        if c == '-' && is_between { ' ' } else { c }
+    };
+    value.char_indices().map(replace).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_as_old_programs_write_them() {
+        for (value, expected) in [
+            (
+                "Mon, 23 Nov 2026 10:00:00 +0100",
+                Some("2026-11-23T10:00:00+01:00"),
+            ),
+            ("23 Nov 26 10:00:00 GMT", Some("2026-11-23T10:00:00Z")),
+            ("Mon, 23 Nov 49 10:00 +0000", Some("2049-11-23T10:00:00Z")),
+            (
+                "Mon, 23 Nov 98 10:00:00 EST",
+                Some("1998-11-23T10:00:00-05:00"),
+            ),
+            ("23 Nov 126 10:00:00 -0000", Some("2026-11-23T10:00:00Z")),
+            (
+                "23-Nov-2026 10:00:00 -0330",
+                Some("2026-11-23T10:00:00-03:30"),
+            ),
+            (
+                "Mon, 23 Nov 2026 10:00:00 +0000 (UTC)",
+                Some("2026-11-23T10:00:00Z"),
+            ),
+            (
+                "Mon (day), 23 Nov 2026 10:00:00 +0000",
+                Some("2026-11-23T10:00:00Z"),
+            ),
+            ("soon", None),
+            ("", None),
+            ("99 Foo 2026 10:00:00 +0000", None),
+        ] {
+            assert_eq!(date(value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_are_whole_and_addresses_stay_where_they_are() {
+        let raw = "From: =?utf-8?q?M=C3?= =?utf-8?q?=BCller=2C_x=40evil=2Eexample?=\r\n <ann@corp.example>\r\n\
+            To: \"a, b\" <a@corp.example>, =?utf-8?b?w7w?= <b@corp.example>\r\n\
+            References: <1@a> <2@b>\r\n\r\n";
+        let fields = Fields::of(raw.as_bytes());
+        let people = |name| {
+            let value = fields.addresses(name);
+            let all = value.as_address().expect("addresses").iter();
+            all.map(|one| {
+                (
+                    one.name().map(str::to_owned),
+                    one.address().map(str::to_owned),
+                )
+            })
+            .collect::<Vec<_>>()
+        };
+        let person = |name: &str, address: &str| (Some(name.to_owned()), Some(address.to_owned()));
+        assert_eq!(
+            people("From"),
+            [person("Müller, x@evil.example", "ann@corp.example")]
+        );
+        assert_eq!(
+            people("To"),
+            [
+                person("a, b", "a@corp.example"),
+                person("ü", "b@corp.example")
+            ]
+        );
+        assert_eq!(fields.message_ids("References"), ["1@a", "2@b"]);
+    }
+}

@@ -1,0 +1,555 @@
+//! The parts of a message (RFC 2046 5.1), as every reader of ours sees them: the JSON of a webhook,
+//! the operators' page, reports and replies.
+//!
+//! In: the raw message. Out: its parts in document order, each with the octets of its header and its
+//! body. Nothing is decoded or copied. A delimiter stands at the start of a line and is the whole
+//! line but for trailing blanks; one of an outer multipart ends all parts within. Every octet of a
+//! body is found once, front to back. What is nested deeper than [`MAX_DEPTH`] or comes after
+//! [`MAX_PARTS`] is one leaf, so time and memory are in proportion to the size of the message.
+
+use std::ops::Range;
+
+use memchr::{memchr, memmem};
+
+use super::header::{Section, is_header_line, mbox_lines};
+use super::media::Media;
+use super::transfer::{self, TransferEncoding};
+
+/// Nesting of multiparts and messages, as Postfix's `mime_nesting_limit`.
+pub const MAX_DEPTH: usize = 100;
+/// Parts of one message, multiparts included.
+pub const MAX_PARTS: usize = 10_000;
+
+/// A message taken apart.
+#[derive(Debug)]
+pub struct Structure<'a> {
+    raw: &'a [u8],
+    nodes: Vec<Node>,
+}
+
+/// One part in a [`Structure`].
+#[derive(Clone, Copy)]
+pub struct Part<'a, 's> {
+    structure: &'s Structure<'a>,
+    index: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    header: Range<usize>,
+    body: Range<usize>,
+    /// None for the message itself.
+    parent: Option<usize>,
+    kind: Kind,
+    /// Without a Content-Type it is a message (RFC 2046 5.1.5).
+    in_digest: bool,
+}
+
+/// Role of a part in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Has content and no parts.
+    Leaf,
+    /// Has parts.
+    Multipart,
+    /// Has one part: the message in it.
+    Message,
+}
+
+impl<'a> Structure<'a> {
+    /// Takes a message apart. A mailbox line on top of the header is not part of it.
+    #[must_use]
+    pub fn of(raw: &'a [u8]) -> Self {
+        let mut walk = Walk {
+            raw,
+            at: mbox_lines(raw),
+            nodes: Vec::new(),
+            open: Vec::new(),
+            boundaries: 0,
+        };
+        let found = walk.entity(None, false);
+        walk.run(found);
+        Self {
+            raw,
+            nodes: walk.nodes,
+        }
+    }
+
+    /// The parts below the body of a multipart. The root has no header here.
+    pub(super) fn below(body: &'a [u8], media: &Media) -> Option<Self> {
+        let boundary = Some(media.boundary().filter(|_| media.is_multipart())?);
+        let mut walk = Walk {
+            raw: body,
+            at: 0,
+            nodes: Vec::new(),
+            open: Vec::new(),
+            boundaries: 1,
+        };
+        let node = walk.push(None, false, 0..0);
+        walk.nodes[node].kind = Kind::Multipart;
+        walk.open.push(Open {
+            node,
+            boundary,
+            is_digest: media.is("multipart/digest"),
+        });
+        let found = walk.next_delimiter_from_here();
+        walk.run(found);
+        Some(Self {
+            raw: body,
+            nodes: walk.nodes,
+        })
+    }
+
+    /// All parts in document order; the first is the message itself.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'a, '_>> {
+        (0..self.nodes.len()).map(|index| self.part(index))
+    }
+
+    /// The parts that have content, those within attached messages included.
+    pub fn leaves(&self) -> impl Iterator<Item = Part<'a, '_>> {
+        self.parts().filter(Part::is_leaf)
+    }
+
+    /// The message itself.
+    pub(super) fn root(&self) -> Part<'a, '_> {
+        self.part(0)
+    }
+
+    fn part(&self, index: usize) -> Part<'a, '_> {
+        Part {
+            structure: self,
+            index,
+        }
+    }
+}
+
+impl<'a, 's> Part<'a, 's> {
+    fn node(&self) -> &'s Node {
+        &self.structure.nodes[self.index]
+    }
+
+    /// Position in document order.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Position of the encoded body in the raw message, without the line end in front of the
+    /// delimiter (RFC 2046 5.1.1).
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.node().body.clone()
+    }
+
+    /// The body as it stands in the message.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        &self.structure.raw[self.range()]
+    }
+
+    pub(super) fn section(&self) -> Section<'a> {
+        Section::split(&self.structure.raw[self.node().header.clone()], self.body())
+    }
+
+    /// The Content-Type. A multipart in which no part was found is plain text, so that nobody can hide
+    /// text in it.
+    #[must_use]
+    pub fn media(&self) -> Media {
+        let media = media(&self.section(), self.node().in_digest);
+        if self.is_leaf() && media.is_multipart() {
+            return Media::default();
+        }
+        media
+    }
+
+    #[must_use]
+    pub fn transfer_encoding(&self) -> TransferEncoding {
+        TransferEncoding::of(&self.section())
+    }
+
+    /// The body without its transfer encoding.
+    #[must_use]
+    pub fn decode(&self) -> Vec<u8> {
+        transfer::decode(self.body(), self.transfer_encoding())
+    }
+
+    #[must_use]
+    pub fn is_leaf(&self) -> bool {
+        self.node().kind == Kind::Leaf
+    }
+
+    /// A message/rfc822 whose parts follow.
+    pub(super) fn is_message(&self) -> bool {
+        self.node().kind == Kind::Message
+    }
+
+    pub(super) fn parent(&self) -> Option<Part<'a, 's>> {
+        self.node().parent.map(|index| self.structure.part(index))
+    }
+
+    /// The multiparts and messages around it, the innermost first.
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = Part<'a, 's>> {
+        std::iter::successors(self.parent(), Part::parent)
+    }
+
+    /// Belongs to an attached message, not to the message itself.
+    #[must_use]
+    pub fn is_within_message(&self) -> bool {
+        self.ancestors().any(|part| part.is_message())
+    }
+
+    /// The parts directly below.
+    pub(super) fn children(self) -> impl Iterator<Item = Part<'a, 's>> {
+        let after = self.index + 1;
+        self.structure.nodes[after..]
+            .iter()
+            .enumerate()
+            .take_while(move |(_, node)| node.parent.is_some_and(|parent| parent >= self.index))
+            .filter(move |(_, node)| node.parent == Some(self.index))
+            .map(move |(offset, _)| self.structure.part(after + offset))
+    }
+}
+
+fn media(section: &Section, in_digest: bool) -> Media {
+    match section.first("Content-Type") {
+        Some(field) => Media::parse(field.value).unwrap_or_default(),
+        None if in_digest => Media::message(),
+        None => Media::default(),
+    }
+}
+
+/// A multipart or message whose end is not found yet.
+struct Open {
+    node: usize,
+    /// None for a message, and after the closing delimiter: only the end of what is around ends it.
+    boundary: Option<Vec<u8>>,
+    is_digest: bool,
+}
+
+/// One pass over the message.
+struct Walk<'a> {
+    raw: &'a [u8],
+    at: usize,
+    nodes: Vec<Node>,
+    open: Vec<Open>,
+    /// How many of `open` have a boundary.
+    boundaries: usize,
+}
+
+/// A line that is a delimiter.
+struct Delimiter {
+    /// Index in `open`.
+    of: usize,
+    is_last: bool,
+    /// Start of the line, and of the next one.
+    line: Range<usize>,
+}
+
+impl Walk<'_> {
+    /// Goes on from delimiter to delimiter.
+    fn run(&mut self, mut found: Option<Delimiter>) {
+        while let Some(delimiter) = found {
+            self.close_down_to(delimiter.of + 1, delimiter.line.start);
+            self.at = delimiter.line.end;
+            let outer = &self.open[delimiter.of];
+            let (parent, in_digest) = (outer.node, outer.is_digest);
+            found = if delimiter.is_last {
+                self.open[delimiter.of].boundary = None;
+                self.boundaries -= 1;
+                self.next_delimiter()
+            } else if self.nodes.len() + 1 < MAX_PARTS {
+                self.entity(Some(parent), in_digest)
+            } else {
+                let rest = self.raw.len();
+                self.push(
+                    Some(parent),
+                    false,
+                    delimiter.line.start..delimiter.line.start,
+                );
+                if let Some(node) = self.nodes.last_mut() {
+                    node.body = delimiter.line.start..rest;
+                }
+                None
+            };
+        }
+        self.close_down_to(0, self.raw.len());
+    }
+
+    /// Reads a header, and those of the messages directly in it, up to a body. Returns the delimiter
+    /// that ends it.
+    fn entity(&mut self, parent: Option<usize>, in_digest: bool) -> Option<Delimiter> {
+        let (mut parent, mut in_digest) = (parent, in_digest);
+        loop {
+            let start = self.at;
+            let delimiter = self.header();
+            let end = delimiter.as_ref().map_or(self.at, |found| found.line.start);
+            let node = self.push(parent, in_digest, start..end);
+            self.nodes[node].body = self.at.min(self.raw.len())..self.raw.len();
+            if let Some(delimiter) = delimiter {
+                self.nodes[node].body = end..end;
+                return Some(delimiter);
+            }
+            let section = Section::split(&self.raw[start..end], b"");
+            let media = media(&section, in_digest);
+            let has_room = self.open.len() < MAX_DEPTH && self.nodes.len() + 1 < MAX_PARTS;
+            if media.is_multipart() && has_room {
+                if let Some(boundary) = media.boundary() {
+                    self.boundaries += 1;
+                    self.open.push(Open {
+                        node,
+                        boundary: Some(boundary),
+                        is_digest: media.is("multipart/digest"),
+                    });
+                    self.nodes[node].kind = Kind::Multipart;
+                    return self.next_delimiter_from_here();
+                }
+            } else if media.is_message() && has_room && TransferEncoding::of(&section).is_identity()
+            {
+                self.open.push(Open {
+                    node,
+                    boundary: None,
+                    is_digest: false,
+                });
+                self.nodes[node].kind = Kind::Message;
+                self.at += mbox_lines(&self.raw[self.at..]);
+                (parent, in_digest) = (Some(node), false);
+                continue;
+            }
+            self.open.push(Open {
+                node,
+                boundary: None,
+                is_digest: false,
+            });
+            return self.next_delimiter_from_here();
+        }
+    }
+
+    fn push(&mut self, parent: Option<usize>, in_digest: bool, header: Range<usize>) -> usize {
+        let end = header.end;
+        self.nodes.push(Node {
+            header,
+            body: end..end,
+            parent,
+            kind: Kind::Leaf,
+            in_digest,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// Goes to the start of the body: after an empty line, or to the first line that is no field.
+    /// Returns the delimiter that comes before there is a body.
+    fn header(&mut self) -> Option<Delimiter> {
+        while self.at < self.raw.len() {
+            let end = line_end(self.raw, self.at);
+            let line = &self.raw[self.at..end];
+            if let Some(delimiter) = self.delimiter(self.at) {
+                return Some(delimiter);
+            }
+            if matches!(line, b"\n" | b"\r\n") {
+                self.at = end;
+                return None;
+            }
+            if !is_header_line(line) {
+                return None;
+            }
+            self.at = end;
+        }
+        None
+    }
+
+    /// The first delimiter, where the line that begins here may be one.
+    fn next_delimiter_from_here(&self) -> Option<Delimiter> {
+        self.delimiter(self.at).or_else(|| self.next_delimiter())
+    }
+
+    /// The first delimiter behind the line that begins here.
+    fn next_delimiter(&self) -> Option<Delimiter> {
+        if self.boundaries == 0 {
+            return None;
+        }
+        // The line end in front of the line that was read last counts, too.
+        let from = self.at.saturating_sub(1);
+        memmem::find_iter(&self.raw[from..], b"\n--")
+            .find_map(|offset| self.delimiter(from + offset + 1))
+    }
+
+    /// The line at `start` as a delimiter, the innermost multipart that has it first.
+    fn delimiter(&self, start: usize) -> Option<Delimiter> {
+        if self.boundaries == 0 {
+            return None;
+        }
+        let token = self.raw[start..].strip_prefix(b"--")?;
+        let end = line_end(self.raw, start);
+        let token = token[..end - start - 2].trim_ascii_end();
+        for (of, open) in self.open.iter().enumerate().rev() {
+            let Some(boundary) = &open.boundary else {
+                continue;
+            };
+            let Some(rest) = token.strip_prefix(boundary.as_slice()) else {
+                continue;
+            };
+            if rest.is_empty() || rest == b"--" {
+                return Some(Delimiter {
+                    of,
+                    is_last: !rest.is_empty(),
+                    line: start..end,
+                });
+            }
+        }
+        None
+    }
+
+    /// Ends all that is open but the first `kept`, in front of the line that begins at `line`.
+    fn close_down_to(&mut self, kept: usize, line: usize) {
+        let before = &self.raw[..line];
+        let before = if line < self.raw.len() {
+            let before = before.strip_suffix(b"\n").unwrap_or(before);
+            before.strip_suffix(b"\r").unwrap_or(before)
+        } else {
+            before
+        };
+        let count = self.nodes.len();
+        for open in self.open.drain(kept..) {
+            self.boundaries -= usize::from(open.boundary.is_some());
+            let node = &mut self.nodes[open.node];
+            node.body.end = before.len().max(node.body.start);
+            // The first part would be the next node.
+            if open.node + 1 == count {
+                node.kind = Kind::Leaf;
+            }
+        }
+    }
+}
+
+/// Where the line at `start` ends, its LF included.
+fn line_end(bytes: &[u8], start: usize) -> usize {
+    memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each leaf as `type:body`, indented by its depth.
+    fn leaves(raw: &str) -> Vec<String> {
+        let structure = Structure::of(raw.as_bytes());
+        structure
+            .leaves()
+            .map(|part| {
+                let depth = " ".repeat(part.ancestors().count());
+                let body = String::from_utf8_lossy(part.body());
+                format!("{depth}{}:{body}", part.media().kind())
+            })
+            .collect()
+    }
+
+    fn mixed(body: &str) -> Vec<String> {
+        leaves(&format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}"
+        ))
+    }
+
+    #[test]
+    fn a_delimiter_is_a_whole_line() {
+        for (body, expected) in [
+            (
+                "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n",
+                &["one", "two"][..],
+            ),
+            (
+                "preamble\r\n--b\r\n\r\none\r\n--b--\r\nepilogue\r\n--b\r\n\r\nx",
+                &["one"],
+            ),
+            ("--b\n\none\n--b\n\ntwo\n--b--\n", &["one", "two"]),
+            ("--b \t \r\n\r\none\r\n--b-- \r\n", &["one"]),
+            (
+                "--b\r\n\r\na --b\r\n--bc\r\n --b\r\n--b-\r\n--b---\r\n--b x\r\n--b--",
+                &["a --b\r\n--bc\r\n --b\r\n--b-\r\n--b---\r\n--b x"],
+            ),
+            ("--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n", &["one", "two\r\n"]),
+            ("--b\r\n\r\none\r\n--b", &["one", ""]),
+            ("--b\r\n\r\none\r\n\r\n--b--", &["one\r\n"]),
+            ("--b\r\n\r\n--b\r\n\r\n--b--", &["", ""]),
+            ("--b\r\n--b\r\nX: y\r\n--b--", &["", ""]),
+            ("--b\r\nno field\r\nmore\r\n--b--", &["no field\r\nmore"]),
+            ("--b\r\nX: y\r\nno field\r\n--b--", &["no field"]),
+            ("no delimiter\r\n--c\r\n", &["no delimiter\r\n--c\r\n"]),
+            ("--b--\r\n", &["--b--\r\n"]),
+            ("a\r--b\r\rb", &["a\r--b\r\rb"]),
+        ] {
+            let found = mixed(body);
+            let texts: Vec<_> = found
+                .iter()
+                .map(|leaf| leaf.split_once("text/plain:").expect("plain text").1)
+                .collect();
+            assert_eq!(texts, expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn an_outer_delimiter_ends_all_within() {
+        let inner =
+            "--b\r\nContent-Type: multipart/alternative; boundary=b1\r\n\r\n--b1\r\n\r\np\r\n";
+        for (end, rest) in [("--b1--\r\n", ""), ("", ""), ("--b1\r\n", "  text/plain:")] {
+            let found = mixed(&format!("{inner}{end}--b\r\n\r\nafter\r\n--b--\r\n"));
+            let mut expected = vec!["  text/plain:p"];
+            expected.extend(Some(rest).filter(|rest| !rest.is_empty()));
+            expected.push(" text/plain:after");
+            assert_eq!(found, expected, "{end:?}");
+        }
+        // The inner multipart has the boundary of the outer one: it is the one that ends.
+        let same = mixed(
+            "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+             --b\r\n\r\none\r\n--b--\r\n--b\r\n\r\ntwo\r\n--b--\r\n",
+        );
+        assert_eq!(same, ["  text/plain:one", " text/plain:two"]);
+    }
+
+    #[test]
+    fn messages_within_are_taken_apart() {
+        let found = mixed(
+            "--b\r\nContent-Type: message/rfc822\r\n\r\n\
+             Subject: x\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\
+             --c\r\nContent-Type: text/html\r\n\r\nh\r\n--b\r\n\r\nafter\r\n--b--\r\n",
+        );
+        assert_eq!(found, ["   text/html:h", " text/plain:after"]);
+        let encoded = mixed(
+            "--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+             U3ViamVjdDogeAoKeAo=\r\n--b--\r\n",
+        );
+        assert_eq!(encoded, [" message/rfc822:U3ViamVjdDogeAoKeAo="]);
+        let digest = leaves(
+            "Content-Type: multipart/digest; boundary=b\r\n\r\n\
+             --b\r\n\r\nSubject: x\r\n\r\none\r\n--b\r\nContent-Type: text/plain\r\n\r\ntwo\r\n--b--",
+        );
+        assert_eq!(digest, ["  text/plain:one", " text/plain:two"]);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limits_is_one_leaf() {
+        let level = |n| format!("Content-Type: multipart/mixed; boundary={n}\r\n\r\n--{n}\r\n");
+        let deep: String = (0..MAX_DEPTH * 3).map(level).collect();
+        let found = leaves(&format!("{deep}\r\nthe end"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends_with("the end"), "{found:?}");
+
+        let wide = format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b\r\n\r\nthe end",
+            "--b\r\n\r\n".repeat(MAX_PARTS * 2)
+        );
+        let found = leaves(&wide);
+        assert_eq!(found.len(), MAX_PARTS - 1);
+        assert!(found.last().expect("many").ends_with("the end"));
+    }
+
+    #[test]
+    fn ranges_are_places_in_the_raw_message() {
+        let raw =
+            b"From x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--";
+        let structure = Structure::of(raw);
+        let part = structure.leaves().next().expect("a part");
+        assert_eq!(
+            (&raw[part.range()], part.body()),
+            (&b"one"[..], &b"one"[..])
+        );
+    }
+}

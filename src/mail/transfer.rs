@@ -1,0 +1,262 @@
+//! Content-Transfer-Encoding (RFC 2045 6), undone without losing an octet.
+//!
+//! In: an encoded body. Out: its octets. Whatever of a broken encoding can be read is read: base64
+//! without padding, with noise in it or in several padded pieces; quoted-printable with escapes that
+//! are none. An encoding nobody knows leaves the body as it is.
+
+use super::header::Section;
+
+/// The encoding of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferEncoding {
+    /// 7bit, 8bit, binary, none, and whatever is not known.
+    Identity,
+    Base64,
+    QuotedPrintable,
+    /// From before MIME, and never registered.
+    Uuencode,
+}
+
+impl TransferEncoding {
+    pub(super) fn of(header: &Section) -> Self {
+        let Some(field) = header.first("Content-Transfer-Encoding") else {
+            return Self::Identity;
+        };
+        let text = field.text();
+        let word = text
+            .trim_start_matches(['"', '\'', ' '])
+            .split(|c: char| c.is_whitespace() || matches!(c, ';' | '(' | '"' | '\'' | ','))
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        match word.as_str() {
+            "base64" => Self::Base64,
+            "quoted-printable" => Self::QuotedPrintable,
+            "x-uuencode" | "x-uue" | "uuencode" | "uue" => Self::Uuencode,
+            _ => Self::Identity,
+        }
+    }
+
+    #[must_use]
+    pub fn is_identity(self) -> bool {
+        self == Self::Identity
+    }
+}
+
+/// Undoes an encoding.
+pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
+    match encoding {
+        TransferEncoding::Identity => body.to_vec(),
+        TransferEncoding::Base64 => base64(body),
+        TransferEncoding::QuotedPrintable => quoted_printable(body),
+        TransferEncoding::Uuencode => uuencoded(body),
+    }
+}
+
+/// RFC 2045 6.8. What is no letter of the alphabet is skipped. Padding ends a piece; another one may
+/// follow, unless what follows is no base64, such as the footer of a mailing list.
+pub(super) fn base64(body: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
+    let mut quantum = Quantum::default();
+    let last_noise = body
+        .iter()
+        .rposition(|&byte| sextet(byte).is_none() && byte != b'=' && !byte.is_ascii_whitespace());
+    for (place, &byte) in body.iter().enumerate() {
+        if let Some(value) = sextet(byte) {
+            quantum.push(value, &mut octets);
+        } else if byte == b'=' && quantum.count > 1 {
+            quantum.flush(&mut octets);
+            if last_noise.is_some_and(|noise| noise > place) {
+                break;
+            }
+        }
+    }
+    quantum.flush(&mut octets);
+    octets
+}
+
+/// Up to four letters of base64 that are not octets yet.
+#[derive(Default)]
+struct Quantum {
+    bits: u32,
+    count: u8,
+}
+
+impl Quantum {
+    fn push(&mut self, value: u8, octets: &mut Vec<u8>) {
+        self.bits = self.bits << 6 | u32::from(value);
+        self.count += 1;
+        if self.count == 4 {
+            octets.extend_from_slice(&self.bits.to_be_bytes()[1..]);
+            *self = Self::default();
+        }
+    }
+
+    /// The octets of a quantum that is not full: none of one letter, which has six bits.
+    fn flush(&mut self, octets: &mut Vec<u8>) {
+        match self.count {
+            2 => octets.push(self.bits.to_be_bytes()[3] >> 4 | self.bits.to_be_bytes()[2] << 4),
+            3 => octets.extend_from_slice(&(self.bits >> 2).to_be_bytes()[2..]),
+            _ => {}
+        }
+        *self = Self::default();
+    }
+}
+
+fn sextet(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+/// RFC 2045 6.7. An escape that is none stays as it is written.
+pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(place) = memchr::memchr(b'=', rest) {
+        octets.extend_from_slice(&rest[..place]);
+        let after = &rest[place + 1..];
+        if let Some(octet) = hex_octet(after) {
+            octets.push(octet);
+            rest = &after[2..];
+        } else if let Some(length) = soft_break(after) {
+            rest = &after[length..];
+        } else {
+            octets.push(b'=');
+            rest = after;
+        }
+    }
+    octets.extend_from_slice(rest);
+    octets
+}
+
+/// Two hexadecimal digits, of either case.
+pub(super) fn hex_octet(text: &[u8]) -> Option<u8> {
+    let digit = |place: usize| char::from(*text.get(place)?).to_digit(16);
+    u8::try_from(digit(0)? << 4 | digit(1)?).ok()
+}
+
+/// Length of the blanks and the line end of a soft line break; the end of the body is one, too.
+fn soft_break(text: &[u8]) -> Option<usize> {
+    let blanks = text
+        .iter()
+        .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
+        .count();
+    match text[blanks..] {
+        [b'\r', b'\n', ..] => Some(blanks + 2),
+        [b'\n', ..] => Some(blanks + 1),
+        [] | [b'\r'] => Some(text.len()),
+        _ => None,
+    }
+}
+
+/// The lines between `begin` and `end`; a body without them stays as it is.
+fn uuencoded(body: &[u8]) -> Vec<u8> {
+    let mut lines = body.split(|&byte| byte == b'\n');
+    if !lines.any(|line| line.starts_with(b"begin ")) {
+        return body.to_vec();
+    }
+    let mut octets = Vec::with_capacity(body.len() / 4 * 3);
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line == b"end" {
+            break;
+        }
+        let Some((&length, letters)) = line.split_first() else {
+            continue;
+        };
+        let bits = |place: usize| {
+            letters
+                .get(place)
+                .map_or(0, |b| b.wrapping_sub(b' ') & 0x3f)
+        };
+        let length = usize::from(length.wrapping_sub(b' ') & 0x3f);
+        for octet in 0..length.min(letters.len()) {
+            let (group, place) = (octet / 3 * 4, octet % 3);
+            octets.push(match place {
+                0 => bits(group) << 2 | bits(group + 1) >> 4,
+                1 => bits(group + 1) << 4 | bits(group + 2) >> 2,
+                _ => bits(group + 2) << 6 | bits(group + 3),
+            });
+        }
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_octet_of_broken_base64_is_lost() {
+        for (body, octets) in [
+            ("aGVsbG8=", "hello"),
+            ("aGVs\r\nbG8=\r\n", "hello"),
+            ("aGVsbG8", "hello"),
+            ("aGVsbA==", "hell"),
+            ("aGVsbA", "hell"),
+            ("aGVsbA=", "hell"),
+            ("JVBERi0xLjQ", "%PDF-1.4"),
+            ("aG!Vs\0 bG\u{e9}8=", "hello"),
+            ("aGVsbA==bw==", "hello"),
+            ("aGVsbA==\r\nbw==\r\n", "hello"),
+            ("aGVsbG8=\r\n-- \r\nA list\r\n", "hello"),
+            ("aGVsbG8=\r\n_______\r\n", "hello"),
+            ("=aGVsbG8=", "hello"),
+            ("aGVsbG8a", "hello\u{1a}"),
+            ("aGVsb", "hel"),
+            ("", ""),
+        ] {
+            let found = base64(body.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), octets, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn no_octet_of_broken_quoted_printable_is_lost() {
+        for (body, octets) in [
+            ("h=65llo", "hello"),
+            ("=c3=A9", "\u{e9}"),
+            ("hel=\r\nlo", "hello"),
+            ("hel= \t\r\nlo", "hello"),
+            ("hel=\nlo", "hello"),
+            ("hello=", "hello"),
+            ("a=b=3Dc=", "a=b=c"),
+            ("1+1=2 =zz =4", "1+1=2 =zz =4"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("a  \r\nb", "a  \r\nb"),
+        ] {
+            let found = quoted_printable(body.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), octets, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn uuencoded_lines_are_octets() {
+        let body = b"begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\nafter\r\n";
+        assert_eq!(uuencoded(body), b"hello");
+        assert_eq!(uuencoded(b"no such lines"), b"no such lines");
+    }
+
+    #[test]
+    fn encodings_are_known_by_their_first_word() {
+        for (value, encoding) in [
+            ("base64", TransferEncoding::Base64),
+            (" BASE64 ; x", TransferEncoding::Base64),
+            ("\"base64\"", TransferEncoding::Base64),
+            ("Quoted-Printable (c)", TransferEncoding::QuotedPrintable),
+            ("8bit", TransferEncoding::Identity),
+            ("base85", TransferEncoding::Identity),
+            ("", TransferEncoding::Identity),
+        ] {
+            let header = format!("Content-Transfer-Encoding: {value}\r\n\r\n");
+            let section = Section::of(header.as_bytes());
+            assert_eq!(TransferEncoding::of(&section), encoding, "{value}");
+        }
+    }
+}

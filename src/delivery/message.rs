@@ -174,7 +174,12 @@ mod tests {
 
     #[test]
     fn the_line_of_an_mbox_is_not_passed_on() {
-        for on_top in ["From ann@corp.example Mon Nov 23 10:00:00 2026\r\n", ">From x\r\n", "From x\nFrom y\n", ""] {
+        for on_top in [
+            "From ann@corp.example Mon Nov 23 10:00:00 2026\r\n",
+            ">From x\r\n",
+            "From x\nFrom y\n",
+            "",
+        ] {
             let raw = format!("{on_top}From: a@b.example\r\n\r\nFrom here on\r\n");
             let expected = b"Received: here\r\nFrom: a@b.example\r\n\r\nFrom here on\r\n";
             let message = message(raw.as_bytes());

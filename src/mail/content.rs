@@ -280,6 +280,14 @@ fn disposition(part: &Part) -> Option<Disposition> {
     Some(Disposition::parse(field.value))
 }
 
+/// The text of a part in its charset, whatever its type and disposition.
+#[must_use]
+pub fn decode_text(part: &Part) -> String {
+    let media = part.media();
+    let mut room = usize::MAX;
+    decoded(part, &media, media.is("text/html"), &mut room)
+}
+
 fn decoded(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> String {
     let encoded = part.body();
     let encoded = &encoded[..encoded.len().min(*room)];

@@ -43,7 +43,7 @@ pub use authentication_facts::{
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
 pub use charset::Label;
-pub use content::{Attachment, Content, html, readable};
+pub use content::{Attachment, Content, decode_text, html, readable};
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,

@@ -299,6 +299,7 @@ async fn a_message_as_json_has_its_parts() {
                     "size": 4,
                     "content": "AAEC/w==",
                 }],
+                "raw": STANDARD.encode(raw),
             },
         },
     });

@@ -60,6 +60,7 @@ impl Intake {
     async fn take(&self, envelope: Envelope, raw: Vec<u8>) -> Result<Vec<Entry>, StoreError> {
         let config = self.config.borrow().clone();
         let checker = self.checker.borrow().clone();
+        let envelope = with_postmaster(&config, envelope);
         let (mut facts, envelope, raw) = read(&config, envelope, raw).await?;
         if let Some(checker) = checker {
             authenticate(&config, &checker, &mut facts, &envelope, &raw).await;
@@ -91,9 +92,14 @@ impl Intake {
 
 impl Reception for Intake {
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+        let config = self.config.borrow();
+        if is_postmaster(&config, address) {
+            let portal = config.postmaster().ok_or(UnknownRecipient)?;
+            return Ok(Mailbox::Portal(portal.name.clone()));
+        }
         EmailAddress::parse(address)
             .ok()
-            .and_then(|address| self.config.borrow().mailbox(&address))
+            .and_then(|address| config.mailbox(&address))
             .ok_or(UnknownRecipient)
     }
 
@@ -127,6 +133,30 @@ impl Reception for Intake {
             }
         }
     }
+}
+
+/// Whether a recipient is this machine's postmaster: `postmaster`, in any case, or the same at our
+/// name (RFC 5321 4.5.1). A portal that has the address itself keeps it.
+fn is_postmaster(config: &Config, recipient: &str) -> bool {
+    let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
+    local.eq_ignore_ascii_case("postmaster")
+        && (domain.is_empty() && !recipient.contains('@')
+            || domain.eq_ignore_ascii_case(config.hostname.as_str())
+                && EmailAddress::parse(recipient)
+                    .is_ok_and(|address| config.mailbox(&address).is_none()))
+}
+
+/// Mail for the postmaster goes on under the address of its portal, as the help desk knows no other.
+fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
+    for recipient in &mut envelope.recipients {
+        if is_postmaster(config, &recipient.address)
+            && let Some(portal) = config.postmaster()
+            && let Some(address) = portal.addresses.first()
+        {
+            recipient.address = address.to_string();
+        }
+    }
+    envelope
 }
 
 /// Writes the events of what has been committed.

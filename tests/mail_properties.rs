@@ -86,6 +86,24 @@ proptest! {
         prop_assert!(matches!(sender.written(), None | Some("x@evil.example")), "{sender:?}");
     }
 
+    /// Access, authentication and routing go by one domain: it stands in the field as it is, behind
+    /// the only `@`, and the local part has nothing that an MTA routes by.
+    #[test]
+    fn a_usable_sender_names_one_domain(
+        local in "[a-c%!@\"\\\\.\u{AD}\u{212A}ö]{1,8}",
+        domain in "[a-c.\u{AD}\u{3002}ｃö]{1,8}\\.example",
+        form in prop_oneof!["{}", "<{}>", "Ann <{}>", "Miller, Ann <{}>", "Ann <{}", "\"{}\"@c.example"]
+    ) {
+        let sender = from(&form.replace("{}", &format!("{local}@{domain}")));
+        if let Some(address) = sender.address() {
+            let written = sender.written().expect("what was written");
+            let (_, behind) = written.rsplit_once('@').expect("an @");
+            prop_assert_eq!(written.matches('@').count(), 1);
+            prop_assert!(!written.contains(['%', '!']), "{}", written);
+            prop_assert_eq!(address.domain().to_unicode(), behind.to_lowercase());
+        }
+    }
+
     #[test]
     fn what_relays_add_does_not_change_the_fingerprint(
         raw in messages(),

@@ -223,7 +223,7 @@ pub struct Apply {
 #[derive(Debug, Args)]
 pub struct Test {
     /// The sender's address
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
     address: EmailAddress,
     /// The portal it would write to; every portal otherwise
     #[arg(long, value_name = "NAME")]

@@ -12,7 +12,8 @@ use super::paging::Paging;
 use super::requests;
 use super::words::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Proof, Status, Timestamp};
-use crate::operations::add_customer;
+use crate::mail::is_program;
+use crate::operations::{NOT_A_CUSTOMER, add_customer};
 use crate::store::{Added, Choice, CustomerFilter, LetterCause, Page, Proved, RequestFilter};
 
 #[derive(Debug, Subcommand)]
@@ -93,7 +94,7 @@ pub struct Whom {
 #[derive(Debug, Args)]
 pub struct Add {
     /// The person's address
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
     address: EmailAddress,
     /// The portal whose access settings decide; the site's otherwise
     #[arg(long, value_name = "NAME")]
@@ -191,7 +192,7 @@ impl Whom {
         let found = if let Ok(id) = self.account.parse::<AccountId>() {
             house.store.customer_by_id(id).await?
         } else {
-            let address = EmailAddress::parse(&self.account)
+            let address = EmailAddress::parse_stored(&self.account)
                 .map_err(|cause| Failure::Usage(format!("{:?}: {cause}", self.account)))?;
             house.store.customer(&address).await?
         };
@@ -278,9 +279,15 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
     let added = add_customer(&house.store, &house.config, address.clone(), portal, by());
     let Some(added) = added.await? else {
         return Err(Failure::Failed(anyhow::anyhow!(
-            "{address} is an address of this house"
+            "{address} {NOT_A_CUSTOMER}"
         )));
     };
+    if is_program(address.local()) {
+        eprintln!(
+            "warning: {address} looks like the address of a program; automatic mail from it is \
+             dropped unless the portal or the account takes it"
+        );
+    }
     match added {
         Added::Now(account) => {
             let next = match account.status {

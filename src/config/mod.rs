@@ -80,6 +80,8 @@ pub struct Smtp {
     pub max_header_size: u64,
     pub max_connections: usize,
     pub max_recipients: usize,
+    /// The portal that mail to `postmaster` goes to. None: the first one.
+    pub postmaster: Option<PortalName>,
     /// Octets of all messages that are being received and read at one moment.
     pub memory_budget: u64,
     pub command_timeout: Duration,
@@ -268,16 +270,40 @@ impl Config {
         self.portals.iter().chain(hidden)
     }
 
-    /// Whether mail from this address came from us: a portal's, or one that we send from.
+    /// Whether an address belongs to this installation, with or without a subaddress: a portal's,
+    /// `verification.from`, the reply and return address, and each destination's `recipient` and
+    /// `envelope_from`. Mail from it is a loop, and it never becomes a customer. Contacts are people
+    /// and do not count.
     #[must_use]
     pub fn is_ours(&self, address: &EmailAddress) -> bool {
+        let base = address.without_detail();
+        let is = |own: &EmailAddress| own == address || *own == base;
+        let sends = |text: &str| EmailAddress::parse(text).is_ok_and(|own| is(&own));
         self.mailbox(address).is_some()
-            || self
-                .verification
-                .from
-                .email
-                .to_string()
-                .eq_ignore_ascii_case(&address.to_string())
+            || sends(self.verification.from.email.as_ref())
+            || self.destinations.values().any(|destination| {
+                let Destination::Smtp(smtp) = destination else {
+                    return false;
+                };
+                smtp.recipient.as_ref().is_some_and(is)
+                    || match &smtp.envelope_from {
+                        EnvelopeFrom::Address(own) => is(own),
+                        EnvelopeFrom::Verp(before, behind) => {
+                            is_between(&address.key(), before, behind)
+                                || sends(&format!("{}{behind}", before.trim_end_matches('+')))
+                        }
+                        EnvelopeFrom::Null | EnvelopeFrom::Sender => false,
+                    }
+            })
+    }
+
+    /// The mailbox behind `postmaster`, which needs no domain (RFC 5321 4.5.1).
+    #[must_use]
+    pub fn postmaster(&self) -> Option<&Portal> {
+        match &self.smtp.postmaster {
+            Some(name) => self.portal(name),
+            None => self.portals.first(),
+        }
     }
 
     /// What the reader of messages must know.
@@ -294,6 +320,14 @@ impl Config {
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("vestibule.db")
     }
+}
+
+/// Whether a key has the fixed text of a VERP address on both sides of its request's id.
+fn is_between(key: &str, before: &str, behind: &str) -> bool {
+    let (before, behind) = (before.to_ascii_lowercase(), behind.to_ascii_lowercase());
+    key.strip_prefix(&before)
+        .and_then(|rest| rest.strip_suffix(&behind))
+        .is_some_and(|id| !id.contains('@'))
 }
 
 /// Why a file could not be opened, in words that need no errno.

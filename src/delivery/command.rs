@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::message::Place;
 use super::{Attempt, Cause, Parcel, Scope};
 use crate::config::CommandDestination;
+use crate::domain::EmailAddress;
 use crate::store::StoreError;
 
 /// How long a group may take to end itself when it is told to.
@@ -114,7 +115,8 @@ impl Command {
     }
 }
 
-/// What the program is told besides the message.
+/// What the program is told besides the message. Scripts pass it on as arguments, so no address
+/// begins with a `-`.
 fn facts(parcel: &Parcel) -> [(&'static str, String); 11] {
     let claim = parcel.claim();
     // Nothing in a value can end it or begin another one.
@@ -128,8 +130,12 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 11] {
         ("VESTIBULE_LEDGER", claim.ledger.to_string()),
         ("VESTIBULE_ATTEMPT", claim.attempt.to_string()),
         ("VESTIBULE_PORTAL", claim.portal.to_string()),
-        ("VESTIBULE_RECIPIENT", line(&claim.recipient)),
-        ("VESTIBULE_SENDER", claim.address.to_string()),
+        (
+            "VESTIBULE_RECIPIENT",
+            EmailAddress::parse(&claim.recipient)
+                .map_or_else(|_| line(&claim.recipient), |address| address.as_argument()),
+        ),
+        ("VESTIBULE_SENDER", claim.address.as_argument()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
         ("VESTIBULE_VERIFIED", parcel.verified()),
         ("VESTIBULE_AUTHENTICATED", parcel.authenticated().to_owned()),

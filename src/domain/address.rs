@@ -3,21 +3,34 @@
 //! In: the `addr-spec` (RFC 5322 3.4.1, RFC 6532) that `mail::sender` or an operator gave.
 //! Out: a local part and a [`Domain`]. Reading header fields is not done here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::invisible::{is_nfkc, is_visible};
 use super::name::{Domain, DomainError};
 
 /// A mailbox at a domain. Two addresses are the same account when their [`key`](Self::key)s are
-/// equal: the domain's ASCII form and the local part without regard to case.
+/// equal: the domain's ASCII form and the local part without regard to the case of ASCII letters.
+///
+/// The local part consists of `atext` (RFC 5322 3.2.3, RFC 6532 3.2) and dots in any place, without
+/// `%` and `!`: an MTA routes `eve%evil.example@corp.example` and `evil.example!eve@corp.example` to
+/// evil.example. It has no invisible character and none that NFKC changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress {
+    /// As on the wire: quoted where its dots demand it.
     local: String,
     domain: Domain,
 }
+
+/// RFC 5321 4.5.3.1.1.
+const LONGEST_LOCAL_PART: usize = 64;
+
+/// A path has 256 octets with its angle brackets (RFC 5321 4.5.3.1.3).
+const LONGEST: usize = 254;
 
 /// Why a text is no usable address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,10 +39,18 @@ pub enum AddressError {
     NoDomain,
     #[error("the part before the @ is empty")]
     NoLocalPart,
-    #[error("{0:?} cannot stand before the @")]
+    #[error(
+        "{0:?} cannot stand before the @: letters, digits, dots and any of #$&'*+-/=?^_`{{|}}~ can"
+    )]
     LocalPart(String),
     #[error("the part before the @ is longer than 64 octets (RFC 5321 4.5.3.1.1)")]
     LocalPartTooLong,
+    #[error("the address is longer than 254 octets (RFC 5321 4.5.3.1.3)")]
+    TooLong,
+    #[error("the domain is not fully qualified (RFC 5321 2.3.5)")]
+    NotQualified,
+    #[error("the domain ends with a dot, which no address has (RFC 5321 4.1.2)")]
+    TrailingDot,
     #[error(transparent)]
     Domain(#[from] DomainError),
 }
@@ -44,6 +65,47 @@ impl EmailAddress {
         Self::from_parts(local, domain)
     }
 
+    /// Reads the address of somebody who writes to us: its domain is fully qualified, as From has to
+    /// have it.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and a domain of one label or with a trailing dot.
+    pub fn parse_customer(text: &str) -> Result<Self, AddressError> {
+        let address = Self::parse(text)?;
+        if address.domain.is_dotless() {
+            return Err(AddressError::NotQualified);
+        }
+        if text.ends_with('.') {
+            return Err(AddressError::TrailingDot);
+        }
+        Ok(address)
+    }
+
+    /// Reads what the database holds, or what an operator looks for in it. Earlier versions took
+    /// addresses that are not usable any more; they are shown, and [`is_usable`](Self::is_usable)
+    /// keeps mail from being sent to them.
+    ///
+    /// # Errors
+    /// A text without an `@` or without a domain behind it.
+    pub fn parse_stored(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text).or_else(|_| {
+            let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoDomain)?;
+            if local.is_empty() {
+                return Err(AddressError::NoLocalPart);
+            }
+            Ok(Self {
+                local: local.to_owned(),
+                domain: Domain::parse_mapped(domain)?,
+            })
+        })
+    }
+
+    /// Whether mail may be sent to it: all addresses but some that only the database has.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        Self::from_parts(&self.local, self.domain.as_str()).is_ok()
+    }
+
     /// The same from the two sides of the `@`; a quoted local part comes with its quotes.
     ///
     /// # Errors
@@ -52,22 +114,25 @@ impl EmailAddress {
         if local.is_empty() {
             return Err(AddressError::NoLocalPart);
         }
-        if local.len() > 64 {
+        // An escape takes two octets where the address has one.
+        if local.len() > 2 * LONGEST_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
-        let local = if is_dot_atom(local) {
-            local.to_owned()
-        } else {
-            let content = quoted_content(local);
-            requoted(&content.ok_or_else(|| AddressError::LocalPart(local.to_owned()))?)
-        };
-        Ok(Self {
-            local,
-            domain: Domain::parse(domain)?,
-        })
+        let content = content(local)
+            .filter(|content| is_local_part(content))
+            .ok_or_else(|| AddressError::LocalPart(local.to_owned()))?;
+        let local = quoted_if_needed(&content);
+        if local.len() > LONGEST_LOCAL_PART {
+            return Err(AddressError::LocalPartTooLong);
+        }
+        let domain = Domain::parse(domain)?;
+        if local.len() + 1 + domain.as_str().len() > LONGEST {
+            return Err(AddressError::TooLong);
+        }
+        Ok(Self { local, domain })
     }
 
-    /// The part before the `@`; quoted only where it must be, since `"ann"` and `ann` are one
+    /// The part before the `@`; quoted only where its dots demand it, since `"ann"` and `ann` are one
     /// mailbox (RFC 5321 4.1.2).
     #[must_use]
     pub fn local(&self) -> &str {
@@ -79,21 +144,22 @@ impl EmailAddress {
         &self.domain
     }
 
-    /// What tells accounts apart: local part in lower case, domain in ASCII.
+    /// What tells accounts apart: local part with its ASCII letters in lower case, domain in ASCII.
+    /// Other letters are left alone, because Unicode's lower case turns some of them into ASCII.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}@{}", self.local.to_lowercase(), self.domain)
+        format!("{}@{}", self.local.to_ascii_lowercase(), self.domain)
     }
 
     /// The same mailbox without its subaddress (RFC 5233): `it+42@…` becomes `it@…`.
     #[must_use]
     pub fn without_detail(&self) -> Self {
-        let user = match self.local.split_once('+') {
-            Some((user, _)) if !user.is_empty() && !self.local.starts_with('"') => user,
-            _ => &self.local,
+        let local = match self.unquoted().split_once('+') {
+            Some((user, _)) if !user.is_empty() && is_local_part(user) => quoted_if_needed(user),
+            _ => self.local.clone(),
         };
         Self {
-            local: user.to_owned(),
+            local,
             domain: self.domain.clone(),
         }
     }
@@ -101,63 +167,63 @@ impl EmailAddress {
     /// What follows the first `+` of the local part, if there is one (RFC 5233).
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
-        self.local.split_once('+').map(|(_, detail)| detail)
+        self.unquoted().split_once('+').map(|(_, detail)| detail)
+    }
+
+    /// The same mailbox in a form that a program cannot take for an option: `"-x"@corp.example`.
+    #[must_use]
+    pub fn as_argument(&self) -> String {
+        if self.local.starts_with('-') {
+            format!("\"{}\"@{}", self.local, self.domain)
+        } else {
+            self.to_string()
+        }
+    }
+
+    fn unquoted(&self) -> &str {
+        let inner = self.local.strip_prefix('"');
+        inner
+            .and_then(|inner| inner.strip_suffix('"'))
+            .unwrap_or(&self.local)
     }
 }
 
-/// RFC 5322 3.2.3 `dot-atom-text`, with the UTF-8 of RFC 6532 3.2.
-fn is_dot_atom(local: &str) -> bool {
-    local.split('.').all(|atom| {
-        !atom.is_empty()
-            && atom.chars().all(|c| {
-                c.is_ascii_alphanumeric()
-                    || "!#$%&'*+-/=?^_`{|}~".contains(c)
-                    || (!c.is_ascii() && is_visible(c) && !c.is_whitespace())
-            })
-    })
-}
-
-/// What people can see, and what does not turn around the text beside it.
-fn is_visible(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
-}
-
-/// What an RFC 5321 4.1.2 `Quoted-string` stands for: printable characters, `"` and `\` only behind
-/// a `\`, and nothing but ASCII behind one (RFC 6531 3.3).
-fn quoted_content(local: &str) -> Option<String> {
+/// What a local part stands for: itself, or the content of its quotes (RFC 5321 4.1.2).
+fn content(local: &str) -> Option<Cow<'_, str>> {
+    if !local.starts_with('"') {
+        return Some(local.into());
+    }
     let inner = local.strip_prefix('"')?.strip_suffix('"')?;
     let mut content = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
-        let c = match c {
+        content.push(match c {
+            // Nothing but ASCII stands behind a backslash (RFC 6531 3.3).
             '\\' => chars.next().filter(char::is_ascii)?,
             '"' => return None,
             c => c,
-        };
-        if !is_visible(c) {
-            return None;
-        }
-        content.push(c);
+        });
     }
-    Some(content)
+    Some(content.into())
 }
 
-fn requoted(content: &str) -> String {
-    if is_dot_atom(content) {
-        return content.to_owned();
+/// `atext` and dots, but no `%` and `!`; at least one character is no dot.
+fn is_local_part(content: &str) -> bool {
+    let can_stand =
+        |c: char| c.is_ascii_alphanumeric() || "#$&'*+-/=?^_`{|}~.".contains(c) || !c.is_ascii();
+    content.chars().all(can_stand)
+        && content.contains(|c| c != '.')
+        && is_nfkc(content)
+        && is_visible(content)
+}
+
+/// RFC 5321 4.1.2: a dot at either end, or beside another, stands within quotes only.
+fn quoted_if_needed(content: &str) -> String {
+    if content.split('.').any(str::is_empty) {
+        format!("\"{content}\"")
+    } else {
+        content.to_owned()
     }
-    let mut local = String::with_capacity(content.len() + 2);
-    local.push('"');
-    for c in content.chars() {
-        if matches!(c, '"' | '\\') {
-            local.push('\\');
-        }
-        local.push(c);
-    }
-    local.push('"');
-    local
 }
 
 impl PartialEq for EmailAddress {
@@ -209,12 +275,10 @@ mod tests {
         for (written, shown) in [
             ("Ann@Corp.Example", "Ann@corp.example"),
             ("a+b@corp.example.", "a+b@corp.example"),
-            ("\"a b\"@corp.example", "\"a b\"@corp.example"),
-            ("\"a@b\"@corp.example", "\"a@b\"@corp.example"),
+            ("a..b@docomo.example", "\"a..b\"@docomo.example"),
+            ("\".a.\"@docomo.example", "\".a.\"@docomo.example"),
             ("\"ann\"@corp.example", "ann@corp.example"),
             ("\"a\\n\\n\"@corp.example", "ann@corp.example"),
-            ("\"a\\\"\\ b\"@corp.example", "\"a\\\" b\"@corp.example"),
-            ("\"\"@corp.example", "\"\"@corp.example"),
             ("dörte@bücher.example", "dörte@xn--bcher-kva.example"),
         ] {
             assert_eq!(
@@ -232,9 +296,29 @@ mod tests {
             "@corp.example",
             "ann@",
             "a b@corp.example",
-            "a..b@corp.example",
-            ".a@corp.example",
-            "a.@corp.example",
+            "eve%evil.example@corp.example",
+            "evil.example!eve@corp.example",
+            "\"eve@evil.example\"@corp.example",
+            "\"eve\\%evil.example\"@corp.example",
+            "\"a b\"@corp.example",
+            "\"\"@corp.example",
+            "..@corp.example",
+            "mar\u{212A}@corp.example",
+            "a\u{AD}b@corp.example",
+            "a\u{200D}b@corp.example",
+            "a\u{2060}b@corp.example",
+            "a\u{3164}b@corp.example",
+            "a\u{FE0F}@corp.example",
+            "a\u{E0061}@corp.example",
+            "a\u{34F}b@corp.example",
+            "a\u{FFF9}b@corp.example",
+            "a\u{E000}b@corp.example",
+            "a\u{378}b@corp.example",
+            "a\u{A0}b@corp.example",
+            "a\u{3000}b@corp.example",
+            "e\u{301}@corp.example",
+            "ａnn@corp.example",
+            "ann@cor\u{AD}p.example",
             "a@b@corp.example",
             "\"a\"b@corp.example",
             "\"@corp.example",
@@ -263,5 +347,41 @@ mod tests {
         let address = EmailAddress::parse("it-help+42@corp.example").expect("an address");
         assert_eq!(address.detail(), Some("42"));
         assert_eq!(address.without_detail().to_string(), "it-help@corp.example");
+    }
+
+    #[test]
+    fn only_ascii_is_folded() {
+        let key = |text: &str| EmailAddress::parse(text).expect(text).key();
+        assert_eq!(key("\"Ann\"@Corp.Example"), key("ann@corp.example"));
+        assert_ne!(key("DÖRTE@corp.example"), key("dörte@corp.example"));
+    }
+
+    #[test]
+    fn what_was_stored_before_is_shown_and_not_usable() {
+        for text in [
+            "\"eve@evil.example\"@corp.example",
+            "eve%evil.example@corp.example",
+            "mar\u{212A}@corp.example",
+        ] {
+            let stored = EmailAddress::parse_stored(text).expect(text);
+            assert!(!stored.is_usable() && stored.to_string() == text, "{text}");
+        }
+        let usable = EmailAddress::parse_stored("\"a..b\"@corp.example").expect("an address");
+        assert!(usable.is_usable());
+    }
+
+    #[test]
+    fn a_customer_has_a_full_domain() {
+        for text in ["root@localhost", "ann@x.", "ann@corp.example."] {
+            assert!(EmailAddress::parse_customer(text).is_err(), "{text}");
+        }
+        assert!(EmailAddress::parse_customer("ann@corp.example").is_ok());
+    }
+
+    #[test]
+    fn no_address_is_an_option() {
+        let address = EmailAddress::parse("-oQ/tmp@evil.example").expect("an address");
+        assert_eq!(address.as_argument(), "\"-oQ/tmp\"@evil.example");
+        assert_eq!(EmailAddress::parse(&address.as_argument()), Ok(address));
     }
 }

@@ -9,6 +9,7 @@ mod authority;
 pub mod canary;
 mod envelope;
 mod hook_event;
+mod invisible;
 mod name;
 mod names;
 mod network;

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
 
+use super::invisible::{is_nfkc, is_visible};
+
 /// A domain name: lower case, A-labels, no trailing dot, at most 253 octets (RFC 1035 2.3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -27,16 +29,36 @@ pub enum DomainError {
     Literal(String),
     #[error("{0:?} is not a domain name")]
     Invalid(String),
+    #[error(
+        "{0:?} has characters that are invisible or stand for others; write the domain as it is \
+         registered"
+    )]
+    Mapped(String),
     #[error("the domain is longer than 255 octets (RFC 5321 4.5.3.1.2)")]
     TooLong,
 }
 
 impl Domain {
-    /// Reads a domain as a person or a program wrote it.
+    /// Reads a domain as a person or a program wrote it: one that UTS 46 changes in letter case and
+    /// between U-label and A-label only, so that every program finds the same one in it.
     ///
     /// # Errors
-    /// What UTS 46 or the length rules of RFC 1035 refuse, and address literals (RFC 5321 4.1.3).
+    /// What UTS 46 or the length rules of RFC 1035 refuse, address literals (RFC 5321 4.1.3), and
+    /// names with invisible characters or with characters that UTS 46 replaces.
     pub fn parse(text: &str) -> Result<Self, DomainError> {
+        let domain = Self::parse_mapped(text)?;
+        if domain.is_written_as(text.strip_suffix('.').unwrap_or(text)) {
+            Ok(domain)
+        } else {
+            Err(DomainError::Mapped(text.to_owned()))
+        }
+    }
+
+    /// Reads a domain from an operator or from the database, mapped by UTS 46.
+    ///
+    /// # Errors
+    /// What UTS 46 or the length rules of RFC 1035 refuse, and address literals.
+    pub(crate) fn parse_mapped(text: &str) -> Result<Self, DomainError> {
         let name = text.strip_suffix('.').unwrap_or(text);
         if name.is_empty() {
             return Err(DomainError::Empty);
@@ -62,6 +84,30 @@ impl Domain {
             return Err(DomainError::Invalid(text.to_owned()));
         }
         Ok(Self(ascii.into_owned()))
+    }
+
+    /// Whether `name` differs from this domain in letter case and the form of its labels only.
+    fn is_written_as(&self, name: &str) -> bool {
+        if name.is_ascii() && !self.labels().any(|label| label.starts_with("xn--")) {
+            return true;
+        }
+        let unicode = self.to_unicode();
+        if !is_visible(&unicode) || !is_visible(name) || !is_nfkc(name) {
+            return false;
+        }
+        let mut written = name.split('.');
+        let mut labels = self.labels().zip(unicode.split('.'));
+        written
+            .by_ref()
+            .zip(labels.by_ref())
+            .all(|(label, (ascii, unicode))| {
+                label.eq_ignore_ascii_case(ascii)
+                    || label
+                        .chars()
+                        .flat_map(char::to_lowercase)
+                        .eq(unicode.chars())
+            })
+            && name.split('.').count() == self.labels().count()
     }
 
     /// The ASCII form, for comparing, storing and sending.
@@ -135,8 +181,9 @@ impl FromStr for Domain {
 
 impl TryFrom<String> for Domain {
     type Error = DomainError;
+    /// What is stored is the ASCII form.
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+        Self::parse_mapped(&text)
     }
 }
 
@@ -157,6 +204,9 @@ mod tests {
             ("example.com.", "example.com"),
             ("Bücher.example", "xn--bcher-kva.example"),
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("BÜCHER.Example", "xn--bcher-kva.example"),
+            ("XN--Bcher-KVA.example", "xn--bcher-kva.example"),
+            ("straße.example", "xn--strae-oqa.example"),
             ("例子.广告", "xn--fsqu00a.xn--4rr70v"),
             ("localhost", "localhost"),
             ("r3---sn.example", "r3---sn.example"),
@@ -192,6 +242,33 @@ mod tests {
         ] {
             assert!(Domain::parse(written).is_err(), "{written}");
         }
+    }
+
+    #[test]
+    fn a_domain_that_the_mapping_changes_is_refused() {
+        for written in [
+            "cor\u{AD}p.example",
+            "cor\u{200B}p.example",
+            "cor\u{2060}p.example",
+            "cor\u{FEFF}p.example",
+            "cor\u{FE0F}p.example",
+            "cor\u{180B}p.example",
+            "ｃｏｒｐ.example",
+            "corp\u{3002}example",
+            "corp\u{FF0E}example",
+            "corp\u{FF61}example",
+            "\u{212A}orp.example",
+            "\u{212B}rp.example",
+            "o\u{FB03}ce.example",
+            "bu\u{308}cher.example",
+            "corp\u{2024}example",
+            "ｘn--bcher-kva.example",
+            "क्\u{200D}ष.example",
+        ] {
+            assert!(Domain::parse(written).is_err(), "{written:?}");
+        }
+        let joined = Domain::parse_mapped("क्\u{200D}ष.example").expect("a domain");
+        assert!(Domain::parse(joined.as_str()).is_err(), "{joined}");
     }
 
     #[test]

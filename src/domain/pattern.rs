@@ -74,7 +74,7 @@ impl DomainPattern {
         if name.contains('*') {
             return Err(PatternError::Wildcard(text.to_owned()));
         }
-        let domain = Domain::parse(name).map_err(|cause| PatternError::Domain {
+        let domain = Domain::parse_mapped(name).map_err(|cause| PatternError::Domain {
             pattern: text.to_owned(),
             cause,
         })?;

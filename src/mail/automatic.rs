@@ -225,6 +225,12 @@ fn named(sender: &Sender, names: &[&str]) -> Option<Evidence> {
     has_name(local, names).then(|| Evidence::new("From", written.as_bytes()))
 }
 
+/// The local part of a program: `no-reply`, `mailer-daemon` and the like.
+#[must_use]
+pub fn is_program(local: &str) -> bool {
+    has_name(local, &PROGRAMS)
+}
+
 /// Whether a local part is one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
 /// As a part of a longer name it has to be set off, so that nobody is taken for a program for being
 /// called so.

@@ -28,6 +28,8 @@ impl std::fmt::Display for Evidence {
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
     Usable {
+        /// Entries of earlier versions have some that are not usable any more.
+        #[serde(deserialize_with = "stored_address")]
         address: EmailAddress,
         /// The addr-spec as it stands in the field.
         written: String,
@@ -44,6 +46,11 @@ pub enum Sender {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         written: Option<String>,
     },
+}
+
+fn stored_address<'de, D: serde::Deserializer<'de>>(source: D) -> Result<EmailAddress, D::Error> {
+    let text = String::deserialize(source)?;
+    EmailAddress::parse_stored(&text).map_err(serde::de::Error::custom)
 }
 
 impl Sender {

@@ -44,6 +44,7 @@ pub use authentication_facts::{
 };
 pub use charset::Label;
 pub use content::{Attachment, Content, decode_text, html, readable};
+pub use automatic::is_program;
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,

@@ -80,6 +80,10 @@ impl RequestAct {
     }
 }
 
+/// Why an address of this installation is refused.
+pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
+     from or to), and cannot be a customer's";
+
 /// Makes an account, as far as the access settings allow it, and owes the verification mail where one
 /// is due; `operator` is a name. None for an address of this house: the mail would bring the link to a
 /// help desk.

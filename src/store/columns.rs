@@ -77,7 +77,7 @@ names!(PortalName, DestinationName, OperatorName);
 impl FromSql for EmailAddress {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?;
-        Self::parse(text).map_err(|_| unexpected(text))
+        Self::parse_stored(text).map_err(|_| unexpected(text))
     }
 }
 

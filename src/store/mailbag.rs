@@ -131,7 +131,8 @@ pub(super) fn claim(
         };
         let account = known_by_n(connection, letter.account)?;
         let (waiting, expires) = waiting(connection, letter.account)?;
-        if !letter.is_needed(&account, waiting, now) {
+        let address = account.address(connection)?;
+        if !letter.is_needed(&account, waiting, now) || !address.is_usable() {
             connection
                 .prepare_cached(
                     "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
@@ -140,7 +141,6 @@ pub(super) fn claim(
                 .execute(params![letter.n, now])?;
             continue;
         }
-        let address = account.address(connection)?;
         // An operator knows better than the reports.
         let paused = match letter.cause {
             LetterCause::Operator => None,

@@ -216,6 +216,7 @@ fn with_detail(address: &EmailAddress, detail: &str) -> Result<Address, LetterEr
     address_of(&local, address)
 }
 
+/// The mailbox to send to; the store gives out usable addresses only.
 fn mailbox(address: &EmailAddress) -> Result<Address, LetterError> {
     address_of(address.local(), address)
 }

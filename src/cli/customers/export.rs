@@ -28,7 +28,7 @@ Examples:
 Exit status: 0 written, 3 nothing is known of the address.")]
 pub struct Args {
     /// The person's address; it need not have an account
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
     address: EmailAddress,
     /// The folder, which must not be there yet [default: the address and the day]
     #[arg(long, value_name = "DIR")]

@@ -28,7 +28,7 @@ Exit status: 0 forgotten, 1 not or not all of it (doing it again finishes it),
 3 nothing is known of the address.")]
 pub struct Args {
     /// The person's address; it need not have an account
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
     address: EmailAddress,
     /// Forget the domain as well, where it is the person's own
     #[arg(long)]

@@ -105,6 +105,8 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
         max_header_size,
         max_connections: section.number("max_connections", 1000, 1..=100_000),
         max_recipients: section.number("max_recipients", 100, 1..=10_000),
+        // Read once the portals are known.
+        postmaster: None,
         memory_budget,
         command_timeout: section.time("command_timeout", 5 * MINUTE),
         tls: tls(&section.section("tls")),

@@ -18,7 +18,7 @@ use super::document::Section;
 use super::units::{DAY, MIB, SECOND, show_size};
 use super::{Authentication, Config, Dropped, Log, LogFormat, Mail, Outgoing, Quota, Retention};
 use crate::access::{AccessSettings, Enforcement};
-use crate::domain::Domain;
+use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;
 
 /// The whole file. None when something that has no default could not be read, which is noted.
@@ -37,12 +37,25 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         .unwrap_or_else(|| "/var/lib/vestibule".into());
 
     let mut taken = listeners::Taken::default();
-    let smtp = listeners::smtp(&root.section("smtp"), &mut taken);
+    let smtp_section = root.section("smtp");
+    let mut smtp = listeners::smtp(&smtp_section, &mut taken);
     let http = listeners::http(&root.section("http"), &mut taken);
 
     let known = destination::read_all(root.section("destination"));
     let hooks = hook::read_all(root, &known.names);
     let (portals, overrides, mut mailboxes) = portal::read_all(root, &known.names);
+    smtp.postmaster = smtp_section.entry("postmaster").and_then(|entry| {
+        let name = entry.parse(PortalName::parse)?;
+        if !portals.iter().any(|portal| portal.name == name) {
+            let names: Vec<_> = portals.iter().map(|portal| portal.name.as_str()).collect();
+            entry.refuse(format_args!(
+                "there is no portal {:?}; name one of {}",
+                name.as_str(),
+                names.join(", ")
+            ));
+        }
+        Some(name)
+    });
     let verification = verification::read(&root.section("verification"), &mut mailboxes);
     let outgoing = outgoing(root);
     let quota = quota(&root.section("quota"), smtp.max_message_size);

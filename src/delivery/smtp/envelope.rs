@@ -27,6 +27,8 @@ impl Envelope {
         let reverse_path = match &config.envelope_from {
             EnvelopeFrom::Null => String::new(),
             EnvelopeFrom::Address(address) => address.to_string(),
+            // An address that earlier versions took, and that an MTA could route elsewhere.
+            EnvelopeFrom::Sender if !claim.address.is_usable() => String::new(),
             EnvelopeFrom::Sender => claim.address.to_string(),
             EnvelopeFrom::Verp(before, behind) => format!("{before}{}{behind}", claim.request()),
         };

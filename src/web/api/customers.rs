@@ -8,9 +8,9 @@ use super::input::{At, Body, Query, Whom};
 use super::output::{Json, Made, Part};
 use super::problem::Problem;
 use super::route::{Call, Serve};
-use super::values::{Limit, address};
+use super::values::Limit;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, add_customer};
+use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer};
 use crate::store::{Added, CustomerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -64,14 +64,16 @@ pub(super) async fn create(
     call: Call,
     Body(wanted): Body<NewCustomer>,
 ) -> Result<Made<Account>, Problem> {
-    let address = address("address", &wanted.address)?;
+    let address = EmailAddress::parse_customer(&wanted.address).map_err(|error| {
+        Problem::refused("address", format_args!("{:?}: {error}", wanted.address))
+    })?;
     let portal = call.desk.portal(wanted.portal)?;
     let (config, by) = (call.desk.config(), call.visit.by());
     let added = add_customer(&call.desk.store, &config, address.clone(), portal, by);
     let Some(added) = added.await? else {
         return Err(Problem::refused(
             "address",
-            format_args!("{address} is an address of this house"),
+            format_args!("{address} {NOT_A_CUSTOMER}"),
         ));
     };
     match added {
@@ -93,7 +95,7 @@ pub(super) async fn create(
 async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
     let Whom(text) = whom;
     let store = &call.desk.store;
-    let found = match (text.parse::<AccountId>(), EmailAddress::parse(text)) {
+    let found = match (text.parse::<AccountId>(), EmailAddress::parse_stored(text)) {
         (Ok(id), _) => store.customer_by_id(id).await?,
         (_, Ok(address)) => store.customer(&address).await?,
         _ => None,

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::{Desk, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, add_customer};
+use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer};
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::page::Page;
 
@@ -106,14 +106,14 @@ pub(super) async fn add(
         let page = page.with_status(StatusCode::UNPROCESSABLE_ENTITY);
         Ok::<_, Refusal>(page.into_response())
     };
-    let address = match EmailAddress::parse(written) {
+    let address = match EmailAddress::parse_customer(written) {
         Ok(address) => address,
         Err(error) => return refused(format!("{written:?}: {error}.")).await,
     };
     let config = desk.config();
     let added = add_customer(desk.store(), &config, address.clone(), portal, visit.by());
     let Some(added) = added.await? else {
-        return refused(format!("{address} is an address of this house.")).await;
+        return refused(format!("{address} {NOT_A_CUSTOMER}.")).await;
     };
     match added {
         Added::Now(account) => {

@@ -42,7 +42,7 @@ pub(super) async fn submit(
         }
         (None, Some(email)) => {
             let written = email.trim();
-            let Ok(address) = EmailAddress::parse(written) else {
+            let Ok(address) = EmailAddress::parse_customer(written) else {
                 return Ok(
                     form(written, Some("sign_up.invalid")).with_status(StatusCode::BAD_REQUEST)
                 );

@@ -15,6 +15,7 @@ use super::{Client, Desk, Fault, Fields, Page};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
+use crate::mail::is_program;
 use crate::observe::events;
 use crate::store::Added;
 
@@ -48,11 +49,20 @@ pub(super) async fn submit(
     let config = desk.config();
     let wanted = form_data.portal.as_deref();
     let written = form_data.email.trim();
-    let Ok(address) = EmailAddress::parse(written) else {
-        return Ok(form(&config, wanted, written, Some("sign_up.invalid"))
+    let refused = |fault| {
+        Ok(form(&config, wanted, written, Some(fault))
             .with_status(StatusCode::BAD_REQUEST)
-            .into_response());
+            .into_response())
     };
+    let Ok(address) = EmailAddress::parse_customer(written) else {
+        return refused("sign_up.invalid");
+    };
+    if config.is_ours(&address) {
+        return refused("sign_up.ours");
+    }
+    if is_program(address.local()) {
+        return refused("sign_up.program");
+    }
     let portal = chosen(&config, wanted);
     let settings = desk.store().access().await?.settings;
     let settings = settings.effective(portal.map(|portal| &portal.name));
@@ -64,20 +74,18 @@ pub(super) async fn submit(
     } else {
         closed(&address, portal)
     };
-    if !config.is_ours(&address) {
-        let store = desk.store().clone();
-        let name = portal.map(|portal| portal.name.clone());
-        desk.send_on_errand(async move {
-            let added = store
-                .sign_up(address, name, client, Timestamp::now())
-                .await?;
-            if let Added::Now(account) = added {
-                let origin = Origin::SignUp;
-                events::account_created(account.id, &account.address, account.kind, origin);
-            }
-            Ok(())
-        })?;
-    }
+    let store = desk.store().clone();
+    let name = portal.map(|portal| portal.name.clone());
+    desk.send_on_errand(async move {
+        let added = store
+            .sign_up(address, name, client, Timestamp::now())
+            .await?;
+        if let Added::Now(account) = added {
+            let origin = Origin::SignUp;
+            events::account_created(account.id, &account.address, account.kind, origin);
+        }
+        Ok(())
+    })?;
     Ok(answer.into_response())
 }
 

@@ -25,9 +25,9 @@ use tower::ServiceExt;
 use vestibule::access::decide;
 use vestibule::config::Config;
 use vestibule::delivery::schedule;
-use vestibule::domain::{Timestamp, Token};
+use vestibule::domain::{ReplyToken, Timestamp, Token};
 use vestibule::store::{Arrival, Letter, LetterOutcome, Settlement, Store};
-use vestibule::verification::compose;
+use vestibule::verification::{MailTokens, compose};
 use vestibule::web::{Public, Readiness, public};
 use vestibule::wording::{Language, Wording};
 
@@ -163,7 +163,9 @@ fn committing(criterion: &mut Criterion) {
 
 fn rendering(criterion: &mut Criterion) {
     let house = House::open();
-    let (letter, token) = house.letter();
+    let (letter, link) = house.letter();
+    let reply = ReplyToken::generate().expect("a token");
+    let tokens = MailTokens { link, reply };
     let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
     let mut group = criterion.benchmark_group("render");
     group.throughput(Throughput::Elements(1));
@@ -171,7 +173,7 @@ fn rendering(criterion: &mut Criterion) {
     group.bench_function("letter", |bencher| {
         let language = Language::default();
         bencher.iter(|| {
-            compose(&letter, &token, &house.config, &wording, &language, now).expect("a letter")
+            compose(&letter, &tokens, &house.config, &wording, &language, now).expect("a letter")
         });
     });
     let (_keep, config) = watch::channel(Arc::clone(&house.config));
@@ -182,7 +184,7 @@ fn rendering(criterion: &mut Criterion) {
         readiness: Readiness::default(),
         tasks: TaskTracker::new(),
     });
-    let link = format!("/verify/{}", token.reveal());
+    let link = format!("/verify/{}", tokens.link.reveal_for_link());
     for (name, path) in [("verify page", link.as_str()), ("sign-up page", "/signup")] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| house.runtime.block_on(page(&pages, path)));

@@ -15,15 +15,16 @@ use crate::access::{Circumstances, Enforcement, sender_for};
 use crate::authentication::{Author, Checker, outside_client};
 use crate::config::Config;
 use crate::domain::{
-    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, Timestamp, Token, TokenHash,
+    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, ReplyToken, Timestamp, Token,
+    TokenHash,
 };
 use crate::failpoint;
-use crate::mail::{self, Facts};
+use crate::mail::{self, AuthenticationResult, Facts, OwnLinks};
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::smtp::{Receipt, Reception, TryLater, UnknownRecipient};
-use crate::store::{Arrival, Entry, Part, Store, StoreError};
-use crate::verification;
+use crate::store::{Answer, Arrival, Entry, Part, Store, StoreError};
+use crate::verification::{self, ConfirmingWords};
 
 /// Above this many octets a message is read on a thread for blocking work, so that a large one does
 /// not hold up the connections that share this thread.
@@ -41,6 +42,7 @@ pub struct Intake {
     /// None where nothing is to be checked, or our MTA is believed and no ARC sealer is.
     checker: watch::Receiver<Option<Checker>>,
     store: Store,
+    words: ConfirmingWords,
 }
 
 impl Intake {
@@ -54,18 +56,26 @@ impl Intake {
             config,
             checker,
             store,
+            words: ConfirmingWords::default(),
         }
+    }
+
+    /// The same, with the words by which an answer confirms.
+    #[must_use]
+    pub fn with_words(self, words: ConfirmingWords) -> Self {
+        Self { words, ..self }
     }
 
     async fn take(&self, envelope: Envelope, raw: Vec<u8>) -> Result<Vec<Entry>, StoreError> {
         let config = self.config.borrow().clone();
         let checker = self.checker.borrow().clone();
         let envelope = with_postmaster(&config, envelope);
-        let (mut facts, envelope, raw) = read(&config, envelope, raw).await?;
+        let (mut facts, envelope, raw, masked) = read(&config, envelope, raw).await?;
         if let Some(checker) = checker {
             authenticate(&config, &checker, &mut facts, &envelope, &raw).await;
         }
-        let parts = parts(&config, &envelope, &facts);
+        let answer = self.answer(&config, &envelope, &facts, &raw);
+        let parts = parts(&config, &envelope, &facts, answer);
         let (envelope, facts) = without_tokens(envelope, facts);
         let client = outside_client(&envelope, &raw, &config.smtp.trusted_peers);
         let begin = Instant::now();
@@ -74,7 +84,8 @@ impl Intake {
             .accept(Arrival {
                 envelope,
                 facts,
-                raw,
+                // As it came, but for live links of ours.
+                raw: masked.unwrap_or(raw),
                 parts,
                 client,
                 received_at: Timestamp::now(),
@@ -87,6 +98,29 @@ impl Intake {
         failpoint::pass("accepted");
         metrics::took(Step::Commit, begin.elapsed());
         Ok(entries)
+    }
+}
+
+impl Intake {
+    /// What an answer to a verification mail says; read only where the message is one.
+    fn answer(&self, config: &Config, envelope: &Envelope, facts: &Facts, raw: &[u8]) -> Answer {
+        let is_answer = envelope
+            .recipients
+            .iter()
+            .any(|recipient| recipient.mailbox == Mailbox::Confirmation);
+        let mode = config.authentication.mode;
+        let is_disowned = (mode != Enforcement::Off
+            && facts.authentication.dmarc == Some(AuthenticationResult::Fail))
+            || (mode == Enforcement::Enforce && facts.authentication_failure(false).is_some());
+        if !is_answer {
+            Answer::Other
+        } else if is_disowned {
+            Answer::Unauthenticated
+        } else if self.words.begin(raw) {
+            Answer::Confirms
+        } else {
+            Answer::Other
+        }
     }
 }
 
@@ -180,18 +214,24 @@ async fn read(
     config: &Config,
     envelope: Envelope,
     raw: Vec<u8>,
-) -> Result<(Facts, Envelope, Vec<u8>), StoreError> {
+) -> Result<(Facts, Envelope, Vec<u8>, Option<Vec<u8>>), StoreError> {
+    let size = raw.len();
     let own = config.identity();
-    if raw.len() <= READ_IN_PLACE {
-        let facts = mail::read(&raw, &envelope, &own);
-        return Ok((facts, envelope, raw));
+    let links = own_links(config);
+    let read = move || {
+        // Facts are stored too, and must not hold a link either.
+        let masked = mail::mask(&raw, &links);
+        let stored = masked.as_ref().map_or(&raw, |masked| &masked.raw);
+        let mut facts = mail::read(stored, &envelope, &own);
+        facts.masked_links = masked.as_ref().map_or(0, |masked| masked.links);
+        (facts, envelope, raw, masked.map(|masked| masked.raw))
+    };
+    if size <= READ_IN_PLACE {
+        return Ok(read());
     }
-    tokio::task::spawn_blocking(move || {
-        let facts = mail::read(&raw, &envelope, &own);
-        (facts, envelope, raw)
-    })
-    .await
-    .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
 }
 
 /// Checks the message ourselves, or only the ARC chain where our MTA has checked the rest.
@@ -214,7 +254,7 @@ async fn authenticate(
 }
 
 /// One part for each mailbox, whatever number of its addresses the message came for.
-fn parts(config: &Config, envelope: &Envelope, facts: &Facts) -> Vec<Part> {
+fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: Answer) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut seen: Vec<&Mailbox> = Vec::new();
     for recipient in &envelope.recipients {
@@ -222,12 +262,12 @@ fn parts(config: &Config, envelope: &Envelope, facts: &Facts) -> Vec<Part> {
             continue;
         }
         seen.push(&recipient.mailbox);
-        parts.push(part(config, recipient, facts));
+        parts.push(part(config, recipient, facts, answer));
     }
     parts
 }
 
-fn part(config: &Config, recipient: &Recipient, facts: &Facts) -> Part {
+fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: Answer) -> Part {
     let address = recipient.address.clone();
     match &recipient.mailbox {
         Mailbox::Portal(name) => Part::Portal {
@@ -236,8 +276,9 @@ fn part(config: &Config, recipient: &Recipient, facts: &Facts) -> Part {
         },
         Mailbox::Returns => Part::Returns { recipient: address },
         Mailbox::Confirmation => Part::Confirmation {
-            token: token(config, &address, facts),
+            token: token(&address),
             recipient: without_detail(&address),
+            answer,
         },
     }
 }
@@ -260,22 +301,30 @@ fn without_detail(address: &str) -> String {
     )
 }
 
-/// The token that an answer to a verification mail carries: behind the `+` of the address, or as a
-/// word of the subject. A message that fails an enforced authentication proves nothing.
-fn token(config: &Config, recipient: &str, facts: &Facts) -> Option<TokenHash> {
-    let is_enforced = config.authentication.mode == Enforcement::Enforce;
-    if is_enforced && facts.authentication_failure(false).is_some() {
-        return None;
-    }
+/// The token in the address that a verification mail was answered to. Mail of version 0.1 carried the
+/// token of its link there.
+fn token(recipient: &str) -> Option<TokenHash> {
     let recipient = EmailAddress::parse(recipient).ok()?;
-    let in_address = recipient.detail().into_iter();
-    let in_subject = facts.subject.iter().flat_map(|subject| {
-        subject.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
-    });
-    in_address
-        .chain(in_subject)
-        .find_map(|word| Token::parse(word).ok())
+    let detail = recipient.detail()?;
+    ReplyToken::parse(detail)
         .map(|token| token.hash())
+        .or_else(|_| Token::parse(detail).map(|token| token.hash()))
+        .ok()
+}
+
+/// What links of ours look like in mail.
+fn own_links(config: &Config) -> OwnLinks {
+    let url = &config.http.public_url;
+    let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = behind_scheme.split(['/', ':']).next().unwrap_or_default();
+    OwnLinks {
+        host: host.to_owned(),
+        reply: config
+            .verification
+            .reply_address
+            .as_ref()
+            .map(|address| address.local().to_owned()),
+    }
 }
 
 /// What the configuration says about a message for a portal.

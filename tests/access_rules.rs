@@ -55,6 +55,7 @@ impl Case {
                 own_mark: None,
                 spam: None,
                 received_fields: 2,
+                masked_links: 0,
                 authentication: Authentication::default(),
                 fingerprint: Fingerprint([7; 32]),
                 size: 1234,

@@ -34,6 +34,7 @@ pub fn decide_newcomer(
         own_mark: None,
         spam: None,
         received_fields: 0,
+        masked_links: 0,
         authentication: Authentication::default(),
         fingerprint: Fingerprint([0; 32]),
         size: 0,

@@ -182,6 +182,15 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
         ("message id", facts.message_id.clone()),
         ("size", Some(size(facts.size))),
         (
+            "masked",
+            (facts.masked_links > 0).then(|| {
+                format!(
+                    "{} of our verification links or reply addresses, overwritten with x",
+                    facts.masked_links
+                )
+            }),
+        ),
+        (
             "automatic",
             finding(
                 facts

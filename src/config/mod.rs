@@ -27,7 +27,9 @@ use ipnet::IpNet;
 use lettre::message::Mailbox as Author;
 
 use crate::access::{AccessSettings, Enforcement};
-use crate::domain::{DestinationName, Domain, EmailAddress, Mailbox, PortalName};
+use crate::domain::{
+    AddressDelimiters, DestinationName, Domain, EmailAddress, Mailbox, PortalName,
+};
 use crate::mail::{Identity, SpamMark};
 
 pub use certificate::CertificateError;
@@ -156,6 +158,8 @@ pub struct LetterLimits {
     pub sign_up_per_client_hour: u32,
     /// The part of `total_hour` that is kept for senders whose domain vouches for their message.
     pub authenticated_hour: u32,
+    /// By which an address is found to be another one's mailbox.
+    pub delimiters: AddressDelimiters,
 }
 
 /// How verification mail leaves.

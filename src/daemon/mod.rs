@@ -33,8 +33,9 @@ use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::{Logging, events};
 use crate::store::Store;
+use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
-use crate::wording::Wording;
+use crate::wording::{Language, Wording};
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
 /// How long each stage may take to finish when the drain begins; together less than the 90 s after
@@ -118,7 +119,13 @@ impl Daemon {
         };
         daemon.start_workers(&watching, &wording)?;
         daemon.start_pages(&watching, &wording, listeners.http, listeners.admin);
-        daemon.start_intake(&watching, checking, &smtp_watching, listeners.smtp);
+        daemon.start_intake(
+            &watching,
+            &wording,
+            checking,
+            &smtp_watching,
+            listeners.smtp,
+        );
         daemon.readiness.listeners_are_up(true);
         events::daemon_started(&daemon.bound.smtp, daemon.bound.http, daemon.bound.admin);
         Ok(daemon)
@@ -191,11 +198,14 @@ impl Daemon {
     fn start_intake(
         &self,
         config: &watch::Receiver<Arc<Config>>,
+        wording: &Wording,
         checker: watch::Receiver<Option<Checker>>,
         settings: &watch::Receiver<Arc<smtp::Settings>>,
         listeners: Vec<TcpListener>,
     ) {
-        let intake = Arc::new(Intake::new(config.clone(), checker, self.store.clone()));
+        let words = ConfirmingWords::of(wording, &Language::default());
+        let intake = Intake::new(config.clone(), checker, self.store.clone()).with_words(words);
+        let intake = Arc::new(intake);
         let Stage { stop, tasks } = &self.intake;
         if let Some(&listening) = self.bound.smtp.first() {
             let readiness = self.readiness.clone();

@@ -1,4 +1,8 @@
-//! The secret in a verification link: 256 bits from the operating system.
+//! Secrets: of a verification link and of a session, 256 bits from the operating system; of a reply
+//! address, 128.
+//!
+//! In links and addresses they are base32 (RFC 4648 6) in lower case, since mail programs change
+//! the case of both. Links sent by version 0.1 had base64url, and stay valid.
 //!
 //! The token itself exists in the mail and in the person's browser only. The database and the logs
 //! see its SHA-256, and [`Token`] has neither `Debug` nor `Display`, so that it cannot slip out.
@@ -11,6 +15,10 @@ use sha2::{Digest, Sha256};
 
 /// A fresh or presented token. Only [`Token::reveal`] gives it away.
 pub struct Token([u8; 32]);
+
+/// The secret in the address that a verification mail is answered to. No link has one: it is
+/// shorter, so that the local part stays within 64 octets (RFC 5321 4.5.3.1.1).
+pub struct ReplyToken([u8; 16]);
 
 /// What is stored of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +56,33 @@ impl Token {
         }
     }
 
-    /// The text for the link. Goes into the mail or the page, nowhere else.
+    /// Reads the last part of a link, as mail programs leave it: in any case, with characters behind
+    /// it that were taken for a part of it. Takes the base64url of older links too.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse_link(text: &str) -> Result<Self, TokenError> {
+        let is_of_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let text = text.trim().trim_end_matches(|c| !is_of_token(c));
+        let word = text.trim_end_matches(['-', '_']);
+        if let Some(bytes) = base32_decode(word) {
+            return Ok(Self(bytes));
+        }
+        match (text.get(..43), text.get(43..)) {
+            (Some(token), Some(rest)) if rest.chars().all(|c| c == '-' || c == '_') => {
+                Self::parse(token)
+            }
+            _ => Err(TokenError::Malformed),
+        }
+    }
+
+    /// The 52 characters for a link. They go into the mail, nowhere else.
+    #[must_use]
+    pub fn reveal_for_link(&self) -> String {
+        base32_encode(&self.0)
+    }
+
+    /// The text for a cookie, an API or a form. Goes nowhere else.
     #[must_use]
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -58,6 +92,83 @@ impl Token {
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0).into())
     }
+}
+
+impl ReplyToken {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// Only when the operating system has no random numbers.
+    pub fn generate() -> Result<Self, TokenError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
+        Ok(Self(bytes))
+    }
+
+    /// Reads the 26 characters of an address, in any case.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        base32_decode(text).map(Self).ok_or(TokenError::Malformed)
+    }
+
+    /// The text for the address. Goes into the mail, nowhere else.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        base32_encode(&self.0)
+    }
+
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0).into())
+    }
+}
+
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// RFC 4648 6 without padding, in lower case.
+fn base32_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in bytes {
+        bits = bits << 8 | u32::from(*byte);
+        count += 8;
+        while count >= 5 {
+            count -= 5;
+            text.push(char::from(BASE32[(bits >> count & 31) as usize]));
+        }
+    }
+    if count > 0 {
+        text.push(char::from(BASE32[(bits << (5 - count) & 31) as usize]));
+    }
+    text
+}
+
+/// Exactly `N` bytes, in the one way of writing them but for the case.
+fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != (N * 8).div_ceil(5) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(N);
+    let (mut bits, mut count) = (0_u32, 0);
+    for c in text.bytes().map(|c| c.to_ascii_lowercase()) {
+        let value = match c {
+            b'a'..=b'z' => c - b'a',
+            b'2'..=b'7' => c - b'2' + 26,
+            _ => return None,
+        };
+        bits = bits << 5 | u32::from(value);
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    if bits & ((1 << count) - 1) != 0 {
+        return None;
+    }
+    bytes.try_into().ok()
 }
 
 impl TokenHash {
@@ -84,6 +195,47 @@ mod tests {
         assert_eq!(text.len(), 43);
         let again = Token::parse(&text).unwrap_or_else(|e| panic!("its own text: {e}"));
         assert_eq!(again.hash(), token.hash());
+    }
+
+    #[test]
+    fn a_link_survives_mail_programs() {
+        let token = Token::generate().expect("random bytes");
+        for text in [token.reveal_for_link(), token.reveal()] {
+            for after in [
+                "", "=", ".", ">", "/", ")", "%", "\u{a0}", ").", "_", ">.", "**", "'\"", "\r\n",
+            ] {
+                let read = Token::parse_link(&format!("{text}{after}"));
+                assert!(
+                    read.is_ok_and(|read| read.hash() == token.hash()),
+                    "{after:?}"
+                );
+            }
+            for other in [
+                format!("{text}a"),
+                format!("x{text}"),
+                text[1..].to_owned(),
+                format!("{text}.a"),
+            ] {
+                assert!(Token::parse_link(&other).is_err());
+            }
+        }
+        let loud = token.reveal_for_link().to_uppercase();
+        assert_eq!(loud.len(), 52);
+        assert!(Token::parse_link(&loud).is_ok_and(|read| read.hash() == token.hash()));
+    }
+
+    #[test]
+    fn a_reply_token_is_no_link() {
+        let token = ReplyToken::generate().expect("random bytes");
+        let text = token.reveal();
+        assert_eq!(text.len(), 26);
+        for text in [text.clone(), text.to_uppercase()] {
+            assert!(ReplyToken::parse(&text).is_ok_and(|read| read.hash() == token.hash()));
+            assert!(Token::parse_link(&text).is_err());
+        }
+        assert_eq!(base32_encode(b"foobar"), "mzxw6ytboi");
+        assert_eq!(base32_decode::<6>("MZXW6YTBOI"), Some(*b"foobar"));
+        assert_eq!(base32_decode::<6>("mzxw6ytboj"), None, "bits left over");
     }
 
     /// Each bit is set in half of the tokens, more or less: nine times the standard deviation off does

@@ -234,6 +234,15 @@ pub struct Facts {
     pub fingerprint: Fingerprint,
     /// Octets of the message as it came.
     pub size: u64,
+    /// Live links and reply addresses of ours that were overwritten before the message was stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub masked_links: u32,
+}
+
+/// serde hands fields over by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Facts {

@@ -15,12 +15,14 @@ mod facts;
 mod failure;
 mod fields;
 mod fingerprint;
+mod first_line;
 mod header;
 mod iso2022;
 mod lenient;
 mod list_author;
 mod lookalike;
 mod mailbox;
+mod mask;
 mod media;
 mod mime;
 mod notice;
@@ -51,6 +53,8 @@ pub use facts::{
 };
 pub use failure::Failure;
 pub use fields::Fields;
+pub use first_line::first_line;
+pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
 pub use recorded::{Recorded, recorded};
 pub use spam::SpamMark;
@@ -137,6 +141,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         ),
         fingerprint: fingerprint::fingerprint(&header.section),
         size: raw.len() as u64,
+        masked_links: 0,
         sender,
         author_behind_list,
     }

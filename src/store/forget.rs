@@ -15,7 +15,7 @@ use super::forget_content::drop_content;
 use super::job::Work;
 use super::known::{Known, known};
 use super::letters::cancel;
-use super::limits::forget_mailbox;
+use super::limits::forget_claims;
 use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
 use super::room::shorten;
@@ -171,11 +171,11 @@ impl Work<'_> {
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
         let connection = self.connection;
         let now = Millis::from(forgetting.now);
-        forget_mailbox(connection, &forgetting.address)?;
         // What the API answered, to whomever about whomever; a repeat is done again.
         connection.execute("DELETE FROM answer WHERE status IS NOT NULL", [])?;
         let mut happening = Happening::named("account.forgotten");
         if let Some(account) = known(connection, &forgetting.address.key())? {
+            forget_claims(connection, account.n)?;
             if self.leave_a_name(&account, pseudonym, now)? {
                 happening = happening.account(account.n);
             }

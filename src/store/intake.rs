@@ -17,6 +17,7 @@ use super::lanes::Place;
 use super::letters::{Occasion, owe};
 use super::offers::{Dropped, offer};
 use super::prepared::{Prepared, octets, repeat_key};
+use super::replies::{Answer, Reply};
 use super::reports::note_report;
 use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
 use crate::access::{Circumstances, Decision, Effective, Question, Standing, decide};
@@ -55,11 +56,11 @@ pub enum Part {
     },
     /// Came back to the address from which we send verification mail.
     Returns { recipient: String },
-    /// Answers a verification mail; the token is the one in the address or the subject, where the
-    /// message may prove anything at all.
+    /// Answers a verification mail; the token is the one in the address.
     Confirmation {
         recipient: String,
         token: Option<TokenHash>,
+        answer: Answer,
     },
 }
 
@@ -275,13 +276,17 @@ impl Message {
             )?;
             if let (
                 Reason::Confirmation,
-                Part::Confirmation {
-                    token: Some(token), ..
-                },
-                Some(sender),
+                Part::Confirmation { token, answer, .. },
+                Some(sender_key),
             ) = (decision.reason, part, &prepared.sender_key)
             {
-                entry.proved = Some(work.prove_by_reply(*token, sender, self.at)?);
+                let reply = Reply {
+                    n,
+                    token: *token,
+                    answer: *answer,
+                    sender_key,
+                };
+                entry.proved = work.take_reply(&reply, self.at)?;
             }
         }
         Ok(entry)

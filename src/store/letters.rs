@@ -41,6 +41,8 @@ pub enum LetterCause {
     Resend,
     /// An operator made the account or asked for the mail.
     Operator,
+    /// Answered such a mail without confirming.
+    Reply,
 }
 
 macro_rules! words {
@@ -67,7 +69,8 @@ words!(LetterCause {
     Mail => "mail",
     SignUp => "sign_up",
     Resend => "resend",
-    Operator => "operator"
+    Operator => "operator",
+    Reply => "reply"
 });
 
 /// A letter that is to be sent now. Holds nothing that the sender of a message wrote, except for
@@ -117,6 +120,20 @@ pub struct ClaimedLetters {
     pub next_due: Option<Timestamp>,
     /// Letters that a limit made wait just now, for the `verification.deferred` event.
     pub deferred: Vec<(AccountId, EmailAddress, Timestamp)>,
+}
+
+/// The hashes of the tokens that a letter will carry.
+#[derive(Debug, Clone, Copy)]
+pub struct LetterTokens {
+    pub link: TokenHash,
+    /// Of the address that it is answered to.
+    pub reply: Option<TokenHash>,
+}
+
+impl From<TokenHash> for LetterTokens {
+    fn from(link: TokenHash) -> Self {
+        Self { link, reply: None }
+    }
 }
 
 /// Why a letter is owed.
@@ -309,11 +326,12 @@ impl Store {
     /// the token that each will carry. Letters of accounts that need no proof any more are dropped.
     pub async fn claim_letters(
         &self,
-        tokens: Vec<TokenHash>,
+        tokens: Vec<impl Into<LetterTokens>>,
         limits: LetterLimits,
         token_ttl: Duration,
         now: Timestamp,
     ) -> Result<ClaimedLetters, StoreError> {
+        let tokens: Vec<LetterTokens> = tokens.into_iter().map(Into::into).collect();
         self.write(move |work| claim(work.connection, &tokens, limits, token_ttl, now.into()))
             .await
     }

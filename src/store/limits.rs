@@ -1,8 +1,8 @@
 //! Limits of verification mail: per mailbox within an hour and a day, per domain and in total within
 //! an hour. Counted in rows, so that a restart forgets nothing.
 //!
-//! A mailbox has a row for each claim, and all its subaddresses (RFC 5233) share them: they are one
-//! person's, and anyone can invent any number of them. A domain and the total have a count for each
+//! A mailbox has a row for each claim, and all addresses that arrive in it share them: they are
+//! one person's, and anyone can invent any number of them. A domain and the total have a count for each
 //! minute, because a forger can make many; a minute counts until all of it is more than an hour ago,
 //! so the limit is never exceeded and at most a minute late.
 //!
@@ -20,7 +20,7 @@ use super::StoreError;
 use super::columns::Millis;
 use super::lanes::{Lane, Place, registered};
 use crate::config::LetterLimits;
-use crate::domain::EmailAddress;
+use crate::domain::{AddressDelimiters, EmailAddress, MailboxKey};
 
 /// The name under which all verification mail is counted.
 const TOTAL: &str = "";
@@ -126,7 +126,8 @@ impl<'c> Shares<'c> {
         letter: i64,
         place: Place,
     ) -> Result<Share, StoreError> {
-        let mailbox = mailbox(address);
+        let mailbox = MailboxKey::of(address, self.limits.delimiters);
+        let mailbox = mailbox.as_str();
         let limits = self.limits;
         let now = self.now;
         let by_address = [
@@ -135,7 +136,7 @@ impl<'c> Shares<'c> {
         ];
         let mut free_at = None;
         for (limit, span) in by_address {
-            free_at = free_at.max(self.mailbox_free_at(&mailbox, limit, span)?);
+            free_at = free_at.max(self.mailbox_free_at(mailbox, limit, span)?);
         }
         let counters = counters(address, place, limits);
         for (name, limit) in &counters {
@@ -246,8 +247,8 @@ pub(super) fn give_back(
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
     let there = connection
-        .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at = ? AND letter = ?")?
-        .execute(params![mailbox(address), claimed_at, letter])?;
+        .prepare_cached("DELETE FROM letter_claim WHERE letter = ? AND at = ?")?
+        .execute(params![letter, claimed_at])?;
     if there == 0 {
         return Ok(());
     }
@@ -260,6 +261,7 @@ pub(super) fn give_back(
         sign_up_hour: 1,
         sign_up_per_client_hour: 1,
         authenticated_hour: 1,
+        delimiters: AddressDelimiters::PLUS,
     };
     for (name, _) in counters(address, place, limits) {
         connection
@@ -289,20 +291,15 @@ pub(super) fn bring_back(connection: &Connection, now: Millis) -> Result<(), Sto
     Ok(())
 }
 
-/// Forgets the claims of a mailbox.
-pub(super) fn forget_mailbox(
-    connection: &Connection,
-    address: &EmailAddress,
-) -> Result<(), StoreError> {
+/// Forgets the claims of an account's letters. Those of other addresses of the same mailbox stay.
+pub(super) fn forget_claims(connection: &Connection, account: i64) -> Result<(), StoreError> {
     connection
-        .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ?")?
-        .execute([mailbox(address)])?;
+        .prepare_cached(
+            "DELETE FROM letter_claim
+             WHERE letter IN (SELECT n FROM letter WHERE account = ?)",
+        )?
+        .execute([account])?;
     Ok(())
-}
-
-/// What the claims of one mailbox are found by.
-fn mailbox(address: &EmailAddress) -> String {
-    address.without_detail().key()
 }
 
 fn minute_of(at: Millis) -> i64 {

@@ -9,17 +9,20 @@ use super::StoreError;
 use super::columns::Millis;
 use super::known::{Known, known_by_n};
 use super::lanes::{Lane, Place};
-use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind};
+use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterTokens};
 use super::limits::{Share, Shares};
 use super::reports::paused_until;
 use crate::config::LetterLimits;
-use crate::domain::{LetterId, PortalName, Status, TokenHash};
+use crate::domain::{EmailAddress, LetterId, MailboxKey, PortalName, Status};
 
 /// A claimed letter that was not settled for so long was never sent: the daemon crashed.
 const LEASE: Duration = Duration::from_mins(15);
 
 /// How many letters a claim looks at, for each that it may take: those over a limit are put off.
 const LOOKS: usize = 4;
+
+/// How many quiet addresses of one domain are compared.
+const MOST_QUIET: i64 = 1000;
 
 /// A letter that is due, before the limits are asked.
 pub(super) struct Due {
@@ -61,6 +64,31 @@ impl Due {
                 LetterKind::AlreadyRegistered => account.status == Status::Active,
             }
     }
+}
+
+/// The person behind the mailbox said "This was not me" to mail for another address of it. Whoever
+/// forges one address of a mailbox can forge all of them.
+fn mailbox_is_quiet(
+    connection: &Connection,
+    address: &EmailAddress,
+    limits: LetterLimits,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let key = MailboxKey::of(address, limits.delimiters);
+    let mut statement = connection.prepare_cached(
+        "SELECT address FROM account WHERE domain = ? AND quiet_until > ? LIMIT ?",
+    )?;
+    for domain in MailboxKey::domains_of(address) {
+        let quiet = statement.query_map(params![domain, now, MOST_QUIET], |row| {
+            row.get::<_, EmailAddress>(0)
+        })?;
+        for other in quiet {
+            if MailboxKey::of(&other?, limits.delimiters) == key {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Held requests of an account, and when the first of them expires.
@@ -110,7 +138,7 @@ pub(super) fn due(
 /// Takes what is due, lane after lane, as far as the limits go.
 pub(super) fn claim(
     connection: &Connection,
-    tokens: &[TokenHash],
+    tokens: &[LetterTokens],
     limits: LetterLimits,
     token_ttl: Duration,
     now: Millis,
@@ -132,7 +160,10 @@ pub(super) fn claim(
         let account = known_by_n(connection, letter.account)?;
         let (waiting, expires) = waiting(connection, letter.account)?;
         let address = account.address(connection)?;
-        if !letter.is_needed(&account, waiting, now) || !address.is_usable() {
+        let is_quiet = letter.cause != LetterCause::Operator
+            && mailbox_is_quiet(connection, &address, limits, now)?;
+        let is_needed = letter.is_needed(&account, waiting, now);
+        if is_quiet || !is_needed || !address.is_usable() {
             connection
                 .prepare_cached(
                     "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
@@ -172,11 +203,13 @@ pub(super) fn claim(
             )?
             .execute(params![letter.n, claimed_at, now.plus(LEASE)])?;
         if letter.kind != LetterKind::AlreadyRegistered {
-            connection
-                .prepare_cached(
-                    "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
-                )?
-                .execute(params![token, account.n, letter.n, now.plus(token_ttl)])?;
+            for hash in [Some(token.link), token.reply].into_iter().flatten() {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
+                    )?
+                    .execute(params![hash, account.n, letter.n, now.plus(token_ttl)])?;
+            }
         }
         claimed.letters.push(Letter {
             id: letter.id,

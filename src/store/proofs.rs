@@ -110,13 +110,13 @@ pub enum Proved {
 
 /// A token as it stands, whatever it is still good for.
 pub(super) struct Found {
-    account: i64,
+    pub(super) account: i64,
     pub(super) letter: i64,
     expires_at: Millis,
     pub(super) refused: bool,
 }
 
-fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
+pub(super) fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
     Ok(connection
         .prepare_cached(
             "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
@@ -223,7 +223,7 @@ pub(super) fn portal_of_letter(
 }
 
 impl Work<'_> {
-    fn prove(
+    pub(super) fn prove(
         &mut self,
         proof: &Proof,
         account: Option<AccountId>,
@@ -254,23 +254,6 @@ impl Work<'_> {
             }),
             Status::Pending | Status::Active => self.activate(&known, proof, choice, now),
         }
-    }
-
-    /// A reply proves an address only if it comes from that very address.
-    pub(super) fn prove_by_reply(
-        &mut self,
-        token: TokenHash,
-        sender_key: &str,
-        now: Millis,
-    ) -> Result<Proved, StoreError> {
-        let Some(found) = find(self.connection, token)? else {
-            return Ok(Proved::Unknown);
-        };
-        let account = known_by_n(self.connection, found.account)?;
-        if account.address(self.connection)?.key() != sender_key {
-            return Ok(Proved::Unknown);
-        }
-        self.prove(&Proof::Reply(token), None, &Choice::All, now)
     }
 
     /// The account of a good proof becomes active, and what it held goes.

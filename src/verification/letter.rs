@@ -17,9 +17,9 @@ use minijinja::context;
 
 use super::message_id;
 use crate::config::Config;
-use crate::domain::{EmailAddress, LetterId, Token};
+use crate::domain::{EmailAddress, LetterId, ReplyToken, Token, TokenError};
 use crate::mail::LOOP_FIELD;
-use crate::store::{Letter, LetterCause, LetterKind};
+use crate::store::{Letter, LetterCause, LetterKind, LetterTokens};
 use crate::wording::{self, Language, Wording, WordingError};
 
 /// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
@@ -53,13 +53,46 @@ pub enum LetterError {
     Message(#[from] lettre::error::Error),
 }
 
-/// Writes a letter. `token` opens the link and, where a reply address is configured, is its detail.
+/// The name of the text that is the word by which an answer confirms.
+pub(super) const REPLY_WORD: &str = "letter.reply_word";
+
+/// The secrets of one mail, each for its one purpose.
+pub struct MailTokens {
+    /// Opens the link.
+    pub link: Token,
+    /// The detail of the reply address.
+    pub reply: ReplyToken,
+}
+
+impl MailTokens {
+    /// Makes new ones.
+    ///
+    /// # Errors
+    /// Only when the operating system has no random numbers.
+    pub fn generate() -> Result<Self, TokenError> {
+        Ok(Self {
+            link: Token::generate()?,
+            reply: ReplyToken::generate()?,
+        })
+    }
+
+    /// What is stored of them.
+    #[must_use]
+    pub fn hashes(&self) -> LetterTokens {
+        LetterTokens {
+            link: self.link.hash(),
+            reply: Some(self.reply.hash()),
+        }
+    }
+}
+
+/// Writes a letter, with its link and, where one is configured, its reply address.
 ///
 /// # Errors
 /// A template of the operator's that cannot be filled; an address that SMTP cannot carry.
 pub fn compose(
     letter: &Letter,
-    token: &Token,
+    tokens: &MailTokens,
     config: &Config,
     wording: &Wording,
     language: &Language,
@@ -77,15 +110,21 @@ pub fn compose(
         .reply_address
         .as_ref()
         .filter(|_| carries_token)
-        .and_then(|address| with_detail(address, &token.reveal()).ok());
-    let link =
-        carries_token.then(|| format!("{}/verify/{}", config.http.public_url, token.reveal()));
+        .and_then(|address| with_detail(address, &tokens.reply.reveal()).ok());
+    let link = carries_token.then(|| {
+        let token = tokens.link.reveal_for_link();
+        format!("{}/verify/{token}", config.http.public_url)
+    });
+    let domain = letter.address.domain().to_string();
     let context = context! {
         site => site.as_str(),
         portal => portal,
         hostname => config.hostname.as_str(),
-        // The detail of an address is text that whoever wrote in its name could choose.
-        address => letter.address.without_detail().to_string(),
+        // The local part is text that whoever wrote in its name could choose.
+        domain => domain.as_str(),
+        // For templates and texts that were made for version 0.1.
+        address => format!("…@{domain}"),
+        word => wording.text(language, REPLY_WORD).unwrap_or_default(),
         kind => kind_name(letter.kind),
         why => why(letter),
         link => link,
@@ -196,6 +235,7 @@ fn why(letter: &Letter) -> &'static str {
         (LetterKind::Verification, LetterCause::SignUp) => "sign_up",
         (LetterKind::Verification, LetterCause::Resend) => "resend",
         (LetterKind::Verification, LetterCause::Operator) => "operator",
+        (LetterKind::Verification, LetterCause::Reply) => "reply_unclear",
     }
 }
 

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::post::{Attempt, Post};
 use super::schedule::next_attempt;
-use super::{LetterError, compose};
+use super::{LetterError, MailTokens, compose};
 use crate::config::Config;
-use crate::domain::{AccountId, EmailAddress, Timestamp, Token, TokenError};
+use crate::domain::{AccountId, EmailAddress, Timestamp, TokenError};
 use crate::failpoint;
 use crate::observe::events;
 use crate::store::{Letter, LetterOutcome, Store, StoreError, Topic};
@@ -97,7 +97,7 @@ struct Mailer {
 /// One letter's errand; owned, since it outlives the round that claimed it.
 struct Errand {
     letter: Letter,
-    token: Token,
+    tokens: MailTokens,
     config: Arc<Config>,
     wording: Arc<Wording>,
     store: Store,
@@ -172,13 +172,13 @@ impl Mailer {
         }
         let mut tokens = Vec::with_capacity(room);
         for _ in 0..room {
-            tokens.push(Some(Token::generate()?));
+            tokens.push(Some(MailTokens::generate()?));
         }
         let now = Timestamp::now();
         let claimed = self
             .store
             .claim_letters(
-                tokens.iter().flatten().map(Token::hash).collect(),
+                tokens.iter().flatten().map(MailTokens::hashes).collect(),
                 config.verification.limits,
                 config.verification.token_ttl,
                 now,
@@ -188,12 +188,12 @@ impl Mailer {
             events::verification_deferred(*account, address, *until, "limit");
         }
         for letter in claimed.letters {
-            let Some(token) = tokens.get_mut(letter.token).and_then(Option::take) else {
+            let Some(tokens) = tokens.get_mut(letter.token).and_then(Option::take) else {
                 return Err(MailerError::TokenTwice);
             };
             let errand = Errand {
                 letter,
-                token,
+                tokens,
                 config: Arc::clone(config),
                 wording: Arc::clone(&self.wording),
                 store: self.store.clone(),
@@ -263,7 +263,7 @@ impl Errand {
         let language = Language::default();
         match compose(
             &self.letter,
-            &self.token,
+            &self.tokens,
             &self.config,
             &self.wording,
             &language,

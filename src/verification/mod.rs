@@ -10,9 +10,11 @@ mod letter;
 pub mod mailer;
 mod message_id;
 mod post;
+mod reply;
 mod schedule;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use letter::{LetterError, Mail, compose};
+pub use letter::{LetterError, Mail, MailTokens, compose};
 pub use post::{Post, PostError};
+pub use reply::ConfirmingWords;

@@ -224,6 +224,12 @@ impl Wording {
         language::choose(accept_language, &available)
     }
 
+    /// A text as it stands in its file, in English where the language lacks it.
+    #[must_use]
+    pub fn text(&self, language: &Language, name: &str) -> Option<&str> {
+        self.texts.get(language, name)
+    }
+
     /// The languages that there are texts in.
     pub fn languages(&self) -> impl Iterator<Item = &Language> {
         self.texts.languages()
@@ -348,7 +354,11 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
         match piece {
             texts::Piece::Plain(plain) => filled.push_str(plain),
             texts::Piece::Placeholder(name) => {
-                let value: Value = arguments.get(name)?;
+                // A template of version 0.1 does not hand over what texts ask for since.
+                let value: Value = match state.lookup(name) {
+                    Some(value) if !arguments.has(name) => value,
+                    _ => arguments.get(name)?,
+                };
                 filled.push_str(&value.to_string());
             }
         }

@@ -16,6 +16,10 @@ pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
     ("de", "texts.de.toml", include_str!("texts.de.toml")),
 ];
 
+/// Placeholders that any text of a letter may use, whatever the English one does; `address` was in
+/// those of version 0.1, and stands for an address without its local part.
+const IN_EVERY_LETTER: [&str; 3] = ["address", "domain", "word"];
+
 /// What is wrong with a file of texts.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -150,7 +154,10 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
         let pattern = english
             .get(name)
             .ok_or_else(|| Fault::Unknown(name.clone()))?;
-        let known = placeholders(pattern);
+        let mut known = placeholders(pattern);
+        if name.starts_with("letter.") {
+            known.extend(IN_EVERY_LETTER);
+        }
         if let Some(other) = placeholders(text).difference(&known).next() {
             return Err(Fault::Placeholder {
                 text: name.clone(),

@@ -36,6 +36,22 @@ fn answer(from: &str, marker: &str, more: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// An answer that begins with these words.
+fn worded(first: &str, id: &str) -> Vec<u8> {
+    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    format!(
+        "From: Ann <ann@corp.example>\r\nTo: confirm@corp.example\r\nSubject: Re: yes\r\n\
+         Message-ID: <{id}@mail.example>\r\n\r\n{first}\r\n\r\n-- \r\nAnn\r\n"
+    )
+    .into_bytes()
+}
+
+fn id_of(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let (_, rest) = text.split_once("Message-ID: <").expect("an id");
+    rest.split('>').next().expect("an id").to_owned()
+}
+
 fn status(house: &House) -> String {
     let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
     customer["status"].as_str().expect("a status").to_owned()
@@ -67,7 +83,29 @@ fn an_answer_from_the_address_itself_confirms() {
         assert_eq!(status(&house), "pending", "{why} proves nothing");
     }
 
-    let raw = answer("Ann <ann@corp.example>", "yes", "");
+    for (first, why) in [
+        (
+            "I am away until Monday.",
+            "an out-of-office reply without a mark",
+        ),
+        ("> yes", "a quotation"),
+        ("yes please", "more than the word"),
+    ] {
+        let raw = worded(first, &first.replace(' ', "-"));
+        let reply = deliver(&house, "ann@corp.example", &confirm, &raw);
+        assert!(reply.starts_with("250"), "{reply}");
+        assert_eq!(status(&house), "pending", "{why} proves nothing");
+        let shown = house
+            .command(&["explain", &id_of(&raw)])
+            .output()
+            .expect("it runs");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("verification.reply_ignored"), "{shown}");
+    }
+    let told = house.json(&["customers", "show", "ann@corp.example"]);
+    assert!(!told.is_empty());
+
+    let raw = worded("\r\n  YES! ", "the-word");
     let reply = deliver(&house, "ann@corp.example", &confirm, &raw);
     assert!(reply.starts_with("250"), "{reply}");
     assert_eq!(status(&house), "active");
@@ -142,4 +180,57 @@ fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
     assert_eq!(entry["reason"], "bounce");
     let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
     assert_eq!(customer["undeliverable"], true);
+}
+
+#[test]
+fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
+    let house = house();
+    send(house.smtp, "ann@corp.example", "held");
+    let confirm = letter_field(&house, "Reply-To");
+    let link = house.link_for("ann@corp.example");
+    let letter = house.letters().remove(0);
+    let quoted: String = letter.lines().map(|line| format!("> {line}\r\n")).collect();
+    let answer = format!(
+        "From: ann@corp.example\r\nTo: {confirm}\r\nCc: it-help@corp.example\r\n\
+         Subject: What is {link}?\r\nMessage-ID: <copy@mail.example>\r\n\r\nHm.\r\n{quoted}"
+    );
+    let letter = letter
+        .lines()
+        .map(|line| format!("{line}\r\n"))
+        .collect::<String>();
+    let secrets = [
+        confirm
+            .split(['+', '@'])
+            .nth(1)
+            .expect("a token")
+            .to_owned(),
+        link.strip_prefix("/verify/").expect("a link").to_owned(),
+    ];
+    assert_eq!(secrets.each_ref().map(String::len), [26, 52]);
+    for raw in [&answer, &letter] {
+        let reply = deliver(
+            &house,
+            "ann@corp.example",
+            "it-help@corp.example",
+            raw.as_bytes(),
+        );
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let explained = house.command(&["explain", "copy@mail.example"]).output();
+    let explained = String::from_utf8_lossy(&explained.expect("it runs").stdout).into_owned();
+    assert!(explained.contains("overwritten with x"), "{explained}");
+    for file in ["data/vestibule.db", "data/vestibule.db-wal", "log"] {
+        let bytes = fs::read(house.path(file)).unwrap_or_default();
+        for secret in &secrets {
+            let found = bytes
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret} is in {file}");
+        }
+    }
+    // The link itself still works, as mail programs leave it.
+    let loud = format!("{}).", link.to_uppercase());
+    let (status, page) = crate::client::http(house.http, "POST", &loud, &[("action", "confirm")]);
+    assert_eq!(status, 200, "{page}");
+    wait_for("what was held", || house.delivered().pop());
 }

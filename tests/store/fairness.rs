@@ -20,6 +20,7 @@ const SMALL: LetterLimits = LetterLimits {
     sign_up_hour: 4,
     sign_up_per_client_hour: 2,
     authenticated_hour: 4,
+    delimiters: vestibule::domain::AddressDelimiters::PLUS,
 };
 
 /// Claims once, and sends what was claimed.

@@ -22,6 +22,7 @@ pub const LIMITS: LetterLimits = LetterLimits {
     sign_up_hour: 200,
     sign_up_per_client_hour: 40,
     authenticated_hour: 200,
+    delimiters: vestibule::domain::AddressDelimiters::PLUS,
 };
 
 pub const DAY: Duration = Duration::from_hours(24);
@@ -159,6 +160,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         own_mark: None,
         spam: None,
         received_fields: 2,
+        masked_links: 0,
         authentication: Authentication::default(),
         fingerprint: Fingerprint(print),
         size: 5000,

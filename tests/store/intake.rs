@@ -276,6 +276,7 @@ async fn an_answer_to_a_letter_is_found_by_its_reason() {
     answer.parts = vec![Part::Confirmation {
         recipient: "confirm@corp.example".to_owned(),
         token: None,
+        answer: vestibule::store::Answer::Confirms,
     }];
     let entry = house.accept(answer).await;
     assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 18));

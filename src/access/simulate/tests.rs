@@ -210,6 +210,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
             own_mark: flags[4].then(evidence),
             spam: None,
             received_fields: if flags[5] { 51 } else { 1 },
+            masked_links: 0,
             authentication: Authentication {
                 dmarc: flags[6].then_some(AuthenticationResult::Fail),
                 ..Authentication::default()

@@ -8,13 +8,14 @@ use super::portal::Mailboxes;
 use crate::config::document::Section;
 use crate::config::units::{DAY, show_time};
 use crate::config::{LetterLimits, Verification};
-use crate::domain::EmailAddress;
+use crate::domain::{AddressDelimiters, EmailAddress};
 
 /// RFC 5321 4.5.3.1.1.
 const LONGEST_LOCAL_PART: usize = 64;
 
-/// Octets of a token and of a letter's id, each of which is the subaddress of an address of ours.
-const TOKEN: usize = 43;
+/// Octets of a reply token and of a letter's id, each of which is the subaddress of an address of
+/// ours.
+const TOKEN: usize = 26;
 const LETTER_ID: usize = 26;
 
 const FROM: &str = "\"IT Help <no-reply@corp.example>\"";
@@ -61,7 +62,11 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
     });
     // All keys are asked for before anything is given up, so that each is known.
     let quiet_for = section.time("quiet_for", 30 * DAY);
-    let limits = limits(&section.section("limits"));
+    let delimiters = section
+        .entry("address_delimiters")
+        .and_then(|entry| entry.parse(AddressDelimiters::parse))
+        .unwrap_or_default();
+    let limits = limits(&section.section("limits"), delimiters);
     Some(Verification {
         from: from?,
         reply_address,
@@ -75,7 +80,7 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
     })
 }
 
-fn limits(section: &Section<'_>) -> LetterLimits {
+fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> LetterLimits {
     let most = 1..=1_000_000;
     let total_hour = section.number("total_hour", 500, most.clone());
     let fifth = |of: u32| (of / 5).max(1);
@@ -92,6 +97,7 @@ fn limits(section: &Section<'_>) -> LetterLimits {
             most.clone(),
         ),
         authenticated_hour: section.number("authenticated_hour", fifth(total_hour), most),
+        delimiters,
     };
     let kept = limits
         .sign_up_hour

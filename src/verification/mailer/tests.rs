@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
-use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, TokenHash};
+use crate::domain::{
+    Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, Token, TokenHash,
+};
 use crate::smtp::{self, Receipt, Reception, TryLater, UnknownRecipient};
 use crate::store::{Arrival, ClaimedLetters, Link};
 use crate::verification::tests::sample;
@@ -172,7 +174,8 @@ fn token_in(raw: &[u8]) -> TokenHash {
     let parsed = MessageParser::new().parse(raw).expect("a mail");
     let text = parsed.body_text(0).expect("a text").into_owned();
     let (_, rest) = text.split_once("/verify/").expect("a link");
-    Token::parse(&rest[..43])
+    let (token, _) = rest.split_once("\r\n").unwrap_or((rest, ""));
+    Token::parse_link(token)
         .unwrap_or_else(|error| panic!("{error}"))
         .hash()
 }

@@ -105,6 +105,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
         authentication: Authentication::default(),
         fingerprint: Fingerprint(print),
         size: 100,
+        masked_links: 0,
     }
 }
 

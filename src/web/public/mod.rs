@@ -109,6 +109,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
         ("/", get(home::show)),
         ("/signup", get(sign_up::show).post(sign_up::submit)),
         ("/verify/{token}", get(verify::show).post(verify::submit)),
+        // What mail programs make of a link.
+        ("/verify/{token}/", get(verify::show).post(verify::submit)),
+        ("/VERIFY/{token}", get(verify::show).post(verify::submit)),
         ("/resend", get(resend::show).post(resend::submit)),
         ("/assets/{name}", get(assets::show)),
         ("/healthz", get(healthz)),

@@ -35,7 +35,9 @@ pub(super) async fn submit(
     let now = Timestamp::now();
     match (resend.token, resend.email) {
         (Some(token), _) => {
-            let token = Token::parse(&token).map_err(|_| Fault::InvalidLink)?.hash();
+            let token = Token::parse_link(&token)
+                .map_err(|_| Fault::InvalidLink)?
+                .hash();
             desk.send_on_errand(async move {
                 store.renew_expired_link(token, Some(client), now).await
             })?;

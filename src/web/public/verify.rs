@@ -87,7 +87,7 @@ impl Desk {
                 Fault::TooMany
             }
         };
-        let token = Token::parse(text).map_err(|_| guessed())?;
+        let token = Token::parse_link(text).map_err(|_| guessed())?;
         match self
             .store()
             .look_at_link(token.hash(), Timestamp::now())

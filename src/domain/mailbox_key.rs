@@ -1,0 +1,171 @@
+//! The mailbox that an address belongs to, as far as an address can tell.
+//!
+//! Anyone can write in the name of any number of addresses that arrive in one mailbox. Limits count
+//! the mailbox, so that this gains nothing. Two people may share a key by mistake; they then share
+//! a limit and nothing else, so that no account is told from another by it.
+
+use super::EmailAddress;
+
+/// A mailbox: local part without its detail, in lower case, and a domain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxKey(String);
+
+/// The characters that begin the detail of a local part, as Postfix's `recipient_delimiter`: a set
+/// of printable ASCII characters, none of which is a letter, a digit, `.` or `@`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressDelimiters(u128);
+
+impl Default for AddressDelimiters {
+    fn default() -> Self {
+        Self::PLUS
+    }
+}
+
+impl AddressDelimiters {
+    /// `+` alone.
+    pub const PLUS: Self = Self(1 << b'+');
+
+    /// # Errors
+    /// A character that cannot be a delimiter.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        text.chars().try_fold(Self(0), |set, c| {
+            if c.is_ascii_punctuation() && !".@\"\\".contains(c) {
+                Ok(Self(set.0 | 1 << u32::from(c)))
+            } else {
+                Err(format!(
+                    "{c:?} cannot begin the detail of an address; write \"+\" or \"+-\""
+                ))
+            }
+        })
+    }
+
+    fn contains(self, c: char) -> bool {
+        c.is_ascii() && self.0 >> u32::from(c) & 1 == 1
+    }
+}
+
+/// Mail providers whose addresses have spellings that arrive in one mailbox.
+struct Provider {
+    /// The first is the one that stands for all.
+    domains: &'static [&'static str],
+    /// Characters that make no difference.
+    ignored: &'static str,
+    /// What begins a detail there, besides `+`.
+    delimiter: Option<char>,
+}
+
+const PROVIDERS: &[Provider] = &[
+    // https://support.google.com/mail/answer/7436150 (dots) and
+    // https://support.google.com/mail/answer/10313 (googlemail.com).
+    Provider {
+        domains: &["gmail.com", "googlemail.com"],
+        ignored: ".",
+        delimiter: None,
+    },
+    // https://proton.me/support/addresses-and-aliases: dots, hyphens and underscores are ignored.
+    Provider {
+        domains: &["proton.me", "protonmail.com", "pm.me"],
+        ignored: ".-_",
+        delimiter: None,
+    },
+    // https://support.apple.com/en-us/102540: one mailbox under each domain that the account has.
+    Provider {
+        domains: &["icloud.com", "me.com", "mac.com"],
+        ignored: "",
+        delimiter: None,
+    },
+    // https://help.yahoo.com/kb/SLN28815.html: disposable addresses, `name-keyword`.
+    Provider {
+        domains: &["yahoo.com"],
+        ignored: "",
+        delimiter: Some('-'),
+    },
+];
+
+impl MailboxKey {
+    /// The mailbox of an address.
+    #[must_use]
+    pub fn of(address: &EmailAddress, delimiters: AddressDelimiters) -> Self {
+        let domain = address.domain().as_str();
+        let provider = PROVIDERS
+            .iter()
+            .find(|provider| provider.domains.contains(&domain));
+        let local = address.local();
+        let local = local
+            .strip_prefix('"')
+            .and_then(|local| local.strip_suffix('"'))
+            .unwrap_or(local);
+        let begins_detail = |c: char| {
+            delimiters.contains(c)
+                || provider.is_some_and(|known| c == '+' || known.delimiter == Some(c))
+        };
+        // A delimiter in the first place begins no detail (Postfix, `split_addr`).
+        let end = local
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| begins_detail(*c))
+            .map_or(local.len(), |(at, _)| at);
+        let ignored = provider.map_or("", |known| known.ignored);
+        let user: String = local[..end]
+            .chars()
+            .filter(|c| !ignored.contains(*c))
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        let domain = provider.map_or(domain, |known| known.domains[0]);
+        Self(format!("{user}@{domain}"))
+    }
+
+    /// The domains at which other addresses of the same mailbox may be.
+    pub fn domains_of(address: &EmailAddress) -> impl Iterator<Item = &str> {
+        let own = address.domain().as_str();
+        let known = PROVIDERS
+            .iter()
+            .find(|provider| provider.domains.contains(&own))
+            .map_or(&[][..], |provider| provider.domains);
+        let others = known.iter().copied().filter(move |other| *other != own);
+        std::iter::once(own).chain(others)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spellings_of_one_mailbox_have_one_key() {
+        for (delimiters, address, key) in [
+            ("+", "Ann@Corp.example", "ann@corp.example"),
+            ("+", "ann+x+y@corp.example", "ann@corp.example"),
+            ("+", "\"ann\"@corp.example", "ann@corp.example"),
+            ("+", "a.n.n@corp.example", "a.n.n@corp.example"),
+            ("+", "ann-x@corp.example", "ann-x@corp.example"),
+            ("+-", "ann-x+y@corp.example", "ann@corp.example"),
+            ("-", "ann+y@corp.example", "ann+y@corp.example"),
+            ("", "ann+y@corp.example", "ann+y@corp.example"),
+            ("+", "+ann@corp.example", "+ann@corp.example"),
+            ("+", "++@corp.example", "+@corp.example"),
+            ("+", "A.n.n+x@GoogleMail.com", "ann@gmail.com"),
+            ("", "ann+x@gmail.com", "ann@gmail.com"),
+            ("+", "a-n_n@pm.me", "ann@proton.me"),
+            ("+", "ann@mac.com", "ann@icloud.com"),
+            ("+", "ann-shop@yahoo.com", "ann@yahoo.com"),
+            ("+", "ann-shop@gmail.com", "ann-shop@gmail.com"),
+        ] {
+            let delimiters = AddressDelimiters::parse(delimiters).expect("a set");
+            let address = EmailAddress::parse(address).expect(address);
+            assert_eq!(
+                MailboxKey::of(&address, delimiters).as_str(),
+                key,
+                "{address}"
+            );
+        }
+        for wrong in ["a", "7", ".", "@", "+ ", "é"] {
+            assert!(AddressDelimiters::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

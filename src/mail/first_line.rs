@@ -1,0 +1,108 @@
+//! What an answer says first.
+//!
+//! In: a raw message. Out: the first line of its text that is not blank; of its HTML where it has no
+//! text. Nothing is read of a quotation or a signature further down.
+
+use mail_parser::MessageParser;
+
+/// So much of a message is looked at.
+const MOST_READ: usize = 256 * 1024;
+const LONGEST: usize = 200;
+
+/// None where there is no text at all.
+#[must_use]
+pub fn first_line(raw: &[u8]) -> Option<String> {
+    let start = &raw[..raw.len().min(MOST_READ)];
+    let message = MessageParser::default().parse(start)?;
+    let text = message.text_bodies().find_map(|part| {
+        part.is_text()
+            .then(|| part.text_contents())
+            .flatten()
+            .and_then(|text| line(text.lines()))
+            .filter(|_| !part.is_text_html())
+    });
+    text.or_else(|| {
+        let html = message.html_bodies().find(|part| part.is_text_html())?;
+        line(lines_of(html.text_contents()?).lines())
+    })
+}
+
+fn line<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    lines
+        .map(|line| line.trim_matches(is_blank))
+        .find(|line| !line.is_empty())
+        .map(|line| line.chars().take(LONGEST).collect())
+}
+
+/// White space, and what takes none of it: zero-width characters and marks of byte order.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}'
+        )
+}
+
+/// The text of HTML with an end of line for each element that begins or ends one.
+fn lines_of(html: &str) -> String {
+    /// Elements that stand within a line.
+    const WITHIN: [&str; 18] = [
+        "a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "mark", "s", "small", "span",
+        "strong", "sub", "sup", "tt", "u",
+    ];
+    let mut marked = String::with_capacity(html.len() + 64);
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        marked.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let name: String = rest[1..]
+            .trim_start_matches('/')
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        if !name.is_empty() && !WITHIN.contains(&name.as_str()) {
+            marked.push_str("<br>");
+        }
+        marked.push('<');
+        rest = &rest[1..];
+    }
+    marked.push_str(rest);
+    mail_parser::decoders::html::html_to_text(&marked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_is_not_blank() {
+        let html = "Content-Type: text/html; charset=utf-8\r\n\r\n";
+        let both = "Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\n\r\n";
+        for (raw, expected) in [
+            ("A: b\r\n\r\nyes\r\n\r\n> Hello\r\n".to_owned(), Some("yes")),
+            ("A: b\r\n\r\n\r\n \t\r\n  Yes. \r\nmore\r\n".to_owned(), Some("Yes.")),
+            ("A: b\r\n\r\n> yes\r\n".to_owned(), Some("> yes")),
+            ("A: b\r\n\r\n\r\n".to_owned(), None),
+            (
+                "Content-Type: text/plain; charset=utf-8\r\n\r\n\u{a0}\u{200b}\r\n\u{feff}yes\u{a0}\r\n".to_owned(),
+                Some("yes"),
+            ),
+            (format!("{html}<div><br></div><div> <b>Ye</b>s </div><div>no</div>"), Some("Yes")),
+            (format!("{html}<html><head><title>t</title><style>p {{}}</style></head><body><p>&nbsp;</p><p>ja</p>"), Some("ja")),
+            (format!("{html}<div>yes<div>-- </div>Ann</div>"), Some("yes")),
+            (format!("{html}<blockquote>yes</blockquote>"), Some("yes")),
+            (
+                format!("{both}no\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>yes</p>\r\n--x--\r\n"),
+                Some("no"),
+            ),
+            (
+                format!("{both}\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>yes</p>\r\n--x--\r\n"),
+                Some("yes"),
+            ),
+        ] {
+            assert_eq!(first_line(raw.as_bytes()).as_deref(), expected, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Answers to verification mail: the one that confirms, and what is recorded of the others.
+
+use rusqlite::{Connection, params};
+
+use super::columns::Millis;
+use super::events::{Actors, Happening};
+use super::job::Work;
+use super::known::{Known, known_by_n};
+use super::lanes::Place;
+use super::letters::{LetterCause, LetterKind, Occasion, owe};
+use super::proofs::{Found, Proved, find, portal_of_letter};
+use super::{StoreError, Topic};
+use crate::domain::{Proof, Status, TokenHash};
+use crate::store::Choice;
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Its first line is the word that confirms.
+    Confirms,
+    /// It is not.
+    Other,
+    /// The domain in From does not vouch for it, so that it confirms nothing whatever it says.
+    Unauthenticated,
+}
+
+/// An answer that was taken for one of a person.
+pub(super) struct Reply<'a> {
+    /// Its ledger entry.
+    pub(super) n: i64,
+    pub(super) token: Option<TokenHash>,
+    pub(super) answer: Answer,
+    /// The `key` of the address in From.
+    pub(super) sender_key: &'a str,
+}
+
+impl Work<'_> {
+    /// Proves the account's address, or records why not. Somebody whose answer was not understood is
+    /// told once what to do instead.
+    pub(super) fn take_reply(
+        &mut self,
+        reply: &Reply,
+        now: Millis,
+    ) -> Result<Option<Proved>, StoreError> {
+        let connection = self.connection;
+        let found = match reply.token {
+            Some(token) => find(connection, token)?.map(|found| (token, found)),
+            None => None,
+        };
+        let Some((token, found)) = found else {
+            return ignored(
+                reply,
+                None,
+                "no reply address of ours, or not any more",
+                now,
+                connection,
+            );
+        };
+        let account = known_by_n(connection, found.account)?;
+        if account.address(connection)?.key() != reply.sender_key {
+            return ignored(reply, None, "it is from another address", now, connection);
+        }
+        let cause = match reply.answer {
+            Answer::Unauthenticated => "the domain in From does not vouch for it",
+            Answer::Other => "its first line is not the word that confirms",
+            Answer::Confirms => {
+                let proof = Proof::Reply(token);
+                let proved = self.prove(&proof, None, &Choice::All, now)?;
+                let cause = match &proved {
+                    Proved::Now { .. } | Proved::Before { .. } => return Ok(Some(proved)),
+                    Proved::Expired => "the mail that it answers has expired",
+                    Proved::Unknown => "the mail that it answers is not valid any more",
+                };
+                if matches!(proved, Proved::Expired) {
+                    self.tell_what_to_do(&account, &found, now)?;
+                }
+                ignored(reply, Some(&account), cause, now, connection)?;
+                return Ok(Some(proved));
+            }
+        };
+        if reply.answer == Answer::Other && !found.refused {
+            self.tell_what_to_do(&account, &found, now)?;
+        }
+        ignored(reply, Some(&account), cause, now, connection)
+    }
+
+    /// Owes a mail that says how to confirm, but none in answer to such a mail, and no second one.
+    fn tell_what_to_do(
+        &mut self,
+        account: &Known,
+        found: &Found,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let told: bool = connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM letter
+                     WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
+            )?
+            .query_row(
+                params![account.n, LetterCause::Reply, found.letter],
+                |row| row.get(0),
+            )?;
+        if told || account.status != Status::Pending {
+            return Ok(());
+        }
+        let portal = portal_of_letter(connection, found.letter)?;
+        let occasion = Occasion {
+            kind: LetterKind::Verification,
+            cause: LetterCause::Reply,
+            portal: portal.as_ref(),
+            in_reply_to: None,
+            // Only who had our mail knows its reply address.
+            place: Place::of_mail(true, None, account.address(connection)?.domain()),
+        };
+        let is_owed = owe(connection, account, &occasion, now)?;
+        self.rings.add_if(Topic::Letters, is_owed);
+        Ok(())
+    }
+}
+
+fn ignored(
+    reply: &Reply,
+    account: Option<&Known>,
+    cause: &str,
+    now: Millis,
+    connection: &Connection,
+) -> Result<Option<Proved>, StoreError> {
+    let mut happening = Happening::named("verification.reply_ignored")
+        .entry(reply.n)
+        .detail(cause);
+    if let Some(account) = account {
+        happening = happening.account(account.n);
+    }
+    happening.record(connection, Actors::DAEMON, now)?;
+    Ok(None)
+}

@@ -44,9 +44,9 @@ pub use authentication_facts::{
     Authentication, AuthenticationDetail, AuthenticationFailure, AuthenticationFault,
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
+pub use automatic::is_program;
 pub use charset::Label;
 pub use content::{Attachment, Content, decode_text, html, readable};
-pub use automatic::is_program;
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,

@@ -667,12 +667,14 @@ fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
 #[test]
 fn what_does_not_get_past_an_enforced_authentication() {
     use AuthenticationResult as R;
+
+    type Row = (&'static str, fn(&mut Authentication), bool, bool);
+
     let lenient = |case: &mut Case| {
         if let Sender::Usable { lenient, .. } = &mut case.facts.sender {
             *lenient = true;
         }
     };
-    type Row = (&'static str, fn(&mut Authentication), bool, bool);
     let rows: [Row; 10] = [
         ("nothing is known", |_| {}, true, false),
         ("pass", |a| a.dmarc = Some(R::Pass), true, true),

@@ -56,21 +56,18 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 ];
 
 fn folder() -> Option<PathBuf> {
-    match std::env::var_os("VESTIBULE_CORPORA") {
-        Some(named) => {
-            let folder = PathBuf::from(named);
-            let there = folder.is_dir();
-            assert!(
-                there,
-                "VESTIBULE_CORPORA: there is no folder {}",
-                folder.display()
-            );
-            Some(folder)
-        }
-        None => {
-            let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-            Some(beside).filter(|folder| folder.is_dir())
-        }
+    if let Some(named) = std::env::var_os("VESTIBULE_CORPORA") {
+        let folder = PathBuf::from(named);
+        let there = folder.is_dir();
+        assert!(
+            there,
+            "VESTIBULE_CORPORA: there is no folder {}",
+            folder.display()
+        );
+        Some(folder)
+    } else {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
+        Some(beside).filter(|folder| folder.is_dir())
     }
 }
 

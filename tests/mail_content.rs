@@ -1,4 +1,4 @@
-//! What a message says: `testdata/mail/content.jsonl`, and a comparison with CPython's `email` over all of
+//! What a message says: `testdata/mail/content.jsonl`, and a comparison with `CPython`'s `email` over all of
 //! `testdata/mail` and, where `VESTIBULE_CORPORA` names a folder, over every `.eml` below it.
 
 use std::collections::BTreeSet;
@@ -61,7 +61,7 @@ fn words(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// No word of a text part that CPython finds is missing from what we read of the same message.
+/// No word of a text part that `CPython` finds is missing from what we read of the same message.
 #[test]
 fn nothing_is_lost_that_cpython_reads() {
     let mut files = Vec::new();
@@ -104,7 +104,7 @@ fn nothing_is_lost_that_cpython_reads() {
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
 
-/// Messages that CPython reads otherwise, and why ours is right.
+/// Messages that `CPython` reads otherwise, and why ours is right.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "050-bare-cr-in-from.eml",

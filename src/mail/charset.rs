@@ -1,7 +1,7 @@
 //! Octets in a named charset, or in none, as text.
 //!
 //! In: octets and the label that came with them. Out: text. Labels are those of the WHATWG (as
-//! browsers know them), of IANA and of CPython, and what mail programs write besides. A label is
+//! browsers know them), of IANA and of `CPython`, and what mail programs write besides. A label is
 //! believed unless the octets say that it is wrong: UTF-8 or ISO-2022-JP under a label of ASCII, or
 //! under none. What is no valid text in a charset is replaced, never dropped.
 
@@ -31,7 +31,7 @@ enum Charset {
     CodePage(usize),
 }
 
-/// Names that encoding_rs does not know, without separators.
+/// Names that `encoding_rs` does not know, without separators.
 const ALIASES: [(&str, &str); 48] = [
     ("ansi", "windows-1252"),
     ("ansi1251", "windows-1251"),

@@ -1,7 +1,7 @@
-//! The code pages of DOS that encoding_rs does not have. The lower half of each is ASCII.
+//! The code pages of DOS that `encoding_rs` does not have. The lower half of each is ASCII.
 
 /// Number, and the characters of the octets 0x80 to 0xFF; U+FFFD where there is none. From the tables
-/// of Unicode (Public/MAPPINGS/VENDORS/MICSFT/PC), as CPython has them.
+/// of Unicode (Public/MAPPINGS/VENDORS/MICSFT/PC), as `CPython` has them.
 const CODE_PAGES: [(&str, &str); 15] = [
     (
         "437",

@@ -90,7 +90,7 @@ fn unfold(value: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(value.len());
     for (place, &byte) in value.iter().enumerate() {
         match (byte, value.get(place + 1)) {
-            (b'\r', Some(b'\n')) | (b'\n', Some(b' ' | b'\t') | None) | (b'\r', None) => {}
+            (b'\r', Some(b'\n') | None) | (b'\n', Some(b' ' | b'\t') | None) => {}
             (b'\n', _) => line.push(b' '),
             _ => line.push(byte),
         }

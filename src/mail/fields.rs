@@ -86,7 +86,7 @@ fn date(value: &str) -> Option<String> {
     // A leap second is a time (RFC 5322 3.3).
     let checked = DateTime {
         second: date.second.min(59),
-        ..date.clone()
+        ..date
     };
     checked.is_valid().then(|| date.to_rfc3339())
 }

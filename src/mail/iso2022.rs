@@ -2,7 +2,7 @@
 //! 2237), ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922) and HZ (RFC 1843).
 //!
 //! In: octets. Out: text. Each run of one character set is the same characters in an EUC charset, in
-//! which encoding_rs knows them.
+//! which `encoding_rs` knows them.
 
 use encoding_rs::{EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_7, WINDOWS_1252};
 use memchr::{memchr, memmem};
@@ -127,12 +127,8 @@ pub(super) fn decode_hz(octets: &[u8]) -> String {
         match rest {
             [b'~', b'{', tail @ ..] => (set, rest) = (Set::Double(GBK), tail),
             [b'~', b'}', tail @ ..] => (set, rest) = (Set::Ascii, tail),
-            [b'~', b'~', tail @ ..] => {
-                text.push('~');
-                rest = tail;
-            }
             [b'~', b'\n', tail @ ..] | [b'~', b'\r', b'\n', tail @ ..] => rest = tail,
-            [b'~', tail @ ..] => {
+            [b'~', b'~', tail @ ..] | [b'~', tail @ ..] => {
                 text.push('~');
                 rest = tail;
             }

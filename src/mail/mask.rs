@@ -219,9 +219,10 @@ impl View {
             .iter()
             .fold(0_u32, |value, six| value << 6 | u32::from(*six))
             << (6 * (4 - known.len()));
-        for offset in 0..known.len().saturating_sub(1) {
-            let octet = (value >> (8 * (2 - offset)) & 0xff) as u8;
-            self.push(octet, Place::Group(first, offset as u8));
+        let [_, octets @ ..] = value.to_be_bytes();
+        let wanted = known.len().saturating_sub(1);
+        for (offset, octet) in (0..).zip(octets).take(wanted) {
+            self.push(octet, Place::Group(first, offset));
         }
     }
 }
@@ -595,6 +596,8 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
@@ -622,7 +625,7 @@ mod tests {
                 out.push_str("=\r\n");
             }
             if c == '=' || number % 7 == 3 {
-                out.push_str(&format!("={:02X}", u32::from(c)));
+                let _ = write!(out, "={:02X}", u32::from(c));
             } else {
                 out.push(c);
             }
@@ -659,7 +662,7 @@ mod tests {
     fn readable(raw: &[u8]) -> String {
         fn collect(message: &mail_parser::Message, all: &mut String) {
             for header in message.headers() {
-                all.push_str(&format!("\n{:?}", header.value));
+                let _ = write!(all, "\n{:?}", header.value);
             }
             for part in &message.parts {
                 all.push('\n');

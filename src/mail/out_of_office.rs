@@ -4,7 +4,7 @@
 //! colon in front of the subject that they answer.
 //!
 //! Sources: the prefix that Exchange and Outlook write in the language of the mailbox ("Automatic reply",
-//! and before Exchange 2010 "Out of Office AutoReply"), the subjects that sisimai's decoder for RFC 3834
+//! and before Exchange 2010 "Out of Office `AutoReply`"), the subjects that sisimai's decoder for RFC 3834
 //! knows, and iCloud's ("Auto reply").
 
 /// The phrases, by language, in lower case.

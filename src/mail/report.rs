@@ -46,9 +46,12 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         return Reported::Delivery(report);
     }
     let from_a_mailer = notice::is_from_a_mailer(header, envelope, sender);
-    let otherwise = || match is_report {
-        true => Reported::Other(content_type(header)),
-        false => Reported::Nothing,
+    let otherwise = || {
+        if is_report {
+            Reported::Other(content_type(header))
+        } else {
+            Reported::Nothing
+        }
     };
     if !from_a_mailer && !is_report {
         return Reported::Nothing;

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -9,12 +11,12 @@ fn shown(value: &str) -> Option<String> {
     let mut text = format!("{}:", field.authserv_id());
     for result in field {
         let result = result.ok()?;
-        text += &format!(" {}={}", result.method, result.result);
+        let _ = write!(text, " {}={}", result.method, result.result);
         for (kind, name, value) in result.properties {
-            text += &format!(" {kind}.{name}={value}");
+            let _ = write!(text, " {kind}.{name}={value}");
         }
         for comment in result.comments {
-            text += &format!(" ({comment})");
+            let _ = write!(text, " ({comment})");
         }
         text.push(',');
     }

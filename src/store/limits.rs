@@ -148,7 +148,7 @@ impl<'c> Shares<'c> {
         self.connection
             .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at < ?")?
             .execute(params![mailbox, now.0.saturating_sub(Millis::DAY)])?;
-        let at = self.record(&mailbox, letter)?;
+        let at = self.record(mailbox, letter)?;
         for (name, _) in &counters {
             self.window(name)?.take();
         }

@@ -151,12 +151,13 @@ mod tests {
 
     use super::*;
 
-    fn name(text: &str) -> Option<Host> {
-        Some(Host::Name(text.to_owned()))
+    fn named(name: &str) -> Host {
+        Host::Name(name.to_owned())
     }
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
+        let name = |text: &str| Some(named(text));
         let address = |text: &str| Some(Host::Address(text.parse().expect(text)));
         for (text, host) in [
             ("Desk.Corp.Example", name("desk.corp.example")),
@@ -209,7 +210,12 @@ mod tests {
     #[test]
     fn there_is_one_host_and_an_absolute_target_has_it() {
         for (version, target, fields, host) in [
-            (Version::HTTP_11, "/", &["desk"][..], Ok(name("desk"))),
+            (
+                Version::HTTP_11,
+                "/",
+                &["desk"][..],
+                Ok(Some(named("desk"))),
+            ),
             (Version::HTTP_11, "/", &[], Err(BadHost::Missing)),
             (Version::HTTP_10, "/", &[], Ok(None)),
             (
@@ -224,13 +230,13 @@ mod tests {
                 Version::HTTP_11,
                 "http://evil.example/",
                 &["localhost"],
-                Ok(name("evil.example")),
+                Ok(Some(named("evil.example"))),
             ),
             (
                 Version::HTTP_11,
                 "http://localhost:1/",
                 &["evil.example"],
-                Ok(name("localhost")),
+                Ok(Some(named("localhost"))),
             ),
             (
                 Version::HTTP_11,

@@ -38,7 +38,7 @@ fn answer(from: &str, marker: &str, more: &str) -> Vec<u8> {
 
 /// An answer that begins with these words.
 fn worded(first: &str, id: &str) -> Vec<u8> {
-    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let id: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!(
         "From: Ann <ann@corp.example>\r\nTo: confirm@corp.example\r\nSubject: Re: yes\r\n\
          Message-ID: <{id}@mail.example>\r\n\r\n{first}\r\n\r\n-- \r\nAnn\r\n"
@@ -189,15 +189,12 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
     let confirm = letter_field(&house, "Reply-To");
     let link = house.link_for("ann@corp.example");
     let letter = house.letters().remove(0);
-    let quoted: String = letter.lines().map(|line| format!("> {line}\r\n")).collect();
+    let quoted = lines_of(&letter, "> ");
     let answer = format!(
         "From: ann@corp.example\r\nTo: {confirm}\r\nCc: it-help@corp.example\r\n\
          Subject: What is {link}?\r\nMessage-ID: <copy@mail.example>\r\n\r\nHm.\r\n{quoted}"
     );
-    let letter = letter
-        .lines()
-        .map(|line| format!("{line}\r\n"))
-        .collect::<String>();
+    let letter = lines_of(&letter, "");
     let secrets = [
         confirm
             .split(['+', '@'])
@@ -233,4 +230,13 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
     let (status, page) = crate::client::http(house.http, "POST", &loud, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
     wait_for("what was held", || house.delivered().pop());
+}
+
+/// The lines of a text with `mark` in front of each, each ended by CRLF.
+fn lines_of(text: &str, mark: &str) -> String {
+    let mut marked = String::new();
+    for line in text.lines() {
+        marked.extend([mark, line, "\r\n"]);
+    }
+    marked
 }

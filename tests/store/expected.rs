@@ -27,6 +27,7 @@ impl Person {
 }
 
 /// Why a request may go.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, Copy)]
 struct Basis {
     who: usize,

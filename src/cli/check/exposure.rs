@@ -78,7 +78,7 @@ fn trust(check: &str, trusted: &[IpNet], detail: &str, remedy: &str) -> Option<F
 }
 
 /// Whether these networks together hold half of the public addresses of either kind, however they are
-/// cut. All public IPv6 addresses are in 2000::/3.
+/// cut. All public IPv6 addresses are in `2000::/3`.
 fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
     let share = |length: u8, of: u8| 0.5_f64.powi(i32::from(length.saturating_sub(of)));
     let public: Ipv6Net = match "2000::/3".parse() {

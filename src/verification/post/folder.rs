@@ -36,7 +36,8 @@ fn prepare(folder: &Path) -> io::Result<()> {
         .mode(FOLDER_MODE)
         .create(folder)?;
     let mode = fs::metadata(folder)?.permissions().mode();
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
+        // Nothing for the group or others.
         return Ok(());
     }
     match fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)) {

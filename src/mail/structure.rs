@@ -19,6 +19,9 @@ use super::transfer::{self, TransferEncoding};
 pub const MAX_DEPTH: usize = 100;
 /// Parts of one message, multiparts included.
 pub const MAX_PARTS: usize = 10_000;
+/// Parts below one body while facts are read, which happens in the memory that is reserved for every
+/// message.
+const MAX_PARTS_BELOW: usize = 1_000;
 
 /// A message taken apart.
 #[derive(Debug)]
@@ -63,6 +66,7 @@ impl<'a> Structure<'a> {
         let mut walk = Walk {
             raw,
             at: mbox_lines(raw),
+            most: MAX_PARTS,
             nodes: Vec::new(),
             open: Vec::new(),
             boundaries: 0,
@@ -75,12 +79,13 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// The parts below the body of a multipart. The root has no header here.
+    /// The parts below the body of a multipart, up to [`MAX_PARTS_BELOW`]. The root has no header here.
     pub(super) fn below(body: &'a [u8], media: &Media) -> Option<Self> {
         let boundary = Some(media.boundary().filter(|_| media.is_multipart())?);
         let mut walk = Walk {
             raw: body,
             at: 0,
+            most: MAX_PARTS_BELOW,
             nodes: Vec::new(),
             open: Vec::new(),
             boundaries: 1,
@@ -229,6 +234,8 @@ struct Open {
 struct Walk<'a> {
     raw: &'a [u8],
     at: usize,
+    /// Parts at most; the rest is in the last of them.
+    most: usize,
     nodes: Vec<Node>,
     open: Vec<Open>,
     /// How many of `open` have a boundary.
@@ -256,7 +263,7 @@ impl Walk<'_> {
                 self.open[delimiter.of].boundary = None;
                 self.boundaries -= 1;
                 self.next_delimiter()
-            } else if self.nodes.len() + 1 < MAX_PARTS {
+            } else if self.nodes.len() + 1 < self.most {
                 self.entity(Some(parent), in_digest)
             } else {
                 let rest = self.raw.len();
@@ -290,7 +297,7 @@ impl Walk<'_> {
             }
             let section = Section::split(&self.raw[start..end], b"");
             let media = media(&section, in_digest);
-            let has_room = self.open.len() < MAX_DEPTH && self.nodes.len() + 1 < MAX_PARTS;
+            let has_room = self.open.len() < MAX_DEPTH && self.nodes.len() + 1 < self.most;
             if media.is_multipart() && has_room {
                 if let Some(boundary) = media.boundary() {
                     self.boundaries += 1;

@@ -307,6 +307,9 @@ pub const PAGES: &[Page] = &[
 
 /// Routes that answer no page. The HTML of a message is a frame on the message's page.
 const NO_PAGES: &[&str] = &[
+    // The link as mail programs change it: the same page.
+    "/VERIFY/{token}",
+    "/verify/{token}/",
     "/assets/{name}",
     "/healthz",
     "/readyz",

@@ -21,9 +21,10 @@ enum Death {
 }
 
 /// The places where `failpoint::pass` stands, and how often each is passed at the start already.
-const PLACES: [(&str, u64); 5] = [
+const PLACES: [(&str, u64); 6] = [
     ("filled", 10),
     ("committed", 10),
+    ("answered", 10),
     ("accepted", 0),
     ("handed over", 0),
     ("letter sent", 0),

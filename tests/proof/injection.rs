@@ -168,6 +168,7 @@ fn a_message_makes_no_field_of_ours() {
             "X-Vestibule-Request",
             "X-Vestibule-Account",
             "X-Vestibule-Verified",
+            "X-Vestibule-Authenticated",
             "X-Vestibule-Loop",
             "Authentication-Results",
         ]

@@ -125,7 +125,7 @@ async fn what_is_no_address_comes_back_escaped() {
 async fn a_portals_own_address_gets_no_account() {
     let house = House::open().await;
     let answer = house.post("/signup", "email=it-help@corp.example").await;
-    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     house.errands().await;
     assert!(house.letter().await.is_none());
 }

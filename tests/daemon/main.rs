@@ -18,6 +18,7 @@ mod old_databases;
 mod port;
 mod postfix;
 mod restore;
+mod routing;
 mod secrets;
 mod signals;
 mod swaks;

@@ -123,7 +123,9 @@ impl Postfix {
             .expect("postfix runs");
         assert!(
             output.status.success(),
-            "postfix {verb}: {} {}",
+            "postfix {verb}: {} {} {} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
             self.log()
         );

@@ -308,7 +308,7 @@ fn the_tests_that_the_docs_name_exist() {
             continue;
         };
         let source = fs::read_to_string(root().join(file)).expect(file);
-        assert!(source.contains(&format!("fn {test}()")), "{file}: {test}");
+        assert!(source.contains(&format!("fn {test}(")), "{file}: {test}");
         rows += 1;
     }
     assert!(rows > 20, "{rows}");

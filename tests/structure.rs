@@ -66,6 +66,7 @@ const USES: &[(&str, &[&str])] = &[
         &[
             "access",
             "config",
+            "delivery",
             "domain",
             "mail",
             "observe",

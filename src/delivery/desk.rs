@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::parcel::Links;
 use super::settlement::settlement;
 use super::worker::{Queue, Tries};
 use super::{Attempt, Cause, Destination, Parcel};
@@ -20,7 +21,7 @@ pub(super) struct Desk {
     destination: Destination,
     retry: Retry,
     hostname: Domain,
-    store: Store,
+    links: Links,
 }
 
 impl Desk {
@@ -38,7 +39,10 @@ impl Desk {
             destination: Destination::new(settings, &config.hostname),
             retry: settings.retry().clone(),
             hostname: config.hostname.clone(),
-            store,
+            links: Links {
+                store,
+                public_url: config.http.public_url.clone(),
+            },
         })
     }
 
@@ -48,7 +52,7 @@ impl Desk {
             // A fault of ours is no attempt.
             let mut tries = Tries::begin();
             let parcel = loop {
-                match Parcel::open(claim.clone(), &self.store, &self.hostname).await {
+                match Parcel::open(claim.clone(), &self.links, &self.hostname).await {
                     Err(error) if tries.again(&error).await => {}
                     opened => break opened,
                 }
@@ -78,7 +82,7 @@ impl Queue for Desk {
     }
 
     fn store(&self) -> &Store {
-        &self.store
+        &self.links.store
     }
 
     fn topic(&self) -> Topic {
@@ -94,7 +98,7 @@ impl Queue for Desk {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_delivery(self.portals.clone()).await
+        self.links.store.next_delivery(self.portals.clone()).await
     }
 
     async fn claim(
@@ -103,13 +107,17 @@ impl Queue for Desk {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.store
+        self.links
+            .store
             .claim_deliveries(self.portals.clone(), most, lease_until, now)
             .await
     }
 
     async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.store.end_leases_of(self.portals.clone(), now).await
+        self.links
+            .store
+            .end_leases_of(self.portals.clone(), now)
+            .await
     }
 
     /// One attempt, from the content to its settlement.
@@ -140,6 +148,7 @@ impl Queue for Desk {
         // worth more than one try.
         let mut tries = Tries::begin();
         while let Err(error) = self
+            .links
             .store
             .settle_delivery(&claim, settlement.clone(), now)
             .await

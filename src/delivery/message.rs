@@ -35,6 +35,11 @@ pub struct Place {
     rest: u64,
 }
 
+impl Place {
+    /// Behind the added fields.
+    pub(super) const ORIGINAL: Self = Self { parts: 1, rest: 0 };
+}
+
 impl Message {
     /// `added` are whole fields, each with its line ending; `start` what was read of the message.
     pub(super) async fn open(
@@ -89,12 +94,17 @@ impl Message {
 
     /// Octets.
     pub fn len(&self) -> u64 {
+        octets(&self.added) + self.original_len()
+    }
+
+    /// Octets without the added fields.
+    pub(super) fn original_len(&self) -> u64 {
         let kept: usize = self.kept.iter().map(ExactSizeIterator::len).sum();
         let rest = self
             .rest
             .as_ref()
             .map_or(0, |content| content.size() - octets(&self.start));
-        octets(&self.added) + u64::try_from(kept).unwrap_or(u64::MAX) + rest
+        u64::try_from(kept).unwrap_or(u64::MAX) + rest
     }
 
     /// Never: there is always a `Received` field.
@@ -115,7 +125,7 @@ impl Message {
     /// The message as it came: without the added fields, nor those of our names from outside.
     pub async fn original(&self) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        let mut place = Place { parts: 1, rest: 0 };
+        let mut place = Place::ORIGINAL;
         while let Some(piece) = self.piece(&mut place).await? {
             whole.extend_from_slice(&piece);
         }

@@ -10,9 +10,11 @@ mod caller;
 mod command;
 mod desk;
 mod destination;
+mod flow;
 mod maildir;
 mod marks;
 mod message;
+mod original;
 mod parcel;
 mod post;
 pub mod probe;
@@ -31,6 +33,7 @@ mod worker;
 
 pub use destination::Destination;
 pub use message::Message;
+pub use original::Original;
 pub use parcel::Parcel;
 pub use supervisor::run;
 

@@ -1,15 +1,30 @@
 //! A claim and its content in; out, what every kind of destination needs of one request.
 
+use std::time::Duration;
+
 use super::message::PIECE;
 use super::{Message, trace};
-use crate::domain::Domain;
+use crate::domain::{Domain, Timestamp};
 use crate::store::{Claim, Store, StoreError};
+
+/// Time for which a link to a message opens it, from the attempt on that tells it.
+const LINK_TTL: Duration = Duration::from_hours(7 * 24);
+
+/// Links to messages that the public pages serve.
+#[derive(Debug, Clone)]
+pub struct Links {
+    pub store: Store,
+    /// `http.public_url`.
+    pub public_url: String,
+}
 
 /// One released request with its message, ready to be handed over.
 #[derive(Debug)]
 pub struct Parcel {
     claim: Claim,
     message: Message,
+    /// None where no page could answer.
+    links: Option<Links>,
 }
 
 impl Parcel {
@@ -20,21 +35,29 @@ impl Parcel {
     /// The content cannot be read.
     pub async fn open(
         claim: Claim,
-        store: &Store,
+        links: &Links,
         hostname: &Domain,
     ) -> Result<Option<Self>, StoreError> {
-        let Some((content, start)) = store.content(claim.ledger, PIECE).await? else {
+        let Some((content, start)) = links.store.content(claim.ledger, PIECE).await? else {
             return Ok(None);
         };
         let fields = trace::fields(&claim, hostname);
         let message = Message::open(fields, start, content, hostname).await?;
-        Ok(Some(Self { claim, message }))
+        Ok(Some(Self {
+            claim,
+            message,
+            links: Some(links.clone()),
+        }))
     }
 
     #[cfg(test)]
     pub(super) fn in_memory(claim: Claim, raw: Vec<u8>, hostname: &Domain) -> Self {
         let message = Message::in_memory(trace::fields(&claim, hostname), raw, hostname);
-        Self { claim, message }
+        Self {
+            claim,
+            message,
+            links: None,
+        }
     }
 
     pub fn claim(&self) -> &Claim {
@@ -43,6 +66,20 @@ impl Parcel {
 
     pub fn message(&self) -> &Message {
         &self.message
+    }
+
+    /// Where the message as it came is to be had for a week from `now` on.
+    ///
+    /// # Errors
+    /// The key that signs links can be neither read nor made.
+    pub async fn raw_url(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let Some(links) = &self.links else {
+            return Ok(None);
+        };
+        let key = links.store.link_key().await?;
+        let expires_at = now.checked_add(LINK_TTL).unwrap_or(Timestamp::MAX);
+        let token = key.sign(self.claim.ledger, expires_at);
+        Ok(Some(format!("{}/message/{token}", links.public_url)))
     }
 
     /// How and when the address was proved, or `no`.

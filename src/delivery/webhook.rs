@@ -3,15 +3,13 @@
 //! The message itself, and a form of it, are read twice from the store, a piece at a time: once for
 //! the signature, which stands before them, and once to be sent.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::body::{Body, Bytes, Frame, SizeHint};
-use tokio::sync::mpsc;
+use hyper::body::Bytes;
 
+use super::flow::Flow;
 use super::message::Place;
 use super::post::{Cover, Postman};
 use super::{Attempt, Cause, Parcel, webhook_json};
@@ -70,15 +68,29 @@ impl Webhook {
             content_type,
             signature,
         };
-        let body = Flow::of(Reading::new(Arc::clone(parcel), form), octets);
+        let mut reading = Reading::new(Arc::clone(parcel), form);
+        let body = Flow::begin(octets, |sender| async move {
+            while let Some(piece) = reading.next().await.transpose() {
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+            }
+        });
         Ok(self.postman.post(cover, reqwest::Body::wrap(body)).await)
     }
 
     async fn json(&self, parcel: &Arc<Parcel>) -> Result<Attempt, Cause> {
+        let is_long = parcel.message().original_len() > webhook_json::MAX_RAW;
+        let raw_url = if is_long {
+            parcel.raw_url(Timestamp::now()).await.map_err(unreadable)?
+        } else {
+            None
+        };
         let raw = parcel.message().original().await.map_err(unreadable)?;
         let making = Arc::clone(parcel);
         // Parsing takes its time, and may meet a message that the parser cannot stand.
-        let made = tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw)).await;
+        let made =
+            tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw, raw_url)).await;
         let body = match made {
             Ok(body) => body,
             Err(panic) => {
@@ -164,48 +176,4 @@ impl Reading {
 /// As forms are encoded (the URL standard): three of base64's characters are not themselves there.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// A body that is read as it is sent. A message that cannot be read to its end breaks the post off.
-struct Flow {
-    pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
-    left: u64,
-}
-
-impl Flow {
-    fn of(mut reading: Reading, octets: u64) -> Self {
-        let (sender, pieces) = mpsc::channel(1);
-        tokio::spawn(async move {
-            while let Some(piece) = reading.next().await.transpose() {
-                if sender.send(piece).await.is_err() {
-                    break;
-                }
-            }
-        });
-        Self {
-            pieces,
-            left: octets,
-        }
-    }
-}
-
-impl Body for Flow {
-    type Data = Bytes;
-    type Error = StoreError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
-        let piece = ready!(self.pieces.poll_recv(cx));
-        if let Some(Ok(piece)) = &piece {
-            let octets = u64::try_from(piece.len()).unwrap_or_default();
-            self.left = self.left.saturating_sub(octets);
-        }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }

@@ -9,8 +9,9 @@ use super::Parcel;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, Fields};
 
-/// Octets of a message that is in the JSON as it came, besides what was read of it.
-const MAX_RAW: usize = 1024 * 1024;
+/// Octets of a message that is in the JSON as it came, besides what was read of it. A longer one is
+/// behind a link.
+pub(super) const MAX_RAW: u64 = 1024 * 1024;
 
 /// The body as Standard Webhooks recommends: a type, a time and data.
 #[derive(Serialize)]
@@ -58,8 +59,10 @@ struct Parts {
     attachments: Vec<Attachment>,
     /// As `X-Vestibule-Authenticated` says it.
     authentication: &'static str,
-    /// Base64 of the message; null where it has more than [`MAX_RAW`] octets.
+    /// Base64 of the message; null where there is a `raw_url`.
     raw: Option<String>,
+    /// Where the message is to be had instead, for a time; null where it is in `raw`.
+    raw_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,8 +83,8 @@ struct Attachment {
     content: String,
 }
 
-/// The JSON text, the same for every attempt. `raw` is the message as it came.
-pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
+/// The JSON text, the same for every attempt but for `raw_url`. `raw` is the message as it came.
+pub(super) fn body(parcel: &Parcel, raw: &[u8], raw_url: Option<String>) -> Vec<u8> {
     let claim = parcel.claim();
     let payload = Payload {
         r#type: "request.released",
@@ -101,6 +104,8 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8]) -> Vec<u8> {
             message_id: claim.message_id.as_deref(),
             message: Parts {
                 authentication: parcel.authenticated(),
+                raw: raw_url.is_none().then(|| STANDARD.encode(raw)),
+                raw_url,
                 ..parts(raw)
             },
         },
@@ -125,7 +130,8 @@ fn parts(raw: &[u8]) -> Parts {
         html: content.html,
         attachments: content.attachments.into_iter().map(attachment).collect(),
         authentication: "",
-        raw: (raw.len() <= MAX_RAW).then(|| STANDARD.encode(raw)),
+        raw: None,
+        raw_url: None,
     }
 }
 

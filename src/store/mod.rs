@@ -44,6 +44,7 @@ mod lanes;
 mod ledger;
 mod letters;
 mod limits;
+mod link_key;
 mod list;
 mod mailbag;
 mod offers;

@@ -50,7 +50,7 @@ impl Page {
 
     /// The page for an HTTP status alone.
     pub fn of_status(status: StatusCode) -> Self {
-        const WORDED: [u16; 9] = [400, 403, 404, 405, 408, 413, 429, 500, 503];
+        const WORDED: [u16; 10] = [400, 403, 404, 405, 408, 410, 413, 429, 500, 503];
         let code = status.as_u16();
         let nearest = match code {
             code if WORDED.contains(&code) => code,

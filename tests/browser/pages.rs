@@ -310,6 +310,7 @@ const NO_PAGES: &[&str] = &[
     // The link as mail programs change it: the same page.
     "/VERIFY/{token}",
     "/verify/{token}/",
+    "/message/{token}",
     "/assets/{name}",
     "/healthz",
     "/readyz",

@@ -17,6 +17,7 @@ mod mta;
 mod old_databases;
 mod port;
 mod postfix;
+mod raw_url;
 mod restore;
 mod routing;
 mod secrets;

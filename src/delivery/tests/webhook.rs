@@ -300,6 +300,7 @@ async fn a_message_as_json_has_its_parts() {
                     "content": "AAEC/w==",
                 }],
                 "raw": STANDARD.encode(raw),
+                "raw_url": null,
             },
         },
     });

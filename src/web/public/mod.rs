@@ -3,6 +3,7 @@
 
 pub(super) mod assets;
 mod home;
+mod message;
 mod resend;
 mod sign_up;
 mod verify;
@@ -113,6 +114,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
         ("/verify/{token}/", get(verify::show).post(verify::submit)),
         ("/VERIFY/{token}", get(verify::show).post(verify::submit)),
         ("/resend", get(resend::show).post(resend::submit)),
+        ("/message/{token}", get(message::show)),
         ("/assets/{name}", get(assets::show)),
         ("/healthz", get(healthz)),
         ("/readyz", get(readyz)),

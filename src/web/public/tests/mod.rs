@@ -2,6 +2,7 @@
 //! button against a real database.
 
 mod link;
+mod message;
 mod pages;
 mod routes;
 mod sign_up;

@@ -1,0 +1,53 @@
+//! A body that is read as it is sent. A message that cannot be read to its end breaks it off.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use crate::store::StoreError;
+
+/// Takes the pieces of a body.
+pub(super) type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
+
+pub(super) struct Flow {
+    pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
+    left: u64,
+}
+
+impl Flow {
+    /// `octets` is the length of all pieces; `read` sends them, one at a time.
+    pub(super) fn begin<F>(octets: u64, read: impl FnOnce(Sender) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, pieces) = mpsc::channel(1);
+        tokio::spawn(read(sender));
+        Self {
+            pieces,
+            left: octets,
+        }
+    }
+}
+
+impl Body for Flow {
+    type Data = Bytes;
+    type Error = StoreError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
+        let piece = ready!(self.pieces.poll_recv(cx));
+        if let Some(Ok(piece)) = &piece {
+            let octets = u64::try_from(piece.len()).unwrap_or_default();
+            self.left = self.left.saturating_sub(octets);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

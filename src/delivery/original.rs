@@ -1,0 +1,52 @@
+//! A message as it is in `raw` of the JSON, for whoever follows its `raw_url`: a piece at a time.
+
+use hyper::body::{Body, Bytes};
+
+use super::Message;
+use super::flow::Flow;
+use super::message::{PIECE, Place};
+use crate::domain::{Domain, LedgerId};
+use crate::store::{Store, StoreError};
+
+/// The message of an entry as it came, without the fields that destinations are not to believe.
+#[derive(Debug)]
+pub struct Original {
+    message: Message,
+}
+
+impl Original {
+    /// None where the content is not kept any more.
+    ///
+    /// # Errors
+    /// The content cannot be read.
+    pub async fn open(
+        ledger: LedgerId,
+        store: &Store,
+        hostname: &Domain,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some((content, start)) = store.content(ledger, PIECE).await? else {
+            return Ok(None);
+        };
+        let message = Message::open(Vec::new(), start, content, hostname).await?;
+        Ok(Some(Self { message }))
+    }
+
+    /// Its octets, read as they are sent.
+    pub fn into_body(self) -> impl Body<Data = Bytes, Error = StoreError> + Send + 'static {
+        let octets = self.message.original_len();
+        Flow::begin(octets, |sender| async move {
+            let mut place = Place::ORIGINAL;
+            loop {
+                let piece = self.message.piece(&mut place).await;
+                let piece = piece.map(|piece| piece.map(|piece| Bytes::from(piece.into_owned())));
+                let Some(piece) = piece.transpose() else {
+                    return;
+                };
+                let is_last = piece.is_err();
+                if sender.send(piece).await.is_err() || is_last {
+                    return;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! `GET /message/{token}`: a message as it came, for a program that holds the `raw_url` of a webhook.
+//!
+//! To be saved and not to be opened: somebody outside wrote it. A link that was not made here or has
+//! expired is an address with nothing behind it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::{Client, Desk, Fault, Page};
+use crate::delivery::Original;
+use crate::domain::Timestamp;
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Path(token): Path<String>,
+    Client(client): Client,
+) -> Result<Response, Fault> {
+    let key = desk.store().find_link_key().await?;
+    let Some(ledger) = key.and_then(|key| key.verify(&token, Timestamp::now())) else {
+        return if desk.guesses.take(client) {
+            Ok(Page::of_status(StatusCode::NOT_FOUND).into_response())
+        } else {
+            Err(Fault::TooMany)
+        };
+    };
+    let hostname = desk.config().hostname.clone();
+    let Some(original) = Original::open(ledger, desk.store(), &hostname).await? else {
+        return Ok(Page::of_status(StatusCode::GONE).into_response());
+    };
+    let mut response = Body::new(original.into_body()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("message/rfc822"));
+    let name = format!("attachment; filename=\"{ledger}.eml\"");
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}

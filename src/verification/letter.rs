@@ -300,10 +300,11 @@ field!(
     "auto-replied"
 );
 field!(
-    /// [MS-OXCMAIL]: Exchange sends no out-of-office mail, receipt or report in answer.
+    /// [MS-OXCMAIL]: Exchange answers with no out-of-office mail, automatic reply, receipt
+    /// or delivery report. A report that it could not be delivered (NDR) is wanted.
     AutoResponseSuppress,
     "X-Auto-Response-Suppress",
-    "All"
+    "OOF, AutoReply, DR, RN, NRN"
 );
 
 /// Our own mark; mail that comes back with it has gone round.

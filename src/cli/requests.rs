@@ -38,7 +38,7 @@ Examples:
 Examples:
   vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     Release(Several),
-    /// Throw held or failed requests away
+    /// Discard held, released or failed requests
     #[command(after_help = "\
 Examples:
   vestibule requests discard 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
@@ -125,7 +125,7 @@ pub const COLUMNS: &[Column<Request>] = &[
     Column::new("portal", Layout::Whole, |request| {
         request.portal.to_string()
     }),
-    Column::new("state", Layout::Word, |request| request.state.to_string()),
+    Column::new("state", Layout::Word, state),
     Column::new("account", Layout::Whole, |request| {
         request.account.to_string()
     }),
@@ -134,6 +134,15 @@ pub const COLUMNS: &[Column<Request>] = &[
         or_dash(request.subject.as_ref())
     }),
 ];
+
+/// The state, and that a released request keeps failing.
+fn state(request: &Request) -> String {
+    if request.failing {
+        format!("{}, failing", request.state)
+    } else {
+        request.state.to_string()
+    }
+}
 
 /// Reads a time that has passed, such as `3d`.
 pub fn age(text: &str) -> Result<Duration, String> {
@@ -317,7 +326,7 @@ fn show(request: &Request, out: &mut Output) -> Outcome {
     }
     out.fields(&[
         ("id", Some(request.id.to_string())),
-        ("state", Some(request.state.to_string())),
+        ("state", Some(state(request))),
         ("portal", Some(request.portal.to_string())),
         ("account", Some(request.account.to_string())),
         ("subject", request.subject.clone()),

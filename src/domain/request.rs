@@ -15,7 +15,8 @@ use super::account::names;
 ///    └─► expired              └────────────────┘
 /// ```
 ///
-/// `discarded` and `expired` can be released by an operator while the content is kept.
+/// `discarded` and `expired` can be released by an operator while the content is kept. An operator can
+/// also discard what is released or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {

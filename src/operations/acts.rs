@@ -42,7 +42,7 @@ impl RequestAct {
         use RequestState::{Discarded, Expired, Failed, Held, Released};
         match self {
             Self::Release => matches!(state, Held | Discarded | Expired),
-            Self::Discard => matches!(state, Held | Failed),
+            Self::Discard => matches!(state, Held | Released | Failed),
             Self::Retry => matches!(state, Failed | Released),
         }
     }

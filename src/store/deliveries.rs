@@ -193,6 +193,9 @@ fn settle(
                      WHERE ledger = ?1",
                 )?
                 .execute(params![n, Millis::from(*at), cause])?;
+            if attempt >= queue::PATIENT_ATTEMPTS {
+                queue::let_pass(connection, n, now)?;
+            }
             Happening::named("delivery.deferred").detail(cause.as_str())
         }
         Settlement::Failed { cause } => {

@@ -60,8 +60,13 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "one request of an account and portal is due, if any waits",
         "SELECT min(hex(l.id)) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
-         WHERE r.state = 'released' AND r.stopped = 0
+         WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
          GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+    ),
+    (
+        "what is passed is released, and due unless it is stopped",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.passed = 1 AND (r.state <> 'released' OR (r.due_at IS NULL AND r.stopped = 0))",
     ),
     (
         "what is stopped is released, of a blocked account, and not due unless it is in work",

@@ -2,13 +2,17 @@
 //!
 //! What waits for delivery is a queue for each account and portal, in the order of release. Only the
 //! head of a queue is ever due: so none overtakes another, one is in work at most, and a worker finds
-//! what is due without reading past what is not.
+//! what is due without reading past what is not. A head that failed [`PATIENT_ATTEMPTS`] times is passed:
+//! it is tried on, by itself, and the next one is the head.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::columns::Millis;
 use crate::domain::{PortalName, RequestState};
+
+/// Failed attempts after which a request no longer keeps the later ones of its queue waiting.
+pub(super) const PATIENT_ATTEMPTS: u32 = 5;
 
 /// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
 pub(super) fn release(
@@ -36,11 +40,11 @@ fn enqueue(
             "UPDATE request AS r
              SET state = 'released', released_at = ?2,
                  released_by = coalesce(?3, released_by), settled_at = NULL,
-                 in_work = 0, attempts = 0, last_error = NULL,
+                 in_work = 0, passed = 0, attempts = 0, last_error = NULL,
                  due_at = CASE WHEN EXISTS (
                      SELECT 1 FROM request AS q
                      WHERE q.account = r.account AND q.state = 'released' AND q.portal = r.portal
-                         AND q.stopped = 0
+                         AND q.stopped = 0 AND q.passed = 0
                  ) THEN NULL ELSE ?2 END
              WHERE ledger = ?1",
         )?
@@ -58,7 +62,8 @@ pub(super) fn due_at_the_end(
     let others = connection
         .prepare_cached(
             "SELECT 1 FROM request
-             WHERE account = ? AND state = 'released' AND portal = ? AND stopped = 0 LIMIT 1",
+             WHERE account = ? AND state = 'released' AND portal = ? AND stopped = 0
+                 AND passed = 0 LIMIT 1",
         )?
         .exists(params![account, portal])?;
     Ok((!others).then_some(now))
@@ -80,7 +85,7 @@ pub(super) fn settle(
         .prepare_cached(
             "UPDATE request
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, stopped = 0,
-                 last_error = coalesce(?4, last_error)
+                 passed = 0, last_error = coalesce(?4, last_error)
              WHERE ledger = ?1",
         )?
         .execute(params![request, state, now, error])?;
@@ -91,6 +96,18 @@ pub(super) fn settle(
         }
         _ => Ok(()),
     }
+}
+
+/// Lets the next of the queue pass a request that failed once more.
+pub(super) fn let_pass(
+    connection: &Connection,
+    request: i64,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let (account, portal): (i64, PortalName) = connection
+        .prepare_cached("UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal")?
+        .query_row([request], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    promote(connection, account, &portal, now)
 }
 
 /// The head of a queue left it: the next one is due.
@@ -106,11 +123,12 @@ fn promote(
              WHERE ledger = (
                  SELECT ledger FROM request
                  WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
+                     AND passed = 0
                  ORDER BY released_at, ledger LIMIT 1
              ) AND due_at IS NULL AND NOT EXISTS (
                  SELECT 1 FROM request
                  WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
-                     AND due_at IS NOT NULL
+                     AND passed = 0 AND due_at IS NOT NULL
              )",
         )?
         .execute(params![account, portal, now])?;
@@ -140,10 +158,11 @@ pub(super) fn resume(connection: &Connection, account: i64, now: Millis) -> Resu
         .collect::<Result<_, _>>()?;
     connection
         .prepare_cached(
-            "UPDATE request SET stopped = 0
-             WHERE account = ? AND state = 'released' AND stopped = 1",
+            "UPDATE request
+             SET stopped = 0, due_at = CASE passed WHEN 1 THEN coalesce(due_at, ?2) ELSE due_at END
+             WHERE account = ?1 AND state = 'released' AND stopped = 1",
         )?
-        .execute([account])?;
+        .execute(params![account, now])?;
     for portal in &portals {
         promote(connection, account, portal, now)?;
     }

@@ -34,6 +34,8 @@ pub struct Request {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     pub last_error: Option<String>,
+    /// It failed five times or more, and later requests of its account go before it.
+    pub failing: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,7 +51,7 @@ pub struct RequestFilter {
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
-     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at,
+     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -75,6 +77,7 @@ fn shown(row: &Row) -> rusqlite::Result<Request> {
         attempts: row.get("attempts")?,
         next_attempt_at: time("due_at")?.filter(|_| state == RequestState::Released),
         last_error: row.get("last_error")?,
+        failing: row.get("passed")?,
     })
 }
 
@@ -205,8 +208,16 @@ impl Work<'_> {
 
     fn discard(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
         let (n, state, _) = self.request(id)?;
-        if !matches!(state, RequestState::Held | RequestState::Failed) {
-            return Err(not_possible(id, state, "discarded"));
+        match state {
+            RequestState::Held | RequestState::Failed => {}
+            RequestState::Released if !self.is_in_work(n)? => {}
+            RequestState::Released => {
+                return Err(StoreError::NotAllowed(format!(
+                    "request {id} is being handed over at this moment; try again when the attempt \
+                     has ended"
+                )));
+            }
+            _ => return Err(not_possible(id, state, "discarded")),
         }
         queue::settle(self.connection, n, RequestState::Discarded, None, now)?;
         self.rings.add(Topic::Requests);
@@ -215,6 +226,13 @@ impl Work<'_> {
             .entry(n)
             .record(self.connection, by, now)?;
         self.shown(id)
+    }
+
+    fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT in_work FROM request WHERE ledger = ?")?
+            .query_row([n], |row| row.get(0))?)
     }
 
     fn retry(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
@@ -261,7 +279,7 @@ impl Store {
             .await
     }
 
-    /// An operator throws away a held or failed request.
+    /// An operator discards a request that is held, failed, or released and not being handed over.
     pub async fn discard_request(
         &self,
         id: RequestId,

@@ -32,6 +32,11 @@ fn a_request_in_an_operators_hands() {
         house.run(&["requests", "discard", &held]).shown()
     );
     assert_snapshot!(
+        "discard_discarded",
+        house.run(&["requests", "discard", &held]).shown()
+    );
+    assert_eq!(house.run(&["requests", "release", &held]).status, 0);
+    assert_snapshot!(
         "release_several",
         house
             .run(&["requests", "release", &other, "01J9ZQ4D8N0VXB7T3WKE5M2R6C"])

@@ -158,3 +158,47 @@ async fn waiting_for_a_change_misses_none() {
     assert_eq!(claim(&house, start()).await.len(), 1);
     listening.abort();
 }
+
+#[tokio::test]
+async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
+    let house = House::open().await;
+    let mut ids = Vec::new();
+    for id in ["1@x", "2@x"] {
+        let entry = house.accept(mail("bob@shop.example", id, start())).await;
+        ids.push(entry.request.expect("a request"));
+    }
+    let retry = |at| Settlement::Retry {
+        at,
+        cause: "no".to_owned(),
+    };
+    let mut now = start();
+    for attempt in 1..=5 {
+        let claims = claim(&house, now).await;
+        assert_eq!(claims.len(), 1, "attempt {attempt}");
+        assert_eq!(claims[0].request(), ids[0], "attempt {attempt}");
+        now += jiff::SignedDuration::from_mins(30);
+        settle(&house, &claims[0], retry(now), now).await;
+    }
+    let shown = house.store.request(ids[0]).await.expect("read");
+    assert!(shown.expect("there").failing);
+    let both = claim(&house, now).await;
+    assert_eq!(both.len(), 2, "the next one goes beside it");
+
+    // What is under way cannot be discarded; what waits can.
+    let discard = || house.store.discard_request(ids[0], "root".to_owned(), now);
+    let refused = discard().await.expect_err("under way").to_string();
+    assert!(refused.contains("is being handed over"), "{refused}");
+    for one in &both {
+        let settlement = if one.request() == ids[0] {
+            retry(now)
+        } else {
+            Settlement::Delivered
+        };
+        settle(&house, one, settlement, now).await;
+    }
+    let discarded = discard().await.expect("discarded");
+    assert_eq!(discarded.state, RequestState::Discarded);
+    assert!(claim(&house, now).await.is_empty());
+    let violations = house.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}

@@ -152,7 +152,7 @@ fn may_become(before: RequestState, after: RequestState) -> bool {
     use RequestState::{Delivered, Discarded, Expired, Failed, Held, Released};
     match before {
         Held => matches!(after, Released | Discarded | Expired),
-        Released => matches!(after, Delivered | Failed),
+        Released => matches!(after, Delivered | Failed | Discarded),
         Failed => matches!(after, Released | Discarded),
         Discarded | Expired => after == Released,
         Delivered => false,

@@ -243,7 +243,7 @@ fn routes() -> Vec<Route> {
             Agent,
             requests::act(RequestAct::Discard),
         )
-        .called("discardRequest", "Throw a held or failed request away")
+        .called("discardRequest", "Discard a held, released or failed request")
         .may(&[Kind::NotPossible]),
         Route::post(
             "/requests/{request}/retry",

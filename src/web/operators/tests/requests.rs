@@ -39,14 +39,19 @@ async fn requests_are_released_and_discarded_in_bulk() {
     let answer = house.post(&session, "/requests", &fields).await;
     assert_eq!(
         answer.headers[LOCATION],
-        "/requests?done=discarded&count=1&failed=1"
+        "/requests?done=discarded&count=2&failed=0"
+    );
+    let answer = house.post(&session, "/requests", &fields).await;
+    assert_eq!(
+        answer.headers[LOCATION],
+        "/requests?done=discarded&count=0&failed=2"
     );
     assert_eq!(
         house.states().await,
         [
             RequestState::Discarded,
             RequestState::Released,
-            RequestState::Released
+            RequestState::Discarded
         ]
     );
     let audit = house.get(&session, "/audit").await;

@@ -101,7 +101,8 @@ fn the_envelope_sender_is_null_or_names_the_letter() {
 #[test]
 fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
     let mut letter = sample::letter();
-    let forged = "ann+www.evil.example/prize@corp.example";
+    // No text has these letters by chance, and no token: base32 is without 8 and 9.
+    let forged = "q8w9+www.evil.example/prize@corp.example";
     letter.address = EmailAddress::parse(forged).expect("an address");
     let own = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -144,7 +145,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
             let part = part.expect("a part");
             assert!(part.contains("corp.example"), "{part}");
             assert!(
-                !part.contains("evil.example") && !part.contains("ann"),
+                !part.contains("evil.example") && !part.contains("q8w9"),
                 "{part}"
             );
         }

@@ -1,0 +1,229 @@
+//! Tokens of links and reply addresses in text that is not encoded (any more).
+//!
+//! Mail programs break long words: with a line end, with quoting marks in front of the next line, with
+//! an invisible character. A word is read across all of them, wherever it is broken.
+
+use std::collections::BTreeSet;
+
+use memchr::memmem;
+
+use super::OwnLinks;
+
+/// How far in front of a link's token its host may stand.
+const HOST_WITHIN: usize = 600;
+
+/// Blanks in front of the end of a line that are looked through.
+const MOST_BLANKS: usize = 16;
+
+/// Characters of the tokens: in links and reply addresses, and in both as of version 0.1.
+const LINK: usize = 52;
+const REPLY: usize = 26;
+const BASE64URL: usize = 43;
+
+const SLASHES: [&str; 9] = [
+    "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "\\/", "_",
+];
+const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"];
+
+/// What may stand within a word and shows nothing: the soft hyphen, the zero-width space and the break
+/// opportunity of HTML.
+const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
+
+/// The indices of the characters of each token, for at most so many characters.
+pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>> {
+    let mut found = Vec::new();
+    for (end, start) in words("verify", &SLASHES, text) {
+        let run = characters(text, start, LINK);
+        if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
+            found.push(run);
+        } else if run.len() >= BASE64URL && names_host(text, end, &own.host) {
+            found.push(run[..BASE64URL].to_vec());
+        }
+    }
+    let locals = own.reply.iter();
+    for (_, start) in locals.flat_map(|local| words(local, &PLUSES, text)) {
+        let run = characters(text, start, BASE64URL);
+        if run.len() == BASE64URL {
+            found.push(run);
+        } else if run.len() >= REPLY && run[..REPLY].iter().all(|at| is_base32(text[*at])) {
+            found.push(run[..REPLY].to_vec());
+        }
+    }
+    let mut octets = 0;
+    found.retain(|run| {
+        octets += run.len();
+        octets < most && run.iter().any(|at| text[*at] != b'x')
+    });
+    found
+}
+
+/// Where a word ends that has one of the marks behind it, and what is behind the mark. The word is
+/// found as it is, in lower case, in upper case and capitalized.
+fn words(word: &str, marks: &[&str], text: &[u8]) -> Vec<(usize, usize)> {
+    let mut found = BTreeSet::new();
+    let mut take = |end: usize| {
+        found.extend(behind_any(text, end, marks).map(|start| (end, start)));
+    };
+    for spelling in spellings(word) {
+        for at in memmem::find_iter(text, spelling.as_bytes()) {
+            take(at + spelling.len());
+        }
+    }
+    let word = word.as_bytes();
+    for line_end in memchr::memchr_iter(b'\n', text) {
+        let end = end_of_content(text, line_end);
+        for length in 1..word.len().min(end + 1) {
+            let start = end - length;
+            if text[start..end].eq_ignore_ascii_case(&word[..length])
+                && let Some(end) = behind(text, start, word)
+            {
+                take(end);
+            }
+        }
+    }
+    for invisible in INVISIBLE {
+        for end in memmem::find_iter(text, invisible) {
+            for length in 1..word.len().min(end + 1) {
+                let start = end - length;
+                if text[start..end].eq_ignore_ascii_case(&word[..length])
+                    && let Some(end) = behind(text, start, word)
+                {
+                    take(end);
+                }
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+pub(super) fn spellings(word: &str) -> BTreeSet<String> {
+    let mut capitalized = word.to_ascii_lowercase();
+    if let Some(first) = capitalized.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    BTreeSet::from([
+        word.to_owned(),
+        word.to_ascii_lowercase(),
+        word.to_ascii_uppercase(),
+        capitalized,
+    ])
+}
+
+/// The end of what a line says, without blanks and the `=` of a soft line break.
+fn end_of_content(text: &[u8], line_end: usize) -> usize {
+    let mut end = line_end;
+    if end > 0 && text[end - 1] == b'\r' {
+        end -= 1;
+    }
+    let without_blanks = |mut end: usize| {
+        let least = end.saturating_sub(MOST_BLANKS);
+        while end > least && matches!(text[end - 1], b' ' | b'\t') {
+            end -= 1;
+        }
+        end
+    };
+    end = without_blanks(end);
+    if end > 0 && text[end - 1] == b'=' {
+        end = without_blanks(end - 1);
+    }
+    end
+}
+
+/// The place behind one break of a word, if there is one.
+fn behind_break(text: &[u8], at: usize) -> Option<usize> {
+    let rest = &text[at..];
+    match rest.first()? {
+        0xc2 | 0xe2 | b'<' | b'&' => {
+            let known = INVISIBLE.iter().find(|known| rest.starts_with(known));
+            return known.map(|known| at + known.len());
+        }
+        b'\r' | b'\n' | b' ' | b'\t' | b'=' => {}
+        _ => return None,
+    }
+    let blanks = |from: usize| {
+        let blanks = rest[from..].iter().take(MOST_BLANKS);
+        from + blanks.take_while(|o| matches!(o, b' ' | b'\t')).count()
+    };
+    let mut end = blanks(0);
+    if rest.get(end) == Some(&b'=') {
+        end = blanks(end + 1);
+    }
+    if rest.get(end) == Some(&b'\r') {
+        end += 1;
+    }
+    if rest.get(end) == Some(&b'\n') {
+        end += 1;
+    } else if rest.get(end.wrapping_sub(1)) != Some(&b'\r') {
+        return None;
+    }
+    let marks = rest[end..].iter();
+    end += marks
+        .take_while(|octet| matches!(octet, b' ' | b'\t' | b'>' | b'|'))
+        .count();
+    // An empty line is no break of a word.
+    (!matches!(rest.get(end), Some(b'\r' | b'\n'))).then_some(at + end)
+}
+
+fn skip_breaks(text: &[u8], mut at: usize) -> usize {
+    while let Some(next) = text.get(at).and_then(|_| behind_break(text, at)) {
+        at = next;
+    }
+    at
+}
+
+/// The place behind a word that begins here, in any case.
+fn behind(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
+    let mut at = start;
+    for octet in word {
+        // A mark that begins with `=` is not a break.
+        if !text.get(at)?.eq_ignore_ascii_case(octet) {
+            at = skip_breaks(text, at);
+        }
+        if !text.get(at)?.eq_ignore_ascii_case(octet) {
+            return None;
+        }
+        at += 1;
+    }
+    Some(at)
+}
+
+fn behind_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
+    marks
+        .iter()
+        .find_map(|mark| behind(text, at, mark.as_bytes()))
+}
+
+/// The indices of up to `most` characters of a token.
+fn characters(text: &[u8], start: usize, most: usize) -> Vec<usize> {
+    let mut run = Vec::new();
+    let mut at = start;
+    while run.len() < most {
+        at = skip_breaks(text, at);
+        match text.get(at) {
+            Some(octet) if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') => {
+                run.push(at);
+                at += 1;
+            }
+            _ => break,
+        }
+    }
+    run
+}
+
+fn is_base32(octet: u8) -> bool {
+    octet.is_ascii_alphabetic() || (b'2'..=b'7').contains(&octet)
+}
+
+fn names_host(text: &[u8], end: usize, host: &str) -> bool {
+    let mut before = Vec::new();
+    let mut at = end.saturating_sub(HOST_WITHIN);
+    loop {
+        at = skip_breaks(text, at);
+        if at >= end {
+            break;
+        }
+        before.push(text[at].to_ascii_lowercase());
+        at += 1;
+    }
+    !host.is_empty() && memmem::find(&before, host.to_ascii_lowercase().as_bytes()).is_some()
+}

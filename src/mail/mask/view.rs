@@ -1,0 +1,233 @@
+//! Decoded text that knows where each octet of it stands in what it was decoded from.
+//!
+//! It takes the memory of the decoded octets and an eighth of that: the places are kept for one octet of
+//! many, and found from there.
+
+use super::Edits;
+
+/// Decoded octets between two marks.
+const STRIDE: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// RFC 2045 6.7.
+    QuotedPrintable,
+    /// RFC 2047 4.2, which has no soft line breaks.
+    Q,
+    /// RFC 2045 6.8.
+    Base64,
+}
+
+/// Where a decoded octet comes from.
+#[derive(Clone, Copy)]
+enum Place {
+    Literal(usize),
+    /// `=XX`, from the `=` on.
+    Hex(usize),
+    /// The characters of a base64 group, of which as many as the number says are there.
+    Group([usize; 4], usize),
+}
+
+/// What one unit of encoded text stands for.
+struct Unit {
+    octets: [u8; 3],
+    length: usize,
+    place: Place,
+    /// Behind it.
+    next: usize,
+}
+
+/// The index of a decoded octet, and the encoded text from there on.
+struct Mark {
+    index: usize,
+    at: usize,
+    to: usize,
+    coding: Coding,
+}
+
+#[derive(Default)]
+pub(super) struct View {
+    pub text: Vec<u8>,
+    marks: Vec<Mark>,
+}
+
+impl View {
+    /// Decodes a range of the message behind what was decoded before.
+    pub fn take(&mut self, raw: &[u8], from: usize, to: usize, coding: Coding) {
+        let mut at = from;
+        let mut next_mark = self.text.len();
+        while let Some(unit) = Unit::at(raw, at, to, coding) {
+            if self.text.len() >= next_mark {
+                let index = self.text.len();
+                self.marks.push(Mark {
+                    index,
+                    at,
+                    to,
+                    coding,
+                });
+                next_mark = index + STRIDE;
+            }
+            self.text.extend_from_slice(&unit.octets[..unit.length]);
+            at = unit.next;
+        }
+    }
+
+    /// The unit that holds a decoded octet, and which of its octets it is.
+    fn unit(&self, index: usize, raw: &[u8]) -> Option<(Unit, usize)> {
+        let after = self.marks.partition_point(|mark| mark.index <= index);
+        let mark = &self.marks[after.checked_sub(1)?];
+        let (mut first, mut at) = (mark.index, mark.at);
+        loop {
+            let unit = Unit::at(raw, at, mark.to, mark.coding)?;
+            if index < first + unit.length {
+                return Some((unit, index - first));
+            }
+            first += unit.length;
+            at = unit.next;
+        }
+    }
+
+    /// Where in the message a decoded octet stands.
+    pub fn place(&self, index: usize, raw: &[u8]) -> Option<usize> {
+        self.unit(index, raw).map(|(unit, _)| match unit.place {
+            Place::Literal(at) | Place::Hex(at) => at,
+            Place::Group(at, _) => at[0],
+        })
+    }
+
+    /// Overwrites a decoded octet, without changing the length of what it is decoded from.
+    pub fn overwrite(&self, index: usize, octet: u8, raw: &[u8], edits: &mut Edits) {
+        let Some((unit, offset)) = self.unit(index, raw) else {
+            return;
+        };
+        match unit.place {
+            Place::Literal(at) => {
+                edits.octets.insert(at, octet);
+            }
+            Place::Hex(at) => {
+                for (offset, digit) in format!("={octet:02X}").bytes().enumerate() {
+                    edits.octets.insert(at + offset, digit);
+                }
+            }
+            Place::Group(at, count) => {
+                let at = &at[..count];
+                let mut group = at
+                    .iter()
+                    .map(|at| base64_value(edits.octet(raw, *at)).unwrap_or(0))
+                    .fold(0_u32, |group, value| group << 6 | u32::from(value));
+                group <<= 6 * (4 - count);
+                let shift = 8 * (2 - offset);
+                group = group & !(0xff << shift) | u32::from(octet) << shift;
+                for (number, at) in at.iter().enumerate() {
+                    let value = group >> (6 * (3 - number)) & 0x3f;
+                    edits.octets.insert(*at, BASE64[value as usize]);
+                }
+            }
+        }
+    }
+}
+
+impl Unit {
+    /// The next unit within a range; None at its end.
+    fn at(raw: &[u8], at: usize, to: usize, coding: Coding) -> Option<Self> {
+        match coding {
+            Coding::Base64 => Self::group(raw, at, to),
+            Coding::QuotedPrintable | Coding::Q => Self::printable(raw, at, to, coding),
+        }
+    }
+
+    fn one(octet: u8, place: Place, next: usize) -> Self {
+        Self {
+            octets: [octet, 0, 0],
+            length: 1,
+            place,
+            next,
+        }
+    }
+
+    fn printable(raw: &[u8], mut at: usize, to: usize, coding: Coding) -> Option<Self> {
+        loop {
+            let octet = *raw[..to].get(at)?;
+            if octet == b'=' {
+                let rest = &raw[at + 1..to];
+                if let Some(value) = rest.get(..2).and_then(hex) {
+                    return Some(Self::one(value, Place::Hex(at), at + 3));
+                }
+                if coding == Coding::QuotedPrintable
+                    && let Some(length) = soft_break(rest)
+                {
+                    at += 1 + length;
+                    continue;
+                }
+            }
+            return Some(Self::one(octet, Place::Literal(at), at + 1));
+        }
+    }
+
+    /// Takes what is not base64 for nothing, as readers do, up to the line of a boundary.
+    fn group(raw: &[u8], mut at: usize, to: usize) -> Option<Self> {
+        let mut places = [0; 4];
+        let mut count = 0;
+        let mut bits = 0_u32;
+        while at < to && count < 4 {
+            let octet = raw[at];
+            if let Some(value) = base64_value(octet) {
+                bits = bits << 6 | u32::from(value);
+                places[count] = at;
+                count += 1;
+            } else if octet == b'=' && count > 1 {
+                at += 1;
+                break;
+            } else if octet == b'-' && at > 0 && raw[at - 1] == b'\n' {
+                at = to;
+                break;
+            }
+            at += 1;
+        }
+        if count < 2 {
+            return None;
+        }
+        let [_, octets @ ..] = (bits << (6 * (4 - count))).to_be_bytes();
+        Some(Self {
+            octets,
+            length: count - 1,
+            place: Place::Group(places, count),
+            next: at,
+        })
+    }
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The value of each character; 64 for what is none.
+const VALUES: [u8; 256] = {
+    let mut values = [64; 256];
+    let mut value = 0;
+    while value < 64 {
+        values[BASE64[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+fn base64_value(octet: u8) -> Option<u8> {
+    Some(VALUES[usize::from(octet)]).filter(|value| *value < 64)
+}
+
+fn hex(digits: &[u8]) -> Option<u8> {
+    let digit = |octet: u8| char::from(octet).to_digit(16);
+    u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
+}
+
+/// The length of the rest of a soft line break behind its `=`.
+fn soft_break(rest: &[u8]) -> Option<usize> {
+    let blanks = rest
+        .iter()
+        .take_while(|octet| matches!(octet, b' ' | b'\t'))
+        .count();
+    match &rest[blanks..] {
+        [b'\r', b'\n', ..] => Some(blanks + 2),
+        [b'\n', ..] => Some(blanks + 1),
+        _ => None,
+    }
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::address::{AddressError, EmailAddress};
+use super::mailbox_key::{AddressDelimiters, MailboxKey};
 use super::name::{Domain, DomainError};
 use super::public_suffix;
 
@@ -96,13 +97,16 @@ impl DomainPattern {
     }
 
     /// True for an address that the deny list names with this pattern. One address stands for its
-    /// mailbox: `ann@example.com` denies `ann+news@example.com` too, or anyone could go on by adding
-    /// a detail. With a detail of its own it denies exactly that address.
+    /// mailbox: `ann@example.com` denies `ann+news@example.com` too, and `ann@gmail.com` denies
+    /// `a.nn@googlemail.com`, or anyone could go on by adding a detail or a dot. With a detail of its
+    /// own it denies exactly that address. The detail begins with `+`, whatever the delimiters of
+    /// one site are, so that a wider notion of a mailbox never denies a colleague.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {
-            Self::Address(own) if own.domain() == address.domain() => {
-                own == address || *own == address.without_detail()
+            Self::Address(own) => {
+                let key = |address| MailboxKey::of(address, AddressDelimiters::PLUS);
+                own == address || own.detail().is_none() && key(own) == key(address)
             }
             _ => self.matches(address),
         }
@@ -228,6 +232,10 @@ mod tests {
             ("ann+news@example.com", "ann@example.com", false, false),
             ("ann+news@example.com", "ann+news@example.com", true, true),
             ("ann@example.com", "anna@example.com", false, false),
+            ("ann@example.com", "a.nn@example.com", false, false),
+            ("ann@gmail.com", "A.nn+x@googlemail.com", false, true),
+            ("a.nn@googlemail.com", "ann@gmail.com", false, true),
+            ("ann+x@gmail.com", "ann@gmail.com", false, false),
             ("ann@example.com", "ann@sub.example.com", false, false),
             (
                 "ann@bücher.example",

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{Store, StoreError};
 use crate::access::{AccessSettings, Effective};
-use crate::domain::{DomainPattern, EmailAddress};
+use crate::domain::{DomainPattern, EmailAddress, MailboxKey};
 
 /// Accounts whose mail was taken or held and will be dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -78,17 +78,27 @@ fn accounts_of(
     connection: &Connection,
     pattern: &DomainPattern,
 ) -> Result<Vec<EmailAddress>, StoreError> {
-    let (condition, domain) = match pattern {
-        DomainPattern::Exactly(domain) => ("domain = ?", domain.to_string()),
-        DomainPattern::Address(address) => ("domain = ?", address.domain().to_string()),
-        DomainPattern::Below(domain) => ("substr(domain, -length(?1)) = ?1", format!(".{domain}")),
+    let (condition, domains) = match pattern {
+        DomainPattern::Exactly(domain) => ("domain = ?", vec![domain.to_string()]),
+        DomainPattern::Address(address) => {
+            let domains = MailboxKey::domains_of(address).map(ToOwned::to_owned);
+            ("domain = ?", domains.collect())
+        }
+        DomainPattern::Below(domain) => (
+            "substr(domain, -length(?1)) = ?1",
+            vec![format!(".{domain}")],
+        ),
     };
     let mut statement = connection.prepare(&format!(
         "SELECT address FROM account INDEXED BY account_domain
          WHERE {condition} AND status <> 'blocked' AND forgotten_at IS NULL"
     ))?;
-    let rows = statement.query_map(params![domain], |row| row.get::<_, String>(0))?;
-    let addresses: Vec<String> = rows.collect::<Result<_, _>>()?;
+    let mut addresses: Vec<String> = Vec::new();
+    for domain in domains {
+        for row in statement.query_map(params![domain], |row| row.get(0))? {
+            addresses.push(row?);
+        }
+    }
     Ok(addresses
         .iter()
         .filter_map(|address| EmailAddress::parse(address).ok())

@@ -202,9 +202,9 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// The value of each character; 64 for what is none.
 const VALUES: [u8; 256] = {
     let mut values = [64; 256];
-    let mut value = 0;
+    let mut value = 0_u8;
     while value < 64 {
-        values[BASE64[value] as usize] = value as u8;
+        values[BASE64[value as usize] as usize] = value;
         value += 1;
     }
     values

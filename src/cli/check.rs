@@ -17,6 +17,7 @@ use crate::wording::Wording;
 mod certificate;
 mod exposure;
 pub(super) mod machine;
+mod mta;
 mod servers;
 
 /// Check the configuration, and whether database, ports, certificates and destinations can be used
@@ -105,6 +106,7 @@ pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErro
         ),
     )];
     findings.extend(of(&config, args));
+    findings.extend(mta::finding());
     Ok(findings)
 }
 

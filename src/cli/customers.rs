@@ -12,8 +12,7 @@ use super::paging::Paging;
 use super::requests;
 use super::words::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Proof, Status, Timestamp};
-use crate::mail::is_program;
-use crate::operations::{NOT_A_CUSTOMER, add_customer};
+use crate::operations::{NO_MAIL, NOT_A_CUSTOMER, add_customer, warning_about};
 use crate::store::{Added, Choice, CustomerFilter, LetterCause, Page, Proved, RequestFilter};
 
 #[derive(Debug, Subcommand)]
@@ -169,6 +168,12 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     account.status
                 )));
             }
+            if !account.address.is_usable() {
+                return Err(Failure::Failed(anyhow::anyhow!(
+                    "{}: {NO_MAIL}",
+                    account.address
+                )));
+            }
             house
                 .store
                 .renew_link(
@@ -282,11 +287,8 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
             "{address} {NOT_A_CUSTOMER}"
         )));
     };
-    if is_program(address.local()) {
-        eprintln!(
-            "warning: {address} looks like the address of a program; automatic mail from it is \
-             dropped unless the portal or the account takes it"
-        );
+    if let Some(warning) = warning_about(&address) {
+        eprintln!("warning: {warning}");
     }
     match added {
         Added::Now(account) => {

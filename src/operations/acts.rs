@@ -5,6 +5,7 @@ use crate::domain::{
     Account, EmailAddress, Origin, PortalName, Proof, Release, RequestId, RequestState, Status,
     Timestamp,
 };
+use crate::mail::is_program;
 use crate::store::{Added, Choice, LetterCause, Proved, Request, Store, StoreError};
 
 /// What can be done to a request.
@@ -84,6 +85,21 @@ impl RequestAct {
 pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
      from or to), and cannot be a customer's";
 
+/// Why an account that an earlier version made gets no mail.
+pub const NO_MAIL: &str = "This address is not usable any more, as mail servers may route it to \
+     another domain or take it for another address; no mail is sent to it";
+
+/// What an operator should know who adds this address: a program's automatic mail is dropped.
+#[must_use]
+pub fn warning_about(address: &EmailAddress) -> Option<String> {
+    is_program(address.local()).then(|| {
+        format!(
+            "{address} looks like the address of a program; automatic mail from it is dropped \
+             unless the portal or the account takes it"
+        )
+    })
+}
+
 /// Makes an account, as far as the access settings allow it, and owes the verification mail where one
 /// is due; `operator` is a name. None for an address of this house: the mail would bring the link to a
 /// help desk.
@@ -140,7 +156,8 @@ impl CustomerAct {
     /// Does it; `operator` is a name. Gives the account as it is then.
     ///
     /// # Errors
-    /// `NotAllowed`: verifying a blocked account, a mail to one that is not pending.
+    /// `NotAllowed`: verifying a blocked account, a mail to one that is not pending or whose address
+    /// an earlier version took and mail servers would route elsewhere.
     pub async fn carry_out(
         self,
         store: &Store,
@@ -162,6 +179,9 @@ impl CustomerAct {
                         ));
                     }
                 }
+            }
+            Self::Resend if account.status == Status::Pending && !account.address.is_usable() => {
+                return Err(StoreError::NotAllowed(NO_MAIL.to_owned()));
             }
             Self::Resend if account.status == Status::Pending => {
                 let address = account.address.clone();

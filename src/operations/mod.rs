@@ -15,7 +15,7 @@ mod stats;
 mod test;
 
 pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history, stopped};
-pub use acts::{CustomerAct, NOT_A_CUSTOMER, RequestAct, add_customer};
+pub use acts::{CustomerAct, NO_MAIL, NOT_A_CUSTOMER, RequestAct, add_customer, warning_about};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, recover, recoverable};
 pub use each::{MOST_AT_ONCE, each};

@@ -82,7 +82,7 @@ pub(super) fn list(
             Ok(domain) => domain.to_string(),
             Err(_) => text.clone(),
         });
-    let search = filter.search.as_ref().map(|part| part.to_lowercase());
+    let search = filter.search.as_ref().map(|part| part.to_ascii_lowercase());
     let rows_wanted = limit + 1;
     let after = filter.page.after.clone().unwrap_or_default();
     let mut wanted = Conditions::new();

@@ -28,6 +28,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0013-mailboxes.sql")),
     M::up(include_str!("schema/0014-message-links.sql")),
     M::up(include_str!("schema/0015-passed.sql")),
+    M::up(include_str!("schema/0016-address-keys.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

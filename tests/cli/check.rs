@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,8 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issu
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
+
+use crate::house::{House, run};
 
 /// Nobody listens there, and it is below the ports that are given out by chance.
 const CLOSED: u16 = 1;
@@ -397,4 +400,78 @@ fn a_machine_that_trusts_nobody_is_told_what_to_install() {
     let finding = found(&findings, "authorities");
     assert_eq!(finding["state"], "problem", "{finding}");
     assert_eq!(finding["remedy"], "install ca-certificates", "{finding}");
+}
+
+/// `check` in a house whose PATH has this program as `postconf`. None if there is none.
+fn with_postconf(script: Option<&str>) -> Vec<Value> {
+    let house = House::new();
+    let bin = tempfile::tempdir().expect("a folder");
+    if let Some(script) = script {
+        let program = bin.path().join("postconf");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("its mode");
+    }
+    let path = bin.path().display().to_string();
+    let arguments = ["check", "--offline", "--json"];
+    let config = house.path("vestibule.toml").display().to_string();
+    let ran = run(
+        &arguments,
+        &[("VESTIBULE_CONFIG", &config), ("PATH", &path)],
+    );
+    ran.out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
+}
+
+#[test]
+fn a_postfix_that_routes_by_local_parts_is_reminded_of() {
+    let findings = with_postconf(Some("for name; do echo \"$name = yes\"; done"));
+    let finding = found(&findings, "Postfix");
+    assert_eq!(finding["state"], "warning", "{finding}");
+    assert!(
+        has(
+            finding,
+            "remedy",
+            "postconf -e allow_percent_hack=no swap_bangpath=no"
+        ),
+        "{finding}"
+    );
+    for quiet in [
+        Some("for name; do echo \"$name = no\"; done"),
+        Some("for name; do echo \"$name = yes\"; done; exit 1"),
+        Some("echo nonsense"),
+        None,
+    ] {
+        let findings = with_postconf(quiet);
+        assert!(
+            findings.iter().all(|finding| finding["check"] != "Postfix"),
+            "{quiet:?}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_of_outgoing_mail_that_is_somebody_elses_is_warned_about() {
+    const NOBODY: u32 = 65_534;
+    for (owner, mode, is_warned_about) in [
+        (Some(NOBODY), 0o755, true),
+        (Some(NOBODY), 0o770, true),
+        (Some(NOBODY), 0o700, false),
+        (None, 0o755, false),
+    ] {
+        let house = House::new();
+        let folder = house.path("letters");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&folder, mode).expect("its mode");
+        std::os::unix::fs::chown(&folder, owner, None).expect("the tests run as root");
+        let ran = house.run(&["check", "--offline", "--json"]);
+        let warned = ran.out.lines().any(|line| {
+            let finding: Value = serde_json::from_str(line).expect(line);
+            finding["state"] == "warning" && has(&finding, "detail", "others can look into it")
+        });
+        assert_eq!(warned, is_warned_about, "{}", ran.out);
+    }
 }

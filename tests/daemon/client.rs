@@ -142,3 +142,23 @@ pub fn try_http(
         .ok_or(std::io::ErrorKind::UnexpectedEof)?;
     Ok((status, answer))
 }
+
+/// Adds an account over the API.
+pub fn add_customer(address: SocketAddr, token: &str, email: &str) -> (u16, String) {
+    let body = serde_json::json!({ "address": email }).to_string();
+    let mut stream = TcpStream::connect(address).expect("the API answers");
+    stream.set_read_timeout(Some(DEADLINE)).expect("an option");
+    write!(
+        stream,
+        "POST /api/v1/customers HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split_whitespace().nth(1);
+    let status = status.and_then(|code| code.parse().ok());
+    (status.expect("a status"), answer)
+}

@@ -34,7 +34,8 @@ fn fill(house: &House) {
     });
 }
 
-fn token(house: &House) -> String {
+/// An administrator's token.
+pub fn token(house: &House) -> String {
     let password = house.path("password");
     fs::write(&password, "correct horse battery\n").expect("written");
     let add = ["operators", "add", "ann", "--role", "admin"];

@@ -15,6 +15,7 @@ mod kill;
 mod metrics;
 mod mta;
 mod old_databases;
+mod ours;
 mod port;
 mod postfix;
 mod raw_url;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::client::{http, send};
+use crate::client::{Smtp, http, message, send};
 use crate::house::{House, STANDARD, wait_for};
 
 /// The stored databases by their schema.
@@ -199,4 +199,130 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
     // Opening a database in order to read its schema may note in its head that it has a log.
     assert_eq!(before.len(), after.len());
     assert!(before[100..] == after[100..], "the pages are the same");
+}
+
+/// Addresses that earlier versions took, with the key that they had there, and the account's status.
+const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
+    ("DÖRTE@corp.example", "dörte@corp.example", "active"),
+    ("mar\u{212A}@corp.example", "mark@corp.example", "pending"),
+    (
+        "eve%evil.example@corp.example",
+        "eve%evil.example@corp.example",
+        "pending",
+    ),
+    (
+        "evil.example!Eve@corp.example",
+        "evil.example!eve@corp.example",
+        "active",
+    ),
+    (
+        "\"eve@evil.example\"@corp.example",
+        "\"eve@evil.example\"@corp.example",
+        "pending",
+    ),
+];
+
+/// Puts an account for each into a database of the last release, with a letter that is due.
+fn add_old_addresses(database: &Path) {
+    let connection = rusqlite::Connection::open(database).expect("a database");
+    let usable = ("old@corp.example", "old@corp.example", "pending");
+    for (n, (address, key, status)) in (100..).zip(OLD_ADDRESSES.into_iter().chain([usable])) {
+        let verified_at = (status == "active").then_some(1);
+        connection
+            .execute(
+                "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
+                     verified_by, verified_at, groups, created_at, created_by)
+                 VALUES (?1, randomblob(16), ?2, ?3, 'corp.example', 'internal', ?4, 1,
+                     iif(?5, 'link', NULL), ?5, '[]', 1, 'mail')",
+                rusqlite::params![n, key, address, status, verified_at],
+            )
+            .expect("an account");
+        connection
+            .execute(
+                "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
+                 VALUES (randomblob(16), ?1, 'verification', 'sign_up', 'waiting', 1, 1)",
+                [n],
+            )
+            .expect("a letter");
+    }
+}
+
+/// The state of the letter to an account.
+fn letter_state(house: &House, address: &str) -> String {
+    rusqlite::Connection::open(house.path("data/vestibule.db"))
+        .expect("a database")
+        .query_row(
+            "SELECT l.state FROM letter AS l JOIN account AS a ON a.n = l.account
+             WHERE a.address = ?",
+            [address],
+            |row| row.get(0),
+        )
+        .expect("a letter")
+}
+
+#[test]
+fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
+    let (_, file) = stored().pop().expect("a database");
+    let mut house = house_with(&file);
+    add_old_addresses(&house.path("data/vestibule.db"));
+    house.restart();
+
+    let address_of = |account: &Value| account["address"].as_str().unwrap_or_default().to_owned();
+    let listed: Vec<String> = house
+        .json(&["customers", "list"])
+        .iter()
+        .map(address_of)
+        .collect();
+    for (n, (address, ..)) in OLD_ADDRESSES.iter().enumerate() {
+        assert!(
+            listed.iter().any(|one| one == address),
+            "{address} in {listed:?}"
+        );
+        let shown = &house.json(&["customers", "show", address])[0];
+        assert_eq!(address_of(shown), *address);
+        let folder = house.path(&format!("export-{n}")).display().to_string();
+        let written = &house.json(&["customers", "export", address, "--to", &folder])[0];
+        assert_eq!(written["letters"], 1, "{written}");
+    }
+    for address in ["eve%evil.example@corp.example", "mar\u{212A}@corp.example"] {
+        let output = house.command(&["customers", "resend", address]).output();
+        let output = output.expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && text.contains("no mail is sent"),
+            "{text}"
+        );
+    }
+
+    // The account is found by the address that it has.
+    let written = message("DÖRTE@corp.example", "upper");
+    let reply = Smtp::connect(house.smtp).and_then(|mut client| {
+        client.send("bounces@client.example", "it-help@corp.example", &written)
+    });
+    assert!(reply.expect("an answer").starts_with("250"));
+    let why = &house.json(&["explain", "upper@client.example"])[0];
+    assert_eq!(why["reason"], "account_active", "{why}");
+    // The one whose key it was is another person, with a link of their own.
+    send(house.smtp, "mark@corp.example", "mark");
+    let why = &house.json(&["explain", "mark@client.example"])[0];
+    assert_eq!(why["reason"], "internal_account_created", "{why}");
+    house.link_for("mark@corp.example");
+
+    for (address, ..) in OLD_ADDRESSES {
+        let state = wait_for("the end of a letter", || {
+            Some(letter_state(&house, address)).filter(|state| state != "waiting")
+        });
+        assert_eq!(state, "cancelled", "{address}");
+    }
+    // The same letter to an address that is usable goes out.
+    house.link_for("old@corp.example");
+    let receiver = |letter: &String| {
+        let to = letter.lines().find_map(|line| line.strip_prefix("To: "));
+        to.expect("a receiver").to_owned()
+    };
+    for to in house.letters().iter().map(receiver) {
+        let is_usable = ["ann", "mark", "old"].map(|name| format!("{name}@corp.example"));
+        assert!(is_usable.contains(&to), "{to}");
+    }
+    assert_eq!(finding(&house, "ledger")["state"], "ok");
 }

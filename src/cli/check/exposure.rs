@@ -4,7 +4,7 @@
 //! All of it works, and some is meant; so each is a warning.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
@@ -43,6 +43,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         findings.extend(server("outgoing (smtp)", smtp));
     }
     findings.extend(secret_files(config));
+    findings.extend(outgoing_folder(config));
     findings
 }
 
@@ -188,6 +189,34 @@ fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
             format!("chmod o= {shown}"),
         ))
     })
+}
+
+/// The folder of outgoing mail where somebody else owns it and users of this machine can look into it.
+/// The daemon takes these rights away in a folder of its own.
+fn outgoing_folder(config: &Config) -> Option<Finding> {
+    let Outgoing::File(folder) = &config.outgoing else {
+        return None;
+    };
+    let found = std::fs::metadata(folder).ok()?;
+    let me = rustix::process::geteuid();
+    // Run by root, the check speaks for the service, whose user owns the data.
+    let service = match std::fs::metadata(&config.data_dir) {
+        Ok(data) if me.is_root() => data.uid(),
+        _ => me.as_raw(),
+    };
+    let is_open_to_others = found.mode() & 0o077 != 0;
+    if found.uid() == service || !is_open_to_others {
+        return None;
+    }
+    let shown = folder.display();
+    Some(Finding::warning(
+        "outgoing (file)",
+        format!(
+            "{shown} belongs to user {}, and others can look into it; each file in it holds a live link",
+            found.uid()
+        ),
+        format!("chown it to the service's user, and chmod 0700 {shown}"),
+    ))
 }
 
 #[cfg(test)]

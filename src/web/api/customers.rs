@@ -1,6 +1,6 @@
 //! `/customers`: accounts, and what can be done for one.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::BASE;
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::route::{Call, Serve};
 use super::values::Limit;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer};
+use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about};
 use crate::store::{Added, CustomerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -60,10 +60,27 @@ pub(super) struct NewCustomer {
     portal: Option<PortalName>,
 }
 
+/// An account, and what its operator should know about the address.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AddedCustomer {
+    #[serde(flatten)]
+    account: Account,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
+}
+
+impl From<Account> for AddedCustomer {
+    fn from(account: Account) -> Self {
+        let warnings = warning_about(&account.address).into_iter().collect();
+        Self { account, warnings }
+    }
+}
+
 pub(super) async fn create(
     call: Call,
     Body(wanted): Body<NewCustomer>,
-) -> Result<Made<Account>, Problem> {
+) -> Result<Made<AddedCustomer>, Problem> {
     let address = EmailAddress::parse_customer(&wanted.address).map_err(|error| {
         Problem::refused("address", format_args!("{:?}: {error}", wanted.address))
     })?;
@@ -79,9 +96,9 @@ pub(super) async fn create(
     match added {
         Added::Now(account) => Ok(Made::Now {
             at: format!("{BASE}/customers/{}", account.id),
-            what: account,
+            what: account.into(),
         }),
-        Added::Before(account) => Ok(Made::Before(account)),
+        Added::Before(account) => Ok(Made::Before(account.into())),
         Added::NotAllowed(decision) => {
             let evidence = decision.evidence.as_deref();
             let evidence = evidence.map_or(String::new(), |text| format!(": {text}"));

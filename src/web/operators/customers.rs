@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::{Desk, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer};
+use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about};
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::page::Page;
 
@@ -167,6 +167,7 @@ pub(super) async fn show(
         "operators/customer.html",
         context! {
             account => row(&account),
+            warning => warning_about(&account.address).filter(|_| !account.takes_automatic),
             history => history.iter().map(messages::happened).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
                 .collect::<String>(),

@@ -56,6 +56,7 @@ impl Case {
                 spam: None,
                 received_fields: 2,
                 masked_links: 0,
+                mbox_line: None,
                 authentication: Authentication::default(),
                 fingerprint: Fingerprint([7; 32]),
                 size: 1234,

@@ -1,6 +1,9 @@
-"""Reads messages as CPython's email does: one JSON object a line with the inline texts and the attachments.
+"""Takes messages apart as CPython's email does: one JSON object a line, with all leaves in document order.
 
     mail_content.py FILE...
+
+Of each leaf: its type, the size and the SHA-256 of its octets, and, where it is text, the text. `exact` is false
+where the octets are not of the charset that is stated. The fields of a report have no octets of their own here.
 """
 import email
 import email.policy
@@ -8,20 +11,33 @@ import hashlib
 import json
 import sys
 
+
+def leaves_of(part):
+    """The parts that have content. CPython takes message/delivery-status and its like for messages, too."""
+    is_message = part.get_content_type() in ("message/rfc822", "message/global")
+    if part.is_multipart() and (is_message or part.get_content_maintype() != "message"):
+        for below in part.get_payload():
+            yield from leaves_of(below)
+    else:
+        yield part
+
+
 for name in sys.argv[1:]:
     with open(name, "rb") as file:
-        message = email.message_from_binary_file(file, policy=email.policy.default)
-    texts, files = [], []
-    for part in message.walk():
+        message = email.message_from_bytes(file.read(), policy=email.policy.compat32)
+    leaves = []
+    for part in leaves_of(message):
         if part.is_multipart():
+            fields = "\n".join(below.as_string() for below in part.get_payload())
+            leaves.append({"type": part.get_content_type(), "text": fields, "exact": True})
             continue
         octets = part.get_payload(decode=True) or b""
-        if part.get_content_type() in ("text/plain", "text/html"):
+        leaf = {"type": part.get_content_type(), "size": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+        if leaf["type"] in ("text/plain", "text/html"):
             try:
-                text = octets.decode(part.get_content_charset("utf-8"), "replace")
-            except LookupError:
-                text = octets.decode("utf-8", "replace")
-            texts.append(text)
-        else:
-            files.append(hashlib.sha256(octets).hexdigest())
-    print(json.dumps({"file": name, "texts": texts, "files": files}))
+                charset = str(part.get_content_charset("utf-8"))
+                leaf["text"], leaf["exact"] = octets.decode(charset), True
+            except (LookupError, ValueError):
+                leaf["text"], leaf["exact"] = octets.decode("ascii", "replace"), False
+        leaves.append(leaf)
+    print(json.dumps({"file": name, "leaves": leaves}))

@@ -35,6 +35,7 @@ pub fn decide_newcomer(
         spam: None,
         received_fields: 0,
         masked_links: 0,
+        mbox_line: None,
         authentication: Authentication::default(),
         fingerprint: Fingerprint([0; 32]),
         size: 0,

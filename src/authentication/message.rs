@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::alignment::may_be_one_organisation;
 use super::dkim::{MOST_SIGNATURES, finding};
 use super::fields::Fields;
-use crate::mail::{AuthenticationDetail, AuthenticationResult};
+use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
 /// Lines of a header that is verified. Of a longer one only the top is read, for its trace.
 const MOST_LINES: usize = 10_000;
@@ -47,6 +47,8 @@ pub(super) struct Signed<'x> {
 impl<'x> Signed<'x> {
     /// Reads `raw`; `from` is the domain in From, ASCII form.
     pub(super) fn read(raw: &'x [u8], from: Option<&str>) -> Self {
+        // An mbox line on top is added on the way; it is not passed on, and was never signed.
+        let raw = &raw[mbox_lines(raw)..];
         let top = top(raw);
         let mut message = fields(top.unwrap_or(raw));
         // The one reading of From that counts is the one that the decision is made by.

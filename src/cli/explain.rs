@@ -191,6 +191,13 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
             }),
         ),
         (
+            "left out",
+            facts
+                .mbox_line
+                .as_ref()
+                .map(|line| format!("{line} (on top of the header)")),
+        ),
+        (
             "automatic",
             finding(
                 facts

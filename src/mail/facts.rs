@@ -237,6 +237,9 @@ pub struct Facts {
     /// Live links and reply addresses of ours that were overwritten before the message was stored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked_links: u32,
+    /// The line of an mbox file on top of the message. It is not passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mbox_line: Option<Evidence>,
 }
 
 /// serde hands fields over by reference.

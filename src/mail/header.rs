@@ -248,13 +248,17 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Octets of the lines that mbox files put on top of a message: `From `, behind any number of `>`
-/// (mboxrd), as Postfix reads them.
+/// (mboxrd), as Postfix reads them. `From :` is the field in obsolete syntax (RFC 5322 4.5.2), which
+/// names an author.
 pub(super) fn mbox_lines(raw: &[u8]) -> usize {
     let mut start = 0;
     loop {
         let line = &raw[start..];
         let marks = line.iter().take_while(|&&byte| byte == b'>').count();
-        if !line[marks..].starts_with(b"From ") {
+        let Some(rest) = line[marks..].strip_prefix(b"From ") else {
+            return start;
+        };
+        if marks == 0 && rest.trim_ascii_start().starts_with(b":") {
             return start;
         }
         start = line_end(raw, start);
@@ -370,5 +374,22 @@ mod tests {
         ] {
             assert_eq!(Header::of(raw.as_bytes()).hides("From"), hidden, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn an_mbox_line_is_no_field() {
+        for (raw, octets) in [
+            (&b"From a@b Mon Nov 23\r\nFrom: a@b\r\n"[..], 21),
+            (b">From x\nFrom y\nTo: z\n", 15),
+            (b">>From : x\nTo: z\n", 11),
+            (b"From : a@b\r\nFrom: a@b\r\n", 0),
+            (b"From \t : a@b\r\n", 0),
+            (b"From: a@b\r\n", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(mbox_lines(raw), octets, "{raw:?}");
+        }
+        let raw = b"From : ann@corp.example\r\nFrom: bob@corp.example\r\n\r\n";
+        assert_eq!(Section::of(raw).fields().count(), 2);
     }
 }

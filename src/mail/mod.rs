@@ -87,6 +87,13 @@ pub fn mbox_lines(raw: &[u8]) -> usize {
 /// The field that marks what went through this house, with our hostname as its value.
 pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 
+/// The first of the mbox lines on top.
+fn mbox_line(raw: &[u8]) -> Option<Evidence> {
+    let lines = &raw[..mbox_lines(raw)];
+    let first = lines.split_inclusive(|&byte| byte == b'\n').next()?;
+    Some(Evidence::new("mbox line", first))
+}
+
 /// Reads a message.
 #[must_use]
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
@@ -142,6 +149,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         fingerprint: fingerprint::fingerprint(&header.section),
         size: raw.len() as u64,
         masked_links: 0,
+        mbox_line: mbox_line(raw),
         sender,
         author_behind_list,
     }

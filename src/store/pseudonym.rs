@@ -71,6 +71,7 @@ pub(super) fn without_content(facts: Facts) -> Facts {
         own_mark: facts.own_mark.map(without_value),
         received_fields: facts.received_fields,
         masked_links: facts.masked_links,
+        mbox_line: facts.mbox_line.map(without_value),
         spam: facts.spam.map(without_value),
         authentication,
         fingerprint: Fingerprint([0; 32]),

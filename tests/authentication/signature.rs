@@ -65,6 +65,11 @@ async fn a_signature_holds_as_long_as_what_it_signs() {
             "pass: no reason",
         ),
         (
+            "an mbox line on top",
+            format!("From ann@corp.example Mon Nov 23 10:00:00 2026\r\n>From x\r\n{good}"),
+            "pass: no reason",
+        ),
+        (
             "another body",
             good.replace("yesterday", "today"),
             "fail: the body was changed",

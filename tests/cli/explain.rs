@@ -39,6 +39,21 @@ fn a_message_is_explained_rule_by_rule() {
 }
 
 #[test]
+fn the_mbox_line_that_was_left_out_is_told() {
+    let house = House::new();
+    let line = "From ann@corp.example Mon Nov 23 09:00:00 2026";
+    let raw = format!("{line}\r\nFrom: ann@corp.example\r\nSubject: x\r\n\r\nHelp!\r\n");
+    let ledger = house.receive_raw(&raw).ledger.to_string();
+    let told = house.run(&["explain", &ledger]).out;
+    assert!(told.contains(&format!("mbox line: {line}")), "{told}");
+    let json = house.run(&["explain", &ledger, "--json"]).objects();
+    assert_eq!(json[0]["facts"]["mbox_line"]["value"], line);
+    let plain = house.receive("bob@corp.example", "Subject: y\r\n");
+    let json = house.run(&["explain", &plain.ledger.to_string(), "--json"]);
+    assert!(json.objects()[0]["facts"]["mbox_line"].is_null());
+}
+
+#[test]
 fn as_json_it_has_all_that_scripts_rely_on() {
     let house = House::new();
     let entry = house.receive("ann@corp.example", "Subject: Printer on fire\r\n");

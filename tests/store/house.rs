@@ -161,6 +161,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         spam: None,
         received_fields: 2,
         masked_links: 0,
+        mbox_line: None,
         authentication: Authentication::default(),
         fingerprint: Fingerprint(print),
         size: 5000,

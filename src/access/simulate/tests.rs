@@ -211,6 +211,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
             spam: None,
             received_fields: if flags[5] { 51 } else { 1 },
             masked_links: 0,
+            mbox_line: None,
             authentication: Authentication {
                 dmarc: flags[6].then_some(AuthenticationResult::Fail),
                 ..Authentication::default()

@@ -106,6 +106,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
         fingerprint: Fingerprint(print),
         size: 100,
         masked_links: 0,
+        mbox_line: None,
     }
 }
 

@@ -5,6 +5,7 @@
 Of each leaf: its type, the size and the SHA-256 of its octets, and, where it is text, the text. `exact` is false
 where the octets are not of the charset that is stated. The fields of a report have no octets of their own here.
 """
+import base64
 import email
 import email.policy
 import hashlib
@@ -32,7 +33,8 @@ for name in sys.argv[1:]:
             leaves.append({"type": part.get_content_type(), "text": fields, "exact": True})
             continue
         octets = part.get_payload(decode=True) or b""
-        leaf = {"type": part.get_content_type(), "size": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+        digest = base64.b64encode(hashlib.sha256(octets).digest()).decode()
+        leaf = {"type": part.get_content_type(), "size": len(octets), "sha256": digest}
         if leaf["type"] in ("text/plain", "text/html"):
             try:
                 charset = str(part.get_content_charset("utf-8"))

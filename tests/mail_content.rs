@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use vestibule::mail::{Content, Structure, decode_text};
@@ -96,10 +98,7 @@ fn differences(leaves: &[Value], raw: &[u8]) -> Vec<String> {
     }
     for (number, (theirs, part)) in leaves.iter().zip(&ours).enumerate() {
         let octets = part.decode();
-        let digest: String = Sha256::digest(&octets)
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
+        let digest = STANDARD.encode(Sha256::digest(&octets));
         if !theirs["sha256"].is_null() && theirs["sha256"] != digest {
             found.push(format!(
                 "part {number}: {} octets, {} of ours",

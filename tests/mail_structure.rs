@@ -246,20 +246,17 @@ proptest! {
             bytes.iter().copied().filter(|byte| (b'G'..=b'Z').contains(byte) || byte.is_ascii_lowercase()).collect()
         };
         // Escapes of letters add some; they are taken for the octet that they stand for.
-        let escape = |found: &str| u8::from_str_radix(found, 16).map(|octet| vec![octet]);
         let mut expected = Vec::new();
         let mut rest = text.as_bytes();
         while let Some((&byte, after)) = rest.split_first() {
             let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-            match digits.filter(|two| byte == b'=' && !two.starts_with('+')).map(escape) {
-                Some(Ok(octet)) => {
-                    expected.extend(octet);
-                    rest = &after[2..];
-                }
-                _ => {
-                    expected.push(byte);
-                    rest = after;
-                }
+            let digits = digits.filter(|two| byte == b'=' && !two.starts_with('+'));
+            if let Some(octet) = digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+                expected.push(octet);
+                rest = &after[2..];
+            } else {
+                expected.push(byte);
+                rest = after;
             }
         }
         prop_assert_eq!(letters(&decoded), letters(&expected));

@@ -45,7 +45,7 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
         path(&key, -60),
         path(&early, 60),
         format!("{good}A"),
-        good.replace(".", ""),
+        good.replace('.', ""),
         "/message/x".to_owned(),
         format!("/message/{}", "A".repeat(5000)),
     ] {

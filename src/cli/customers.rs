@@ -287,7 +287,7 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
             "{address} {NOT_A_CUSTOMER}"
         )));
     };
-    if let Some(warning) = warning_about(&address) {
+    if let Some(warning) = warning_about(address) {
         eprintln!("warning: {warning}");
     }
     match added {

@@ -82,7 +82,7 @@ async fn a_chain_is_whole_or_broken() {
 
 /// The message sealed by a domain that says that DMARC passed for another one.
 fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> String {
-    let sealed = AuthenticatedMessage::parse(message.as_bytes()).expect("a message");
+    let unsealed = AuthenticatedMessage::parse(message.as_bytes()).expect("a message");
     let dmarc = DmarcOutput::new(passed.to_owned()).with_spf_result(DmarcResult::Pass);
     let results = AuthenticationResults::new(sealer).with_dmarc_result(&dmarc);
     let nothing = ArcOutput::default();
@@ -90,7 +90,7 @@ fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> Stri
         .domain(sealer)
         .selector("rsa")
         .headers(fields.iter().copied())
-        .seal(&sealed, &results, &nothing)
+        .seal(&unsealed, &results, &nothing)
         .expect("a seal");
     format!("{}{message}", set.to_header())
 }

@@ -406,3 +406,59 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
     let left: Vec<String> = sink.taken().into_iter().map(|taken| taken.to).collect();
     assert_eq!(left, ["ann@corp.example"]);
 }
+
+/// Details of one mailbox, with what a forger would have said in them.
+const DETAILS: [&str; 12] = [
+    "your-account-is-locked",
+    "call-evil.example",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "10",
+    "11",
+    "12",
+];
+
+#[test]
+fn one_mailbox_gets_one_mail_and_nothing_of_the_forger_in_it() {
+    let sink = Sink::start();
+    let edge = Port::reserve();
+    let configuration = STANDARD.replace(
+        "type = \"file\"\ndir = \"letters\"",
+        &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.address),
+    );
+    let house = House::start(&configuration);
+    let more = format!(
+        "transport_maps = inline:{{ {{ it-help@corp.example = smtp:[127.0.0.1]:{} }} }}\n",
+        house.smtp.port()
+    );
+    let edge = of_corp(edge, &sink, &more);
+    let mut client = Smtp::connect(edge.smtp).expect("Postfix answers");
+    for detail in DETAILS {
+        let message = message(&format!("ann+{detail}@corp.example"), detail);
+        let reply = client.send("bounces@client.example", "it-help@corp.example", &message);
+        let reply = reply.expect("Postfix answers");
+        assert!(reply.starts_with("250"), "{detail}: {reply}");
+    }
+    // All but one wait for the limit of the mailbox.
+    wait_for("the mail that waits", || {
+        let waiting = house.log().matches(" verification.deferred ").count();
+        (waiting >= DETAILS.len() - 1).then_some(())
+    });
+    let mail = wait_for("the one mail", || sink.taken().pop());
+    let message = mail.message.replace('\r', "");
+    let (header, body) = message.split_once("\n\n").expect("a body");
+    let ours = header
+        .lines()
+        .filter(|line| line.starts_with("Subject: ") || line.starts_with("From: "));
+    let said: String = ours.chain(body.lines()).collect();
+    assert!(said.contains("corp.example"), "{}", mail.message);
+    for word in ["ann+", "ann@", "locked", "call-evil"] {
+        assert!(!said.contains(word), "{word}: {}", mail.message);
+    }
+    assert_eq!(sink.taken().len(), 1);
+}

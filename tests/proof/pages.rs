@@ -192,7 +192,7 @@ fn links_that_others_open_release_nothing() {
     }
     // Nobody else's link opens it, and it stands in no log.
     let mut other = token.clone();
-    other.replace_range(..1, if token.starts_with('A') { "B" } else { "A" });
+    other.replace_range(..1, if token.starts_with('a') { "b" } else { "a" });
     let (status, _) = http(
         house.http,
         "POST",

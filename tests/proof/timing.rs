@@ -11,7 +11,7 @@ use crate::client::send;
 use crate::house::{House, STANDARD};
 use crate::{Dice, rounds};
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// A guess from a client of its own, so that its allowance is never spent, and how long the answer took.
 fn guess(house: &House, number: u32, method: &str, path: &str, form: &str) -> (String, Duration) {
@@ -54,14 +54,14 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
             let sides = u64::try_from(ALPHABET.len()).expect("few");
             char::from(ALPHABET[usize::try_from(dice.throw(sides)).expect("small")])
         };
-        // The last character has four bits only.
-        (0..42).map(letter).chain(['A']).collect()
+        // The last character has one bit only.
+        (0..51).map(letter).chain(['a']).collect()
     };
     // All but the first, and all but the last that may be chosen freely.
-    let other = |letter: &str| if letter == "A" { "B" } else { "A" };
+    let other = |letter: &str| if letter == "a" { "b" } else { "a" };
     let near = [
         format!("{}{}", other(&token[..1]), &token[1..]),
-        format!("{}{}{}", &token[..41], other(&token[41..42]), &token[42..]),
+        format!("{}{}{}", &token[..50], other(&token[50..51]), &token[51..]),
     ];
     for (method, path, form) in [
         ("GET", "/verify/TOKEN", ""),

@@ -132,7 +132,7 @@ impl Key {
     /// Reads a pattern for this list. A public suffix may stand in the deny list alone.
     ///
     /// # Errors
-    /// What cannot be a pattern of this list.
+    /// The text cannot be a pattern of this list.
     pub fn parse_pattern(self, text: &str) -> Result<DomainPattern, PatternError> {
         match self {
             Self::Denied => DomainPattern::parse_denied(text),

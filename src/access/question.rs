@@ -151,7 +151,7 @@ pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
     }
 }
 
-/// Whether the sender is the author behind a list.
+/// The sender is the author behind a list.
 fn is_behind_list(facts: &Facts, own_list: Option<&str>) -> bool {
     let behind = facts.author_behind_list.as_ref();
     behind.is_some_and(|behind| Some(behind.list.as_str()) == own_list)

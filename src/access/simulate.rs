@@ -38,7 +38,7 @@ pub fn reads_settings(reason: Reason) -> bool {
     SETTINGS_REASONS.contains(&reason)
 }
 
-/// What becomes of a message.
+/// Verdict and reason of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 pub struct Outcome {
     pub verdict: Verdict,
@@ -74,7 +74,7 @@ impl Shift {
     }
 }
 
-/// What a comparison has to know of an entry of the ledger at first.
+/// Part of a ledger entry that a comparison reads first.
 #[derive(Debug, Clone, Copy)]
 pub struct Recorded<'a> {
     pub reason: Reason,
@@ -86,7 +86,7 @@ pub struct Recorded<'a> {
     pub unverified: bool,
 }
 
-/// What is known at once about an entry.
+/// Result of comparing an entry by that part alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
     Same,

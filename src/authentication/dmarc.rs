@@ -49,7 +49,7 @@ impl<'x> Vouchers<'x> {
 }
 
 impl Vouchers<'_> {
-    /// Whether one of them passed.
+    /// One of them passed.
     pub(super) fn has_a_pass(&self) -> bool {
         self.spf.result() == SpfResult::Pass
             || self

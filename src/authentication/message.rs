@@ -285,7 +285,7 @@ fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     message
 }
 
-/// Whether a field has this name, in lower case.
+/// The field has this name; `wanted` is in lower case.
 fn is(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }
@@ -321,7 +321,7 @@ fn top(raw: &[u8]) -> Option<&[u8]> {
     (end < raw.len()).then(|| &raw[..end])
 }
 
-/// Whether DKIM sees the one field of this name that we read. White space in front of the colon,
+/// DKIM sees the one field of this name that we read. White space in front of the colon,
 /// which is obsolete and read nonetheless, would hide a field from the signature.
 pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool {
     let mut fields = message

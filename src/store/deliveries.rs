@@ -193,7 +193,7 @@ fn settle(
                      WHERE ledger = ?1",
                 )?
                 .execute(params![n, Millis::from(*at), cause])?;
-            if attempt >= queue::PATIENT_ATTEMPTS {
+            if attempt >= queue::MAX_BLOCKING_ATTEMPTS {
                 queue::let_pass(connection, n, now)?;
             }
             Happening::named("delivery.deferred").detail(cause.as_str())

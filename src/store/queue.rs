@@ -2,7 +2,7 @@
 //!
 //! What waits for delivery is a queue for each account and portal, in the order of release. Only the
 //! head of a queue is ever due: so none overtakes another, one is in work at most, and a worker finds
-//! what is due without reading past what is not. A head that failed [`PATIENT_ATTEMPTS`] times is passed:
+//! what is due without reading past what is not. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times is passed:
 //! it is tried on, by itself, and the next one is the head.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -12,7 +12,7 @@ use super::columns::Millis;
 use crate::domain::{PortalName, RequestState};
 
 /// Failed attempts after which a request no longer keeps the later ones of its queue waiting.
-pub(super) const PATIENT_ATTEMPTS: u32 = 5;
+pub(super) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
 
 /// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
 pub(super) fn release(

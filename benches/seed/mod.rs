@@ -86,6 +86,15 @@ pub fn seed(path: &Path, size: &Size, end: Timestamp) {
     let end = end.as_millisecond();
     accounts(&batch, size, end);
     entries(&batch, size, end);
+    batch
+        .execute(
+            "UPDATE writer SET next_number = 1 + max(
+                 (SELECT max(n) FROM ledger), (SELECT max(n) FROM account),
+                 (SELECT max(n) FROM event)
+             )",
+            [],
+        )
+        .expect("the next number");
     batch.commit().expect("committed");
     connection
         .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")

@@ -84,7 +84,8 @@ impl Store {
             }
             work.connection
                 .prepare_cached(
-                    "INSERT INTO answer (operator, key, request, expires_at) VALUES (?, ?, ?, ?)",
+                    "INSERT INTO answer (n, operator, key, request, expires_at)
+                     VALUES (next_number(), ?, ?, ?, ?)",
                 )?
                 .execute(params![n, asked.key, asked.request, Millis::from(until)])?;
             Ok(Claimed::New)

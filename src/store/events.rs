@@ -105,8 +105,8 @@ impl Happening {
     ) -> Result<(), StoreError> {
         connection
             .prepare_cached(
-                "INSERT INTO event (at, name, ledger, account, actor, detail)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO event (n, at, name, ledger, account, actor, detail)
+                 VALUES (next_number(), ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 at,

@@ -114,9 +114,9 @@ pub(super) fn tell(
     for hook in hooks {
         connection
             .prepare_cached(
-                "INSERT INTO hook_call (id, hook, account, event, payload, created_at, state,
+                "INSERT INTO hook_call (n, id, hook, account, event, payload, created_at, state,
                      released_at, due_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, CASE WHEN EXISTS (
+                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, CASE WHEN EXISTS (
                      SELECT 1 FROM hook_call WHERE account = ?3 AND hook = ?2 AND state = 'waiting'
                  ) THEN NULL ELSE ?6 END)",
             )?

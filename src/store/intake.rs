@@ -194,10 +194,10 @@ impl Message {
             && matches!(part, Part::Portal { .. });
         connection
             .prepare_cached(
-                "INSERT INTO ledger (id, received_at, portal, recipient, verdict, rule, revision,
+                "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
                      sender, domain, original, message, forget_at, message_key, copy_key,
                      facts, envelope, circumstances, standing)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 ledger,

@@ -156,6 +156,24 @@ const INVARIANTS: &[(&str, &str)] = &[
              AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
     (
+        "the next number is above every number that was given",
+        "SELECT place FROM writer, (
+             SELECT 'account' AS place, (SELECT max(n) FROM account) AS given
+             UNION ALL SELECT 'ledger', (SELECT max(n) FROM ledger)
+             UNION ALL SELECT 'letter', (SELECT max(n) FROM letter)
+             UNION ALL SELECT 'letter_claim', (SELECT max(letter) FROM letter_claim)
+             UNION ALL SELECT 'event', (SELECT max(n) FROM event)
+             UNION ALL SELECT 'operator', (SELECT max(n) FROM operator)
+             UNION ALL SELECT 'answer', (SELECT max(n) FROM answer)
+             UNION ALL SELECT 'offer', (SELECT max(n) FROM offer)
+             UNION ALL SELECT 'hook_call', (SELECT max(n) FROM hook_call)
+         ) WHERE given >= next_number",
+    ),
+    (
+        "there is a next number",
+        "SELECT 'writer' WHERE NOT EXISTS (SELECT 1 FROM writer)",
+    ),
+    (
         "entries are counted by day",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, coalesce(portal, '') AS portal,

@@ -142,9 +142,9 @@ pub(super) fn make(
     };
     connection
         .prepare_cached(
-            "INSERT INTO account (id, key, address, domain, kind, status, proof_needed, groups,
+            "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
                  created_at, created_by)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             id,

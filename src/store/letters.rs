@@ -168,9 +168,9 @@ pub(super) fn owe(
     let Some((n, lane, waits)) = outstanding else {
         connection
             .prepare_cached(
-                "INSERT INTO letter (id, account, kind, cause, portal, in_reply_to, state,
+                "INSERT INTO letter (n, id, account, kind, cause, portal, in_reply_to, state,
                      created_at, due_at, lane, flow, turn)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7, ?8, ?9, ?10)",
+                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 LetterId::new(),

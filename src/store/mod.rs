@@ -47,6 +47,7 @@ mod limits;
 mod link_key;
 mod list;
 mod mailbag;
+mod numbers;
 mod offers;
 mod operators;
 mod pace;

@@ -161,8 +161,8 @@ pub(super) fn offer(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO offer (ledger, account, authenticated, octets, kept_otherwise_until)
-             VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO offer (n, ledger, account, authenticated, octets, kept_otherwise_until)
+             VALUES (next_number(), ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             dropped.n,

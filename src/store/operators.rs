@@ -124,8 +124,8 @@ impl Store {
         self.write(move |work| {
             let by = operator(&by);
             let added = work.connection.execute(
-                "INSERT INTO operator (name, role, password, created_at, created_by)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                "INSERT INTO operator (n, name, role, password, created_at, created_by)
+                 VALUES (next_number(), ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
                 params![name, role, password.as_str(), Millis::from(now), by],
             )?;
             if added == 0 {

@@ -18,12 +18,13 @@ use crate::domain::{LedgerId, RequestState, Timestamp};
 /// Entries of an index that are looked at first, and that are looked at altogether.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
-/// Requests that are looked at, whose rows are larger.
+/// Numbers within which requests are looked at, whose rows are larger.
 const REQUESTS: i64 = 100_000;
 
-/// Entries have the order in which they were committed, and nearly that in which they came: as many
-/// can have overtaken one.
-const OVERTAKING: i64 = 10_000;
+/// Entries have the order in which they were committed, and nearly that in which they came: within so
+/// many numbers, of which an entry takes one and what follows from it some more, others can have
+/// overtaken one.
+const OVERTAKING: i64 = 40_000;
 
 impl Store {
     /// Newest first, by the time of receipt. Looks as far back as it takes to fill the page, in many

@@ -17,6 +17,7 @@ use super::checkpoint::Checkpointer;
 use super::health::Health;
 use super::in_force::SettingsCache;
 use super::job::{Job, Work, job};
+use super::numbers::Numbers;
 use super::rest::{self, Rest};
 use super::whereabouts::Whereabouts;
 use super::{StoreError, Topic, connection, hooks};
@@ -58,14 +59,13 @@ impl Writer {
         bell: Arc<Bell>,
         health: Arc<Health>,
     ) -> Result<Self, StoreError> {
-        let connection = open(&path)?;
-        let whereabouts = Whereabouts::of(&path);
+        let opened = open(&path)?;
         let checkpointer = Checkpointer::start(path.clone())?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
             bell,
-            connection: Some((connection, whereabouts)),
+            connection: Some(opened),
             log_in_doubt: false,
             checkpointer,
             settings: SettingsCache::default(),
@@ -132,11 +132,18 @@ enum Mode {
     Apart,
 }
 
+/// The connection that writes.
+struct Opened {
+    connection: Connection,
+    numbers: Numbers,
+    whereabouts: Whereabouts,
+}
+
 struct Thread {
     path: PathBuf,
     bell: Arc<Bell>,
     /// None after a failure: the next batch opens another one.
-    connection: Option<(Connection, Whereabouts)>,
+    connection: Option<Opened>,
     /// A write or a sync failed, so that the log is to begin anew before anything relies on it.
     log_in_doubt: bool,
     checkpointer: Checkpointer,
@@ -189,10 +196,10 @@ impl Thread {
 
     /// Gives memory back after a rest, if there was much to do before it.
     fn forget_what_a_burst_left(&mut self) {
-        if let Some((connection, _)) = &self.connection
+        if let Some(opened) = &self.connection
             && self.operations > BURST
         {
-            rest::forget_all(connection);
+            rest::forget_all(&opened.connection);
             self.operations = 0;
         }
     }
@@ -217,32 +224,33 @@ impl Thread {
             job.answer(outcome.clone());
         }
         failpoint::pass("answered");
-        if let Some((connection, _)) = &self.connection {
-            self.checkpointer.after_commit(connection);
+        if let Some(opened) = &self.connection {
+            self.checkpointer.after_commit(&opened.connection);
         }
     }
 
     /// One transaction, begun, filled and committed; rolled back on failure.
     fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
-        let (connection, whereabouts) = match self.connection.take() {
+        let opened = match self.connection.take() {
             Some(open) => open,
             None => self.open_again().map_err(Failure::All)?,
         };
         self.settings.look_again();
+        let connection = &opened.connection;
         let mut work = Work {
-            connection: &connection,
+            connection,
             settings: &mut self.settings,
             rings: Rings::default(),
         };
-        let outcome =
-            fill(&mut work, batch, mode).and_then(|()| whereabouts.confirm().map_err(Failure::All));
+        let outcome = fill(&mut work, &opened.numbers, batch, mode)
+            .and_then(|()| opened.whereabouts.confirm().map_err(Failure::All));
         let mut rings = work.rings;
         match &outcome {
             Ok(()) => {
-                let owes_more = hooks::owes_more(&connection, &mut self.newest_call);
+                let owes_more = hooks::owes_more(connection, &mut self.newest_call);
                 rings.add_if(Topic::Calls, owes_more);
                 self.bell.ring(rings);
-                self.connection = Some((connection, whereabouts));
+                self.connection = Some(opened);
             }
             Err(failure) => {
                 self.settings.forget();
@@ -255,7 +263,7 @@ impl Thread {
                     Failure::OneFailed | Failure::All(StoreError::Busy(_))
                 );
                 if rolled_back && trusted {
-                    self.connection = Some((connection, whereabouts));
+                    self.connection = Some(opened);
                 }
                 self.log_in_doubt |= !trusted;
             }
@@ -266,25 +274,35 @@ impl Thread {
     /// Another connection after a failure. Pages of the log that could not be synced count as clean
     /// in the kernel's eyes and are not written again, while whoever reads the log finds them there.
     /// So all of it goes into the database first, and what comes next starts at its beginning.
-    fn open_again(&mut self) -> Result<(Connection, Whereabouts), StoreError> {
-        let connection = open(&self.path)?;
+    fn open_again(&mut self) -> Result<Opened, StoreError> {
+        let opened = open(&self.path)?;
         if self.log_in_doubt {
-            connection::begin_log_anew(&connection)?;
+            connection::begin_log_anew(&opened.connection)?;
             self.log_in_doubt = false;
         }
-        Ok((connection, Whereabouts::of(&self.path)))
+        Ok(opened)
     }
 }
 
-fn open(path: &Path) -> Result<Connection, StoreError> {
+fn open(path: &Path) -> Result<Opened, StoreError> {
     let connection = connection::writing(path)?;
     Checkpointer::watch(&connection);
-    Ok(connection)
+    Ok(Opened {
+        numbers: Numbers::of(&connection)?,
+        connection,
+        whereabouts: Whereabouts::of(path),
+    })
 }
 
-fn fill(work: &mut Work, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
+fn fill(
+    work: &mut Work,
+    numbers: &Numbers,
+    batch: &mut [Box<dyn Job>],
+    mode: Mode,
+) -> Result<(), Failure> {
     let connection = work.connection;
     execute(connection, "BEGIN IMMEDIATE")?;
+    numbers.begin(connection).map_err(Failure::All)?;
     for job in batch {
         if mode == Mode::Apart {
             execute(connection, "SAVEPOINT one")?;
@@ -312,6 +330,7 @@ fn fill(work: &mut Work, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), F
             execute(connection, "RELEASE one")?;
         }
     }
+    numbers.keep(connection).map_err(Failure::All)?;
     failpoint::pass("filled");
     execute(connection, "COMMIT")?;
     failpoint::pass("committed");

@@ -242,6 +242,17 @@ fn what_an_operator_recovers_is_in_the_log_once() {
 }
 
 #[test]
+fn what_operators_do_after_a_person_is_forgotten_is_in_the_log() {
+    let house = House::start(STANDARD);
+    house.json(&["customers", "add", "gil@corp.example"]);
+    let tells = |event: &str| house.log().contains(event).then_some(());
+    wait_for("the account in the log", || tells("account.created"));
+    // All that happened last goes with the person.
+    house.json(&["customers", "forget", "gil@corp.example", "--yes"]);
+    wait_for("its end in the log", || tells("account.forgotten"));
+}
+
+#[test]
 fn a_change_of_the_settings_is_in_force_at_once() {
     let house = House::start(STANDARD);
     send(house.smtp, "eve@elsewhere.example", "before");

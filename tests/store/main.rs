@@ -16,6 +16,7 @@ mod intake;
 mod letters;
 mod max_content;
 mod model;
+mod numbers;
 mod operators;
 mod proofs;
 mod settings;

@@ -1,0 +1,114 @@
+//! Numbers of rows, as the SQL function `next_number()` of the connection that writes.
+//!
+//! All tables take theirs from the one row of `writer`. It is read once in each transaction and written
+//! once before the commit, so that numbers follow the order of commits, also among processes. An
+//! operation that is rolled back within its transaction wastes its numbers; they are never given again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+use super::StoreError;
+
+/// Where no transaction has begun.
+const NONE: i64 = 0;
+
+/// The numbers of one connection's transactions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Numbers {
+    counter: Arc<Counter>,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    /// What the row says.
+    kept: AtomicI64,
+    next: AtomicI64,
+}
+
+impl Numbers {
+    /// Defines `next_number()` for the statements of a connection.
+    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let numbers = Self::default();
+        let counter = Arc::clone(&numbers.counter);
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+        connection.create_scalar_function("next_number", 0, flags, move |_| counter.give())?;
+        Ok(numbers)
+    }
+
+    /// Reads the row, in a transaction that nobody else can write beside.
+    pub(super) fn begin(&self, connection: &Connection) -> Result<(), StoreError> {
+        let next: i64 = connection
+            .prepare_cached("SELECT next_number FROM writer")?
+            .query_row([], |row| row.get(0))?;
+        self.counter.kept.store(next, Relaxed);
+        self.counter.next.store(next, Relaxed);
+        Ok(())
+    }
+
+    /// Writes down what was given, before the transaction is committed.
+    pub(super) fn keep(&self, connection: &Connection) -> Result<(), StoreError> {
+        let next = self.counter.next.swap(NONE, Relaxed);
+        if next != self.counter.kept.load(Relaxed) {
+            connection
+                .prepare_cached("UPDATE writer SET next_number = ?")?
+                .execute([next])?;
+        }
+        Ok(())
+    }
+}
+
+impl Counter {
+    fn give(&self) -> rusqlite::Result<i64> {
+        match self.next.load(Relaxed) {
+            NONE => Err(rusqlite::Error::UserFunctionError(
+                "a number was asked for outside of a transaction of the writer".into(),
+            )),
+            number => {
+                self.next.store(number + 1, Relaxed);
+                Ok(number)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::connection;
+
+    #[test]
+    fn a_number_is_given_in_a_transaction_only_and_never_again_once_it_is_committed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let connection = connection::writing(&path).expect("a database");
+        let numbers = Numbers::of(&connection).expect("a function");
+        let take = || connection.query_row("SELECT next_number()", [], |row| row.get::<_, i64>(0));
+        let run = |sql: &str| connection.execute_batch(sql).expect(sql);
+        take().expect_err("no transaction has begun");
+
+        run("BEGIN IMMEDIATE");
+        numbers.begin(&connection).expect("begun");
+        assert_eq!([take(), take()], [Ok(1), Ok(2)]);
+        // Part of it is taken back, and its numbers are not given to the next part.
+        run("SAVEPOINT one");
+        assert_eq!(take(), Ok(3));
+        run("ROLLBACK TO one; RELEASE one");
+        assert_eq!(take(), Ok(4));
+        numbers.keep(&connection).expect("kept");
+        take().expect_err("the transaction ends");
+        run("COMMIT");
+
+        // What was never committed was given to nobody.
+        for _ in 0..2 {
+            run("BEGIN IMMEDIATE");
+            numbers.begin(&connection).expect("begun");
+            assert_eq!(take(), Ok(5));
+            run("ROLLBACK");
+        }
+    }
+}

@@ -118,7 +118,7 @@ const USES: &[(&str, &[&str])] = &[
             "wording",
         ],
     ),
-    ("wording", &["config"]),
+    ("wording", &["config", "domain"]),
     ("lib", &[]),
     ("main", &[]),
 ];

@@ -1,94 +1,211 @@
-//! Which language somebody is answered in.
+//! The languages that there are texts in, and which of them somebody is answered in.
 
-use std::sync::Arc;
+use icu_locale_core::LanguageIdentifier;
+use icu_plurals::{PluralCategory, PluralRules};
 
-/// The primary subtag of a language there are texts in (RFC 5646): `en`, `de`.
+use crate::domain::{LanguagePriority, LanguageTag};
+
+/// A language that there are texts in; `en`, `pt-BR`, `zh-Hans`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Language(Arc<str>);
+pub struct Language(LanguageTag);
 
 impl Language {
-    pub(super) fn named(tag: &str) -> Self {
-        Self(tag.into())
+    pub(super) fn of(tag: LanguageTag) -> Self {
+        Self(tag)
     }
 
-    /// For the `lang` attribute and the name of the file of texts.
+    /// For the `lang` attribute, `Content-Language` and the name of the file of texts.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The tag, to be stored.
+    #[must_use]
+    pub fn tag(&self) -> &LanguageTag {
         &self.0
+    }
+
+    /// The name of the plural form of a count (CLDR, cardinal): `zero`, `one`, `two`, `few`, `many` or
+    /// `other`. A language that CLDR does not know has `other` alone.
+    pub(super) fn plural(&self, count: u64) -> &'static str {
+        self.rules()
+            .map_or("other", |rules| name(rules.category_for(count)))
+    }
+
+    /// Every plural form that the language has.
+    #[cfg(test)]
+    pub(super) fn plurals(&self) -> Vec<&'static str> {
+        self.rules()
+            .map(|rules| rules.categories().map(name).collect())
+            .unwrap_or_default()
+    }
+
+    fn rules(&self) -> Option<PluralRules> {
+        let identifier: LanguageIdentifier = self.as_str().parse().ok()?;
+        PluralRules::try_new_cardinal((&identifier).into()).ok()
     }
 }
 
 impl Default for Language {
     /// English, the language that every text exists in.
     fn default() -> Self {
-        Self("en".into())
+        Self(LanguageTag::parse("en").unwrap_or_else(|_| unreachable!("en is a tag")))
     }
 }
 
-/// The available language with the highest weight (RFC 9110 12.5.4); regions are not told apart, a
-/// weight of 0 excludes, and between equal weights the earlier one counts.
-pub(super) fn choose(accept_language: Option<&str>, available: &[&Language]) -> Language {
-    let mut best: Option<(u16, &Language)> = None;
-    for range in accept_language.unwrap_or_default().split(',').take(32) {
-        let mut parts = range.split(';');
-        let tag = parts.next().unwrap_or_default().trim();
-        let weight = parts
-            .find_map(|part| part.trim().strip_prefix("q="))
-            .map_or(Some(1000), thousandths)
-            .unwrap_or(0);
-        let primary = tag.split('-').next().unwrap_or_default();
-        let found = available
-            .iter()
-            .find(|language| language.as_str().eq_ignore_ascii_case(primary));
-        if let Some(language) = found
-            && weight > best.map_or(0, |(weight, _)| weight)
-        {
-            best = Some((weight, language));
+fn name(category: PluralCategory) -> &'static str {
+    match category {
+        PluralCategory::Zero => "zero",
+        PluralCategory::One => "one",
+        PluralCategory::Two => "two",
+        PluralCategory::Few => "few",
+        PluralCategory::Many => "many",
+        PluralCategory::Other => "other",
+    }
+}
+
+/// The first of the wanted languages that there are texts in.
+pub(super) fn choose<'a>(
+    wanted: &LanguagePriority,
+    available: impl Iterator<Item = &'a Language> + Clone,
+) -> Option<&'a Language> {
+    wanted.iter().find_map(|tag| lookup(tag, available.clone()))
+}
+
+/// RFC 4647 3.4: the tag, cut subtag by subtag from its end until there are texts; at last the same
+/// language of another region. Traditional Chinese is not answered in simplified.
+fn lookup<'a>(
+    tag: &LanguageTag,
+    available: impl Iterator<Item = &'a Language> + Clone,
+) -> Option<&'a Language> {
+    let chinese = script_of_chinese(tag);
+    let mut range = chinese.unwrap_or(tag.as_str());
+    loop {
+        let same = |language: &&Language| language.as_str().eq_ignore_ascii_case(range);
+        if let Some(found) = available.clone().find(same) {
+            return Some(found);
         }
+        let Some((shorter, _)) = range.rsplit_once('-') else {
+            break;
+        };
+        // A single letter only introduces what was cut.
+        range = match shorter.rsplit_once('-') {
+            Some((before, last)) if last.len() == 1 => before,
+            _ => shorter,
+        };
     }
-    best.map(|(_, language)| language.clone())
-        .unwrap_or_default()
-}
-
-/// A weight of 0 to 1 with up to three decimals, in thousandths.
-fn thousandths(weight: &str) -> Option<u16> {
-    let (whole, decimals) = weight.trim().split_once('.').unwrap_or((weight.trim(), ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+    if chinese.is_some() {
         return None;
     }
-    let value = whole.parse::<u16>().ok()?.checked_mul(1000)?
-        + format!("{decimals:0<3}").parse::<u16>().ok()?;
-    (value <= 1000).then_some(value)
+    available
+        .clone()
+        .find(|language| language.0.primary() == tag.primary())
+}
+
+/// Chinese is told apart by its script, which tags with a region leave out.
+fn script_of_chinese(tag: &LanguageTag) -> Option<&'static str> {
+    let mut subtags = tag.as_str().split('-');
+    if !matches!(subtags.next(), Some("zh" | "cmn")) {
+        return None;
+    }
+    let rest: Vec<_> = subtags.collect();
+    let has = |names: &[&str]| names.iter().any(|name| rest.contains(name));
+    if !has(&["Hans"]) && has(&["Hant", "TW", "HK", "MO"]) {
+        Some("zh-Hant")
+    } else {
+        Some("zh-Hans")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn languages(tags: &[&str]) -> Vec<Language> {
+        tags.iter()
+            .map(|tag| Language::of(LanguageTag::parse(tag).expect("a tag")))
+            .collect()
+    }
+
     #[test]
-    fn the_highest_weight_among_those_there_are() {
-        let (german, english) = (Language::named("de"), Language::named("en"));
+    fn the_first_wanted_language_that_there_is() {
+        let built_in = languages(&["ar", "de", "en", "es", "pt-BR", "zh-Hans"]);
         for (field, expected) in [
-            (None, "en"),
-            (Some(""), "en"),
-            (Some("de"), "de"),
-            (Some("de-AT"), "de"),
-            (Some("DE-at, en;q=0.9"), "de"),
-            (Some("fr, de;q=0.8, en;q=0.9"), "en"),
-            (Some("fr;q=1.0, de;q=0.001"), "de"),
-            (Some("de;q=0"), "en"),
-            (Some("de;q=0.5, en;q=0.5"), "de"),
-            (Some("de;q=7, en;q=0.1"), "en"),
-            (Some("de;q=x, en;q=0.1"), "en"),
-            (Some("*"), "en"),
-            (Some("fr"), "en"),
-            (Some(";;;,,,=q;é"), "en"),
+            ("", None),
+            ("de", Some("de")),
+            ("de-AT", Some("de")),
+            ("DE-at, en;q=0.9", Some("de")),
+            ("eo, de;q=0.8, en;q=0.9", Some("en")),
+            ("de;q=0", None),
+            ("*", None),
+            ("eo", None),
+            ("es-419", Some("es")),
+            ("en-u-ca-gregory-x-a", Some("en")),
+            ("pt", Some("pt-BR")),
+            ("pt-PT, de", Some("pt-BR")),
+            ("zh", Some("zh-Hans")),
+            ("zh-CN", Some("zh-Hans")),
+            ("zh-SG", Some("zh-Hans")),
+            ("zh-Hans-HK", Some("zh-Hans")),
+            ("cmn-Hans-CN", Some("zh-Hans")),
+            ("zh-TW, zh;q=0.9", Some("zh-Hans")),
+            ("zh-TW, en;q=0.8", Some("en")),
+            ("zh-Hant, zh-HK, zh-MO", None),
+            ("ar-EG", Some("ar")),
+            ("den", None),
         ] {
-            assert_eq!(
-                choose(field, &[&german, &english]).as_str(),
-                expected,
-                "{field:?}"
-            );
+            let wanted = LanguagePriority::parse(field);
+            let found = choose(&wanted, built_in.iter()).map(Language::as_str);
+            assert_eq!(found, expected, "{field:?}");
+        }
+        let own = languages(&["en", "pt-BR", "pt-PT", "zh-Hans", "zh-Hant"]);
+        for (field, expected) in [("pt-PT", "pt-PT"), ("zh-TW", "zh-Hant"), ("zh", "zh-Hans")] {
+            let wanted = LanguagePriority::parse(field);
+            let found = choose(&wanted, own.iter()).map(Language::as_str);
+            assert_eq!(found, Some(expected), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn plural_forms_follow_cldr() {
+        for (tag, forms) in [
+            ("en", vec![(0, "other"), (1, "one"), (2, "other")]),
+            (
+                "fr",
+                vec![(0, "one"), (1, "one"), (2, "other"), (1_000_000, "many")],
+            ),
+            ("pt-BR", vec![(0, "one"), (1, "one"), (2, "other")]),
+            (
+                "pl",
+                vec![
+                    (1, "one"),
+                    (2, "few"),
+                    (5, "many"),
+                    (12, "many"),
+                    (22, "few"),
+                    (21, "many"),
+                ],
+            ),
+            ("cs", vec![(1, "one"), (2, "few"), (4, "few"), (5, "other")]),
+            (
+                "ar",
+                vec![
+                    (0, "zero"),
+                    (1, "one"),
+                    (2, "two"),
+                    (3, "few"),
+                    (11, "many"),
+                    (100, "other"),
+                ],
+            ),
+            ("ja", vec![(1, "other"), (2, "other")]),
+            ("qqq", vec![(1, "other")]),
+        ] {
+            let language = &languages(&[tag])[0];
+            for (count, form) in forms {
+                assert_eq!(language.plural(count), form, "{tag} {count}");
+            }
         }
     }
 }

@@ -5,9 +5,11 @@
 //! the folder is loaded; nothing is looked up on disk while a page is shown. HTML is escaped by
 //! default, so a value can never become markup.
 
+mod dates;
 mod language;
 mod texts;
 
+pub use dates::Zone;
 pub use language::Language;
 pub use texts::Fault;
 
@@ -18,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{
@@ -27,6 +28,7 @@ use minijinja::{
 };
 
 use crate::config::Config;
+use crate::domain::{LanguagePriority, LanguageTag};
 use texts::Texts;
 
 /// The templates that come with the program, by the name of the file that replaces each.
@@ -202,7 +204,7 @@ impl Wording {
                 let instant: Timestamp = instant.parse().map_err(|cause: jiff::Error| {
                     Error::new(ErrorKind::InvalidOperation, cause.to_string())
                 })?;
-                date(&of_date, &language_of(state), instant)
+                dates::written(&of_date, &language_of(state), &Zone::of(state), instant)
             },
         );
         let mut assets = BTreeMap::new();
@@ -217,11 +219,17 @@ impl Wording {
         })
     }
 
+    /// The first of the wanted languages that there are texts in.
+    #[must_use]
+    pub fn choose(&self, wanted: &LanguagePriority) -> Option<Language> {
+        language::choose(wanted, self.texts.languages()).cloned()
+    }
+
     /// The best of the languages there are for an `Accept-Language` field; English otherwise.
     #[must_use]
     pub fn language(&self, accept_language: Option<&str>) -> Language {
-        let available: Vec<_> = self.texts.languages().collect();
-        language::choose(accept_language, &available)
+        let wanted = LanguagePriority::parse(accept_language.unwrap_or_default());
+        self.choose(&wanted).unwrap_or_default()
     }
 
     /// A text as it stands in its file, in English where the language lacks it.
@@ -230,12 +238,19 @@ impl Wording {
         self.texts.get(language, name)
     }
 
+    /// What a language calls itself; its tag, where its texts do not say.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, language: &'a Language) -> &'a str {
+        self.texts.name(language)
+    }
+
     /// The languages that there are texts in.
     pub fn languages(&self) -> impl Iterator<Item = &Language> {
         self.texts.languages()
     }
 
-    /// Fills a template. The context must be a map; `lang` is added to it.
+    /// Fills a template. The context must be a map; `lang` and `dir` are added to it, for attributes.
+    /// Dates are in the [`Zone`] that it has as `zone`, otherwise in UTC.
     ///
     /// # Errors
     /// A template that names what is not there. The built-in ones do not; a test renders them all.
@@ -249,7 +264,11 @@ impl Wording {
             template: template.to_owned(),
             cause,
         };
-        let all = minijinja::context! { lang => language.as_str(), ..context.clone() };
+        let all = minijinja::context! {
+            lang => language.as_str(),
+            dir => self.texts.direction(language),
+            ..context.clone()
+        };
         self.templates
             .get_template(template)
             .and_then(|found| found.render(all))
@@ -332,23 +351,21 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Wording
 }
 
 /// `t('key', name=value)`: the text in the page's language with its placeholders filled. With
-/// `count`, the text is `key.one` or `key.other`.
+/// `count`, the text in the plural form of that number.
 fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Result<String, Error> {
     let language = language_of(state);
-    let mut name = Cow::Borrowed(key);
-    if arguments.has("count") {
-        let count: u64 = arguments.get("count")?;
-        name = Cow::Owned(format!(
-            "{key}.{}",
-            if count == 1 { "one" } else { "other" }
-        ));
-    }
-    let text = texts.get(&language, &name).ok_or_else(|| {
+    let text = if arguments.has("count") {
+        texts.get_plural(&language, key, arguments.get("count")?)
+    } else {
+        texts.get(&language, key)
+    };
+    let text = text.ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidOperation,
-            format!("there is no text {name:?}"),
+            format!("there is no text {key:?}"),
         )
     })?;
+    let isolated = texts.direction(&language) == "rtl";
     let mut filled = String::with_capacity(text.len());
     for piece in texts::pieces(text) {
         match piece {
@@ -359,39 +376,27 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
                     Some(value) if !arguments.has(name) => value,
                     _ => arguments.get(name)?,
                 };
-                filled.push_str(&value.to_string());
+                if isolated && !value.is_number() {
+                    let _ = write!(filled, "{FIRST_STRONG_ISOLATE}{value}{POP_ISOLATE}");
+                } else {
+                    let _ = write!(filled, "{value}");
+                }
             }
         }
     }
     Ok(filled)
 }
 
+/// Around a value in a text that is written from right to left: its characters are ordered among
+/// themselves, and the text around it is not reordered by them (UAX 9, 2.4).
+pub const FIRST_STRONG_ISOLATE: char = '\u{2068}';
+/// Ends what [`FIRST_STRONG_ISOLATE`] began.
+pub const POP_ISOLATE: char = '\u{2069}';
+
 fn language_of(state: &State) -> Language {
     state
         .lookup("lang")
-        .and_then(|value| value.as_str().map(Language::named))
+        .and_then(|value| LanguageTag::parse(value.as_str()?).ok())
+        .map(Language::of)
         .unwrap_or_default()
-}
-
-/// A date as people write it, in UTC, which it says.
-fn date(texts: &Texts, language: &Language, instant: Timestamp) -> Result<String, Error> {
-    let missing = |key: &str| {
-        Error::new(
-            ErrorKind::InvalidOperation,
-            format!("there is no text {key:?}"),
-        )
-    };
-    let at = instant.to_zoned(TimeZone::UTC);
-    let month_key = format!("date.month.{}", at.month());
-    let month = texts
-        .get(language, &month_key)
-        .ok_or_else(|| missing(&month_key))?;
-    let form = texts
-        .get(language, "date.form")
-        .ok_or_else(|| missing("date.form"))?;
-    Ok(form
-        .replace("{day}", &at.day().to_string())
-        .replace("{month}", month)
-        .replace("{year}", &at.year().to_string())
-        .replace("{time}", &at.strftime("%H:%M").to_string()))
 }

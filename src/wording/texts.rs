@@ -1,5 +1,6 @@
 //! The texts of one language as a TOML file: tables become the parts of a name, `[verify] title`
-//! is `verify.title`. A `{name}` in a text is filled by the template.
+//! is `verify.title`. A `{name}` in a text is filled by the template. A text about a number has one
+//! form for each of the language's plural forms (CLDR): `waiting.one`, `waiting.few`, `waiting.other`.
 //!
 //! English is complete; another language falls back to it text by text. A text may use no
 //! placeholder that the English one lacks, so that a translation cannot fail where English works.
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Language, WordingError, own_file};
+use crate::domain::LanguageTag;
 
 /// The languages that come with the program, each with the name of its file.
 pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
@@ -27,6 +29,14 @@ pub enum Fault {
     Toml(#[from] toml::de::Error),
     #[error("{0} is not a text in quotes")]
     NotAText(String),
+    #[error(
+        "the name of the file is texts.LANGUAGE.toml, and {0:?} is not the tag of a language; write one such as fr, pt-BR or zh-Hant"
+    )]
+    Language(String),
+    #[error(
+        "{0:?} is not a direction; write ltr, or rtl for a language that is written from right to left"
+    )]
+    Direction(String),
     #[error("there is no text {0}; see the English file for the names")]
     Unknown(String),
     #[error("{text} cannot use {{{placeholder}}}; the English text has {known}")]
@@ -38,6 +48,12 @@ pub enum Fault {
 }
 
 type Table = BTreeMap<String, String>;
+
+/// Plural forms that a language may have where English has `other`.
+const FORMS: [&str; 4] = ["zero", "two", "few", "many"];
+
+/// The text that says how a language is written: `ltr`, or `rtl` from right to left.
+const DIRECTION: &str = "language.direction";
 
 /// All texts of all languages.
 #[derive(Debug)]
@@ -56,29 +72,25 @@ pub(super) enum Piece<'a> {
 impl Texts {
     /// The built-in texts, changed by and added to by `texts.LANGUAGE.toml` of the folder.
     pub(super) fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
-        let mut files: BTreeMap<String, Vec<Cow<'static, str>>> = BUILT_IN
-            .iter()
-            .map(|(language, _, text)| ((*language).to_owned(), vec![Cow::Borrowed(*text)]))
-            .collect();
+        let mut files: BTreeMap<Language, Vec<(String, Cow<'static, str>)>> = BTreeMap::new();
+        for (tag, file, text) in BUILT_IN {
+            let language = language(tag, file)?;
+            files.insert(language, vec![((*file).to_owned(), Cow::Borrowed(*text))]);
+        }
         if let Some(folder) = folder {
-            for language in own_languages(folder)? {
-                let own = own_file(Some(folder), &file_name(&language))?;
-                files
-                    .entry(language)
-                    .or_default()
-                    .extend(own.map(Cow::Owned));
+            for (tag, file) in own_languages(folder)? {
+                let own =
+                    own_file(Some(folder), &file)?.map(|text| (file.clone(), Cow::Owned(text)));
+                files.entry(language(&tag, &file)?).or_default().extend(own);
             }
         }
         let mut languages = BTreeMap::new();
         for (language, sources) in files {
             let mut table = Table::new();
-            for source in sources {
-                read(&source, &mut table).map_err(|fault| WordingError::Texts {
-                    file: file_name(&language),
-                    fault,
-                })?;
+            for (file, source) in sources {
+                read(&source, &mut table).map_err(|fault| WordingError::Texts { file, fault })?;
             }
-            languages.insert(Language::named(&language), table);
+            languages.insert(language, table);
         }
         let english = languages
             .get(&Language::default())
@@ -93,7 +105,7 @@ impl Texts {
         Ok(Self { english, languages })
     }
 
-    pub(super) fn languages(&self) -> impl Iterator<Item = &Language> {
+    pub(super) fn languages(&self) -> impl Iterator<Item = &Language> + Clone {
         self.languages.keys()
     }
 
@@ -104,27 +116,65 @@ impl Texts {
             .or_else(|| self.english.get(name))
             .map(String::as_str)
     }
+
+    /// The form of a text for a number, in English where the language lacks the text.
+    pub(super) fn get_plural(&self, language: &Language, name: &str, count: u64) -> Option<&str> {
+        self.languages
+            .get(language)
+            .and_then(|table| plural(table, language, name, count))
+            .or_else(|| plural(&self.english, &Language::default(), name, count))
+    }
+
+    /// `ltr` or `rtl`.
+    pub(super) fn direction(&self, language: &Language) -> &str {
+        self.get(language, DIRECTION).unwrap_or("ltr")
+    }
+
+    /// What the language calls itself; its tag, where its file does not say.
+    pub(super) fn name<'a>(&'a self, language: &'a Language) -> &'a str {
+        self.languages
+            .get(language)
+            .and_then(|table| table.get("language.name"))
+            .map_or(language.as_str(), String::as_str)
+    }
+}
+
+fn plural<'a>(table: &'a Table, language: &Language, name: &str, count: u64) -> Option<&'a str> {
+    let form = |form: &str| table.get(&format!("{name}.{form}"));
+    form(language.plural(count))
+        .or_else(|| form("other"))
+        .map(String::as_str)
 }
 
 fn file_name(language: &str) -> String {
     format!("texts.{language}.toml")
 }
 
-/// The languages of the files in an operator's folder.
-fn own_languages(folder: &Path) -> Result<BTreeSet<String>, WordingError> {
+fn language(tag: &str, file: &str) -> Result<Language, WordingError> {
+    LanguageTag::parse(tag)
+        .map(Language::of)
+        .map_err(|_| WordingError::Texts {
+            file: file.to_owned(),
+            fault: Fault::Language(tag.to_owned()),
+        })
+}
+
+/// The tags of the files of texts in an operator's folder, and the names of these files.
+fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, WordingError> {
     let unreadable = |cause| WordingError::Unreadable {
         path: folder.to_owned(),
         cause,
     };
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        let language = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("texts."))
-            .and_then(|rest| rest.strip_suffix(".toml"))
-            .filter(|tag| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_lowercase()));
-        found.extend(language.map(ToOwned::to_owned));
+        let Some(name) = name.to_str() else { continue };
+        let tag = name
+            .strip_prefix("texts.")
+            .and_then(|rest| rest.strip_suffix(".toml"));
+        if let Some(tag) = tag {
+            found.insert(tag.to_owned(), name.to_owned());
+        }
     }
     Ok(found)
 }
@@ -153,6 +203,7 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
     for (name, text) in table {
         let pattern = english
             .get(name)
+            .or_else(|| english.get(&english_form(name)?))
             .ok_or_else(|| Fault::Unknown(name.clone()))?;
         let mut known = placeholders(pattern);
         if name.starts_with("letter.") {
@@ -166,7 +217,16 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
             });
         }
     }
-    Ok(())
+    match table.get(DIRECTION).map(String::as_str) {
+        None | Some("ltr" | "rtl") => Ok(()),
+        Some(other) => Err(Fault::Direction(other.to_owned())),
+    }
+}
+
+/// The name of the English text behind a plural form that English lacks.
+fn english_form(name: &str) -> Option<String> {
+    let (text, form) = name.rsplit_once('.')?;
+    FORMS.contains(&form).then(|| format!("{text}.other"))
 }
 
 fn placeholders(text: &str) -> BTreeSet<&str> {
@@ -217,16 +277,49 @@ mod tests {
         }
     }
 
+    /// Every language has every text that English has, in each of its plural forms, and uses the same
+    /// placeholders; only `one`, `two` and `zero` may leave the number out.
     #[test]
-    fn german_has_every_text_that_english_has() {
+    fn every_language_is_complete() {
         let texts = Texts::load(None).expect("the built-in texts");
-        let german = &texts.languages[&Language::named("de")];
-        let missing: Vec<_> = texts
-            .english
-            .keys()
-            .filter(|name| !german.contains_key(*name))
-            .collect();
-        assert!(missing.is_empty(), "{missing:?}");
+        let mut wrong = Vec::new();
+        for (language, table) in &texts.languages {
+            let mut expected = BTreeMap::new();
+            for (name, english) in &texts.english {
+                let placeholders = placeholders(english);
+                match name.rsplit_once('.') {
+                    Some((text, "one")) if texts.english.contains_key(&format!("{text}.other")) => {
+                    }
+                    Some((text, "other")) => {
+                        for form in language.plurals() {
+                            expected.insert(format!("{text}.{form}"), placeholders.clone());
+                        }
+                    }
+                    _ => {
+                        expected.insert(name.clone(), placeholders);
+                    }
+                }
+            }
+            for (name, placeholders) in &expected {
+                let Some(text) = table.get(name) else {
+                    wrong.push(format!("{}: {name} is missing", language.as_str()));
+                    continue;
+                };
+                let mut missing: BTreeSet<_> = placeholders - &super::placeholders(text);
+                if [".one", ".two", ".zero"]
+                    .iter()
+                    .any(|form| name.ends_with(form))
+                {
+                    missing.remove("count");
+                }
+                if !missing.is_empty() || text.trim() != text {
+                    wrong.push(format!("{}: {name} lacks {missing:?}", language.as_str()));
+                }
+            }
+            let unknown = table.keys().filter(|name| !expected.contains_key(*name));
+            wrong.extend(unknown.map(|name| format!("{}: {name} is unknown", language.as_str())));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
     #[test]
@@ -236,19 +329,37 @@ mod tests {
             std::fs::write(folder.path().join(name), text).expect("a writable folder");
         };
         write("texts.en.toml", "[action]\nconfirm = \"Go\"");
-        write("texts.fr.toml", "[action]\nconfirm = \"Oui\"");
+        write(
+            "texts.sl.toml",
+            "[action]\nconfirm = \"Da\"\n[verify.hint]\ntwo = \"Dve\"\nother = \"Druge\"",
+        );
         let texts = Texts::load(Some(folder.path())).expect("good texts");
-        let french = Language::named("fr");
+        let slovene = language("sl", "").expect("a tag");
         assert_eq!(
             texts.get(&Language::default(), "action.confirm"),
             Some("Go")
         );
-        assert_eq!(texts.get(&french, "action.confirm"), Some("Oui"));
+        assert_eq!(texts.get(&slovene, "action.confirm"), Some("Da"));
         assert_eq!(
-            texts.get(&french, "date.month.1"),
+            texts.get(&slovene, "date.month.1"),
             Some("January"),
             "English where a text is missing"
         );
+        for (name, count, expected) in [
+            ("verify.hint", 102, "Dve"),
+            ("verify.hint", 3, "Druge"),
+            ("verify.waiting", 1, "One message from it is waiting"),
+            (
+                "verify.waiting",
+                101,
+                "{count} messages from it are waiting",
+            ),
+        ] {
+            let text = texts.get_plural(&slovene, name, count);
+            assert_eq!(text, Some(expected), "{name} {count}");
+        }
+        assert_eq!(texts.name(&slovene), "sl");
+        assert_eq!(texts.direction(&slovene), "ltr");
     }
 
     #[test]
@@ -258,6 +369,10 @@ mod tests {
             ("[action]\nconfirm = 7", "action.confirm"),
             ("[action]\nconfirm = \"{who}\"", "{who}"),
             ("[action", "TOML"),
+            ("[verify.waiting]\nfew = \"{whose}\"", "{whose}"),
+            ("[verify.waiting]\nfewer = \"x\"", "verify.waiting.fewer"),
+            ("[verify]\ntitle.few = \"x\"", "verify.title.few"),
+            ("[language]\ndirection = \"left\"", "ltr"),
         ] {
             let folder = tempfile::tempdir().expect("a folder");
             std::fs::write(folder.path().join("texts.fr.toml"), source).expect("writable");
@@ -267,5 +382,14 @@ mod tests {
             assert!(said.starts_with("texts.fr.toml: "), "{said}");
             assert!(said.contains(expected), "{said}");
         }
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("texts.pt_BR.toml"), "").expect("writable");
+        let said = Texts::load(Some(folder.path()))
+            .expect_err("no tag")
+            .to_string();
+        assert!(
+            said.starts_with("texts.pt_BR.toml: ") && said.contains("pt-BR"),
+            "{said}"
+        );
     }
 }

@@ -1,0 +1,145 @@
+//! Dates as people write them, in the zone of the site, with the zone's name.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use minijinja::value::Object;
+use minijinja::{Error, ErrorKind, State};
+
+use super::Language;
+use super::texts::Texts;
+
+/// The time zone that a template writes dates in; its context has it as `zone`.
+#[derive(Debug, Clone)]
+pub struct Zone(pub TimeZone);
+
+impl Object for Zone {}
+
+impl Zone {
+    /// The zone of a template; UTC where it has none.
+    pub(super) fn of(state: &State) -> Self {
+        state
+            .lookup("zone")
+            .and_then(|value| value.downcast_object::<Self>())
+            .map_or(Self(TimeZone::UTC), |zone| Self(zone.0.clone()))
+    }
+
+    /// The value for a context.
+    #[must_use]
+    pub fn value(&self) -> minijinja::Value {
+        minijinja::Value::from_dyn_object(Arc::new(self.clone()))
+    }
+
+    /// The short name of the zone at an instant: `CET`, `CEST`. Where the zone has only an offset for a
+    /// name, or one that is a name to nobody (`-00`), the offset: `UTC-03:00`.
+    #[must_use]
+    pub fn name_at(&self, instant: Timestamp) -> String {
+        let at = instant.to_zoned(self.0.clone());
+        let name = at.strftime("%Z").to_string();
+        if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            name
+        } else {
+            at.strftime("UTC%:z").to_string()
+        }
+    }
+}
+
+/// A date and time in the form of a language. A form without `{zone}`, as version 0.1 had it, names UTC
+/// itself and is in UTC.
+pub(super) fn written(
+    texts: &Texts,
+    language: &Language,
+    zone: &Zone,
+    instant: Timestamp,
+) -> Result<String, Error> {
+    let text = |key: &str| {
+        texts.get(language, key).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                format!("there is no text {key:?}"),
+            )
+        })
+    };
+    let form = text("date.form")?;
+    let utc = Zone(TimeZone::UTC);
+    let zone = if form.contains("{zone}") { zone } else { &utc };
+    let at = instant.to_zoned(zone.0.clone());
+    let day = match at.day() {
+        1 => text("date.first")?.to_owned(),
+        other => other.to_string(),
+    };
+    Ok(form
+        .replace("{day}", &day)
+        .replace("{month}", text(&format!("date.month.{}", at.month()))?)
+        .replace("{year}", &at.year().to_string())
+        .replace("{time}", &at.strftime("%H:%M").to_string())
+        .replace("{zone}", &zone.name_at(instant)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::LanguageTag;
+
+    fn at(zone: &str, instant: &str, language: &str) -> String {
+        let texts = Texts::load(None).expect("the built-in texts");
+        let language = Language::of(LanguageTag::parse(language).expect("a tag"));
+        let zone = Zone(TimeZone::get(zone).expect("a zone"));
+        let instant = instant.parse().expect("an instant");
+        written(&texts, &language, &zone, instant).expect("a date")
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_has_two_names() {
+        for (zone, instant, expected) in [
+            ("UTC", "2025-03-09T14:05:00Z", "9 March 2025, 14:05 UTC"),
+            (
+                "Europe/Berlin",
+                "2025-10-26T00:30:00Z",
+                "26 October 2025, 02:30 CEST",
+            ),
+            (
+                "Europe/Berlin",
+                "2025-10-26T01:30:00Z",
+                "26 October 2025, 02:30 CET",
+            ),
+            (
+                "Europe/Berlin",
+                "2025-03-30T00:59:59Z",
+                "30 March 2025, 01:59 CET",
+            ),
+            (
+                "Europe/Berlin",
+                "2025-03-30T01:00:00Z",
+                "30 March 2025, 03:00 CEST",
+            ),
+            (
+                "America/Sao_Paulo",
+                "2025-01-01T01:00:00Z",
+                "31 December 2024, 22:00 UTC-03:00",
+            ),
+            (
+                "Asia/Kathmandu",
+                "2025-12-31T18:15:00Z",
+                "1 January 2026, 00:00 UTC+05:45",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2025-04-05T15:00:00Z",
+                "6 April 2025, 01:30 UTC+10:30",
+            ),
+            (
+                "Etc/GMT+12",
+                "2025-01-01T11:00:00Z",
+                "31 December 2024, 23:00 UTC-12:00",
+            ),
+        ] {
+            assert_eq!(at(zone, instant, "en"), expected, "{zone}");
+        }
+        assert_eq!(
+            at("Europe/Berlin", "2025-07-01T10:00:00Z", "de"),
+            "1. Juli 2025, 12:00 CEST"
+        );
+    }
+}

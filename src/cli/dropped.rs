@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::failure::Outcome;
-use super::house::Global;
+use super::failure::{Failure, Outcome};
+use super::house::{Global, House};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
-use super::recover::{Which, recover};
+use super::recover::{self, Which, recover};
 use super::requests::{age, ago};
 use super::words::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
@@ -36,13 +36,20 @@ Examples:
   vestibule dropped domains
   vestibule dropped domains --since 7d --limit 10 --json")]
     Domains(Domains),
-    /// Decide dropped messages again by the settings of now
+    /// Decide dropped messages again by the settings of now, or release them as they are
     #[command(after_help = "\
 Examples:
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C
   vestibule dropped recover --domain acme.example
-  vestibule dropped recover --all")]
+  vestibule dropped recover --all
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force --as bob@acme.example")]
     Recover(Recover),
+    /// Print a dropped message as it came
+    #[command(after_help = "\
+Examples:
+  vestibule dropped raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
+    Raw(Raw),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +74,19 @@ pub struct Recover {
     /// All whose content is still kept
     #[arg(long, group = "which")]
     all: bool,
+    /// Release these as they are, whatever the reason; nobody gets a lasting pass by it
+    #[arg(long, conflicts_with_all = ["domain", "all"])]
+    force: bool,
+    /// The sender, of messages that name none that can be used
+    #[arg(long = "as", value_name = "ADDRESS", requires = "force", value_parser = EmailAddress::parse_customer)]
+    named: Option<EmailAddress>,
+}
+
+#[derive(Debug, Args)]
+pub struct Raw {
+    /// The ledger id of the message
+    #[arg(value_name = "LEDGER")]
+    entry: LedgerId,
 }
 
 #[derive(Debug, Args)]
@@ -100,8 +120,13 @@ const COLUMNS: &[Column<Dropped>] = &[
     Column::new("sender", Layout::Whole, |dropped| {
         or_dash(dropped.sender.as_ref())
     }),
-    Column::new("kept", Layout::Whole, |dropped| {
-        if dropped.recoverable { "yes" } else { "no" }.to_owned()
+    Column::new("recoverable", Layout::Whole, |dropped| {
+        match (dropped.request, dropped.recoverable) {
+            (Some(_), _) => "released",
+            (None, true) => "yes",
+            (None, false) => "no",
+        }
+        .to_owned()
     }),
     Column::new("subject", Layout::Text, |dropped| {
         or_dash(dropped.subject.as_ref())
@@ -138,7 +163,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     ..LedgerFilter::default()
                 })
                 .await?;
-            let rows: Vec<Dropped> = listed.rows.into_iter().map(Dropped::from).collect();
+            let row = |entry| Dropped::of(entry, &house.config);
+            let rows: Vec<Dropped> = listed.rows.into_iter().map(row).collect();
             out.list(&rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Domains(domains) => {
@@ -149,13 +175,34 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 .await?;
             out.list(&rows, None, DOMAINS)
         }
+        Command::Recover(which) if which.force => {
+            recover::force(&house, &which.entries, which.named.as_ref(), out).await
+        }
         Command::Recover(which) => {
             let which = match which.domain {
                 Some(domain) => Which::Domains(vec![domain]),
                 None if which.all => Which::All,
                 None => Which::Entries(which.entries),
             };
-            recover(&house, which, out).await
+            match recover(&house, which, out).await? {
+                0 => Err(Failure::Said),
+                _ => Ok(()),
+            }
         }
+        Command::Raw(Raw { entry }) => raw(&house, entry, out).await,
     }
+}
+
+async fn raw(house: &House, ledger: LedgerId, out: &mut Output) -> Outcome {
+    let entry = house.store.ledger_entry(ledger).await?;
+    let entry = entry.ok_or_else(|| Failure::not_found("ledger entry", ledger))?;
+    if entry.verdict != Verdict::Dropped {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "{ledger} was not dropped; see vestibule requests raw"
+        )));
+    }
+    let raw = house.store.raw(ledger).await?.ok_or_else(|| {
+        Failure::NotFound(format!("the content of {ledger} is not kept any more"))
+    })?;
+    out.raw(&raw)
 }

@@ -3,8 +3,8 @@
 use super::failure::{Failure, Outcome};
 use super::house::{House, operator};
 use super::output::{Column, Layout, Output, note, or_dash};
-use crate::domain::{DomainPattern, LedgerId};
-use crate::operations::{Taken, recover as recover_one, recoverable};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId};
+use crate::operations::{self, Taken, recoverable};
 use crate::store::StoreError;
 
 /// Which entries are decided again.
@@ -28,10 +28,12 @@ const COLUMNS: &[Column<Taken>] = &[
     Column::new("request", Layout::Whole, |row: &Taken| {
         or_dash(row.request.as_ref())
     }),
+    Column::new("what became of it", Layout::Text, Taken::outcome),
 ];
 
 /// Decides them again by the settings of now, oldest first. What was done is shown, whatever happens.
-pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
+/// Says how many are requests now.
+pub async fn recover(house: &House, which: Which, out: &mut Output) -> Result<usize, Failure> {
     let entries = match which {
         Which::Entries(entries) => entries,
         Which::All => recoverable(&house.store, None, usize::MAX).await?,
@@ -45,19 +47,45 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
             entries
         }
     };
+    each(&entries, out, async |ledger| {
+        operations::recover(&house.store, &house.config, ledger, operator()).await
+    })
+    .await
+}
+
+/// Releases them as they are.
+pub async fn force(
+    house: &House,
+    entries: &[LedgerId],
+    named: Option<&EmailAddress>,
+    out: &mut Output,
+) -> Outcome {
+    each(entries, out, async |ledger| {
+        let named = named.cloned();
+        operations::force(&house.store, &house.config, ledger, named, operator()).await
+    })
+    .await
+    .map(drop)
+}
+
+async fn each(
+    entries: &[LedgerId],
+    out: &mut Output,
+    act: impl AsyncFn(LedgerId) -> Result<Taken, StoreError>,
+) -> Result<usize, Failure> {
     let mut rows = Vec::with_capacity(entries.len());
-    let mut outcome = Ok(());
-    for &ledger in &entries {
-        match recover_one(&house.store, &house.config, ledger, operator()).await {
+    let mut failure = None;
+    for &ledger in entries {
+        match act(ledger).await {
             Ok(taken) => rows.push(taken),
             Err(error) if entries.len() == 1 => return Err(error.into()),
             // One that cannot be recovered does not keep the others from it.
             Err(error @ (StoreError::NotAllowed(_) | StoreError::NotFound { .. })) => {
                 note(format_args!("error: {error}"));
-                outcome = Err(Failure::Said);
+                failure = Some(Failure::Said);
             }
             Err(error) => {
-                outcome = Err(error.into());
+                failure = Some(error.into());
                 break;
             }
         }
@@ -66,5 +94,5 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Outcome {
     let back = rows.iter().filter(|row| row.request.is_some()).count();
     out.flush()?;
     note(format_args!("{back} of {} recovered", entries.len()));
-    outcome
+    failure.map_or(Ok(back), Err)
 }

@@ -117,7 +117,7 @@ impl Command {
 
 /// What the program is told besides the message. Scripts pass it on as arguments, so no address
 /// begins with a `-`.
-fn facts(parcel: &Parcel) -> [(&'static str, String); 11] {
+fn facts(parcel: &Parcel) -> [(&'static str, String); 12] {
     let claim = parcel.claim();
     // Nothing in a value can end it or begin another one.
     let line = |text: &str| -> String {
@@ -138,6 +138,10 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 11] {
         ("VESTIBULE_SENDER", claim.address.as_argument()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
         ("VESTIBULE_VERIFIED", parcel.verified()),
+        (
+            "VESTIBULE_SENDER_BY",
+            parcel.sender_by().unwrap_or_default().to_owned(),
+        ),
         ("VESTIBULE_AUTHENTICATED", parcel.authenticated().to_owned()),
         ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
         (

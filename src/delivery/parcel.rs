@@ -87,6 +87,11 @@ impl Parcel {
         trace::verified(&self.claim)
     }
 
+    /// `operator` where an operator named the sender.
+    pub fn sender_by(&self) -> Option<&'static str> {
+        trace::sender_by(&self.claim)
+    }
+
     /// What DMARC says of this message: `pass`, `fail`, `none` or `temperror`.
     pub fn authenticated(&self) -> &'static str {
         trace::authenticated(&self.claim)

@@ -28,6 +28,11 @@ pub(super) fn verified(claim: &Claim) -> String {
     }
 }
 
+/// Who named the sender, where the message names none that can be used.
+pub(super) fn sender_by(claim: &Claim) -> Option<&'static str> {
+    claim.sender_named.then_some("operator")
+}
+
 /// What DMARC says of this message, in the words of `X-Vestibule-Authenticated`. It says nothing of
 /// how the address was verified: a forged message of a verified customer is `fail`.
 pub(super) fn authenticated(claim: &Claim) -> &'static str {
@@ -46,6 +51,9 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     field("X-Vestibule-Request", &claim.request().to_string());
     field("X-Vestibule-Account", claim.kind.as_str());
     field("X-Vestibule-Verified", &verified(claim));
+    if let Some(who) = sender_by(claim) {
+        field("X-Vestibule-Sender-By", who);
+    }
     field("X-Vestibule-Authenticated", authenticated(claim));
     if !claim.groups.is_empty() {
         let groups: Vec<String> = claim.groups.iter().map(|group| phrase(group)).collect();
@@ -228,6 +236,24 @@ mod tests {
         claim.released_by = None;
         claim.verified = Some(("operator:bea".to_owned(), claim.received_at));
         assert!(shown(&claim).contains("X-Vestibule-Verified: operator bea 2026-"));
+    }
+
+    #[test]
+    fn a_sender_that_an_operator_named_is_told() {
+        let mut claim = Claim::for_testing();
+        assert!(!shown(&claim).contains("Sender-By"));
+        claim.sender_named = true;
+        claim.released_by = Some("ann\r\nX-Vestibule-Account: internal".to_owned());
+        let text = shown(&claim);
+        assert!(
+            text.contains("X-Vestibule-Sender-By: operator\r\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("\r\nX-Vestibule-Account: ").count(),
+            1,
+            "{text}"
+        );
     }
 
     #[test]

@@ -40,6 +40,9 @@ struct Account<'a> {
     kind: Kind,
     /// As `X-Vestibule-Verified` says it.
     verified: String,
+    /// As `X-Vestibule-Sender-By` says it, where that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_by: Option<&'static str>,
     groups: &'a [String],
 }
 
@@ -98,6 +101,7 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8], raw_url: Option<String>) -> Vec<
                 address: claim.address.to_string(),
                 kind: claim.kind,
                 verified: parcel.verified(),
+                sender_by: parcel.sender_by(),
                 groups: &claim.groups,
             },
             received_at: claim.received_at,

@@ -8,7 +8,9 @@ use crate::domain::{
     Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
     Verdict,
 };
-use crate::store::{LedgerEntry, Page, Recovered, Store, StoreError, Terms};
+use crate::intake::circumstances;
+use crate::mail;
+use crate::store::{LedgerEntry, Page, Recovered, Store, StoreError, Terms, Today};
 
 /// One dropped message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -20,13 +22,32 @@ pub struct Dropped {
     pub reason: Reason,
     pub subject: Option<String>,
     pub received_at: Timestamp,
-    /// The content is still kept.
+    /// An operator can have it released: its content is kept, its portal is there, and it is no
+    /// request yet.
     pub recoverable: bool,
+    /// The request that it is since an operator released it.
+    pub request: Option<RequestId>,
 }
 
-impl From<LedgerEntry> for Dropped {
-    fn from(entry: LedgerEntry) -> Self {
+/// True for a dropped entry that [`force`] releases.
+#[must_use]
+pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
+    let portal = entry.portal.as_ref();
+    entry.verdict == Verdict::Dropped
+        && entry.reason != Reason::Duplicate
+        && entry.content_kept
+        && entry.request.is_none()
+        && entry.circumstances.is_some()
+        && portal.is_some_and(|portal| config.portal(portal).is_some())
+}
+
+impl Dropped {
+    /// One entry as the configuration has it today.
+    #[must_use]
+    pub fn of(entry: LedgerEntry, config: &Config) -> Self {
         Self {
+            recoverable: is_recoverable(&entry, config),
+            request: entry.request,
             ledger: entry.ledger,
             domain: entry.sender.as_ref().map(|sender| sender.domain().clone()),
             sender: entry.sender,
@@ -34,7 +55,6 @@ impl From<LedgerEntry> for Dropped {
             reason: entry.reason,
             subject: entry.facts.subject,
             received_at: entry.received_at,
-            recoverable: entry.content_kept,
         }
     }
 }
@@ -49,36 +69,136 @@ pub struct Taken {
     pub reason: Reason,
     /// None when it is still dropped.
     pub request: Option<RequestId>,
+    /// Why it is still dropped: what the rule went by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub evidence: Option<String>,
+    /// The verdict is what it was, and an operator released the message all the same.
+    pub forced: bool,
+}
+
+impl Taken {
+    /// What became of it, for a person.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        match (&self.request, self.forced) {
+            (Some(_), true) => format!("released, although dropped as {}", self.reason),
+            (Some(_), false) => format!("{}, {}", self.verdict, self.reason),
+            (None, _) => {
+                let evidence = self.evidence.as_ref();
+                let evidence = evidence.map_or_else(String::new, |text| format!(" ({text})"));
+                let stays = match self.reason {
+                    Reason::Duplicate => "is a copy",
+                    _ => "stays dropped",
+                };
+                format!("{stays}: {}{evidence}", self.reason)
+            }
+        }
+    }
 }
 
 /// How many entries are asked for at a time.
 const PART: usize = 500;
 
-/// Decides about one entry again by the settings of now; `operator` is a name.
+/// The entry, for a portal that there is: nobody would ever hand the message over otherwise.
+async fn entry_of(
+    store: &Store,
+    config: &Config,
+    ledger: LedgerId,
+) -> Result<LedgerEntry, StoreError> {
+    let entry = store.ledger_entry(ledger).await?;
+    let entry = entry.ok_or_else(|| StoreError::NotFound {
+        what: "ledger entry",
+        name: ledger.to_string(),
+    })?;
+    match &entry.portal {
+        Some(portal) if config.portal(portal).is_none() => Err(StoreError::NotAllowed(format!(
+            "{ledger} came for the portal {portal}, which the configuration does not have any more"
+        ))),
+        _ => Ok(entry),
+    }
+}
+
+/// What the configuration of today says about a message that came earlier; None for one that came for
+/// no portal.
+async fn today(
+    store: &Store,
+    config: &Config,
+    entry: LedgerEntry,
+) -> Result<Option<Today>, StoreError> {
+    let Some(portal) = &entry.portal else {
+        return Ok(None);
+    };
+    let circumstances = circumstances(config, portal, &entry.facts);
+    let own = config.identity();
+    let raw = if own.spam.is_empty() {
+        None
+    } else {
+        store.raw(entry.ledger).await?
+    };
+    let spam = match raw {
+        // Reading takes time where the message is large.
+        Some(raw) => {
+            let read = move || mail::read(&raw, &entry.envelope, &own).spam;
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|error| StoreError::Other(error.to_string()))?
+        }
+        None => None,
+    };
+    Ok(Some(Today {
+        circumstances,
+        spam,
+    }))
+}
+
+/// Releases one dropped entry whatever it was dropped for; `operator` is a name. `named` is its sender
+/// where it has none that can be used, or one of our own addresses.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` for what was not dropped, is a request already, is not kept any more, came
+/// for a portal that there is no more, or where the sender is missing or cannot be named.
+pub async fn force(
+    store: &Store,
+    config: &Config,
+    ledger: LedgerId,
+    named: Option<EmailAddress>,
+    operator: String,
+) -> Result<Taken, StoreError> {
+    let entry = entry_of(store, config, ledger).await?;
+    if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
+        return Err(StoreError::NotAllowed(format!(
+            "{named} is an address of this Vestibule, and cannot be the sender"
+        )));
+    }
+    let released = store.release_dropped(ledger, named, operator, Timestamp::now());
+    Ok(taken(ledger, entry.verdict, released.await?))
+}
+
+/// Decides about one entry again by the settings and the configuration of now; `operator` is a name.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` for what was not dropped, is not kept any more, or came for a portal that
-/// there is no more: nobody would ever hand it over.
+/// there is no more.
 pub async fn recover(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
     operator: String,
 ) -> Result<Taken, StoreError> {
-    let entry = store.ledger_entry(ledger).await?;
-    if let Some(portal) = entry.and_then(|entry| entry.portal)
-        && config.portal(&portal).is_none()
-    {
-        return Err(StoreError::NotAllowed(format!(
-            "{ledger} came for the portal {portal}, which the configuration does not have any more"
-        )));
-    }
+    let entry = entry_of(store, config, ledger).await?;
+    let verdict = entry.verdict;
     let terms = Terms {
         quota: config.quota,
         hold_for: config.verification.hold_for,
+        today: today(store, config, entry).await?,
     };
     let recovered = store.recover(ledger, terms, operator, Timestamp::now());
-    Ok(match recovered.await? {
+    Ok(taken(ledger, verdict, recovered.await?))
+}
+
+/// `before` is the verdict that the entry had.
+fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
+    match recovered {
         Recovered::Now {
             verdict,
             reason,
@@ -89,14 +209,26 @@ pub async fn recover(
             verdict,
             reason,
             request: Some(request),
+            evidence: None,
+            forced: false,
         },
         Recovered::StillDropped(decision) => Taken {
             ledger,
             verdict: decision.verdict,
             reason: decision.reason,
             request: None,
+            evidence: decision.evidence,
+            forced: false,
         },
-    })
+        Recovered::Forced { reason, request } => Taken {
+            ledger,
+            verdict: before,
+            reason,
+            request: Some(request),
+            evidence: None,
+            forced: true,
+        },
+    }
 }
 
 /// All that can be taken up again, of all domains or of those that a pattern matches; oldest first,

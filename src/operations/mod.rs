@@ -17,7 +17,7 @@ mod test;
 pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history, stopped};
 pub use acts::{CustomerAct, NO_MAIL, NOT_A_CUSTOMER, RequestAct, add_customer, warning_about};
 pub use deliveries::{Queue, queue, queues};
-pub use dropped::{Dropped, Taken, recover, recoverable};
+pub use dropped::{Dropped, Taken, force, is_recoverable, recover, recoverable};
 pub use each::{MOST_AT_ONCE, each};
 pub use explain::{Explanation, bare_message_id, explained, found};
 pub use simulate::Simulation;

@@ -35,6 +35,8 @@ pub struct Claim {
     pub verified: Option<(String, Timestamp)>,
     /// The operator who let this request go, whatever the account is.
     pub released_by: Option<String>,
+    /// The operator who released it named its sender: nobody could be read as one.
+    pub sender_named: bool,
     pub envelope: Envelope,
     /// Whether the sender's domain vouches for the message.
     pub authentication: Authentication,
@@ -116,6 +118,7 @@ const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.authentication') AS authentication,
      json_extract(l.circumstances, '$.enforcement') IS 'enforce' AS authentication_enforced,
      r.portal, r.size, r.attempts, r.released_at, r.released_by,
+     r.sender_named,
      a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
@@ -141,6 +144,7 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
             .zip(verified_at.map(Millis::timestamp))
             .filter(|_| counts),
         released_by: operator,
+        sender_named: row.get("sender_named")?,
         envelope: row.get::<_, Json<_>>("envelope")?.0,
         authentication: row.get::<_, Json<_>>("authentication")?.0,
         authentication_enforced: row.get("authentication_enforced")?,

@@ -21,8 +21,10 @@ use super::reason_codes::with_codes;
 use super::{Listed, Page, Store, StoreError, Topic, in_force};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
-use crate::domain::{DomainPattern, EmailAddress, LedgerId, Reason, RequestId, Timestamp, Verdict};
-use crate::mail::Facts;
+use crate::domain::{
+    DomainPattern, EmailAddress, LedgerId, Reason, RequestId, RequestState, Timestamp, Verdict,
+};
+use crate::mail::{Evidence, Facts};
 
 /// A domain whose mail was dropped for its sake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -36,10 +38,20 @@ pub struct DroppedDomain {
 }
 
 /// What holds for a message that is taken up again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Terms {
     pub quota: Quota,
     pub hold_for: Duration,
+    /// None: the configuration says what it said when the message came.
+    pub today: Option<Today>,
+}
+
+/// What the configuration of today says about a message that came earlier.
+#[derive(Debug, Clone)]
+pub struct Today {
+    pub circumstances: Circumstances,
+    /// The mark by which our own MTA would call it spam.
+    pub spam: Option<Evidence>,
 }
 
 /// What came of deciding again.
@@ -53,6 +65,8 @@ pub enum Recovered {
     },
     /// The settings of today drop it, too; nothing changed.
     StillDropped(Decision),
+    /// Dropped for this reason, and a released request all the same: an operator said so.
+    Forced { reason: Reason, request: RequestId },
 }
 
 impl Store {
@@ -90,7 +104,7 @@ impl Store {
         by: String,
         now: Timestamp,
     ) -> Result<Recovered, StoreError> {
-        self.write(move |work| work.recover(ledger, terms, &operator(&by), now.into()))
+        self.write(move |work| work.recover(ledger, &terms, &operator(&by), now.into()))
             .await
     }
 }
@@ -183,25 +197,70 @@ fn recoverable(
 }
 
 /// A dropped entry as it was decided.
-struct Found {
-    n: i64,
-    received_at: Millis,
-    reason: Reason,
-    revision: i64,
-    facts: Facts,
+pub(super) struct Found {
+    pub(super) n: i64,
+    pub(super) received_at: Millis,
+    pub(super) reason: Reason,
+    pub(super) revision: i64,
+    pub(super) facts: Facts,
     circumstances: Option<Circumstances>,
-    /// Its content is there, and was not given up.
+    /// Its content is there.
     kept: bool,
     dropped: bool,
-    repeats: bool,
+    original: Option<LedgerId>,
+    request: Option<RequestState>,
 }
 
-fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
+impl Found {
+    /// What the configuration said, of an entry that can become a request.
+    ///
+    /// # Errors
+    /// `NotAllowed` with the reason why it cannot.
+    pub(super) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances, StoreError> {
+        let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
+        match (self.dropped, self.request) {
+            (true, Some(state)) => {
+                return refused(format!(
+                    "was released before, by an operator; as a request it is {state}"
+                ));
+            }
+            (false, Some(state)) => {
+                return refused(format!(
+                    "was not dropped, or was recovered before; as a request it is {state}"
+                ));
+            }
+            (_, None) => {}
+        }
+        if !self.dropped {
+            return refused("was not dropped".to_owned());
+        }
+        if let Some(original) = self.original {
+            return refused(format!("repeats {original}; recover that one"));
+        }
+        let Some(circumstances) = &self.circumstances else {
+            return refused(
+                "came to an address of our own, for reports or answers, and is for no portal"
+                    .to_owned(),
+            );
+        };
+        if !self.kept {
+            return refused(
+                "cannot be recovered: its content was erased, because its time was over or \
+                 dropped.max_content was reached"
+                    .to_owned(),
+            );
+        }
+        Ok(circumstances)
+    }
+}
+
+pub(super) fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
     connection
         .prepare_cached(
             "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
                  EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
-                 l.verdict = 'dropped', l.original IS NOT NULL
+                 l.verdict = 'dropped', (SELECT id FROM ledger WHERE n = l.original),
+                 (SELECT state FROM request WHERE ledger = l.n)
              FROM ledger AS l WHERE l.id = ?",
         )?
         .query_row([ledger], |row| {
@@ -214,7 +273,8 @@ fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> 
                 circumstances: row.get::<_, Option<Json<_>>>(5)?.map(|json| json.0),
                 kept: row.get(6)?,
                 dropped: row.get(7)?,
-                repeats: row.get(8)?,
+                original: row.get(8)?,
+                request: row.get(9)?,
             })
         })
         .optional()?
@@ -228,29 +288,22 @@ impl Work<'_> {
     fn recover(
         &mut self,
         ledger: LedgerId,
-        terms: Terms,
+        terms: &Terms,
         by: &str,
         now: Millis,
     ) -> Result<Recovered, StoreError> {
         let connection = self.connection;
         let found = find(connection, ledger)?;
-        let refused = |why: &str| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
-        if !found.dropped {
-            return refused("was not dropped");
-        }
-        if found.repeats {
-            return refused("repeats an earlier message; recover that one");
-        }
-        if !found.kept {
-            return refused(
-                "cannot be recovered: its content was forgotten, when its time was over or \
-                 dropped.max_content was reached",
-            );
-        }
-        let Some(circumstances) = &found.circumstances else {
-            return refused("came to the address to which reports return, and is for no portal");
+        let of_then = found.recoverable(ledger)?;
+        let circumstances = match &terms.today {
+            Some(today) => &today.circumstances,
+            None => of_then,
         };
-        let facts = &found.facts;
+        let of_today = terms.today.as_ref().map(|today| Facts {
+            spam: today.spam.clone(),
+            ..found.facts.clone()
+        });
+        let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let account = match sender.map(EmailAddress::key) {
             Some(key) => known(connection, &key)?,
@@ -308,7 +361,8 @@ impl Work<'_> {
         connection
             .prepare_cached(
                 "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
-                     forget_at = NULL, copy_key = ?6
+                     forget_at = NULL, copy_key = ?6, circumstances = ?7, facts = ?8, sender = ?9,
+                     domain = ?10
                  WHERE n = ?1",
             )?
             .execute(params![
@@ -318,6 +372,10 @@ impl Work<'_> {
                 i64::try_from(revision).unwrap_or(i64::MAX),
                 json(&standing)?,
                 like.copy_key,
+                json(circumstances)?,
+                json(facts)?,
+                sender_key,
+                sender.map(|sender| sender.domain().as_str()),
             ])?;
         withdraw(connection, found.n)?;
         uncount(connection, found.n)?;

@@ -29,6 +29,7 @@ mod error;
 mod events;
 mod examine;
 mod for_us;
+mod forced;
 mod forget;
 mod forget_content;
 mod health;
@@ -85,7 +86,7 @@ pub use counts::{
 };
 pub use deliveries::{Claim, Settlement};
 pub use denied::StoppedAccounts;
-pub use dropped::{DroppedDomain, Recovered, Terms};
+pub use dropped::{DroppedDomain, Recovered, Terms, Today};
 pub use error::StoreError;
 pub use events::Deed;
 pub use examine::{Examination, examine, has_verified_accounts};

@@ -124,6 +124,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/dropped.html"),
     ),
     (
+        "operators/recovered.html",
+        include_str!("../web/operators/templates/recovered.html"),
+    ),
+    (
         "operators/deliveries.html",
         include_str!("../web/operators/templates/deliveries.html"),
     ),

@@ -115,6 +115,8 @@ fn one_that_cannot_be_recovered_keeps_no_other_from_it() {
     );
     assert!(ran.err.contains("2 of 3 recovered"), "{}", ran.err);
     assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+    let nothing = house.run(&["dropped", "recover", "--all"]);
+    assert_eq!(nothing.status, 1, "{}{}", nothing.out, nothing.err);
     let alone = house.run(&["dropped", "recover", &held]);
     assert_eq!(alone.status, 1, "{}", alone.err);
 }

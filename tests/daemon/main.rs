@@ -19,6 +19,7 @@ mod ours;
 mod port;
 mod postfix;
 mod raw_url;
+mod recovered;
 mod restore;
 mod routing;
 mod secrets;

@@ -76,12 +76,13 @@ async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
             bytes: 1_000_000,
         },
         hold_for: 14 * DAY,
+        today: None,
     };
     for dropped in [&one, &two] {
         let by = "root".to_owned();
         let recovered = house
             .store
-            .recover(dropped.ledger, terms, by, at(DAY))
+            .recover(dropped.ledger, terms.clone(), by, at(DAY))
             .await;
         let Ok(Recovered::StillDropped(decision)) = &recovered else {
             panic!("handed on twice: {recovered:?}");

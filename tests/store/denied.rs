@@ -50,6 +50,7 @@ async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
                 bytes: 1_000_000,
             },
             hold_for: 14 * DAY,
+            today: None,
         };
         let recovered = house
             .store

@@ -12,6 +12,7 @@ const TERMS: Terms = Terms {
         bytes: 1_000_000,
     },
     hold_for: std::time::Duration::from_hours(14 * 24),
+    today: None,
 };
 
 fn pattern(text: &str) -> DomainPattern {

@@ -182,6 +182,23 @@ impl Model {
         replaced
     }
 
+    /// An operator released a dropped message as it is. That lets nobody in: the account stays as it
+    /// was, and where there was none it is pending.
+    pub fn forced(
+        &mut self,
+        (key, received_at): (&Key, Timestamp),
+        authenticated: bool,
+        request: RequestId,
+    ) {
+        if !self.people.contains_key(&key.0) {
+            self.create(key.0, true);
+        }
+        self.offers.remove(&request);
+        let decided = (Verdict::Dropped, received_at);
+        self.made(key, authenticated, request, decided, &mut Vec::new());
+        self.released_by_operator(request);
+    }
+
     /// The requests that were made of a message.
     pub fn copies_of(&self, key: &Key) -> Vec<RequestId> {
         let made = self.originals.get(key).into_iter().flatten();

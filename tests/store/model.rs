@@ -64,6 +64,9 @@ enum Step {
     Recover {
         dropped: usize,
     },
+    Force {
+        dropped: usize,
+    },
     Block {
         who: usize,
     },
@@ -113,6 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who.clone(), any::<bool>()).prop_map(|(who, sign_up)| Step::Add { who, sign_up }),
         1 => who.clone().prop_map(|who| Step::Renew { who }),
         1 => any_of.clone().prop_map(|dropped| Step::Recover { dropped }),
+        1 => any_of.clone().prop_map(|dropped| Step::Force { dropped }),
         1 => who.clone().prop_map(|who| Step::Block { who }),
         1 => who.prop_map(|who| Step::Unblock { who }),
         1 => any_of.clone().prop_map(|request| Step::Release { request }),
@@ -396,6 +400,7 @@ impl Run {
                     let terms = Terms {
                         quota: QUOTA,
                         hold_for: 14 * DAY,
+                        today: None,
                     };
                     let recovered = store.recover(ledger, terms, by, now).await;
                     if let Ok(Recovered::Now {
@@ -417,6 +422,27 @@ impl Run {
                         );
                         self.requests.push(request);
                         self.replaced(replaced);
+                    }
+                }
+            }
+            Step::Force { dropped } => {
+                if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
+                    let mut lives = false;
+                    for request in self.model.copies_of(&key) {
+                        let found = store.request(request).await.expect("read");
+                        lives |= found.is_some_and(|found| is_living(found.state));
+                    }
+                    let received_at = self.received_at(ledger).await;
+                    let recently = now.duration_since(received_at).as_hours() < 7 * 24;
+                    let released = store.release_dropped(ledger, None, by, now).await;
+                    if let Ok(released) = released {
+                        let Recovered::Forced { request, .. } = released else {
+                            panic!("{released:?}");
+                        };
+                        assert!(!lives || !recently, "a copy of it lives");
+                        self.model
+                            .forced((&key, received_at), authenticated, request);
+                        self.requests.push(request);
                     }
                 }
             }

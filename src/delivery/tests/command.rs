@@ -106,6 +106,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
             "VESTIBULE_RECIPIENT",
             "VESTIBULE_REQUEST",
             "VESTIBULE_SENDER",
+            "VESTIBULE_SENDER_BY",
             "VESTIBULE_VERIFIED",
         ]
     );

@@ -21,6 +21,7 @@ impl Claim {
             groups: vec!["staff".to_owned(), "Größe".to_owned()],
             verified: Some(("link".to_owned(), at("2026-11-23T10:05:00Z"))),
             released_by: None,
+            sender_named: false,
             envelope: Envelope {
                 reverse_path: ReversePath::Mailbox("ann@corp.example".to_owned()),
                 recipients: Vec::new(),

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::input::{At, Body, Query};
+use super::input::{At, Body, MaybeBody, Query};
 use super::output::{Json, Part};
 use super::problem::{Problem, Written};
 use super::route::Call;
 use super::values::{Age, Limit, address};
-use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{Dropped, MOST_AT_ONCE, Taken, each, recover as take_up, recoverable};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use crate::operations::{
+    Dropped, MOST_AT_ONCE, Taken, each, force, recover as take_up, recoverable,
+};
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -44,8 +46,10 @@ pub(super) async fn list(
         ..LedgerFilter::default()
     };
     let listed = call.desk.store.ledger(filter).await?;
+    let config = call.desk.config();
+    let row = |entry| Dropped::of(entry, &config);
     Ok(Part {
-        items: listed.rows.into_iter().map(Dropped::from).collect(),
+        items: listed.rows.into_iter().map(row).collect(),
         next: listed.next,
     })
 }
@@ -71,10 +75,46 @@ pub(super) async fn domains(
     Ok(Part::whole(domains.await?))
 }
 
-pub(super) async fn recover(call: Call, At(id): At<LedgerId>) -> Result<Json<Taken>, Problem> {
-    let config = call.desk.config();
-    let taken = take_up(&call.desk.store, &config, id, call.visit.by());
-    Ok(Json(taken.await?))
+/// How to take a message up again; without it, it is decided again.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"force": true}))]
+pub(super) struct Recovery {
+    /// Release it as it is, whatever the reason; nobody gets a lasting pass by it.
+    #[serde(default)]
+    #[schema(required = false)]
+    force: bool,
+    /// With `force`: its sender, where it names none that can be used.
+    #[serde(rename = "as")]
+    #[schema(example = "bob@acme.example")]
+    named: Option<String>,
+}
+
+impl Recovery {
+    fn named(&self) -> Result<Option<EmailAddress>, Problem> {
+        match &self.named {
+            Some(_) if !self.force => Err(Problem::refused("as", "it takes force as well")),
+            Some(text) => match EmailAddress::parse_customer(text) {
+                Ok(named) => Ok(Some(named)),
+                Err(error) => Err(Problem::refused("as", format_args!("{text:?}: {error}"))),
+            },
+            None => Ok(None),
+        }
+    }
+}
+
+pub(super) async fn recover(
+    call: Call,
+    (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
+) -> Result<Json<Taken>, Problem> {
+    let named = how.named()?;
+    let (config, store, by) = (call.desk.config(), &call.desk.store, call.visit.by());
+    let taken = if how.force {
+        force(store, &config, id, named, by).await
+    } else {
+        take_up(store, &config, id, by).await
+    };
+    Ok(Json(taken?))
 }
 
 /// Which entries: by their ids, or of a domain.
@@ -86,6 +126,10 @@ pub(super) struct Entries {
     entries: Option<Vec<LedgerId>>,
     /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
     domain: Option<String>,
+    /// Release these entries as they are, whatever the reason.
+    #[serde(default)]
+    #[schema(required = false)]
+    force: bool,
 }
 
 /// What became of each.
@@ -110,6 +154,10 @@ pub(super) async fn recover_many(
     call: Call,
     Body(wanted): Body<Entries>,
 ) -> Result<Json<EntriesRecovered>, Problem> {
+    let is_forced = wanted.force;
+    if is_forced && wanted.entries.is_none() {
+        return Err(Problem::refused("force", "name the entries"));
+    }
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MOST_AT_ONCE => entries,
         (Some(_), None) => return Err(Problem::malformed("entries: name at most 1000")),
@@ -123,7 +171,14 @@ pub(super) async fn recover_many(
     let config = call.desk.config();
     let outcomes = each(ids, |id| {
         let (call, config) = (call.clone(), config.clone());
-        async move { take_up(&call.desk.store, &config, id, call.visit.by()).await }
+        async move {
+            let (store, by) = (&call.desk.store, call.visit.by());
+            if is_forced {
+                force(store, &config, id, None, by).await
+            } else {
+                take_up(store, &config, id, by).await
+            }
+        }
     })
     .await?;
     let items: Vec<_> = outcomes

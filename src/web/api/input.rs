@@ -113,6 +113,30 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     }
 }
 
+/// A JSON object in the body, or none.
+pub(super) struct MaybeBody<T>(pub T);
+
+impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeBody<T> {
+    const HAS_BODY: bool = true;
+
+    fn read(said: &Said) -> Result<Self, Problem> {
+        if said.body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        Body::read(said).map(|Body(body)| Self(body))
+    }
+
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
+        let content = ContentBuilder::new().schema(Some(named::<T>(schemas)));
+        operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .required(Some(Required::False))
+                .content("application/json", content.build())
+                .build(),
+        ))
+    }
+}
+
 /// A type other than a browser can send from another site without asking first.
 fn is_json(headers: &HeaderMap) -> bool {
     let written = headers

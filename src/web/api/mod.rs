@@ -261,9 +261,11 @@ fn routes() -> Vec<Route> {
             )
             .explained("Each with the nearest one that may."),
         Route::post("/dropped/recover", Agent, dropped::recover_many)
-            .called("recoverMany", "Decide many again by the settings of now"),
+            .called("recoverMany", "Decide many again by the settings of now, or release them")
+            .explained("With `force`, the entries named are released as they are."),
         Route::post("/dropped/{ledger}/recover", Agent, dropped::recover)
-            .called("recoverOne", "Decide one again by the settings of now")
+            .called("recoverOne", "Decide one again by the settings of now, or release it")
+            .explained("With `force`, it is released as it is, whatever the reason.")
             .may(&[Kind::NotPossible]),
         Route::get("/ledger", Viewer, ledger::list)
             .called("listLedger", "List what was taken, newest first, with why"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Desk;
 use super::gate::Visit;
 use crate::domain::{LedgerId, RequestId, Timestamp};
-use crate::operations::{self, RequestAct};
+use crate::operations::{self, RequestAct, Taken};
 use crate::store::StoreError;
 
 /// How many of many things were done.
@@ -42,11 +42,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Decides about a dropped message again; whether it is a request now.
-    pub async fn recover(&self, ledger: LedgerId, visit: &Visit) -> Result<bool, StoreError> {
+    /// Decides about a dropped message again.
+    pub async fn recover(&self, ledger: LedgerId, visit: &Visit) -> Result<Taken, StoreError> {
         let (config, by) = (self.config(), visit.name.to_string());
-        let taken = operations::recover(self.store(), &config, ledger, by);
-        Ok(taken.await?.request.is_some())
+        operations::recover(self.store(), &config, ledger, by).await
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) async fn recover_all(
             let (desk, visit) = handles(desk, visit);
             async move { desk.recover(id, &visit).await }
         });
-        let part = Tally::of(&outcomes.await?, |is_back| *is_back);
+        let part = Tally::of(&outcomes.await?, |taken| taken.request.is_some());
         tally.done += part.done;
         tally.failed += part.failed;
         after = listed.next;

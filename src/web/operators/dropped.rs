@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::act::{Tally, handles};
 use super::allow::recover_all;
 use super::customers::portals;
-use super::fields::{Asked, Sent};
+use super::fields::{Asked, Fields, Sent};
 use super::gate::Visit;
 use super::refusal::Refusal;
 use super::{Desk, messages, what_if};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
-use crate::operations::{MOST_AT_ONCE, each};
-use crate::store::LedgerFilter;
+use crate::operations::{self, MOST_AT_ONCE, Taken, each, is_recoverable};
+use crate::store::{LedgerFilter, StoreError};
 use crate::web::page::Page;
 
 /// The ranking looks so far down; as far back as what is decided again.
@@ -58,7 +58,14 @@ pub(super) async fn list(
     Ok(visit.page(
         "operators/dropped.html",
         context! {
-            rows => listed.rows.iter().map(messages::row).collect::<Vec<_>>(),
+            rows => listed
+                .rows
+                .iter()
+                .map(|entry| context! {
+                    recoverable => is_recoverable(entry, &desk.config()),
+                    ..messages::row(entry)
+                })
+                .collect::<Vec<_>>(),
             next_page => asked.next("/dropped", listed.next.as_deref()),
             domains => domains,
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
@@ -74,12 +81,19 @@ pub(super) async fn list(
     ))
 }
 
-/// Some messages by id, or all of a domain.
+/// Some messages by id, or all of a domain; or one released as it is.
 pub(super) async fn recover(
     State(desk): State<Arc<Desk>>,
     Extension(visit): Extension<Visit>,
     Sent(sent): Sent,
-) -> Result<Redirect, Refusal> {
+) -> Result<Response, Refusal> {
+    match sent.one("action") {
+        None | Some("recover") => {}
+        Some("force") => return force(&desk, &visit, &sent).await,
+        Some(other) => {
+            return Err(Refusal::Malformed(format!("action cannot be {other:?}.")));
+        }
+    }
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
     let tally = if let Some(pattern) = pattern {
         recover_all(&desk, &visit, &pattern).await?
@@ -96,10 +110,53 @@ pub(super) async fn recover(
             let (desk, visit) = handles(&desk, &visit);
             async move { desk.recover(id, &visit).await }
         });
-        Tally::of(&outcomes.await?, |is_back| *is_back)
+        let outcomes = outcomes.await?;
+        let tally = Tally::of(&outcomes, |taken| taken.request.is_some());
+        if tally.failed > 0 {
+            return Ok(left(&visit, &tally, &outcomes).into_response());
+        }
+        tally
     };
     Ok(Redirect::to(&format!(
         "/dropped?done=recovered&count={}&failed={}",
         tally.done, tally.failed
-    )))
+    ))
+    .into_response())
+}
+
+/// Says of each message why it stays dropped.
+fn left(visit: &Visit, tally: &Tally, outcomes: &[(LedgerId, Result<Taken, StoreError>)]) -> Page {
+    let rows: Vec<_> = outcomes
+        .iter()
+        .map(|(ledger, outcome)| {
+            context! {
+                ledger => ledger.to_string(),
+                outcome => match outcome {
+                    Ok(taken) => taken.outcome(),
+                    Err(error) => error.to_string(),
+                },
+            }
+        })
+        .collect();
+    visit.page(
+        "operators/recovered.html",
+        context! { rows => rows, back => tally.done },
+    )
+}
+
+/// Releases one message as it is.
+async fn force(desk: &Desk, visit: &Visit, sent: &Fields) -> Result<Response, Refusal> {
+    let ledger: LedgerId = sent
+        .read("ledger", |text| text.parse().ok())?
+        .ok_or_else(|| Refusal::Malformed("There is no ledger entry.".to_owned()))?;
+    let named = match sent.one("as") {
+        Some(text) => Some(
+            EmailAddress::parse_customer(text)
+                .map_err(|error| Refusal::NotAllowed(format!("{text:?}: {error}")))?,
+        ),
+        None => None,
+    };
+    let (config, by) = (desk.config(), visit.name.to_string());
+    operations::force(desk.store(), &config, ledger, named, by).await?;
+    Ok(Redirect::to(&format!("/messages/{ledger}?done=forced")).into_response())
 }

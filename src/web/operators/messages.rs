@@ -19,7 +19,7 @@ use super::{Desk, when};
 use crate::access::RuleResult;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
 use crate::mail::{html, readable};
-use crate::operations::{Explanation, bare_message_id, explained};
+use crate::operations::{Explanation, bare_message_id, explained, is_recoverable};
 use crate::store::{Event, LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
 use crate::web::dress::Policy;
@@ -83,6 +83,7 @@ pub(super) fn row(entry: &LedgerEntry) -> Value {
         reason => entry.reason.as_str(),
         subject => entry.facts.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
         content_kept => entry.content_kept,
+        sender_known => entry.sender.is_some(),
     }
 }
 
@@ -129,6 +130,9 @@ pub(super) async fn show(
         "operators/message.html",
         context! {
             entry => row(&entry),
+            recoverable => is_recoverable(&entry, &desk.config()),
+            nameable => entry.sender.is_none()
+                || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours),
             written => facts.sender.written().map(one_line),
             recipient => one_line(&entry.recipient),
             message_id => facts.message_id.as_deref().map(one_line),

@@ -266,3 +266,71 @@ async fn a_destination_is_paused_and_goes_on() {
     let unknown = post(&house, &admin, "/deliveries/nowhere/pause", Value::Null).await;
     is_problem(&unknown, StatusCode::NOT_FOUND, "not-found", "nowhere");
 }
+
+#[tokio::test]
+async fn a_dropped_message_is_released_whatever_the_reason() {
+    let house = House::open().await;
+    let agent = token(&house, Role::Agent).await;
+    let one = house.mail("eve@elsewhere.example", "one").await.ledger;
+    let two = house.mail("eve@elsewhere.example", "two").await.ledger;
+    let path = format!("/dropped/{one}/recover");
+    let still = object(
+        &post(&house, &agent, &path, Value::Null).await,
+        StatusCode::OK,
+    );
+    assert_eq!(
+        still["evidence"],
+        "elsewhere.example is not in external.allowed_domains"
+    );
+    for (body, status, kind) in [
+        (
+            json!({"force": true, "as": "bob@x.example"}),
+            StatusCode::CONFLICT,
+            "not-possible",
+        ),
+        (
+            json!({"as": "bob@x.example"}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused",
+        ),
+        (
+            json!({"force": true, "as": "bob@x.example\r\nX-A: b"}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused",
+        ),
+        (json!({"force": 1}), StatusCode::BAD_REQUEST, "malformed"),
+    ] {
+        let answer = post(&house, &agent, &path, body.clone()).await;
+        is_problem(&answer, status, kind, &body.to_string());
+    }
+    let viewer = token(&house, Role::Viewer).await;
+    let force = json!({"force": true});
+    let refused = post(&house, &viewer, &path, force.clone()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let released = object(
+        &post(&house, &agent, &path, force.clone()).await,
+        StatusCode::OK,
+    );
+    assert_eq!(
+        (
+            &released["request"],
+            &released["forced"],
+            &released["verdict"]
+        ),
+        (&json!(one.to_string()), &json!(true), &json!("dropped"))
+    );
+    let again = post(&house, &agent, &path, force).await;
+    assert!(again.body.contains("was released before"), "{}", again.body);
+    let many = json!({"entries": [one.to_string(), two.to_string()], "force": true});
+    let many = object(
+        &post(&house, &agent, "/dropped/recover", many).await,
+        StatusCode::OK,
+    );
+    assert_eq!((&many["recovered"], &many["left"]), (&json!(1), &json!(1)));
+    let all = json!({"domain": "elsewhere.example", "force": true});
+    let refused = post(&house, &agent, "/dropped/recover", all).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let listed = object(&get(&house, &agent, "/dropped").await, StatusCode::OK);
+    assert_eq!(listed["items"][0]["recoverable"], false);
+    assert_eq!(listed["items"][0]["request"], two.to_string());
+}

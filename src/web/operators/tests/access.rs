@@ -198,3 +198,41 @@ async fn what_was_dropped_comes_back_once_its_domain_may() {
     let entry = house.store.ledger_entry(entry.ledger).await.expect("read");
     assert_eq!(entry.expect("there").verdict, Verdict::Accepted);
 }
+
+#[tokio::test]
+async fn what_stays_dropped_says_why_and_is_released_all_the_same() {
+    let house = House::open().await;
+    let agent = house.session(Role::Agent).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let ledger = entry.ledger.to_string();
+    let fields = [("ledger", ledger.as_str()), ("action", "recover")];
+    let told = house.post(&agent, "/dropped", &fields).await;
+    assert_eq!(told.status, StatusCode::OK);
+    let why =
+        "stays dropped: domain_not_allowed (elsewhere.example is not in external.allowed_domains)";
+    assert!(told.body.contains(why), "{}", told.body);
+    let page = house.get(&agent, &format!("/messages/{ledger}")).await;
+    assert!(page.body.contains("value=\"force\""), "{}", page.body);
+    let force = [("ledger", ledger.as_str()), ("action", "force")];
+    let viewer = house.session(Role::Viewer).await;
+    let refused = house.post(&viewer, "/dropped", &force).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let named = [&force[..], &[("as", "bob@elsewhere.example")]].concat();
+    let refused = house.post(&agent, "/dropped", &named).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+    let done = house.post(&agent, "/dropped", &force).await;
+    let place = format!("/messages/{ledger}?done=forced");
+    assert_eq!(done.headers[LOCATION], place.as_str());
+    let again = house.post(&agent, "/dropped", &force).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert!(again.body.contains("was released before"), "{}", again.body);
+    let page = house.get(&agent, &place).await;
+    assert!(page.body.contains("Released, although it was dropped."));
+    assert!(!page.body.contains("value=\"force\""), "{}", page.body);
+    let list = house.get(&agent, "/dropped").await;
+    assert!(
+        !list.body.contains(&format!("value=\"{ledger}\"")),
+        "{}",
+        list.body
+    );
+}

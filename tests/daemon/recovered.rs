@@ -1,0 +1,255 @@
+//! Every drop has a way back: released by an operator whatever the reason, once, and with nobody let
+//! in by it for longer.
+
+use crate::client::{Smtp, send};
+use crate::house::{House, STANDARD, wait_for};
+
+const PORTAL: &str = "it-help@corp.example";
+
+/// Sends a message with these fields; gives its ledger entry.
+fn send_with(house: &House, fields: &str, marker: &str) -> String {
+    let message = format!(
+        "{fields}To: {PORTAL}\r\nSubject: About {marker}\r\n\
+         Message-ID: <{marker}@client.example>\r\n\r\nHelp with {marker}!\r\n"
+    );
+    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let sent = smtp.send("mta@client.example", PORTAL, message.as_bytes());
+    assert!(sent.expect("an answer").starts_with("250"), "{marker}");
+    let entry = house.json(&["explain", &format!("{marker}@client.example")]);
+    entry[0]["ledger"].as_str().expect("an id").to_owned()
+}
+
+fn reason(house: &House, ledger: &str) -> String {
+    let entry = &house.json(&["explain", ledger])[0];
+    assert_eq!(entry["verdict"], "dropped");
+    entry["reason"].as_str().expect("a reason").to_owned()
+}
+
+/// Exit status and standard error.
+fn run(house: &House, arguments: &[&str]) -> (i32, String) {
+    let output = house.command(arguments).output().expect("it runs");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("a status"), err)
+}
+
+/// The header of what the help desk has got with this marker.
+fn delivered(house: &House, marker: &str) -> String {
+    wait_for("the delivery", || {
+        house.delivered().into_iter().find_map(|raw| {
+            let text = String::from_utf8_lossy(&raw).into_owned();
+            text.contains(&format!("Help with {marker}!"))
+                .then(|| text.split("\r\n\r\n").next().unwrap_or_default().to_owned())
+        })
+    })
+}
+
+const REPORT: &str = "From: mailer-daemon@mx.example\r\nMIME-Version: 1.0\r\n\
+     Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n";
+
+#[test]
+fn whatever_it_was_dropped_for_a_message_is_released_once() {
+    let house = House::start(&format!(
+        "{STANDARD}\n[mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
+    ));
+    send(house.smtp, "bob@partner.example", "known");
+    house.json(&["access", "deny", "dan@partner.example"]);
+    house.json(&["customers", "block", "bob@partner.example"]);
+    let before = house.json(&["customers", "show", "bob@partner.example"]);
+    for (expected, fields, named) in [
+        (
+            "domain_not_allowed",
+            "From: eve@elsewhere.example\r\n",
+            None,
+        ),
+        ("bounce", REPORT, None),
+        (
+            "loop",
+            "From: eve@elsewhere.example\r\nX-Vestibule-Loop: gate.corp.example\r\n",
+            None,
+        ),
+        (
+            "sender_unusable",
+            "From: Bob\r\n",
+            Some("rob@elsewhere.example"),
+        ),
+        ("sender_denied", "From: dan@partner.example\r\n", None),
+        ("account_blocked", "From: bob@partner.example\r\n", None),
+        (
+            "spam",
+            "X-Spam-Flag: YES\r\nReceived: from client.example by mta.corp.example; \
+             Mon, 23 Nov 2026 09:00:00 +0000\r\nFrom: fay@partner.example\r\n",
+            None,
+        ),
+        (
+            "automatic",
+            "From: gil@partner.example\r\nAuto-Submitted: auto-replied\r\n",
+            None,
+        ),
+        (
+            "bulk",
+            "From: hal@partner.example\r\nPrecedence: list\r\n",
+            None,
+        ),
+    ] {
+        let marker = expected.replace('_', "-");
+        let ledger = send_with(&house, fields, &marker);
+        assert_eq!(reason(&house, &ledger), expected);
+        let (status, err) = run(&house, &["dropped", "recover", &ledger]);
+        assert_eq!(status, 1, "{expected}: {err}");
+        let mut force = vec!["dropped", "recover", ledger.as_str(), "--force"];
+        if let Some(named) = named {
+            let (status, err) = run(&house, &force);
+            assert_eq!(status, 1, "{err}");
+            assert!(err.contains("has no usable sender"), "{err}");
+            force.extend(["--as", named]);
+        }
+        let (status, err) = run(&house, &force);
+        assert_eq!(status, 0, "{expected}: {err}");
+        let header = delivered(&house, &marker);
+        assert!(
+            header.contains("\r\nX-Vestibule-Verified: operator "),
+            "{header}"
+        );
+        assert_eq!(
+            header.contains("\r\nX-Vestibule-Sender-By: operator"),
+            named.is_some(),
+            "{header}"
+        );
+        let (status, err) = run(&house, &force);
+        assert_eq!(status, 1, "{expected}");
+        assert!(err.contains("was released before"), "{err}");
+        assert_eq!(
+            reason(&house, &ledger),
+            expected,
+            "the verdict stays what it was"
+        );
+        let raw = house
+            .command(&["dropped", "raw", &ledger])
+            .output()
+            .expect("it runs");
+        assert!(
+            raw.stdout
+                .ends_with(format!("Help with {marker}!\r\n").as_bytes())
+        );
+    }
+    assert_eq!(
+        house.delivered().len(),
+        10,
+        "each once, beside the one that was accepted"
+    );
+    assert_eq!(
+        house.json(&["customers", "show", "bob@partner.example"]),
+        before
+    );
+    for made in [
+        "eve@elsewhere.example",
+        "rob@elsewhere.example",
+        "dan@partner.example",
+    ] {
+        let account = &house.json(&["customers", "show", made])[0];
+        assert_eq!(account["status"], "pending", "{account}");
+        assert!(account["verified_at"].is_null(), "{account}");
+    }
+    assert!(
+        house.letters().is_empty(),
+        "nobody is asked to verify an address"
+    );
+    // Denied stays denied, and blocked blocked.
+    let denied = send_with(&house, "From: dan@partner.example\r\n", "denied-again");
+    assert_eq!(reason(&house, &denied), "sender_denied");
+    let blocked = send_with(&house, "From: bob@partner.example\r\n", "blocked-again");
+    assert_eq!(reason(&house, &blocked), "account_blocked");
+    house.json(&["doctor"]);
+}
+
+#[test]
+fn what_cannot_be_released_says_why() {
+    let house = House::start(STANDARD);
+    let kept = send_with(&house, "From: eve@elsewhere.example\r\n", "kept");
+    let nobody = send_with(&house, "From: Bob\r\n", "nobody");
+    for (arguments, status, why) in [
+        (
+            &[
+                "dropped",
+                "recover",
+                &kept,
+                "--force",
+                "--as",
+                "rob@elsewhere.example",
+            ][..],
+            1,
+            "was written by eve@elsewhere.example",
+        ),
+        (
+            &["dropped", "recover", &nobody, "--force", "--as", PORTAL],
+            1,
+            "is an address of this Vestibule",
+        ),
+        (
+            &[
+                "dropped",
+                "recover",
+                &nobody,
+                "--force",
+                "--as",
+                "rob@x.example\r\nX-A: b",
+            ],
+            2,
+            "--as",
+        ),
+        (
+            &["dropped", "recover", &nobody, "--as", "rob@x.example"],
+            2,
+            "--force",
+        ),
+        (&["dropped", "recover", "--all", "--force"], 2, "--force"),
+        (
+            &["dropped", "recover", &kept],
+            1,
+            "elsewhere.example is not in external.allowed_domains",
+        ),
+    ] {
+        let output = house.command(arguments).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+    // The same message again is a copy of what was released, whoever may write by then.
+    house.json(&["dropped", "recover", &kept, "--force"]);
+    house.json(&["access", "allow", "elsewhere.example"]);
+    let again = send_with(&house, "From: eve@elsewhere.example\r\n", "kept");
+    let entries = house.json(&["explain", "kept@client.example"]);
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    let copy = entries.iter().find(|entry| entry["reason"] == "duplicate");
+    assert!(copy.is_some(), "{again}: {entries:?}");
+    let dropped = house.json(&["dropped", "list"]);
+    for row in &dropped {
+        let recoverable = row["ledger"] == nobody.as_str();
+        assert_eq!(row["recoverable"], recoverable, "{row}");
+    }
+    delivered(&house, "kept");
+    assert_eq!(house.delivered().len(), 1);
+}
+
+#[test]
+fn a_released_loop_does_not_go_round() {
+    let house = House::start(STANDARD);
+    let ledger = send_with(
+        &house,
+        "From: eve@partner.example\r\nX-Vestibule-Loop: gate.corp.example\r\n",
+        "round",
+    );
+    house.json(&["dropped", "recover", &ledger, "--force"]);
+    delivered(&house, "round");
+    let raw = house.delivered().remove(0);
+    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let sent = smtp.send("mta@client.example", PORTAL, &raw);
+    assert!(sent.expect("an answer").starts_with("250"));
+    // A copy of it or a loop: it comes to nothing either way.
+    wait_for("the second entry", || {
+        let entries = house.json(&["explain", "round@client.example"]);
+        (entries.len() == 2).then_some(())
+    });
+    assert_eq!(house.json(&["requests", "list"]).len(), 1);
+}

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::store::{Plans, Store, StoreError};
+use crate::store::{MaxDelays, Store, StoreError};
 use clock::{Clock, Movement};
 
 /// How often somebody looks whether something is due. Holds last for days, so a minute is soon.
@@ -30,18 +30,18 @@ const STEP: usize = 100;
 
 /// Runs until `shutdown`.
 pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
-    let newest = match store.newest_entry_at().await {
-        Ok(newest) => newest,
+    let latest = match store.latest_time().await {
+        Ok(latest) => latest,
         Err(error) => {
             events::fault("housekeeping", &error);
             None
         }
     };
-    let (mut clock, mut movement) = Clock::start(newest, Timestamp::now(), Instant::now());
-    let mut times_to_mend = false;
+    let (mut clock, mut movement) = Clock::start(latest, Timestamp::now(), Instant::now());
+    let mut needs_repair = false;
     loop {
         let now = config.borrow().clone();
-        let kept = keep(movement, &mut times_to_mend, &now, &store, &shutdown);
+        let kept = keep(movement, &mut needs_repair, &now, &store, &shutdown);
         if let Err(error) = kept.await {
             events::fault("housekeeping", &error);
         }
@@ -53,11 +53,12 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Does all that is due, as far as the clock is believed. Times that a clock that was set back has left in
-/// the future are to be mended until that is done, whatever the database says meanwhile.
+/// Does all that is due, as far as the clock is believed. `needs_repair` says that a clock that was
+/// set back has left times in the future, until these are repaired, whatever the database answers
+/// meanwhile.
 async fn keep(
     movement: Movement,
-    times_to_mend: &mut bool,
+    needs_repair: &mut bool,
     config: &Config,
     store: &Store,
     shutdown: &CancellationToken,
@@ -71,17 +72,22 @@ async fn keep(
         }
         Movement::Back(by) => {
             events::clock_jumped("back", by);
-            *times_to_mend = true;
+            *needs_repair = true;
         }
     }
-    if *times_to_mend {
-        let plans = Plans {
+    // A clock that was wrong between two looks leaves nothing but what was written then.
+    let now = Timestamp::now();
+    let latest = store.latest_time().await?;
+    *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);
+    if *needs_repair {
+        let delays = MaxDelays {
             hold_for: config.verification.hold_for,
             token_ttl: config.verification.token_ttl,
             keep_dropped: config.dropped.keep_content,
+            quiet_for: config.verification.quiet_for,
         };
-        store.mend_times(Timestamp::now(), plans, STEP).await?;
-        *times_to_mend = false;
+        store.repair_times(now, delays, STEP).await?;
+        *needs_repair = false;
     }
     tidy(config, store, shutdown).await
 }

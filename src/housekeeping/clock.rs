@@ -11,7 +11,7 @@ use crate::domain::Timestamp;
 /// By so much the two may differ between two looks: a clock that is brought to the right time little
 /// by little, a machine that slept for a moment.
 const AHEAD: Duration = Duration::from_hours(1);
-const BACK: Duration = Duration::from_mins(1);
+pub const BACK: Duration = Duration::from_mins(1);
 
 /// At the start the last entry of the ledger is all there is to compare with, and desks have holidays.
 const PAUSE: Duration = Duration::from_hours(7 * 24);

@@ -59,24 +59,24 @@ async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
 }
 
 #[tokio::test]
-async fn times_are_mended_when_the_database_is_there_again() {
+async fn times_are_repaired_when_the_database_is_there_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.db");
     let store = Store::open(&path).expect("a database");
     let config = sample::config("");
     let shutdown = CancellationToken::new();
-    let mut times_to_mend = false;
+    let mut needs_repair = false;
 
     let away = folder.path().join("away.db");
     std::fs::rename(&path, &away).expect("moved");
     let back = Movement::Back(Duration::from_hours(1));
-    let kept = keep(back, &mut times_to_mend, &config, &store, &shutdown).await;
+    let kept = keep(back, &mut needs_repair, &config, &store, &shutdown).await;
     kept.expect_err("the database is gone");
-    assert!(times_to_mend);
+    assert!(needs_repair);
 
     std::fs::rename(&away, &path).expect("moved back");
     let steady = Movement::Steady;
-    let kept = keep(steady, &mut times_to_mend, &config, &store, &shutdown).await;
+    let kept = keep(steady, &mut needs_repair, &config, &store, &shutdown).await;
     kept.expect("kept");
-    assert!(!times_to_mend);
+    assert!(!needs_repair);
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
-use crate::domain::{DestinationName, EventPattern, PortalName, RequestState, Timestamp};
+use crate::domain::{DestinationName, EventPattern, PortalName, RequestState};
 use crate::store::{RequestCount, Store, StoreError};
 
 /// A destination, or a hook, and its queue.
@@ -28,7 +28,7 @@ pub struct Queue {
 /// All of them, the destinations by name, then the hooks.
 pub async fn queues(store: &Store, config: &Config) -> Result<Vec<Queue>, StoreError> {
     let paused = store.paused_destinations().await?;
-    let counts = store.counts(Timestamp::now()).await?.requests;
+    let counts = store.request_counts().await?;
     let empty = |name: &DestinationName, kind| Queue {
         destination: name.clone(),
         kind,

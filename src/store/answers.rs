@@ -77,8 +77,10 @@ impl Store {
         self.write(move |work| {
             let n = n_of(work.connection, &asked.operator)?;
             work.connection
-                .prepare_cached("DELETE FROM answer WHERE expires_at <= ?")?
-                .execute([Millis::from(now)])?;
+                .prepare_cached(
+                    "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
+                )?
+                .execute(params![n, asked.key, Millis::from(now)])?;
             if let Some(known) = known(work.connection, n, &asked)? {
                 return Ok(known);
             }

@@ -140,6 +140,11 @@ impl Store {
         .await
     }
 
+    /// Requests by portal and state; kept up to date with every request, and not counted.
+    pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
+        self.read(requests).await
+    }
+
     /// Counts what came since then, and what there is now.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
         self.read_long(move |connection| {
@@ -153,16 +158,20 @@ impl Store {
     }
 }
 
-/// Held, or dropped for holding too many already; a repeat of one is none.
+/// Domains of what was held, or dropped for holding too many already; a duplicate is not counted. Of
+/// the newest entries, up to a bound.
 fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
     let mut statement = connection.prepare_cached(&with_codes(
-        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM ledger
-         WHERE received_at >= ? AND (verdict = 'held' OR rule = {hold_quota})
-             AND rule <> {duplicate} AND domain IS NOT NULL
-         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?",
+        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
+             SELECT domain, sender FROM ledger
+             WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
+                 AND rule <> {duplicate} AND domain IS NOT NULL
+             ORDER BY received_at DESC LIMIT ?2
+         )
+         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
     ))?;
-    let rows = statement.query_map(params![Millis::from(since), FIRST], |row| {
+    let rows = statement.query_map(params![Millis::from(since), MOST_COUNTED, FIRST], |row| {
         Ok(HeldDomain {
             domain: row.get(0)?,
             messages: row.get(1)?,
@@ -172,13 +181,24 @@ fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDom
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Counted by the index on time alone.
-fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
+/// Whole days by what was counted with every entry; the rest of the first day by the index on time
+/// alone.
+pub(super) fn entries(
+    connection: &Connection,
+    since: Timestamp,
+) -> Result<Vec<EntryCount>, StoreError> {
+    let since = Millis::from(since);
+    let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
     let mut statement = connection.prepare_cached(
-        "SELECT portal, verdict, rule, count(*) FROM ledger
-         WHERE received_at >= ? GROUP BY portal, verdict, rule",
+        "SELECT portal, verdict, rule, sum(messages) FROM (
+             SELECT portal, verdict, rule, count(*) AS messages FROM ledger
+             WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
+             UNION ALL
+             SELECT nullif(portal, ''), verdict, rule, messages FROM day_count WHERE day >= ?2
+         )
+         GROUP BY portal, verdict, rule",
     )?;
-    let rows = statement.query_map([Millis::from(since)], |row| {
+    let rows = statement.query_map([since, midnight], |row| {
         Ok(EntryCount {
             portal: row.get(0)?,
             verdict: row.get(1)?,
@@ -192,7 +212,7 @@ fn entries(connection: &Connection, since: Timestamp) -> Result<Vec<EntryCount>,
 pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
     count(
         connection,
-        "SELECT portal, state, count(*) FROM request GROUP BY portal, state ORDER BY portal, state",
+        "SELECT portal, state, requests FROM request_count ORDER BY portal, state",
     )
 }
 

@@ -4,10 +4,12 @@
 //! see is asked here.
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde::Serialize;
 
 use super::reason_codes::with_codes;
 use super::{Store, StoreError};
+use crate::domain::LedgerId;
 
 /// Something that should not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,19 +24,19 @@ pub struct Violation {
 const INVARIANTS: &[(&str, &str)] = &[
     (
         "every accepted or held entry that repeats no other has a request",
-        "SELECT hex(id) FROM ledger AS l
+        "SELECT id FROM ledger AS l
          WHERE verdict <> 'dropped' AND original IS NULL
              AND NOT EXISTS (SELECT 1 FROM request WHERE ledger = l.n)",
     ),
     (
         "a dropped entry has no request but one that an operator released, and one that repeats another has none",
-        "SELECT hex(id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE l.original IS NOT NULL
              OR (l.verdict = 'dropped' AND coalesce(substr(r.released_by, 1, 9), '') <> 'operator:')",
     ),
     (
         "the verdict is one that the rule can give",
-        "SELECT hex(id) FROM ledger WHERE NOT CASE rule
+        "SELECT id FROM ledger WHERE NOT CASE rule
              WHEN {duplicate} THEN true
              WHEN {account_active} THEN verdict = 'accepted'
              WHEN {account_pending} THEN verdict = 'held'
@@ -55,36 +57,36 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "what was released by a rule was accepted",
-        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
     ),
     (
         "one request of an account and portal is due, if any waits",
-        "SELECT min(hex(l.id)) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT min(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
          GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
     ),
     (
         "what is passed is released, and due unless it is stopped",
-        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.passed = 1 AND (r.state <> 'released' OR (r.due_at IS NULL AND r.stopped = 0))",
     ),
     (
         "what is stopped is released, of a blocked account, and not due unless it is in work",
-        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
              JOIN account AS a ON a.n = r.account
          WHERE r.stopped = 1 AND (r.state <> 'released' OR a.status <> 'blocked'
              OR (r.due_at IS NOT NULL AND r.in_work = 0))",
     ),
     (
         "the content of a request that wants it is there",
-        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.kept = 1
              AND NOT EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))",
     ),
     (
         "a content is wanted by an entry",
-        "SELECT hex(l.id) FROM content AS c JOIN ledger AS l ON l.n = c.ledger
+        "SELECT l.id FROM content AS c JOIN ledger AS l ON l.n = c.ledger
          WHERE NOT EXISTS (
              SELECT 1 FROM ledger AS o LEFT JOIN request AS r ON r.ledger = o.n
              WHERE (o.n = c.ledger OR o.message = c.ledger)
@@ -102,7 +104,7 @@ const INVARIANTS: &[(&str, &str)] = &[
                      AND coalesce(o.message, o.n) = c.ledger AND r.kept = 1
              )
          )
-         SELECT hex(l.id) FROM (
+         SELECT l.id FROM (
              SELECT * FROM unwanted EXCEPT SELECT ledger FROM dropped_content
              UNION ALL
              SELECT * FROM (SELECT ledger FROM dropped_content EXCEPT SELECT * FROM unwanted)
@@ -110,7 +112,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "the octets of dropped content are those that are there",
-        "SELECT hex(l.id) FROM dropped_content AS d JOIN content AS c ON c.ledger = d.ledger
+        "SELECT l.id FROM dropped_content AS d JOIN content AS c ON c.ledger = d.ledger
              JOIN ledger AS l ON l.n = d.ledger
          WHERE d.octets <> length(c.raw)",
     ),
@@ -133,12 +135,12 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "what is offered was dropped by the quota and is kept",
-        "SELECT hex(l.id) FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
+        "SELECT l.id FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
          WHERE l.rule <> {hold_quota} OR l.forget_at IS NULL",
     ),
     (
         "only a dropped entry has a time to forget its content at",
-        "SELECT hex(id) FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
+        "SELECT id FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
     ),
     (
         "of a forgotten account nothing waits, and no content, letter or link is there",
@@ -152,7 +154,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "a verification mail waits for an account that can be verified",
-        "SELECT hex(t.id) FROM letter AS t JOIN account AS a ON a.n = t.account
+        "SELECT t.id FROM letter AS t JOIN account AS a ON a.n = t.account
          WHERE t.state = 'waiting' AND t.kind <> 'already_registered'
              AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
@@ -188,6 +190,17 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
+        "requests are counted by portal and state",
+        "WITH counted AS (
+             SELECT portal, state, count(*) AS requests FROM request GROUP BY portal, state
+         )
+         SELECT portal || ' ' || state FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM request_count
+             UNION ALL
+             SELECT * FROM (SELECT * FROM request_count EXCEPT SELECT * FROM counted)
+         )",
+    ),
+    (
         "what the settings dropped is counted by domain",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
@@ -219,7 +232,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
         let mut statement = connection.prepare(&format!("{} LIMIT {MOST}", with_codes(sql)))?;
-        for place in statement.query_map([], |row| row.get(0))? {
+        for place in statement.query_map([], |row| Ok(place(row.get_ref(0)?)))? {
             violations.push(Violation {
                 invariant,
                 place: place?,
@@ -242,6 +255,19 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
     }
     violations.extend(check_file(connection)?);
     Ok(violations)
+}
+
+/// The id of a row as commands take it, or what else the query says.
+fn place(value: ValueRef) -> String {
+    match value {
+        ValueRef::Blob(octets) => match octets.try_into() {
+            Ok(id) => LedgerId::from_bytes(id).to_string(),
+            Err(_) => "an id that is damaged".to_owned(),
+        },
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        _ => String::new(),
+    }
 }
 
 /// Whether the file is whole, which can be asked of any schema.

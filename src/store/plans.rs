@@ -199,6 +199,10 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("verdicts by day", connection, |c| {
         counts::by_day(c, Millis(0))
     });
+    check("requests by state", connection, counts::requests);
+    check("entries", connection, |c| {
+        counts::entries(c, Timestamp::UNIX_EPOCH)
+    });
     check("proofs", connection, |c| counts::proof_times(c, Millis(0)));
     for state in [
         RequestState::Held,

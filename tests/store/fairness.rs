@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use vestibule::config::LetterLimits;
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, LetterOutcome, Plans, Store};
+use vestibule::store::{Arrival, LetterOutcome, MaxDelays, Store};
 
 use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
 
@@ -271,14 +271,15 @@ async fn go_through(rounds: Vec<Round>) {
         real += round.passed;
         clock += SignedDuration::from_secs(round.passed - round.set_back);
         if round.set_back > 0 && round.mended {
-            let plans = Plans {
+            let delays = MaxDelays {
                 hold_for: 14 * DAY,
                 token_ttl: 7 * DAY,
                 keep_dropped: 7 * DAY,
+                quiet_for: 30 * DAY,
             };
             house
                 .store
-                .mend_times(clock, plans, 10)
+                .repair_times(clock, delays, 10)
                 .await
                 .expect("mended");
         }

@@ -2,7 +2,7 @@
 
 mod blocked;
 mod claims;
-mod clock;
+mod clock_repair;
 mod copies;
 mod denied;
 mod dropped;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vestibule::domain::{OperatorName, PasswordHash, Proof, Role, Timestamp};
+use vestibule::mail::Evidence;
 use vestibule::store::{AnswerKey, Choice, Claimed, Key, KeyKind, MaxDelays, Refused, Settlement};
 
 use crate::house::{DAY, House, at, mail, portal, start, token};

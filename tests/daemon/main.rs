@@ -24,6 +24,7 @@ mod restore;
 mod routing;
 mod secrets;
 mod signals;
+mod subjects;
 mod swaks;
 mod through_postfix;
 mod weight;

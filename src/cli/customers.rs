@@ -27,7 +27,8 @@ pub enum Command {
 Examples:
   vestibule customers list
   vestibule customers list --kind external --domain partner.example
-  vestibule customers list --status pending --json --limit 1000")]
+  vestibule customers list --status pending --json --limit 1000
+  vestibule customers list --undeliverable")]
     List(List),
     /// Show one account and its requests
     #[command(after_help = "\
@@ -76,6 +77,9 @@ pub struct List {
     /// Only accounts of this domain
     #[arg(long)]
     domain: Option<String>,
+    /// Only accounts that our mail cannot reach: it came back
+    #[arg(long)]
+    undeliverable: bool,
     /// Only accounts with this text in their address
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -127,6 +131,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     status: list.status,
                     domain: list.domain,
                     search: list.search,
+                    undeliverable: list.undeliverable,
                     page: list.paging.page(),
                 })
                 .await?;
@@ -233,6 +238,16 @@ fn list(portals: &[PortalName]) -> String {
     names.join(", ")
 }
 
+/// Until when an address gets no mail, why, and what ends it.
+fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
+    let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
+    format!(
+        "{}: the person said \"This was not me\"{said}; they can take it back by their link, or by \
+         that of the one mail that they can ask for at /resend",
+        time(until)
+    )
+}
+
 /// An account for people.
 pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
@@ -260,8 +275,15 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
             "mail to it",
             yes(
                 account.undeliverable,
-                "comes back; no more verification mail is sent",
+                "comes back; no more verification mail is sent, unless by customers resend",
             ),
+        ),
+        (
+            "no mail until",
+            account
+                .quiet_until
+                .filter(|until| *until > Timestamp::now())
+                .map(|until| quiet(until, account.refused_at)),
         ),
         (
             "automatic mail",

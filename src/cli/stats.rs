@@ -109,6 +109,13 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         out.heading("Held for a proof, by domain")?;
         out.table(&counts.held_domains, HELD, true)?;
     }
+    if counts.undeliverable > 0 {
+        out.line("")?;
+        out.line(format_args!(
+            "Accounts that our mail cannot reach: {} (vestibule customers list --undeliverable)",
+            counts.undeliverable
+        ))?;
+    }
     out.line("")?;
     out.heading("Requests now")?;
     if counts.requests.is_empty() {

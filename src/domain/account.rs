@@ -80,6 +80,14 @@ pub struct Account {
     pub held: u32,
     /// Our mail to this address came back; it gets no more until an operator says so.
     pub undeliverable: bool,
+    /// Until then the address gets no verification mail: its owner said "This was not me" at
+    /// `refused_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub quiet_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub refused_at: Option<Timestamp>,
     /// Automatic mail of this account is taken as if a person had written it.
     pub takes_automatic: bool,
     /// While nobody has verified the address of an active account: the portals that let it in.

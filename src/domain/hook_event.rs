@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Every event that a hook can be told.
-pub const HOOK_EVENTS: [&str; 14] = [
+pub const HOOK_EVENTS: [&str; 15] = [
     "account.created",
     "account.verified",
     "account.blocked",
@@ -20,6 +20,7 @@ pub const HOOK_EVENTS: [&str; 14] = [
     "verification.sent",
     "verification.bounced",
     "verification.refused",
+    "verification.taken_back",
 ];
 
 /// Neither an event nor all of a kind.

@@ -16,7 +16,8 @@ use super::account::names;
 /// ```
 ///
 /// `discarded` and `expired` can be released by an operator while the content is kept. An operator can
-/// also discard what is released or failed.
+/// also discard what is released or failed. What the person discarded by "This was not me" they can have
+/// held again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {

@@ -156,6 +156,12 @@ pub fn verification_refused(account: AccountId, address: &EmailAddress) {
         domain = %address.domain());
 }
 
+/// "This was not me" was taken back; so many requests are held again.
+pub fn verification_taken_back(account: AccountId, address: &EmailAddress, restored: usize) {
+    event!(INFO "verification.taken_back", account = %account, address = %address,
+        domain = %address.domain(), restored = restored);
+}
+
 /// The request may go to its destination. `by` is `link`, `reply` or `operator:NAME`.
 pub fn request_released(
     request: RequestId,

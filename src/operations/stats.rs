@@ -16,6 +16,8 @@ pub struct Stats {
     pub requests: Vec<RequestCount>,
     /// Whose mail is held, the first few, most messages first. Empty for one portal.
     pub held_domains: Vec<HeldDomain>,
+    /// Accounts of the whole site that our mail cannot reach: it came back.
+    pub undeliverable: u64,
 }
 
 /// Counts what came since then, for every portal or for one.
@@ -41,5 +43,6 @@ pub async fn stats(
         entries: counts.entries,
         requests: counts.requests,
         held_domains: counts.held_domains,
+        undeliverable: counts.undeliverable,
     })
 }

@@ -25,6 +25,8 @@ pub struct CustomerFilter {
     pub domain: Option<String>,
     /// A part of the address.
     pub search: Option<String>,
+    /// Only those that our mail cannot reach.
+    pub undeliverable: bool,
     pub page: Page,
 }
 
@@ -40,23 +42,28 @@ pub enum Added {
 
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
      a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
+     a.quiet_until, a.refused_at,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
      (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
 
 fn shown(row: &Row) -> rusqlite::Result<Account> {
-    let verified_at: Option<Millis> = row.get("verified_at")?;
+    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
+    };
     Ok(Account {
         id: row.get("id")?,
         address: row.get("address")?,
         kind: row.get("kind")?,
         status: row.get("status")?,
         verified_by: row.get("verified_by")?,
-        verified_at: verified_at.map(Millis::timestamp),
+        verified_at: time("verified_at")?,
         groups: row.get::<_, Json<_>>("groups")?.0,
         held: row.get("held")?,
         let_in_by: row.get::<_, Json<_>>("let_in_by")?.0,
         undeliverable: row.get("undeliverable")?,
+        quiet_until: time("quiet_until")?,
+        refused_at: time("refused_at")?,
         takes_automatic: row.get("takes_automatic")?,
         created_at: row.get::<_, Millis>("created_at")?.timestamp(),
         created_by: row.get("created_by")?,
@@ -91,10 +98,17 @@ pub(super) fn list(
     wanted.ask("a.status = :status", ":status", filter.status.as_ref());
     wanted.ask("a.domain = :domain", ":domain", domain.as_ref());
     wanted.ask("instr(a.key, :search) > 0", ":search", search.as_ref());
+    if filter.undeliverable {
+        wanted.always("a.undeliverable = 1");
+    }
     wanted.ask("a.key > :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);
     // Each has the order of the addresses, and so nothing has to be sorted.
     let index = match filter {
+        CustomerFilter {
+            undeliverable: true,
+            ..
+        } => "INDEXED BY account_undeliverable",
         CustomerFilter {
             domain: Some(_), ..
         } => "INDEXED BY account_domain",

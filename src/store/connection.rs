@@ -32,6 +32,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0017-numbers.sql")),
     M::up(include_str!("schema/0018-named-senders.sql")),
     M::up(include_str!("schema/0019-request-counts.sql")),
+    M::up(include_str!("schema/0020-taken-back.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

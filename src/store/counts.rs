@@ -45,6 +45,8 @@ pub struct Counts {
     pub requests: Vec<RequestCount>,
     /// The first few, most messages first.
     pub held_domains: Vec<HeldDomain>,
+    /// Accounts that our mail cannot reach.
+    pub undeliverable: u64,
 }
 
 /// What waits, and the room that all of it takes.
@@ -152,6 +154,12 @@ impl Store {
                 entries: entries(connection, since)?,
                 requests: requests(connection)?,
                 held_domains: held_domains(connection, since)?,
+                undeliverable: connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM account INDEXED BY account_undeliverable
+                         WHERE undeliverable = 1 AND forgotten_at IS NULL",
+                    )?
+                    .query_row([], |row| row.get(0))?,
             })
         })
         .await

@@ -214,7 +214,7 @@ impl Work<'_> {
                 .prepare_cached(
                     "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
                          groups = '[]', status = 'blocked', takes_automatic = 0,
-                         undeliverable = 0, quiet_until = NULL, forgotten_at = ?6
+                         undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
                      WHERE n = ?1",
                 )?
                 .execute(params![

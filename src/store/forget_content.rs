@@ -41,10 +41,12 @@ pub(super) fn forget_content(
         let settled: Vec<Unwanted> = connection
             .prepare_cached(
                 "SELECT ledger FROM request
-                 WHERE state = ? AND kept = 1 AND settled_at <= ? ORDER BY settled_at LIMIT ?",
+                 WHERE state = ? AND kept = 1 AND settled_at <= ?
+                     AND (restorable_until IS NULL OR restorable_until <= ?)
+                 ORDER BY settled_at LIMIT ?",
             )?
             .query_map(
-                params![state, now.minus(keep_settled), limit - unwanted.len()],
+                params![state, now.minus(keep_settled), now, limit - unwanted.len()],
                 |row| Ok(Unwanted::Settled(row.get(0)?)),
             )?
             .collect::<Result<_, _>>()?;

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 /// What a recorded happening is called where hooks are told of it; others are not told.
-const TOLD: [(&str, &str); 12] = [
+const TOLD: [(&str, &str); 13] = [
     ("account.created", "account.created"),
     ("account.verified", "account.verified"),
     ("account.blocked", "account.blocked"),
@@ -28,6 +28,7 @@ const TOLD: [(&str, &str); 12] = [
     ("verification.sent", "verification.sent"),
     ("verification.bounced", "verification.bounced"),
     ("verification.refused", "verification.refused"),
+    ("verification.taken_back", "verification.taken_back"),
 ];
 
 /// What happens to a request as it is made or let go, told under its own name.

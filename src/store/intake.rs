@@ -20,7 +20,7 @@ use super::prepared::{Prepared, octets, repeat_key};
 use super::replies::{Answer, Reply};
 use super::reports::note_report;
 use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
-use crate::access::{Circumstances, Decision, Effective, Question, Standing, decide};
+use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
     AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -233,7 +233,7 @@ impl Message {
         }
 
         if let (Some(earlier), Some(carrier)) = (&upgraded, *carrier) {
-            self.take_the_place(work, earlier, (carrier, prepared), account.as_ref())?;
+            self.take_the_place(work, earlier, (carrier, prepared), account.clone())?;
         }
 
         if let (Reason::HoldQuota, Some(account)) = (decision.reason, &account) {
@@ -298,13 +298,19 @@ impl Message {
         work: &mut Work,
         (decided, standing): (&Decided, &Standing),
         prepared: &Prepared,
-        account: Option<Known>,
+        mut account: Option<Known>,
         n: i64,
         entry: &mut Entry,
     ) -> Result<(), StoreError> {
         let Some(portal) = &prepared.portal else {
             return Ok(());
         };
+        if let (Some(account), true) = (
+            &mut account,
+            decided.decision.consequence != Consequence::Nothing,
+        ) {
+            self.end_quiet(work.connection, prepared, account)?;
+        }
         let case = Case {
             n,
             ledger: entry.ledger,
@@ -380,19 +386,36 @@ impl Message {
         find_original(connection, &like, None)
     }
 
+    /// A message that its sender's domain vouches for ends the time in which the sender gets no mail.
+    fn end_quiet(
+        &self,
+        connection: &Connection,
+        prepared: &Prepared,
+        account: &mut Known,
+    ) -> Result<(), StoreError> {
+        let facts = &self.arrival.facts;
+        // What vouches for a list says nothing of the author behind it.
+        if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
+        {
+            account.wrote_again(connection, self.at)?;
+        }
+        Ok(())
+    }
+
     /// A copy of a held request, for which a domain vouches, takes its place.
     fn take_the_place(
         &self,
         work: &mut Work,
         earlier: &Earlier,
         (carrier, prepared): (i64, &Prepared),
-        account: Option<&Known>,
+        account: Option<Known>,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
         upgrade(work.connection, earlier.n, carrier, facts, self.at)?;
-        let (Some(account), Some(sender)) = (account, &prepared.sender) else {
+        let (Some(mut account), Some(sender)) = (account, &prepared.sender) else {
             return Ok(());
         };
+        self.end_quiet(work.connection, prepared, &mut account)?;
         let occasion = Occasion {
             kind: LetterKind::Verification,
             cause: LetterCause::Mail,
@@ -400,7 +423,7 @@ impl Message {
             in_reply_to: facts.message_id.as_deref(),
             place: Place::of_mail(true, None, sender.domain()),
         };
-        let is_owed = owe(work.connection, account, &occasion, self.at)?;
+        let is_owed = owe(work.connection, &account, &occasion, self.at)?;
         work.rings.add_if(Topic::Letters, is_owed);
         Ok(())
     }

@@ -18,10 +18,14 @@ pub(super) struct Known {
     pub(super) verified: bool,
     undeliverable: bool,
     quiet_until: Option<Millis>,
+    /// What "This was not me" was said of had passed its authentication.
+    refused_authenticated: bool,
+    /// The one mail was owed that goes to an address while it gets no other.
+    quiet_mailed: bool,
 }
 
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
-     verified_at IS NOT NULL";
+     verified_at IS NOT NULL, refused_authenticated, quiet_mailed";
 
 impl Known {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
@@ -34,6 +38,8 @@ impl Known {
             undeliverable: row.get(5)?,
             quiet_until: row.get(6)?,
             verified: row.get(7)?,
+            refused_authenticated: row.get(8)?,
+            quiet_mailed: row.get(9)?,
         })
     }
 
@@ -91,6 +97,52 @@ impl Known {
     pub(super) fn speak(&mut self) {
         self.undeliverable = false;
         self.quiet_until = None;
+    }
+
+    /// Until when the address gets no mail because its owner said "This was not me".
+    pub(super) fn quiet_until(&self, now: Millis) -> Option<Millis> {
+        self.quiet_until.filter(|until| *until > now)
+    }
+
+    /// Nothing but "This was not me" keeps mail from the address.
+    pub(super) fn is_only_refused(&self, now: Millis) -> bool {
+        self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
+    }
+
+    /// It may get the one mail by which that can be taken back.
+    pub(super) fn may_be_mailed_once(&self, now: Millis) -> bool {
+        self.is_only_refused(now) && self.can_be_verified() && !self.quiet_mailed
+    }
+
+    /// Records that it gets that mail.
+    pub(super) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("UPDATE account SET quiet_mailed = 1 WHERE n = ?")?
+            .execute([self.n])?;
+        Ok(())
+    }
+
+    /// A message of this account came that passes DMARC: its owner wrote it, so they want our mail. Says
+    /// nothing where what was refused had passed as well.
+    pub(super) fn wrote_again(
+        &mut self,
+        connection: &Connection,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        if self.quiet_until(now).is_none() || self.refused_authenticated {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = NULL, refused_at = NULL, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([self.n])?;
+        self.quiet_until = None;
+        Happening::named("account.quiet_ended")
+            .account(self.n)
+            .detail("a message came that passes DMARC")
+            .record(connection, Actors::DAEMON, now)
     }
 
     pub(super) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
@@ -173,5 +225,7 @@ pub(super) fn make(
         verified: false,
         undeliverable: false,
         quiet_until: None,
+        refused_authenticated: false,
+        quiet_mailed: false,
     })
 }

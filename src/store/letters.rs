@@ -43,6 +43,8 @@ pub enum LetterCause {
     Operator,
     /// Answered such a mail without confirming.
     Reply,
+    /// Asked for a link after "This was not me", which that link can take back.
+    TakeBack,
 }
 
 macro_rules! words {
@@ -70,7 +72,8 @@ words!(LetterCause {
     SignUp => "sign_up",
     Resend => "resend",
     Operator => "operator",
-    Reply => "reply"
+    Reply => "reply",
+    TakeBack => "take_back"
 });
 
 /// A letter that is to be sent now. Holds nothing that the sender of a message wrote, except for
@@ -153,9 +156,14 @@ pub(super) fn owe(
     occasion: &Occasion,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    if account.is_quiet(now) {
+    let asks = matches!(occasion.cause, LetterCause::Resend | LetterCause::SignUp);
+    let cause = if !account.is_quiet(now) {
+        occasion.cause
+    } else if asks && account.may_be_mailed_once(now) {
+        LetterCause::TakeBack
+    } else {
         return Ok(false);
-    }
+    };
     let outstanding: Option<(i64, Lane, bool)> = connection
         .prepare_cached(
             "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
@@ -166,6 +174,9 @@ pub(super) fn owe(
         .optional()?;
     let place = occasion.place;
     let Some((n, lane, waits)) = outstanding else {
+        if cause == LetterCause::TakeBack {
+            account.mail_once(connection)?;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO letter (n, id, account, kind, cause, portal, in_reply_to, state,
@@ -176,7 +187,7 @@ pub(super) fn owe(
                 LetterId::new(),
                 account.n,
                 occasion.kind,
-                occasion.cause,
+                cause,
                 occasion.portal,
                 occasion.in_reply_to,
                 now,
@@ -287,7 +298,11 @@ fn renew(
     if cause == LetterCause::Operator {
         // An operator knows better than a report of last week, or a slip of the hand.
         connection
-            .prepare_cached("UPDATE account SET undeliverable = 0, quiet_until = NULL WHERE n = ?")?
+            .prepare_cached(
+                "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
             .execute([account.n])?;
         account.speak();
         // So does the mail that waits for a pause to end.

@@ -57,7 +57,11 @@ impl Due {
 
     /// Whether there is still a reason to send it.
     fn is_needed(&self, account: &Known, waiting: u32, now: Millis) -> bool {
-        !account.is_quiet(now)
+        let may_be_mailed = match self.cause {
+            LetterCause::TakeBack => account.is_only_refused(now),
+            _ => !account.is_quiet(now),
+        };
+        may_be_mailed
             && match self.kind {
                 LetterKind::Verification => account.can_be_verified(),
                 LetterKind::Reminder => account.can_be_verified() && waiting > 0,
@@ -67,26 +71,41 @@ impl Due {
 }
 
 /// The person behind the mailbox said "This was not me" to mail for another address of it. Whoever
-/// forges one address of a mailbox can forge all of them.
+/// forges one address of a mailbox can forge all of them. A person who asks for a link gets one all the
+/// same, once.
 fn mailbox_is_quiet(
     connection: &Connection,
     address: &EmailAddress,
+    cause: LetterCause,
     limits: LetterLimits,
     now: Millis,
 ) -> Result<bool, StoreError> {
     let key = MailboxKey::of(address, limits.delimiters);
     let mut statement = connection.prepare_cached(
-        "SELECT address FROM account WHERE domain = ? AND quiet_until > ? LIMIT ?",
+        "SELECT address, n, quiet_mailed FROM account
+         WHERE domain = ? AND quiet_until > ? LIMIT ?",
     )?;
+    let asks = matches!(cause, LetterCause::Resend | LetterCause::SignUp);
+    let mut quiet_accounts = Vec::new();
     for domain in MailboxKey::domains_of(address) {
         let quiet = statement.query_map(params![domain, now, MOST_QUIET], |row| {
-            row.get::<_, EmailAddress>(0)
+            Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
         })?;
         for other in quiet {
-            if MailboxKey::of(&other?, limits.delimiters) == key {
+            let (other, n, was_mailed): (_, i64, bool) = other?;
+            if MailboxKey::of(&other, limits.delimiters) != key {
+                continue;
+            }
+            if !asks || was_mailed {
                 return Ok(true);
             }
+            quiet_accounts.push(n);
         }
+    }
+    for n in quiet_accounts {
+        connection
+            .prepare_cached("UPDATE account SET quiet_mailed = 1 WHERE n = ?")?
+            .execute([n])?;
     }
     Ok(false)
 }
@@ -160,8 +179,8 @@ pub(super) fn claim(
         let account = known_by_n(connection, letter.account)?;
         let (waiting, expires) = waiting(connection, letter.account)?;
         let address = account.address(connection)?;
-        let is_quiet = letter.cause != LetterCause::Operator
-            && mailbox_is_quiet(connection, &address, limits, now)?;
+        let is_quiet = !matches!(letter.cause, LetterCause::Operator | LetterCause::TakeBack)
+            && mailbox_is_quiet(connection, &address, letter.cause, limits, now)?;
         let is_needed = letter.is_needed(&account, waiting, now);
         if is_quiet || !is_needed || !address.is_usable() {
             connection

@@ -68,6 +68,7 @@ mod reports;
 mod requests;
 mod rest;
 mod room;
+mod taken_back;
 mod tokens;
 mod whatif;
 mod whereabouts;
@@ -106,6 +107,7 @@ pub use proofs::{Choice, Link, Proved, WaitingRequest};
 pub use refusals::Refused;
 pub use replies::Answer;
 pub use requests::{Request, RequestFilter};
+pub use taken_back::TakenBack;
 pub use tokens::IssuedToken;
 pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 

@@ -177,14 +177,17 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             for domain in [None, Some("corp.example".to_owned())] {
                 for search in [None, Some("ann".to_owned())] {
                     for after in [None, Some("m@corp.example")] {
-                        let filter = CustomerFilter {
-                            kind,
-                            status,
-                            domain: domain.clone(),
-                            search: search.clone(),
-                            page: page(after),
-                        };
-                        check("customers", connection, |c| accounts::list(c, &filter));
+                        for undeliverable in [false, true] {
+                            let filter = CustomerFilter {
+                                kind,
+                                status,
+                                domain: domain.clone(),
+                                search: search.clone(),
+                                undeliverable,
+                                page: page(after),
+                            };
+                            check("customers", connection, |c| accounts::list(c, &filter));
+                        }
                     }
                 }
             }

@@ -48,6 +48,12 @@ pub enum Link {
     /// The person said "This was not me".
     Refused {
         address: EmailAddress,
+        /// Until then the address gets no mail.
+        quiet_until: Option<Timestamp>,
+        /// Until then it can be taken back by this link; None when that is over.
+        valid_until: Option<Timestamp>,
+        /// The one mail with another link can still be asked for.
+        may_ask: bool,
     },
 }
 
@@ -112,7 +118,7 @@ pub enum Proved {
 pub(super) struct Found {
     pub(super) account: i64,
     pub(super) letter: i64,
-    expires_at: Millis,
+    pub(super) expires_at: Millis,
     pub(super) refused: bool,
 }
 
@@ -136,7 +142,8 @@ pub(super) fn find(connection: &Connection, token: TokenHash) -> Result<Option<F
 pub(super) enum Standing {
     Unknown,
     Expired,
-    Refused(Known),
+    /// "This was not me" was said, by this link or before it was sent.
+    Refused(Known, Found),
     Active(Known, Found),
     Pending(Known),
 }
@@ -153,7 +160,9 @@ pub(super) fn standing(
     Ok(match account.status {
         Status::Blocked => Standing::Unknown,
         Status::Active if account.verified => Standing::Active(account, found),
-        _ if found.refused => Standing::Refused(account),
+        _ if found.refused || account.quiet_until(now).is_some() => {
+            Standing::Refused(account, found)
+        }
         _ if found.expires_at <= now => Standing::Expired,
         // Pending, or active for the portals alone that let it in unverified.
         Status::Pending | Status::Active => Standing::Pending(account),
@@ -190,8 +199,13 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
     Ok(match standing(connection, token, now)? {
         Standing::Unknown => Link::Unknown,
         Standing::Expired => Link::Expired,
-        Standing::Refused(account) => Link::Refused {
+        Standing::Refused(account, found) => Link::Refused {
             address: account.address(connection)?,
+            quiet_until: account.quiet_until(now).map(Millis::timestamp),
+            valid_until: Some(found.expires_at)
+                .filter(|until| *until > now)
+                .map(Millis::timestamp),
+            may_ask: account.may_be_mailed_once(now),
         },
         Standing::Active(account, found) => Link::Proved {
             account: account.id,
@@ -233,7 +247,7 @@ impl Work<'_> {
         let connection = self.connection;
         let known = match proof {
             Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
-                Standing::Unknown | Standing::Refused(_) => return Ok(Proved::Unknown),
+                Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
                 Standing::Expired => return Ok(Proved::Expired),
                 Standing::Active(account, _) | Standing::Pending(account) => account,
             },
@@ -273,7 +287,8 @@ impl Work<'_> {
         let created_at: Millis = connection
             .prepare_cached(
                 "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
-                     undeliverable = 0, quiet_until = NULL
+                     undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
                  WHERE n = ?1 RETURNING created_at",
             )?
             .query_row(params![account.n, proof.name(), now], |row| row.get(0))?;
@@ -283,6 +298,15 @@ impl Work<'_> {
         connection
             .prepare_cached("DELETE FROM let_in WHERE account = ?")?
             .execute([account.n])?;
+        if matches!(proof, Proof::Operator(_)) {
+            // Whoever vouches for the person can speak for them.
+            connection
+                .prepare_cached(
+                    "UPDATE request SET restorable_until = NULL
+                     WHERE account = ? AND state = 'discarded'",
+                )?
+                .execute([account.n])?;
+        }
         cancel(connection, account.n, now)?;
         Happening::named("account.verified")
             .account(account.n)

@@ -1,5 +1,5 @@
 //! "This was not me": the person who holds a link objects, everything held is discarded and the address
-//! left in peace. Whoever comes after a proof changes nothing, and is written down.
+//! left in peace; for as long as a link is valid, the person can take that back. Whoever comes after a proof changes nothing, and is written down.
 
 use std::time::Duration;
 
@@ -73,15 +73,25 @@ impl Work<'_> {
         let account = match standing(connection, token, now)? {
             Standing::Unknown => return Ok(Refused::Unknown),
             Standing::Expired => return Ok(Refused::Expired),
-            Standing::Refused(_) => return Ok(Refused::Before),
+            Standing::Refused(..) => return Ok(Refused::Before),
             Standing::Active(account, found) => {
                 return refused_too_late(connection, token, &account, &found, now);
             }
             Standing::Pending(account) => account,
         };
+        let restorable_until: Option<Millis> = connection
+            .prepare_cached("SELECT max(expires_at) FROM token WHERE account = ?")?
+            .query_row([account.n], |row| row.get(0))?;
         connection
-            .prepare_cached("UPDATE account SET quiet_until = ?2 WHERE n = ?1")?
-            .execute(params![account.n, now.plus(quiet_for)])?;
+            .prepare_cached(
+                "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
+                     refused_authenticated = EXISTS (
+                         SELECT 1 FROM request
+                         WHERE account = ?1 AND state = 'held' AND authenticated = 1
+                     ) OR EXISTS (SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1)
+                 WHERE n = ?1",
+            )?
+            .execute(params![account.n, now.plus(quiet_for), now])?;
         connection
             .prepare_cached("UPDATE token SET refused_at = ?2 WHERE account = ?1")?
             .execute(params![account.n, now])?;
@@ -92,6 +102,9 @@ impl Work<'_> {
         let mut discarded = Vec::new();
         for (n, request) in held(connection, account.n)? {
             queue::settle(connection, n, RequestState::Discarded, None, now)?;
+            connection
+                .prepare_cached("UPDATE request SET restorable_until = ?2 WHERE ledger = ?1")?
+                .execute(params![n, restorable_until])?;
             Happening::named("request.discarded").entry(n).record(
                 connection,
                 Actors::PERSON,

@@ -167,6 +167,13 @@ impl Work<'_> {
 
     fn release(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
         let (n, state, content) = self.request(id)?;
+        if let Some(until) = self.is_the_persons_until(n, now)? {
+            return Err(StoreError::NotAllowed(format!(
+                "request {id} was discarded by the person (\"This was not me\"); until {} only they \
+                 can take that back, by their link",
+                until.timestamp()
+            )));
+        }
         match state {
             RequestState::Held | RequestState::Discarded | RequestState::Expired => {}
             RequestState::Released | RequestState::Delivered | RequestState::Failed => {
@@ -174,6 +181,19 @@ impl Work<'_> {
             }
         }
         self.let_go(n, id, state, content, by, now)
+    }
+
+    /// Until when only the person can have it back.
+    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let until: Option<Millis> = self
+            .connection
+            .prepare_cached(
+                "SELECT restorable_until FROM request WHERE ledger = ? AND state = 'discarded'",
+            )?
+            .query_row([n], |row| row.get(0))
+            .optional()?
+            .flatten();
+        Ok(until.filter(|until| *until > now))
     }
 
     fn let_go(
@@ -191,7 +211,9 @@ impl Work<'_> {
             )));
         }
         self.connection
-            .prepare_cached("UPDATE request SET kept = 1 WHERE ledger = ?")?
+            .prepare_cached(
+                "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
+            )?
             .execute([n])?;
         uncount(self.connection, n)?;
         match state {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{Proof, Timestamp, TokenHash};
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
-use crate::store::{Choice, Proved, Refused, Store, StoreError};
+use crate::store::{Choice, Proved, Refused, Store, StoreError, TakenBack};
 
 /// The person says that the address is theirs, and which of the held requests are not.
 ///
@@ -78,4 +78,26 @@ pub async fn refuse(
         Refused::Before | Refused::Expired | Refused::Unknown => {}
     }
     Ok(refused)
+}
+
+/// The person takes "This was not me" back.
+///
+/// # Errors
+/// The store's; nothing has changed then.
+pub async fn take_back(
+    store: &Store,
+    token: TokenHash,
+    hold_for: Duration,
+    now: Timestamp,
+) -> Result<TakenBack, StoreError> {
+    let taken = store.take_back_refusal(token, hold_for, now).await?;
+    if let TakenBack::Now {
+        account,
+        address,
+        restored,
+    } = &taken
+    {
+        events::verification_taken_back(*account, address, restored.len());
+    }
+    Ok(taken)
 }

@@ -109,7 +109,7 @@ pub fn compose(
     let reply_to = verification
         .reply_address
         .as_ref()
-        .filter(|_| carries_token)
+        .filter(|_| carries_token && letter.cause != LetterCause::TakeBack)
         .and_then(|address| with_detail(address, &tokens.reply.reveal()).ok());
     let link = carries_token.then(|| {
         let token = tokens.link.reveal_for_link();
@@ -236,6 +236,7 @@ fn why(letter: &Letter) -> &'static str {
         (LetterKind::Verification, LetterCause::Resend) => "resend",
         (LetterKind::Verification, LetterCause::Operator) => "operator",
         (LetterKind::Verification, LetterCause::Reply) => "reply_unclear",
+        (LetterKind::Verification, LetterCause::TakeBack) => "take_back",
     }
 }
 

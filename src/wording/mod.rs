@@ -47,6 +47,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("verify.html", include_str!("../web/templates/verify.html")),
     ("proved.html", include_str!("../web/templates/proved.html")),
     (
+        "refused.html",
+        include_str!("../web/templates/refused.html"),
+    ),
+    (
         "expired.html",
         include_str!("../web/templates/expired.html"),
     ),

@@ -14,6 +14,7 @@ mod journey;
 mod kill;
 mod metrics;
 mod mta;
+mod not_me;
 mod old_databases;
 mod ours;
 mod port;

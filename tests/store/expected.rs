@@ -366,6 +366,22 @@ impl Model {
         }
     }
 
+    /// "This was not me" was taken back, and these are held again.
+    ///
+    /// # Panics
+    /// When the link is not valid any more, or they are somebody else's.
+    pub fn taken_back(&self, link: TokenHash, restored: &[RequestId], now: Timestamp) {
+        let (who, expires) = self.links[&link];
+        assert!(now <= expires, "an expired link took it back");
+        assert!(
+            self.people[&who].can_be_verified(),
+            "there is nothing to hold for"
+        );
+        for request in restored {
+            assert_eq!(self.requests[request].who, who, "{request}");
+        }
+    }
+
     pub fn vouched(&mut self, who: usize, proved: &Proved) {
         if let Proved::Now { .. } = proved {
             self.proved(who);

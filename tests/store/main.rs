@@ -20,5 +20,6 @@ mod numbers;
 mod operators;
 mod proofs;
 mod settings;
+mod taken_back;
 mod unverified;
 mod what_if;

@@ -14,7 +14,7 @@ use vestibule::domain::{
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Choice, Claim, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Proved, Recovered,
-    RequestFilter, Settlement, Store, Terms,
+    RequestFilter, Settlement, Store, TakenBack, Terms,
 };
 
 use crate::expected::{DENIED, Key, Model, Settings};
@@ -49,6 +49,9 @@ enum Step {
         how: u8,
     },
     NotMe {
+        link: usize,
+    },
+    TakeBack {
         link: usize,
     },
     Vouch {
@@ -112,6 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(|sent| Step::Letters { sent }),
         2 => (any_of.clone(), 0..3_u8).prop_map(|(link, how)| Step::Press { link, how }),
         1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
+        1 => any_of.clone().prop_map(|link| Step::TakeBack { link }),
         1 => who.clone().prop_map(|who| Step::Vouch { who }),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, sign_up)| Step::Add { who, sign_up }),
         1 => who.clone().prop_map(|who| Step::Renew { who }),
@@ -143,6 +147,8 @@ struct Run {
     states: HashMap<RequestId, RequestState>,
     dropped: Vec<(LedgerId, Key, bool)>,
     entries: usize,
+    /// Held again by the step that was taken last.
+    restored: Vec<RequestId>,
     model: Model,
 }
 
@@ -187,6 +193,7 @@ impl Run {
             states: HashMap::new(),
             dropped: Vec::new(),
             entries: 0,
+            restored: Vec::new(),
             model: Model::default(),
         }
     }
@@ -285,6 +292,15 @@ impl Run {
             Step::NotMe { link } => {
                 if let Some(link) = pick(&self.links, link) {
                     store.refuse(link, 30 * DAY, now).await.expect("an answer");
+                }
+            }
+            Step::TakeBack { link } => {
+                if let Some(link) = pick(&self.links, link) {
+                    let taken = store.take_back_refusal(link, 14 * DAY, now).await;
+                    if let TakenBack::Now { restored, .. } = taken.expect("an answer") {
+                        self.model.taken_back(link, &restored, now);
+                        self.restored = restored;
+                    }
                 }
             }
             Step::Vouch { who } => {
@@ -573,11 +589,18 @@ impl Run {
         };
         let all = self.store.requests(filter).await.expect("read").rows;
         assert_eq!(all.len(), self.requests.len(), "no request comes or goes");
+        let held = all.iter().filter(|one| one.state == RequestState::Held);
+        let held: Vec<_> = held.map(|one| one.id).collect();
+        assert!(self.restored.iter().all(|one| held.contains(one)), "{step}");
         for request in all {
             let before = self.states.insert(request.id, request.state);
             match before {
                 Some(before) => assert!(
-                    before == request.state || may_become(before, request.state),
+                    before == request.state
+                        || may_become(before, request.state)
+                        || (before == RequestState::Discarded
+                            && request.state == RequestState::Held
+                            && self.restored.contains(&request.id)),
                     "{step}: from {before} to {}",
                     request.state
                 ),
@@ -630,6 +653,7 @@ proptest! {
             let mut run = Run::new().await;
             for step in steps {
                 let name = format!("{step:?}");
+                run.restored.clear();
                 run.take(step).await;
                 run.follow_states(&name).await;
                 run.compare(&name).await;

@@ -94,6 +94,7 @@ fn everything() {
     verification_opened(account, &address);
     verification_confirmed(account, &address, "link");
     verification_refused(account, &address);
+    verification_taken_back(account, &address, 2);
     request_released(request, account, &portal, "operator:root", Some("api"));
     request_discarded(request, "operator:root", Some("api"));
     request_expired(request);

@@ -26,6 +26,10 @@ pub(super) struct Filter {
     /// With this text in the address.
     #[param(nullable = false)]
     search: Option<String>,
+    /// Only those that our mail cannot reach.
+    #[serde(default)]
+    #[param(required = false)]
+    undeliverable: bool,
     /// At most so many.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -44,6 +48,7 @@ pub(super) async fn list(
         status: filter.status,
         domain: filter.domain,
         search: filter.search,
+        undeliverable: filter.undeliverable,
         page: filter.limit.page(filter.after),
     };
     Ok(call.desk.store.customers(filter).await?.into())

@@ -43,6 +43,7 @@ async fn shown(
             status: asked.read("status", Status::from_name)?,
             domain: asked.one("domain").map(ToOwned::to_owned),
             search: asked.one("search").map(ToOwned::to_owned),
+            undeliverable: asked.read("undeliverable", |word| word.parse().ok())? == Some(true),
             page: asked.page(),
         })
         .await?;
@@ -57,6 +58,7 @@ async fn shown(
             status => asked.one("status"),
             domain => asked.one("domain"),
             search => asked.one("search"),
+            undeliverable => asked.one("undeliverable") == Some("true"),
             portals => portals(&desk.config()),
             fault => fault,
         },
@@ -83,6 +85,8 @@ fn row(account: &Account) -> Value {
         verified_at => account.verified_at.map(when),
         groups => account.groups.join(", "),
         undeliverable => account.undeliverable,
+        quiet_until => account.quiet_until.filter(|until| *until > Timestamp::now()).map(when),
+        refused_at => account.refused_at.map(when),
         takes_automatic => account.takes_automatic,
         created_at => when(account.created_at),
         created_by => account.created_by.as_str(),

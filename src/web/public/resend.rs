@@ -9,6 +9,7 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::{Client, Desk, Fault, Fields, Page};
+use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Timestamp, Token};
 use crate::store::LetterCause;
 
@@ -57,11 +58,32 @@ pub(super) async fn submit(
         }
         (None, None) => return Err(Fault::Malformed),
     }
-    Ok(sent())
+    Ok(sent(&desk.config()))
 }
 
-pub(super) fn sent() -> Page {
-    Page::message("resend.sent", &["resend.sent_lead", "resend.sent_hint"])
+/// Promises no mail: whether one comes depends on the account, which this page does not tell about.
+pub(super) fn sent(config: &Config) -> Page {
+    let (no_mail, contact) = no_mail(config, None);
+    let lines = [
+        "resend.sent_lead",
+        "resend.sent_hint",
+        "resend.sent_refused",
+        no_mail,
+    ];
+    Page::message("resend.sent", &lines).with(context! { contact => contact })
+}
+
+/// The text that says what to do when no mail comes, and whom to ask: of this portal, or of the only
+/// one.
+pub(super) fn no_mail(config: &Config, portal: Option<&Portal>) -> (&'static str, String) {
+    let portal = match (portal, config.portals.as_slice()) {
+        (None, [only]) => Some(only),
+        (portal, _) => portal,
+    };
+    match portal.and_then(|portal| portal.contact.clone()) {
+        Some(contact) => ("resend.no_mail_contact", contact),
+        None => ("resend.no_mail_nobody", String::new()),
+    }
 }
 
 pub(super) fn form(email: &str, fault: Option<&str>) -> Page {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
+use super::resend::no_mail;
 use super::{Client, Desk, Fault, Fields, Page};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
@@ -70,7 +71,7 @@ pub(super) async fn submit(
         decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
     });
     let answer = if may {
-        sent(&address)
+        sent(&config, &address, portal)
     } else {
         closed(&address, portal)
     };
@@ -120,9 +121,18 @@ pub(super) fn form(
     )
 }
 
-pub(super) fn sent(address: &EmailAddress) -> Page {
-    Page::message("sign_up.sent", &["sign_up.sent_lead", "sign_up.sent_hint"]).with(context! {
+/// Promises no mail: whether one comes depends on the account, which this page does not tell about.
+pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Portal>) -> Page {
+    let (no_mail, contact) = no_mail(config, portal);
+    let lines = [
+        "sign_up.sent_lead",
+        "sign_up.sent_hint",
+        "resend.sent_refused",
+        no_mail,
+    ];
+    Page::message("sign_up.sent", &lines).with(context! {
         address => address.to_string(),
+        contact => contact,
         links => vec![context! { to => "/resend", text => "action.new_link" }],
     })
 }

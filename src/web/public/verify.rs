@@ -15,7 +15,7 @@ use super::{Client, Desk, Fault, Fields, Page};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
-use crate::store::{Choice, Link, Offer, Proved, Refused, WaitingRequest};
+use crate::store::{Choice, Link, Offer, Proved, Refused, TakenBack, WaitingRequest};
 use crate::verification::confirm;
 
 #[derive(Deserialize)]
@@ -35,6 +35,7 @@ pub(super) struct Answer {
 enum Action {
     Confirm,
     NotMe,
+    TakeBack,
 }
 
 pub(super) async fn show(
@@ -44,21 +45,34 @@ pub(super) async fn show(
 ) -> Result<Page, Fault> {
     let config = desk.config();
     let (token, link) = desk.look(&token, client).await?;
+    if let Link::Open {
+        account, address, ..
+    } = &link
+    {
+        events::verification_opened(*account, address);
+    }
+    shown(&config, &token, link, false)
+}
+
+/// What stands behind a link, as a page. `taken_back`: it did not a moment ago.
+fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result<Page, Fault> {
     Ok(match link {
         Link::Open {
-            account,
             address,
             requests,
             offers,
-        } => {
-            events::verification_opened(account, &address);
-            waiting(&config, &address, &requests, &offers)
-        }
+            ..
+        } => waiting(config, &address, (&requests, &offers), taken_back),
         Link::Proved {
             address, portal, ..
-        } => proved_before(&config, &address, portal.as_ref()),
-        Link::Refused { .. } => refused("refused.lead"),
-        Link::Expired => expired(&token),
+        } => proved_before(config, &address, portal.as_ref()),
+        Link::Refused {
+            address,
+            quiet_until,
+            valid_until,
+            may_ask,
+        } => refused(&address, quiet_until, valid_until, may_ask),
+        Link::Expired => expired(token),
         Link::Unknown => return Err(Fault::InvalidLink),
     })
 }
@@ -73,6 +87,7 @@ pub(super) async fn submit(
     match answer.action {
         Action::Confirm => desk.confirm(&token, link, &answer).await,
         Action::NotMe => desk.refuse(&token).await,
+        Action::TakeBack => desk.take_back(&token).await,
     }
 }
 
@@ -105,7 +120,7 @@ impl Desk {
             } => (requests, offers, None),
             Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired(token)),
-            Link::Refused { .. } => return Ok(refused("refused.before")),
+            link @ Link::Refused { .. } => return shown(&self.config(), token, link, false),
             Link::Unknown => return Err(Fault::InvalidLink),
         };
         let choice = choice(answer, &held, &offers)?;
@@ -133,8 +148,10 @@ impl Desk {
         let quiet_for = config.verification.quiet_for;
         Ok(
             match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
-                Refused::Now { .. } => refused("refused.lead"),
-                Refused::Before => refused("refused.before"),
+                Refused::Now { .. } | Refused::Before => {
+                    let link = self.store().look_at_link(hash, Timestamp::now()).await?;
+                    shown(&config, token, link, false)?
+                }
                 Refused::TooLate {
                     address, portal, ..
                 } => refused_too_late(&config, &address, portal.as_ref()),
@@ -142,6 +159,20 @@ impl Desk {
                 Refused::Unknown => return Err(Fault::InvalidLink),
             },
         )
+    }
+}
+
+impl Desk {
+    async fn take_back(&self, token: &Token) -> Result<Page, Fault> {
+        let config = self.config();
+        let (store, hash) = (self.store(), token.hash());
+        let hold_for = config.verification.hold_for;
+        let taken = confirm::take_back(store, hash, hold_for, Timestamp::now()).await?;
+        if matches!(taken, TakenBack::Unknown) {
+            return Err(Fault::InvalidLink);
+        }
+        let link = store.look_at_link(hash, Timestamp::now()).await?;
+        shown(&config, token, link, matches!(taken, TakenBack::Now { .. }))
     }
 }
 
@@ -173,8 +204,8 @@ fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<
 pub(super) fn waiting(
     config: &Config,
     address: &EmailAddress,
-    requests: &[WaitingRequest],
-    offers: &[Offer],
+    (requests, offers): (&[WaitingRequest], &[Offer]),
+    taken_back: bool,
 ) -> Page {
     let requests: Vec<Value> = requests
         .iter()
@@ -191,7 +222,12 @@ pub(super) fn waiting(
         .collect();
     Page::new(
         "verify.html",
-        context! { address => address.to_string(), requests => requests, offers => offers },
+        context! {
+            address => address.to_string(),
+            requests => requests,
+            offers => offers,
+            taken_back => taken_back,
+        },
     )
 }
 
@@ -257,8 +293,22 @@ fn proved<'a>(
     })
 }
 
-pub(super) fn refused(line: &str) -> Page {
-    Page::message("refused.title", &[line])
+/// What was said, until when it holds, and how it can be taken back.
+pub(super) fn refused(
+    address: &EmailAddress,
+    quiet_until: Option<Timestamp>,
+    valid_until: Option<Timestamp>,
+    may_ask: bool,
+) -> Page {
+    Page::new(
+        "refused.html",
+        context! {
+            address => address.to_string(),
+            quiet_until => quiet_until.map(|at| at.to_string()),
+            valid_until => valid_until.map(|at| at.to_string()),
+            may_ask => may_ask,
+        },
+    )
 }
 
 /// The address is proved, and stays so; with whom to ask, of the portal concerned or the only one.

@@ -65,6 +65,7 @@ fn pages() -> Vec<(String, Page)> {
         .map(|request| (request.id, request.portal.clone()))
         .collect();
     let it = PortalName::parse("it").expect("a name");
+    let soon = "2026-12-24T18:00:00Z".parse::<Timestamp>().expect("a time");
     let mut pages = vec![
         ("home".to_owned(), home::page(&config, true)),
         ("home-closed".to_owned(), home::page(&config, false)),
@@ -76,7 +77,10 @@ fn pages() -> Vec<(String, Page)> {
             "sign-up-fault".to_owned(),
             sign_up::form(&config, None, "\"><b>", Some("sign_up.invalid")),
         ),
-        ("sign-up-sent".to_owned(), sign_up::sent(&ann)),
+        (
+            "sign-up-sent".to_owned(),
+            sign_up::sent(&config, &ann, None),
+        ),
         (
             "sign-up-closed".to_owned(),
             sign_up::closed(&ann, config.portals.first()),
@@ -87,19 +91,19 @@ fn pages() -> Vec<(String, Page)> {
         ),
         (
             "verify".to_owned(),
-            verify::waiting(&config, &ann, &held, &[]),
+            verify::waiting(&config, &ann, (&held, &[]), false),
         ),
         (
             "verify-one".to_owned(),
-            verify::waiting(&config, &ann, &held[..1], &[]),
+            verify::waiting(&config, &ann, (&held[..1], &[]), false),
         ),
         (
             "verify-offers".to_owned(),
-            verify::waiting(&config, &ann, &held[..1], &offers()),
+            verify::waiting(&config, &ann, (&held[..1], &offers()), false),
         ),
         (
             "verify-none".to_owned(),
-            verify::waiting(&config, &ann, &[], &[]),
+            verify::waiting(&config, &ann, (&[], &[]), false),
         ),
         (
             "proved".to_owned(),
@@ -113,10 +117,21 @@ fn pages() -> Vec<(String, Page)> {
             "proved-before".to_owned(),
             verify::proved_before(&config, &ann, Some(&it)),
         ),
-        ("refused".to_owned(), verify::refused("refused.lead")),
+        (
+            "verify-taken-back".to_owned(),
+            verify::waiting(&config, &ann, (&held, &[]), true),
+        ),
+        (
+            "refused".to_owned(),
+            verify::refused(&ann, Some(soon), Some(soon), false),
+        ),
+        (
+            "refused-expired".to_owned(),
+            verify::refused(&ann, Some(soon), None, true),
+        ),
         (
             "refused-before".to_owned(),
-            verify::refused("refused.before"),
+            verify::refused(&ann, None, None, false),
         ),
         (
             "refused-too-late".to_owned(),
@@ -132,7 +147,7 @@ fn pages() -> Vec<(String, Page)> {
             "resend-fault".to_owned(),
             resend::form("x", Some("sign_up.invalid")),
         ),
-        ("resend-sent".to_owned(), resend::sent()),
+        ("resend-sent".to_owned(), resend::sent(&config)),
         ("invalid-link".to_owned(), page_of(Fault::InvalidLink)),
     ];
     for status in [400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503] {

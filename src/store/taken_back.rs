@@ -1,0 +1,166 @@
+//! "This was not me", taken back by the person who holds a link: what was discarded is held again, and
+//! the address gets mail again. A living copy of a message comes first: it is not restored beside it.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::columns::{Json, Millis};
+use super::copies::{Likeness, find_original};
+use super::events::{Actors, Happening};
+use super::job::Work;
+use super::letters::cancel;
+use super::prepared::{copy_key, repeat_key};
+use super::proofs::{Standing, standing};
+use super::{Store, StoreError, hooks};
+use crate::domain::{
+    AccountId, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
+};
+use crate::mail::Facts;
+
+/// What taking it back did.
+#[derive(Debug, Clone)]
+pub enum TakenBack {
+    Now {
+        account: AccountId,
+        address: EmailAddress,
+        restored: Vec<RequestId>,
+    },
+    /// There is nothing to take back, or no more: the link shows how things stand.
+    Before,
+    Expired,
+    Unknown,
+}
+
+/// A request that "This was not me" discarded.
+struct Discarded {
+    n: i64,
+    id: RequestId,
+    portal: PortalName,
+    sender: Option<String>,
+    facts: Facts,
+    received_at: Millis,
+}
+
+fn discarded(connection: &Connection, account: i64) -> Result<Vec<Discarded>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
+         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until IS NOT NULL
+             AND r.kept = 1
+             AND EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))
+         ORDER BY l.n",
+    )?;
+    let rows = statement.query_map([account], |row| {
+        let ledger: LedgerId = row.get(1)?;
+        Ok(Discarded {
+            n: row.get(0)?,
+            id: RequestId::from_bytes(ledger.to_bytes()),
+            portal: row.get(2)?,
+            sender: row.get(3)?,
+            facts: row.get::<_, Json<_>>(4)?.0,
+            received_at: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// False where the same message is a living request already.
+fn restore(
+    connection: &Connection,
+    request: &Discarded,
+    due_at: Millis,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let like = Likeness {
+        message_key: repeat_key(&request.facts),
+        copy_key: copy_key(Some(&request.portal), &request.facts),
+        portal: Some(&request.portal),
+        sender_key: request.sender.as_deref(),
+        facts: &request.facts,
+        received_at: request.received_at,
+    };
+    if find_original(connection, &like, Some(request.n))?.is_some() {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE request SET state = 'held', due_at = ?2, settled_at = NULL,
+                 restorable_until = NULL
+             WHERE ledger = ?1",
+        )?
+        .execute(params![request.n, due_at])?;
+    Happening::named("request.restored")
+        .entry(request.n)
+        .record(connection, Actors::PERSON, now)?;
+    hooks::tell(
+        connection,
+        "request.held",
+        None,
+        Some(request.n),
+        Actors::PERSON,
+        now,
+    )?;
+    Ok(true)
+}
+
+impl Work<'_> {
+    fn take_back_refusal(
+        &mut self,
+        token: TokenHash,
+        hold_for: Duration,
+        now: Millis,
+    ) -> Result<TakenBack, StoreError> {
+        let connection = self.connection;
+        let (account, found) = match standing(connection, token, now)? {
+            Standing::Unknown => return Ok(TakenBack::Unknown),
+            Standing::Expired => return Ok(TakenBack::Expired),
+            Standing::Active(..) | Standing::Pending(_) => return Ok(TakenBack::Before),
+            Standing::Refused(_, found) if found.expires_at <= now => {
+                return Ok(TakenBack::Expired);
+            }
+            Standing::Refused(account, found) => (account, found),
+        };
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([account.n])?;
+        connection
+            .prepare_cached("UPDATE token SET refused_at = NULL WHERE account = ?")?
+            .execute([account.n])?;
+        // The one that would say how to take it back.
+        cancel(connection, account.n, now)?;
+        Happening::named("verification.taken_back")
+            .account(account.n)
+            .record(connection, Actors::PERSON, now)?;
+        let mut restored = Vec::new();
+        for request in discarded(connection, account.n)? {
+            let due_at = request.received_at.plus(hold_for).max(found.expires_at);
+            if restore(connection, &request, due_at, now)? {
+                restored.push(request.id);
+            }
+        }
+        Ok(TakenBack::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            restored,
+        })
+    }
+}
+
+impl Store {
+    /// Takes "This was not me" back by a link that is valid. `hold_for` is how long a request is held
+    /// since it came; what is restored is held at least as long as the link is valid.
+    pub async fn take_back_refusal(
+        &self,
+        token: TokenHash,
+        hold_for: Duration,
+        now: Timestamp,
+    ) -> Result<TakenBack, StoreError> {
+        self.write(move |work| work.take_back_refusal(token, hold_for, now.into()))
+            .await
+    }
+}

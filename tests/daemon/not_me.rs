@@ -1,0 +1,219 @@
+//! "This was not me", taken back; and addresses that our mail cannot reach. No page promises a mail that
+//! does not come.
+
+use crate::client::{Smtp, http, message, send};
+use crate::house::{House, STANDARD, link_in, wait_for};
+
+/// Mail as often as a test asks for it.
+fn house(more: &str) -> House {
+    let limits = "limits.per_address_hour = 100\nlimits.per_address_day = 100\n";
+    let verification = format!("[verification]\n{limits}{more}");
+    House::start(&STANDARD.replacen("[verification]\n", &verification, 1))
+}
+
+fn run(house: &House, arguments: &[&str]) -> (i32, String) {
+    let output = house.command(arguments).output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (output.status.code().expect("a status"), said)
+}
+
+/// Has the daemon done all that the forms before asked for: a later letter was sent.
+fn wait_for_letter_to(house: &House, who: &str) {
+    send(
+        house.smtp,
+        who,
+        &format!("from-{}", who.split('@').next().unwrap_or_default()),
+    );
+    house.link_for(who);
+}
+
+#[test]
+fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
+    let house = house("");
+    send(house.smtp, "ann@corp.example", "mine");
+    let link = house.link_for("ann@corp.example");
+    let (status, page) = http(house.http, "POST", &link, &[("action", "not-me")]);
+    assert!(
+        status == 200 && page.contains("you can take it back until"),
+        "{page}"
+    );
+
+    // An operator sees until when and why, and cannot take it back.
+    let ann = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    assert!(
+        ann["quiet_until"].is_string() && ann["refused_at"].is_string(),
+        "{ann}"
+    );
+    for command in ["customers show", "explain"] {
+        let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
+        let (_, said) = run(&house, &arguments);
+        assert!(
+            said.contains("the person said \"This was not me\""),
+            "{command}: {said}"
+        );
+    }
+    let request = house.json(&["requests", "list"])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let (status, said) = run(&house, &["requests", "release", &request]);
+    assert!(
+        status == 1 && said.contains("only they can take that back"),
+        "{said}"
+    );
+
+    // A scanner takes nothing back, whatever it asks for.
+    for method in ["GET", "HEAD", "GET"] {
+        for path in [link.clone(), format!("{link}?action=take-back")] {
+            http(house.http, method, &path, &[]);
+        }
+    }
+    assert_eq!(house.json(&["requests", "list"])[0]["state"], "discarded");
+    let (_, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert!(page.contains("you can take it back until"), "{page}");
+
+    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    assert_eq!(status, 200, "{page}");
+    assert!(
+        page.contains("is taken back") && page.contains("About mine"),
+        "{page}"
+    );
+    assert_eq!(house.json(&["requests", "list"])[0]["state"], "held");
+    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    assert!(status == 200 && page.contains("About mine"), "{page}");
+    let (status, _) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert_eq!(status, 200);
+    wait_for("the delivery", || house.delivered().pop());
+    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    assert!(
+        status == 200 && page.contains("already confirmed"),
+        "{page}"
+    );
+    assert!(house.log().contains("verification.taken_back"));
+}
+
+#[test]
+fn who_asks_for_a_link_after_not_me_gets_one_mail_by_which_to_take_it_back() {
+    let house = house("");
+    send(house.smtp, "ann@corp.example", "mine");
+    let old = house.link_for("ann@corp.example");
+    http(house.http, "POST", &old, &[("action", "not-me")]);
+    // A forger's next message passes nothing: it makes no mail, and ends nothing.
+    send(house.smtp, "ann@corp.example", "forged");
+    wait_for_letter_to(&house, "bea@corp.example");
+    assert_eq!(house.letters().len(), 2);
+
+    let form = [("email", "ann@corp.example")];
+    for path in ["/resend", "/signup", "/resend"] {
+        let (status, page) = http(house.http, "POST", path, &form);
+        assert_eq!(status, 200, "{page}");
+        assert!(page.contains("can receive our mail"), "{page}");
+        assert!(
+            !page.contains("on its way") && !page.contains("have sent"),
+            "{page}"
+        );
+    }
+    let letter = wait_for("the one mail", || {
+        let letters = house.letters();
+        let mut found = letters.into_iter().filter(|text| text.contains("To: ann@"));
+        found.find(|text| link_in(text).is_some_and(|link| link != old))
+    });
+    let told = mail_parser::MessageParser::default();
+    let told = told.parse(letter.as_bytes()).expect("a mail");
+    let text = told.body_text(0).expect("a text").replace("\r\n", " ");
+    assert!(text.contains("“This was not me” was pressed"), "{text}");
+    wait_for_letter_to(&house, "cat@corp.example");
+    assert_eq!(
+        house.letters().len(),
+        4,
+        "one mail, however often it is asked for"
+    );
+
+    let link = link_in(&letter).expect("a link");
+    let (_, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    assert!(
+        page.contains("About mine") && page.contains("About forged"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_message_that_passes_dmarc_ends_the_quiet_time() {
+    let authentication = "\n[authentication]\nauthserv_id = \"mx.corp.example\"\n";
+    let configuration = format!("{STANDARD}{authentication}");
+    let limits = "[verification]\nlimits.per_address_hour = 100\nlimits.per_address_day = 100\n";
+    let house = House::start(&configuration.replacen("[verification]\n", limits, 1));
+    send(house.smtp, "ann@corp.example", "forged");
+    let link = house.link_for("ann@corp.example");
+    http(house.http, "POST", &link, &[("action", "not-me")]);
+    let quiet = || {
+        let ann = house
+            .json(&["customers", "show", "ann@corp.example"])
+            .remove(0);
+        ann["quiet_until"].is_string()
+    };
+    assert!(quiet());
+    let results =
+        "Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n";
+    let mine = [results.as_bytes(), &message("ann@corp.example", "mine")].concat();
+    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let sent = smtp.send("ann@corp.example", "it-help@corp.example", &mine);
+    assert!(sent.expect("an answer").starts_with("250"));
+    assert!(!quiet());
+    wait_for("a mail again", || {
+        (house.letters().len() == 2).then_some(())
+    });
+}
+
+#[test]
+fn who_cannot_be_reached_is_in_one_list_and_is_promised_nothing() {
+    let house = house("return_address = \"bounces@corp.example\"\n");
+    send(house.smtp, "ann@corp.example", "first");
+    house.link_for("ann@corp.example");
+    let letter = &house.letters()[0];
+    let id = letter
+        .split("Message-ID: <")
+        .nth(1)
+        .and_then(|rest| rest.split('>').next())
+        .expect("a Message-ID");
+    let name = id.split('@').next().expect("an id");
+    let report = format!(
+        "From: mailer-daemon@mx.example\r\nTo: bounces+{name}@corp.example\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n\
+         --x\r\n\r\nIt did not arrive.\r\n--x\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; ann@corp.example\r\n\
+         Action: failed\r\nStatus: 5.1.1\r\n\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\n\
+         Message-ID: <{id}>\r\n\r\n--x--\r\n"
+    );
+    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let sent = smtp.send(
+        "",
+        &format!("bounces+{name}@corp.example"),
+        report.as_bytes(),
+    );
+    assert!(sent.expect("an answer").starts_with("250"));
+    let listed = house.json(&["customers", "list", "--undeliverable"]);
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["address"], "ann@corp.example");
+    assert_eq!(house.json(&["stats"])[0]["undeliverable"], 1);
+    for path in ["/resend", "/signup"] {
+        let form = [("email", "ann@corp.example")];
+        let (status, page) = http(house.http, "POST", path, &form);
+        assert_eq!(status, 200, "{page}");
+        assert!(page.contains("can receive our mail"), "{page}");
+        assert!(page.contains("Still no mail?"), "{page}");
+    }
+    wait_for_letter_to(&house, "bea@corp.example");
+    assert_eq!(house.letters().len(), 2, "none to ann");
+    house.json(&["customers", "resend", "ann@corp.example"]);
+    wait_for("a mail again", || {
+        (house.letters().len() == 3).then_some(())
+    });
+    assert!(
+        house
+            .json(&["customers", "list", "--undeliverable"])
+            .is_empty()
+    );
+}

@@ -222,6 +222,20 @@ const REPAIRS: &[TimeRepair] = &[
         becomes: Becomes::Latest,
     },
     TimeRepair {
+        find: "SELECT n FROM account WHERE refused_at > ?",
+        repair: "UPDATE account SET refused_at = ?2 WHERE n = ?1 AND refused_at > ?2",
+        latest: |_| Millis(TOLERANCE),
+        becomes: Becomes::Now,
+    },
+    TimeRepair {
+        find: "SELECT ledger FROM request
+               WHERE state = 'discarded' AND restorable_until > ? ORDER BY ledger",
+        repair: "UPDATE request SET restorable_until = ?2
+                 WHERE ledger = ?1 AND restorable_until > ?2",
+        latest: |delays| Millis(0).plus(delays.token_ttl),
+        becomes: Becomes::Latest,
+    },
+    TimeRepair {
         find: "SELECT n FROM answer WHERE expires_at > ?",
         repair: "UPDATE answer SET expires_at = ?2 WHERE n = ?1 AND expires_at > ?2",
         latest: |_| Millis(LONGEST_ANSWER),

@@ -14,8 +14,19 @@ use crate::domain::LanguageTag;
 
 /// The languages that come with the program, each with the name of its file.
 pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
-    ("en", "texts.en.toml", include_str!("texts.en.toml")),
+    ("ar", "texts.ar.toml", include_str!("texts.ar.toml")),
+    ("cs", "texts.cs.toml", include_str!("texts.cs.toml")),
     ("de", "texts.de.toml", include_str!("texts.de.toml")),
+    ("en", "texts.en.toml", include_str!("texts.en.toml")),
+    ("es", "texts.es.toml", include_str!("texts.es.toml")),
+    ("fr", "texts.fr.toml", include_str!("texts.fr.toml")),
+    ("it", "texts.it.toml", include_str!("texts.it.toml")),
+    ("ja", "texts.ja.toml", include_str!("texts.ja.toml")),
+    ("nl", "texts.nl.toml", include_str!("texts.nl.toml")),
+    ("pl", "texts.pl.toml", include_str!("texts.pl.toml")),
+    ("pt-BR", "texts.pt-BR.toml", include_str!("texts.pt-BR.toml")),
+    ("sv", "texts.sv.toml", include_str!("texts.sv.toml")),
+    ("zh-Hans", "texts.zh-Hans.toml", include_str!("texts.zh-Hans.toml")),
 ];
 
 /// Placeholders that any text of a letter may use, whatever the English one does; `address` was in

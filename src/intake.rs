@@ -116,10 +116,8 @@ impl Intake {
             Answer::Other
         } else if is_disowned {
             Answer::Unauthenticated
-        } else if self.words.begin(raw) {
-            Answer::Confirms
         } else {
-            Answer::Other
+            self.words.answer(raw)
         }
     }
 }
@@ -262,12 +260,12 @@ fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: Answer) ->
             continue;
         }
         seen.push(&recipient.mailbox);
-        parts.push(part(config, recipient, facts, answer));
+        parts.push(part(config, recipient, facts, &answer));
     }
     parts
 }
 
-fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: Answer) -> Part {
+fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: &Answer) -> Part {
     let address = recipient.address.clone();
     match &recipient.mailbox {
         Mailbox::Portal(name) => Part::Portal {
@@ -278,7 +276,7 @@ fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: Answer) -
         Mailbox::Confirmation => Part::Confirmation {
             token: token(&address),
             recipient: without_detail(&address),
-            answer,
+            answer: answer.clone(),
         },
     }
 }

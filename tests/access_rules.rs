@@ -51,6 +51,7 @@ impl Case {
                 presumed_automatic: None,
                 bulk: None,
                 list_ids: Vec::new(),
+                languages: vestibule::domain::LanguagePriority::default(),
                 report: None,
                 own_mark: None,
                 spam: None,

@@ -30,6 +30,7 @@ pub fn decide_newcomer(
         presumed_automatic: None,
         bulk: None,
         list_ids: Vec::new(),
+        languages: crate::domain::LanguagePriority::default(),
         report: None,
         own_mark: None,
         spam: None,

@@ -24,11 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use lettre::message::Mailbox as Author;
 
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{
-    AddressDelimiters, DestinationName, Domain, EmailAddress, Mailbox, PortalName,
+    AddressDelimiters, DestinationName, Domain, EmailAddress, LanguageTag, Mailbox, PortalName,
 };
 use crate::mail::{Identity, SpamMark};
 
@@ -50,6 +51,7 @@ pub struct Config {
     /// SMTP greeting, `Received`, Message-ID, loop header.
     pub hostname: Domain,
     pub data_dir: PathBuf,
+    pub site: Site,
     pub smtp: Smtp,
     pub http: Http,
     /// At least one.
@@ -70,6 +72,19 @@ pub struct Config {
     pub access: AccessSettings,
     /// Files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
+}
+
+/// What people read on pages and in mail, whatever portal they are for.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The organisation; the title of the first portal where none is configured.
+    pub name: String,
+    /// Of dates on pages and in mail.
+    pub time_zone: TimeZone,
+    /// Of pages and mail, where nobody and nothing else says one.
+    pub language: LanguageTag,
+    /// Whom a person may ask; the portals' contact where they have none of their own.
+    pub contact: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +134,10 @@ pub struct Portal {
     pub url: Option<String>,
     /// Whom a person may ask who cannot get in.
     pub contact: Option<String>,
+    /// Of mail about this portal, instead of the site's.
+    pub language: Option<LanguageTag>,
+    /// The author of verification mail for this portal, instead of `verification.from`.
+    pub from: Option<Author>,
     pub addresses: Vec<EmailAddress>,
     pub destination: DestinationName,
     /// RFC 2919 list identifiers, lower case, without angle brackets.
@@ -285,6 +304,11 @@ impl Config {
         let sends = |text: &str| EmailAddress::parse(text).is_ok_and(|own| is(&own));
         self.mailbox(address).is_some()
             || sends(self.verification.from.email.as_ref())
+            || self
+                .portals
+                .iter()
+                .filter_map(|portal| portal.from.as_ref())
+                .any(|from| sends(from.email.as_ref()))
             || self.destinations.values().any(|destination| {
                 let Destination::Smtp(smtp) = destination else {
                     return false;

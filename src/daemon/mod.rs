@@ -35,7 +35,7 @@ use crate::observe::{Logging, events};
 use crate::store::Store;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
-use crate::wording::{Language, Wording};
+use crate::wording::Wording;
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
 /// How long each stage may take to finish when the drain begins; together less than the 90 s after
@@ -203,7 +203,7 @@ impl Daemon {
         settings: &watch::Receiver<Arc<smtp::Settings>>,
         listeners: Vec<TcpListener>,
     ) {
-        let words = ConfirmingWords::of(wording, &Language::default());
+        let words = ConfirmingWords::of(wording);
         let intake = Intake::new(config.clone(), checker, self.store.clone()).with_words(words);
         let intake = Arc::new(intake);
         let Stage { stop, tasks } = &self.intake;

@@ -18,6 +18,11 @@ const LONGEST_LIST: usize = 8;
 /// Octets of a field that are read; no honest one comes near.
 const LONGEST_FIELD: usize = 1024;
 
+/// The languages that texts for pages and mail come with the program in.
+pub const BUILT_IN_LANGUAGES: [&str; 13] = [
+    "ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv", "zh-Hans",
+];
+
 /// A well-formed language tag in the case that RFC 5646 2.1.1 recommends: `pt-BR`, `zh-Hans`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LanguageTag(Arc<str>);
@@ -75,6 +80,13 @@ impl LanguageTag {
     #[must_use]
     pub fn primary(&self) -> &str {
         self.0.split('-').next().unwrap_or_default()
+    }
+}
+
+impl Default for LanguageTag {
+    /// English, the language that every text exists in.
+    fn default() -> Self {
+        Self("en".into())
     }
 }
 

@@ -30,7 +30,7 @@ pub use address::{AddressError, EmailAddress};
 pub use authority::{Actor, Proof, Release};
 pub use envelope::{Envelope, ForwardedClient, Mailbox, Recipient, ReversePath};
 pub use hook_event::{EventPattern, EventPatternError, HOOK_EVENTS};
-pub use language::{LanguagePriority, LanguageTag, LanguageTagError};
+pub use language::{BUILT_IN_LANGUAGES, LanguagePriority, LanguageTag, LanguageTagError};
 pub use mailbox_key::{AddressDelimiters, MailboxKey};
 pub use message_link::LinkKey;
 pub use name::{Domain, DomainError};

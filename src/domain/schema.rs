@@ -8,8 +8,8 @@ use utoipa::openapi::{RefOr, schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{
-    AccountId, DestinationName, Domain, DomainPattern, EmailAddress, LedgerId, LetterId,
-    OperatorName, PortalName, RequestId,
+    AccountId, DestinationName, Domain, DomainPattern, EmailAddress, LanguagePriority, LedgerId,
+    LetterId, OperatorName, PortalName, RequestId,
 };
 
 /// Crockford's base 32; the first digit has two bits too many.
@@ -42,6 +42,7 @@ text! {
     OperatorName: "An operator", Some(NAME), "ann";
     EmailAddress: "An email address", None, "ann@corp.example";
     Domain: "A domain in its ASCII form", None, "corp.example";
+    LanguagePriority: "Language tags, the most wanted first", None, "de-AT, en";
     DomainPattern: "example.com for that domain only, *.example.com for its subdomains, ann@example.com for one address", None,
         "partner.example";
 }

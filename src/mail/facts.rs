@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Authentication, AuthenticationFailure};
-use crate::domain::{Class, Domain, EmailAddress};
+use crate::domain::{Class, Domain, EmailAddress, LanguagePriority};
 
 /// A header field that was the evidence of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -220,6 +220,9 @@ pub struct Facts {
     /// The identifiers of `List-Id` fields (RFC 2919), lower case, without angle brackets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub list_ids: Vec<String>,
+    /// In which languages the sender wrote and reads, as `Content-Language` and `Accept-Language` say.
+    #[serde(default, skip_serializing_if = "LanguagePriority::is_empty")]
+    pub languages: LanguagePriority,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
     /// Our own loop header.

@@ -18,6 +18,7 @@ mod fingerprint;
 mod first_line;
 mod header;
 mod iso2022;
+mod languages;
 mod lenient;
 mod list_author;
 mod lookalike;
@@ -135,6 +136,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
         report,
         bulk: bulk::bulk(&header, envelope),
         list_ids: bulk::list_ids(&header),
+        languages: languages::languages(&header.section),
         from_is_list,
         subject,
         message_id,

@@ -11,7 +11,7 @@ use super::known::{Known, known, known_by_id, make};
 use super::lanes::Place;
 use super::letters::{Occasion, cancel, owe};
 use super::list::Conditions;
-use super::{LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic, queue};
+use super::{LanguageWish, LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic, queue};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason, Status,
@@ -270,18 +270,21 @@ impl Store {
         address: EmailAddress,
         portal: Option<PortalName>,
         client: IpAddr,
+        language: LanguageWish,
         now: Timestamp,
     ) -> Result<Added, StoreError> {
         let (origin, client) = (Origin::SignUp, Some(client));
         self.write(move |work| {
-            work.add(
+            let added = work.add(
                 &address,
                 portal.as_ref(),
                 origin,
                 "person",
                 client,
                 now.into(),
-            )
+            )?;
+            Self::wish_of(work.connection, &address, &language)?;
+            Ok(added)
         })
         .await
     }

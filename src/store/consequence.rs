@@ -15,10 +15,12 @@ use super::letters::{Occasion, owe};
 use super::offers::{make_room, room};
 use super::prepared::octets;
 use super::queue::due_at_the_end;
-use super::{LetterCause, LetterKind, StoreError, Topic, hooks};
+use super::{LetterCause, LetterKind, StoreError, Topic, hooks, languages};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
-use crate::domain::{EmailAddress, Kind, LedgerId, Origin, PortalName, RequestId, Status};
+use crate::domain::{
+    EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
+};
 
 /// A message that was decided about.
 pub(super) struct Case<'a> {
@@ -28,6 +30,8 @@ pub(super) struct Case<'a> {
     pub(super) sender: Option<&'a EmailAddress>,
     pub(super) portal: &'a PortalName,
     pub(super) message_id: Option<&'a str>,
+    /// In which its sender wrote and reads.
+    pub(super) languages: &'a LanguagePriority,
     pub(super) size: u64,
     pub(super) received_at: Millis,
     pub(super) now: Millis,
@@ -126,6 +130,7 @@ impl Work<'_> {
                 place: Place::of_mail(case.authenticated, case.client, sender.domain()),
             };
             let is_owed = owe(self.connection, &account, &occasion, case.now)?;
+            languages::suggest(self.connection, account.n, case.languages)?;
             self.rings.add_if(Topic::Letters, is_owed);
         } else {
             account.let_in(self.connection, case.portal)?;

@@ -346,6 +346,7 @@ impl Work<'_> {
             sender,
             portal,
             message_id: facts.message_id.as_deref(),
+            languages: &facts.languages,
             size: facts.size,
             received_at: found.received_at,
             now,

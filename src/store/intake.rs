@@ -283,7 +283,7 @@ impl Message {
                 let reply = Reply {
                     n,
                     token: *token,
-                    answer: *answer,
+                    answer: answer.clone(),
                     sender_key,
                 };
                 entry.proved = work.take_reply(&reply, self.at)?;
@@ -317,6 +317,7 @@ impl Message {
             sender: prepared.sender.as_ref(),
             portal,
             message_id: self.arrival.facts.message_id.as_deref(),
+            languages: &self.arrival.facts.languages,
             size: self.arrival.facts.size,
             received_at: self.at,
             now: self.at,

@@ -12,6 +12,7 @@ use super::columns::Millis;
 use super::events::{Actors, Happening};
 use super::known::{Known, known, known_by_n};
 use super::lanes::{Lane, Place};
+use super::languages::{LanguageWish, wish};
 use super::limits::give_back;
 use super::mailbag::claim;
 use super::reports::note_failure;
@@ -371,7 +372,9 @@ impl Store {
         cause: LetterCause,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.renew_link_for(address, cause, None, now).await
+        let language = LanguageWish::default();
+        self.renew_link_for(address, cause, None, language, now)
+            .await
     }
 
     /// The same for a client of the pages, which has a share of their mail.
@@ -380,12 +383,15 @@ impl Store {
         address: EmailAddress,
         cause: LetterCause,
         client: Option<IpAddr>,
+        language: LanguageWish,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = address.key();
         self.write(move |work| {
             if let Some(account) = known(work.connection, &key)? {
+                let n = account.n;
                 let is_owed = renew(work.connection, account, cause, client, now.into())?;
+                wish(work.connection, n, &language)?;
                 work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())
@@ -398,6 +404,7 @@ impl Store {
         &self,
         token: TokenHash,
         client: Option<IpAddr>,
+        language: LanguageWish,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -406,10 +413,11 @@ impl Store {
                 .prepare_cached("SELECT account FROM token WHERE hash = ? AND refused_at IS NULL")?
                 .query_row([token], |row| row.get(0))
                 .optional()?;
-            if let Some(account) = account {
-                let account = known_by_n(work.connection, account)?;
+            if let Some(n) = account {
+                let account = known_by_n(work.connection, n)?;
                 let cause = LetterCause::Resend;
                 let is_owed = renew(work.connection, account, cause, client, now.into())?;
+                wish(work.connection, n, &language)?;
                 work.rings.add_if(Topic::Letters, is_owed);
             }
             Ok(())

@@ -62,6 +62,7 @@ pub(super) fn without_content(facts: Facts) -> Facts {
         presumed_automatic: facts.presumed_automatic.map(without_value),
         bulk: facts.bulk.map(without_value),
         list_ids: facts.list_ids,
+        languages: facts.languages,
         report: facts.report.map(|mut report| {
             report.evidence = without_value(report.evidence);
             report.recipients.clear();

@@ -1,5 +1,7 @@
 //! Answers to verification mail: the one that confirms, and what is recorded of the others.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, params};
 
 use super::columns::Millis;
@@ -9,15 +11,17 @@ use super::known::{Known, known_by_n};
 use super::lanes::Place;
 use super::letters::{LetterCause, LetterKind, Occasion, owe};
 use super::proofs::{Found, Proved, find, portal_of_letter};
-use super::{StoreError, Topic};
-use crate::domain::{Proof, Status, TokenHash};
+use super::{StoreError, Topic, languages};
+use crate::domain::{LanguageTag, Proof, Status, TokenHash};
 use crate::store::Choice;
 
 /// What an answer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Its first line is the word that confirms.
+    /// Its first line is the word that confirms whatever mail it answers.
     Confirms,
+    /// Its first line is the word that mail in these languages asks for.
+    ConfirmsIn(Arc<[LanguageTag]>),
     /// It is not.
     Other,
     /// The domain in From does not vouch for it, so that it confirms nothing whatever it says.
@@ -60,9 +64,19 @@ impl Work<'_> {
         if account.address(connection)?.key() != reply.sender_key {
             return ignored(reply, None, "it is from another address", now, connection);
         }
-        let cause = match reply.answer {
+        let answer = match &reply.answer {
+            Answer::ConfirmsIn(these) => {
+                if these.contains(&languages::of_letter(connection, found.letter)?) {
+                    Answer::Confirms
+                } else {
+                    Answer::Other
+                }
+            }
+            other => other.clone(),
+        };
+        let cause = match answer {
             Answer::Unauthenticated => "the domain in From does not vouch for it",
-            Answer::Other => "its first line is not the word that confirms",
+            Answer::Other | Answer::ConfirmsIn(_) => "its first line is not the word that confirms",
             Answer::Confirms => {
                 let proof = Proof::Reply(token);
                 let proved = self.prove(&proof, None, &Choice::All, now)?;
@@ -78,7 +92,7 @@ impl Work<'_> {
                 return Ok(Some(proved));
             }
         };
-        if reply.answer == Answer::Other && !found.refused {
+        if answer == Answer::Other && !found.refused {
             self.tell_what_to_do(&account, &found, now)?;
         }
         ignored(reply, Some(&account), cause, now, connection)

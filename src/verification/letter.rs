@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::{EmailAddress, LetterId, ReplyToken, Token, TokenError};
 use crate::mail::LOOP_FIELD;
 use crate::store::{Letter, LetterCause, LetterKind, LetterTokens};
-use crate::wording::{self, Language, Wording, WordingError};
+use crate::wording::{self, Language, Wording, WordingError, Zone};
 
 /// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
 const TEXT_WIDTH: usize = 72;
@@ -100,11 +100,11 @@ pub fn compose(
 ) -> Result<Mail, LetterError> {
     let verification = &config.verification;
     let site = wording::site_name(config);
-    let portal = letter
-        .portal
-        .as_ref()
-        .and_then(|name| config.portal(name))
-        .map_or(site.as_str(), |portal| portal.title.as_str());
+    let concerned = letter.portal.as_ref().and_then(|name| config.portal(name));
+    let portal = concerned.map_or(site.as_str(), |portal| portal.title.as_str());
+    let from = concerned
+        .and_then(|portal| portal.from.as_ref())
+        .unwrap_or(&verification.from);
     let carries_token = letter.kind != LetterKind::AlreadyRegistered;
     let reply_to = verification
         .reply_address
@@ -118,6 +118,7 @@ pub fn compose(
     let domain = letter.address.domain().to_string();
     let context = context! {
         site => site.as_str(),
+        zone => Zone(config.site.time_zone.clone()).value(),
         portal => portal,
         hostname => config.hostname.as_str(),
         // The local part is text that whoever wrote in its name could choose.
@@ -139,14 +140,20 @@ pub fn compose(
 
     let to = mailbox(&letter.address)?;
     let mut builder = Message::builder()
-        .from(verification.from.clone())
+        .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
-        .subject(subject.trim())
+        // What isolates values in a right-to-left text is noise to programs that list subjects.
+        .subject(
+            subject
+                .trim()
+                .replace([wording::FIRST_STRONG_ISOLATE, wording::POP_ISOLATE], ""),
+        )
         .date(SystemTime::from(now))
         .header(MessageId::from(format!(
             "<{}@{}>",
             letter.id, config.hostname
         )))
+        .header(ContentLanguage(language.as_str().to_owned()))
         .header(AutoSubmitted)
         .header(AutoResponseSuppress)
         .header(LoopMark(config.hostname.to_string()))
@@ -307,6 +314,22 @@ field!(
     "X-Auto-Response-Suppress",
     "OOF, AutoReply, DR, RN, NRN"
 );
+
+/// RFC 3282 2: the language that the mail is in.
+#[derive(Clone)]
+struct ContentLanguage(String);
+
+impl Header for ContentLanguage {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Language")
+    }
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
 
 /// Our own mark; mail that comes back with it has gone round.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::post::{Attempt, Post};
 use super::schedule::next_attempt;
 use super::{LetterError, MailTokens, compose};
 use crate::config::Config;
-use crate::domain::{AccountId, EmailAddress, Timestamp, TokenError};
+use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp, TokenError};
 use crate::failpoint;
 use crate::observe::events;
 use crate::store::{Letter, LetterOutcome, Store, StoreError, Topic};
@@ -260,7 +260,13 @@ impl Errand {
     }
 
     async fn attempt(&self) -> Attempt {
-        let language = Language::default();
+        let language = match self.language().await {
+            Ok(language) => language,
+            Err(error) => {
+                events::fault("verification.mailer", &error);
+                return Attempt::Later(error.to_string());
+            }
+        };
         match compose(
             &self.letter,
             &self.tokens,
@@ -276,6 +282,37 @@ impl Errand {
             }
             Err(error) => Attempt::Never(error.to_string()),
         }
+    }
+}
+
+impl Errand {
+    /// The language of the mail: the person's choice, else what their message or browser asked for,
+    /// else the portal's, else the site's. It is recorded, since its word confirms an answer; English
+    /// is what is taken where nothing is recorded.
+    async fn language(&self) -> Result<Language, StoreError> {
+        let asked = self.store.find_mail_languages(self.letter.id).await?;
+        let portal = self.letter.portal.as_ref();
+        let portal = portal.and_then(|name| self.config.portal(name));
+        let wanted = [
+            asked.chosen.map(LanguagePriority::from),
+            Some(asked.wanted),
+            portal
+                .and_then(|portal| portal.language.clone())
+                .map(LanguagePriority::from),
+            Some(self.config.site.language.clone().into()),
+        ];
+        let found = wanted
+            .iter()
+            .flatten()
+            .find_map(|list| self.wording.choose(list));
+        let language = found.unwrap_or_default();
+        if language != Language::default()
+            || wanted[1].as_ref().is_some_and(|list| !list.is_empty())
+        {
+            let tag = language.tag().clone();
+            self.store.note_mail_language(self.letter.id, tag).await?;
+        }
+        Ok(language)
     }
 }
 

@@ -1,42 +1,71 @@
 //! What an answer to a verification mail says: the one word that confirms, or something else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use icu_normalizer::DecomposingNormalizer;
+
+use crate::domain::LanguageTag;
 use crate::mail;
-use crate::wording::{Language, Wording};
+use crate::store::Answer;
+use crate::wording::Wording;
 
 /// Confirms in every language.
 const YES: &str = "yes";
 
-/// The words that confirm.
-#[derive(Debug, Clone)]
-pub struct ConfirmingWords(Arc<[String]>);
-
-impl Default for ConfirmingWords {
-    fn default() -> Self {
-        Self(Arc::new([YES.to_owned()]))
-    }
-}
+/// The words that confirm, without accents, each with the languages whose mail asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct ConfirmingWords(Arc<BTreeMap<String, Arc<[LanguageTag]>>>);
 
 impl ConfirmingWords {
-    /// `yes` and the word that mail in this language asks for.
+    /// `yes`, and the word that mail in each language asks for.
     #[must_use]
-    pub fn of(wording: &Wording, language: &Language) -> Self {
-        let asked_for = wording.text(language, super::letter::REPLY_WORD);
-        let words = [Some(YES), asked_for];
-        Self(words.into_iter().flatten().map(bare).collect())
+    pub fn of(wording: &Wording) -> Self {
+        let mut words: BTreeMap<String, Vec<LanguageTag>> = BTreeMap::new();
+        for language in wording.languages() {
+            if let Some(word) = wording.text(language, super::letter::REPLY_WORD) {
+                words
+                    .entry(bare(word))
+                    .or_default()
+                    .push(language.tag().clone());
+            }
+        }
+        let words = words.into_iter();
+        Self(Arc::new(
+            words
+                .map(|(word, languages)| (word, languages.into()))
+                .collect(),
+        ))
     }
 
-    /// The first line of a message is one of the words, whatever their case and what they end with.
+    /// What the first line of a message says: a word, whatever its case and accents and what it ends with.
     #[must_use]
-    pub fn begin(&self, raw: &[u8]) -> bool {
-        mail::first_line(raw).is_some_and(|line| self.0.contains(&bare(&line)))
+    pub fn answer(&self, raw: &[u8]) -> Answer {
+        let Some(line) = mail::first_line(raw).map(|line| bare(&line)) else {
+            return Answer::Other;
+        };
+        if line == YES {
+            return Answer::Confirms;
+        }
+        match self.0.get(&line) {
+            Some(languages) => Answer::ConfirmsIn(Arc::clone(languages)),
+            None => Answer::Other,
+        }
     }
 }
 
 fn bare(word: &str) -> String {
-    let ends = |c: char| c.is_whitespace() || matches!(c, '.' | '!' | ',');
-    word.trim().trim_end_matches(ends).to_lowercase()
+    let ends =
+        |c: char| c.is_whitespace() || matches!(c, '.' | '!' | ',' | '。' | '！' | '،' | '、');
+    // Marks of direction have no shape; programs put them around right-to-left text.
+    let has_shape = |c: &char| !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let word: String = word.chars().filter(has_shape).collect();
+    let word = word.trim().trim_end_matches(ends).to_lowercase();
+    DecomposingNormalizer::new_nfd()
+        .normalize(&word)
+        .chars()
+        .filter(|c| !matches!(c, '\u{300}'..='\u{36f}'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -45,27 +74,45 @@ mod tests {
 
     #[test]
     fn one_word_confirms_and_nothing_else() {
-        let wording = Wording::load(None).expect("the built-in texts");
-        let german = ConfirmingWords::of(&wording, &wording.language(Some("de")));
+        let words = ConfirmingWords::of(&Wording::load(None).expect("the built-in texts"));
         for (line, confirms) in [
-            ("yes", true),
-            (" YES! ", true),
-            ("Ja.", true),
-            ("ja,", true),
-            ("Yes ,", true),
-            ("yes please", false),
-            ("no", false),
-            ("\"yes\"", false),
-            ("yes?", false),
-            ("I am out of office.", false),
-            ("> yes", false),
-            ("On Monday you wrote:", false),
+            ("yes", "all"),
+            (" YES! ", "all"),
+            ("Yes ,", "all"),
+            ("Ja.", "de nl sv"),
+            ("ja,", "de nl sv"),
+            ("OUI", "fr"),
+            ("Sí", "es it"),
+            ("si\u{300}!", "es it"),
+            ("si", "es it"),
+            ("sim", "pt-BR"),
+            ("Tak", "pl"),
+            ("ano", "cs"),
+            ("はい。", "ja"),
+            ("是！", "zh-Hans"),
+            ("\u{200f}نعم\u{200f}.", "ar"),
+            ("\u{2068}نعم\u{2069}", "ar"),
+            ("yes please", ""),
+            ("no", ""),
+            ("\"yes\"", ""),
+            ("yes?", ""),
+            ("I am out of office.", ""),
+            ("> yes", ""),
+            ("On Monday you wrote:", ""),
         ] {
-            let raw = format!("Subject: yes\r\n\r\n\r\n{line}\r\n\r\nAnn\r\n");
-            assert_eq!(german.begin(raw.as_bytes()), confirms, "{line}");
+            let raw = format!(
+                "Subject: yes\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\r\n{line}\r\n\r\nAnn\r\n"
+            );
+            let found = match words.answer(raw.as_bytes()) {
+                Answer::Confirms => "all".to_owned(),
+                Answer::ConfirmsIn(languages) => {
+                    let tags: Vec<_> = languages.iter().map(LanguageTag::as_str).collect();
+                    tags.join(" ")
+                }
+                _ => String::new(),
+            };
+            assert_eq!(found, confirms, "{line}");
         }
-        let english = ConfirmingWords::of(&wording, &Language::default());
-        assert!(!english.begin(b"A: b\r\n\r\nja\r\n"));
-        assert!(!english.begin(b"Subject: yes\r\n\r\n"));
+        assert_eq!(words.answer(b"Subject: yes\r\n\r\n"), Answer::Other);
     }
 }

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, RETRY_AFTER, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    RETRY_AFTER, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
 
+use super::language::Asked;
 use super::page::Page;
+use crate::config::Config;
+use crate::domain::LanguageTag;
 use crate::observe::events;
-use crate::wording::{Language, Wording};
+use crate::wording::{Wording, Zone};
 
 /// On every answer. The policy allows our own style sheet, images and forms and nothing else: no
 /// script at all, no frame around us, no base that turns links away.
@@ -67,20 +70,48 @@ pub(super) struct Wardrobe {
     pub version: String,
 }
 
-/// What every template is given besides its own: the name of the house.
-pub(super) type SiteName = Arc<dyn Fn() -> String + Send + Sync>;
+/// What every template is given besides its own.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub name: String,
+    pub zone: Zone,
+    /// Of pages for people who ask for none that there are texts in.
+    pub language: LanguageTag,
+    /// Whether people choose; otherwise every page is in `language`.
+    pub has_choice: bool,
+}
+
+impl Site {
+    /// As the configuration in force has it.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            name: config.site.name.clone(),
+            zone: Zone(config.site.time_zone.clone()),
+            language: config.site.language.clone(),
+            has_choice: true,
+        }
+    }
+
+    /// The same for pages that speak English, whatever anybody asks for.
+    pub fn in_english(config: &Config) -> Self {
+        Self {
+            language: LanguageTag::default(),
+            has_choice: false,
+            ..Self::of(config)
+        }
+    }
+}
+
+/// Gives the [`Site`] of the configuration in force.
+pub(super) type CurrentSite = Arc<dyn Fn() -> Site + Send + Sync>;
 
 pub(super) async fn dress(
-    State((wardrobe, site)): State<(Arc<Wardrobe>, SiteName)>,
-    request: Request,
+    State((wardrobe, site)): State<(Arc<Wardrobe>, CurrentSite)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let language = wardrobe.wording.language(
-        request
-            .headers()
-            .get(ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok()),
-    );
+    let asked = Asked::of(&wardrobe.wording, request.uri().query(), request.headers());
+    request.extensions_mut().insert(asked.clone());
     let mut response = next.run(request).await;
     let policy = response.extensions_mut().remove::<Policy>();
     let page = response.extensions_mut().remove::<Page>().or_else(|| {
@@ -90,7 +121,7 @@ pub(super) async fn dress(
     });
     if let Some(page) = page {
         let kept = std::mem::take(response.headers_mut());
-        response = wardrobe.render(&page, &language, &site());
+        response = wardrobe.render(&page, &asked, &site());
         keep(&kept, response.headers_mut());
     }
     let headers = response.headers_mut();
@@ -131,10 +162,22 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Wardrobe {
-    fn render(&self, page: &Page, language: &Language, site: &str) -> Response {
-        let context =
-            context! { site => site, version => self.version.as_str(), ..page.context.clone() };
-        match self.wording.render(page.template, language, &context) {
+    fn render(&self, page: &Page, asked: &Asked, site: &Site) -> Response {
+        let own = context! {
+            site => site.name.as_str(),
+            zone => site.zone.value(),
+            version => self.version.as_str(),
+            ..page.context.clone()
+        };
+        let (asked, context) = if site.has_choice {
+            let choices = asked.context(&self.wording);
+            (asked, context! { ..own, ..choices })
+        } else {
+            (&Asked::default(), own)
+        };
+        let remembered = page.remembered.as_ref();
+        let language = asked.language(&self.wording, remembered, &site.language);
+        match self.wording.render(page.template, &language, &context) {
             Ok(text) => {
                 let mut response = (page.status, Body::from(text)).into_response();
                 let headers = response.headers_mut();

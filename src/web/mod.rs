@@ -9,6 +9,7 @@ mod connections;
 mod display;
 mod dress;
 mod host;
+mod language;
 mod metrics;
 mod operators;
 mod origin;

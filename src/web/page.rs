@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 
+use crate::domain::LanguageTag;
 use crate::observe::events;
 use crate::store::StoreError;
 
@@ -15,6 +16,8 @@ pub(super) struct Page {
     pub status: StatusCode,
     pub template: &'static str,
     pub context: Value,
+    /// The language that the person chose before, where the page is somebody's.
+    pub remembered: Option<LanguageTag>,
 }
 
 impl Page {
@@ -23,6 +26,7 @@ impl Page {
             status: StatusCode::OK,
             template,
             context,
+            remembered: None,
         }
     }
 

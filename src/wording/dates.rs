@@ -1,7 +1,5 @@
 //! Dates as people write them, in the zone of the site, with the zone's name.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::Object;
@@ -16,6 +14,29 @@ pub struct Zone(pub TimeZone);
 
 impl Object for Zone {}
 
+/// An instant that a template shows to the second, in its zone: `2025-03-09 15:05:00 CET`.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment(pub Timestamp);
+
+impl Object for Moment {}
+
+impl Moment {
+    /// The value for a context.
+    #[must_use]
+    pub fn value(self) -> minijinja::Value {
+        minijinja::Value::from_object(self)
+    }
+
+    pub(super) fn written(self, zone: &Zone) -> String {
+        let at = self.0.to_zoned(zone.0.clone());
+        format!(
+            "{} {}",
+            at.strftime("%Y-%m-%d %H:%M:%S"),
+            zone.name_at(self.0)
+        )
+    }
+}
+
 impl Zone {
     /// The zone of a template; UTC where it has none.
     pub(super) fn of(state: &State) -> Self {
@@ -28,7 +49,7 @@ impl Zone {
     /// The value for a context.
     #[must_use]
     pub fn value(&self) -> minijinja::Value {
-        minijinja::Value::from_dyn_object(Arc::new(self.clone()))
+        minijinja::Value::from_object(self.clone())
     }
 
     /// The short name of the zone at an instant: `CET`, `CEST`. Where the zone has only an offset for a

@@ -50,7 +50,7 @@ impl Language {
 impl Default for Language {
     /// English, the language that every text exists in.
     fn default() -> Self {
-        Self(LanguageTag::parse("en").unwrap_or_else(|_| unreachable!("en is a tag")))
+        Self(LanguageTag::default())
     }
 }
 

@@ -9,7 +9,7 @@ mod dates;
 mod language;
 mod texts;
 
-pub use dates::Zone;
+pub use dates::{Moment, Zone};
 pub use language::Language;
 pub use texts::Fault;
 
@@ -305,13 +305,10 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         .chain(ASSETS.iter().copied())
 }
 
-/// What people know the house by: the name that its letters come from.
+/// What people know the organisation by.
 #[must_use]
 pub fn site_name(config: &Config) -> String {
-    let from = &config.verification.from;
-    from.name
-        .clone()
-        .unwrap_or_else(|| from.email.domain().to_owned())
+    config.site.name.clone()
 }
 
 /// Blocks leave no empty lines behind, so that a text letter looks as its template does.
@@ -329,6 +326,9 @@ fn whitespace() -> Result<SyntaxConfig, WordingError> {
 /// Escapes what is special in HTML text and in quoted attributes, and nothing else: links stay
 /// readable in the source of a mail.
 fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if let Some(moment) = value.downcast_object_ref::<Moment>() {
+        return Ok(out.write_str(&moment.written(&Zone::of(state)))?);
+    }
     if *state.auto_escape() != AutoEscape::Html || value.is_safe() || value.is_undefined() {
         return escape_formatter(out, state, value);
     }

@@ -24,9 +24,17 @@ pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
     ("ja", "texts.ja.toml", include_str!("texts.ja.toml")),
     ("nl", "texts.nl.toml", include_str!("texts.nl.toml")),
     ("pl", "texts.pl.toml", include_str!("texts.pl.toml")),
-    ("pt-BR", "texts.pt-BR.toml", include_str!("texts.pt-BR.toml")),
+    (
+        "pt-BR",
+        "texts.pt-BR.toml",
+        include_str!("texts.pt-BR.toml"),
+    ),
     ("sv", "texts.sv.toml", include_str!("texts.sv.toml")),
-    ("zh-Hans", "texts.zh-Hans.toml", include_str!("texts.zh-Hans.toml")),
+    (
+        "zh-Hans",
+        "texts.zh-Hans.toml",
+        include_str!("texts.zh-Hans.toml"),
+    ),
 ];
 
 /// Placeholders that any text of a letter may use, whatever the English one does; `address` was in
@@ -331,6 +339,12 @@ mod tests {
             wrong.extend(unknown.map(|name| format!("{}: {name} is unknown", language.as_str())));
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_built_in_languages_are_those_that_the_configuration_knows() {
+        let tags: Vec<_> = BUILT_IN.iter().map(|(tag, _, _)| *tag).collect();
+        assert_eq!(tags, crate::domain::BUILT_IN_LANGUAGES);
     }
 
     #[test]

@@ -207,6 +207,7 @@ impl House {
             .args(args)
             .env("VESTIBULE_CONFIG", self.path("vestibule.toml"))
             .env("NO_COLOR", "1")
+            .env("TZ", "UTC")
             .current_dir(self.folder.path());
         command
     }

@@ -12,6 +12,7 @@ mod filters;
 mod house;
 mod journey;
 mod kill;
+mod languages;
 mod metrics;
 mod mta;
 mod not_me;

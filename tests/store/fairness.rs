@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use vestibule::config::LetterLimits;
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, LetterOutcome, MaxDelays, Store};
+use vestibule::store::{Arrival, LanguageWish, LetterOutcome, MaxDelays, Store};
 
 use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
 
@@ -118,12 +118,16 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
                 .to_be_bytes(),
         );
         let who = address(&format!("signed-up{n}@d{n}.example"));
-        let added = house.store.sign_up(who, None, client, minutes(1));
+        let added = house
+            .store
+            .sign_up(who, None, client, LanguageWish::default(), minutes(1));
         added.await.expect("added");
     }
     let other: IpAddr = "192.0.2.7".parse().expect("an address");
     let who = address("honest@shop.example");
-    let added = house.store.sign_up(who, None, other, minutes(1));
+    let added = house
+        .store
+        .sign_up(who, None, other, LanguageWish::default(), minutes(1));
     added.await.expect("added");
     let sent = claim_all(&house.store, SMALL, minutes(1)).await;
     assert_eq!(sent.len(), 3, "two of the greedy one: {sent:?}");
@@ -136,7 +140,7 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
         let who = address(&format!("more{n}@e{n}.example"));
         house
             .store
-            .sign_up(who, None, client, later)
+            .sign_up(who, None, client, LanguageWish::default(), later)
             .await
             .expect("added");
     }

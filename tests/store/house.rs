@@ -156,6 +156,7 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         presumed_automatic: None,
         bulk: None,
         list_ids: Vec::new(),
+        languages: vestibule::domain::LanguagePriority::default(),
         report: None,
         own_mark: None,
         spam: None,

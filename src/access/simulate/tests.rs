@@ -201,6 +201,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
             automatic: flags[1].then(evidence),
             bulk: flags[2].then(evidence),
             list_ids: Vec::new(),
+            languages: crate::domain::LanguagePriority::default(),
             report: flags[3].then(|| Report {
                 kind: ReportKind::Dsn,
                 evidence: evidence(),

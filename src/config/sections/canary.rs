@@ -17,6 +17,8 @@ pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
         title: "Canary".to_owned(),
         url: None,
         contact: None,
+        language: None,
+        from: None,
         addresses: vec![canary::address()],
         destination: canary::destination(),
         list_ids: Vec::new(),

@@ -8,6 +8,7 @@ mod hook;
 mod listeners;
 mod portal;
 mod retry;
+mod site;
 mod verification;
 
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +44,10 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
 
     let known = destination::read_all(root.section("destination"));
     let hooks = hook::read_all(root, &known.names);
-    let (portals, overrides, mut mailboxes) = portal::read_all(root, &known.names);
+    let mut languages = site::Languages::default();
+    let (mut portals, overrides, mut mailboxes) =
+        portal::read_all(root, &known.names, &mut languages);
+    let site = site::read(&root.section("site"), &mut languages, &mut portals);
     smtp.postmaster = smtp_section.entry("postmaster").and_then(|entry| {
         let name = entry.parse(PortalName::parse)?;
         if !portals.iter().any(|portal| portal.name == name) {
@@ -57,6 +61,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         Some(name)
     });
     let verification = verification::read(&root.section("verification"), &mut mailboxes);
+    languages.check(
+        verification
+            .as_ref()
+            .and_then(|found| found.templates.as_deref()),
+    );
     let outgoing = outgoing(root);
     let quota = quota(&root.section("quota"), smtp.max_message_size);
 
@@ -118,6 +127,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     Some(Config {
         hostname: hostname?,
         data_dir,
+        site,
         smtp,
         http,
         portals,

@@ -1,12 +1,14 @@
 //! `[[portal]]`: each with addresses of its own and a destination that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 
 use super::access;
+use super::site::{Languages, optional_text};
+use super::verification::author;
 use crate::access::Overrides;
 use crate::config::Portal;
 use crate::config::document::{Section, nearest};
+use crate::config::entry::Entry;
 use crate::config::server_url::parse_http;
 use crate::domain::{DestinationName, EmailAddress, PortalName, canary};
 
@@ -36,14 +38,16 @@ impl Mailboxes {
     }
 }
 
-pub(super) fn read_all(
-    root: &Section<'_>,
+pub(super) fn read_all<'d>(
+    root: &Section<'d>,
     destinations: &BTreeSet<DestinationName>,
+    languages: &mut Languages<'d>,
 ) -> (Vec<Portal>, BTreeMap<PortalName, Overrides>, Mailboxes) {
     let mut portals: Vec<Portal> = Vec::new();
     let mut overrides = BTreeMap::new();
     let mut mailboxes = Mailboxes::default();
     let mut names = BTreeSet::new();
+    let mut authors: Vec<(Entry<'d>, Option<usize>)> = Vec::new();
     let sections = root.sections("portal");
     if sections.is_empty() && root.entry("portal").is_none() {
         root.refuse("there is no portal; write [[portal]] with name, addresses and destination");
@@ -65,12 +69,24 @@ pub(super) fn read_all(
         if let Some(name) = &name {
             section.place.label = format!("portal[{name}]");
         }
+        let author = section.entry("from");
+        let language = languages.read(&section);
         let (portal, own) = read(&section, name, destinations, &mut mailboxes);
+        let place = portal.is_some().then_some(portals.len());
+        authors.extend(author.map(|entry| (entry, place)));
+        let portal = portal.map(|portal| Portal { language, ..portal });
         if let Some(portal) = portal {
             if !own.is_empty() {
                 overrides.insert(portal.name.clone(), own);
             }
             portals.push(portal);
+        }
+    }
+    // Whose mailbox the author of a mail is, is known once all portals are.
+    for (entry, place) in authors {
+        let from = entry.parse_unless_empty(|text| author(text, &mailboxes));
+        if let Some(portal) = place.and_then(|place| portals.get_mut(place)) {
+            portal.from = from;
         }
     }
     (portals, overrides, mailboxes)
@@ -107,9 +123,7 @@ fn read(
     let url = section.entry("url").and_then(|entry| {
         entry.parse_unless_empty(|text| parse_http(text).map(|_| text.to_owned()))
     });
-    let contact = section
-        .entry("contact")
-        .and_then(|entry| entry.parse_unless_empty(|text| Ok::<_, Infallible>(text.to_owned())));
+    let contact = optional_text(section, "contact");
     let list_ids = section
         .entry("list_ids")
         .and_then(|entry| entry.list(list_id))
@@ -122,6 +136,8 @@ fn read(
             title: title.unwrap_or(name.as_str()).to_owned(),
             url,
             contact,
+            language: None,
+            from: None,
             addresses,
             destination,
             list_ids,

@@ -116,7 +116,7 @@ fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> LetterLimits 
 }
 
 /// An answer to a letter quotes its link, and whoever reads that can confirm in the person's place.
-fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String> {
+pub(super) fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String> {
     let wrong = || format!("{text:?} is not the author of a mail; write {FROM}");
     let author: Author = text.parse().map_err(|_| wrong())?;
     let address = EmailAddress::parse(author.email.as_ref()).map_err(|_| wrong())?;

@@ -5,7 +5,7 @@ use mail_parser::MessageParser;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::PortalName;
+use crate::domain::{BUILT_IN_LANGUAGES, PortalName};
 use crate::verification::tests::sample;
 
 /// A token that does not change, so that a snapshot can hold it.
@@ -51,7 +51,7 @@ fn the_whole_mail_in_english() {
 #[test]
 fn every_kind_in_every_language() {
     let mut all = String::new();
-    for language in ["en", "de"] {
+    for language in BUILT_IN_LANGUAGES {
         for (kind, cause, waiting) in [
             (LetterKind::Verification, LetterCause::Mail, 2),
             (LetterKind::Verification, LetterCause::SignUp, 0),
@@ -67,6 +67,28 @@ fn every_kind_in_every_language() {
             letter.waiting = waiting;
             let mail = composed(&letter, "", language);
             let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
+            assert_eq!(
+                parsed
+                    .header("Content-Language")
+                    .and_then(|value| value.as_text()),
+                Some(language)
+            );
+            let subject = parsed.subject().expect("a subject");
+            assert!(!subject.contains(['\u{2068}', '\u{2069}']), "{subject}");
+            let html = parsed.body_html(0).expect("an HTML part");
+            let dir = if language == "ar" { "rtl" } else { "ltr" };
+            assert!(html.contains(&format!("<html lang=\"{language}\" dir=\"{dir}\">")));
+            assert!(
+                !html.contains('{') && !html.contains('}'),
+                "{language}: {html}"
+            );
+            assert_eq!(
+                html.contains(&tokens().link.reveal_for_link()),
+                kind != LetterKind::AlreadyRegistered
+            );
+            if !["en", "de"].contains(&language) {
+                continue;
+            }
             write!(
                 all,
                 "=== {language} {kind:?} {cause:?}\n{}\n\n{}\n",
@@ -74,12 +96,6 @@ fn every_kind_in_every_language() {
                 parsed.body_text(0).expect("a text")
             )
             .expect("a string grows");
-            let html = parsed.body_html(0).expect("an HTML part");
-            assert!(html.contains(&format!("lang=\"{language}\"")));
-            assert_eq!(
-                html.contains(&tokens().link.reveal_for_link()),
-                kind != LetterKind::AlreadyRegistered
-            );
         }
     }
     insta::assert_snapshot!(all.replace("\r\n", "\n"));
@@ -136,7 +152,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
         text.contains("as …@corp.example") && text.contains("“yes”"),
         "{text}"
     );
-    for language in ["en", "de"] {
+    for language in BUILT_IN_LANGUAGES {
         let mail = composed(&letter, "", language);
         let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
         let to = parsed.to().and_then(|to| to.first());

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::access::{Circumstances, Enforcement};
 use crate::config::Config;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, LetterId, PortalName, RequestId, ReversePath, Timestamp,
+    AccountId, EmailAddress, Envelope, LanguagePriority, LetterId, PortalName, RequestId,
+    ReversePath, Timestamp,
 };
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
 use crate::store::{Arrival, Letter, LetterCause, LetterKind, Part};
@@ -16,6 +17,10 @@ pub fn config(verification: &str) -> Config {
         r#"
         hostname = "gate.corp.example"
         data_dir = "/nowhere"
+
+        [site]
+        name = "Corp Help"
+        time_zone = "UTC"
 
         [http]
         public_url = "https://gate.corp.example"
@@ -98,6 +103,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
         presumed_automatic: None,
         bulk: None,
         list_ids: Vec::new(),
+        languages: LanguagePriority::default(),
         report: None,
         own_mark: None,
         spam: None,

@@ -29,17 +29,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::ACCEPT_LANGUAGE;
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use minijinja::Value;
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::dress::{SiteName, Wardrobe, dress};
+use super::dress::{CurrentSite, Site, Wardrobe, dress};
 use super::host::own_hosts_only;
 use super::origin::own_forms_only;
 use super::peer::Allowance;
@@ -48,7 +48,7 @@ use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
-use crate::wording::{self, Wording};
+use crate::wording::{Moment, Wording};
 use failed_login::FailedLogins;
 use gate::{Need, Route};
 
@@ -96,7 +96,7 @@ pub fn operators(mut parts: Operators) -> Router {
     });
     let config = parts.config.clone();
     let hosts = parts.config.clone();
-    let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
+    let site: CurrentSite = Arc::new(move || Site::in_english(&config.borrow()));
     let desk = Arc::new(Desk {
         parts,
         logins: Allowance::new(10, Duration::from_secs(10)),
@@ -124,7 +124,6 @@ pub fn operators(mut parts: Operators) -> Router {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
         .layer(middleware::from_fn_with_state((wardrobe, site), dress))
-        .layer(middleware::from_fn(in_english))
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }
 
@@ -174,13 +173,7 @@ async fn asset(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Respo
     assets::answer(&desk.parts.wording, &name)
 }
 
-/// These pages speak English, whatever the browser asks for, and so do the faults between them.
-async fn in_english(mut request: Request, next: Next) -> Response {
-    request.headers_mut().remove(ACCEPT_LANGUAGE);
-    next.run(request).await
-}
-
-/// A time as these pages show it.
-fn when(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+/// A time as these pages show it: in the zone of the site, with its name.
+fn when(at: Timestamp) -> Value {
+    Moment(at).value()
 }

@@ -30,7 +30,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::dress::{SiteName, Wardrobe, dress};
+use super::dress::{CurrentSite, Site, Wardrobe, dress};
+use super::language::{self, Asked};
 use super::origin::own_forms_only;
 use super::page::{Fault, Page};
 use super::peer::{self, Allowance, Peer};
@@ -38,7 +39,7 @@ use super::ready::{self, Readiness};
 use crate::config::Config;
 use crate::observe::events;
 use crate::store::{Store, StoreError};
-use crate::wording::{self, Wording};
+use crate::wording::Wording;
 
 /// Octets of a form. The largest honest one names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
@@ -75,7 +76,7 @@ pub fn public(parts: Public) -> Router {
         wording: Arc::clone(&parts.wording),
     });
     let config = parts.config.clone();
-    let site: SiteName = Arc::new(move || wording::site_name(&config.borrow()));
+    let site: CurrentSite = Arc::new(move || Site::of(&config.borrow()));
     let desk = Arc::new(Desk {
         parts,
         forms: Allowance::new(20, Duration::from_secs(6)),

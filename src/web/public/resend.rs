@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::{Client, Desk, Fault, Fields, Page};
+use super::{Asked, Client, Desk, Fault, Fields, Page};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Timestamp, Token};
 use crate::store::LetterCause;
@@ -27,6 +27,7 @@ pub(super) async fn show() -> Page {
 pub(super) async fn submit(
     State(desk): State<Arc<Desk>>,
     Client(client): Client,
+    Extension(asked): Extension<Asked>,
     Fields(resend): Fields<Resend>,
 ) -> Result<Page, Fault> {
     if !desk.forms.take(client) {
@@ -40,7 +41,9 @@ pub(super) async fn submit(
                 .map_err(|_| Fault::InvalidLink)?
                 .hash();
             desk.send_on_errand(async move {
-                store.renew_expired_link(token, Some(client), now).await
+                store
+                    .renew_expired_link(token, Some(client), asked.wish(), now)
+                    .await
             })?;
         }
         (None, Some(email)) => {
@@ -52,7 +55,13 @@ pub(super) async fn submit(
             };
             desk.send_on_errand(async move {
                 store
-                    .renew_link_for(address, LetterCause::Resend, Some(client), now)
+                    .renew_link_for(
+                        address,
+                        LetterCause::Resend,
+                        Some(client),
+                        asked.wish(),
+                        now,
+                    )
                     .await
             })?;
         }
@@ -80,7 +89,8 @@ pub(super) fn no_mail(config: &Config, portal: Option<&Portal>) -> (&'static str
         (None, [only]) => Some(only),
         (portal, _) => portal,
     };
-    match portal.and_then(|portal| portal.contact.clone()) {
+    let of_portal = portal.and_then(|portal| portal.contact.clone());
+    match of_portal.or_else(|| config.site.contact.clone()) {
         Some(contact) => ("resend.no_mail_contact", contact),
         None => ("resend.no_mail_nobody", String::new()),
     }

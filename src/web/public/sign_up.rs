@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::resend::no_mail;
-use super::{Client, Desk, Fault, Fields, Page};
+use super::{Asked, Client, Desk, Fault, Fields, Page};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
@@ -42,6 +42,7 @@ pub(super) async fn show(
 pub(super) async fn submit(
     State(desk): State<Arc<Desk>>,
     Client(client): Client,
+    Extension(asked): Extension<Asked>,
     Fields(form_data): Fields<SignUp>,
 ) -> Result<Response, Fault> {
     if !desk.forms.take(client) {
@@ -73,13 +74,14 @@ pub(super) async fn submit(
     let answer = if may {
         sent(&config, &address, portal)
     } else {
-        closed(&address, portal)
+        let contact = portal.and_then(|portal| portal.contact.as_deref());
+        closed(&address, contact.or(config.site.contact.as_deref()))
     };
     let store = desk.store().clone();
     let name = portal.map(|portal| portal.name.clone());
     desk.send_on_errand(async move {
         let added = store
-            .sign_up(address, name, client, Timestamp::now())
+            .sign_up(address, name, client, asked.wish(), Timestamp::now())
             .await?;
         if let Added::Now(account) = added {
             let origin = Origin::SignUp;
@@ -115,6 +117,7 @@ pub(super) fn form(
         context! {
             portals => portals,
             portal => wanted.unwrap_or_default(),
+            kept_portal => wanted.unwrap_or_default(),
             email => email,
             fault => fault,
         },
@@ -137,8 +140,8 @@ pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Port
     })
 }
 
-pub(super) fn closed(address: &EmailAddress, portal: Option<&Portal>) -> Page {
-    let contact = portal.and_then(|portal| portal.contact.as_deref());
+/// `contact`: whom to ask, if there is somebody.
+pub(super) fn closed(address: &EmailAddress, contact: Option<&str>) -> Page {
     let lines: &[&str] = match contact {
         Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],
         None => &["sign_up.closed_lead"],

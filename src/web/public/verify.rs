@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::super::display::one_line;
-use super::{Client, Desk, Fault, Fields, Page};
+use super::{Client, Desk, Fault, Fields, Page, language};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
@@ -28,6 +31,8 @@ pub(super) struct Answer {
     #[serde(default)]
     shown: Vec<String>,
     action: Action,
+    /// The tag of the language chosen.
+    lang: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +41,8 @@ enum Action {
     Confirm,
     NotMe,
     TakeBack,
+    /// Shows the page in another language, and keeps the choice for mail.
+    Language,
 }
 
 pub(super) async fn show(
@@ -51,7 +58,8 @@ pub(super) async fn show(
     {
         events::verification_opened(*account, address);
     }
-    shown(&config, &token, link, false)
+    let page = shown(&config, &token, link, false)?;
+    desk.remembering(page, &token).await
 }
 
 /// What stands behind a link, as a page. `taken_back`: it did not a moment ago.
@@ -82,13 +90,16 @@ pub(super) async fn submit(
     Path(token): Path<String>,
     Client(client): Client,
     Fields(answer): Fields<Answer>,
-) -> Result<Page, Fault> {
+) -> Result<Response, Fault> {
     let (token, link) = desk.look(&token, client).await?;
-    match answer.action {
-        Action::Confirm => desk.confirm(&token, link, &answer).await,
-        Action::NotMe => desk.refuse(&token).await,
-        Action::TakeBack => desk.take_back(&token).await,
-    }
+    let page = match answer.action {
+        Action::Confirm => desk.confirm(&token, link, &answer).await?,
+        Action::NotMe => desk.refuse(&token).await?,
+        Action::TakeBack => desk.take_back(&token).await?,
+        Action::Language => return desk.speak(&token, answer.lang.as_deref()).await,
+    };
+    let page = desk.remembering(page, &token).await?;
+    Ok(page.into_response())
 }
 
 impl Desk {
@@ -111,6 +122,34 @@ impl Desk {
             Link::Unknown => Err(guessed()),
             link => Ok((token, link)),
         }
+    }
+
+    /// A page of whoever holds a link: in the language that they chose, where they choose it for mail
+    /// too.
+    async fn remembering(&self, page: Page, token: &Token) -> Result<Page, Fault> {
+        let remembered = self.store().find_chosen_language(token.hash()).await?;
+        Ok(Page {
+            remembered,
+            ..page.with(context! { keeps_language => true })
+        })
+    }
+
+    /// Keeps the language that the holder of a link chose, and leads to the page in it. One that there are no
+    /// texts in changes nothing.
+    async fn speak(&self, token: &Token, tag: Option<&str>) -> Result<Response, Fault> {
+        let wording = &self.parts.wording;
+        let chosen = tag.and_then(|tag| language::choice(wording, tag));
+        let query = match chosen {
+            Some(chosen) => {
+                let tag = chosen.tag().clone();
+                let query = format!("?lang={}", chosen.as_str());
+                self.store().choose_language(token.hash(), tag).await?;
+                query
+            }
+            None => "?".to_owned(),
+        };
+        // The path stays as it is: it holds the token.
+        Ok((StatusCode::SEE_OTHER, [(LOCATION, query)]).into_response())
     }
 
     async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, Fault> {
@@ -322,7 +361,9 @@ pub(super) fn refused_too_late(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let contact = portal.and_then(|portal| portal.contact.as_deref());
+    let contact = portal
+        .and_then(|portal| portal.contact.as_deref())
+        .or(config.site.contact.as_deref());
     let whom = match contact {
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",

@@ -83,7 +83,7 @@ fn pages() -> Vec<(String, Page)> {
         ),
         (
             "sign-up-closed".to_owned(),
-            sign_up::closed(&ann, config.portals.first()),
+            sign_up::closed(&ann, config.portals[0].contact.as_deref()),
         ),
         (
             "sign-up-closed-no-contact".to_owned(),
@@ -177,13 +177,21 @@ fn rendered(page: &Page, language: &Language) -> String {
 #[test]
 fn every_page_is_whole_in_every_language() {
     let languages: Vec<Language> = wardrobe().wording.languages().cloned().collect();
-    assert_eq!(languages.len(), 2);
+    assert_eq!(languages.len(), crate::domain::BUILT_IN_LANGUAGES.len());
     for (name, page) in pages() {
         for language in &languages {
             let html = rendered(&page, language);
             let lang = language.as_str();
             assert!(html.starts_with("<!DOCTYPE html>\n"), "{name}");
-            assert!(html.contains(&format!("<html lang=\"{lang}\">")), "{name}");
+            let dir = if lang == "ar" { "rtl" } else { "ltr" };
+            assert!(
+                html.contains(&format!("<html lang=\"{lang}\" dir=\"{dir}\">")),
+                "{name}"
+            );
+            assert!(
+                !html.contains('{') && !html.contains('}'),
+                "{name} {lang}: {html}"
+            );
             assert_eq!(html.matches("<h1>").count(), 1, "{name}");
             for forbidden in ["script", "style=", "javascript:", " on", "\u{202e}"] {
                 let tags = html

@@ -78,7 +78,8 @@ async fn the_language_follows_the_browser() {
     let house = House::open().await;
     for (accept, lang, word) in [
         ("de-CH, en;q=0.5", "de", "Hier ist nichts"),
-        ("fr", "en", "There is nothing here"),
+        ("eo, ar;q=0.5", "ar", "dir=\"rtl\""),
+        ("eo", "en", "There is nothing here"),
     ] {
         let request = Request::get("/nothing")
             .header("accept-language", accept)

@@ -1,0 +1,175 @@
+//! The language that somebody is written to in: what they chose on a page, what their message or
+//! browser asked for, and what the mail was sent in.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::known::known;
+use super::proofs::find;
+use super::{Store, StoreError};
+use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, LetterId, TokenHash};
+
+/// The languages that a person asks a page for.
+#[derive(Debug, Clone, Default)]
+pub struct LanguageWish {
+    /// Chosen on the page.
+    pub chosen: Option<LanguageTag>,
+    /// Those of the browser.
+    pub accepted: LanguagePriority,
+}
+
+/// The languages that a mail could be in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MailLanguages {
+    /// The person's last choice on a page.
+    pub chosen: Option<LanguageTag>,
+    /// What the message or the browser asked for that the mail answers; for a mail that answers
+    /// none, that of the account's last mail.
+    pub wanted: LanguagePriority,
+}
+
+/// Notes which languages the sender of a held message reads, for the mail that is owed for it.
+pub(super) fn suggest(
+    connection: &Connection,
+    account: i64,
+    languages: &LanguagePriority,
+) -> Result<(), StoreError> {
+    if !languages.is_empty() {
+        connection
+            .prepare_cached(
+                "UPDATE letter SET language = ?2
+                 WHERE account = ?1 AND due_at IS NOT NULL AND state = 'waiting'
+                     AND language IS NULL",
+            )?
+            .execute(params![account, languages.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Notes what a person asks a page for, for the mail that it makes us owe. A choice is kept for later
+/// mail too, until the address is verified: from then on only who holds a link chooses.
+pub(super) fn wish(
+    connection: &Connection,
+    account: i64,
+    wish: &LanguageWish,
+) -> Result<(), StoreError> {
+    if let Some(chosen) = &wish.chosen {
+        connection
+            .prepare_cached(
+                "UPDATE account SET language = ?2
+                 WHERE n = ?1 AND verified_at IS NULL AND language_by_link = 0",
+            )?
+            .execute(params![account, chosen.as_str()])?;
+    }
+    let wanted = LanguagePriority::default()
+        .followed_by(wish.chosen.clone())
+        .followed_by(wish.accepted.clone());
+    if !wanted.is_empty() {
+        connection
+            .prepare_cached(
+                "UPDATE letter SET language = ?2
+                 WHERE account = ?1 AND due_at IS NOT NULL AND state = 'waiting'",
+            )?
+            .execute(params![account, wanted.to_string()])?;
+    }
+    Ok(())
+}
+
+/// The language that a mail was sent in.
+pub(super) fn of_letter(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
+    let tag: Option<String> = connection
+        .prepare_cached("SELECT language FROM letter WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?;
+    Ok(tag
+        .and_then(|tag| LanguageTag::parse(&tag).ok())
+        .unwrap_or_default())
+}
+
+impl Store {
+    /// The same as a page's [`wish`], of the account with this address if there is one.
+    pub(super) fn wish_of(
+        connection: &Connection,
+        address: &EmailAddress,
+        asked: &LanguageWish,
+    ) -> Result<(), StoreError> {
+        match known(connection, &address.key())? {
+            Some(account) => wish(connection, account.n, asked),
+            None => Ok(()),
+        }
+    }
+
+    /// The languages that a claimed mail could be in.
+    pub async fn find_mail_languages(&self, letter: LetterId) -> Result<MailLanguages, StoreError> {
+        self.read(move |connection| {
+            let found: Option<(Option<String>, Option<String>)> = connection
+                .prepare_cached(
+                    "SELECT a.language, coalesce(l.language, (
+                         SELECT e.language FROM letter AS e
+                         WHERE e.account = l.account AND e.language IS NOT NULL
+                         ORDER BY e.n DESC LIMIT 1
+                     ))
+                     FROM letter AS l JOIN account AS a ON a.n = l.account WHERE l.id = ?",
+                )?
+                .query_row([letter], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let (chosen, wanted) = found.unwrap_or_default();
+            Ok(MailLanguages {
+                chosen: chosen.and_then(|tag| LanguageTag::parse(&tag).ok()),
+                wanted: LanguagePriority::parse(&wanted.unwrap_or_default()),
+            })
+        })
+        .await
+    }
+
+    /// Records the language that a mail is sent in: its word confirms an answer.
+    pub async fn note_mail_language(
+        &self,
+        letter: LetterId,
+        language: LanguageTag,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection
+                .prepare_cached("UPDATE letter SET language = ?2 WHERE id = ?1")?
+                .execute(params![letter, language.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps the language that the holder of a link chose; nothing where there is no such link.
+    pub async fn choose_language(
+        &self,
+        token: TokenHash,
+        language: LanguageTag,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            if let Some(found) = find(work.connection, token)? {
+                work.connection
+                    .prepare_cached(
+                        "UPDATE account SET language = ?2, language_by_link = 1
+                         WHERE n = ?1 AND status <> 'blocked'",
+                    )?
+                    .execute(params![found.account, language.as_str()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The language that the person behind a link chose, if any.
+    pub async fn find_chosen_language(
+        &self,
+        token: TokenHash,
+    ) -> Result<Option<LanguageTag>, StoreError> {
+        self.read(move |connection| {
+            let tag: Option<Option<String>> = connection
+                .prepare_cached(
+                    "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account
+                     WHERE t.hash = ?",
+                )?
+                .query_row([token], |row| row.get(0))
+                .optional()?;
+            Ok(tag.flatten().and_then(|tag| LanguageTag::parse(&tag).ok()))
+        })
+        .await
+    }
+}

@@ -138,7 +138,7 @@ fn fill(folder: &Path, token: &Token) {
             .expect("claimed");
         for letter in claimed.letters {
             store
-                .settle_letter(letter.id, LetterOutcome::Sent, Timestamp::now())
+                .settle_letter(&letter, LetterOutcome::Sent, Timestamp::now())
                 .await
                 .expect("settled");
         }

@@ -101,10 +101,7 @@ impl House {
         let letter = claimed.letters.into_iter().next().expect("a letter");
         let outcome = LetterOutcome::Sent;
         self.runtime
-            .block_on(
-                self.store
-                    .settle_letter(letter.id, outcome, Timestamp::now()),
-            )
+            .block_on(self.store.settle_letter(&letter, outcome, Timestamp::now()))
             .expect("settled");
         (letter, token)
     }

@@ -9,7 +9,7 @@ use super::{Attempt, Cause};
 use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
-use crate::store::{HookCall, Settlement, Store, StoreError, Topic};
+use crate::store::{ClaimNumber, HookCall, Settled, Settlement, Store, StoreError, Topic};
 
 /// What an attempt may take beyond the time that the hook is configured with.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -34,28 +34,6 @@ impl Caller {
             retry: hook.retry.clone(),
             store,
         }
-    }
-
-    async fn attempt(&self, call: &HookCall) -> Attempt {
-        let id = call.id.to_string();
-        let seconds = Timestamp::now().as_second();
-        let mut signature = match self.postman.signature(&id, seconds) {
-            Ok(signature) => signature,
-            Err(cause) => return Attempt::Retry(cause),
-        };
-        if let Some(signature) = &mut signature {
-            signature.add(call.payload.as_bytes());
-        }
-        let cover = Cover {
-            id: &id,
-            seconds,
-            content_type: "application/json",
-            signature,
-        };
-        let post = self.postman.post(cover, call.payload.clone());
-        tokio::time::timeout(self.patience, post)
-            .await
-            .unwrap_or_else(|_| Attempt::Retry(Cause::of_destination("no answer in time")))
     }
 }
 
@@ -97,16 +75,38 @@ impl Queue for Caller {
             .await
     }
 
-    /// A call that nobody makes is made when its lease is over; nobody waits for it as for a request.
-    async fn end_leases(&self, _: Timestamp) -> Result<(), StoreError> {
-        Ok(())
+    fn number(call: &HookCall) -> ClaimNumber {
+        call.number()
     }
 
-    async fn hand_over(&self, call: HookCall, learned: impl FnOnce(&Attempt) + Send) {
-        let attempt = self.attempt(&call).await;
-        learned(&attempt);
-        let now = Timestamp::now();
-        let settlement = settlement(&attempt, call.attempt, call.released_at, &self.retry, now);
+    async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
+        self.store.give_back_hook_calls(after, now).await
+    }
+
+    async fn attempt(&self, call: &HookCall) -> Attempt {
+        let id = call.id.to_string();
+        let seconds = Timestamp::now().as_second();
+        let mut signature = match self.postman.signature(&id, seconds) {
+            Ok(signature) => signature,
+            Err(cause) => return Attempt::Retry(cause),
+        };
+        if let Some(signature) = &mut signature {
+            signature.add(call.payload.as_bytes());
+        }
+        let cover = Cover {
+            id: &id,
+            seconds,
+            content_type: "application/json",
+            signature,
+        };
+        let post = self.postman.post(cover, call.payload.clone());
+        tokio::time::timeout(self.patience, post)
+            .await
+            .unwrap_or_else(|_| Attempt::Retry(Cause::of_destination("no answer in time")))
+    }
+
+    fn conclude(&self, call: &HookCall, attempt: &Attempt, now: Timestamp) -> Settlement {
+        let settlement = settlement(attempt, call.attempt, call.released_at, &self.retry, now);
         let made = events::HookCall {
             hook: &self.name,
             call: call.id,
@@ -119,10 +119,16 @@ impl Queue for Caller {
             Settlement::Retry { at, cause } => events::hook_deferred(made, *at, cause),
             Settlement::Failed { cause } => events::hook_failed(made, cause),
         }
-        // Without a settlement the lease runs out, and the call is made again.
-        if let Err(error) = self.store.settle_hook_call(&call, settlement, now).await {
-            events::fault("delivery", &error);
-        }
+        settlement
+    }
+
+    async fn settle(
+        &self,
+        call: &HookCall,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        self.store.settle_hook_call(call, settlement, now).await
     }
 
     async fn rest(&self) {}

@@ -12,7 +12,7 @@ use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
-use crate::store::{Claim, Settlement, Store, StoreError, Topic};
+use crate::store::{Claim, ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
 
 /// Where the requests of some portals are handed over.
 pub(super) struct Desk {
@@ -44,33 +44,6 @@ impl Desk {
                 public_url: config.http.public_url.clone(),
             },
         })
-    }
-
-    async fn attempt(&self, claim: &Claim) -> Attempt {
-        let patience = self.destination.patience();
-        let attempt = async {
-            // A fault of ours is no attempt.
-            let mut tries = Tries::begin();
-            let parcel = loop {
-                match Parcel::open(claim.clone(), &self.links, &self.hostname).await {
-                    Err(error) if tries.again(&error).await => {}
-                    opened => break opened,
-                }
-            };
-            match parcel {
-                Ok(Some(parcel)) => self.destination.attempt(&Arc::new(parcel)).await,
-                Ok(None) => Attempt::Refused(Cause::of_request("the content is no longer kept")),
-                Err(error) => Attempt::Retry(Cause::of_request(&error.to_string())),
-            }
-        };
-        tokio::time::timeout(patience, attempt)
-            .await
-            .unwrap_or_else(|_| {
-                Attempt::Retry(Cause::of_destination(&format!(
-                    "not done within {} s",
-                    patience.as_secs()
-                )))
-            })
     }
 }
 
@@ -113,20 +86,45 @@ impl Queue for Desk {
             .await
     }
 
-    async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.links
-            .store
-            .end_leases_of(self.portals.clone(), now)
-            .await
+    fn number(claim: &Claim) -> ClaimNumber {
+        claim.number()
     }
 
-    /// One attempt, from the content to its settlement.
-    async fn hand_over(&self, claim: Claim, learned: impl FnOnce(&Attempt) + Send) {
-        let attempt = self.attempt(&claim).await;
-        learned(&attempt);
+    async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
+        self.links.store.give_back_deliveries(after, now).await
+    }
+
+    /// From the content to the answer of the destination.
+    async fn attempt(&self, claim: &Claim) -> Attempt {
+        let patience = self.destination.patience();
+        let attempt = async {
+            // A fault of ours is no attempt.
+            let mut tries = Tries::begin();
+            let parcel = loop {
+                match Parcel::open(claim.clone(), &self.links, &self.hostname).await {
+                    Err(error) if tries.again(&error).await => {}
+                    opened => break opened,
+                }
+            };
+            match parcel {
+                Ok(Some(parcel)) => self.destination.attempt(&Arc::new(parcel)).await,
+                Ok(None) => Attempt::Refused(Cause::of_request("the content is no longer kept")),
+                Err(error) => Attempt::Retry(Cause::of_request(&error.to_string())),
+            }
+        };
+        tokio::time::timeout(patience, attempt)
+            .await
+            .unwrap_or_else(|_| {
+                Attempt::Retry(Cause::of_destination(&format!(
+                    "not done within {} s",
+                    patience.as_secs()
+                )))
+            })
+    }
+
+    fn conclude(&self, claim: &Claim, attempt: &Attempt, now: Timestamp) -> Settlement {
         failpoint::pass("handed over");
-        let now = Timestamp::now();
-        let settlement = settlement(&attempt, claim.attempt, claim.released_at, &self.retry, now);
+        let settlement = settlement(attempt, claim.attempt, claim.released_at, &self.retry, now);
         let delivery = events::DeliveryAttempt {
             request: claim.request(),
             ledger: claim.ledger,
@@ -144,16 +142,19 @@ impl Queue for Desk {
             Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
             Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
         }
-        // Without a settlement the lease runs out, and the request is handed over again: so it is
-        // worth more than one try.
-        let mut tries = Tries::begin();
-        while let Err(error) = self
-            .links
+        settlement
+    }
+
+    async fn settle(
+        &self,
+        claim: &Claim,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        self.links
             .store
-            .settle_delivery(&claim, settlement.clone(), now)
+            .settle_delivery(claim, settlement, now)
             .await
-            && tries.again(&error).await
-        {}
     }
 
     async fn rest(&self) {

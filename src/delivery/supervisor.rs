@@ -40,6 +40,8 @@ pub async fn run(
     let mut breakers = Breakers::default();
     while !shutdown.is_cancelled() {
         let generation = shutdown.child_token();
+        // What this generation claims is given back by this one only.
+        let store = store.clone().for_workers();
         let current = Arc::clone(&config.borrow_and_update());
         subscribe(&current, &store, &workers, &generation).await;
         let before = std::mem::take(&mut breakers);
@@ -78,7 +80,10 @@ async fn subscribe(
 ) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
-    match store.subscribe_hooks(hooks.collect()).await {
+    match store
+        .subscribe_hooks(hooks.collect(), Timestamp::now())
+        .await
+    {
         Ok(removed) => {
             for name in removed {
                 let removing = remove(name, store.clone());

@@ -3,6 +3,9 @@
 //! A worker claims as much as its destination may get at a time, under a lease that is longer than
 //! any attempt, and sleeps until something is due, something changed or it is to stop. Told to stop,
 //! it claims no more and finishes what is under way.
+//!
+//! What came of an attempt is settled by its claim. A settlement that the database does not take is
+//! tried again for as long as the lease lasts, so that nothing is handed over a second time for that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{Room, SharedBreaker};
 use super::{Attempt, Cause};
 use crate::domain::{DestinationName, Timestamp};
-use crate::observe::events;
-use crate::store::{Store, StoreError, Topic};
+use crate::observe::{caught, events};
+use crate::store::{ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
 
 /// How much longer than an attempt its lease is.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -36,7 +39,7 @@ const RESTFUL: Duration = Duration::from_secs(10);
 /// What waits to go to one place, and the way there.
 pub(super) trait Queue: Send + Sync + 'static {
     /// Something in the hands of the worker.
-    type Claim: Send + 'static;
+    type Claim: Clone + Send + Sync + 'static;
 
     fn name(&self) -> &DestinationName;
 
@@ -61,15 +64,27 @@ pub(super) trait Queue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Self::Claim>, StoreError>> + Send;
 
-    /// Ends the leases of what is not under way: of everything, when this is asked for.
-    fn end_leases(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn number(claim: &Self::Claim) -> ClaimNumber;
 
-    /// One attempt, settled. What came of it is `learned` before it is recorded.
-    fn hand_over(
+    /// Gives back what was claimed after the claim of that number.
+    fn give_back(
         &self,
-        claim: Self::Claim,
-        learned: impl FnOnce(&Attempt) + Send,
-    ) -> impl Future<Output = ()> + Send;
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One attempt.
+    fn attempt(&self, claim: &Self::Claim) -> impl Future<Output = Attempt> + Send;
+
+    /// Tells what came of an attempt, and what is to be recorded of it.
+    fn conclude(&self, claim: &Self::Claim, attempt: &Attempt, now: Timestamp) -> Settlement;
+
+    fn settle(
+        &self,
+        claim: &Self::Claim,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
     /// There is nothing to do at present: gives back what others may want.
     fn rest(&self) -> impl Future<Output = ()> + Send;
@@ -92,13 +107,61 @@ impl Next {
     }
 }
 
+/// A settlement that the database did not take.
+struct Unsettled<C> {
+    claim: C,
+    settlement: Settlement,
+    at: Timestamp,
+    /// The end of the lease, after which somebody else may have the claim.
+    lease: Timestamp,
+}
+
+impl<C> Unsettled<C> {
+    /// Tries once. Comes back when it is to be tried again.
+    async fn settle<Q: Queue<Claim = C>>(self, queue: &Q) -> Result<(), (Self, StoreError)> {
+        match queue
+            .settle(&self.claim, self.settlement.clone(), self.at)
+            .await
+        {
+            Ok(Settled::Recorded) => Ok(()),
+            Ok(Settled::ClaimLost) => {
+                let cause = "the lease of an attempt was over before the attempt was settled; what it \
+                             was about may be handed over twice";
+                events::fault("delivery", &cause);
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Tries for as long as it is worth a seat.
+    async fn settle_soon<Q: Queue<Claim = C>>(self, queue: &Q) -> Option<Self> {
+        let mut tries = Tries::begin();
+        let mut unsettled = self;
+        loop {
+            match unsettled.settle(queue).await {
+                Ok(()) => return None,
+                Err((left, error)) => {
+                    if !tries.again(&error).await {
+                        return Some(left);
+                    }
+                    unsettled = left;
+                }
+            }
+        }
+    }
+}
+
 /// The worker of one queue.
-pub(super) struct Worker<Q> {
+pub(super) struct Worker<Q: Queue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
     stop: CancellationToken,
+    /// The last claim that came to us.
+    last_claim: ClaimNumber,
     /// A claim failed, and may all the same have been recorded: somebody's lease runs for nobody.
-    leases_in_doubt: bool,
+    claims_in_doubt: bool,
+    unsettled: Vec<Unsettled<Q::Claim>>,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -107,7 +170,9 @@ impl<Q: Queue> Worker<Q> {
             queue: Arc::new(queue),
             breaker,
             stop,
-            leases_in_doubt: false,
+            last_claim: ClaimNumber::default(),
+            claims_in_doubt: false,
+            unsettled: Vec::new(),
         }
     }
 
@@ -120,14 +185,12 @@ impl<Q: Queue> Worker<Q> {
         let mut seats_free_since: Option<Instant> = None;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
+            self.settle_the_rest(now).await;
             let next = match self
                 .breaker
                 .room(self.queue.concurrency(), under_way.len(), now)
             {
                 Room::For(0) => Next::At(Timestamp::MAX),
-                Room::For(_) if self.leases_in_doubt && !under_way.is_empty() => {
-                    Next::At(Timestamp::MAX)
-                }
                 Room::For(room) => {
                     let few = room * 4 < self.queue.concurrency() && !under_way.is_empty();
                     let since = *seats_free_since.get_or_insert_with(Instant::now);
@@ -143,7 +206,10 @@ impl<Q: Queue> Worker<Q> {
             };
             let is_idle = under_way.is_empty();
             rested &= is_idle;
-            let sleep = until(next.time(), now);
+            let mut sleep = until(next.time(), now);
+            if !self.unsettled.is_empty() {
+                sleep = sleep.min(SETBACK);
+            }
             // While it is paused, what comes is nothing to look at the database for.
             let changes = match next {
                 Next::At(_) => &mut arrivals,
@@ -174,51 +240,74 @@ impl<Q: Queue> Worker<Q> {
         while let Some(done) = under_way.join_next().await {
             self.look_at(done);
         }
+        // What cannot be done now is done when the lease is over, or by the next start.
+        let now = Timestamp::now();
+        self.settle_the_rest(now).await;
+        if let Err(error) = self.give_back_the_doubtful(now).await {
+            events::fault("delivery", &error);
+        }
         self.queue.rest().await;
     }
 
     /// Starts up to `room` attempts; says when there will be more to do.
-    async fn take(&mut self, room: usize, under_way: &mut JoinSet<()>, now: Timestamp) -> Next {
-        match self.claim(room, now).await {
+    async fn take(
+        &mut self,
+        room: usize,
+        under_way: &mut JoinSet<Option<Unsettled<Q::Claim>>>,
+        now: Timestamp,
+    ) -> Next {
+        let lease = later(now, self.queue.patience() + LEASE_MARGIN);
+        match self.claim(room, lease, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
+                    self.last_claim = self.last_claim.max(Q::number(&claim));
                     let (queue, breaker) = (Arc::clone(&self.queue), self.breaker.clone());
-                    under_way.spawn(async move {
-                        // Whoever finds it recorded finds the breaker as it left it, also when a reload
-                        // has come in between.
-                        let learned = |attempt: &Attempt| breaker.note(attempt, Timestamp::now());
-                        queue.hand_over(claim, learned).await;
-                    });
+                    under_way.spawn(hand_over(queue, breaker, claim, lease));
                 }
                 next
             }
             Err(error) => {
                 events::fault("delivery", &error);
-                self.leases_in_doubt = true;
                 Next::At(later(now, SETBACK))
             }
         }
     }
 
-    /// An attempt that panicked is a fault of ours; its lease runs out and it is made again.
-    fn look_at(&self, done: Result<(), JoinError>) {
-        if let Err(panic) = done {
-            events::fault("delivery", &panic);
-            let fault = Attempt::Retry(Cause::of_request("a fault in vestibule"));
-            self.breaker.note(&fault, Timestamp::now());
+    fn look_at(&mut self, done: Result<Option<Unsettled<Q::Claim>>, JoinError>) {
+        match done {
+            Ok(unsettled) => self.unsettled.extend(unsettled),
+            Err(panic) => events::fault("delivery", &panic),
         }
+    }
+
+    /// Tries to settle what could not be settled until now.
+    async fn settle_the_rest(&mut self, now: Timestamp) {
+        for unsettled in std::mem::take(&mut self.unsettled) {
+            if let Err((left, error)) = unsettled.settle(&*self.queue).await {
+                events::fault("delivery", &error);
+                if left.lease > now && !error.is_final() {
+                    self.unsettled.push(left);
+                }
+            }
+        }
+    }
+
+    /// Gives back what a claim that failed may have taken all the same.
+    async fn give_back_the_doubtful(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.claims_in_doubt {
+            self.queue.give_back(self.last_claim, now).await?;
+            self.claims_in_doubt = false;
+        }
+        Ok(())
     }
 
     async fn claim(
         &mut self,
         room: usize,
+        lease: Timestamp,
         now: Timestamp,
     ) -> Result<(Vec<Q::Claim>, Next), StoreError> {
-        if self.leases_in_doubt {
-            // Nothing is under way: whatever is leased is leased for nothing.
-            self.queue.end_leases(now).await?;
-            self.leases_in_doubt = false;
-        }
+        self.give_back_the_doubtful(now).await?;
         let paused = self.queue.store().paused_destinations().await?;
         if paused.contains(self.queue.name()) {
             return Ok((Vec::new(), Next::Resumed));
@@ -230,8 +319,9 @@ impl<Q: Queue> Worker<Q> {
         if due > now {
             return Ok((Vec::new(), Next::At(due)));
         }
-        let lease = later(now, self.queue.patience() + LEASE_MARGIN);
+        self.claims_in_doubt = true;
         let claims = self.queue.claim(room, lease, now).await?;
+        self.claims_in_doubt = false;
         let next = if claims.is_empty() {
             later(now, SETBACK)
         } else {
@@ -239,6 +329,29 @@ impl<Q: Queue> Worker<Q> {
         };
         Ok((claims, Next::At(next)))
     }
+}
+
+/// One attempt and its settlement, which is given back where the database does not take it.
+async fn hand_over<Q: Queue>(
+    queue: Arc<Q>,
+    breaker: SharedBreaker,
+    claim: Q::Claim,
+    lease: Timestamp,
+) -> Option<Unsettled<Q::Claim>> {
+    let attempt = caught(queue.attempt(&claim)).await.unwrap_or_else(|panic| {
+        events::fault("delivery", &panic);
+        Attempt::Retry(Cause::of_request("a fault in vestibule"))
+    });
+    // Whoever finds it recorded finds the breaker as it left it, also when a reload has come in between.
+    breaker.note(&attempt, Timestamp::now());
+    let at = Timestamp::now();
+    let unsettled = Unsettled {
+        settlement: queue.conclude(&claim, &attempt, at),
+        claim,
+        at,
+        lease,
+    };
+    unsettled.settle_soon(&*queue).await
 }
 
 /// Asking the database again while it is full, locked or gone, for half of what the lease is longer

@@ -4,11 +4,13 @@
 //! what libraries say, whose words nobody here has checked for tokens. [`init`] sets up where the
 //! lines go; without it (every command but the daemon) events go nowhere.
 
+mod caught;
 pub mod events;
 mod line;
 pub mod metrics;
 mod writer;
 
+pub use caught::caught;
 pub use line::Escaped;
 
 use std::cell::RefCell;

@@ -31,9 +31,10 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0016-address-keys.sql")),
     M::up(include_str!("schema/0017-numbers.sql")),
     M::up(include_str!("schema/0018-languages.sql")),
-    M::up(include_str!("schema/0018-named-senders.sql")),
-    M::up(include_str!("schema/0019-request-counts.sql")),
-    M::up(include_str!("schema/0020-taken-back.sql")),
+    M::up(include_str!("schema/0019-named-senders.sql")),
+    M::up(include_str!("schema/0020-request-counts.sql")),
+    M::up(include_str!("schema/0021-taken-back.sql")),
+    M::up(include_str!("schema/0022-claims.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -11,10 +11,10 @@ use super::events::Actors;
 use super::job::Work;
 use super::known::{Known, make};
 use super::lanes::Place;
+use super::leases::REQUESTS;
 use super::letters::{Occasion, owe};
 use super::offers::{make_room, room};
 use super::prepared::octets;
-use super::queue::due_at_the_end;
 use super::{LetterCause, LetterKind, StoreError, Topic, hooks, languages};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
@@ -147,7 +147,7 @@ impl Work<'_> {
         let (state, due, released) = if held {
             ("held", Some(case.now.plus(case.hold_for)), None)
         } else {
-            let due = due_at_the_end(self.connection, account.n, case.portal, case.now)?;
+            let due = REQUESTS.due_at_the_end(self.connection, account.n, case.portal, case.now)?;
             ("released", due, Some(case.now))
         };
         self.connection

@@ -1,16 +1,17 @@
 //! Deliveries: the worker claims a released request under a lease, hands it over and settles it.
 //!
-//! A claim whose lease has run out (a crash) can be claimed again: at least once, same request id.
-//! Requests of one account for one portal are claimed one at a time, oldest first.
+//! A request whose lease has run out can be claimed again: at least once, same request id. Requests of
+//! one account for one portal are claimed one at a time, oldest first.
 
 #[cfg(test)]
 mod sample;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::{Actors, Happening, operator};
-use super::{Store, StoreError, Topic, hook_calls, queue};
+use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, REQUESTS, Settled};
+use super::{Store, StoreError, Topic, letter_claims, queue};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
     RequestState, Timestamp,
@@ -22,8 +23,7 @@ use crate::mail::Authentication;
 #[derive(Debug, Clone)]
 pub struct Claim {
     request: RequestId,
-    /// The `n` of its row; with the attempt, what tells this claim from a later one.
-    n: i64,
+    lease: Lease,
     pub ledger: LedgerId,
     pub portal: PortalName,
     pub account: AccountId,
@@ -59,6 +59,12 @@ impl Claim {
     pub fn request(&self) -> RequestId {
         self.request
     }
+
+    /// Higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.lease.number
+    }
 }
 
 /// What came of an attempt.
@@ -76,43 +82,27 @@ pub enum Settlement {
     },
 }
 
-/// Marks what is due as in work until `lease_until`.
+/// Takes what is due, the heads of all queues of these portals, oldest first.
 fn take(
     connection: &Connection,
     portals: &[PortalName],
     limit: usize,
+    holder: &Holder,
     lease_until: Millis,
     now: Millis,
-) -> Result<Vec<i64>, StoreError> {
-    // The heads of all queues of these portals, oldest first.
+) -> Result<Vec<Lease>, StoreError> {
     let mut due: Vec<(Millis, i64)> = Vec::new();
     for portal in portals {
-        let mut statement = connection.prepare_cached(
-            "SELECT due_at, ledger FROM request
-             WHERE portal = ? AND state = 'released' AND due_at <= ? AND stopped = 0
-             ORDER BY due_at, ledger LIMIT ?",
-        )?;
-        let rows = statement.query_map(params![portal, now, limit], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        for row in rows {
-            due.push(row?);
-        }
+        due.extend(REQUESTS.due(connection, portal, limit, now)?);
     }
     due.sort_unstable();
     due.truncate(limit);
-    for (_, n) in &due {
-        connection
-            .prepare_cached(
-                "UPDATE request SET due_at = ?2, in_work = 1, attempts = attempts + 1
-                 WHERE ledger = ?1",
-            )?
-            .execute(params![n, lease_until])?;
-    }
-    Ok(due.into_iter().map(|(_, n)| n).collect())
+    due.into_iter()
+        .map(|(_, n)| REQUESTS.leases.take(connection, n, holder, lease_until))
+        .collect()
 }
 
-const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
+const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
      json_extract(l.facts, '$.authentication') AS authentication,
@@ -123,7 +113,7 @@ const CLAIMED: &str = "SELECT l.n, l.id, l.recipient, l.envelope, l.received_at,
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
 
-fn claimed(row: &Row) -> rusqlite::Result<Claim> {
+fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
     let ledger: LedgerId = row.get("id")?;
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
@@ -133,7 +123,7 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
     let counts = operator.is_none() && verified_at.is_some_and(|at| at <= released_at);
     Ok(Claim {
         request: RequestId::from_bytes(ledger.to_bytes()),
-        n: row.get("n")?,
+        lease: lease.clone(),
         ledger,
         portal: row.get("portal")?,
         account: row.get("account_id")?,
@@ -158,45 +148,25 @@ fn claimed(row: &Row) -> rusqlite::Result<Claim> {
     })
 }
 
-/// Ends all leases; says how many. Looks at what waits, and not at all that was ever delivered.
-pub(super) fn end_leases(connection: &Connection, now: Millis) -> Result<usize, StoreError> {
-    Ok(connection.execute(
-        "UPDATE request INDEXED BY request_due
-         SET due_at = CASE stopped WHEN 0 THEN ? END, in_work = 0
-         WHERE state = 'released' AND portal > '' AND in_work = 1",
-        [now],
-    )?)
-}
-
 fn settle(
     connection: &Connection,
-    n: i64,
+    lease: &Lease,
     attempt: u32,
     settlement: &Settlement,
     now: Millis,
-) -> Result<bool, StoreError> {
-    let mine = connection
-        .prepare_cached(
-            "SELECT 1 FROM request
-             WHERE ledger = ? AND state = 'released' AND in_work = 1 AND attempts = ?",
-        )?
-        .exists(params![n, attempt])?;
-    if !mine {
-        return Ok(false);
+) -> Result<Settled, StoreError> {
+    if !REQUESTS.leases.holds(connection, lease)? {
+        return Ok(Settled::ClaimLost);
     }
+    let n = lease.row;
     let happening = match settlement {
         Settlement::Delivered => {
             queue::settle(connection, n, RequestState::Delivered, None, now)?;
             Happening::named("delivery.succeeded")
         }
         Settlement::Retry { at, cause } => {
-            connection
-                .prepare_cached(
-                    "UPDATE request SET due_at = CASE stopped WHEN 0 THEN ?2 END, in_work = 0,
-                         last_error = ?3
-                     WHERE ledger = ?1",
-                )?
-                .execute(params![n, Millis::from(*at), cause])?;
+            let (leases, due) = (&REQUESTS.leases, Millis::from(*at));
+            leases.put_back(connection, n, due, Some(cause))?;
             if attempt >= queue::MAX_BLOCKING_ATTEMPTS {
                 queue::let_pass(connection, n, now)?;
             }
@@ -208,7 +178,7 @@ fn settle(
         }
     };
     happening.entry(n).record(connection, Actors::DAEMON, now)?;
-    Ok(true)
+    Ok(Settled::Recorded)
 }
 
 impl Store {
@@ -220,13 +190,17 @@ impl Store {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
+        let holder = self.holder.clone();
         let taken = self
             .write(move |work| {
+                let lease_until = lease_until.into();
+                let connection = work.connection;
                 take(
-                    work.connection,
+                    connection,
                     &portals,
                     limit,
-                    lease_until.into(),
+                    &holder,
+                    lease_until,
                     now.into(),
                 )
             })
@@ -236,41 +210,46 @@ impl Store {
         }
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(CLAIMED)?;
-            taken
-                .iter()
-                .map(|n| Ok(statement.query_row([n], claimed)?))
-                .collect()
+            let mut claims = Vec::with_capacity(taken.len());
+            for lease in &taken {
+                // One that was forgotten meanwhile is nobody's.
+                let found = statement.query_row([lease.row], |row| claimed(row, lease));
+                claims.extend(found.optional()?);
+            }
+            Ok(claims)
         })
         .await
     }
 
-    /// Ends all leases: for the daemon as it starts, when nobody can be at work on a request.
+    /// Ends the leases of whoever had the database open before, of requests, calls of hooks and letters:
+    /// for the daemon as it starts, when nobody else can be at work.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
         self.write(move |work| {
-            let ended = end_leases(work.connection, now.into())?;
-            hook_calls::end_leases(work.connection, now.into())?;
-            work.rings.add_if(Topic::Requests, ended > 0);
-            work.rings.add(Topic::Calls);
+            let (connection, now) = (work.connection, now.into());
+            for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
+                let ended = queue.leases.end_others(connection, &holder, now)?;
+                work.rings.add_if(topic, ended > 0);
+            }
+            let ended = letter_claims::end_others(connection, &holder, now)?;
+            work.rings.add_if(Topic::Letters, ended > 0);
             Ok(())
         })
         .await
     }
 
-    /// Ends the leases of these portals: for a worker whose claim failed, and who has nothing under way.
-    pub async fn end_leases_of(
+    /// Gives back what this handle claimed after the claim of that number: for a worker whose claim
+    /// failed, and may all the same have been recorded.
+    pub async fn give_back_deliveries(
         &self,
-        portals: Vec<PortalName>,
+        after: ClaimNumber,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
         self.write(move |work| {
-            for portal in &portals {
-                work.connection
-                    .prepare_cached(
-                        "UPDATE request SET due_at = CASE stopped WHEN 0 THEN ?2 END, in_work = 0
-                         WHERE portal = ?1 AND state = 'released' AND in_work = 1",
-                    )?
-                    .execute(params![portal, Millis::from(now)])?;
-            }
+            let (connection, now) = (work.connection, now.into());
+            let given = REQUESTS.leases.give_back(connection, &holder, after, now)?;
+            work.rings.add_if(Topic::Requests, given > 0);
             Ok(())
         })
         .await
@@ -284,13 +263,7 @@ impl Store {
         self.read(move |connection| {
             let mut next: Option<Millis> = None;
             for portal in &portals {
-                let of_portal: Option<Millis> = connection
-                    .prepare_cached(
-                        "SELECT min(due_at) FROM request
-                         WHERE portal = ? AND state = 'released' AND due_at IS NOT NULL
-                             AND stopped = 0",
-                    )?
-                    .query_row([portal], |row| row.get(0))?;
+                let of_portal = REQUESTS.next_due(connection, portal)?;
                 next = [next, of_portal].into_iter().flatten().min();
             }
             Ok(next.map(Millis::timestamp))
@@ -298,19 +271,20 @@ impl Store {
         .await
     }
 
-    /// Records what came of an attempt. A claim whose lease was taken over changes nothing.
+    /// Records what came of an attempt.
     pub async fn settle_delivery(
         &self,
         claim: &Claim,
         settlement: Settlement,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (n, attempt) = (claim.n, claim.attempt);
+    ) -> Result<Settled, StoreError> {
+        let (lease, attempt) = (claim.lease.clone(), claim.attempt);
         self.write(move |work| {
+            let settled = settle(work.connection, &lease, attempt, &settlement, now.into())?;
             // The next of its queue may be due now, or this one later: the worker looks again.
-            let is_settled = settle(work.connection, n, attempt, &settlement, now.into())?;
-            work.rings.add_if(Topic::Requests, is_settled);
-            Ok(())
+            let is_changed = settled == Settled::Recorded;
+            work.rings.add_if(Topic::Requests, is_changed);
+            Ok(settled)
         })
         .await
     }

@@ -13,9 +13,9 @@ use super::dropped_content::uncount;
 use super::events::{Happening, operator};
 use super::job::Work;
 use super::known::{Known, known, make};
+use super::leases::REQUESTS;
 use super::offers::withdraw;
 use super::prepared::{copy_key, octets, repeat_key};
-use super::queue::due_at_the_end;
 use super::{Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
@@ -176,7 +176,7 @@ fn insert_request(
 ) -> Result<(), StoreError> {
     let portal = &forced.circumstances.portal;
     let facts = &forced.found.facts;
-    let due = due_at_the_end(connection, account, portal, now)?;
+    let due = REQUESTS.due_at_the_end(connection, account, portal, now)?;
     connection
         .prepare_cached(
             "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,

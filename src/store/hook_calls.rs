@@ -1,20 +1,21 @@
 //! Calls of hooks: claimed under a lease, settled, tried again by an operator, forgotten.
 //!
-//! The calls about one account to one hook are a queue of which only the head is ever due, as the
-//! requests of one account for one portal are.
+//! The calls about one account to one hook are a queue, as the requests of one account for one portal
+//! are.
 
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use super::columns::Millis;
 use super::events::{Happening, operator};
+use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, Settled};
 use super::{Settlement, Step, Store, StoreError, Topic};
 use crate::domain::{AccountId, DestinationName, HookCallId, Timestamp};
 
 /// A call in the hands of a worker.
 #[derive(Debug, Clone)]
 pub struct HookCall {
-    n: i64,
+    lease: Lease,
     pub id: HookCallId,
     pub account: AccountId,
     pub event: String,
@@ -26,6 +27,14 @@ pub struct HookCall {
     pub attempt: u32,
 }
 
+impl HookCall {
+    /// Higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.lease.number
+    }
+}
+
 /// What waits for one hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct HookCount {
@@ -33,9 +42,9 @@ pub struct HookCount {
     pub failed: u64,
 }
 
-fn taken(row: &Row) -> rusqlite::Result<HookCall> {
+fn taken(row: &Row, lease: Lease) -> rusqlite::Result<HookCall> {
     Ok(HookCall {
-        n: row.get("n")?,
+        lease,
         id: row.get("id")?,
         account: row.get("account_id")?,
         event: row.get("event")?,
@@ -49,29 +58,21 @@ fn take(
     connection: &Connection,
     hook: &DestinationName,
     limit: usize,
+    holder: &Holder,
     lease_until: Millis,
     now: Millis,
 ) -> Result<Vec<HookCall>, StoreError> {
-    let due: Vec<i64> = connection
-        .prepare_cached(
-            "SELECT n FROM hook_call WHERE hook = ? AND due_at <= ? ORDER BY due_at, n LIMIT ?",
-        )?
-        .query_map(params![hook, now, limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let due = HOOK_CALLS.due(connection, hook, limit, now)?;
     let mut calls = Vec::with_capacity(due.len());
-    for n in due {
-        connection
-            .prepare_cached(
-                "UPDATE hook_call SET due_at = ?2, in_work = 1, attempts = attempts + 1
-                 WHERE n = ?1",
-            )?
-            .execute(params![n, lease_until])?;
+    for (_, n) in due {
+        let leases = &HOOK_CALLS.leases;
+        let lease = leases.take(connection, n, holder, lease_until)?;
         let call = connection
             .prepare_cached(
-                "SELECT c.n, c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
+                "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
                  FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
             )?
-            .query_row([n], taken)?;
+            .query_row([n], |row| taken(row, lease))?;
         calls.push(call);
     }
     Ok(calls)
@@ -79,52 +80,33 @@ fn take(
 
 fn settle(
     connection: &Connection,
-    call: &HookCall,
+    lease: &Lease,
     settlement: &Settlement,
     now: Millis,
-) -> Result<bool, StoreError> {
+) -> Result<Settled, StoreError> {
+    if !HOOK_CALLS.leases.holds(connection, lease)? {
+        return Ok(Settled::ClaimLost);
+    }
     let (state, error) = match settlement {
         Settlement::Retry { at, cause } => {
-            let changed = connection
-                .prepare_cached(
-                    "UPDATE hook_call SET due_at = ?3, in_work = 0, last_error = ?4
-                     WHERE n = ?1 AND in_work = 1 AND attempts = ?2",
-                )?
-                .execute(params![call.n, call.attempt, Millis::from(*at), cause])?;
-            return Ok(changed == 1);
+            let (leases, due) = (&HOOK_CALLS.leases, Millis::from(*at));
+            leases.put_back(connection, lease.row, due, Some(cause))?;
+            return Ok(Settled::Recorded);
         }
         Settlement::Delivered => ("delivered", None),
         Settlement::Failed { cause } => ("failed", Some(cause)),
     };
-    let changed = connection
+    let (account, hook): (i64, DestinationName) = connection
         .prepare_cached(
-            "UPDATE hook_call SET state = ?3, settled_at = ?4, due_at = NULL, in_work = 0,
-                 last_error = coalesce(?5, last_error)
-             WHERE n = ?1 AND in_work = 1 AND attempts = ?2",
+            "UPDATE hook_call SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
+                 claim = NULL, holder = NULL, last_error = coalesce(?4, last_error)
+             WHERE n = ?1 RETURNING account, hook",
         )?
-        .execute(params![call.n, call.attempt, state, now, error])?;
-    if changed == 1 {
-        connection
-            .prepare_cached(
-                "UPDATE hook_call SET due_at = ?2
-                 WHERE n = (
-                     SELECT q.n FROM hook_call AS c JOIN hook_call AS q
-                         ON q.account = c.account AND q.hook = c.hook AND q.state = 'waiting'
-                     WHERE c.n = ?1 ORDER BY q.n LIMIT 1
-                 ) AND due_at IS NULL",
-            )?
-            .execute(params![call.n, now])?;
-    }
-    Ok(changed == 1)
-}
-
-pub(super) fn end_leases(connection: &Connection, now: Millis) -> Result<(), StoreError> {
-    connection.execute(
-        "UPDATE hook_call INDEXED BY hook_call_due SET due_at = ?, in_work = 0
-         WHERE due_at IS NOT NULL AND hook > '' AND in_work = 1",
-        [now],
-    )?;
-    Ok(())
+        .query_row(params![lease.row, state, now, error], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    HOOK_CALLS.promote(connection, account, &hook, now)?;
+    Ok(Settled::Recorded)
 }
 
 impl Store {
@@ -139,9 +121,33 @@ impl Store {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<HookCall>, StoreError> {
+        let holder = self.holder.clone();
         self.write(move |work| {
             let lease_until = lease_until.into();
-            take(work.connection, &hook, limit, lease_until, now.into())
+            let connection = work.connection;
+            take(connection, &hook, limit, &holder, lease_until, now.into())
+        })
+        .await
+    }
+
+    /// Gives back what this handle claimed after the claim of that number: for a worker whose claim
+    /// failed, and may all the same have been recorded.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn give_back_hook_calls(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            let given = HOOK_CALLS
+                .leases
+                .give_back(connection, &holder, after, now)?;
+            work.rings.add_if(Topic::Calls, given > 0);
+            Ok(())
         })
         .await
     }
@@ -155,17 +161,13 @@ impl Store {
         hook: DestinationName,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |connection| {
-            let next: Option<Millis> = connection
-                .prepare_cached(
-                    "SELECT min(due_at) FROM hook_call WHERE hook = ? AND due_at IS NOT NULL",
-                )?
-                .query_row([hook], |row| row.get(0))?;
+            let next = HOOK_CALLS.next_due(connection, &hook)?;
             Ok(next.map(Millis::timestamp))
         })
         .await
     }
 
-    /// Records what came of an attempt. A call whose lease was taken over changes nothing.
+    /// Records what came of an attempt.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -174,12 +176,13 @@ impl Store {
         call: &HookCall,
         settlement: Settlement,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let call = call.clone();
+    ) -> Result<Settled, StoreError> {
+        let lease = call.lease.clone();
         self.write(move |work| {
-            let is_settled = settle(work.connection, &call, &settlement, now.into())?;
-            work.rings.add_if(Topic::Calls, is_settled);
-            Ok(())
+            let settled = settle(work.connection, &lease, &settlement, now.into())?;
+            let is_changed = settled == Settled::Recorded;
+            work.rings.add_if(Topic::Calls, is_changed);
+            Ok(settled)
         })
         .await
     }

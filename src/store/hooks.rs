@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::columns::{Json, Millis, json};
+use super::leases::HOOK_CALLS;
 use super::{Store, StoreError};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId, PortalName,
@@ -113,13 +114,12 @@ pub(super) fn tell(
         },
     })?;
     for hook in hooks {
+        let due = HOOK_CALLS.due_at_the_end(connection, account, &hook, now)?;
         connection
             .prepare_cached(
                 "INSERT INTO hook_call (n, id, hook, account, event, payload, created_at, state,
                      released_at, due_at)
-                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, CASE WHEN EXISTS (
-                     SELECT 1 FROM hook_call WHERE account = ?3 AND hook = ?2 AND state = 'waiting'
-                 ) THEN NULL ELSE ?6 END)",
+                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, ?7)",
             )?
             .execute(params![
                 HookCallId::new(),
@@ -127,7 +127,8 @@ pub(super) fn tell(
                 account,
                 event,
                 payload,
-                now
+                now,
+                due
             ])?;
     }
     Ok(())
@@ -199,6 +200,26 @@ fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
         .query_row([n], account)?)
 }
 
+/// A hook whose calls were being removed is back: of those that are left, the oldest of each account are
+/// due again.
+fn give_heads_back(
+    connection: &Connection,
+    hook: &DestinationName,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let accounts: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+             WHERE c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
+        )?
+        .query_map([hook], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for account in accounts {
+        HOOK_CALLS.promote(connection, account, hook, now)?;
+    }
+    Ok(())
+}
+
 /// Whether calls were written since the last look.
 pub(super) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
     let look = || -> rusqlite::Result<i64> {
@@ -222,9 +243,10 @@ impl Store {
     pub async fn subscribe_hooks(
         &self,
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
+        now: Timestamp,
     ) -> Result<Vec<DestinationName>, StoreError> {
         self.write(move |work| {
-            let connection = work.connection;
+            let (connection, now) = (work.connection, now.into());
             let mut removed: Vec<DestinationName> = connection
                 .prepare("SELECT name FROM hook ORDER BY name")?
                 .query_map([], |row| row.get(0))?
@@ -235,6 +257,7 @@ impl Store {
                 connection.execute(sql, [name])?;
             }
             for (name, events) in &hooks {
+                give_heads_back(connection, name, now)?;
                 connection.execute(
                     "INSERT INTO hook (name, events) VALUES (?1, ?2)
                      ON CONFLICT (name) DO UPDATE SET events = ?2",

@@ -159,6 +159,23 @@ const INVARIANTS: &[(&str, &str)] = &[
              AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
     (
+        "what is in work is a claim of somebody, and nothing else is",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE (r.in_work = 1) <> (r.claim IS NOT NULL) OR (r.claim IS NULL) <> (r.holder IS NULL)
+         UNION ALL
+         SELECT hex(id) FROM hook_call
+         WHERE (in_work = 1) <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)
+         UNION ALL
+         SELECT hex(id) FROM letter
+         WHERE (state = 'claimed') <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)",
+    ),
+    (
+        "one call of an account and hook is due, if any waits",
+        "SELECT min(hex(c.id)) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+         WHERE c.state = 'waiting' AND h.events <> '[]'
+         GROUP BY c.account, c.hook HAVING count(c.due_at) <> 1",
+    ),
+    (
         "the next number is above every number that was given",
         "SELECT place FROM writer, (
              SELECT 'account' AS place, (SELECT max(n) FROM account) AS given
@@ -170,6 +187,9 @@ const INVARIANTS: &[(&str, &str)] = &[
              UNION ALL SELECT 'answer', (SELECT max(n) FROM answer)
              UNION ALL SELECT 'offer', (SELECT max(n) FROM offer)
              UNION ALL SELECT 'hook_call', (SELECT max(n) FROM hook_call)
+             UNION ALL SELECT 'claims of requests', (SELECT max(claim) FROM request)
+             UNION ALL SELECT 'claims of calls', (SELECT max(claim) FROM hook_call)
+             UNION ALL SELECT 'claims of mail', (SELECT max(claim) FROM letter)
          ) WHERE given >= next_number",
     ),
     (

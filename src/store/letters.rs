@@ -9,17 +9,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
 use super::known::{Known, known, known_by_n};
 use super::lanes::{Lane, Place};
 use super::languages::{LanguageWish, wish};
-use super::limits::give_back;
+use super::letter_claims::LetterClaim;
 use super::mailbag::claim;
-use super::reports::note_failure;
 use super::{Store, StoreError, Topic};
 use crate::config::LetterLimits;
 use crate::domain::{AccountId, EmailAddress, LetterId, PortalName, Timestamp, TokenHash};
-use crate::mail::Failure;
 
 /// Why a letter is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +92,7 @@ pub struct Letter {
     pub expires_at: Option<Timestamp>,
     /// Counts from 1.
     pub attempt: u32,
+    pub(crate) claim: LetterClaim,
     /// Where in the tokens that were handed over this letter's stands. No token is stored for
     /// `AlreadyRegistered`, which has no link.
     pub token: usize,
@@ -106,6 +104,11 @@ pub enum LetterOutcome {
     Sent,
     /// Try again then; gives the letter's share of the limits back.
     Retry {
+        at: Timestamp,
+        cause: String,
+    },
+    /// Nobody knows whether it was sent. Try again then; keeps the share of the limits.
+    Unknown {
         at: Timestamp,
         cause: String,
     },
@@ -229,61 +232,6 @@ pub(super) fn cancel(connection: &Connection, account: i64, now: Millis) -> Resu
     Ok(())
 }
 
-fn settle(
-    connection: &Connection,
-    letter: LetterId,
-    outcome: &LetterOutcome,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let found: Option<(i64, i64, EmailAddress, Millis, Place)> = connection
-        .prepare_cached(
-            "SELECT letter.n, account, address, claimed_at, lane, flow
-             FROM letter JOIN account ON account.n = letter.account
-             WHERE letter.id = ?1 AND (state = 'claimed' OR (?2 AND state = 'waiting'))",
-        )?
-        // One that was sent was sent, even when its lease was over before we heard of it.
-        .query_row(
-            params![letter, matches!(outcome, LetterOutcome::Sent)],
-            |row| {
-                let place = Place {
-                    lane: row.get(4)?,
-                    flow: row.get(5)?,
-                };
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, place))
-            },
-        )
-        .optional()?;
-    let Some((n, account, address, claimed_at, place)) = found else {
-        return Ok(());
-    };
-    let (state, due, settled, cause) = match outcome {
-        LetterOutcome::Sent => ("sent", None, Some(now), None),
-        LetterOutcome::Retry { at, cause } => {
-            give_back(connection, &address, n, place, claimed_at)?;
-            ("waiting", Some(Millis::from(*at)), None, Some(cause))
-        }
-        LetterOutcome::Refused { cause } => ("refused", None, Some(now), Some(cause)),
-    };
-    connection
-        .prepare_cached(
-            "UPDATE letter SET state = ?2, due_at = ?3, settled_at = ?4, last_error = ?5
-             WHERE n = ?1",
-        )?
-        .execute(params![n, state, due, settled, cause])?;
-    match outcome {
-        LetterOutcome::Sent => Happening::named("verification.sent")
-            .account(account)
-            .record(connection, Actors::DAEMON, now),
-        LetterOutcome::Retry { cause, .. } => Happening::named("verification.deferred")
-            .account(account)
-            .detail(cause.as_str())
-            .record(connection, Actors::DAEMON, now),
-        LetterOutcome::Refused { .. } => {
-            note_failure(connection, account, None, Failure::Passing, now).map(drop)
-        }
-    }
-}
-
 /// Owes a new link to an account that can be verified.
 fn renew(
     connection: &Connection,
@@ -348,19 +296,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimedLetters, StoreError> {
         let tokens: Vec<LetterTokens> = tokens.into_iter().map(Into::into).collect();
-        self.write(move |work| claim(work.connection, &tokens, limits, token_ttl, now.into()))
-            .await
-    }
-
-    /// Records what came of a claimed letter.
-    pub async fn settle_letter(
-        &self,
-        letter: LetterId,
-        outcome: LetterOutcome,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(move |work| settle(work.connection, letter, &outcome, now.into()))
-            .await
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let connection = work.connection;
+            claim(connection, &tokens, &holder, limits, token_ttl, now.into())
+        })
+        .await
     }
 
     /// Owes a new link to the account with this address if it can be verified. Says nothing about whether

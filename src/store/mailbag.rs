@@ -9,14 +9,13 @@ use super::StoreError;
 use super::columns::Millis;
 use super::known::{Known, known_by_n};
 use super::lanes::{Lane, Place};
+use super::leases::{Holder, LETTERS};
+use super::letter_claims::{LEASE, LetterClaim, end};
 use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterTokens};
 use super::limits::{Share, Shares};
 use super::reports::paused_until;
 use crate::config::LetterLimits;
 use crate::domain::{EmailAddress, LetterId, MailboxKey, PortalName, Status};
-
-/// A claimed letter that was not settled for so long was never sent: the daemon crashed.
-const LEASE: Duration = Duration::from_mins(15);
 
 /// How many letters a claim looks at, for each that it may take: those over a limit are put off.
 const LOOKS: usize = 4;
@@ -158,6 +157,7 @@ pub(super) fn due(
 pub(super) fn claim(
     connection: &Connection,
     tokens: &[LetterTokens],
+    holder: &Holder,
     limits: LetterLimits,
     token_ttl: Duration,
     now: Millis,
@@ -183,12 +183,7 @@ pub(super) fn claim(
             && mailbox_is_quiet(connection, &address, letter.cause, limits, now)?;
         let is_needed = letter.is_needed(&account, waiting, now);
         if is_quiet || !is_needed || !address.is_usable() {
-            connection
-                .prepare_cached(
-                    "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
-                     WHERE n = ?1",
-                )?
-                .execute(params![letter.n, now])?;
+            end(connection, letter.n, "cancelled", None, now)?;
             continue;
         }
         // An operator knows better than the reports.
@@ -203,24 +198,17 @@ pub(super) fn claim(
         let claimed_at = match share {
             Share::Taken(at) => at,
             Share::FreeAt(free) => {
-                connection
-                    .prepare_cached(
-                        "UPDATE letter SET state = 'waiting', due_at = ?2 WHERE n = ?1",
-                    )?
-                    .execute(params![letter.n, free])?;
+                LETTERS.put_back(connection, letter.n, free, None)?;
                 claimed
                     .deferred
                     .push((account.id, address, free.timestamp()));
                 continue;
             }
         };
+        let lease = LETTERS.take(connection, letter.n, holder, now.plus(LEASE))?;
         connection
-            .prepare_cached(
-                "UPDATE letter SET state = 'claimed', claimed_at = ?2, due_at = ?3,
-                     attempts = attempts + 1
-                 WHERE n = ?1",
-            )?
-            .execute(params![letter.n, claimed_at, now.plus(LEASE)])?;
+            .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?
+            .execute(params![letter.n, claimed_at])?;
         if letter.kind != LetterKind::AlreadyRegistered {
             for hash in [Some(token.link), token.reply].into_iter().flatten() {
                 connection
@@ -241,6 +229,11 @@ pub(super) fn claim(
             waiting,
             expires_at: expires.map(Millis::timestamp),
             attempt: letter.attempts + 1,
+            claim: LetterClaim {
+                lease,
+                at: claimed_at,
+                place: letter.place,
+            },
             token: claimed.letters.len(),
         });
     }

@@ -43,7 +43,9 @@ mod job;
 mod known;
 mod lanes;
 mod languages;
+mod leases;
 mod ledger;
+mod letter_claims;
 mod letters;
 mod limits;
 mod link_key;
@@ -98,7 +100,9 @@ pub use in_force::Revision;
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;
 pub use languages::{LanguageWish, MailLanguages};
+pub use leases::{ClaimNumber, Settled};
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
+pub use letter_claims::LetterClaim;
 pub use letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterOutcome, LetterTokens};
 pub use list::{Listed, Page};
 pub use offers::Offer;
@@ -121,6 +125,7 @@ use rusqlite::Connection;
 use changes::Bell;
 use health::Health;
 use job::Work;
+use leases::Holder;
 use readers::Readers;
 use writer::Writer;
 
@@ -136,6 +141,8 @@ pub struct Store {
     path: Arc<Path>,
     /// From where operators act through this handle.
     origin: Option<&'static str>,
+    /// For whom this handle claims.
+    holder: Holder,
 }
 
 /// Brings the schema of a database up to date, for a caller that holds the lock of its folder. Returns
@@ -183,6 +190,7 @@ impl Store {
             health,
             path: path.into(),
             origin: None,
+            holder: Holder::of_opening(),
         })
     }
 
@@ -192,6 +200,13 @@ impl Store {
     pub fn used_from(self, origin: &'static str) -> Self {
         let origin = Some(origin);
         Self { origin, ..self }
+    }
+
+    /// The same database, for another set of workers: what it claims is not given back by others.
+    #[must_use]
+    pub fn for_workers(self) -> Self {
+        let holder = self.holder.another();
+        Self { holder, ..self }
     }
 
     /// Commits a transaction that changes nothing.

@@ -9,8 +9,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::columns::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    copies, counts, deliveries, dropped, dropped_content, hook_calls, lanes, mailbag, operators,
-    recent, whatif,
+    copies, counts, dropped, dropped_content, lanes, leases, mailbag, operators, recent, whatif,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
@@ -305,10 +304,33 @@ fn what_goes_next_of_dropped_content_is_found_by_an_index() {
 fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = &opened(folder.path());
-    check("leases", connection, |c| {
-        deliveries::end_leases(c, Millis(1))
-    });
-    check("leases of calls", connection, |c| {
-        hook_calls::end_leases(c, Millis(1))
-    });
+    let holder = leases::Holder::of_opening();
+    let tables = [
+        leases::REQUESTS.leases,
+        leases::HOOK_CALLS.leases,
+        leases::LETTERS,
+    ];
+    for table in tables {
+        check("a start", connection, |c| table.held_by_others(c, &holder));
+        check("a failed claim", connection, |c| {
+            table.held_after(c, &holder, leases::ClaimNumber::default())
+        });
+    }
+}
+
+#[test]
+fn workers_find_what_is_due_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    for table in [leases::REQUESTS, leases::HOOK_CALLS] {
+        let place = "it";
+        check("due", connection, |c| table.due(c, &place, 10, Millis(1)));
+        check("next", connection, |c| table.next_due(c, &place));
+        check("the end", connection, |c| {
+            table.due_at_the_end(c, 1, &place, Millis(1))
+        });
+        check("the head", connection, |c| {
+            table.promote(c, 1, &place, Millis(1))
+        });
+    }
 }

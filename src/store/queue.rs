@@ -1,14 +1,14 @@
 //! The changes of a request's state, each in one place; the schema refuses all others.
 //!
-//! What waits for delivery is a queue for each account and portal, in the order of release. Only the
-//! head of a queue is ever due: so none overtakes another, one is in work at most, and a worker finds
-//! what is due without reading past what is not. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times is passed:
+//! What waits for delivery is a queue for each account and portal, in the order of release ([`REQUESTS`]):
+//! one of them is in work at most. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times is passed:
 //! it is tried on, by itself, and the next one is the head.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::columns::Millis;
+use super::leases::REQUESTS;
 use crate::domain::{PortalName, RequestState};
 
 /// Failed attempts after which a request no longer keeps the later ones of its queue waiting.
@@ -35,38 +35,21 @@ fn enqueue(
     by: Option<&str>,
     now: Millis,
 ) -> Result<(), StoreError> {
+    let (account, portal): (i64, PortalName) = connection
+        .prepare_cached("SELECT account, portal FROM request WHERE ledger = ?")?
+        .query_row([request], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due = REQUESTS.due_at_the_end(connection, account, &portal, now)?;
     let changed = connection
         .prepare_cached(
-            "UPDATE request AS r
+            "UPDATE request
              SET state = 'released', released_at = ?2,
                  released_by = coalesce(?3, released_by), settled_at = NULL,
-                 in_work = 0, passed = 0, attempts = 0, last_error = NULL,
-                 due_at = CASE WHEN EXISTS (
-                     SELECT 1 FROM request AS q
-                     WHERE q.account = r.account AND q.state = 'released' AND q.portal = r.portal
-                         AND q.stopped = 0 AND q.passed = 0
-                 ) THEN NULL ELSE ?2 END
+                 in_work = 0, claim = NULL, holder = NULL, passed = 0, attempts = 0,
+                 last_error = NULL, due_at = ?4
              WHERE ledger = ?1",
         )?
-        .execute(params![request, now, by])?;
+        .execute(params![request, now, by, due])?;
     one(changed, request)
-}
-
-/// When a request that is released at once is due: now, or after those that wait already.
-pub(super) fn due_at_the_end(
-    connection: &Connection,
-    account: i64,
-    portal: &PortalName,
-    now: Millis,
-) -> Result<Option<Millis>, StoreError> {
-    let others = connection
-        .prepare_cached(
-            "SELECT 1 FROM request
-             WHERE account = ? AND state = 'released' AND portal = ? AND stopped = 0
-                 AND passed = 0 LIMIT 1",
-        )?
-        .exists(params![account, portal])?;
-    Ok((!others).then_some(now))
 }
 
 /// Ends a request that is held, released or failed.
@@ -84,15 +67,15 @@ pub(super) fn settle(
     let changed = connection
         .prepare_cached(
             "UPDATE request
-             SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, stopped = 0,
-                 passed = 0, last_error = coalesce(?4, last_error)
+             SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
+                 holder = NULL, stopped = 0, passed = 0, last_error = coalesce(?4, last_error)
              WHERE ledger = ?1",
         )?
         .execute(params![request, state, now, error])?;
     one(changed, request)?;
     match was {
         Some((state, account, portal)) if state == RequestState::Released.as_str() => {
-            promote(connection, account, &portal, now)
+            REQUESTS.promote(connection, account, &portal, now)
         }
         _ => Ok(()),
     }
@@ -107,32 +90,7 @@ pub(super) fn let_pass(
     let (account, portal): (i64, PortalName) = connection
         .prepare_cached("UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal")?
         .query_row([request], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    promote(connection, account, &portal, now)
-}
-
-/// The head of a queue left it: the next one is due.
-fn promote(
-    connection: &Connection,
-    account: i64,
-    portal: &PortalName,
-    now: Millis,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE request SET due_at = ?3
-             WHERE ledger = (
-                 SELECT ledger FROM request
-                 WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
-                     AND passed = 0
-                 ORDER BY released_at, ledger LIMIT 1
-             ) AND due_at IS NULL AND NOT EXISTS (
-                 SELECT 1 FROM request
-                 WHERE account = ?1 AND state = 'released' AND portal = ?2 AND stopped = 0
-                     AND passed = 0 AND due_at IS NOT NULL
-             )",
-        )?
-        .execute(params![account, portal, now])?;
-    Ok(())
+    REQUESTS.promote(connection, account, &portal, now)
 }
 
 /// Stops all that is released of an account that is blocked now. An attempt under way keeps its
@@ -164,7 +122,7 @@ pub(super) fn resume(connection: &Connection, account: i64, now: Millis) -> Resu
         )?
         .execute(params![account, now])?;
     for portal in &portals {
-        promote(connection, account, portal, now)?;
+        REQUESTS.promote(connection, account, portal, now)?;
     }
     Ok(())
 }

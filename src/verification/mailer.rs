@@ -18,8 +18,8 @@ use super::{LetterError, MailTokens, compose};
 use crate::config::Config;
 use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp, TokenError};
 use crate::failpoint;
-use crate::observe::events;
-use crate::store::{Letter, LetterOutcome, Store, StoreError, Topic};
+use crate::observe::{caught, events};
+use crate::store::{ClaimNumber, Letter, LetterOutcome, Settled, Store, StoreError, Topic};
 use crate::wording::{Language, Wording};
 
 /// Letters that are handed over at one moment, each on a connection of its own.
@@ -50,8 +50,10 @@ pub async fn run(
 ) {
     let mut mailer = Mailer {
         config,
-        store,
+        store: store.for_workers(),
         wording,
+        last_claim: ClaimNumber::default(),
+        claim_in_doubt: false,
         under_way: JoinSet::new(),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         shutdown: shutdown.clone(),
@@ -89,6 +91,10 @@ struct Mailer {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
     wording: Arc<Wording>,
+    /// The last claim that came to us.
+    last_claim: ClaimNumber,
+    /// A claim failed, and may all the same have been recorded.
+    claim_in_doubt: bool,
     under_way: JoinSet<()>,
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -175,6 +181,10 @@ impl Mailer {
             tokens.push(Some(MailTokens::generate()?));
         }
         let now = Timestamp::now();
+        if self.claim_in_doubt {
+            self.store.give_back_letters(self.last_claim, now).await?;
+        }
+        self.claim_in_doubt = true;
         let claimed = self
             .store
             .claim_letters(
@@ -184,6 +194,10 @@ impl Mailer {
                 now,
             )
             .await?;
+        self.claim_in_doubt = false;
+        for letter in &claimed.letters {
+            self.last_claim = self.last_claim.max(letter.number());
+        }
         for (account, address, until) in &claimed.deferred {
             events::verification_deferred(*account, address, *until, "limit");
         }
@@ -214,48 +228,77 @@ impl Mailer {
 
 impl Errand {
     async fn run(self) {
-        let attempt = tokio::select! {
+        let outcome = tokio::select! {
             biased;
-            Ok(_connection) = self.connections.acquire() => Some(self.attempt().await),
-            () = self.shutdown.cancelled() => None,
+            Ok(_connection) = self.connections.acquire() => self.outcome().await,
+            // Its turn had not come; whoever starts next takes it first.
+            () = self.shutdown.cancelled() => LetterOutcome::Retry {
+                at: Timestamp::now(),
+                cause: "shutdown".to_owned(),
+            },
         };
-        failpoint::pass("letter sent");
+        // One that was sent and is not known as sent would be sent again when its time has come.
+        let now = Timestamp::now();
+        let mut wait = Duration::from_secs(1);
+        loop {
+            let settled = self.store.settle_letter(&self.letter, outcome.clone(), now);
+            match settled.await {
+                Ok(Settled::Recorded | Settled::ClaimLost) => return,
+                Err(error) => {
+                    events::fault("verification.mailer", &error);
+                    if error.is_final() || wait > LONGEST_SETTLING {
+                        return;
+                    }
+                }
+            }
+            sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    /// Sends the letter, if it is still this worker's, and tells what came of it.
+    async fn outcome(&self) -> LetterOutcome {
         let Letter {
-            id,
             account,
             ref address,
             attempt: number,
             ..
         } = self.letter;
+        let confirmed = self.store.confirm_letter(&self.letter, Timestamp::now());
+        let attempt = match confirmed.await {
+            Ok(true) => caught(self.attempt()).await,
+            // Somebody else sends it, or has sent it.
+            Ok(false) => {
+                return LetterOutcome::Retry {
+                    at: Timestamp::now(),
+                    cause: "another worker has it".to_owned(),
+                };
+            }
+            Err(error) => Ok(Attempt::Later(error.to_string())),
+        };
+        failpoint::pass("letter sent");
         let now = Timestamp::now();
-        let outcome = match attempt {
-            // Its turn had not come; whoever starts next takes it first.
-            None => LetterOutcome::Retry {
-                at: now,
-                cause: "shutdown".to_owned(),
-            },
-            Some(Attempt::Sent) => {
+        match attempt {
+            Ok(Attempt::Sent) => {
                 events::verification_sent(account, address, number);
                 LetterOutcome::Sent
             }
-            Some(Attempt::Later(cause)) => match next_attempt(number, now) {
+            Ok(Attempt::Later(cause)) => match next_attempt(number, now) {
                 Some(at) => {
                     events::verification_deferred(account, address, at, &cause);
                     LetterOutcome::Retry { at, cause }
                 }
                 None => refused(account, address, cause),
             },
-            Some(Attempt::Never(cause)) => refused(account, address, cause),
-        };
-        // One that was sent and is not known as sent would be sent again when its time has come.
-        let mut wait = Duration::from_secs(1);
-        while let Err(error) = self.store.settle_letter(id, outcome.clone(), now).await {
-            events::fault("verification.mailer", &error);
-            if error.is_final() || wait > LONGEST_SETTLING {
-                return;
+            Ok(Attempt::Never(cause)) => refused(account, address, cause),
+            Err(panic) => {
+                events::fault("verification.mailer", &panic);
+                let cause = "a fault in vestibule".to_owned();
+                match next_attempt(number, now) {
+                    Some(at) => LetterOutcome::Unknown { at, cause },
+                    None => refused(account, address, cause),
+                }
             }
-            sleep(wait).await;
-            wait *= 2;
         }
     }
 

@@ -153,11 +153,11 @@ impl House {
             verification.token_ttl,
             Timestamp::now(),
         ));
-        let letter = claimed.expect("a claim").letters.remove(0).id;
+        let letter = claimed.expect("a claim").letters.remove(0);
         self.runtime
             .block_on(
                 self.store
-                    .settle_letter(letter, LetterOutcome::Sent, Timestamp::now()),
+                    .settle_letter(&letter, LetterOutcome::Sent, Timestamp::now()),
             )
             .expect("settled");
     }

@@ -222,6 +222,37 @@ const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
     ),
 ];
 
+#[test]
+fn what_was_claimed_before_an_upgrade_is_due_after_it() {
+    let (_, newest) = stored().pop().expect("a database");
+    let house = house_with(&newest);
+    add_old_addresses(&house.path("data/vestibule.db"));
+    let database = || rusqlite::Connection::open(house.path("data/vestibule.db")).expect("it");
+    let year_2200 = 7_258_118_400_000_i64;
+    for sql in [
+        "UPDATE request SET in_work = 1, attempts = 1, due_at = ? WHERE state = 'released'",
+        "UPDATE letter SET state = 'claimed', claimed_at = 1, attempts = 1, due_at = ?
+         WHERE state = 'waiting'",
+    ] {
+        let claimed = database().execute(sql, [year_2200]).expect("changed");
+        assert!(claimed > 0, "{sql}");
+    }
+    let migrated = house.command(&["migrate"]).status().expect("it runs");
+    assert!(migrated.success());
+    for left in [
+        "SELECT count(*) FROM request WHERE in_work = 1 OR due_at > 5000000000000",
+        "SELECT count(*) FROM letter WHERE state = 'claimed' OR due_at > 5000000000000",
+    ] {
+        let count: i64 = database()
+            .query_row(left, [], |row| row.get(0))
+            .expect("read");
+        assert_eq!(count, 0, "{left}");
+    }
+    let found = finding(&house, "ledger");
+    assert_eq!(found["state"], "ok", "{found}");
+    assert_eq!(letter_state(&house, "old@corp.example"), "waiting");
+}
+
 /// Puts an account for each into a database of the last release, with a letter that is due.
 fn add_old_addresses(database: &Path) {
     let connection = rusqlite::Connection::open(database).expect("a database");

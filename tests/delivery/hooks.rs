@@ -44,7 +44,10 @@ async fn waiting(house: &House) -> u64 {
 async fn is_subscribed(house: &House, config: &Config) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
-    let done = house.store.subscribe_hooks(hooks.collect()).await;
+    let done = house
+        .store
+        .subscribe_hooks(hooks.collect(), jiff::Timestamp::now())
+        .await;
     done.expect("written");
 }
 

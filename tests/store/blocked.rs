@@ -109,7 +109,8 @@ async fn a_lease_that_was_lost_is_not_taken_over_while_blocked() {
     assert!(claim(&house, minutes(30)).await.is_empty());
     let next = house.store.next_delivery(vec![portal("it")]);
     assert_eq!(next.await.expect("read"), None, "no worker runs in circles");
-    house.store.end_leases(minutes(30)).await.expect("a start");
+    let restarted = house.again();
+    restarted.end_leases(minutes(30)).await.expect("a start");
     check(&house).await;
     assert!(claim(&house, minutes(31)).await.is_empty());
     block(&house, false, minutes(40)).await;

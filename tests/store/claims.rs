@@ -1,10 +1,10 @@
-//! Deliveries: leases, order, at most one in work for an account and portal.
+//! Deliveries and calls of hooks: claims, leases, order, at most one in work for an account and portal.
 
 use std::time::Duration;
 
-use vestibule::domain::{Release, RequestState};
+use vestibule::domain::{DestinationName, EventPattern, Release, RequestState};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Claim, Settlement, StoreError, Topic};
+use vestibule::store::{Claim, HookCall, Settled, Settlement, Store, StoreError, Topic};
 
 use crate::house::{DAY, House, at, mail, portal, start, to};
 
@@ -19,9 +19,14 @@ async fn claim(house: &House, now: jiff::Timestamp) -> Vec<Claim> {
     claimed.expect("a claim")
 }
 
-async fn settle(house: &House, claim: &Claim, settlement: Settlement, now: jiff::Timestamp) {
+async fn settle(
+    house: &House,
+    claim: &Claim,
+    settlement: Settlement,
+    now: jiff::Timestamp,
+) -> Settled {
     let settled = house.store.settle_delivery(claim, settlement, now).await;
-    settled.expect("settled");
+    settled.expect("settled")
 }
 
 #[tokio::test]
@@ -90,11 +95,14 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
     let failed = Settlement::Failed {
         cause: "late".to_owned(),
     };
-    settle(&house, &lost[0], failed, minutes(11)).await;
+    assert!(again[0].number() > lost[0].number());
+    let settled = settle(&house, &lost[0], failed, minutes(11)).await;
+    assert_eq!(settled, Settled::ClaimLost);
     let id = entry.request.expect("a request");
     let request = house.store.request(id).await.expect("read").expect("there");
     assert_eq!(request.state, RequestState::Released);
-    settle(&house, &again[0], Settlement::Delivered, minutes(11)).await;
+    let settled = settle(&house, &again[0], Settlement::Delivered, minutes(11)).await;
+    assert_eq!(settled, Settled::Recorded);
     let request = house.store.request(id).await.expect("read").expect("there");
     assert_eq!(request.state, RequestState::Delivered);
     assert_eq!(request.attempts, 2);
@@ -201,4 +209,178 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     assert!(claim(&house, now).await.is_empty());
     let violations = house.store.check_invariants().await.expect("checked");
     assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// Claims up to so many for a set of workers.
+async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<Claim> {
+    let lease = now + jiff::SignedDuration::from_mins(10);
+    let claimed = workers.claim_deliveries(vec![portal("it")], limit, lease, now);
+    claimed.await.expect("a claim")
+}
+
+async fn is_sound(house: &House) {
+    let violations = house.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_anew() {
+    let house = House::open().await;
+    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let id = entry.request.expect("a request");
+    let first = claim(&house, start()).await.remove(0);
+    let failed = Settlement::Failed {
+        cause: "550".to_owned(),
+    };
+    settle(&house, &first, failed, start()).await;
+    let retried = house.store.retry_request(id, "root".to_owned(), minutes(1));
+    retried.await.expect("tried again");
+    let second = claim(&house, minutes(1)).await.remove(0);
+    assert_eq!((first.attempt, second.attempt), (1, 1));
+
+    // The first comes back once more: its settlement was recorded, and the answer was lost.
+    let settled = settle(&house, &first, Settlement::Delivered, minutes(1)).await;
+    assert_eq!(settled, Settled::ClaimLost);
+    let request = house.store.request(id).await.expect("read").expect("there");
+    assert_eq!(request.state, RequestState::Released);
+    let settled = settle(&house, &second, Settlement::Delivered, minutes(1)).await;
+    assert_eq!(settled, Settled::Recorded);
+}
+
+#[tokio::test]
+async fn a_failed_claim_is_given_back_and_nothing_else_is() {
+    let house = House::open().await;
+    for i in 0..3 {
+        let from = format!("bob{i}@shop.example");
+        house.accept(mail(&from, &format!("{i}@x"), start())).await;
+    }
+    // Before and after a reload.
+    let old = house.store.clone().for_workers();
+    let new = house.store.clone().for_workers();
+    let under_way = claim_for(&old, 1, start()).await.remove(0);
+    let kept = claim_for(&new, 1, start()).await.remove(0);
+    // This one was recorded, and those who asked for it were told that it failed.
+    let lost = claim_for(&new, 1, start()).await.remove(0);
+    assert!(claim_for(&new, 1, start()).await.is_empty());
+
+    let given = new.give_back_deliveries(kept.number(), start());
+    given.await.expect("given back");
+    is_sound(&house).await;
+    let again = claim_for(&new, 3, start()).await;
+    let [again] = &again[..] else {
+        panic!("{again:?}");
+    };
+    assert_eq!(again.request(), lost.request());
+    let settled = settle(&house, &lost, Settlement::Delivered, start()).await;
+    assert_eq!(settled, Settled::ClaimLost);
+    for claim in [&under_way, &kept, again] {
+        let settled = settle(&house, claim, Settlement::Delivered, start()).await;
+        assert_eq!(settled, Settled::Recorded);
+    }
+    is_sound(&house).await;
+}
+
+#[tokio::test]
+async fn a_start_ends_the_claims_of_those_who_are_gone_and_not_those_of_now() {
+    let house = House::open().await;
+    for from in ["bob@shop.example", "eve@shop.example"] {
+        house.accept(mail(from, from, start())).await;
+    }
+    let gone = claim_for(&house.store, 1, start()).await.remove(0);
+    let restarted = house.again();
+    let workers = restarted.clone().for_workers();
+    let now = claim_for(&workers, 1, start()).await.remove(0);
+    restarted.end_leases(start()).await.expect("a start");
+    is_sound(&house).await;
+    let again = claim_for(&workers, 3, start()).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].request(), gone.request());
+    for (claim, settled) in [
+        (&gone, Settled::ClaimLost),
+        (&now, Settled::Recorded),
+        (&again[0], Settled::Recorded),
+    ] {
+        let found = settle(&house, claim, Settlement::Delivered, start()).await;
+        assert_eq!(found, settled);
+    }
+}
+
+#[tokio::test]
+async fn calls_of_hooks_are_claimed_in_the_same_way() {
+    let house = House::open().await;
+    let hook = DestinationName::parse("directory").expect("a name");
+    let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];
+    let subscribed = house
+        .store
+        .subscribe_hooks(vec![(hook.clone(), patterns)], start());
+    subscribed.await.expect("subscribed");
+    for from in ["bob@shop.example", "eve@shop.example"] {
+        house.accept(mail(from, from, start())).await;
+    }
+    let workers = house.store.clone().for_workers();
+    let claim = async |now| {
+        let lease = now + jiff::SignedDuration::from_mins(10);
+        let claimed = workers.claim_hook_calls(hook.clone(), 1, lease, now);
+        claimed.await.expect("a claim").into_iter().next()
+    };
+    let settle = async |call: &HookCall, settlement| {
+        let settled = house.store.settle_hook_call(call, settlement, minutes(20));
+        settled.await.expect("settled")
+    };
+    let first = claim(start()).await.expect("a call");
+    let lost = claim(start()).await.expect("another");
+    let given = workers.give_back_hook_calls(first.number(), start());
+    given.await.expect("given back");
+    let again = claim(start()).await.expect("the same");
+    assert_eq!(again.id, lost.id);
+    assert_eq!(
+        settle(&lost, Settlement::Delivered).await,
+        Settled::ClaimLost
+    );
+    assert_eq!(
+        settle(&again, Settlement::Delivered).await,
+        Settled::Recorded
+    );
+    // The lease of the first runs out.
+    let taken_over = claim(minutes(10)).await.expect("the first");
+    assert_eq!(taken_over.id, first.id);
+    assert!(taken_over.number() > again.number());
+    let late = Settlement::Failed {
+        cause: "late".to_owned(),
+    };
+    assert_eq!(settle(&first, late).await, Settled::ClaimLost);
+    assert_eq!(
+        settle(&taken_over, Settlement::Delivered).await,
+        Settled::Recorded
+    );
+    assert!(claim(minutes(30)).await.is_none());
+    is_sound(&house).await;
+}
+
+#[tokio::test]
+async fn a_hook_that_comes_back_while_its_calls_are_removed_tells_those_that_are_left() {
+    let house = House::open().await;
+    let hook = DestinationName::parse("directory").expect("a name");
+    let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
+    let configured = vec![(hook.clone(), patterns)];
+    let subscribe = async |hooks| {
+        let subscribed = house.store.subscribe_hooks(hooks, start());
+        subscribed.await.expect("subscribed")
+    };
+    subscribe(configured.clone()).await;
+    for i in 0..2 {
+        house
+            .accept(mail("bob@shop.example", &format!("{i}@x"), start()))
+            .await;
+    }
+    assert_eq!(subscribe(Vec::new()).await, std::slice::from_ref(&hook));
+    let removed = house.store.remove_hook(hook.clone(), 1);
+    assert_eq!(removed.await.expect("removed"), 1);
+    subscribe(configured).await;
+    is_sound(&house).await;
+    let calls = house
+        .store
+        .claim_hook_calls(hook, 10, minutes(10), start())
+        .await;
+    assert_eq!(calls.expect("a claim").len(), 1, "the head of what is left");
 }

@@ -30,9 +30,7 @@ async fn claim(store: &Store, limits: LetterLimits, now: Timestamp) -> (Vec<Stri
     let claimed = claimed.expect("a claim");
     let mut sent = Vec::new();
     for letter in claimed.letters {
-        let settled = store
-            .settle_letter(letter.id, LetterOutcome::Sent, now)
-            .await;
+        let settled = store.settle_letter(&letter, LetterOutcome::Sent, now).await;
         settled.expect("settled");
         sent.push(letter.address.to_string());
     }

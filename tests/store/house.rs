@@ -124,7 +124,7 @@ impl House {
     pub async fn sent(&self, now: Timestamp) -> TokenHash {
         let (letter, token) = self.letter(now).await.expect("a letter is owed");
         self.store
-            .settle_letter(letter.id, LetterOutcome::Sent, now)
+            .settle_letter(&letter, LetterOutcome::Sent, now)
             .await
             .expect("settled");
         token

@@ -218,7 +218,7 @@ async fn passing_failures_make_the_mail_wait_and_end_nothing() {
     }
     let sent = house
         .store
-        .settle_letter(letter.id, LetterOutcome::Sent, start());
+        .settle_letter(&letter, LetterOutcome::Sent, start());
     sent.await.expect("settled");
     house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
     // The fourth failure doubled the pause.

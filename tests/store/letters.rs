@@ -10,13 +10,13 @@ use vestibule::store::{
 
 use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
 
-async fn claim(store: &Store, limits: LetterLimits, now: jiff::Timestamp) -> ClaimedLetters {
+pub async fn claim(store: &Store, limits: LetterLimits, now: jiff::Timestamp) -> ClaimedLetters {
     let tokens = (0..100).map(|_| token()).collect();
     let claimed = store.claim_letters(tokens, limits, 7 * DAY, now).await;
     claimed.expect("a claim")
 }
 
-fn minutes(count: u64) -> jiff::Timestamp {
+pub fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
 }
 
@@ -44,7 +44,7 @@ async fn an_address_gets_one_in_an_hour_and_three_in_a_day() {
         house.accept(message).await;
         if let Some((letter, _)) = house.letter(now).await {
             let outcome = LetterOutcome::Sent;
-            let settled = house.store.settle_letter(letter.id, outcome, now).await;
+            let settled = house.store.settle_letter(&letter, outcome, now).await;
             settled.expect("settled");
             sent.push(minute);
         }
@@ -67,7 +67,7 @@ async fn subaddresses_share_the_limits_of_their_mailbox() {
         at: at(DAY),
         cause: "the server is away".to_owned(),
     };
-    let unsent = first.letters[0].id;
+    let unsent = &first.letters[0];
     let settled = house.store.settle_letter(unsent, retry, start()).await;
     settled.expect("settled");
     for minute in [60, 120, 180] {
@@ -126,7 +126,7 @@ async fn a_letter_surely_not_sent_gives_its_share_back() {
             at: minutes(u64::from(attempt) + 1),
             cause: "connection refused".to_owned(),
         };
-        let settled = house.store.settle_letter(letter.id, outcome, now).await;
+        let settled = house.store.settle_letter(&letter, outcome, now).await;
         settled.expect("settled");
     }
 }
@@ -213,7 +213,7 @@ async fn signing_up_is_answered_by_a_letter_whoever_asks() {
     proved.await.expect("proved");
     house
         .store
-        .settle_letter(letter.id, LetterOutcome::Sent, minutes(1))
+        .settle_letter(&letter, LetterOutcome::Sent, minutes(1))
         .await
         .expect("settled");
 
@@ -256,7 +256,7 @@ async fn an_operators_resend_reaches_an_address_that_bounced() {
         let outcome = LetterOutcome::Refused {
             cause: "550 no such user".to_owned(),
         };
-        let settled = house.store.settle_letter(letter.id, outcome, now).await;
+        let settled = house.store.settle_letter(&letter, outcome, now).await;
         settled.expect("settled");
     }
     let ann = address("ann@corp.example");

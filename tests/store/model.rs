@@ -1,6 +1,6 @@
 //! Whatever happens in whatever order: no delivery without a proof, an allowing rule or an operator;
 //! one verdict each, the one that a simple model expects; states move along the edges of the picture
-//! only; the invariants hold.
+//! only; whoever holds a claim settles it, and nobody else; the invariants hold.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,12 @@ use vestibule::domain::{
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Choice, Claim, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Proved, Recovered,
-    RequestFilter, Settlement, Store, TakenBack, Terms,
+    Choice, Claim, ClaimNumber, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Proved,
+    Recovered, RequestFilter, Settlement, Store, TakenBack, Terms,
 };
 
 use crate::expected::{DENIED, Key, Model, Settings};
+use crate::holders::{Holders, Workers};
 use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
 
 pub const PEOPLE: [&str; 4] = [
@@ -85,7 +86,22 @@ enum Step {
     Retry {
         request: usize,
     },
-    Claim,
+    Claim {
+        set: usize,
+    },
+    /// Every attempt fails for a while.
+    Outage {
+        attempts: u8,
+    },
+    /// A claim was recorded, and whoever asked for it was told that it failed.
+    FailedClaim {
+        set: usize,
+    },
+    GiveBack {
+        set: usize,
+        after: usize,
+    },
+    LeasesEnd,
     Settle {
         claim: usize,
         how: u8,
@@ -126,7 +142,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any_of.clone().prop_map(|request| Step::Release { request }),
         1 => any_of.clone().prop_map(|request| Step::Discard { request }),
         1 => any_of.clone().prop_map(|request| Step::Retry { request }),
-        3 => Just(Step::Claim),
+        3 => (0..2_usize).prop_map(|set| Step::Claim { set }),
+        1 => (1..7_u8).prop_map(|attempts| Step::Outage { attempts }),
+        1 => (0..2_usize).prop_map(|set| Step::FailedClaim { set }),
+        1 => (0..2_usize, any_of.clone()).prop_map(|(set, after)| Step::GiveBack { set, after }),
+        1 => Just(Step::LeasesEnd),
         3 => (any_of, 0..3_u8).prop_map(|(claim, how)| Step::Settle { claim, how }),
         1 => (0..5_u8).prop_map(|which| Step::Settings { which }),
         1 => (1..8_u8).prop_map(Step::Days),
@@ -140,9 +160,13 @@ fn step() -> impl Strategy<Value = Step> {
 struct Run {
     house: House,
     store: Store,
+    /// Sets of workers, as before and after a reload, and how often the database was opened.
+    workers: [Store; 2],
+    opening: usize,
     now: Timestamp,
     links: Vec<TokenHash>,
     claims: Vec<Claim>,
+    holders: Holders,
     requests: Vec<RequestId>,
     states: HashMap<RequestId, RequestState>,
     dropped: Vec<(LedgerId, Key, bool)>,
@@ -180,15 +204,22 @@ fn pick<T: Clone>(all: &[T], which: usize) -> Option<T> {
     all.get(which.checked_rem(all.len())?).cloned()
 }
 
+fn workers(store: &Store) -> [Store; 2] {
+    [(); 2].map(|()| store.clone().for_workers())
+}
+
 impl Run {
     async fn new() -> Self {
         let house = House::open().await;
         Self {
+            workers: workers(&house.store),
+            opening: 0,
             store: house.store.clone(),
             house,
             now: at(DAY),
             links: Vec::new(),
             claims: Vec::new(),
+            holders: Holders::default(),
             requests: Vec::new(),
             states: HashMap::new(),
             dropped: Vec::new(),
@@ -267,7 +298,7 @@ impl Run {
                             cause: "550".to_owned(),
                         }
                     };
-                    let settled = store.settle_letter(letter.id, outcome, now).await;
+                    let settled = store.settle_letter(&letter, outcome, now).await;
                     settled.expect("settled");
                 }
             }
@@ -315,6 +346,7 @@ impl Run {
             Step::Block { who } => {
                 if let Some(account) = self.account(who).await {
                     store.block_customer(account, by, now).await.expect("done");
+                    self.holders.blocked(account);
                     let states = &self.states;
                     let released = states
                         .iter()
@@ -341,8 +373,10 @@ impl Run {
                 }
             }
             Step::Discard { request } => {
-                if let Some(request) = pick(&self.requests, request) {
-                    let _ = store.discard_request(request, by, now).await;
+                if let Some(request) = pick(&self.requests, request)
+                    && store.discard_request(request, by, now).await.is_ok()
+                {
+                    self.holders.discarded(request);
                 }
             }
             Step::Retry { request } => {
@@ -354,17 +388,32 @@ impl Run {
                     }
                 }
             }
-            Step::Claim => self.claim().await,
+            Step::Claim { set } => {
+                let claims = self.claim(set).await;
+                self.claims.extend(claims);
+            }
+            Step::Outage { attempts } => {
+                for _ in 0..attempts {
+                    for claim in self.claim(0).await {
+                        self.settle(&claim, 1).await;
+                    }
+                }
+            }
+            Step::FailedClaim { set } => {
+                let known = self.claims.iter().map(Claim::number).max();
+                let lost = self.claim(set).await;
+                self.give_back(set, known.unwrap_or_default()).await;
+                // What comes late from one of them counts as little as from any other.
+                self.claims.extend(lost);
+            }
+            Step::GiveBack { set, after } => {
+                let after = pick(&self.claims, after).map(|claim| claim.number());
+                self.give_back(set, after.unwrap_or_default()).await;
+            }
+            Step::LeasesEnd => self.now = now + jiff::SignedDuration::from_mins(10),
             Step::Settle { claim, how } => {
                 if let Some(claim) = pick(&self.claims, claim) {
-                    let cause = "cause".to_owned();
-                    let settlement = match how {
-                        0 => Settlement::Delivered,
-                        1 => Settlement::Retry { at: now, cause },
-                        _ => Settlement::Failed { cause },
-                    };
-                    let settled = store.settle_delivery(&claim, settlement, now).await;
-                    settled.expect("settled");
+                    self.settle(&claim, how).await;
                 }
             }
             Step::Settings { which } => {
@@ -481,15 +530,46 @@ impl Run {
             }
             Step::Restart => {
                 self.store.close().await;
-                self.store = self.house.again();
+                self.open_again().await;
             }
             Step::Crash { in_the_midst } => {
                 let ruins = self.house.crash(in_the_midst);
                 self.store.close().await;
                 drop(ruins);
-                self.store = self.house.again();
+                self.open_again().await;
             }
         }
+    }
+
+    /// As the daemon does at its start.
+    async fn open_again(&mut self) {
+        self.store = self.house.again();
+        self.workers = workers(&self.store);
+        self.opening += 1;
+        self.store.end_leases(self.now).await.expect("a start");
+        self.holders.started(self.opening);
+    }
+
+    async fn settle(&mut self, claim: &Claim, how: u8) {
+        let cause = "cause".to_owned();
+        let settlement = match how {
+            0 => Settlement::Delivered,
+            1 => Settlement::Retry {
+                at: self.now,
+                cause,
+            },
+            _ => Settlement::Failed { cause },
+        };
+        let expected = self.holders.settled(claim, &settlement);
+        let settled = self.store.settle_delivery(claim, settlement, self.now);
+        assert_eq!(settled.await.expect("an answer"), expected, "{claim:?}");
+    }
+
+    async fn give_back(&mut self, set: usize, after: ClaimNumber) {
+        let given = self.workers[set].give_back_deliveries(after, self.now);
+        given.await.expect("given back");
+        let opening = self.opening;
+        self.holders.given_back(Workers { opening, set }, after);
     }
 
     async fn account(&self, who: usize) -> Option<vestibule::domain::AccountId> {
@@ -550,16 +630,17 @@ impl Run {
     }
 
     /// What is claimed may go: that is the promise.
-    async fn claim(&mut self) {
+    async fn claim(&mut self, set: usize) -> Vec<Claim> {
         let portals = vec![portal("it"), portal("hr")];
         let lease = self.now + jiff::SignedDuration::from_mins(10);
-        let claims = self
-            .store
+        let claims = self.workers[set]
             .claim_deliveries(portals, 3, lease, self.now)
             .await
             .expect("a claim");
         for claim in &claims {
             self.model.claimed(claim.request());
+            let opening = self.opening;
+            self.holders.claimed(claim, Workers { opening, set });
             let entry = self.store.ledger_entry(claim.ledger).await;
             let entry = entry.expect("read").expect("there");
             assert!(
@@ -575,7 +656,7 @@ impl Run {
             let raw = self.store.raw(claim.ledger).await.expect("read");
             assert!(raw.is_some(), "what is delivered is there");
         }
-        self.claims.extend(claims);
+        claims
     }
 
     /// Every request moved along an edge, or stayed.

@@ -185,7 +185,7 @@ async fn one_mail_goes_to_who_asks_and_its_link_takes_it_back() {
     let (letter, link) = house.letter(at(10 * DAY)).await.expect("the one mail");
     assert_eq!(letter.cause, LetterCause::TakeBack);
     let outcome = vestibule::store::LetterOutcome::Sent;
-    let settled = house.store.settle_letter(letter.id, outcome, at(10 * DAY));
+    let settled = house.store.settle_letter(&letter, outcome, at(10 * DAY));
     settled.await.expect("settled");
     resend(11 * DAY).await;
     let (origin, by) = (Origin::SignUp, "person".to_owned());

@@ -160,7 +160,7 @@ async fn signing_up_or_asking_for_a_link_has_it_verified() {
     let later = at(DAY);
     house
         .store
-        .settle_letter(letter.id, vestibule::store::LetterOutcome::Sent, later)
+        .settle_letter(&letter, vestibule::store::LetterOutcome::Sent, later)
         .await
         .expect("settled");
     let renewed = house

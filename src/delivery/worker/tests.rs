@@ -19,10 +19,40 @@ struct Endless {
     ends: Semaphore,
     /// How much each claim asked for.
     claims: Mutex<Vec<usize>>,
+    faults: Mutex<Faults>,
+}
+
+/// What goes wrong, so many times.
+#[derive(Default)]
+struct Faults {
+    panics: usize,
+    /// The claim is recorded all the same.
+    claims: usize,
+    settlements: usize,
+    /// What was recorded, and what was given back.
+    settled: Vec<(usize, Settlement)>,
+    given_back: usize,
+}
+
+fn one_less(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
+}
+
+fn full() -> StoreError {
+    StoreError::Full("no room".to_owned())
+}
+
+impl Endless {
+    fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Queue for Arc<Endless> {
-    type Claim = ();
+    /// Which of all claims it is.
+    type Claim = usize;
 
     fn name(&self) -> &DestinationName {
         &self.name
@@ -48,19 +78,58 @@ impl Queue for Arc<Endless> {
         Ok(Some(Timestamp::UNIX_EPOCH))
     }
 
-    async fn claim(&self, most: usize, _: Timestamp, _: Timestamp) -> Result<Vec<()>, StoreError> {
+    async fn claim(
+        &self,
+        most: usize,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<usize>, StoreError> {
+        if one_less(&mut self.faults().claims) {
+            return Err(full());
+        }
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let before: usize = claims.iter().sum();
         claims.push(most);
-        Ok(vec![(); most])
+        Ok((before..before + most).collect())
     }
 
-    async fn end_leases(&self, _: Timestamp) -> Result<(), StoreError> {
+    fn number(_: &usize) -> ClaimNumber {
+        ClaimNumber::default()
+    }
+
+    async fn give_back(&self, _: ClaimNumber, _: Timestamp) -> Result<(), StoreError> {
+        self.faults().given_back += 1;
         Ok(())
     }
 
-    async fn hand_over(&self, (): (), learned: impl FnOnce(&Attempt) + Send) {
+    async fn attempt(&self, _: &usize) -> Attempt {
         self.ends.acquire().await.expect("never closed").forget();
-        learned(&Attempt::Delivered);
+        assert!(!one_less(&mut self.faults().panics), "a slip");
+        Attempt::Delivered
+    }
+
+    fn conclude(&self, _: &usize, attempt: &Attempt, at: Timestamp) -> Settlement {
+        match attempt {
+            Attempt::Delivered => Settlement::Delivered,
+            Attempt::Retry(cause) | Attempt::Refused(cause) => Settlement::Retry {
+                at,
+                cause: cause.text.clone(),
+            },
+        }
+    }
+
+    async fn settle(
+        &self,
+        claim: &usize,
+        settlement: Settlement,
+        _: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let mut faults = self.faults();
+        if one_less(&mut faults.settlements) {
+            return Err(full());
+        }
+        faults.settled.push((*claim, settlement));
+        Ok(Settled::Recorded)
     }
 
     async fn rest(&self) {}
@@ -76,6 +145,10 @@ struct Post {
 
 impl Post {
     fn of(seats: usize) -> Self {
+        Self::with(seats, Faults::default())
+    }
+
+    fn with(seats: usize, faults: Faults) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let queue = Arc::new(Endless {
             name: DestinationName::parse("desk").expect("a name"),
@@ -83,6 +156,7 @@ impl Post {
             seats,
             ends: Semaphore::new(0),
             claims: Mutex::default(),
+            faults: Mutex::new(faults),
         });
         let stop = CancellationToken::new();
         let worker = Worker::of(Arc::clone(&queue), SharedBreaker::default(), stop.clone());
@@ -115,6 +189,16 @@ impl Post {
         }
     }
 
+    /// Waits until so many are settled.
+    async fn settled(&self, count: usize) -> Vec<(usize, Settlement)> {
+        let begin = std::time::Instant::now();
+        while self.queue.faults().settled.len() < count {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(begin.elapsed() < PATIENCE, "not that many");
+        }
+        self.queue.faults().settled.clone()
+    }
+
     async fn close(self) {
         self.stop.cancel();
         self.queue.ends.add_permits(self.queue.seats);
@@ -131,5 +215,54 @@ async fn seats_that_become_free_soon_after_each_other_are_filled_together() {
     post.claims(&[16, 2]).await;
     post.end(1, COMPANY / 2).await;
     post.claims(&[16, 2, 1]).await;
+    post.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
+    let faults = Faults {
+        panics: 1,
+        ..Faults::default()
+    };
+    let post = Post::with(1, faults);
+    post.end(1, Duration::ZERO).await;
+    let settled = post.settled(1).await;
+    let (0, Settlement::Retry { cause, .. }) = &settled[0] else {
+        panic!("{settled:?}");
+    };
+    assert!(cause.contains("a fault in vestibule"), "{cause}");
+    post.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
+    // Longer than a seat is kept for it, and shorter than its lease.
+    let faults = Faults {
+        settlements: 30,
+        ..Faults::default()
+    };
+    let post = Post::with(1, faults);
+    post.end(1, Duration::ZERO).await;
+    let settled = post.settled(1).await;
+    assert!(
+        matches!(settled[..], [(0, Settlement::Delivered)]),
+        "{settled:?}"
+    );
+    // The seat went to others meanwhile.
+    let claims = post.queue.claims.lock();
+    let claims = claims.unwrap_or_else(PoisonError::into_inner).clone();
+    assert_eq!(claims, [1, 1]);
+    post.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_failed_is_given_back_while_others_are_under_way() {
+    let post = Post::of(2);
+    post.claims(&[2]).await;
+    post.queue.faults().claims = 1;
+    post.end(1, COMPANY).await;
+    post.claims(&[2, 1]).await;
+    let given_back = post.queue.faults().given_back;
+    assert_eq!(given_back, 1);
     post.close().await;
 }

@@ -1,6 +1,6 @@
 //! A claim for tests that need one and no database.
 
-use super::Claim;
+use super::{Claim, Lease};
 use crate::domain::{
     AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId, ReversePath,
     Timestamp,
@@ -12,7 +12,7 @@ impl Claim {
         let at = |text: &str| text.parse::<Timestamp>().expect("RFC 3339");
         Self {
             request: RequestId::new(),
-            n: 1,
+            lease: Lease::sample(),
             ledger: LedgerId::new(),
             portal: PortalName::parse("it").expect("a name"),
             account: AccountId::new(),

@@ -250,6 +250,50 @@ async fn what_is_under_way_is_finished_and_settled_before_the_end() {
 }
 
 #[tokio::test]
+async fn a_letter_that_another_worker_sent_while_it_waited_for_a_connection_is_not_sent_again() {
+    let house = House::open(0).await;
+    for n in 0..=CONNECTIONS {
+        house.mail(&format!("person{n}@corp.example")).await;
+    }
+    let worker = house.start();
+    let deadline = Instant::now() + PATIENCE;
+    while house.sink.arrived.load(Ordering::SeqCst) < CONNECTIONS {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // All leases are over by the time of the other one.
+    let other = house.store.clone().for_workers();
+    let tokens = (0..=CONNECTIONS).map(|_| MailTokens::generate().expect("tokens").hashes());
+    let settings = &house.config.verification;
+    let later = Timestamp::now() + Duration::from_hours(24);
+    let claimed = other
+        .claim_letters(tokens.collect(), settings.limits, settings.token_ttl, later)
+        .await
+        .expect("claimed");
+    assert_eq!(claimed.letters.len(), CONNECTIONS + 1);
+    for letter in &claimed.letters {
+        let settled = other
+            .settle_letter(letter, LetterOutcome::Sent, later)
+            .await;
+        assert_eq!(settled.expect("settled"), Settled::Recorded);
+    }
+    house.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
+    // This one has its turn after the one that waited.
+    house.mail("last@corp.example").await;
+    loop {
+        let received = house.until_received(CONNECTIONS + 1).await;
+        let to_last = |(envelope, _): &(Envelope, Vec<u8>)| {
+            envelope.recipients[0].address.starts_with("last@")
+        };
+        if received.iter().any(to_last) {
+            assert_eq!(received.len(), CONNECTIONS + 1);
+            break;
+        }
+    }
+    end(worker).await;
+}
+
+#[tokio::test]
 async fn a_folder_serves_for_trying_out() {
     let mut house = House::open(0).await;
     let outgoing = house.folder.path().join("outgoing");

@@ -9,7 +9,7 @@ use crate::domain::{
     ReversePath, Timestamp,
 };
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
-use crate::store::{Arrival, Letter, LetterCause, LetterKind, Part};
+use crate::store::{Arrival, Letter, LetterCause, LetterClaim, LetterKind, Part};
 
 /// Two portals; `verification` is appended to `[verification]`.
 pub fn config(verification: &str) -> Config {
@@ -75,6 +75,7 @@ pub fn letter() -> Letter {
         waiting: 1,
         expires_at: Some(now() + jiff::SignedDuration::from_hours(14 * 24)),
         attempt: 1,
+        claim: LetterClaim::sample(),
         token: 0,
     }
 }

@@ -130,7 +130,7 @@ impl House {
             .expect("claimed");
         let letter = claimed.letters.into_iter().next()?;
         self.store
-            .settle_letter(letter.id, LetterOutcome::Sent, now)
+            .settle_letter(&letter, LetterOutcome::Sent, now)
             .await
             .expect("settled");
         Some((letter.address, token))

@@ -1,0 +1,44 @@
+//! A future that panics, as an error.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Runs a future to its end; what it was about when it panicked is not used any more.
+///
+/// # Errors
+/// The text of the panic.
+pub async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
+        match catch_unwind(poll) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(text_of(&*panic))),
+        }
+    })
+    .await
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_also_after_a_wait() {
+        assert_eq!(caught(async { 1 }).await, Ok(1));
+        let waits = async {
+            tokio::task::yield_now().await;
+            assert_eq!(std::hint::black_box(1), 2, "no");
+        };
+        let text = caught(waits).await.expect_err("it panics");
+        assert!(text.contains("no"), "{text}");
+    }
+}

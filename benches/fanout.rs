@@ -25,7 +25,7 @@ use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use vestibule::domain::{EmailAddress, Proof, Timestamp};
+use vestibule::domain::{Actor, EmailAddress, Interface, Proof, Timestamp};
 use vestibule::store::{Choice, Store};
 
 /// How many people have how many requests waiting, and how many are owed a letter.
@@ -141,7 +141,7 @@ async fn prove(store: &Store, address: &EmailAddress) {
     let account = account.expect("an account").id;
     store
         .prove(
-            Proof::Operator("ops".to_owned()),
+            Proof::Operator(Actor::operator("ops", Interface::CommandLine)),
             Some(account),
             Choice::All,
             Timestamp::now(),

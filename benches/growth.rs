@@ -30,7 +30,7 @@ use sample::Sender;
 use seed::Size;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use vestibule::domain::{DestinationName, EmailAddress, Proof, Timestamp};
+use vestibule::domain::{Actor, DestinationName, EmailAddress, Interface, Proof, Timestamp};
 use vestibule::store::{Choice, Proved, Store};
 
 /// What is measured; the words on the command line, or all of it where there are none.
@@ -138,7 +138,12 @@ fn house(prepare: impl FnOnce(&Path)) -> House {
             let store = Store::open(&path).expect("a database");
             let desk = DestinationName::parse("desk").expect("a name");
             store
-                .pause_destination(desk, true, "bench".to_owned(), Timestamp::now())
+                .pause_destination(
+                    desk,
+                    true,
+                    Actor::operator("bench", Interface::CommandLine),
+                    Timestamp::now(),
+                )
                 .await
                 .expect("paused");
             store.close().await;
@@ -316,7 +321,7 @@ async fn prove(store: &Store, number: usize) -> Duration {
     let address = EmailAddress::parse(&address).expect("an address");
     let account = store.customer(&address).await.expect("a look");
     let account = account.expect("an account").id;
-    let proof = Proof::Operator("bench".to_owned());
+    let proof = Proof::Operator(Actor::operator("bench", Interface::CommandLine));
     let begin = Instant::now();
     let proved = store
         .prove(proof, Some(account), Choice::All, Timestamp::now())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use desk::Desk;
 use house::{House, all, until_within};
 use tokio::runtime::Runtime;
-use vestibule::domain::{DestinationName, RequestState, Timestamp};
+use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -101,7 +101,10 @@ async fn round(other: &str, requests: usize) -> Duration {
     let house = House::open(&shop).await;
     let [it, shop] = ["it", "shop"].map(|name| DestinationName::parse(name).expect("a name"));
     let pause = async |name: &DestinationName, paused| {
-        let (by, now) = ("bench".to_owned(), Timestamp::now());
+        let (by, now) = (
+            Actor::operator("bench", Interface::CommandLine),
+            Timestamp::now(),
+        );
         let done = house.store.pause_destination(name.clone(), paused, by, now);
         done.await.expect("done");
     };

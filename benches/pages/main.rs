@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use vestibule::access::AccessSettings;
 use vestibule::config::Config;
-use vestibule::domain::{OperatorName, Password, Role, Timestamp, Token};
+use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
 use vestibule::store::{Key, KeyKind, Store, WhatIf};
 use vestibule::web::{Operators, operators};
 use vestibule::wording::Wording;
@@ -133,7 +133,10 @@ fn shown(time: Duration) -> String {
 async fn session(store: &Store) -> String {
     let name = OperatorName::parse("bench").expect("a name");
     let hash = Password::new("correct horse battery").expect("long enough");
-    let (hash, by) = (hash.hash().expect("a hash"), "root".to_owned());
+    let (hash, by) = (
+        hash.hash().expect("a hash"),
+        Actor::operator("root", Interface::CommandLine),
+    );
     let now = Timestamp::now();
     // There already, where the database is.
     let _ = store

@@ -6,7 +6,7 @@ mod forget;
 use clap::{Args, Subcommand};
 
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, by, operator};
+use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
@@ -150,7 +150,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let account = whom.find(&house).await?;
             let account = house
                 .store
-                .block_customer(account.id, by(), Timestamp::now())
+                .block_customer(account.id, actor(), Timestamp::now())
                 .await?;
             tell(&account, "is blocked; mail from it is dropped", out)
         }
@@ -158,7 +158,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let account = whom.find(&house).await?;
             let account = house
                 .store
-                .unblock_customer(account.id, by(), Timestamp::now())
+                .unblock_customer(account.id, actor(), Timestamp::now())
                 .await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
@@ -303,7 +303,13 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
 async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
     let portal = house.portal(add.portal.clone())?;
     let Add { address, .. } = &add;
-    let added = add_customer(&house.store, &house.config, address.clone(), portal, by());
+    let added = add_customer(
+        &house.store,
+        &house.config,
+        address.clone(),
+        portal,
+        actor(),
+    );
     let Some(added) = added.await? else {
         return Err(Failure::Failed(anyhow::anyhow!(
             "{address} {NOT_A_CUSTOMER}"
@@ -345,7 +351,7 @@ async fn verify(house: &House, account: &Account, out: &mut Output) -> Outcome {
     let proved = house
         .store
         .prove(
-            Proof::Operator(operator()),
+            Proof::Operator(actor()),
             Some(account.id),
             Choice::All,
             Timestamp::now(),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, by};
+use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output};
 use crate::domain::{DestinationName, RequestState, Timestamp};
 use crate::operations::{Queue, queue, queues};
@@ -103,7 +103,7 @@ async fn pause(house: &House, which: Which, paused: bool, out: &mut Output) -> O
     find(house, &name)?;
     house
         .store
-        .pause_destination(name.clone(), paused, by(), Timestamp::now())
+        .pause_destination(name.clone(), paused, actor(), Timestamp::now())
         .await?;
     tell(house, &name, out).await
 }
@@ -115,7 +115,7 @@ async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
         Place::Hook => {
             house
                 .store
-                .retry_hook_calls(name.clone(), by(), Timestamp::now())
+                .retry_hook_calls(name.clone(), actor(), Timestamp::now())
                 .await?;
         }
         Place::Destination => {
@@ -123,7 +123,7 @@ async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
                 for id in super::requests::all_for(house, &name, state).await? {
                     house
                         .store
-                        .retry_request(id, by(), Timestamp::now())
+                        .retry_request(id, actor(), Timestamp::now())
                         .await?;
                 }
             }

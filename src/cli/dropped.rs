@@ -42,8 +42,7 @@ Examples:
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C
   vestibule dropped recover --domain acme.example
   vestibule dropped recover --all
-  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force
-  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force --as bob@acme.example")]
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force")]
     Recover(Recover),
     /// Print a dropped message as it came
     #[command(after_help = "\

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use crate::config::{Config, Destination};
-use crate::domain::{DestinationName, PortalName, Timestamp};
+use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp};
 use crate::store::Store;
 
 /// Options that every command takes.
@@ -50,7 +50,7 @@ impl Global {
                 path.display()
             )));
         }
-        let store = Store::open_existing(&path)?.used_from("command line");
+        let store = Store::open_existing(&path)?;
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?;
@@ -118,7 +118,7 @@ fn name_of(uid: u32) -> Option<String> {
     })
 }
 
-/// The same as the audit has it.
-pub fn by() -> String {
-    format!("operator:{}", operator())
+/// The same as an actor.
+pub fn actor() -> Actor {
+    Actor::operator(&operator(), Interface::CommandLine)
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
-use super::house::{Global, by};
+use super::house::{Global, actor};
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::age;
 use super::words::word;
@@ -159,7 +159,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let password = secret.read()?;
             let name = secret.who.name;
             store
-                .add_operator(name.clone(), role, hash(&password)?, by(), now)
+                .add_operator(name.clone(), role, hash(&password)?, actor(), now)
                 .await?;
             out.line(format_args!("{name} may log in as {role}"))
         }
@@ -167,14 +167,14 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let password = secret.read()?;
             let name = secret.who.name;
             store
-                .change_password(name.clone(), hash(&password)?, by(), now)
+                .change_password(name.clone(), hash(&password)?, actor(), now)
                 .await?;
             out.line(format_args!(
                 "{name} has another password; the sessions have ended"
             ))
         }
         Command::Remove(Who { name }) => {
-            store.remove_operator(name.clone(), by(), now).await?;
+            store.remove_operator(name.clone(), actor(), now).await?;
             out.line(format_args!("{name} is not an operator any more"))
         }
         Command::Token(wanted) => make(&store, wanted, now, out).await,
@@ -182,10 +182,12 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         Command::Revoke(Revoke { who, token }) => {
             let name = who.name;
             if let Some(id) = token {
-                store.end_token(name.clone(), id.clone(), by(), now).await?;
+                store
+                    .end_token(name.clone(), id.clone(), actor(), now)
+                    .await?;
                 return out.line(format_args!("{name}: token {id} has ended"));
             }
-            let ended = store.end_keys_of(name.clone(), by(), now).await?;
+            let ended = store.end_keys_of(name.clone(), actor(), now).await?;
             out.line(format_args!(
                 "{name}: {ended} sessions and tokens have ended"
             ))
@@ -222,7 +224,7 @@ async fn make(store: &Store, wanted: Make, now: Timestamp, out: &mut Output) -> 
         role,
         expires_at,
     };
-    store.make_key(name.clone(), key, by(), now).await?;
+    store.make_key(name.clone(), key, actor(), now).await?;
     if let Some(note) = &wanted.note {
         store.note_token(key.hash, note.clone()).await?;
     }

@@ -1,7 +1,7 @@
 //! Taking up again what was dropped: `dropped recover` and `access allow --recover`.
 
 use super::failure::{Failure, Outcome};
-use super::house::{House, operator};
+use super::house::{House, actor};
 use super::output::{Column, Layout, Output, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId};
 use crate::operations::{self, Taken, recoverable};
@@ -48,7 +48,7 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Result<us
         }
     };
     each(&entries, out, async |ledger| {
-        operations::recover(&house.store, &house.config, ledger, operator()).await
+        operations::recover(&house.store, &house.config, ledger, actor()).await
     })
     .await
 }
@@ -62,7 +62,7 @@ pub async fn force(
 ) -> Outcome {
     each(entries, out, async |ledger| {
         let named = named.cloned();
-        operations::force(&house.store, &house.config, ledger, named, operator()).await
+        operations::force(&house.store, &house.config, ledger, named, actor()).await
     })
     .await
     .map(drop)

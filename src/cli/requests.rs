@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, by, operator};
+use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output, note, or_dash, size, time};
 use super::paging::Paging;
 use super::words::word;
 use crate::domain::{
-    DestinationName, EmailAddress, PortalName, Release, RequestId, RequestState, Timestamp,
+    DestinationName, EmailAddress, PortalName, RequestId, RequestState, Timestamp,
 };
 use crate::store::{Page, Request, RequestFilter, StoreError};
 
@@ -178,7 +178,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             show(&request, out)
         }
         Command::Release(several) => {
-            let release = || Release::Operator(operator());
+            let release = || actor();
             each(&several.requests, out, async |id| {
                 house
                     .store
@@ -191,7 +191,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             each(&several.requests, out, async |id| {
                 house
                     .store
-                    .discard_request(id, by(), Timestamp::now())
+                    .discard_request(id, actor(), Timestamp::now())
                     .await
             })
             .await
@@ -209,7 +209,10 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 });
             }
             each(&requests, out, async |id| {
-                house.store.retry_request(id, by(), Timestamp::now()).await
+                house
+                    .store
+                    .retry_request(id, actor(), Timestamp::now())
+                    .await
             })
             .await
         }

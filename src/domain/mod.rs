@@ -4,8 +4,8 @@
 //! ways to change one are the operations of [`crate::store`].
 
 mod account;
+mod actor;
 mod address;
-mod authority;
 pub mod canary;
 mod envelope;
 mod hook_event;
@@ -26,8 +26,8 @@ mod ulid_id;
 mod verdict;
 
 pub use account::{Account, Kind, NewAccount, Origin, Status};
+pub use actor::{Actor, Interface, Proof};
 pub use address::{AddressError, EmailAddress};
-pub use authority::{Actor, Proof, Release};
 pub use envelope::{Envelope, ForwardedClient, Mailbox, Recipient, ReversePath};
 pub use hook_event::{EventPattern, EventPatternError, HOOK_EVENTS};
 pub use language::{BUILT_IN_LANGUAGES, LanguagePriority, LanguageTag, LanguageTagError};

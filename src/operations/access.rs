@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
-use crate::domain::{DomainPattern, PortalName, Timestamp};
+use crate::domain::{Actor, DomainPattern, PortalName, Timestamp};
 use crate::store::{Revision, StoppedAccounts, Store, StoreError};
 
 /// How often a change begins again because somebody else changed the settings meanwhile.
@@ -147,10 +147,7 @@ pub fn difference(from: &Revision, to: &Revision) -> Difference {
 /// Who changes the settings, and how sure they are.
 #[derive(Debug, Clone)]
 pub struct Author {
-    /// `operator:NAME`.
-    pub by: String,
-    /// `command line`, `page` or `api`.
-    pub origin: &'static str,
+    pub by: Actor,
     /// Only say what would change.
     pub dry_run: bool,
     /// The revision that they saw; any where they do not say.
@@ -181,8 +178,8 @@ pub async fn change<E: From<StoreError>>(
         let revision = if author.dry_run || changes.is_empty() {
             base.number
         } else {
-            let (by, origin) = (author.by.clone(), author.origin.to_owned());
-            let made = store.change_access(base.number, settings, by, origin, Timestamp::now());
+            let by = author.by.clone();
+            let made = store.change_access(base.number, settings, by, Timestamp::now());
             match made.await {
                 Ok(revision) => revision.number,
                 Err(StoreError::Conflict { .. }) if conflicts < MOST_CONFLICTS => {

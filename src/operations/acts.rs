@@ -2,8 +2,7 @@
 
 use crate::config::Config;
 use crate::domain::{
-    Account, EmailAddress, Origin, PortalName, Proof, Release, RequestId, RequestState, Status,
-    Timestamp,
+    Account, Actor, EmailAddress, PortalName, Proof, RequestId, RequestState, Status, Timestamp,
 };
 use crate::mail::is_program;
 use crate::store::{Added, Choice, LetterCause, Proved, Request, Store, StoreError};
@@ -58,7 +57,7 @@ impl RequestAct {
         }
     }
 
-    /// Does it; `operator` is a name. Gives the request as it is then.
+    /// Does it, for the audit as `by`. Returns the request as it is then.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` in a state in which it cannot be done.
@@ -66,17 +65,13 @@ impl RequestAct {
         self,
         store: &Store,
         id: RequestId,
-        operator: &str,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        let operator = operator.to_owned();
         match self {
-            Self::Release => {
-                let release = Release::Operator(operator);
-                store.release_request(id, release, now).await
-            }
-            Self::Discard => store.discard_request(id, operator, now).await,
-            Self::Retry => store.retry_request(id, operator, now).await,
+            Self::Release => store.release_request(id, by, now).await,
+            Self::Discard => store.discard_request(id, by, now).await,
+            Self::Retry => store.retry_request(id, by, now).await,
         }
     }
 }
@@ -101,7 +96,7 @@ pub fn warning_about(address: &EmailAddress) -> Option<String> {
 }
 
 /// Makes an account, as far as the access settings allow it, and owes the verification mail where one
-/// is due; `operator` is a name. None for an address of this house: the mail would bring the link to a
+/// is due. None for an address of this house: the mail would bring the link to a
 /// help desk.
 ///
 /// # Errors
@@ -111,13 +106,12 @@ pub async fn add_customer(
     config: &Config,
     address: EmailAddress,
     portal: Option<PortalName>,
-    operator: String,
+    by: Actor,
 ) -> Result<Option<Added>, StoreError> {
     if config.is_ours(&address) {
         return Ok(None);
     }
-    let (origin, now) = (Origin::Operator, Timestamp::now());
-    let added = store.add_customer(address, portal, origin, operator, now);
+    let added = store.add_customer(address, portal, by, Timestamp::now());
     Ok(Some(added.await?))
 }
 
@@ -153,7 +147,7 @@ impl CustomerAct {
         }
     }
 
-    /// Does it; `operator` is a name. Gives the account as it is then.
+    /// Does it, for the audit as `by`. Returns the account as it is then.
     ///
     /// # Errors
     /// `NotAllowed`: verifying a blocked account, a mail to one that is not pending or whose address
@@ -162,10 +156,10 @@ impl CustomerAct {
         self,
         store: &Store,
         account: &Account,
-        operator: &str,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
-        let (id, by) = (account.id, operator.to_owned());
+        let id = account.id;
         match self {
             Self::Block => return store.block_customer(id, by, now).await,
             Self::Unblock => return store.unblock_customer(id, by, now).await,

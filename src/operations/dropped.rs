@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::domain::{
-    Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
+    Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
     Verdict,
 };
 use crate::intake::circumstances;
@@ -162,7 +162,7 @@ pub async fn force(
     config: &Config,
     ledger: LedgerId,
     named: Option<EmailAddress>,
-    operator: String,
+    by: Actor,
 ) -> Result<Taken, StoreError> {
     let entry = entry_of(store, config, ledger).await?;
     if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
@@ -170,11 +170,11 @@ pub async fn force(
             "{named} is an address of this Vestibule, and cannot be the sender"
         )));
     }
-    let released = store.release_dropped(ledger, named, operator, Timestamp::now());
+    let released = store.release_dropped(ledger, named, by, Timestamp::now());
     Ok(taken(ledger, entry.verdict, released.await?))
 }
 
-/// Decides about one entry again by the settings and the configuration of now; `operator` is a name.
+/// Decides about one entry again by the settings and the configuration of now.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` for what was not dropped, is not kept any more, or came for a portal that
@@ -183,7 +183,7 @@ pub async fn recover(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
-    operator: String,
+    by: Actor,
 ) -> Result<Taken, StoreError> {
     let entry = entry_of(store, config, ledger).await?;
     let verdict = entry.verdict;
@@ -192,7 +192,7 @@ pub async fn recover(
         hold_for: config.verification.hold_for,
         today: today(store, config, entry).await?,
     };
-    let recovered = store.recover(ledger, terms, operator, Timestamp::now());
+    let recovered = store.recover(ledger, terms, by, Timestamp::now());
     Ok(taken(ledger, verdict, recovered.await?))
 }
 

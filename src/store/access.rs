@@ -10,9 +10,9 @@ use super::in_force::{Revision, newest};
 use super::job::Work;
 use super::{Store, StoreError, Topic};
 use crate::access::AccessSettings;
-use crate::domain::Timestamp;
+use crate::domain::{Actor, Timestamp};
 
-fn insert(work: &mut Work, revision: &Revision) -> Result<(), StoreError> {
+fn insert(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreError> {
     work.connection.execute(
         "INSERT INTO access_revision (number, at, by, origin, settings) VALUES (?, ?, ?, ?, ?)",
         params![
@@ -26,7 +26,7 @@ fn insert(work: &mut Work, revision: &Revision) -> Result<(), StoreError> {
     work.settings.forget();
     Happening::named("access.changed")
         .detail(format!("revision {}", revision.number))
-        .record(work.connection, &revision.by, revision.at.into())
+        .record(work.connection, by, revision.at.into())
 }
 
 impl Store {
@@ -47,7 +47,7 @@ impl Store {
                 settings: settings.clone(),
                 ..Revision::defaults()
             };
-            insert(work, &first)?;
+            insert(work, &first, &Actor::Daemon)?;
             Ok(true)
         })
         .await
@@ -101,8 +101,7 @@ impl Store {
         &self,
         base: u64,
         settings: AccessSettings,
-        by: String,
-        origin: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Revision, StoreError> {
         let settings = Arc::new(settings);
@@ -117,11 +116,13 @@ impl Store {
             let revision = Revision {
                 number: base + 1,
                 at: Millis::from(now).timestamp(),
-                by: by.clone(),
-                origin: origin.clone(),
+                by: by.to_string(),
+                origin: by
+                    .origin()
+                    .map_or_else(String::new, |origin| origin.to_string()),
                 settings: settings.clone(),
             };
-            insert(work, &revision)?;
+            insert(work, &revision, &by)?;
             work.rings.add(Topic::Deeds);
             Ok(revision)
         })

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::job::Work;
 use super::known::{Known, known, known_by_id, make};
 use super::lanes::Place;
@@ -14,8 +14,8 @@ use super::list::Conditions;
 use super::{LanguageWish, LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic, queue};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason, Status,
-    Timestamp,
+    Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
+    Status, Timestamp,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -133,12 +133,16 @@ impl Work<'_> {
         &mut self,
         address: &EmailAddress,
         portal: Option<&PortalName>,
-        origin: Origin,
-        by: &str,
+        by: &Actor,
         client: Option<IpAddr>,
         now: Millis,
     ) -> Result<Added, StoreError> {
         let connection = self.connection;
+        let origin = match by {
+            Actor::Operator { .. } => Origin::Operator,
+            Actor::Person => Origin::SignUp,
+            Actor::Daemon => Origin::Mail,
+        };
         let place = match origin {
             Origin::SignUp => Place::of_page(client, address.domain()),
             Origin::Mail | Origin::Operator => Place::of_operator(address.domain()),
@@ -185,11 +189,9 @@ impl Work<'_> {
         let made = make(connection, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.rings.add(Topic::Deeds);
-            Happening::named("account.added").account(made.n).record(
-                connection,
-                &operator(by),
-                now,
-            )?;
+            Happening::named("account.added")
+                .account(made.n)
+                .record(connection, by, now)?;
         }
         if let Some(portal) = portal {
             made.let_in(connection, portal)?;
@@ -256,11 +258,10 @@ impl Store {
         &self,
         address: EmailAddress,
         portal: Option<PortalName>,
-        origin: Origin,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Added, StoreError> {
-        self.write(move |work| work.add(&address, portal.as_ref(), origin, &by, None, now.into()))
+        self.write(move |work| work.add(&address, portal.as_ref(), &by, None, now.into()))
             .await
     }
 
@@ -273,16 +274,9 @@ impl Store {
         language: LanguageWish,
         now: Timestamp,
     ) -> Result<Added, StoreError> {
-        let (origin, client) = (Origin::SignUp, Some(client));
         self.write(move |work| {
-            let added = work.add(
-                &address,
-                portal.as_ref(),
-                origin,
-                "person",
-                client,
-                now.into(),
-            )?;
+            let by = &Actor::Person;
+            let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
             Self::wish_of(work.connection, &address, &language)?;
             Ok(added)
         })
@@ -294,7 +288,7 @@ impl Store {
     pub async fn block_customer(
         &self,
         id: AccountId,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
@@ -309,7 +303,7 @@ impl Store {
                 work.rings.add(Topic::Deeds);
                 Happening::named("account.blocked")
                     .account(there.n)
-                    .record(work.connection, &operator(&by), now.into())?;
+                    .record(work.connection, &by, now.into())?;
             }
             account(work.connection, there.n)
         })
@@ -321,7 +315,7 @@ impl Store {
     pub async fn unblock_customer(
         &self,
         id: AccountId,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
@@ -339,7 +333,7 @@ impl Store {
                 work.rings.add(Topic::Deeds);
                 Happening::named("account.unblocked")
                     .account(there.n)
-                    .record(work.connection, &operator(&by), now.into())?;
+                    .record(work.connection, &by, now.into())?;
             }
             account(work.connection, there.n)
         })
@@ -351,7 +345,7 @@ impl Store {
         &self,
         id: AccountId,
         takes: bool,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
@@ -364,7 +358,7 @@ impl Store {
                 Happening::named("account.takes_automatic")
                     .account(there.n)
                     .detail(takes.to_string())
-                    .record(work.connection, &operator(&by), now.into())?;
+                    .record(work.connection, &by, now.into())?;
             }
             account(work.connection, there.n)
         })

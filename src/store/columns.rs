@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use super::letters::{LetterCause, LetterKind};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, LetterId, OperatorName,
-    Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash, Verdict,
+    AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, LetterId,
+    OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
+    Verdict,
 };
 
 macro_rules! ids {
@@ -78,6 +79,12 @@ impl FromSql for EmailAddress {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?;
         Self::parse_stored(text).map_err(|_| unexpected(text))
+    }
+}
+
+impl ToSql for Actor {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
     }
 }
 

@@ -35,6 +35,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0020-request-counts.sql")),
     M::up(include_str!("schema/0021-taken-back.sql")),
     M::up(include_str!("schema/0022-claims.sql")),
+    M::up(include_str!("schema/0023-actors.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::columns::Millis;
-use super::events::Actors;
 use super::job::Work;
 use super::known::{Known, make};
 use super::lanes::Place;
@@ -19,7 +18,7 @@ use super::{LetterCause, LetterKind, StoreError, Topic, hooks, languages};
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
 use crate::domain::{
-    EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
+    Actor, EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
 };
 
 /// A message that was decided about.
@@ -178,7 +177,7 @@ impl Work<'_> {
             event,
             None,
             Some(case.n),
-            Actors::DAEMON,
+            &Actor::Daemon,
             case.now,
         )
     }

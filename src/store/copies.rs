@@ -13,11 +13,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 use super::columns::{Millis, json};
 use super::dropped_content::count_if_unwanted;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::forget_content::drop_unwanted;
 use super::prepared::octets;
 use crate::access::Original;
-use crate::domain::{PortalName, Reason, RequestId};
+use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 
 /// How long the same message again is a copy.
@@ -131,5 +131,5 @@ pub(super) fn upgrade(
     Happening::named("request.authenticated")
         .entry(original)
         .detail("the domain of the sender vouches for a copy of it, which takes its place")
-        .record(connection, Actors::DAEMON, now)
+        .record(connection, &Actor::Daemon, now)
 }

@@ -9,12 +9,12 @@ mod sample;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
-use super::events::{Actors, Happening, operator};
+use super::events::Happening;
 use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, REQUESTS, Settled};
 use super::{Store, StoreError, Topic, letter_claims, queue};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId,
-    RequestState, Timestamp,
+    AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
+    RequestId, RequestState, Timestamp,
 };
 use crate::mail::Authentication;
 
@@ -119,7 +119,7 @@ fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
     let verified_at: Option<Millis> = row.get("verified_at")?;
     let released_by: String = row.get("released_by")?;
     let released_at: Millis = row.get("released_at")?;
-    let operator = released_by.strip_prefix("operator:").map(str::to_owned);
+    let operator = Actor::operator_name(&released_by).map(str::to_owned);
     let counts = operator.is_none() && verified_at.is_some_and(|at| at <= released_at);
     Ok(Claim {
         request: RequestId::from_bytes(ledger.to_bytes()),
@@ -177,7 +177,7 @@ fn settle(
             Happening::named("delivery.failed").detail(cause.as_str())
         }
     };
-    happening.entry(n).record(connection, Actors::DAEMON, now)?;
+    happening.entry(n).record(connection, &Actor::Daemon, now)?;
     Ok(Settled::Recorded)
 }
 
@@ -305,12 +305,11 @@ impl Store {
         &self,
         destination: DestinationName,
         paused: bool,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
             let now = Millis::from(now);
-            let by = operator(&by);
             let (changed, name) = if paused {
                 let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, ?, ?)
                      ON CONFLICT DO NOTHING";

@@ -10,7 +10,7 @@ use super::columns::{Json, Millis, json};
 use super::consequence::{Case, standing};
 use super::copies::{Likeness, find_original};
 use super::dropped_content::uncount;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::job::Work;
 use super::known::known;
 use super::ledger::n_of;
@@ -22,7 +22,8 @@ use super::{Listed, Page, Store, StoreError, Topic, in_force};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
 use crate::domain::{
-    DomainPattern, EmailAddress, LedgerId, Reason, RequestId, RequestState, Timestamp, Verdict,
+    Actor, DomainPattern, EmailAddress, LedgerId, Reason, RequestId, RequestState, Timestamp,
+    Verdict,
 };
 use crate::mail::{Evidence, Facts};
 
@@ -101,10 +102,10 @@ impl Store {
         &self,
         ledger: LedgerId,
         terms: Terms,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Recovered, StoreError> {
-        self.write(move |work| work.recover(ledger, &terms, &operator(&by), now.into()))
+        self.write(move |work| work.recover(ledger, &terms, &by, now.into()))
             .await
     }
 }
@@ -289,7 +290,7 @@ impl Work<'_> {
         &mut self,
         ledger: LedgerId,
         terms: &Terms,
-        by: &str,
+        by: &Actor,
         now: Millis,
     ) -> Result<Recovered, StoreError> {
         let connection = self.connection;

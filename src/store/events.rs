@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row, params};
 
 use super::columns::Millis;
 use super::{Event, Store, StoreError, hooks};
-use crate::domain::{AccountId, EmailAddress, Kind, LedgerId, PortalName, RequestId};
+use crate::domain::{
+    AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
+};
 
 /// Something that an operator did, with what the log tells of it.
 #[derive(Debug, Clone)]
@@ -47,23 +49,6 @@ impl Deed {
     }
 }
 
-/// Who did it, where it was not an operator.
-pub(super) struct Actors;
-
-impl Actors {
-    pub(super) const DAEMON: &'static str = "daemon";
-    pub(super) const PERSON: &'static str = "person";
-}
-
-/// An operator, by the name that the caller gave or by one that says already what it is.
-pub(super) fn operator(by: &str) -> String {
-    if by.starts_with("operator:") {
-        by.to_owned()
-    } else {
-        format!("operator:{by}")
-    }
-}
-
 /// Something to be recorded. `ledger` and `account` are the `n` of their rows.
 pub(super) struct Happening {
     name: &'static str,
@@ -100,13 +85,13 @@ impl Happening {
     pub(super) fn record(
         self,
         connection: &Connection,
-        actor: &str,
+        actor: &Actor,
         at: Millis,
     ) -> Result<(), StoreError> {
         connection
             .prepare_cached(
-                "INSERT INTO event (n, at, name, ledger, account, actor, detail)
-                 VALUES (next_number(), ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO event (n, at, name, ledger, account, actor, origin, detail)
+                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 at,
@@ -114,6 +99,7 @@ impl Happening {
                 self.ledger,
                 self.account,
                 actor,
+                actor.origin().map(Interface::as_str),
                 self.detail
             ])?;
         hooks::tell(connection, self.name, self.account, self.ledger, actor, at)
@@ -125,18 +111,6 @@ pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection
         .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
         .query_row([], |row| row.get(0))?)
-}
-
-/// Says from where an operator did what was recorded after the event `n`. Operations run one after
-/// the other, so that these are all of one.
-pub(super) fn came_from(connection: &Connection, n: i64, origin: &str) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE event SET origin = ?2
-             WHERE n > ?1 AND actor > 'operator:' AND actor < 'operator;'",
-        )?
-        .execute(params![n, origin])?;
-    Ok(())
 }
 
 impl Store {
@@ -171,12 +145,12 @@ impl Store {
     ) -> Result<Vec<Deed>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT e.n, e.name, e.actor, e.origin, a.id AS account, a.address, a.kind, l.id AS ledger,
+                "SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
                      r.portal
                  FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
                      LEFT JOIN request AS r ON r.ledger = e.ledger
                      LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)
-                 WHERE e.n > ? AND e.actor > 'operator:' AND e.actor < 'operator;'
+                 WHERE e.n > ? AND e.origin IS NOT NULL
                  ORDER BY e.n LIMIT ?",
             )?;
             let rows = statement.query_map(params![n, limit], Deed::from_row)?;

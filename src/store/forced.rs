@@ -10,7 +10,7 @@ use super::columns::Millis;
 use super::copies::{Likeness, find_original};
 use super::dropped::{Found, Recovered, find};
 use super::dropped_content::uncount;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::job::Work;
 use super::known::{Known, known, make};
 use super::leases::REQUESTS;
@@ -19,7 +19,7 @@ use super::prepared::{copy_key, octets, repeat_key};
 use super::{Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
-    EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
+    Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
 };
 
 /// A message with a sender that an operator may name.
@@ -40,13 +40,11 @@ impl Store {
         &self,
         ledger: LedgerId,
         named: Option<EmailAddress>,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Recovered, StoreError> {
-        self.write(move |work| {
-            work.release_dropped(ledger, named.as_ref(), &operator(&by), now.into())
-        })
-        .await
+        self.write(move |work| work.release_dropped(ledger, named.as_ref(), &by, now.into()))
+            .await
     }
 }
 
@@ -55,7 +53,7 @@ impl Work<'_> {
         &mut self,
         ledger: LedgerId,
         named: Option<&EmailAddress>,
-        by: &str,
+        by: &Actor,
         now: Millis,
     ) -> Result<Recovered, StoreError> {
         let found = find(self.connection, ledger)?;
@@ -123,7 +121,12 @@ impl Work<'_> {
     }
 
     /// The account as it stands, or a new one that is pending.
-    fn account_of(&mut self, forced: &Forced, by: &str, now: Millis) -> Result<Known, StoreError> {
+    fn account_of(
+        &mut self,
+        forced: &Forced,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Known, StoreError> {
         let connection = self.connection;
         if let Some(account) = known(connection, &forced.sender.key())? {
             return Ok(account);
@@ -171,7 +174,7 @@ fn insert_request(
     connection: &Connection,
     forced: &Forced,
     account: i64,
-    by: &str,
+    by: &Actor,
     now: Millis,
 ) -> Result<(), StoreError> {
     let portal = &forced.circumstances.portal;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::columns::{Json, Millis, json};
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::forget_content::drop_content;
 use super::job::Work;
 use super::known::{Known, known};
@@ -20,7 +20,7 @@ use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
 use super::room::shorten;
 use super::{Store, StoreError, Topic, connection, queue};
-use crate::domain::{EmailAddress, RequestState, Timestamp};
+use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
 
 /// Entries that one transaction takes.
 const STEP: usize = 20;
@@ -32,7 +32,7 @@ pub struct Forgetting {
     /// The domain tells who it is: it is forgotten, too.
     pub domain_too: bool,
     /// Who does it.
-    pub by: String,
+    pub by: Actor,
     pub now: Timestamp,
 }
 
@@ -75,7 +75,7 @@ impl Work<'_> {
         &mut self,
         entries: &[(i64, bool)],
         pseudonym: &Pseudonym,
-        by: &str,
+        by: &Actor,
         now: Millis,
     ) -> Result<u64, StoreError> {
         let mut discarded = 0;
@@ -90,7 +90,7 @@ impl Work<'_> {
     }
 
     /// Ends the request of an entry, wherever it stands, and what it wants kept.
-    fn discard_whatever(&mut self, n: i64, by: &str, now: Millis) -> Result<bool, StoreError> {
+    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
         let connection = self.connection;
         let found: Option<(RequestState, bool)> = connection
             .prepare_cached("SELECT state, in_work FROM request WHERE ledger = ?")?
@@ -181,7 +181,7 @@ impl Work<'_> {
             }
             self.rings.add(Topic::Deeds);
         }
-        happening.record(connection, &operator(&forgetting.by), now)
+        happening.record(connection, &forgetting.by, now)
     }
 
     /// Renames the account as long as a request refers to it, and removes it otherwise. Says whether
@@ -267,7 +267,7 @@ impl Store {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Forgotten, StoreError> {
         let now = Millis::from(forgetting.now);
-        let by = operator(&forgetting.by);
+        let by = forgetting.by.clone();
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym can be had".to_owned()))?;

@@ -7,10 +7,10 @@ use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use super::columns::Millis;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, Settled};
 use super::{Settlement, Step, Store, StoreError, Topic};
-use crate::domain::{AccountId, DestinationName, HookCallId, Timestamp};
+use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 
 /// A call in the hands of a worker.
 #[derive(Debug, Clone)]
@@ -214,7 +214,7 @@ impl Store {
     pub async fn retry_hook_calls(
         &self,
         hook: DestinationName,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
         self.write(move |work| {
@@ -244,7 +244,7 @@ impl Store {
             work.rings.add(Topic::Calls);
             Happening::named("hook.retried")
                 .detail(hook.as_str())
-                .record(connection, &operator(&by), now)?;
+                .record(connection, &by, now)?;
             Ok(failed)
         })
         .await

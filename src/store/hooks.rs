@@ -11,8 +11,8 @@ use super::columns::{Json, Millis, json};
 use super::leases::HOOK_CALLS;
 use super::{Store, StoreError};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId, PortalName,
-    RequestId, RequestState, Status, Timestamp, canary,
+    AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
+    PortalName, RequestId, RequestState, Status, Timestamp, canary,
 };
 
 /// What a recorded happening is called where hooks are told of it; others are not told.
@@ -37,19 +37,19 @@ const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
 
 /// The body of a call, as Standard Webhooks recommends it: a type, a time and data.
 #[derive(Serialize)]
-struct Payload<'a> {
+struct Payload {
     r#type: &'static str,
     timestamp: Timestamp,
-    data: Data<'a>,
+    data: Data,
 }
 
 #[derive(Serialize)]
-struct Data<'a> {
+struct Data {
     account: Account,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Request>,
     /// `daemon`, `person` or `operator:NAME`.
-    by: &'a str,
+    by: String,
 }
 
 #[derive(Serialize)]
@@ -80,7 +80,7 @@ pub(super) fn tell(
     name: &str,
     account: Option<i64>,
     entry: Option<i64>,
-    by: &str,
+    by: &Actor,
     now: Millis,
 ) -> Result<(), StoreError> {
     let Some(event) = told_as(name) else {
@@ -110,7 +110,7 @@ pub(super) fn tell(
         data: Data {
             account: about,
             request,
-            by,
+            by: by.to_string(),
         },
     })?;
     for hook in hooks {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::forget_content::forget_content;
 use super::job::Work;
 use super::known::known_by_n;
@@ -18,7 +18,7 @@ use super::lanes::Place;
 use super::letters::{Occasion, owe};
 use super::pace::{Pace, Step};
 use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
-use crate::domain::{LedgerId, PortalName, RequestId, RequestState, Timestamp};
+use crate::domain::{Actor, LedgerId, PortalName, RequestId, RequestState, Timestamp};
 
 impl Store {
     /// Ends the holds whose time is over.
@@ -142,7 +142,7 @@ fn expire(
         queue::settle(connection, n, RequestState::Expired, None, now)?;
         Happening::named("request.expired")
             .entry(n)
-            .record(connection, Actors::DAEMON, now)?;
+            .record(connection, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;

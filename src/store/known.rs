@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
 use super::columns::{Millis, json};
-use super::events::{Actors, Happening};
-use crate::domain::{AccountId, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
+use super::events::Happening;
+use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
 
 /// What the operations of the store have to know of an account.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Known {
         Happening::named("account.quiet_ended")
             .account(self.n)
             .detail("a message came that passes DMARC")
-            .record(connection, Actors::DAEMON, now)
+            .record(connection, &Actor::Daemon, now)
     }
 
     pub(super) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
@@ -215,7 +215,7 @@ pub(super) fn make(
     if let Some(entry) = entry {
         created = created.entry(entry);
     }
-    created.record(connection, Actors::DAEMON, now)?;
+    created.record(connection, &Actor::Daemon, now)?;
     Ok(Known {
         n,
         id,

@@ -5,13 +5,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::{Json, Millis};
-use super::events::Actors;
 use super::list::Conditions;
 use super::prepared::message_key;
 use super::{Listed, Page, Store, StoreError};
 use crate::access::{Circumstances, Standing, number_of, sender_for};
 use crate::domain::{
-    EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
+    Actor, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
 };
 use crate::mail::Facts;
 
@@ -242,7 +241,7 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
     let own = Event {
         at: received_at.timestamp(),
         event: format!("message.{verdict}"),
-        actor: Actors::DAEMON.to_owned(),
+        actor: Actor::Daemon.to_string(),
         detail: None,
     };
     events.insert(before, own);

@@ -9,13 +9,13 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::lanes::Place;
 use super::leases::{ClaimNumber, Holder, LETTERS, Lease, Settled};
 use super::limits::give_back;
 use super::reports::note_failure;
 use super::{Letter, LetterOutcome, Store, StoreError, Topic};
-use crate::domain::{EmailAddress, Timestamp};
+use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::mail::Failure;
 
 /// For so long a claim is its holder's alone.
@@ -81,7 +81,7 @@ fn settle(
             end(connection, n, "sent", None, now)?;
             Happening::named("verification.sent")
                 .account(account)
-                .record(connection, Actors::DAEMON, now)?;
+                .record(connection, &Actor::Daemon, now)?;
         }
         LetterOutcome::Retry { at, cause } => {
             give_back(connection, &address, n, claim.place, claim.at)?;
@@ -114,7 +114,7 @@ fn put_back(
     Happening::named("verification.deferred")
         .account(account)
         .detail(cause)
-        .record(connection, Actors::DAEMON, now)
+        .record(connection, &Actor::Daemon, now)
 }
 
 /// Has a letter wait again, if there is still a reason to send it.

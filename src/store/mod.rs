@@ -139,8 +139,6 @@ pub struct Store {
     bell: Arc<Bell>,
     health: Arc<Health>,
     path: Arc<Path>,
-    /// From where operators act through this handle.
-    origin: Option<&'static str>,
     /// For whom this handle claims.
     holder: Holder,
 }
@@ -189,17 +187,8 @@ impl Store {
             bell,
             health,
             path: path.into(),
-            origin: None,
             holder: Holder::of_opening(),
         })
-    }
-
-    /// The same database, for what operators do from there: `command line`, `page` or `api`. The
-    /// audit and the log say so.
-    #[must_use]
-    pub fn used_from(self, origin: &'static str) -> Self {
-        let origin = Some(origin);
-        Self { origin, ..self }
     }
 
     /// The same database, for another set of workers: what it claims is not given back by others.
@@ -236,18 +225,9 @@ impl Store {
 
     async fn write<T: Send + 'static>(
         &self,
-        mut run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let Some(origin) = self.origin else {
-            return self.writer.run(0, run).await;
-        };
-        let marked = move |work: &mut Work| {
-            let before = events::newest(work.connection)?;
-            let done = run(work)?;
-            events::came_from(work.connection, before, origin)?;
-            Ok(done)
-        };
-        self.writer.run(0, marked).await
+        self.writer.run(0, run).await
     }
 
     async fn read<T: Send + 'static>(

@@ -12,12 +12,12 @@ use super::columns::{Json, Millis};
 use super::consequence::Case;
 use super::copies::{Likeness, find_original};
 use super::dropped_content::{count_if_unwanted, uncount};
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::prepared::{copy_key, octets, repeat_key};
 use super::proofs::WaitingRequest;
 use super::queue;
 use crate::config::Quota;
-use crate::domain::{LedgerId, PortalName, Reason, RequestId};
+use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 
 /// A dropped message that its sender may take back while verifying the address.
@@ -111,7 +111,7 @@ fn replace(
             "{}, for which a domain vouches, takes its place",
             case.ledger
         ))
-        .record(connection, Actors::DAEMON, case.now)?;
+        .record(connection, &Actor::Daemon, case.now)?;
     connection
         .prepare_cached("DELETE FROM request WHERE ledger = ?")?
         .execute([n])?;
@@ -252,7 +252,7 @@ pub(super) fn take_back(
     connection: &Connection,
     account: i64,
     n: i64,
-    by: &str,
+    by: &Actor,
     now: Millis,
 ) -> Result<bool, StoreError> {
     let (facts, portal, sender, received_at, authenticated): (

@@ -8,11 +8,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::columns::Millis;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::list::Conditions;
 use super::{Listed, Page, Store, StoreError};
 use crate::domain::{
-    EmailAddress, LedgerId, OperatorName, PasswordHash, Role, Timestamp, TokenHash,
+    Actor, EmailAddress, Interface, LedgerId, OperatorName, PasswordHash, Role, Timestamp,
+    TokenHash,
 };
 
 /// An operator as lists show them.
@@ -118,11 +119,10 @@ impl Store {
         name: OperatorName,
         role: Role,
         password: PasswordHash,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let by = operator(&by);
             let added = work.connection.execute(
                 "INSERT INTO operator (n, name, role, password, created_at, created_by)
                  VALUES (next_number(), ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
@@ -147,7 +147,7 @@ impl Store {
     pub async fn remove_operator(
         &self,
         name: OperatorName,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -156,7 +156,7 @@ impl Store {
                 .execute("DELETE FROM operator WHERE n = ?", [n])?;
             Happening::named("operator.removed")
                 .detail(name.to_string())
-                .record(work.connection, &operator(&by), now.into())
+                .record(work.connection, &by, now.into())
         })
         .await
     }
@@ -169,7 +169,7 @@ impl Store {
         &self,
         name: OperatorName,
         password: PasswordHash,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -182,7 +182,7 @@ impl Store {
                 .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
             Happening::named("operator.password_changed")
                 .detail(name.to_string())
-                .record(work.connection, &operator(&by), now.into())
+                .record(work.connection, &by, now.into())
         })
         .await
     }
@@ -209,7 +209,7 @@ impl Store {
         &self,
         name: OperatorName,
         key: Key,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -235,7 +235,7 @@ impl Store {
             };
             Happening::named(event)
                 .detail(detail)
-                .record(work.connection, &operator(&by), now)
+                .record(work.connection, &by, now)
         })
         .await
     }
@@ -280,7 +280,7 @@ impl Store {
     pub async fn end_keys_of(
         &self,
         name: OperatorName,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
         self.write(move |work| {
@@ -290,7 +290,7 @@ impl Store {
                 .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
             Happening::named("operator.revoked")
                 .detail(name.to_string())
-                .record(work.connection, &operator(&by), now.into())?;
+                .record(work.connection, &by, now.into())?;
             Ok(ended)
         })
         .await
@@ -304,7 +304,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         // No operator has this name.
-        let by = operator(name.as_ref().map_or("?", OperatorName::as_str));
+        let name = name.as_ref().map_or("?", OperatorName::as_str);
+        let by = Actor::operator(name, Interface::Page);
         self.write(move |work| {
             Happening::named("operator.login_failed")
                 .detail(detail.as_str())
@@ -332,10 +333,10 @@ pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happe
     wanted.ask("e.n < :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT e.n, e.at, e.name, e.actor, e.origin, l.id AS ledger, a.address, e.detail
+        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
-         WHERE e.actor > 'operator:' AND e.actor < 'operator;' AND {}
+         WHERE e.origin IS NOT NULL AND {}
          ORDER BY e.n DESC LIMIT :limit",
         wanted.sql()
     ))?;

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::job::Work;
 use super::known::{Known, known_by_id, known_by_n};
 use super::letters::cancel;
@@ -279,10 +279,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<Proved, StoreError> {
         let connection = self.connection;
-        let by = match proof {
-            Proof::Link(_) | Proof::Reply(_) => Actors::PERSON.to_owned(),
-            Proof::Operator(_) => proof.name(),
-        };
+        let by = proof.actor();
         // Mail of ours arrives, whatever was thought of the address before.
         let created_at: Millis = connection
             .prepare_cached(

@@ -6,14 +6,14 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::job::Work;
 use super::known::Known;
 use super::letters::cancel;
 use super::proofs::{Found, Standing, held, portal_of_letter, standing};
 use super::{Store, StoreError, queue};
 use crate::domain::{
-    AccountId, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
+    AccountId, Actor, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
 };
 
 /// What "This was not me" did.
@@ -53,7 +53,7 @@ fn refused_too_late(
         Happening::named("verification.refused")
             .account(account.n)
             .detail("the address was proved before")
-            .record(connection, Actors::PERSON, now)?;
+            .record(connection, &Actor::Person, now)?;
     }
     Ok(Refused::TooLate {
         account: account.id,
@@ -98,7 +98,7 @@ impl Work<'_> {
         cancel(connection, account.n, now)?;
         Happening::named("verification.refused")
             .account(account.n)
-            .record(connection, Actors::PERSON, now)?;
+            .record(connection, &Actor::Person, now)?;
         let mut discarded = Vec::new();
         for (n, request) in held(connection, account.n)? {
             queue::settle(connection, n, RequestState::Discarded, None, now)?;
@@ -107,7 +107,7 @@ impl Work<'_> {
                 .execute(params![n, restorable_until])?;
             Happening::named("request.discarded").entry(n).record(
                 connection,
-                Actors::PERSON,
+                &Actor::Person,
                 now,
             )?;
             discarded.push(request.id);

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::columns::Millis;
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::job::Work;
 use super::known::{Known, known_by_n};
 use super::lanes::Place;
 use super::letters::{LetterCause, LetterKind, Occasion, owe};
 use super::proofs::{Found, Proved, find, portal_of_letter};
 use super::{StoreError, Topic, languages};
-use crate::domain::{LanguageTag, Proof, Status, TokenHash};
+use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
 use crate::store::Choice;
 
 /// What an answer says.
@@ -146,6 +146,6 @@ fn ignored(
     if let Some(account) = account {
         happening = happening.account(account.n);
     }
-    happening.record(connection, Actors::DAEMON, now)?;
+    happening.record(connection, &Actor::Daemon, now)?;
     Ok(None)
 }

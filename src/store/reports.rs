@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::columns::Millis;
-use super::events::{Actors, Happening};
-use crate::domain::{AccountId, EmailAddress, LetterId};
+use super::events::Happening;
+use crate::domain::{AccountId, Actor, EmailAddress, LetterId};
 use crate::mail::{Failure, Report};
 
 /// From this many passing failures within [`SOFT_WITHIN`] on, the account's mail waits.
@@ -75,7 +75,7 @@ pub(super) fn note_failure(
     if let Some(entry) = entry {
         happening = happening.entry(entry);
     }
-    happening.record(connection, Actors::DAEMON, now)?;
+    happening.record(connection, &Actor::Daemon, now)?;
     if failure != Failure::Lasting {
         return Ok(None);
     }

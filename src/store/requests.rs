@@ -6,13 +6,13 @@ use utoipa::ToSchema;
 
 use super::columns::Millis;
 use super::dropped_content::uncount;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::job::Work;
 use super::ledger::n_of;
 use super::list::Conditions;
 use super::{Listed, Page, Store, StoreError, Topic, queue};
 use crate::domain::{
-    AccountId, EmailAddress, LedgerId, PortalName, Release, RequestId, RequestState, Timestamp,
+    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
 };
 
 /// A request as lists show it; without its content.
@@ -165,7 +165,7 @@ impl Work<'_> {
         })
     }
 
-    fn release(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
         let (n, state, content) = self.request(id)?;
         if let Some(until) = self.is_the_persons_until(n, now)? {
             return Err(StoreError::NotAllowed(format!(
@@ -202,7 +202,7 @@ impl Work<'_> {
         id: RequestId,
         state: RequestState,
         content: bool,
-        by: &str,
+        by: &Actor,
         now: Millis,
     ) -> Result<Request, StoreError> {
         if !content {
@@ -218,7 +218,7 @@ impl Work<'_> {
         uncount(self.connection, n)?;
         match state {
             RequestState::Failed => queue::retry(self.connection, n, now)?,
-            _ => queue::release(self.connection, n, by, now)?,
+            _ => queue::release(self.connection, n, &by.to_string(), now)?,
         }
         Happening::named("request.released")
             .entry(n)
@@ -228,7 +228,7 @@ impl Work<'_> {
         self.shown(id)
     }
 
-    fn discard(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
         let (n, state, _) = self.request(id)?;
         match state {
             RequestState::Held | RequestState::Failed => {}
@@ -257,7 +257,7 @@ impl Work<'_> {
             .query_row([n], |row| row.get(0))?)
     }
 
-    fn retry(&mut self, id: RequestId, by: &str, now: Millis) -> Result<Request, StoreError> {
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
         let (n, state, content) = self.request(id)?;
         match state {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
@@ -293,11 +293,10 @@ impl Store {
     pub async fn release_request(
         &self,
         id: RequestId,
-        release: Release,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        let Release::Operator(by) = release;
-        self.write(move |work| work.release(id, &operator(&by), now.into()))
+        self.write(move |work| work.release(id, &by, now.into()))
             .await
     }
 
@@ -305,10 +304,10 @@ impl Store {
     pub async fn discard_request(
         &self,
         id: RequestId,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        self.write(move |work| work.discard(id, &operator(&by), now.into()))
+        self.write(move |work| work.discard(id, &by, now.into()))
             .await
     }
 
@@ -316,10 +315,10 @@ impl Store {
     pub async fn retry_request(
         &self,
         id: RequestId,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Request, StoreError> {
-        self.write(move |work| work.retry(id, &operator(&by), now.into()))
+        self.write(move |work| work.retry(id, &by, now.into()))
             .await
     }
 }

@@ -7,14 +7,14 @@ use rusqlite::{Connection, params};
 
 use super::columns::{Json, Millis};
 use super::copies::{Likeness, find_original};
-use super::events::{Actors, Happening};
+use super::events::Happening;
 use super::job::Work;
 use super::letters::cancel;
 use super::prepared::{copy_key, repeat_key};
 use super::proofs::{Standing, standing};
 use super::{Store, StoreError, hooks};
 use crate::domain::{
-    AccountId, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
+    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
 };
 use crate::mail::Facts;
 
@@ -92,13 +92,13 @@ fn restore(
         .execute(params![request.n, due_at])?;
     Happening::named("request.restored")
         .entry(request.n)
-        .record(connection, Actors::PERSON, now)?;
+        .record(connection, &Actor::Person, now)?;
     hooks::tell(
         connection,
         "request.held",
         None,
         Some(request.n),
-        Actors::PERSON,
+        &Actor::Person,
         now,
     )?;
     Ok(true)
@@ -135,7 +135,7 @@ impl Work<'_> {
         cancel(connection, account.n, now)?;
         Happening::named("verification.taken_back")
             .account(account.n)
-            .record(connection, Actors::PERSON, now)?;
+            .record(connection, &Actor::Person, now)?;
         let mut restored = Vec::new();
         for request in discarded(connection, account.n)? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);

@@ -6,10 +6,10 @@ use rusqlite::params;
 use serde::Serialize;
 
 use super::columns::Millis;
-use super::events::{Happening, operator};
+use super::events::Happening;
 use super::operators::n_of;
 use super::{Store, StoreError};
-use crate::domain::{OperatorName, Role, Timestamp, TokenHash};
+use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
 
 /// A token as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -87,7 +87,7 @@ impl Store {
         &self,
         name: OperatorName,
         id: String,
-        by: String,
+        by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
@@ -105,7 +105,7 @@ impl Store {
             }
             Happening::named("operator.token_ended")
                 .detail(format!("{name}, {id}"))
-                .record(work.connection, &operator(&by), now.into())
+                .record(work.connection, &by, now.into())
         })
         .await
     }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vestibule::config::Config;
 use vestibule::delivery::{self, signature};
-use vestibule::domain::{DestinationName, RequestState, Timestamp};
+use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
 use super::desk::{Desk, Post};
 use super::house::{House, until};
@@ -190,7 +190,7 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
     let config = house.config().borrow().clone();
     is_subscribed(&house, &config).await;
     let pause = async |paused| {
-        let by = "root".to_owned();
+        let by = Actor::operator("root", Interface::CommandLine);
         let now = Timestamp::now();
         let done = house.store.pause_destination(directory(), paused, by, now);
         done.await.expect("done");
@@ -233,7 +233,11 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
     desk.recover();
     let failed = house
         .store
-        .retry_hook_calls(directory(), "root".to_owned(), Timestamp::now())
+        .retry_hook_calls(
+            directory(),
+            Actor::operator("root", Interface::CommandLine),
+            Timestamp::now(),
+        )
         .await
         .expect("done");
     assert_eq!(failed, 2);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
-use vestibule::domain::{DestinationName, RequestState, Timestamp};
+use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
 use super::desk::Desk;
 use super::house::{House, PATIENCE, all, until, until_within};
@@ -162,7 +162,12 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
     let pause = async |paused| {
         house
             .store
-            .pause_destination(it.clone(), paused, "root".to_owned(), Timestamp::now())
+            .pause_destination(
+                it.clone(),
+                paused,
+                Actor::operator("root", Interface::CommandLine),
+                Timestamp::now(),
+            )
             .await
             .expect("done");
     };

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{Proof, Release, RequestId, RequestState};
+use vestibule::domain::{Proof, RequestId, RequestState};
 use vestibule::store::{Choice, Claim, Settlement};
 
-use crate::house::{House, address, at, mail, portal, start, to};
+use crate::house::{House, address, at, mail, operator, portal, start, to};
 
 const BOB: &str = "bob@shop.example";
 
@@ -29,7 +29,7 @@ async fn settle(house: &House, claim: &Claim, settlement: Settlement, now: jiff:
 async fn block(house: &House, blocked: bool, now: jiff::Timestamp) {
     let account = house.store.customer(&address(BOB)).await.expect("read");
     let id = account.expect("there").id;
-    let by = "root".to_owned();
+    let by = operator("root");
     if blocked {
         house.store.block_customer(id, by, now).await.expect("done");
     } else {
@@ -124,13 +124,10 @@ async fn an_operator_can_let_one_request_of_a_blocked_account_go() {
     let one = write(&house, from, "1@x", "it").await;
     let account = house.store.customer(&address(from)).await.expect("read");
     let id = account.expect("there").id;
-    let by = "root".to_owned();
+    let by = operator("root");
     let blocked = house.store.block_customer(id, by.clone(), start()).await;
     blocked.expect("done");
-    let released = house
-        .store
-        .release_request(one, Release::Operator(by), start())
-        .await;
+    let released = house.store.release_request(one, by, start()).await;
     released.expect("released");
     assert_eq!(claim(&house, start()).await[0].request(), one);
     check(&house).await;
@@ -144,7 +141,7 @@ async fn each_request_says_how_it_was_verified_itself() {
     let mine = write(&house, from, "1@x", "it").await;
     let left_out = write(&house, from, "2@x", "it").await;
     let before = write(&house, from, "3@x", "it").await;
-    let by = || Release::Operator("carol".to_owned());
+    let by = || operator("carol");
     let released = house.store.release_request(before, by(), minutes(1)).await;
     released.expect("released");
     let token = house.sent(minutes(1)).await;
@@ -170,7 +167,7 @@ async fn each_request_says_how_it_was_verified_itself() {
             tried = true;
             let cause = "550".to_owned();
             settle(&house, claim, Settlement::Failed { cause }, minutes(4)).await;
-            let by = "dave".to_owned();
+            let by = operator("dave");
             let retried = house.store.retry_request(mine, by, minutes(4)).await;
             retried.expect("again");
             continue;
@@ -197,7 +194,7 @@ async fn what_came_before_the_verification_does_not_become_verified_by_it() {
     let house = House::open().await;
     let early = write(&house, BOB, "1@x", "it").await;
     let account = house.store.customer(&address(BOB)).await.expect("read");
-    let proof = Proof::Operator("carol".to_owned());
+    let proof = Proof::Operator(operator("carol"));
     let id = Some(account.expect("there").id);
     let proved = house.store.prove(proof, id, Choice::All, minutes(1)).await;
     proved.expect("verified");

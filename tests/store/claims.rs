@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{DestinationName, EventPattern, Release, RequestState};
+use vestibule::domain::{DestinationName, EventPattern, RequestState};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Claim, HookCall, Settled, Settlement, Store, StoreError, Topic};
 
-use crate::house::{DAY, House, at, mail, portal, start, to};
+use crate::house::{DAY, House, at, mail, operator, portal, start, to};
 
 fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
@@ -118,7 +118,7 @@ async fn what_failed_can_be_retried_and_what_was_delivered_cannot() {
     };
     settle(&house, &claim(&house, start()).await[0], failed, start()).await;
     house.accept(mail("bob@shop.example", "2@x", start())).await;
-    let request = house.store.retry_request(id, "root".to_owned(), minutes(1));
+    let request = house.store.retry_request(id, operator("root"), minutes(1));
     assert_eq!(request.await.expect("tried").state, RequestState::Released);
     let claims = claim(&house, minutes(1)).await;
     assert_eq!(claims[0].message_id.as_deref(), Some("2@x"), "in the queue");
@@ -126,7 +126,7 @@ async fn what_failed_can_be_retried_and_what_was_delivered_cannot() {
     let claims = claim(&house, minutes(1)).await;
     assert_eq!(claims[0].request(), id);
     settle(&house, &claims[0], Settlement::Delivered, minutes(1)).await;
-    let again = house.store.retry_request(id, "root".to_owned(), minutes(2));
+    let again = house.store.retry_request(id, operator("root"), minutes(2));
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
 }
 
@@ -136,7 +136,7 @@ async fn an_operator_lets_one_held_request_go() {
     let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
     let id = entry.request.expect("a request");
     assert!(claim(&house, at(DAY)).await.is_empty(), "it is held");
-    let release = Release::Operator("root".to_owned());
+    let release = operator("root");
     let released = house.store.release_request(id, release.clone(), at(DAY));
     released.await.expect("released");
     let claims = claim(&house, at(DAY)).await;
@@ -193,7 +193,7 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     assert_eq!(both.len(), 2, "the next one goes beside it");
 
     // What is under way cannot be discarded; what waits can.
-    let discard = || house.store.discard_request(ids[0], "root".to_owned(), now);
+    let discard = || house.store.discard_request(ids[0], operator("root"), now);
     let refused = discard().await.expect_err("under way").to_string();
     assert!(refused.contains("is being handed over"), "{refused}");
     for one in &both {
@@ -233,7 +233,7 @@ async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_a
         cause: "550".to_owned(),
     };
     settle(&house, &first, failed, start()).await;
-    let retried = house.store.retry_request(id, "root".to_owned(), minutes(1));
+    let retried = house.store.retry_request(id, operator("root"), minutes(1));
     retried.await.expect("tried again");
     let second = claim(&house, minutes(1)).await.remove(0);
     assert_eq!((first.attempt, second.attempt), (1, 1));

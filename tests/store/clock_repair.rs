@@ -6,7 +6,7 @@ use vestibule::domain::{OperatorName, PasswordHash, Proof, Role, Timestamp};
 use vestibule::mail::Evidence;
 use vestibule::store::{AnswerKey, Choice, Claimed, Key, KeyKind, MaxDelays, Refused, Settlement};
 
-use crate::house::{DAY, House, at, mail, portal, start, token};
+use crate::house::{DAY, House, at, mail, operator, portal, start, token};
 
 const DELAYS: MaxDelays = MaxDelays {
     hold_for: DAY.saturating_mul(14),
@@ -142,7 +142,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     let house = House::open().await;
     let name = OperatorName::parse("bea").expect("a name");
     let password = PasswordHash::stored("$argon2id$".to_owned());
-    let by = "operator:root".to_owned();
+    let by = operator("root");
     let added = house
         .store
         .add_operator(name.clone(), Role::Admin, password, by, wrong());
@@ -156,7 +156,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     };
     let made = house
         .store
-        .make_key(name.clone(), key, "bea".to_owned(), wrong());
+        .make_key(name.clone(), key, operator("bea"), wrong());
     made.await.expect("made");
     let asked = AnswerKey {
         operator: name.clone(),

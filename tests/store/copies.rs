@@ -6,7 +6,7 @@ use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
 use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
 use vestibule::store::{Arrival, Recovered, Settlement, Terms};
 
-use crate::house::{DAY, House, at, mail, portal, settings, start, to};
+use crate::house::{DAY, House, at, mail, operator, portal, settings, start, to};
 
 fn authenticated(mut arrival: Arrival) -> Arrival {
     arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
@@ -48,10 +48,8 @@ async fn the_copy_of_a_list_that_comes_first_does_not_cost_the_message() {
 }
 
 async fn change(house: &House, base: u64, settings: AccessSettings) {
-    let (by, origin) = ("root".to_owned(), "command line".to_owned());
-    let changed = house
-        .store
-        .change_access(base, settings, by, origin, start());
+    let by = operator("root");
+    let changed = house.store.change_access(base, settings, by, start());
     changed.await.expect("changed");
 }
 
@@ -79,7 +77,7 @@ async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
         today: None,
     };
     for dropped in [&one, &two] {
-        let by = "root".to_owned();
+        let by = operator("root");
         let recovered = house
             .store
             .recover(dropped.ledger, terms.clone(), by, at(DAY))

@@ -2,10 +2,10 @@
 
 use vestibule::access::{AccessSettings, Key};
 use vestibule::config::Quota;
-use vestibule::domain::{DomainPattern, Origin, Reason, Verdict};
+use vestibule::domain::{Actor, DomainPattern, Reason, Verdict};
 use vestibule::store::{Added, LetterKind, Recovered, StoppedAccounts, Terms};
 
-use crate::house::{DAY, House, address, mail, portal, start};
+use crate::house::{DAY, House, address, mail, operator, portal, start};
 
 fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse_denied(text).expect(text)
@@ -20,10 +20,10 @@ async fn deny(house: &House, text: &str) {
     let denied = base
         .settings
         .with_domains(None, Key::Denied, &[pattern(text)]);
-    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
+    let by = operator("root");
     let changed = house
         .store
-        .change_access(base.number, denied, by, origin, start())
+        .change_access(base.number, denied, by, start())
         .await;
     changed.expect("changed");
 }
@@ -54,7 +54,7 @@ async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
         };
         let recovered = house
             .store
-            .recover(entry.ledger, terms, "root".to_owned(), start())
+            .recover(entry.ledger, terms, operator("root"), start())
             .await;
         assert!(
             matches!(recovered, Ok(Recovered::StillDropped(_))),
@@ -72,14 +72,14 @@ async fn nobody_denied_is_added_or_written_to() {
     let house = House::open().await;
     house.accept(mail("bob@shop.example", "1@x", start())).await;
     deny(&house, "shop.example").await;
-    for (who, origin) in [
-        ("bob@shop.example", Origin::SignUp),
-        ("new@shop.example", Origin::SignUp),
-        ("new@shop.example", Origin::Operator),
+    for (who, by) in [
+        ("bob@shop.example", Actor::Person),
+        ("new@shop.example", Actor::Person),
+        ("new@shop.example", operator("root")),
     ] {
         let added = house
             .store
-            .add_customer(address(who), None, origin, "x".to_owned(), start())
+            .add_customer(address(who), None, by, start())
             .await;
         let Ok(Added::NotAllowed(decision)) = added else {
             panic!("{who}: {added:?}");
@@ -91,7 +91,7 @@ async fn nobody_denied_is_added_or_written_to() {
     let ann = address("ann@corp.example");
     let added = house
         .store
-        .add_customer(ann, None, Origin::SignUp, "x".to_owned(), start())
+        .add_customer(ann, None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Now(_))));
     let (letter, _) = house.letter(start()).await.expect("a letter");
@@ -117,7 +117,7 @@ async fn a_change_says_whom_it_stops() {
     }
     let zoe = house.store.customer(&address("zoe@other.example")).await;
     let zoe = zoe.expect("read").expect("there").id;
-    let blocked = house.store.block_customer(zoe, "root".to_owned(), start());
+    let blocked = house.store.block_customer(zoe, operator("root"), start());
     blocked.await.expect("done");
     let before = current(&house).await;
     for (denied, stops) in [

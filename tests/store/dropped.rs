@@ -4,7 +4,7 @@ use vestibule::access::AccessSettings;
 use vestibule::domain::{DomainPattern, Reason, RequestState, Verdict};
 use vestibule::store::{LedgerFilter, Page, Recovered, StoreError, Terms};
 
-use crate::house::{DAY, House, address, at, mail, settings, start};
+use crate::house::{DAY, House, address, at, mail, operator, settings, start};
 
 const TERMS: Terms = Terms {
     quota: vestibule::config::Quota {
@@ -28,11 +28,8 @@ fn restricted() -> AccessSettings {
 }
 
 async fn set(house: &House, base: u64, settings: AccessSettings) {
-    let by = "operator:root".to_owned();
-    let origin = "command line".to_owned();
-    let changed = house
-        .store
-        .change_access(base, settings, by, origin, start());
+    let by = operator("root");
+    let changed = house.store.change_access(base, settings, by, start());
     changed.await.expect("changed");
 }
 
@@ -43,7 +40,7 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
     let dropped = house.accept(mail("bob@shop.example", "1@x", start())).await;
     assert_eq!(dropped.reason, Reason::DomainNotAllowed);
     let recover = |now| {
-        let by = "root".to_owned();
+        let by = operator("root");
         house.store.recover(dropped.ledger, TERMS, by, now)
     };
     let still = recover(at(DAY)).await.expect("decided");
@@ -116,7 +113,7 @@ async fn what_was_forgotten_cannot_be_recovered() {
     set(&house, 2, settings()).await;
     let recovered = house
         .store
-        .recover(dropped.ledger, TERMS, "root".to_owned(), at(8 * DAY))
+        .recover(dropped.ledger, TERMS, operator("root"), at(8 * DAY))
         .await;
     assert!(matches!(recovered, Err(StoreError::NotAllowed(_))));
 }

@@ -9,7 +9,7 @@ use vestibule::config::LetterLimits;
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, LanguageWish, LetterOutcome, MaxDelays, Store};
 
-use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
+use crate::house::{DAY, House, LIMITS, address, at, mail, operator, start, token};
 
 /// Of the total: four for the pages, four for senders whose domain vouches, twelve for all others.
 const SMALL: LetterLimits = LetterLimits {
@@ -175,8 +175,8 @@ async fn a_flood_of_one_domain_or_of_many_does_not_stand_before_those_who_come_l
         let house = House::open().await;
         let mut settings = crate::house::settings();
         settings.site.external.verify = true;
-        let (by, origin) = ("root".to_owned(), "command line".to_owned());
-        let changed = house.store.change_access(1, settings, by, origin, start());
+        let by = operator("root");
+        let changed = house.store.change_access(1, settings, by, start());
         changed.await.expect("changed");
         flood(&house, 300, |n| {
             if many {

@@ -9,7 +9,7 @@ use vestibule::store::{
     Settlement, Store, StoreError,
 };
 
-use crate::house::{DAY, House, address, at, mail, portal, start};
+use crate::house::{DAY, House, address, at, mail, operator, portal, start};
 
 /// Written into every place of a message that a person can write to.
 const SECRET: &str = "xylophone";
@@ -51,7 +51,7 @@ async fn her_life(house: &House) -> Vec<Entry> {
     }
     house.sent(start()).await;
     let (account, _) = entries[0].account.expect("an account");
-    let proof = Proof::Operator("root".to_owned());
+    let proof = Proof::Operator(operator("root"));
     let proved = house
         .store
         .prove(proof, Some(account), Choice::All, start());
@@ -82,7 +82,7 @@ async fn forget(store: &Store, domain_too: bool) -> Result<Forgotten, StoreError
     let forgetting = Forgetting {
         address: ann(),
         domain_too,
-        by: "root".to_owned(),
+        by: operator("root"),
         now: at(DAY),
     };
     store.forget_customer(forgetting, |_, _| {}).await

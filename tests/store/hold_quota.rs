@@ -6,7 +6,7 @@ use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, Choice, Entry, Link, Offer, Proved};
 
-use crate::house::{DAY, House, at, mail, start};
+use crate::house::{DAY, House, at, mail, operator, start};
 
 const QUOTA: Quota = Quota {
     requests: 3,
@@ -186,7 +186,7 @@ async fn an_operators_word_takes_back_what_a_domain_vouches_for() {
     }
     let beyond = house.accept(real(3)).await;
     house.accept(forged(0)).await;
-    let proof = Proof::Operator("root".to_owned());
+    let proof = Proof::Operator(operator("root"));
     let (account, _) = account.expect("an account");
     let proved = house
         .store

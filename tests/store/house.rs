@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use vestibule::access::{AccessSettings, Circumstances, Enforcement};
 use vestibule::config::{LetterLimits, Quota};
 use vestibule::domain::{
-    DomainPattern, EmailAddress, Envelope, Mailbox, PortalName, Recipient, ReversePath, Token,
-    TokenHash,
+    Actor, DomainPattern, EmailAddress, Envelope, Interface, Mailbox, PortalName, Recipient,
+    ReversePath, Token, TokenHash,
 };
 use vestibule::mail::{Authentication, Facts, Fingerprint, Sender};
 use vestibule::store::{Arrival, Entry, Letter, LetterOutcome, Part, Store};
@@ -46,6 +46,11 @@ pub fn start() -> Timestamp {
 
 pub fn address(text: &str) -> EmailAddress {
     EmailAddress::parse(text).expect(text)
+}
+
+/// At the command line.
+pub fn operator(name: &str) -> Actor {
+    Actor::operator(name, Interface::CommandLine)
 }
 
 pub fn portal(name: &str) -> PortalName {

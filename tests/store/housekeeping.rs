@@ -3,7 +3,7 @@
 use vestibule::domain::{Proof, RequestState};
 use vestibule::store::{Choice, LetterKind, Settlement, Step, StoreError};
 
-use crate::house::{DAY, House, at, mail, portal, start, to};
+use crate::house::{DAY, House, at, mail, operator, portal, start, to};
 
 /// Steps until there is nothing more to do, however many that takes; none does more than `limit`.
 async fn steps<F>(limit: usize, mut step: impl FnMut() -> F) -> usize
@@ -163,7 +163,7 @@ async fn closing_does_what_was_asked_for_before() {
     let house = House::open().await;
     let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
     let (account, _) = entry.account.expect("an account");
-    let proof = Proof::Operator("root".to_owned());
+    let proof = Proof::Operator(operator("root"));
     let proving = house
         .store
         .prove(proof, Some(account), Choice::All, start());

@@ -4,7 +4,7 @@ use vestibule::config::LetterLimits;
 use vestibule::domain::Proof;
 use vestibule::store::{Choice, Letter, LetterCause, LetterOutcome, Settled};
 
-use crate::house::{House, LIMITS, address, mail, start};
+use crate::house::{House, LIMITS, address, mail, operator, start};
 use crate::letters::{claim, minutes};
 
 /// A claim whose worker hangs, and the moment at which its lease is over.
@@ -202,7 +202,7 @@ async fn a_claimed_letter_that_nobody_needs_any_more_waits_for_nothing() {
     for is_settled in [true, false] {
         let house = House::open().await;
         let (letter, _) = hung(&house).await;
-        let proof = Proof::Operator("root".to_owned());
+        let proof = Proof::Operator(operator("root"));
         let proved = house
             .store
             .prove(proof, Some(letter.account), Choice::All, minutes(1));

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use vestibule::config::LetterLimits;
-use vestibule::domain::{Origin, Proof, Status};
+use vestibule::domain::{Actor, Proof, Status};
 use vestibule::store::{
     Added, Choice, ClaimedLetters, LetterCause, LetterKind, LetterOutcome, Store,
 };
 
-use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
+use crate::house::{DAY, House, LIMITS, address, at, mail, operator, start, token};
 
 pub async fn claim(store: &Store, limits: LetterLimits, now: jiff::Timestamp) -> ClaimedLetters {
     let tokens = (0..100).map(|_| token()).collect();
@@ -177,7 +177,7 @@ async fn a_proof_cancels_what_was_not_sent() {
     let house = House::open().await;
     let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
     let (account, _) = entry.account.expect("an account");
-    let proof = Proof::Operator("root".to_owned());
+    let proof = Proof::Operator(operator("root"));
     let proved = house
         .store
         .prove(proof, Some(account), Choice::All, minutes(1))
@@ -194,8 +194,7 @@ async fn signing_up_is_answered_by_a_letter_whoever_asks() {
     let sign_up = |who: &'static str, now| {
         let store = house.store.clone();
         async move {
-            let by = "sign-up".to_owned();
-            let added = store.add_customer(address(who), None, Origin::SignUp, by, now);
+            let added = store.add_customer(address(who), None, Actor::Person, now);
             added.await.expect("an answer")
         }
     };
@@ -206,7 +205,7 @@ async fn signing_up_is_answered_by_a_letter_whoever_asks() {
     let (letter, _) = house.letter(start()).await.expect("a letter");
     assert_eq!(letter.kind, LetterKind::Verification);
     assert_eq!(letter.cause, LetterCause::SignUp);
-    let proof = Proof::Operator("root".to_owned());
+    let proof = Proof::Operator(operator("root"));
     let proved = house
         .store
         .prove(proof, Some(account.id), Choice::All, minutes(1));
@@ -229,8 +228,8 @@ async fn whom_an_operator_adds_is_where_a_first_mail_would_have_put_them() {
     let add = |who: &'static str| {
         let store = house.store.clone();
         async move {
-            let by = "root".to_owned();
-            let added = store.add_customer(address(who), None, Origin::Operator, by, start());
+            let by = operator("root");
+            let added = store.add_customer(address(who), None, by, start());
             match added.await.expect("an answer") {
                 Added::Now(account) => account.status,
                 other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use vestibule::domain::Reason;
 use vestibule::mail::{AuthenticationResult, Sender, SenderFault};
 use vestibule::store::{Arrival, Entry};
 
-use crate::house::{DAY, House, at, mail, settings, start};
+use crate::house::{DAY, House, at, mail, operator, settings, start};
 
 const LIMIT: u64 = 100_000;
 const MESSAGE: usize = 5_000;
@@ -14,8 +14,8 @@ async fn house() -> House {
     let house = House::open().await;
     let mut closed: AccessSettings = settings();
     closed.site.external.restrict_domains = true;
-    let (by, origin) = ("root".to_owned(), "command line".to_owned());
-    let changed = house.store.change_access(1, closed, by, origin, start());
+    let by = operator("root");
+    let changed = house.store.change_access(1, closed, by, start());
     changed.await.expect("changed");
     house
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use vestibule::access::AccessSettings;
 use vestibule::config::Quota;
 use vestibule::domain::{
-    DomainPattern, LedgerId, Origin, Proof, Reason, Release, RequestId, RequestState, Status,
-    Timestamp, TokenHash, Verdict,
+    Actor, DomainPattern, LedgerId, Proof, Reason, RequestId, RequestState, Status, Timestamp,
+    TokenHash, Verdict,
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
@@ -19,7 +19,7 @@ use vestibule::store::{
 
 use crate::expected::{DENIED, Key, Model, Settings};
 use crate::holders::{Holders, Workers};
-use crate::house::{DAY, House, LIMITS, address, at, mail, portal, settings, to, token};
+use crate::house::{DAY, House, LIMITS, address, at, mail, operator, portal, settings, to, token};
 
 pub const PEOPLE: [&str; 4] = [
     "ann@corp.example",
@@ -232,7 +232,7 @@ impl Run {
     /// Refusals are part of the game; what counts is what they leave behind.
     async fn take(&mut self, step: Step) {
         let (store, now) = (self.store.clone(), self.now);
-        let by = "root".to_owned();
+        let by = operator("root");
         match step {
             Step::Mail {
                 who,
@@ -366,7 +366,7 @@ impl Run {
             }
             Step::Release { request } => {
                 if let Some(request) = pick(&self.requests, request) {
-                    let release = Release::Operator(by);
+                    let release = by;
                     if store.release_request(request, release, now).await.is_ok() {
                         self.model.released_by_operator(request);
                     }
@@ -430,19 +430,14 @@ impl Run {
                         .to_vec();
                 }
                 let base = store.access().await.expect("read").number;
-                let origin = "command line".to_owned();
-                let made = store.change_access(base, changed, by, origin, now).await;
+                let made = store.change_access(base, changed, by, now).await;
                 made.expect("changed");
                 self.model.settings = Settings::of(which);
             }
             Step::Add { who, sign_up } => {
-                let origin = if sign_up {
-                    Origin::SignUp
-                } else {
-                    Origin::Operator
-                };
+                let by = if sign_up { Actor::Person } else { by };
                 let added = store
-                    .add_customer(address(PEOPLE[who]), None, origin, by, now)
+                    .add_customer(address(PEOPLE[who]), None, by, now)
                     .await;
                 if added.is_ok() && self.account(who).await.is_some() {
                     self.model.added(who, sign_up);

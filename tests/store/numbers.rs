@@ -1,9 +1,9 @@
 //! Numbers of rows are given once: what somebody still has in hand of a row that is gone names no other.
 
-use vestibule::domain::{Origin, RequestState, canary};
+use vestibule::domain::{RequestState, canary};
 use vestibule::store::{Content, Forgetting, Settlement, Store};
 
-use crate::house::{DAY, House, address, at, mail, portal, start, to};
+use crate::house::{DAY, House, address, at, mail, operator, portal, start, to};
 
 async fn sing(house: &House) {
     let mut song = mail("canary-1@canary.invalid", "1@x", start());
@@ -55,17 +55,16 @@ async fn content(store: &Store, ledger: vestibule::domain::LedgerId) -> (Content
 #[tokio::test]
 async fn what_operators_do_after_a_person_is_forgotten_comes_after_what_they_did_before() {
     let house = House::open().await;
-    let store = house.store.clone().used_from("command line");
+    let store = house.store.clone();
     for person in ["bea@shop.example", "bob@shop.example"] {
-        let origin = Origin::Operator;
-        let added = store.add_customer(address(person), None, origin, "root".to_owned(), start());
+        let added = store.add_customer(address(person), None, operator("root"), start());
         added.await.expect("added");
     }
     let told = store.newest_event().await.expect("read");
     let forgetting = Forgetting {
         address: address("bob@shop.example"),
         domain_too: false,
-        by: "root".to_owned(),
+        by: operator("root"),
         now: at(DAY),
     };
     let forgotten = store.forget_customer(forgetting, |_, _| {}).await;

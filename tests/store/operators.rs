@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{OperatorName, PasswordHash, Role, Token, TokenHash};
+use vestibule::domain::{Actor, Interface, OperatorName, PasswordHash, Role, Token, TokenHash};
 use vestibule::store::{AnswerKey, Claimed, KeptAnswer, Key, KeyKind, Page, StoreError};
 
-use crate::house::{House, start};
+use crate::house::{House, operator, start};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -19,8 +19,8 @@ fn hash() -> TokenHash {
         .hash()
 }
 
-fn by() -> String {
-    "operator:root".to_owned()
+fn by() -> Actor {
+    operator("root")
 }
 
 async fn add(house: &House, role: Role) {
@@ -122,7 +122,7 @@ async fn what_operators_do_is_in_the_audit_newest_first() {
             .collect();
         (shown, listed.next)
     };
-    let line = |event: &str, detail: &str| (event.to_owned(), by(), detail.to_owned());
+    let line = |event: &str, detail: &str| (event.to_owned(), by().to_string(), detail.to_owned());
     let (first, next) = part(None).await;
     assert_eq!(first, [line("operator.token_made", "ann, viewer")]);
     let (second, end) = part(next).await;
@@ -136,13 +136,17 @@ async fn what_operators_do_is_in_the_audit_newest_first() {
 #[tokio::test]
 async fn the_audit_says_from_where_an_operator_did_something() {
     let house = House::open().await;
-    let from_api = house.store.clone().used_from("api");
+    let by_api = || Actor::operator("root", Interface::Api);
     let password = PasswordHash::stored("$argon2id$".to_owned());
-    let added = from_api.add_operator(ann(), Role::Admin, password, by(), start());
+    let added = house
+        .store
+        .add_operator(ann(), Role::Admin, password, by_api(), start());
     added.await.expect("added");
     // What fails leaves no mark on what others do.
     let again = PasswordHash::stored(String::new());
-    let failed = from_api.add_operator(ann(), Role::Admin, again, by(), start());
+    let failed = house
+        .store
+        .add_operator(ann(), Role::Admin, again, by_api(), start());
     assert!(failed.await.is_err());
     key(&house, KeyKind::Token, Role::Viewer).await;
     let page = Page::default();
@@ -154,7 +158,7 @@ async fn the_audit_says_from_where_an_operator_did_something() {
     assert_eq!(
         shown,
         [
-            ("operator.token_made", None),
+            ("operator.token_made", Some("command line")),
             ("operator.added", Some("api"))
         ]
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestibule::domain::{Proof, RequestState, Status, Verdict};
 use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
 
-use crate::house::{DAY, House, address, at, mail, start};
+use crate::house::{DAY, House, address, at, mail, operator, start};
 
 fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
@@ -150,10 +150,10 @@ async fn a_blocked_account_cannot_be_proved() {
     let (account, _) = entry.account.expect("an account");
     house
         .store
-        .block_customer(account, "root".to_owned(), minutes(1))
+        .block_customer(account, operator("root"), minutes(1))
         .await
         .expect("blocked");
-    for proof in [Proof::Link(token), Proof::Operator("root".to_owned())] {
+    for proof in [Proof::Link(token), Proof::Operator(operator("root"))] {
         let proved = house
             .store
             .prove(proof, Some(account), Choice::All, minutes(2))
@@ -162,14 +162,14 @@ async fn a_blocked_account_cannot_be_proved() {
     }
     let unblocked = house
         .store
-        .unblock_customer(account, "root".to_owned(), minutes(3))
+        .unblock_customer(account, operator("root"), minutes(3))
         .await
         .expect("unblocked");
     assert_eq!(unblocked.status, Status::Pending);
     let proved = house
         .store
         .prove(
-            Proof::Operator("root".to_owned()),
+            Proof::Operator(operator("root")),
             Some(account),
             Choice::All,
             minutes(4),

@@ -3,7 +3,7 @@
 use vestibule::domain::Reason;
 use vestibule::store::{Store, StoreError};
 
-use crate::house::{House, mail, settings, start};
+use crate::house::{House, mail, operator, settings, start};
 
 #[tokio::test]
 async fn a_change_needs_the_revision_it_was_made_from() {
@@ -11,11 +11,8 @@ async fn a_change_needs_the_revision_it_was_made_from() {
     let change = |base| {
         let mut changed = settings();
         changed.site.internal.enabled = false;
-        let by = "operator:root".to_owned();
-        let origin = "command line".to_owned();
-        house
-            .store
-            .change_access(base, changed, by, origin, start())
+        let by = operator("root");
+        house.store.change_access(base, changed, by, start())
     };
     assert_eq!(change(1).await.expect("changed").number, 2);
     assert!(matches!(
@@ -47,8 +44,8 @@ async fn the_next_message_is_decided_by_what_another_process_set() {
     changed.site.internal.enabled = false;
     changed.site.external.allow_portal_only_accounts = false;
     let other_process = house.again();
-    let by = "operator:root".to_owned();
-    let changed = other_process.change_access(1, changed, by, "command line".to_owned(), start());
+    let by = operator("root");
+    let changed = other_process.change_access(1, changed, by, start());
     changed.await.expect("changed");
     let entry = house.accept(mail("bea@corp.example", "2@x", start())).await;
     assert_eq!(entry.reason, Reason::ExternalAccountsDisabled);

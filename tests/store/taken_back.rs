@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{Origin, Proof, Release, RequestId, RequestState, Status, TokenHash};
+use vestibule::domain::{Actor, Proof, RequestId, RequestState, Status, TokenHash};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Arrival, Choice, Entry, LetterCause, Link, Proved, Refused, StoreError, TakenBack,
 };
 
-use crate::house::{DAY, House, LIMITS, address, at, mail, start, token};
+use crate::house::{DAY, House, LIMITS, address, at, mail, operator, start, token};
 
 const ANN: &str = "ann@corp.example";
 
@@ -40,7 +40,7 @@ async fn state(house: &House, request: RequestId) -> RequestState {
 }
 
 async fn release(house: &House, request: RequestId, after: Duration) -> Result<(), StoreError> {
-    let release = Release::Operator("root".to_owned());
+    let release = operator("root");
     let released = house.store.release_request(request, release, at(after));
     released.await.map(drop)
 }
@@ -133,7 +133,7 @@ async fn nothing_is_taken_back_past_an_operators_block() {
     let (entry, link) = refused(&house, mail(ANN, "1@x", start())).await;
     let account = house.store.customer(&address(ANN)).await.expect("read");
     let id = account.expect("there").id;
-    let by = || "root".to_owned();
+    let by = || operator("root");
     house
         .store
         .block_customer(id, by(), start())
@@ -188,10 +188,9 @@ async fn one_mail_goes_to_who_asks_and_its_link_takes_it_back() {
     let settled = house.store.settle_letter(&letter, outcome, at(10 * DAY));
     settled.await.expect("settled");
     resend(11 * DAY).await;
-    let (origin, by) = (Origin::SignUp, "person".to_owned());
     let added = house
         .store
-        .add_customer(address(ANN), None, origin, by, at(12 * DAY));
+        .add_customer(address(ANN), None, Actor::Person, at(12 * DAY));
     added.await.expect("an answer");
     assert!(house.letter(at(20 * DAY)).await.is_none(), "one is enough");
     let gone = take_back(&house, old, 12 * DAY).await;
@@ -216,8 +215,7 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
         let added = house.store.add_customer(
             address(&format!("{spelling}@corp.example")),
             None,
-            Origin::SignUp,
-            "person".to_owned(),
+            Actor::Person,
             at(after),
         );
         added.await.expect("an answer");

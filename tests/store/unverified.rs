@@ -2,12 +2,12 @@
 //! waits.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{Origin, PortalName, Proof, Reason, RequestState, Status, Verdict};
+use vestibule::domain::{Actor, PortalName, Proof, Reason, RequestState, Status, Verdict};
 use vestibule::store::{
     Added, Choice, Entry, LetterCause, LetterKind, Link, Proved, Refused, RequestFilter,
 };
 
-use crate::house::{DAY, House, address, at, mail, portal, settings, start, to};
+use crate::house::{DAY, House, address, at, mail, operator, portal, settings, start, to};
 
 const BOB: &str = "bob@shop.example";
 
@@ -27,11 +27,8 @@ async fn house() -> House {
 async fn change(house: &House, base: u64, how: impl FnOnce(&mut AccessSettings)) {
     let mut access = settings();
     how(&mut access);
-    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
-    let changed = house
-        .store
-        .change_access(base, access, by, origin, start())
-        .await;
+    let by = operator("root");
+    let changed = house.store.change_access(base, access, by, start()).await;
     changed.expect("changed");
 }
 
@@ -149,10 +146,9 @@ async fn it_is_reminded_and_what_waits_expires() {
 async fn signing_up_or_asking_for_a_link_has_it_verified() {
     let house = house().await;
     write(&house, "it", "1@x").await;
-    let by = "person".to_owned();
     let added = house
         .store
-        .add_customer(address(BOB), None, Origin::SignUp, by, start())
+        .add_customer(address(BOB), None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Before(_))));
     let (letter, _) = house.letter(start()).await.expect("a letter");
@@ -176,16 +172,10 @@ async fn signing_up_or_asking_for_a_link_has_it_verified() {
 #[tokio::test]
 async fn one_that_an_operator_made_exists_for_the_portal_it_was_made_for() {
     let house = house().await;
-    let by = "root".to_owned();
+    let by = operator("root");
     let added = house
         .store
-        .add_customer(
-            address(BOB),
-            Some(portal("it")),
-            Origin::Operator,
-            by.clone(),
-            start(),
-        )
+        .add_customer(address(BOB), Some(portal("it")), by.clone(), start())
         .await;
     let Ok(Added::Now(account)) = added else {
         panic!("added: {added:?}");

@@ -6,7 +6,7 @@ use vestibule::access::{AccessSettings, Key};
 use vestibule::domain::{DomainPattern, Reason, Timestamp, Verdict};
 use vestibule::store::{Simulated, WhatIf};
 
-use crate::house::{DAY, House, at, mail, portal, settings, start, to};
+use crate::house::{DAY, House, at, mail, operator, portal, settings, start, to};
 
 fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse(text).expect(text)
@@ -28,8 +28,8 @@ async fn closed_house() -> House {
     let house = House::open().await;
     let mut closed = settings();
     closed.site.external.restrict_domains = true;
-    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
-    let changed = house.store.change_access(1, closed, by, origin, start());
+    let by = operator("root");
+    let changed = house.store.change_access(1, closed, by, start());
     changed.await.expect("changed");
     for (from, id, day) in [
         ("ann@corp.example", "1@x", 0),
@@ -178,10 +178,10 @@ async fn the_deny_list_is_tried_on_accounts_too() {
             .all(|row| row.after.reason == Reason::SenderDenied)
     );
 
-    let (by, origin) = ("operator:root".to_owned(), "page".to_owned());
+    let by = operator("root");
     let changed = house
         .store
-        .change_access(1, draft.clone(), by, origin, at(4 * DAY))
+        .change_access(1, draft.clone(), by, at(4 * DAY))
         .await;
     changed.expect("changed");
     house

@@ -2,7 +2,7 @@
 
 use crate::access::{AccessSettings, Warning};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::{House, by};
+use crate::cli::house::{House, actor};
 use crate::cli::output::{Output, note};
 use crate::operations::{self, Author, Changed};
 
@@ -14,8 +14,7 @@ pub async fn change(
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Failure>,
 ) -> Outcome {
     let author = Author {
-        by: by(),
-        origin: "command line",
+        by: actor(),
         dry_run,
         base: None,
     };

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use serde::Serialize;
 
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::{House, operator};
+use crate::cli::house::{House, actor};
 use crate::cli::output::{Output, note};
 use crate::config::Hook;
 use crate::domain::{EmailAddress, Timestamp};
@@ -60,7 +60,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
     let forgetting = Forgetting {
         address: address.clone(),
         domain_too: args.domain,
-        by: operator(),
+        by: actor(),
         now: Timestamp::now(),
     };
     let done = house

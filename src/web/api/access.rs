@@ -375,8 +375,7 @@ pub(super) async fn remove(
 
 fn author(call: &Call, dry_run: bool, base: Option<u32>) -> Author {
     Author {
-        by: format!("operator:{}", call.visit.name),
-        origin: "api",
+        by: call.visit.actor(),
         dry_run,
         base: base.map(u64::from),
     }

@@ -90,7 +90,7 @@ pub(super) async fn create(
         Problem::refused("address", format_args!("{:?}: {error}", wanted.address))
     })?;
     let portal = call.desk.portal(wanted.portal)?;
-    let (config, by) = (call.desk.config(), call.visit.by());
+    let (config, by) = (call.desk.config(), call.visit.actor());
     let added = add_customer(&call.desk.store, &config, address.clone(), portal, by);
     let Some(added) = added.await? else {
         return Err(Problem::refused(
@@ -133,8 +133,8 @@ pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>
 pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
         let account = found(&call, &whom).await?;
-        let name = call.visit.name.as_str();
-        let done = act.carry_out(&call.desk.store, &account, name, Timestamp::now());
+        let by = call.visit.actor();
+        let done = act.carry_out(&call.desk.store, &account, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }

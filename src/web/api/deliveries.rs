@@ -21,7 +21,7 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>
         if !is_hook && !config.destinations.contains_key(&name) {
             return Err(unknown());
         }
-        let (by, now) = (call.visit.by(), Timestamp::now());
+        let (by, now) = (call.visit.actor(), Timestamp::now());
         let store = &call.desk.store;
         store
             .pause_destination(name.clone(), paused, by, now)

@@ -108,7 +108,7 @@ pub(super) async fn recover(
     (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
 ) -> Result<Json<Taken>, Problem> {
     let named = how.named()?;
-    let (config, store, by) = (call.desk.config(), &call.desk.store, call.visit.by());
+    let (config, store, by) = (call.desk.config(), &call.desk.store, call.visit.actor());
     let taken = if how.force {
         force(store, &config, id, named, by).await
     } else {
@@ -172,7 +172,7 @@ pub(super) async fn recover_many(
     let outcomes = each(ids, |id| {
         let (call, config) = (call.clone(), config.clone());
         async move {
-            let (store, by) = (&call.desk.store, call.visit.by());
+            let (store, by) = (&call.desk.store, call.visit.actor());
             if is_forced {
                 force(store, &config, id, None, by).await
             } else {

@@ -6,7 +6,7 @@ use axum::http::header::AUTHORIZATION;
 
 use super::Desk;
 use super::problem::{Kind, Problem};
-use crate::domain::{OperatorName, Role, Timestamp, Token};
+use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token};
 use crate::store::KeyKind;
 use crate::web::peer::{self, Peer};
 
@@ -26,9 +26,8 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// As operations of the store take it.
-    pub fn by(&self) -> String {
-        self.name.to_string()
+    pub fn actor(&self) -> Actor {
+        Actor::operator(self.name.as_str(), Interface::Api)
     }
 }
 

@@ -89,7 +89,7 @@ impl Desk {
 pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
     let desk = Arc::new(Desk {
         config,
-        store: store.used_from("api"),
+        store,
         failures: Allowance::new(60, Duration::from_secs(5)),
         document: OnceLock::new(),
     });

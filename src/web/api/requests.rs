@@ -72,8 +72,8 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
 /// A handler that does this to the request in the path.
 pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
-        let name = call.visit.name.as_str();
-        let done = act.carry_out(&call.desk.store, id, name, Timestamp::now());
+        let by = call.visit.actor();
+        let done = act.carry_out(&call.desk.store, id, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }
@@ -171,8 +171,8 @@ async fn many(
     let outcomes = each(ids, |id| {
         let call = call.clone();
         async move {
-            let name = call.visit.name.as_str();
-            act.carry_out(&call.desk.store, id, name, Timestamp::now())
+            let by = call.visit.actor();
+            act.carry_out(&call.desk.store, id, by, Timestamp::now())
                 .await
         }
     })

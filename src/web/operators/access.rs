@@ -112,8 +112,8 @@ pub(super) async fn submit(
         );
         return Ok(page.into_response());
     }
-    let (by, origin, now) = (visit.by(), "page".to_owned(), Timestamp::now());
-    let saved = desk.store().change_access(base, draft, by, origin, now);
+    let (by, now) = (visit.actor(), Timestamp::now());
+    let saved = desk.store().change_access(base, draft, by, now);
     match saved.await {
         Ok(_) => {
             let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));

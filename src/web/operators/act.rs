@@ -36,15 +36,15 @@ impl Desk {
         act: RequestAct,
         visit: &Visit,
     ) -> Result<(), StoreError> {
-        let name = visit.name.as_str();
-        act.carry_out(self.store(), id, name, Timestamp::now())
+        let by = visit.actor();
+        act.carry_out(self.store(), id, by, Timestamp::now())
             .await?;
         Ok(())
     }
 
     /// Decides about a dropped message again.
     pub async fn recover(&self, ledger: LedgerId, visit: &Visit) -> Result<Taken, StoreError> {
-        let (config, by) = (self.config(), visit.name.to_string());
+        let (config, by) = (self.config(), visit.actor());
         operations::recover(self.store(), &config, ledger, by).await
     }
 }

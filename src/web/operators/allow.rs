@@ -65,8 +65,8 @@ pub(super) async fn submit(
     let draft = draft(&revision, &pattern);
     let is_new = !revision.settings.changes_to(&draft).is_empty();
     if is_new || revision.number != base {
-        let (by, origin, now) = (visit.by(), "page".to_owned(), Timestamp::now());
-        let saved = desk.store().change_access(base, draft, by, origin, now);
+        let (by, now) = (visit.actor(), Timestamp::now());
+        let saved = desk.store().change_access(base, draft, by, now);
         match saved.await {
             Ok(_) => {}
             Err(StoreError::Conflict { .. }) => {

@@ -115,7 +115,13 @@ pub(super) async fn add(
         Err(error) => return refused(format!("{written:?}: {error}.")).await,
     };
     let config = desk.config();
-    let added = add_customer(desk.store(), &config, address.clone(), portal, visit.by());
+    let added = add_customer(
+        desk.store(),
+        &config,
+        address.clone(),
+        portal,
+        visit.actor(),
+    );
     let Some(added) = added.await? else {
         return refused(format!("{address} {NOT_A_CUSTOMER}.")).await;
     };
@@ -191,13 +197,8 @@ pub(super) async fn act(
         .read("action", CustomerAct::from_name)?
         .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
     let account = found(&desk, &id).await?;
-    act.carry_out(
-        desk.store(),
-        &account,
-        visit.name.as_str(),
-        Timestamp::now(),
-    )
-    .await?;
+    act.carry_out(desk.store(), &account, visit.actor(), Timestamp::now())
+        .await?;
     let done = act.done();
     Ok(Redirect::to(&format!(
         "/customers/{}?done={done}",

@@ -89,7 +89,7 @@ pub(super) async fn act(
         _ => return Err(Refusal::Malformed("There is no such action.".to_owned())),
     };
     desk.store()
-        .pause_destination(name, paused, visit.by(), Timestamp::now())
+        .pause_destination(name, paused, visit.actor(), Timestamp::now())
         .await?;
     let done = if paused { "paused" } else { "resumed" };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))

@@ -156,7 +156,7 @@ async fn force(desk: &Desk, visit: &Visit, sent: &Fields) -> Result<Response, Re
         ),
         None => None,
     };
-    let (config, by) = (desk.config(), visit.name.to_string());
+    let (config, by) = (desk.config(), visit.actor());
     operations::force(desk.store(), &config, ledger, named, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=forced")).into_response())
 }

@@ -23,7 +23,7 @@ use url::form_urlencoded;
 
 use super::refusal::Refusal;
 use super::{Desk, MOST_BODY};
-use crate::domain::{OperatorName, Role, Timestamp, Token, TokenHash};
+use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token, TokenHash};
 use crate::store::KeyKind;
 use crate::web::page::Page;
 
@@ -99,9 +99,8 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// As the audit has it.
-    pub fn by(&self) -> String {
-        format!("operator:{}", self.name)
+    pub fn actor(&self) -> Actor {
+        Actor::operator(self.name.as_str(), Interface::Page)
     }
 
     /// A page with what every page shows of the visitor.

@@ -16,7 +16,9 @@ use super::failed_login::Failure;
 use super::fields::Sent;
 use super::gate::{COOKIE_NAME, Visit};
 use super::refusal::Refusal;
-use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, Token};
+use crate::domain::{
+    Actor, Interface, OperatorName, Password, PasswordHash, Role, Timestamp, Token,
+};
 use crate::store::{Key, KeyKind};
 use crate::web::page::Page;
 use crate::web::peer::{self, Peer};
@@ -73,7 +75,12 @@ pub(super) async fn submit(
         expires_at: now.saturating_add(SESSION).unwrap_or(Timestamp::MAX),
     };
     desk.store()
-        .make_key(name.clone(), key, name.to_string(), now)
+        .make_key(
+            name.clone(),
+            key,
+            Actor::operator(name.as_str(), Interface::Page),
+            now,
+        )
         .await?;
     // Behind a proxy that speaks TLS the cookie stays on TLS. On loopback there is none.
     let secure = headers

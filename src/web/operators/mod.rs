@@ -89,7 +89,6 @@ impl Desk {
 /// The operators' pages as a router.
 pub fn operators(mut parts: Operators) -> Router {
     let beside = parts.beside.take().unwrap_or_default();
-    parts.store = parts.store.used_from("page");
     let wardrobe = Arc::new(Wardrobe {
         version: assets::version(&parts.wording),
         wording: Arc::clone(&parts.wording),

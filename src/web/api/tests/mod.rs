@@ -12,7 +12,7 @@ use axum::http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::domain::{Role, Timestamp, Token};
+use crate::domain::{Actor, Interface, Role, Timestamp, Token};
 use crate::store::{Key, KeyKind};
 use crate::web::operators::tests::{Answer, House, asked_at_once};
 
@@ -45,7 +45,12 @@ async fn key(
         role: own,
         expires_at: now + valid,
     };
-    let made = house.store.make_key(name, key, "root".to_owned(), now);
+    let made = house.store.make_key(
+        name,
+        key,
+        Actor::operator("root", Interface::CommandLine),
+        now,
+    );
     made.await.expect("made");
     token.reveal()
 }

@@ -21,7 +21,9 @@ use url::form_urlencoded;
 use super::gate::COOKIE_NAME;
 use super::{Operators, operators};
 use crate::config::Config;
-use crate::domain::{OperatorName, Password, RequestState, Role, Timestamp, Token};
+use crate::domain::{
+    Actor, Interface, OperatorName, Password, RequestState, Role, Timestamp, Token,
+};
 use crate::store::{Arrival, Entry, Key, KeyKind, Part, RequestFilter, Store};
 use crate::verification::tests::sample;
 use crate::web::api_router;
@@ -141,7 +143,10 @@ impl House {
         let known = self.store.password_of(name.clone()).await.expect("read");
         if known.is_none() {
             let hash = Password::new(PASSWORD).expect("long enough").hash();
-            let (hash, by) = (hash.expect("a hash"), "root".to_owned());
+            let (hash, by) = (
+                hash.expect("a hash"),
+                Actor::operator("root", Interface::CommandLine),
+            );
             let added = self
                 .store
                 .add_operator(name.clone(), role, hash, by, Timestamp::now());
@@ -160,7 +165,12 @@ impl House {
             role,
             expires_at: now + SignedDuration::from_hours(1),
         };
-        let made = self.store.make_key(name, key, "root".to_owned(), now);
+        let made = self.store.make_key(
+            name,
+            key,
+            Actor::operator("root", Interface::CommandLine),
+            now,
+        );
         made.await.expect("made");
         let cookie = format!("{COOKIE_NAME}={}", token.reveal());
         self.enter(cookie).await

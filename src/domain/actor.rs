@@ -1,0 +1,113 @@
+//! Actors: who did something, carried as a type from the page, the API or the command line to the row.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::TokenHash;
+
+/// The interface through which an operator acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interface {
+    CommandLine,
+    Page,
+    Api,
+}
+
+impl Interface {
+    /// The stored spelling, in the column `origin`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandLine => "command line",
+            Self::Page => "page",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The one who did something. `Display` gives the stored spelling: `operator:NAME`, `person` or
+/// `daemon`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// An operator by name: that of their login, or of the system user at the command line.
+    Operator { name: Arc<str>, origin: Interface },
+    /// The person whose address it is.
+    Person,
+    /// Vestibule itself: a decision about a message, expiry, retention.
+    Daemon,
+}
+
+/// Begins the stored spelling of an operator.
+const OPERATOR: &str = "operator:";
+
+impl Actor {
+    #[must_use]
+    pub fn operator(name: &str, origin: Interface) -> Self {
+        let name = name.into();
+        Self::Operator { name, origin }
+    }
+
+    /// The interface that an operator used.
+    #[must_use]
+    pub fn origin(&self) -> Option<Interface> {
+        match self {
+            Self::Operator { origin, .. } => Some(*origin),
+            Self::Person | Self::Daemon => None,
+        }
+    }
+
+    /// The operator's name in a stored spelling; None of another actor.
+    #[must_use]
+    pub fn operator_name(stored: &str) -> Option<&str> {
+        stored.strip_prefix(OPERATOR)
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator { name, .. } => write!(f, "{OPERATOR}{name}"),
+            Self::Person => f.write_str("person"),
+            Self::Daemon => f.write_str("daemon"),
+        }
+    }
+}
+
+/// A verification: evidence that a person controls an address. The store activates the account and
+/// releases its held requests for one, exactly once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The button behind the link was pressed.
+    Link(TokenHash),
+    /// The verification mail was answered from the account's own address.
+    Reply(TokenHash),
+    /// An operator vouches for the address.
+    Operator(Actor),
+}
+
+impl Proof {
+    /// The stored spelling, in the column `verified_by`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Link(_) => "link".to_owned(),
+            Self::Reply(_) => "reply".to_owned(),
+            Self::Operator(actor) => actor.to_string(),
+        }
+    }
+
+    /// The person, or the operator.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Link(_) | Self::Reply(_) => Actor::Person,
+            Self::Operator(actor) => actor.clone(),
+        }
+    }
+}

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::columns::Millis;
 use super::events::Happening;
 use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, Settled};
+use super::pace::Pace;
 use super::{Settlement, Step, Store, StoreError, Topic};
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 
@@ -109,6 +110,59 @@ fn settle(
     Ok(Settled::Recorded)
 }
 
+/// Calls that one step of a retry takes.
+const RETRIED_AT_ONCE: usize = 200;
+
+/// Failed calls of the hook `?1` that nobody retried since `?2`: one may fail again meanwhile.
+const FAILED: &str = "SELECT n FROM hook_call
+     WHERE hook = ?1 AND state = 'failed' AND released_at < ?2 ORDER BY n LIMIT ?3";
+
+/// Heads of queues of the hook `?1` that are due after `?2`.
+const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
+     WHERE hook = ?1 AND due_at > ?2 AND in_work = 0 ORDER BY due_at LIMIT ?3";
+
+/// Puts a failed call back into its queue, of which the oldest call is due now, unless one is in work.
+fn retry_failed(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
+                 attempts = 0, due_at = NULL
+             WHERE n = ?1 AND state = 'failed'",
+        )?
+        .execute(params![n, now])?;
+    connection
+        .prepare_cached(
+            "UPDATE hook_call SET due_at = NULL
+             WHERE (account, hook) = (SELECT account, hook FROM hook_call WHERE n = ?)
+                 AND state = 'waiting' AND in_work = 0 AND due_at IS NOT NULL",
+        )?
+        .execute([n])?;
+    connection
+        .prepare_cached(
+            "UPDATE hook_call AS c SET due_at = ?2
+             WHERE n = (
+                 SELECT min(q.n) FROM hook_call AS q JOIN hook_call AS r ON r.n = ?1
+                 WHERE q.account = r.account AND q.hook = r.hook AND q.state = 'waiting'
+             ) AND NOT EXISTS (
+                 SELECT 1 FROM hook_call AS q
+                 WHERE q.account = c.account AND q.hook = c.hook AND q.state = 'waiting'
+                     AND q.in_work = 1
+             )",
+        )?
+        .execute(params![n, now])?;
+    Ok(changed)
+}
+
+/// Makes the head of a queue due now.
+fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE hook_call SET due_at = ?2
+             WHERE n = ?1 AND state = 'waiting' AND in_work = 0 AND due_at > ?2",
+        )?
+        .execute(params![n, now])?)
+}
+
 impl Store {
     /// Takes up to `limit` calls of this hook that are due.
     ///
@@ -206,48 +260,91 @@ impl Store {
         .await
     }
 
-    /// An operator has the calls of a hook that failed, and those that wait, made at once. Says how
-    /// many had failed.
+    /// Has the failed calls of a hook, and those that wait, made at once. Works in short steps, so mail
+    /// never waits behind it. Returns the number of calls that had failed.
     ///
     /// # Errors
-    /// The database cannot be written.
+    /// The database cannot be written; what was done until then stays.
     pub async fn retry_hook_calls(
         &self,
         hook: DestinationName,
         by: Actor,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
+        let now = Millis::from(now);
+        let mut failed = 0;
+        loop {
+            let found = self.calls(&hook, FAILED, now).await?;
+            let more = found.len() == RETRIED_AT_ONCE;
+            failed += self
+                .step(found, move |c, n| retry_failed(c, n, now))
+                .await?;
+            if !more {
+                break;
+            }
+        }
+        loop {
+            let found = self.calls(&hook, PUT_OFF, now).await?;
+            let more = found.len() == RETRIED_AT_ONCE;
+            self.step(found, move |c, n| bring_forward(c, n, now))
+                .await?;
+            if !more {
+                break;
+            }
+        }
         self.write(move |work| {
-            let now = Millis::from(now);
-            let connection = work.connection;
-            let failed = connection.execute(
-                "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
-                     attempts = 0
-                 WHERE hook = ?1 AND state = 'failed'",
-                params![hook, now],
-            )?;
-            // Whatever is the oldest of its queue now is due, unless another one is in work.
-            connection.execute(
-                "UPDATE hook_call SET due_at = NULL
-                 WHERE hook = ? AND state = 'waiting' AND in_work = 0",
-                [&hook],
-            )?;
-            connection.execute(
-                "UPDATE hook_call AS c SET due_at = ?2
-                 WHERE hook = ?1 AND state = 'waiting' AND in_work = 0 AND NOT EXISTS (
-                     SELECT 1 FROM hook_call AS q
-                     WHERE q.account = c.account AND q.hook = c.hook AND q.state = 'waiting'
-                         AND (q.n < c.n OR q.in_work = 1)
-                 )",
-                params![hook, now],
-            )?;
             work.rings.add(Topic::Calls);
             Happening::named("hook.retried")
                 .detail(hook.as_str())
-                .record(connection, &by, now)?;
-            Ok(failed)
+                .record(work.connection, &by, now)
+        })
+        .await?;
+        Ok(failed)
+    }
+
+    /// The numbers of the first calls of a hook that `sql` selects.
+    async fn calls(
+        &self,
+        hook: &DestinationName,
+        sql: &'static str,
+        now: Millis,
+    ) -> Result<Vec<i64>, StoreError> {
+        let hook = hook.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows =
+                statement.query_map(params![hook, now, RETRIED_AT_ONCE], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
+    }
+
+    /// Changes all of these rows, in as many transactions as it takes. Returns the number of those
+    /// that changed.
+    async fn step(
+        &self,
+        rows: Vec<i64>,
+        change: impl Fn(&Connection, i64) -> Result<usize, StoreError> + Send + Copy + 'static,
+    ) -> Result<usize, StoreError> {
+        let (mut rest, mut changed) = (rows, 0);
+        while !rest.is_empty() {
+            let rows = rest.clone();
+            let (taken, done) = self
+                .write(move |work| {
+                    let mut pace = Pace::of(RETRIED_AT_ONCE);
+                    let (mut taken, mut done) = (0, 0);
+                    pace.each(rows.clone(), |n| {
+                        taken += 1;
+                        done += change(work.connection, n)?;
+                        Ok(())
+                    })?;
+                    Ok((taken, done))
+                })
+                .await?;
+            changed += done;
+            rest.drain(..taken);
+        }
+        Ok(changed)
     }
 
     /// Forgets up to `limit` calls that were settled longer ago than `keep`.

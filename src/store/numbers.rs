@@ -111,4 +111,46 @@ mod tests {
             run("ROLLBACK");
         }
     }
+
+    /// Tables whose rows are numbered otherwise: there is one row, or none is ever removed.
+    const OWN: [&str; 2] = ["link_key", "writer"];
+
+    #[test]
+    fn every_table_takes_its_numbers_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let connection = connection::writing(&path).expect("a database");
+        let mut statement = connection
+            .prepare(
+                "SELECT t.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+                 WHERE t.type = 'table' AND c.pk = 1 AND c.type = 'INTEGER' AND c.name = 'n'",
+            )
+            .expect("a statement");
+        let tables: Vec<String> = statement
+            .query_map([], |row| row.get(0))
+            .expect("rows")
+            .collect::<Result<_, _>>()
+            .expect("names");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+        let source: String = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|file| file.expect("a file").path())
+            .filter(|file| file.extension().is_some_and(|is| is == "rs"))
+            .filter(|file| !file.ends_with("plans.rs"))
+            .map(|file| std::fs::read_to_string(file).expect("text"))
+            .collect();
+        assert!(tables.len() > OWN.len() + 5, "{tables:?}");
+        for table in tables.iter().filter(|table| !OWN.contains(&table.as_str())) {
+            let insert = format!("INSERT INTO {table} (");
+            assert!(source.contains(&insert), "nobody writes {table}");
+            for values in source.split(&insert).skip(1) {
+                let (_, values) = values.split_once("VALUES (").expect(table);
+                assert!(values.starts_with("next_number()"), "{table}: {values:.80}");
+            }
+            let checked = format!("(SELECT max(n) FROM {table})");
+            assert!(source.contains(&checked), "no invariant asks {table}");
+        }
+    }
 }

@@ -251,6 +251,44 @@ async fn a_new_configuration_is_followed() {
     );
 }
 
+/// Claims of the new workers fail after they were recorded; what they give back is theirs.
+#[tokio::test]
+async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
+    let desk = Desk::open(0, 0).await;
+    let shop = desk.destination().replace("= 4", "= 1");
+    let house = House::open(&shop).await;
+    let workers = house.start();
+    let first = house.mail("shop", 1).await;
+    until("posted", async || desk.posts().len() == 1).await;
+    let second = house.mail("shop", 2).await;
+    let neighbour = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let neighbour = neighbour.expect("the database");
+    let exchange = |from: &str, to: &str| {
+        let sql = "UPDATE ledger SET envelope = replace(envelope, ?2, ?3) WHERE id = ?1";
+        let id = second.to_bytes();
+        let changed = neighbour.execute(sql, rusqlite::params![&id[..], from, to]);
+        assert_eq!(changed.expect("changed"), 1);
+    };
+    exchange("reverse_path", "unreadable");
+
+    house.reload("Other", &shop);
+    until("claims that failed", async || {
+        let request = house.store.request(second).await.expect("read");
+        request.expect("there").attempts >= 3
+    })
+    .await;
+    assert_eq!(desk.posts().len(), 1, "the first is under way");
+    exchange("unreadable", "reverse_path");
+    desk.answer(2);
+    until("delivered", async || {
+        house.in_state("shop", RequestState::Delivered).await.len() == 2
+    })
+    .await;
+    workers.drain().await;
+    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [first.to_string(), second.to_string()]);
+}
+
 /// What a destination asked for, or how it failed, is forgotten by a reload only where the destination
 /// was changed.
 #[tokio::test]

@@ -15,6 +15,7 @@ pub enum Key {
     ExternalRestrictDomains,
     ExternalAllowedDomains,
     ExternalVerify,
+    ExternalTellRefused,
     Denied,
 }
 
@@ -55,7 +56,7 @@ pub enum KeyError {
 }
 
 impl Key {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InternalEnabled,
         Self::InternalApprovedDomains,
         Self::InternalDefaultGroups,
@@ -63,6 +64,7 @@ impl Key {
         Self::ExternalRestrictDomains,
         Self::ExternalAllowedDomains,
         Self::ExternalVerify,
+        Self::ExternalTellRefused,
         Self::Denied,
     ];
 
@@ -77,6 +79,7 @@ impl Key {
             Self::ExternalRestrictDomains => "external.restrict_domains",
             Self::ExternalAllowedDomains => "external.allowed_domains",
             Self::ExternalVerify => "external.verify",
+            Self::ExternalTellRefused => "external.tell_refused",
             Self::Denied => "denied",
         }
     }
@@ -107,7 +110,8 @@ impl Key {
             Self::InternalEnabled
             | Self::ExternalAllowPortalOnlyAccounts
             | Self::ExternalRestrictDomains
-            | Self::ExternalVerify => match text.trim() {
+            | Self::ExternalVerify
+            | Self::ExternalTellRefused => match text.trim() {
                 "true" => Ok(Value::Switch(true)),
                 "false" => Ok(Value::Switch(false)),
                 _ => Err(KeyError::NotASwitch {
@@ -158,6 +162,7 @@ impl Key {
             Self::ExternalRestrictDomains => Value::Switch(external.restrict_domains),
             Self::ExternalAllowedDomains => Value::Domains(external.allowed_domains.clone()),
             Self::ExternalVerify => Value::Switch(external.verify),
+            Self::ExternalTellRefused => Value::Switch(external.tell_refused),
             Self::Denied => Value::Domains(denied.clone()),
         }
     }
@@ -180,6 +185,7 @@ impl Key {
             Self::ExternalRestrictDomains => external.restrict_domains.map(Value::Switch),
             Self::ExternalAllowedDomains => external.allowed_domains.clone().map(Value::Domains),
             Self::ExternalVerify => external.verify.map(Value::Switch),
+            Self::ExternalTellRefused => external.tell_refused.map(Value::Switch),
             Self::Denied => denied.clone().map(Value::Domains),
         }
     }
@@ -207,6 +213,7 @@ impl Key {
                 external.allowed_domains = patterns;
             }
             (Self::ExternalVerify, Value::Switch(on)) => external.verify = on,
+            (Self::ExternalTellRefused, Value::Switch(on)) => external.tell_refused = on,
             (Self::Denied, Value::Domains(patterns)) => *denied = patterns,
             _ => debug_assert!(false, "{} takes another type", self.as_str()),
         }
@@ -242,6 +249,7 @@ impl Key {
             Self::ExternalRestrictDomains => external.restrict_domains = switch(value),
             Self::ExternalAllowedDomains => external.allowed_domains = domains(value),
             Self::ExternalVerify => external.verify = switch(value),
+            Self::ExternalTellRefused => external.tell_refused = switch(value),
             Self::Denied => *denied = domains(value),
         }
     }
@@ -261,6 +269,7 @@ mod tests {
             (Key::ExternalRestrictDomains, "true"),
             (Key::ExternalAllowedDomains, "partner.example"),
             (Key::ExternalVerify, "true"),
+            (Key::ExternalTellRefused, "true"),
             (Key::Denied, "ann@partner.example, *.top, co.uk"),
         ] {
             let value = key.parse_value(text).expect(text);

@@ -36,6 +36,8 @@ pub struct External {
     pub allowed_domains: Vec<DomainPattern>,
     /// External customers must prove their address too before a mailed request passes.
     pub verify: bool,
+    /// Tell an authenticated sender, rarely, that mail from their domain is not taken and whom to ask.
+    pub tell_refused: bool,
 }
 
 impl Default for Internal {
@@ -55,6 +57,7 @@ impl Default for External {
             restrict_domains: false,
             allowed_domains: Vec::new(),
             verify: false,
+            tell_refused: false,
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct ExternalOverrides {
     pub allowed_domains: Option<Vec<DomainPattern>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tell_refused: Option<bool>,
 }
 
 /// Patterns among which public suffixes may be.

@@ -150,6 +150,12 @@ impl Daemon {
             wording.clone(),
             stop.clone(),
         ));
+        tasks.spawn(verification::notices::run(
+            config.clone(),
+            self.store.clone(),
+            wording.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(herald::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(

@@ -162,6 +162,12 @@ pub fn verification_taken_back(account: AccountId, address: &EmailAddress, resto
         domain = %address.domain(), restored = restored);
 }
 
+/// A sender was told that their mail is not taken.
+pub fn sender_told(ledger: Option<LedgerId>, address: &EmailAddress, portal: &PortalName) {
+    event!(INFO "sender.told", ledger = ledger.map(tracing::field::display),
+        address = %address, domain = %address.domain(), portal = %portal);
+}
+
 /// The request may go to its destination. `by` is `link`, `reply` or `operator:NAME`.
 pub fn request_released(
     request: RequestId,

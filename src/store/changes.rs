@@ -27,11 +27,13 @@ pub enum Topic {
     Deeds,
     /// A hook is to be told something.
     Calls,
+    /// A sender is to be told that their mail is not taken.
+    Notices,
 }
 
 /// What a transaction made due.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rings([bool; 4]);
+pub(super) struct Rings([bool; 5]);
 
 impl Rings {
     pub(super) fn add(&mut self, topic: Topic) {
@@ -43,7 +45,7 @@ impl Rings {
     }
 
     fn all() -> Self {
-        Self([true; 4])
+        Self([true; 5])
     }
 }
 
@@ -68,7 +70,7 @@ impl Changes {
 #[derive(Debug)]
 pub(super) struct Bell {
     /// By topic.
-    counters: [watch::Sender<u64>; 4],
+    counters: [watch::Sender<u64>; 5],
     socket: PathBuf,
     /// This process listens on the socket itself, and need not ring there.
     listening: AtomicBool,

@@ -36,6 +36,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0021-taken-back.sql")),
     M::up(include_str!("schema/0022-claims.sql")),
     M::up(include_str!("schema/0023-actors.sql")),
+    M::up(include_str!("schema/0024-notices.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -15,6 +15,7 @@ use super::job::Work;
 use super::known::{Known, known};
 use super::lanes::Place;
 use super::letters::{Occasion, owe};
+use super::notices::{self, NotTaken};
 use super::offers::{Dropped, offer};
 use super::prepared::{Prepared, octets, repeat_key};
 use super::replies::{Answer, Reply};
@@ -23,10 +24,10 @@ use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
-    TokenHash, Verdict,
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, ReversePath,
+    Timestamp, TokenHash, Verdict,
 };
-use crate::mail::Facts;
+use crate::mail::{Facts, is_program};
 
 /// A complete message on its way into the database.
 #[derive(Debug)]
@@ -311,6 +312,7 @@ impl Message {
         ) {
             self.end_quiet(work.connection, prepared, account)?;
         }
+        self.tell_sender(work, decided, prepared, n)?;
         let case = Case {
             n,
             ledger: entry.ledger,
@@ -385,6 +387,48 @@ impl Message {
             received_at: self.at,
         };
         find_original(connection, &like, None)
+    }
+
+    /// Owes a sender the notice that their mail is not taken, where the portal is set to tell them.
+    fn tell_sender(
+        &self,
+        work: &mut Work,
+        decided: &Decided,
+        prepared: &Prepared,
+        n: i64,
+    ) -> Result<(), StoreError> {
+        let reason = decided.decision.reason;
+        let is_refused = matches!(
+            reason,
+            Reason::DomainNotAllowed | Reason::ExternalAccountsDisabled
+        );
+        let (true, true, Some(portal), Some(sender)) = (
+            is_refused,
+            decided.settings.external.tell_refused,
+            &prepared.portal,
+            &prepared.sender,
+        ) else {
+            return Ok(());
+        };
+        let facts = &self.arrival.facts;
+        let wants_answer =
+            self.arrival.envelope.reverse_path != ReversePath::Null && !is_program(sender.local());
+        // What vouches for a list says nothing of the author behind it.
+        let is_theirs =
+            facts.authentication.passes_dmarc() && facts.sender.address() == Some(sender);
+        if !wants_answer || !is_theirs {
+            return Ok(());
+        }
+        let about = NotTaken {
+            entry: n,
+            sender,
+            portal,
+            reason,
+            message_id: facts.message_id.as_deref(),
+        };
+        let is_owed = notices::owe(work.connection, &about, self.at)?;
+        work.rings.add_if(Topic::Notices, is_owed);
+        Ok(())
     }
 
     /// A message that its sender's domain vouches for ends the time in which the sender gets no mail.

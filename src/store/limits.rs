@@ -28,6 +28,9 @@ const TOTAL: &str = "";
 /// A minute counts for the 60 minutes after it.
 const MINUTES: i64 = 60;
 
+/// Notices may be one for so many verification mails, beside them.
+const NOTICES_PART: u32 = 10;
+
 /// The counts under one name over the last hour.
 struct Window {
     /// By minute, oldest first.
@@ -153,6 +156,31 @@ impl<'c> Shares<'c> {
             self.window(name)?.take();
         }
         Ok(Share::Taken(at))
+    }
+
+    /// Takes a notice's share, which verification mail has no part of: a tenth of what goes to a domain
+    /// and to all, and one at least. Says from when on it may ask again; None where it was taken.
+    pub(super) fn take_for_notice(
+        &mut self,
+        address: &EmailAddress,
+    ) -> Result<Option<Millis>, StoreError> {
+        let now = self.now;
+        let domain = registered(address.domain());
+        let counters = [
+            (format!("{domain}+notices"), self.limits.per_domain_hour),
+            ("+notices".to_owned(), self.limits.total_hour),
+        ];
+        let mut free_at = None;
+        for (name, limit) in &counters {
+            let share = (limit / NOTICES_PART).max(1);
+            free_at = free_at.max(self.window(name)?.free_at(share, now));
+        }
+        if free_at.is_none() {
+            for (name, _) in &counters {
+                self.window(name)?.take();
+            }
+        }
+        Ok(free_at)
     }
 
     /// Records a claim, at the first moment from now on at which there is none of the same mail: a

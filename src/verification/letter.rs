@@ -17,9 +17,9 @@ use minijinja::context;
 
 use super::message_id;
 use crate::config::Config;
-use crate::domain::{EmailAddress, LetterId, ReplyToken, Token, TokenError};
+use crate::domain::{EmailAddress, LetterId, PortalName, Reason, ReplyToken, Token, TokenError};
 use crate::mail::LOOP_FIELD;
-use crate::store::{Letter, LetterCause, LetterKind, LetterTokens};
+use crate::store::{Letter, LetterCause, LetterKind, LetterTokens, Notice};
 use crate::wording::{self, Language, Wording, WordingError, Zone};
 
 /// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
@@ -98,24 +98,109 @@ pub fn compose(
     language: &Language,
     now: Timestamp,
 ) -> Result<Mail, LetterError> {
+    let carries_token = letter.kind != LetterKind::AlreadyRegistered;
+    let outline = Outline {
+        id: letter.id,
+        kind: kind_name(letter.kind),
+        why: why(letter),
+        address: &letter.address,
+        portal: letter.portal.as_ref(),
+        in_reply_to: letter.in_reply_to.as_deref(),
+        waiting: letter.waiting,
+        expires_at: letter.expires_at,
+        tokens: carries_token.then_some(tokens),
+        takes_answer: letter.cause != LetterCause::TakeBack,
+        takes_reports: true,
+    };
+    write(&outline, config, wording, language, now)
+}
+
+/// Writes a notice, which says whom to ask and has no link.
+///
+/// # Errors
+/// As [`compose`].
+pub(super) fn compose_notice(
+    notice: &Notice,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, LetterError> {
+    let has_contact = contact(config, Some(&notice.portal)).is_some();
+    let outline = Outline {
+        id: notice.id,
+        kind: "not_taken",
+        why: match (notice.reason, has_contact) {
+            (Reason::ExternalAccountsDisabled, true) => "externals_not_taken_contact",
+            (Reason::ExternalAccountsDisabled, false) => "externals_not_taken_nobody",
+            (_, true) => "domain_not_taken_contact",
+            (_, false) => "domain_not_taken_nobody",
+        },
+        address: &notice.address,
+        portal: Some(&notice.portal),
+        in_reply_to: notice.in_reply_to.as_deref(),
+        waiting: 0,
+        expires_at: None,
+        tokens: None,
+        takes_answer: false,
+        // Nothing follows from it that a notice did not arrive.
+        takes_reports: false,
+    };
+    write(&outline, config, wording, language, now)
+}
+
+/// What a mail of ours says.
+struct Outline<'a> {
+    id: LetterId,
+    /// The last part of `letter.subject.…`.
+    kind: &'static str,
+    /// The name of the text that says why it comes.
+    why: &'static str,
+    address: &'a EmailAddress,
+    portal: Option<&'a PortalName>,
+    in_reply_to: Option<&'a str>,
+    waiting: u32,
+    expires_at: Option<Timestamp>,
+    /// None for one without a link.
+    tokens: Option<&'a MailTokens>,
+    /// It can be answered, to confirm.
+    takes_answer: bool,
+    /// Reports on it come to the return address.
+    takes_reports: bool,
+}
+
+/// Whom a person may ask.
+fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c str> {
+    let portal = portal.and_then(|name| config.portal(name));
+    portal
+        .and_then(|portal| portal.contact.as_deref())
+        .or(config.site.contact.as_deref())
+}
+
+fn write(
+    outline: &Outline,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, LetterError> {
     let verification = &config.verification;
     let site = wording::site_name(config);
-    let concerned = letter.portal.as_ref().and_then(|name| config.portal(name));
+    let concerned = outline.portal.and_then(|name| config.portal(name));
     let portal = concerned.map_or(site.as_str(), |portal| portal.title.as_str());
     let from = concerned
         .and_then(|portal| portal.from.as_ref())
         .unwrap_or(&verification.from);
-    let carries_token = letter.kind != LetterKind::AlreadyRegistered;
     let reply_to = verification
         .reply_address
         .as_ref()
-        .filter(|_| carries_token && letter.cause != LetterCause::TakeBack)
-        .and_then(|address| with_detail(address, &tokens.reply.reveal()).ok());
-    let link = carries_token.then(|| {
+        .zip(outline.tokens.filter(|_| outline.takes_answer))
+        .and_then(|(address, tokens)| with_detail(address, &tokens.reply.reveal()).ok());
+    let link = outline.tokens.map(|tokens| {
         let token = tokens.link.reveal_for_link();
         format!("{}/verify/{token}", config.http.public_url)
     });
-    let domain = letter.address.domain().to_string();
+    let domain = outline.address.domain().to_string();
     let context = context! {
         site => site.as_str(),
         zone => Zone(config.site.time_zone.clone()).value(),
@@ -126,19 +211,20 @@ pub fn compose(
         // For templates and texts that were made for version 0.1.
         address => format!("…@{domain}"),
         word => wording.text(language, REPLY_WORD).unwrap_or_default(),
-        kind => kind_name(letter.kind),
-        why => why(letter),
+        kind => outline.kind,
+        why => outline.why,
+        contact => contact(config, outline.portal).unwrap_or_default(),
         link => link,
         reply => reply_to.is_some(),
-        waiting => letter.waiting,
-        expires_at => letter.expires_at.map(|at| at.to_string()),
+        waiting => outline.waiting,
+        expires_at => outline.expires_at.map(|at| at.to_string()),
         valid_until => later(now, verification.token_ttl).to_string(),
     };
     let text = wording.render("letter.txt", language, &context)?;
     let html = wording.render("letter.html", language, &context)?;
     let (subject, text) = text.split_once("\n\n").ok_or(LetterError::NoSubject)?;
 
-    let to = mailbox(&letter.address)?;
+    let to = mailbox(outline.address)?;
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
@@ -151,19 +237,18 @@ pub fn compose(
         .date(SystemTime::from(now))
         .header(MessageId::from(format!(
             "<{}@{}>",
-            letter.id, config.hostname
+            outline.id, config.hostname
         )))
         .header(ContentLanguage(language.as_str().to_owned()))
         .header(AutoSubmitted)
         .header(AutoResponseSuppress)
         .header(LoopMark(config.hostname.to_string()))
-        .envelope(Envelope::new(return_path(letter, config)?, vec![to])?);
+        .envelope(Envelope::new(return_path(outline, config)?, vec![to])?);
     if let Some(address) = reply_to {
         builder = builder.reply_to(Mailbox::new(None, address));
     }
-    if let Some(reference) = letter
+    if let Some(reference) = outline
         .in_reply_to
-        .as_deref()
         .and_then(message_id::reference)
     {
         builder = builder
@@ -173,12 +258,12 @@ pub fn compose(
     let message = builder.multipart(
         MultiPart::alternative()
             // The boundary of every letter can be its own id: no line of ours begins with that.
-            .boundary(format!("={}", letter.id))
+            .boundary(format!("={}", outline.id))
             .singlepart(text_part(text))
             .singlepart(html_part(html)),
     )?;
     Ok(Mail {
-        id: letter.id,
+        id: outline.id,
         envelope: message.envelope().clone(),
         content: message.formatted(),
     })
@@ -249,12 +334,13 @@ fn why(letter: &Letter) -> &'static str {
 
 /// The envelope sender: VERP where reports have an address to return to, null otherwise, so that a
 /// report about this letter never makes another one (RFC 3834 3.3).
-fn return_path(letter: &Letter, config: &Config) -> Result<Option<Address>, LetterError> {
+fn return_path(outline: &Outline, config: &Config) -> Result<Option<Address>, LetterError> {
     config
         .verification
         .return_address
         .as_ref()
-        .map(|address| with_detail(address, &letter.id.to_string()))
+        .filter(|_| outline.takes_reports)
+        .map(|address| with_detail(address, &outline.id.to_string()))
         .transpose()
 }
 

@@ -9,6 +9,7 @@ pub mod confirm;
 mod letter;
 pub mod mailer;
 mod message_id;
+pub mod notices;
 mod post;
 mod reply;
 mod schedule;

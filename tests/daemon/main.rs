@@ -29,4 +29,5 @@ mod signals;
 mod subjects;
 mod swaks;
 mod through_postfix;
+mod told;
 mod weight;

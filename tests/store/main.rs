@@ -18,6 +18,7 @@ mod letter_claims;
 mod letters;
 mod max_content;
 mod model;
+mod notices;
 mod numbers;
 mod operators;
 mod proofs;

@@ -95,6 +95,7 @@ fn everything() {
     verification_confirmed(account, &address, "link");
     verification_refused(account, &address);
     verification_taken_back(account, &address, 2);
+    sender_told(Some(ledger), &address, &portal);
     request_released(request, account, &portal, "operator:root", Some("api"));
     request_discarded(request, "operator:root", Some("api"));
     request_expired(request);

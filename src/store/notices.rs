@@ -1,0 +1,242 @@
+//! Notices: mail that tells a sender that their mail is not taken, where a portal is set to tell them.
+//!
+//! Only a message that passes DMARC makes one, so that it goes to who wrote. A mailbox gets one a day
+//! at most; a notice that may have been sent is not sent again, so that a crash makes none twice. They
+//! have a share of their own of the limits, and are not worth sending late.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::{Json, Millis};
+use super::events::Happening;
+use super::limits::Shares;
+use super::{Store, StoreError};
+use crate::config::LetterLimits;
+use crate::domain::{Actor, EmailAddress, LanguagePriority, LedgerId, LetterId, MailboxKey, PortalName, Reason, Timestamp};
+
+use crate::mail::Facts;
+
+/// A sender is told once in this time.
+const ONCE_IN: i64 = Millis::DAY;
+
+/// A notice that could not be sent for so long is not sent.
+const LATEST: i64 = Millis::DAY;
+
+/// How long one is remembered.
+const KEPT: i64 = 2 * Millis::DAY;
+
+/// Notices that wait at most; a sender beyond is not told.
+const MOST_WAITING: i64 = 1000;
+
+/// A notice that is to be sent now. Holds nothing that its addressee wrote, except for the Message-ID
+/// that it answers.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    pub id: LetterId,
+    /// The entry of the message.
+    pub ledger: Option<LedgerId>,
+    pub address: EmailAddress,
+    pub portal: PortalName,
+    /// `DomainNotAllowed` or `ExternalAccountsDisabled`.
+    pub reason: Reason,
+    /// Without angle brackets.
+    pub in_reply_to: Option<String>,
+    /// In which languages the sender wrote and reads.
+    pub languages: LanguagePriority,
+    /// Counts from 1.
+    pub attempt: u32,
+}
+
+/// What is to be sent, or when to ask again.
+#[derive(Debug, Clone)]
+pub struct ClaimedNotices {
+    pub notices: Vec<Notice>,
+    pub next_due: Option<Timestamp>,
+}
+
+/// The message that a notice is about.
+pub(super) struct NotTaken<'a> {
+    pub(super) entry: i64,
+    pub(super) sender: &'a EmailAddress,
+    pub(super) portal: &'a PortalName,
+    pub(super) reason: Reason,
+    pub(super) message_id: Option<&'a str>,
+}
+
+/// Owes a notice, unless the sender was told within a day or is about to be. Says whether it does.
+pub(super) fn owe(
+    connection: &Connection,
+    about: &NotTaken,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let key = about.sender.key();
+    let was_told = connection
+        .prepare_cached(
+            "SELECT 1 FROM notice
+             WHERE sender = ?1 AND (due_at IS NOT NULL OR claimed_at > ?2)",
+        )?
+        .exists(params![key, now.0.saturating_sub(ONCE_IN)])?;
+    if was_told {
+        return Ok(false);
+    }
+    let waiting: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?)",
+        )?
+        .query_row([MOST_WAITING], |row| row.get(0))?;
+    if waiting >= MOST_WAITING {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO notice (id, ledger, sender, address, portal, reason, in_reply_to,
+                 created_at, due_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        )?
+        .execute(params![
+            LetterId::new(),
+            about.entry,
+            key,
+            about.sender.to_string(),
+            about.portal,
+            about.reason.as_str(),
+            about.message_id,
+            now,
+        ])?;
+    Ok(true)
+}
+
+fn due(
+    connection: &Connection,
+    limit: usize,
+    now: Millis,
+) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT o.n, o.created_at, o.id, l.id AS entry, o.address, o.portal, o.reason,
+             o.in_reply_to, o.attempts, l.facts
+         FROM notice AS o LEFT JOIN ledger AS l ON l.n = o.ledger
+         WHERE o.due_at <= ? ORDER BY o.due_at LIMIT ?",
+    )?;
+    let rows = statement.query_map(params![now, limit], |row| {
+        let reason: String = row.get("reason")?;
+        let attempts: u32 = row.get("attempts")?;
+        let facts: Option<Json<Facts>> = row.get("facts")?;
+        let notice = Notice {
+            id: row.get("id")?,
+            ledger: row.get("entry")?,
+            address: row.get("address")?,
+            portal: row.get("portal")?,
+            reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
+            in_reply_to: row.get("in_reply_to")?,
+            languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
+            attempt: attempts + 1,
+        };
+        Ok((row.get(0)?, row.get(1)?, notice))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn claim(
+    connection: &Connection,
+    limit: usize,
+    limits: LetterLimits,
+    now: Millis,
+) -> Result<ClaimedNotices, StoreError> {
+    connection
+        .prepare_cached("DELETE FROM notice WHERE created_at < ?")?
+        .execute([now.0.saturating_sub(KEPT)])?;
+    let mut shares = Shares::at(connection, limits, now);
+    let mut notices = Vec::new();
+    for (n, created_at, notice) in due(connection, limit, now)? {
+        let mailbox = MailboxKey::of(&notice.address, limits.delimiters);
+        let was_told = connection
+            .prepare_cached("SELECT 1 FROM notice WHERE mailbox = ? AND claimed_at > ? AND n <> ?")?
+            .exists(params![mailbox.as_str(), now.0.saturating_sub(ONCE_IN), n])?;
+        if was_told || created_at.0 < now.0.saturating_sub(LATEST) || !notice.address.is_usable() {
+            connection
+                .prepare_cached("DELETE FROM notice WHERE n = ?")?
+                .execute([n])?;
+            continue;
+        }
+        if let Some(free_at) = shares.take_for_notice(&notice.address)? {
+            connection
+                .prepare_cached("UPDATE notice SET due_at = ?2 WHERE n = ?1")?
+                .execute(params![n, free_at])?;
+            continue;
+        }
+        connection
+            .prepare_cached(
+                "UPDATE notice SET due_at = NULL, claimed_at = ?2, mailbox = ?3,
+                     attempts = attempts + 1
+                 WHERE n = ?1",
+            )?
+            .execute(params![n, now, mailbox.as_str()])?;
+        notices.push(notice);
+    }
+    shares.keep()?;
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(ClaimedNotices {
+        notices,
+        next_due: next.map(Millis::timestamp),
+    })
+}
+
+impl Store {
+    /// Takes up to `limit` notices that are due and within the limits.
+    pub async fn claim_notices(
+        &self,
+        limit: usize,
+        limits: LetterLimits,
+        now: Timestamp,
+    ) -> Result<ClaimedNotices, StoreError> {
+        self.write(move |work| claim(work.connection, limit, limits, now.into()))
+            .await
+    }
+
+    /// When the next notice is due; None where none waits.
+    pub async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|connection| {
+            let next: Option<Millis> = connection
+                .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
+                .query_row([], |row| row.get(0))?;
+            Ok(next.map(Millis::timestamp))
+        })
+        .await
+    }
+
+    /// A notice was sent: its entry says so.
+    pub async fn notice_sent(&self, id: LetterId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let entry: Option<i64> = work
+                .connection
+                .prepare_cached("SELECT ledger FROM notice WHERE id = ?")?
+                .query_row([id], |row| row.get(0))
+                .optional()?
+                .flatten();
+            match entry {
+                Some(entry) => Happening::named("sender.told").entry(entry).record(
+                    work.connection,
+                    &Actor::Daemon,
+                    now.into(),
+                ),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// A notice was surely not sent, and may be tried again then.
+    pub async fn retry_notice(&self, id: LetterId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection
+                .prepare_cached(
+                    "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
+                     WHERE id = ?1 AND due_at IS NULL",
+                )?
+                .execute(params![id, Millis::from(at)])?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,142 @@
+//! The worker that sends notices to senders whose mail is not taken: claims what is due, writes it and
+//! hands it over, one after the other. A notice is a courtesy: it is tried a few times within a day, and
+//! one that may have been sent is not sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::post::{Attempt, Post};
+use super::schedule::next_attempt;
+use super::LetterError;
+use super::letter::compose_notice;
+use crate::config::Config;
+use crate::domain::{LanguagePriority, Timestamp};
+use crate::observe::events;
+use crate::store::{Notice, Store, Topic};
+use crate::wording::{Language, Wording};
+
+/// Notices that are claimed at a time.
+const CLAIMED: usize = 16;
+
+/// After a failure of our own, such as a full disk.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest time without a look at the database.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// Runs until `shutdown`, and finishes the notice that is under way.
+pub async fn run(
+    mut config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    wording: Arc<Wording>,
+    shutdown: CancellationToken,
+) {
+    let mut changes = store.subscribe(Topic::Notices);
+    loop {
+        let current = config.borrow_and_update().clone();
+        let wait = match work(&current, &store, &wording, &shutdown).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                events::fault("verification.notices", &error);
+                PAUSE
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            Ok(()) = config.changed() => {}
+            () = changes.wait() => {}
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Sends what is due. Says how long to wait for more.
+async fn work(
+    config: &Config,
+    store: &Store,
+    wording: &Wording,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Duration> {
+    let mut post = None;
+    loop {
+        let now = Timestamp::now();
+        let wait = match store.next_notice().await? {
+            None => return Ok(LONGEST_WAIT),
+            Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
+        };
+        if !wait.is_zero() || shutdown.is_cancelled() {
+            return Ok(wait.clamp(Duration::from_millis(10), LONGEST_WAIT));
+        }
+        let post = match &post {
+            Some(post) => post,
+            None => post.insert(Post::new(&config.outgoing, &config.hostname)?),
+        };
+        let limits = config.verification.limits;
+        let claimed = store.claim_notices(CLAIMED, limits, now).await?;
+        for notice in claimed.notices {
+            if shutdown.is_cancelled() {
+                store.retry_notice(notice.id, now).await?;
+                continue;
+            }
+            send(config, store, wording, post, &notice).await?;
+        }
+        post.rest().await;
+    }
+}
+
+async fn send(
+    config: &Config,
+    store: &Store,
+    wording: &Wording,
+    post: &Post,
+    notice: &Notice,
+) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let language = language(config, wording, notice);
+    let mail = compose_notice(notice, config, wording, &language, now);
+    let attempt = match mail {
+        // Nobody is told about mail of our own.
+        _ if config.is_ours(&notice.address) => return Ok(()),
+        Ok(mail) => post.send(&mail).await,
+        Err(error @ (LetterError::Wording(_) | LetterError::NoSubject)) => {
+            Attempt::Later(error.to_string())
+        }
+        Err(error) => Attempt::Never(error.to_string()),
+    };
+    match attempt {
+        Attempt::Sent => {
+            events::sender_told(notice.ledger, &notice.address, &notice.portal);
+            store.notice_sent(notice.id, now).await?;
+        }
+        Attempt::Later(cause) => {
+            events::fault("verification.notices", &cause);
+            if let Some(at) = next_attempt(notice.attempt, now) {
+                store.retry_notice(notice.id, at).await?;
+            }
+        }
+        Attempt::Never(cause) => events::fault("verification.notices", &cause),
+    }
+    Ok(())
+}
+
+/// What the message asked for, else the portal's language, else the site's.
+fn language(config: &Config, wording: &Wording, notice: &Notice) -> Language {
+    let portal = config.portal(&notice.portal);
+    let wanted = [
+        Some(notice.languages.clone()),
+        portal
+            .and_then(|portal| portal.language.clone())
+            .map(LanguagePriority::from),
+        Some(config.site.language.clone().into()),
+    ];
+    let found = wanted
+        .iter()
+        .flatten()
+        .find_map(|list| wording.choose(list));
+    found.unwrap_or_default()
+}

@@ -11,7 +11,10 @@ use super::events::Happening;
 use super::limits::Shares;
 use super::{Store, StoreError};
 use crate::config::LetterLimits;
-use crate::domain::{Actor, EmailAddress, LanguagePriority, LedgerId, LetterId, MailboxKey, PortalName, Reason, Timestamp};
+use crate::domain::{
+    Actor, EmailAddress, LanguagePriority, LedgerId, LetterId, MailboxKey, PortalName, Reason,
+    Timestamp,
+};
 
 use crate::mail::Facts;
 

@@ -247,10 +247,7 @@ fn write(
     if let Some(address) = reply_to {
         builder = builder.reply_to(Mailbox::new(None, address));
     }
-    if let Some(reference) = outline
-        .in_reply_to
-        .and_then(message_id::reference)
-    {
+    if let Some(reference) = outline.in_reply_to.and_then(message_id::reference) {
         builder = builder
             .header(InReplyTo::from(reference.clone()))
             .header(References::from(reference));

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::post::{Attempt, Post};
-use super::schedule::next_attempt;
 use super::LetterError;
 use super::letter::compose_notice;
+use super::post::{Attempt, Post};
+use super::schedule::next_attempt;
 use crate::config::Config;
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;

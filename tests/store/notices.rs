@@ -6,7 +6,7 @@ use vestibule::domain::{DomainPattern, Reason, Timestamp};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, Notice};
 
-use crate::house::{DAY, House, LIMITS, address, at, mail, settings, start};
+use crate::house::{DAY, House, LIMITS, address, at, mail, operator, settings, start};
 
 async fn told() -> House {
     let house = House::open().await;
@@ -15,8 +15,9 @@ async fn told() -> House {
     settings.site.external.allowed_domains =
         vec![DomainPattern::parse("partner.example").expect("a pattern")];
     settings.site.external.tell_refused = true;
-    let (by, origin) = ("root".to_owned(), "command line".to_owned());
-    let changed = house.store.change_access(1, settings, by, origin, start());
+    let changed = house
+        .store
+        .change_access(1, settings, operator("root"), start());
     changed.await.expect("changed");
     house
 }

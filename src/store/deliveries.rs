@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{Json, Millis};
 use super::events::Happening;
-use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, REQUESTS, Settled};
+use super::holder::Holder;
+use super::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, Settled};
 use super::{Store, StoreError, Topic, letter_claims, queue};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,

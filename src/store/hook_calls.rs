@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::columns::Millis;
 use super::events::Happening;
-use super::leases::{ClaimNumber, HOOK_CALLS, Holder, Lease, Settled};
+use super::holder::Holder;
+use super::leases::{ClaimNumber, HOOK_CALLS, Lease, Settled};
 use super::pace::Pace;
 use super::{Settlement, Step, Store, StoreError, Topic};
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};

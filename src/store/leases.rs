@@ -7,44 +7,11 @@
 //! The rows of one account for one place (a portal, a hook) are a queue of which only the head is ever
 //! due: so none overtakes another, and a worker finds what is due without reading past what is not.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::StoreError;
 use super::columns::Millis;
-use crate::domain::LedgerId;
-
-/// A set of workers that was started together. After a reload, those of before and those of now are two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
-    /// Of the open database, which a process opens once to work on it.
-    opening: Arc<str>,
-    name: Arc<str>,
-}
-
-impl Holder {
-    /// The first holder of a database that is being opened. Where several nodes share a database, the
-    /// name of the node is to come first.
-    pub(super) fn of_opening() -> Self {
-        let opening: Arc<str> = LedgerId::new().to_string().into();
-        Self {
-            name: Arc::clone(&opening),
-            opening,
-        }
-    }
-
-    /// Another one of the same opening.
-    pub(super) fn another(&self) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        let opening = Arc::clone(&self.opening);
-        Self {
-            name: format!("{opening}.{}", COUNT.fetch_add(1, Relaxed)).into(),
-            opening,
-        }
-    }
-}
+use super::holder::Holder;
 
 /// The number of a claim. Of two claims the later one has the higher number; the default is below all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,7 +219,7 @@ impl Leases {
     ) -> Result<Lease, StoreError> {
         let number = connection
             .prepare_cached(self.take)?
-            .query_row(params![row, until, holder.name], |row| row.get(0))?;
+            .query_row(params![row, until, holder.name()], |row| row.get(0))?;
         Ok(Lease {
             row,
             number: ClaimNumber(number),
@@ -265,7 +232,7 @@ impl Leases {
         Ok(connection.prepare_cached(self.holds)?.exists(params![
             lease.row,
             lease.number.0,
-            lease.holder.name
+            lease.holder.name()
         ])?)
     }
 
@@ -292,7 +259,7 @@ impl Leases {
     ) -> Result<Vec<i64>, StoreError> {
         Ok(connection
             .prepare_cached(self.held_after)?
-            .query_map(params![holder.name, number.0], |row| row.get(0))?
+            .query_map(params![holder.name(), number.0], |row| row.get(0))?
             .collect::<Result<_, _>>()?)
     }
 
@@ -305,7 +272,7 @@ impl Leases {
     ) -> Result<Vec<i64>, StoreError> {
         Ok(connection
             .prepare_cached(self.held_by_others)?
-            .query_map([&holder.opening], |row| row.get(0))?
+            .query_map([holder.opening()], |row| row.get(0))?
             .collect::<Result<_, _>>()?)
     }
 

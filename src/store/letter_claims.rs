@@ -10,8 +10,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Millis;
 use super::events::Happening;
+use super::holder::Holder;
 use super::lanes::Place;
-use super::leases::{ClaimNumber, Holder, LETTERS, Lease, Settled};
+use super::leases::{ClaimNumber, LETTERS, Lease, Settled};
 use super::limits::give_back;
 use super::reports::note_failure;
 use super::{Letter, LetterOutcome, Store, StoreError, Topic};

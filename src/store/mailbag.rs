@@ -7,9 +7,10 @@ use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
 use super::columns::Millis;
+use super::holder::Holder;
 use super::known::{Known, known_by_n};
 use super::lanes::{Lane, Place};
-use super::leases::{Holder, LETTERS};
+use super::leases::LETTERS;
 use super::letter_claims::{LEASE, LetterClaim, end};
 use super::letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterTokens};
 use super::limits::{Share, Shares};

@@ -33,6 +33,7 @@ mod forced;
 mod forget;
 mod forget_content;
 mod health;
+mod holder;
 mod hook_calls;
 mod hooks;
 mod housekeeping;
@@ -126,8 +127,8 @@ use rusqlite::Connection;
 
 use changes::Bell;
 use health::Health;
+use holder::Holder;
 use job::Work;
-use leases::Holder;
 use readers::Readers;
 use writer::Writer;
 

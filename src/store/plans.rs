@@ -304,7 +304,7 @@ fn what_goes_next_of_dropped_content_is_found_by_an_index() {
 fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = &opened(folder.path());
-    let holder = leases::Holder::of_opening();
+    let holder = super::holder::Holder::of_opening();
     let tables = [
         leases::REQUESTS.leases,
         leases::HOOK_CALLS.leases,

@@ -186,6 +186,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              UNION ALL SELECT 'operator', (SELECT max(n) FROM operator)
              UNION ALL SELECT 'answer', (SELECT max(n) FROM answer)
              UNION ALL SELECT 'offer', (SELECT max(n) FROM offer)
+             UNION ALL SELECT 'notice', (SELECT max(n) FROM notice)
              UNION ALL SELECT 'hook_call', (SELECT max(n) FROM hook_call)
              UNION ALL SELECT 'claims of requests', (SELECT max(claim) FROM request)
              UNION ALL SELECT 'claims of calls', (SELECT max(claim) FROM hook_call)

@@ -91,9 +91,9 @@ pub(super) fn owe(
     }
     connection
         .prepare_cached(
-            "INSERT INTO notice (id, ledger, sender, address, portal, reason, in_reply_to,
+            "INSERT INTO notice (n, id, ledger, sender, address, portal, reason, in_reply_to,
                  created_at, due_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+             VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
         )?
         .execute(params![
             LetterId::new(),

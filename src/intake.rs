@@ -75,7 +75,7 @@ impl Intake {
             authenticate(&config, &checker, &mut facts, &envelope, &raw).await;
         }
         let answer = self.answer(&config, &envelope, &facts, &raw);
-        let parts = parts(&config, &envelope, &facts, answer);
+        let parts = parts(&config, &envelope, &facts, &answer);
         let (envelope, facts) = without_tokens(envelope, facts);
         let client = outside_client(&envelope, &raw, &config.smtp.trusted_peers);
         let begin = Instant::now();
@@ -252,7 +252,7 @@ async fn authenticate(
 }
 
 /// One part for each mailbox, whatever number of its addresses the message came for.
-fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: Answer) -> Vec<Part> {
+fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: &Answer) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut seen: Vec<&Mailbox> = Vec::new();
     for recipient in &envelope.recipients {
@@ -260,7 +260,7 @@ fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: Answer) ->
             continue;
         }
         seen.push(&recipient.mailbox);
-        parts.push(part(config, recipient, facts, &answer));
+        parts.push(part(config, recipient, facts, answer));
     }
     parts
 }

@@ -90,6 +90,10 @@ pub struct Account {
     pub refused_at: Option<Timestamp>,
     /// Automatic mail of this account is taken as if a person had written it.
     pub takes_automatic: bool,
+    /// The tag of the language that the person chose for our mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub language: Option<String>,
     /// While nobody has verified the address of an active account: the portals that let it in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]

@@ -68,16 +68,16 @@ fn name(category: PluralCategory) -> &'static str {
 /// The first of the wanted languages that there are texts in.
 pub(super) fn choose<'a>(
     wanted: &LanguagePriority,
-    available: impl Iterator<Item = &'a Language> + Clone,
+    available: &(impl Iterator<Item = &'a Language> + Clone),
 ) -> Option<&'a Language> {
-    wanted.iter().find_map(|tag| lookup(tag, available.clone()))
+    wanted.iter().find_map(|tag| lookup(tag, available))
 }
 
 /// RFC 4647 3.4: the tag, cut subtag by subtag from its end until there are texts; at last the same
 /// language of another region. Traditional Chinese is not answered in simplified.
 fn lookup<'a>(
     tag: &LanguageTag,
-    available: impl Iterator<Item = &'a Language> + Clone,
+    available: &(impl Iterator<Item = &'a Language> + Clone),
 ) -> Option<&'a Language> {
     let chinese = script_of_chinese(tag);
     let mut range = chinese.unwrap_or(tag.as_str());
@@ -156,13 +156,13 @@ mod tests {
             ("den", None),
         ] {
             let wanted = LanguagePriority::parse(field);
-            let found = choose(&wanted, built_in.iter()).map(Language::as_str);
+            let found = choose(&wanted, &built_in.iter()).map(Language::as_str);
             assert_eq!(found, expected, "{field:?}");
         }
         let own = languages(&["en", "pt-BR", "pt-PT", "zh-Hans", "zh-Hant"]);
         for (field, expected) in [("pt-PT", "pt-PT"), ("zh-TW", "zh-Hant"), ("zh", "zh-Hans")] {
             let wanted = LanguagePriority::parse(field);
-            let found = choose(&wanted, own.iter()).map(Language::as_str);
+            let found = choose(&wanted, &own.iter()).map(Language::as_str);
             assert_eq!(found, Some(expected), "{field:?}");
         }
     }

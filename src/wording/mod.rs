@@ -230,7 +230,7 @@ impl Wording {
     /// The first of the wanted languages that there are texts in.
     #[must_use]
     pub fn choose(&self, wanted: &LanguagePriority) -> Option<Language> {
-        language::choose(wanted, self.texts.languages()).cloned()
+        language::choose(wanted, &self.texts.languages()).cloned()
     }
 
     /// The best of the languages there are for an `Accept-Language` field; English otherwise.

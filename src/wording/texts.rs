@@ -331,7 +331,8 @@ mod tests {
                 {
                     missing.remove("count");
                 }
-                if !missing.is_empty() || text.trim() != text {
+                let is_trimmed = text.trim() == text || name == "language.space";
+                if !missing.is_empty() || !is_trimmed {
                     wrong.push(format!("{}: {name} lacks {missing:?}", language.as_str()));
                 }
             }

@@ -56,7 +56,7 @@ async fn scripts_are(browser: &Browser, on: bool) {
 async fn sign_up(browser: &Browser, house: &House) {
     browser.open(&format!("http://{}/", house.http)).await;
     browser.press("a[href='/signup']").await;
-    browser.see("We send you a link").await;
+    browser.see("with a link that comes by mail").await;
     browser.fill("#email", "dora@corp.example").await;
     browser.press("main button").await;
     browser.see("dora@corp.example").await;

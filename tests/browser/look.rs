@@ -6,9 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vestibule::domain::BUILT_IN_LANGUAGES;
+
 use crate::axe::{self, Asked};
 use crate::browser::{Browser, Setup};
+use crate::client::Smtp;
 use crate::desk::Desk;
+use crate::house::wait_for;
 use crate::pages::{PAGES, Side};
 
 /// A desk's screen and a phone's.
@@ -74,6 +78,99 @@ async fn the_public_pages_are_as_good_in_german() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Pages that are looked at in every language: all kinds of elements are on them.
+const IN_EVERY_LANGUAGE: &[&str] = &["home", "signup", "resend", "verify", "not-found"];
+
+/// axe-core finds nothing, nothing reaches beyond the edge, and Arabic is mirrored: what begins at one
+/// side in other languages begins at the other. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` the page behind
+/// the link and the mail leave their pictures there, as `verify-TAG.png` and `mail-TAG.png`.
+#[tokio::test]
+async fn the_public_pages_are_as_good_in_every_language() {
+    let desk = Desk::open();
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(&axe::source()).await;
+    let mut wrong = Vec::new();
+    for tag in BUILT_IN_LANGUAGES {
+        for page in PAGES
+            .iter()
+            .filter(|page| IN_EVERY_LANGUAGE.contains(&page.name))
+        {
+            browser.go(&desk, page).await;
+            let place = browser.place().await;
+            browser.open(&format!("{place}?lang={tag}")).await;
+            let seen = browser
+                .run("return [document.documentElement.lang, getComputedStyle(document.body).direction]")
+                .await;
+            let direction = if tag == "ar" { "rtl" } else { "ltr" };
+            assert_eq!(seen, serde_json::json!([tag, direction]), "{}", page.name);
+            browser.dress(NARROW, "light").await;
+            let name = format!("{} in {tag}", page.name);
+            let found = axe::violations(&browser, Asked::Everything).await;
+            wrong.extend(found.iter().map(|line| format!("{name}: {line}")));
+            let beyond = beyond_the_edge(&browser).await;
+            wrong.extend(beyond.map(|what| format!("{name}: {what} reaches beyond the edge")));
+            if page.name == "verify" {
+                let side = "
+                    const box = document.querySelector('input[type=checkbox]').getBoundingClientRect();
+                    return box.left < document.documentElement.clientWidth / 2;";
+                assert_eq!(browser.run(side).await, tag != "ar", "{tag}");
+                keep(
+                    &browser,
+                    "SCREENSHOTS_OF_LANGUAGES",
+                    &format!("verify-{tag}"),
+                )
+                .await;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The same of the mail: it is in the language, in colours that can be read, and mirrored for Arabic.
+#[tokio::test]
+async fn the_mail_is_as_good_in_every_language() {
+    let desk = Desk::open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let browser = Browser::start(Setup::default()).await;
+    browser.run_first(&axe::source()).await;
+    let mut wrong = Vec::new();
+    for tag in BUILT_IN_LANGUAGES {
+        let from = format!("reader-{tag}@corp.example").to_lowercase();
+        let raw = format!(
+            "From: {from}\r\nTo: it-help@corp.example\r\nSubject: {tag}\r\n\
+             Message-ID: <{from}>\r\nContent-Language: {tag}\r\n\r\nHello.\r\n"
+        );
+        let reply = Smtp::connect(desk.house.smtp)
+            .and_then(|mut client| client.send(&from, "it-help@corp.example", raw.as_bytes()))
+            .expect("an answer");
+        assert!(reply.starts_with("250"), "{reply}");
+        let letter = wait_for(&format!("a mail to {from}"), || {
+            let mut letters = desk.house.letters().into_iter();
+            letters.find(|letter| letter.contains(&format!("To: {from}\r\n")))
+        });
+        let parsed = mail_parser::MessageParser::default();
+        let parsed = parsed.parse(letter.as_bytes()).expect("a mail");
+        let file = folder.path().join(format!("{tag}.html"));
+        let html = parsed.body_html(0).expect("an HTML part");
+        fs::write(&file, html.as_bytes()).expect("a file");
+        browser.dress(WIDE / 2, "light").await;
+        browser.open(&format!("file://{}", file.display())).await;
+        let seen = browser
+            .run(
+                "return [document.documentElement.lang, getComputedStyle(document.body).direction]",
+            )
+            .await;
+        let direction = if tag == "ar" { "rtl" } else { "ltr" };
+        assert_eq!(seen, serde_json::json!([tag, direction]));
+        let found = axe::violations(&browser, Asked::Colours).await;
+        wrong.extend(found.iter().map(|line| format!("mail in {tag}: {line}")));
+        let beyond = beyond_the_edge(&browser).await;
+        wrong.extend(beyond.map(|what| format!("mail in {tag}: {what} reaches beyond the edge")));
+        keep(&browser, "SCREENSHOTS_OF_LANGUAGES", &format!("mail-{tag}")).await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Neither of them would be worth anything if it never found fault.
 #[tokio::test]
 async fn a_bad_page_is_found_out() {
@@ -123,6 +220,14 @@ async fn looked_at(browser: &Browser, name: &str, asked_of_axe: usize) -> Vec<St
         }
     }
     wrong
+}
+
+/// A picture of what is seen, in the folder that a variable of the environment names, if it does.
+async fn keep(browser: &Browser, folder: &str, name: &str) {
+    if let Some(folder) = std::env::var_os(folder) {
+        let path = Path::new(&folder).join(format!("{name}.png"));
+        fs::write(&path, browser.picture().await).expect("a picture");
+    }
 }
 
 /// The docs show every page as it looks, on a desk's screen and on a phone.

@@ -73,3 +73,40 @@ async fn the_html_of_a_message_stands_behind_two_walls() {
     let none = house.get(&session, &format!("{path}/html")).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
 }
+
+/// The pages speak English, whatever is asked for, and have the times of the site.
+#[tokio::test]
+async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
+    let mut config = sample::config("");
+    config.site.time_zone = jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone");
+    config.site.language = crate::domain::LanguageTag::parse("ar").expect("a tag");
+    let house = House::with(config).await;
+    let session = house.session(Role::Viewer).await;
+    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let zone = jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone");
+    let day = Timestamp::now()
+        .to_zoned(zone)
+        .strftime("%Y-%m-%d ")
+        .to_string();
+    for path in [
+        format!("/messages/{}?lang=fr", entry.ledger),
+        "/audit?lang=ar".to_owned(),
+        "/nothing?lang=ar".to_owned(),
+    ] {
+        let page = house.get(&session, &path).await;
+        assert!(
+            page.body.contains("<html lang=\"en\""),
+            "{path}: {}",
+            page.body
+        );
+        assert!(
+            !page.body.contains("name=\"lang\""),
+            "{path}: {}",
+            page.body
+        );
+        if path.starts_with("/messages") {
+            assert!(page.body.contains(&day), "{}", page.body);
+            assert!(page.body.contains(" IST"), "{}", page.body);
+        }
+    }
+}

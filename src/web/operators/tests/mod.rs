@@ -86,9 +86,13 @@ pub(in crate::web) struct Session {
 impl House {
     /// `corp.example` is approved; of other domains `partner.example` may.
     pub async fn open() -> Self {
+        Self::with(sample::config("")).await
+    }
+
+    pub async fn with(config: Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-        let config = Arc::new(sample::config(""));
+        let config = Arc::new(config);
         let seeded = store.seed_access(config.access.clone(), Timestamp::now());
         seeded.await.expect("the first settings");
         let (sender, receiver) = watch::channel(Arc::clone(&config));

@@ -27,6 +27,10 @@ pub struct Internal {
 /// Rules for everybody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent settings under these names"
+)]
 pub struct External {
     /// New external accounts may be created at all.
     pub allow_portal_only_accounts: bool,

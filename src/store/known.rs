@@ -9,6 +9,10 @@ use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, Po
 
 /// What the operations of the store have to know of an account.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent columns of the row"
+)]
 pub(super) struct Known {
     pub(super) n: i64,
     pub(super) id: AccountId,

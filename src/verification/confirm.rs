@@ -90,14 +90,14 @@ pub async fn take_back(
     hold_for: Duration,
     now: Timestamp,
 ) -> Result<TakenBack, StoreError> {
-    let taken = store.take_back_refusal(token, hold_for, now).await?;
+    let outcome = store.take_back_refusal(token, hold_for, now).await?;
     if let TakenBack::Now {
         account,
         address,
         restored,
-    } = &taken
+    } = &outcome
     {
         events::verification_taken_back(*account, address, restored.len());
     }
-    Ok(taken)
+    Ok(outcome)
 }

@@ -121,6 +121,7 @@ pub(super) async fn recover(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"domain": "acme.example"}))]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Entries {
     #[schema(max_items = 1000)]
     entries: Option<Vec<LedgerId>>,

@@ -206,12 +206,17 @@ impl Desk {
         let config = self.config();
         let (store, hash) = (self.store(), token.hash());
         let hold_for = config.verification.hold_for;
-        let taken = confirm::take_back(store, hash, hold_for, Timestamp::now()).await?;
-        if matches!(taken, TakenBack::Unknown) {
+        let outcome = confirm::take_back(store, hash, hold_for, Timestamp::now()).await?;
+        if matches!(outcome, TakenBack::Unknown) {
             return Err(Fault::InvalidLink);
         }
         let link = store.look_at_link(hash, Timestamp::now()).await?;
-        shown(&config, token, link, matches!(taken, TakenBack::Now { .. }))
+        shown(
+            &config,
+            token,
+            link,
+            matches!(outcome, TakenBack::Now { .. }),
+        )
     }
 }
 

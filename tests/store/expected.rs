@@ -199,10 +199,12 @@ impl Model {
         self.released_by_operator(request);
     }
 
-    /// The requests that were made of a message.
-    pub fn copies_of(&self, key: &Key) -> Vec<RequestId> {
+    /// The requests of which a message that came then is a copy, as far as they live.
+    pub fn copies_of(&self, key: &Key, received_at: Timestamp) -> Vec<RequestId> {
         let made = self.originals.get(key).into_iter().flatten();
-        made.map(|(request, ..)| *request).collect()
+        made.filter(|(_, at, _)| received_at.duration_since(*at) < WEEK.try_into().expect("a week"))
+            .map(|(request, ..)| *request)
+            .collect()
     }
 
     pub fn has(&self, request: RequestId) -> bool {

@@ -250,7 +250,7 @@ impl Run {
                 let mut states = HashMap::new();
                 for portal in ["it", "hr"] {
                     let key = (who, id, portal.to_owned());
-                    for request in self.model.copies_of(&key) {
+                    for request in self.model.copies_of(&key, now) {
                         let found = store.request(request).await.expect("read");
                         states.extend(found.map(|found| (request, found.state)));
                     }
@@ -451,7 +451,8 @@ impl Run {
                 if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
                     let mut held = self.held(key.0).await;
                     let mut lives = false;
-                    for request in self.model.copies_of(&key) {
+                    let received_at = self.received_at(ledger).await;
+                    for request in self.model.copies_of(&key, received_at) {
                         let found = store.request(request).await.expect("read");
                         lives |= found.is_some_and(|found| {
                             is_living(found.state) && ledger.to_bytes() != request.to_bytes()
@@ -470,9 +471,7 @@ impl Run {
                         ..
                     }) = recovered
                     {
-                        let received_at = self.received_at(ledger).await;
-                        let recently = now.duration_since(received_at).as_hours() < 7 * 24;
-                        assert!(!lives || !recently, "a copy of it lives");
+                        assert!(!lives, "a copy of it lives");
                         let replaced = self.model.recovered(
                             (&key, received_at),
                             authenticated,
@@ -488,18 +487,17 @@ impl Run {
             Step::Force { dropped } => {
                 if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
                     let mut lives = false;
-                    for request in self.model.copies_of(&key) {
+                    let received_at = self.received_at(ledger).await;
+                    for request in self.model.copies_of(&key, received_at) {
                         let found = store.request(request).await.expect("read");
                         lives |= found.is_some_and(|found| is_living(found.state));
                     }
-                    let received_at = self.received_at(ledger).await;
-                    let recently = now.duration_since(received_at).as_hours() < 7 * 24;
                     let released = store.release_dropped(ledger, None, by, now).await;
                     if let Ok(released) = released {
                         let Recovered::Forced { request, .. } = released else {
                             panic!("{released:?}");
                         };
-                        assert!(!lives || !recently, "a copy of it lives");
+                        assert!(!lives, "a copy of it lives");
                         self.model
                             .forced((&key, received_at), authenticated, request);
                         self.requests.push(request);

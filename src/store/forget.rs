@@ -173,6 +173,10 @@ impl Work<'_> {
         let now = Millis::from(forgetting.now);
         // What the API answered, to whomever about whomever; a repeat is done again.
         connection.execute("DELETE FROM answer WHERE status IS NOT NULL", [])?;
+        connection.execute(
+            "DELETE FROM notice WHERE sender = ?",
+            [forgetting.address.key()],
+        )?;
         let mut happening = Happening::named("account.forgotten");
         if let Some(account) = known(connection, &forgetting.address.key())? {
             forget_claims(connection, account.n)?;

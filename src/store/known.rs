@@ -29,7 +29,7 @@ pub(super) struct Known {
 }
 
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
-     verified_at IS NOT NULL, refused_authenticated, quiet_mailed";
+     verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0";
 
 impl Known {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
@@ -121,7 +121,7 @@ impl Known {
     /// Records that it gets that mail.
     pub(super) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
         connection
-            .prepare_cached("UPDATE account SET quiet_mailed = 1 WHERE n = ?")?
+            .prepare_cached("UPDATE account SET quiet_mailed = -1 WHERE n = ?")?
             .execute([self.n])?;
         Ok(())
     }

@@ -72,14 +72,14 @@ impl Due {
 
 /// The person behind the mailbox said "This was not me" to mail for another address of it. Whoever
 /// forges one address of a mailbox can forge all of them. A person who asks for a link gets one all the
-/// same, once.
-fn mailbox_is_quiet(
+/// same, once: `Once` has the quiet accounts, to be marked when `letter` goes out.
+fn mailbox_quiet(
     connection: &Connection,
     address: &EmailAddress,
-    cause: LetterCause,
+    (letter, cause): (i64, LetterCause),
     limits: LetterLimits,
     now: Millis,
-) -> Result<bool, StoreError> {
+) -> Result<Quiet, StoreError> {
     let key = MailboxKey::of(address, limits.delimiters);
     let mut statement = connection.prepare_cached(
         "SELECT address, n, quiet_mailed FROM account
@@ -92,22 +92,24 @@ fn mailbox_is_quiet(
             Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
         })?;
         for other in quiet {
-            let (other, n, was_mailed): (_, i64, bool) = other?;
+            let (other, n, mailed): (_, i64, i64) = other?;
             if MailboxKey::of(&other, limits.delimiters) != key {
                 continue;
             }
-            if !asks || was_mailed {
-                return Ok(true);
+            if !asks || (mailed != 0 && mailed != letter) {
+                return Ok(Quiet::NoMail);
             }
             quiet_accounts.push(n);
         }
     }
-    for n in quiet_accounts {
-        connection
-            .prepare_cached("UPDATE account SET quiet_mailed = 1 WHERE n = ?")?
-            .execute([n])?;
-    }
-    Ok(false)
+    Ok(Quiet::Once(quiet_accounts))
+}
+
+/// Mail to a mailbox of which some address may be quiet.
+enum Quiet {
+    NoMail,
+    /// Of these accounts; empty where none is quiet.
+    Once(Vec<i64>),
 }
 
 /// Held requests of an account, and when the first of them expires.
@@ -180,13 +182,18 @@ pub(super) fn claim(
         let account = known_by_n(connection, letter.account)?;
         let (waiting, expires) = waiting(connection, letter.account)?;
         let address = account.address(connection)?;
-        let is_quiet = !matches!(letter.cause, LetterCause::Operator | LetterCause::TakeBack)
-            && mailbox_is_quiet(connection, &address, letter.cause, limits, now)?;
+        let quiet = match letter.cause {
+            LetterCause::Operator | LetterCause::TakeBack => Quiet::Once(Vec::new()),
+            cause => mailbox_quiet(connection, &address, (letter.n, cause), limits, now)?,
+        };
         let is_needed = letter.is_needed(&account, waiting, now);
-        if is_quiet || !is_needed || !address.is_usable() {
-            end(connection, letter.n, "cancelled", None, now)?;
-            continue;
-        }
+        let quiet_accounts = match quiet {
+            Quiet::Once(accounts) if is_needed && address.is_usable() => accounts,
+            Quiet::Once(_) | Quiet::NoMail => {
+                end(connection, letter.n, "cancelled", None, now)?;
+                continue;
+            }
+        };
         // An operator knows better than the reports.
         let paused = match letter.cause {
             LetterCause::Operator => None,
@@ -206,6 +213,11 @@ pub(super) fn claim(
                 continue;
             }
         };
+        for n in quiet_accounts {
+            connection
+                .prepare_cached("UPDATE account SET quiet_mailed = ?2 WHERE n = ?1")?
+                .execute(params![n, letter.n])?;
+        }
         let lease = LETTERS.take(connection, letter.n, holder, now.plus(LEASE))?;
         connection
             .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?

@@ -221,6 +221,20 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
         added.await.expect("an answer");
         let letter = house.letter(at(after)).await;
         assert_eq!(letter.is_some(), expected, "{spelling}");
+        if let Some((letter, _)) = letter {
+            // Put off and tried again, it is the same mail.
+            let retry = vestibule::store::LetterOutcome::Retry {
+                at: at(after),
+                cause: "451 later".to_owned(),
+            };
+            let settled = house.store.settle_letter(&letter, retry, at(after));
+            settled.await.expect("settled");
+            let (again, _) = house.letter(at(after + DAY)).await.expect("the same again");
+            assert_eq!(again.id, letter.id);
+            let sent = vestibule::store::LetterOutcome::Sent;
+            let settled = house.store.settle_letter(&again, sent, at(after + DAY));
+            settled.await.expect("settled");
+        }
     }
 }
 

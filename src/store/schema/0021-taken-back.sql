@@ -1,13 +1,12 @@
 -- "This was not me" can be taken back. A request that was discarded by it can be held again: by the
 -- person alone until then, which is as long as a link of theirs is valid.
 ALTER TABLE request ADD COLUMN restorable_until INTEGER;
--- When it was said last; whether the domain vouched for what was refused; whether the one mail was owed
--- that goes to such an address while it gets no other.
+-- When it was said last; whether the domain vouched for what was refused; the number of the one mail that
+-- goes to such an address while it gets no other, -1 where it is the account's own, 0 before.
 ALTER TABLE account ADD COLUMN refused_at INTEGER;
 ALTER TABLE account ADD COLUMN refused_authenticated INTEGER NOT NULL DEFAULT 0
     CHECK (refused_authenticated = 0 OR refused_authenticated = 1);
-ALTER TABLE account ADD COLUMN quiet_mailed INTEGER NOT NULL DEFAULT 0
-    CHECK (quiet_mailed = 0 OR quiet_mailed = 1);
+ALTER TABLE account ADD COLUMN quiet_mailed INTEGER NOT NULL DEFAULT 0;
 
 DROP TRIGGER request_edges;
 CREATE TRIGGER request_edges BEFORE UPDATE OF state ON request

@@ -4,13 +4,24 @@
 demo:
     cargo run --release -- demo
 
-# Everything that decides whether a change lands.
-test:
-    tests/run
-
-# The quick part of it.
+# Formatting, lints and unit tests.
 check:
     cargo fmt --check && cargo clippy --all-targets -- -D warnings && cargo test --lib
+
+# The unit tests, and the integration tests that start no program but Vestibule.
+test: check
+    cargo test --test access_rules --test authentication --test bad_configs --test cli --test config \
+        --test delivery --test docs --test mail_bounds --test mail_facts --test mail_properties \
+        --test mail_structure --test smtp --test store --test structure
+
+# Everything that decides whether a change lands; installs the external programs that it needs.
+ci:
+    tests/run
+
+# The documentation as a book, in target/book.
+docs:
+    command -v mdbook >/dev/null || cargo install --locked mdbook
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" mdbook build
 
 # Pictures of every page, for docs/pages.md; needs what tests/run installs, and pngquant.
 screens:

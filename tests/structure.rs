@@ -267,29 +267,6 @@ fn every_module_says_what_it_is() {
     assert!(silent.is_empty(), "no module comment: {silent:?}");
 }
 
-/// `[text](target)` in every page, where the target is a file of ours.
-#[test]
-fn links_in_the_docs_lead_somewhere() {
-    let mut pages = files_below(&root().join("docs"), "md");
-    pages.push(root().join("README.md"));
-    pages.push(root().join("CHANGELOG.md"));
-    let mut broken = Vec::new();
-    for page in pages {
-        let text = fs::read_to_string(&page).expect("UTF-8");
-        for (place, _) in text.match_indices("](") {
-            let target = text[place + 2..]
-                .split([')', '#'])
-                .next()
-                .unwrap_or_default();
-            let outside = target.contains("://") || target.is_empty();
-            if !outside && !page.parent().expect("a folder").join(target).exists() {
-                broken.push(format!("{}: {target}", page.display()));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-}
-
 /// What stands between backticks.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')

@@ -4,12 +4,12 @@
 //! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is
 //! filled before it starts, so that nothing else happens meanwhile.
 
-#[path = "../tests/daemon/house.rs"]
+#[path = "../tests/daemon/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"
 )]
-mod house;
+mod harness;
 #[path = "peers/process.rs"]
 mod process;
 #[path = "sample/mail.rs"]
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use house::{House, STANDARD};
+use harness::{Harness, STANDARD};
 use process::usage;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
@@ -32,19 +32,19 @@ use vestibule::store::{Choice, Store};
 struct Crowd {
     accounts: usize,
     requests_each: usize,
-    letters: usize,
+    verification_mails: usize,
 }
 
 const WHOLE: Crowd = Crowd {
     accounts: 1000,
     requests_each: 10,
-    letters: 10_000,
+    verification_mails: 10_000,
 };
 
 const QUICK: Crowd = Crowd {
     accounts: 200,
     requests_each: 10,
-    letters: 2000,
+    verification_mails: 2000,
 };
 
 /// Longer than a slow machine takes.
@@ -62,7 +62,7 @@ fn main() {
         "fan-out", "count", "s", "a second", "target", "µs CPU"
     );
     release(&crowd);
-    letters(&crowd);
+    verification_mails(&crowd);
 }
 
 /// From one moment to another: the time, and what the daemon has used of the CPU.
@@ -73,8 +73,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(house: &House) -> Self {
-        let process = house.process();
+    fn start(harness: &Harness) -> Self {
+        let process = harness.process();
         Self {
             process,
             begin: Instant::now(),
@@ -105,13 +105,13 @@ fn release(crowd: &Crowd) {
     let runtime = Runtime::new().expect("a runtime");
     // Nothing but deliveries is to be measured.
     let quiet = format!("{STANDARD}\n[verification.limits]\ntotal_hour = 1\n");
-    let house = House::start_with(&quiet, |folder| {
+    let harness = Harness::start_with(&quiet, |folder| {
         fill(folder, crowd.accounts, crowd.requests_each);
     });
-    let store = Store::open(&house.path("data/vestibule.db")).expect("the database");
-    let look = look(&house);
+    let store = Store::open(&harness.path("data/vestibule.db")).expect("the database");
+    let look = look(&harness);
 
-    let watch = Watch::start(&house);
+    let watch = Watch::start(&harness);
     runtime.block_on(async {
         let mut proofs = JoinSet::new();
         for number in 0..crowd.accounts {
@@ -126,7 +126,7 @@ fn release(crowd: &Crowd) {
     let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
     wait_until("the deliveries", || count(&look, delivered) == requests);
     let handed_over = watch.stop();
-    assert_eq!(house.files("desk/new").len(), requests);
+    assert_eq!(harness.files("desk/new").len(), requests);
     row("accounts proved at once", crowd.accounts, proved, None);
     row(
         "their requests in the Maildir and settled",
@@ -151,22 +151,24 @@ async fn prove(store: &Store, address: &EmailAddress) {
 }
 
 /// Letters that wait when the daemon starts, to a server that takes everything.
-fn letters(crowd: &Crowd) {
+fn verification_mails(crowd: &Crowd) {
     let sink = Sink::start();
     let over_smtp = format!("type = \"smtp\"\nurl = \"smtp://{}\"", sink.address);
     let configuration = STANDARD.replace("type = \"file\"\ndir = \"letters\"", &over_smtp)
         + "\n[verification.limits]\nper_domain_hour = 1000000\ntotal_hour = 1000000\n";
-    let house = House::start_with(&configuration, |folder| {
-        fill(folder, crowd.letters, 1);
+    let harness = Harness::start_with(&configuration, |folder| {
+        fill(folder, crowd.verification_mails, 1);
     });
-    let watch = Watch::start(&house);
-    let look = look(&house);
+    let watch = Watch::start(&harness);
+    let look = look(&harness);
     let sent = "SELECT count(*) FROM letter WHERE state = 'sent'";
     let before = count(&look, sent);
-    wait_until("the letters", || count(&look, sent) == crowd.letters);
+    wait_until("the letters", || {
+        count(&look, sent) == crowd.verification_mails
+    });
     row(
         "verification mails sent and settled",
-        crowd.letters - before,
+        crowd.verification_mails - before,
         watch.stop(),
         Some(1000),
     );
@@ -206,8 +208,8 @@ fn fill(folder: &Path, people: usize, requests_each: usize) {
 }
 
 /// A look into the database that disturbs nobody.
-fn look(house: &House) -> Connection {
-    let path = house.path("data/vestibule.db");
+fn look(harness: &Harness) -> Connection {
+    let path = harness.path("data/vestibule.db");
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database")
 }
 
@@ -240,7 +242,7 @@ impl Sink {
             .stdout(Stdio::null())
             .spawn()
             .expect("smtp-sink is part of Debian's package postfix");
-        house::wait_for("smtp-sink's port", || {
+        harness::wait_for("smtp-sink's port", || {
             std::net::TcpStream::connect(address).ok()
         });
         Self { address, process }

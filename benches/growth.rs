@@ -5,12 +5,12 @@
 //! the target folder, and copied from there.
 //! Load comes from the example `load`; deliveries are paused, so that only what is measured happens.
 
-#[path = "../tests/daemon/house.rs"]
+#[path = "../tests/daemon/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"
 )]
-mod house;
+mod harness;
 #[expect(
     dead_code,
     reason = "shared with the comparison with peers, which tells how long answers take"
@@ -23,7 +23,7 @@ mod seed;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use house::{House, STANDARD};
+use harness::{Harness, STANDARD};
 use load::Load;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
@@ -127,9 +127,9 @@ fn database(name: &str, size: &Size) -> PathBuf {
 }
 
 /// A daemon whose database `prepare` may put in its place.
-fn house(prepare: impl FnOnce(&Path)) -> House {
+fn harness(prepare: impl FnOnce(&Path)) -> Harness {
     let configuration = STANDARD.replace("partner.example", CUSTOMERS) + KEEP;
-    House::start_with(&configuration, |folder| {
+    Harness::start_with(&configuration, |folder| {
         let data = folder.join("data");
         std::fs::create_dir_all(&data).expect("the data folder");
         let path = data.join("vestibule.db");
@@ -165,8 +165,8 @@ impl Bench {
 
     /// All that is done on both databases.
     fn compare(&self, file: &Path, size: &Size) {
-        let empty = house(|_| {});
-        let mut large = house(|path| {
+        let empty = harness(|_| {});
+        let mut large = harness(|path| {
             std::fs::copy(file, path).expect("room for a copy");
             // Or the first sync would write it, beside what is measured.
             let copied = std::fs::File::open(path).expect("the copy");
@@ -195,18 +195,18 @@ impl Bench {
 
     /// Messages a second over 20 connections, from two thousand people who are known after the
     /// first round.
-    fn accept(&self, house: &House, octets: u32, messages: u32) -> f64 {
+    fn accept(&self, harness: &Harness, octets: u32, messages: u32) -> f64 {
         let [messages, octets] = [messages, octets].map(|number| number.to_string());
         let from = format!("bob%@{CUSTOMERS}");
         let who = ["--from", &from, "--senders", "2000"];
         let what = ["--messages", &messages, "--size", &octets];
-        self.load.run(house.smtp, &[who, what].concat()).rate
+        self.load.run(harness.smtp, &[who, what].concat()).rate
     }
 
-    fn acceptance(&self, empty: &House, large: &House) {
+    fn acceptance(&self, empty: &Harness, large: &Harness) {
         let houses = [empty, large];
-        for house in houses {
-            self.accept(house, 5 * 1024, 4000);
+        for harness in houses {
+            self.accept(harness, 5 * 1024, 4000);
         }
         let rates =
             self.in_turns(|which| self.accept(houses[which], 5 * 1024, self.effort.messages));
@@ -218,9 +218,9 @@ impl Bench {
     }
 
     /// The time from a proof to its ten requests released and synced.
-    fn proofs(&self, empty: &House, large: &House) {
+    fn proofs(&self, empty: &Harness, large: &Harness) {
         let stores = [empty, large]
-            .map(|house| Store::open(&house.path("data/vestibule.db")).expect("the database"));
+            .map(|harness| Store::open(&harness.path("data/vestibule.db")).expect("the database"));
         let mut times = [Vec::new(), Vec::new()];
         for number in 0..self.effort.accounts {
             for (store, times) in stores.iter().zip(&mut times) {
@@ -235,7 +235,7 @@ impl Bench {
     }
 
     /// Acceptance while holds expire, contents and entries are forgotten, and while they are not.
-    fn housekeeping(&self, large: &mut House) {
+    fn housekeeping(&self, large: &mut Harness) {
         let mut rates = [Vec::new(), Vec::new()];
         let (mut done, mut left) = (0, 0);
         for round in 0..self.effort.rounds {
@@ -267,12 +267,12 @@ impl Bench {
 
     /// How much the file grows for each message, beside 1.2 of the message and 2 KiB.
     fn octets(&self, octets: u32) {
-        let mut house = house(|_| {});
+        let mut harness = harness(|_| {});
         let messages = self.effort.growing.min(500 * 1024 * 1024 / octets);
-        self.accept(&house, octets, messages);
-        house.signal("-TERM");
-        assert_eq!(house.exit_status(), Some(0));
-        let file = std::fs::metadata(house.path("data/vestibule.db")).expect("the file");
+        self.accept(&harness, octets, messages);
+        harness.signal("-TERM");
+        assert_eq!(harness.exit_status(), Some(0));
+        let file = std::fs::metadata(harness.path("data/vestibule.db")).expect("the file");
         #[expect(clippy::cast_precision_loss, reason = "a size for people")]
         let found = file.len() as f64 / f64::from(messages);
         let allowed = 1.2 * f64::from(octets) + 2048.0;
@@ -335,16 +335,16 @@ async fn prove(store: &Store, number: usize) -> Duration {
     took
 }
 
-fn configure(house: &House, retention: &str) {
+fn configure(harness: &Harness, retention: &str) {
     let text = STANDARD.replace("partner.example", CUSTOMERS) + retention;
-    std::fs::write(house.path("vestibule.toml"), text).expect("the configuration");
+    std::fs::write(harness.path("vestibule.toml"), text).expect("the configuration");
 }
 
 /// Requests that nobody proves, and that are to expire at once.
-async fn hold(house: &House, round: usize) {
+async fn hold(harness: &Harness, round: usize) {
     let mut config = sample::config();
     config.verification.hold_for = Duration::ZERO;
-    let store = Store::open(&house.path("data/vestibule.db")).expect("the database");
+    let store = Store::open(&harness.path("data/vestibule.db")).expect("the database");
     let mut people = JoinSet::new();
     let (count, each) = EXPIRING;
     for number in 0..count {
@@ -361,8 +361,8 @@ async fn hold(house: &House, round: usize) {
 }
 
 /// Rows that housekeeping still has to deal with.
-fn due(house: &House) -> i64 {
-    let path = house.path("data/vestibule.db");
+fn due(harness: &Harness) -> i64 {
+    let path = harness.path("data/vestibule.db");
     let database =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database");
     let now = Timestamp::now().as_millisecond();

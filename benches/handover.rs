@@ -7,13 +7,13 @@
 #[path = "../tests/delivery/desk.rs"]
 mod desk;
 #[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
-#[path = "../tests/delivery/house.rs"]
-mod house;
+#[path = "../tests/delivery/harness.rs"]
+mod harness;
 
 use std::time::{Duration, Instant};
 
 use desk::Desk;
-use house::{House, all, until_within};
+use harness::{Harness, all, until_within};
 use tokio::runtime::Runtime;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
@@ -28,14 +28,14 @@ fn main() {
 
 /// One request after the other, each released when nothing else is to do.
 async fn latency(requests: usize) {
-    let house = House::open("type = \"maildir\"\npath = \"Elsewhere\"").await;
-    let workers = house.start();
-    let new = house.folder.path().join("Maildir/new");
+    let harness = Harness::open("type = \"maildir\"\npath = \"Elsewhere\"").await;
+    let workers = harness.start();
+    let new = harness.folder.path().join("Maildir/new");
     let mut times = Vec::with_capacity(requests);
     for number in 0..requests {
         // An external customer's request is released in the transaction that takes it in.
         let begin = Instant::now();
-        let request = house.mail("it", number).await;
+        let request = harness.mail("it", number).await;
         let committed = Instant::now();
         let released = committed.duration_since(begin);
         while !lies_in(&new, &request.to_string()) {
@@ -43,7 +43,7 @@ async fn latency(requests: usize) {
         }
         times.push((committed.elapsed(), released));
         until_within(PATIENCE, "the record", async || {
-            house.count("it", RequestState::Delivered).await == number + 1
+            harness.count("it", RequestState::Delivered).await == number + 1
         })
         .await;
     }
@@ -98,29 +98,31 @@ async fn round(other: &str, requests: usize) -> Duration {
         "down" => "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"".to_owned(),
         _ => format!("{}\nretry = [\"1s\"]", desk.destination()),
     };
-    let house = House::open(&shop).await;
+    let harness = Harness::open(&shop).await;
     let [it, shop] = ["it", "shop"].map(|name| DestinationName::parse(name).expect("a name"));
     let pause = async |name: &DestinationName, paused| {
         let (by, now) = (
             Actor::operator("bench", Interface::CommandLine),
             Timestamp::now(),
         );
-        let done = house.store.pause_destination(name.clone(), paused, by, now);
+        let done = harness
+            .store
+            .pause_destination(name.clone(), paused, by, now);
         done.await.expect("done");
     };
     pause(&it, true).await;
     pause(&shop, true).await;
-    let workers = house.start();
+    let workers = harness.start();
     for first in (0..requests).step_by(100) {
         for portal in ["it", "shop"] {
-            all((first..first + 100).map(|number| house.mail(portal, number))).await;
+            all((first..first + 100).map(|number| harness.mail(portal, number))).await;
         }
     }
     let begin = Instant::now();
     pause(&shop, false).await;
     pause(&it, false).await;
     until_within(PATIENCE, "the Maildir", async || {
-        house.count("it", RequestState::Delivered).await == requests
+        harness.count("it", RequestState::Delivered).await == requests
     })
     .await;
     let time = begin.elapsed();

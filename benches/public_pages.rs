@@ -3,12 +3,12 @@
 //! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is
 //! `wrk` (Debian's package of that name), which takes its part of the same cores.
 
-#[path = "../tests/daemon/house.rs"]
+#[path = "../tests/daemon/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"
 )]
-mod house;
+mod harness;
 #[expect(
     dead_code,
     reason = "shared with the comparison with peers, which tells how long answers take"
@@ -23,13 +23,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use house::{House, STANDARD};
+use harness::{Harness, STANDARD};
 use load::Load;
 use process::usage;
 use sample::Sender;
 use tokio::runtime::Runtime;
 use vestibule::domain::{Timestamp, Token};
-use vestibule::store::{LetterOutcome, Store};
+use vestibule::store::{MailOutcome, Store};
 
 /// Held requests that the page shows.
 const WAITING: usize = 3;
@@ -46,24 +46,24 @@ fn main() {
     let seconds: u32 = if quick { 3 } else { 15 };
     let load = Load::build();
     let token = Token::generate().expect("a token");
-    let house = House::start_with(STANDARD, |folder| fill(folder, &token));
-    house.json(&["deliveries", "pause", "desk"]);
-    let page = format!("http://{}/verify/{}", house.http, token.reveal());
+    let harness = Harness::start_with(STANDARD, |folder| fill(folder, &token));
+    harness.json(&["deliveries", "pause", "desk"]);
+    let page = format!("http://{}/verify/{}", harness.http, token.reveal());
 
     println!(
         "{:<44} {:>9} {:>14} {:>9} {:>9} {:>9}",
         "verify page", "a second", "target", "50 %", "99 %", "µs CPU"
     );
     // The first requests open connections and fill caches.
-    ask(&house, &page, 20, 1);
+    ask(&harness, &page, 20, 1);
     row(
         "alone, 20 connections",
-        &ask(&house, &page, 20, seconds),
+        &ask(&harness, &page, 20, seconds),
         "≥ 8000",
     );
     row(
         "alone, 100 connections",
-        &ask(&house, &page, 100, seconds),
+        &ask(&harness, &page, 100, seconds),
         "",
     );
 
@@ -71,11 +71,11 @@ fn main() {
     let senders = ["--senders", SENDERS];
     // The first mail of each makes an account.
     load.run(
-        house.smtp,
+        harness.smtp,
         &[senders.as_slice(), &["--messages", "4000"]].concat(),
     );
     let whole = load.run(
-        house.smtp,
+        harness.smtp,
         &[senders.as_slice(), &["--messages", messages]].concat(),
     );
     let half = whole.rate / 2.0;
@@ -86,7 +86,7 @@ fn main() {
     )]
     let enough = (half * f64::from(seconds + 3)) as u64;
     let mail = load.start(
-        house.smtp,
+        harness.smtp,
         &[
             senders.as_slice(),
             &[
@@ -100,7 +100,7 @@ fn main() {
     );
     // Some of the mail before, some after.
     std::thread::sleep(Duration::from_secs(1));
-    let pages = ask(&house, &page, 20, seconds);
+    let pages = ask(&harness, &page, 20, seconds);
     let kept_up = mail.report().rate;
     row(
         &format!("with {kept_up:.0} messages/s of {half:.0} wanted"),
@@ -128,7 +128,7 @@ fn fill(folder: &Path, token: &Token) {
         }
         let verification = &config.verification;
         let claimed = store
-            .claim_letters(
+            .claim_mail(
                 vec![token.hash()],
                 verification.limits,
                 verification.token_ttl,
@@ -136,9 +136,9 @@ fn fill(folder: &Path, token: &Token) {
             )
             .await
             .expect("claimed");
-        for letter in claimed.letters {
+        for verification_mail in claimed.verification_mails {
             store
-                .settle_letter(&letter, LetterOutcome::Sent, Timestamp::now())
+                .settle_mail(&verification_mail, MailOutcome::Sent, Timestamp::now())
                 .await
                 .expect("settled");
         }
@@ -165,15 +165,15 @@ fn row(what: &str, answers: &Answers, target: &str) {
     );
 }
 
-fn ask(house: &House, page: &str, connections: u32, seconds: u32) -> Answers {
-    let before = usage(house.process()).cpu;
+fn ask(harness: &Harness, page: &str, connections: u32, seconds: u32) -> Answers {
+    let before = usage(harness.process()).cpu;
     let output = Command::new("wrk")
         .args(["-t1", "--latency"])
         .args([format!("-c{connections}"), format!("-d{seconds}s")])
         .arg(page)
         .output()
         .expect("wrk is missing: install Debian's package wrk");
-    let used = usage(house.process()).cpu.saturating_sub(before);
+    let used = usage(harness.process()).cpu.saturating_sub(before);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && !said.contains("Non-2xx"),

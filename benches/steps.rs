@@ -26,20 +26,20 @@ use vestibule::access::decide;
 use vestibule::config::Config;
 use vestibule::delivery::schedule;
 use vestibule::domain::{ReplyToken, Timestamp, Token};
-use vestibule::store::{Arrival, Letter, LetterOutcome, Settlement, Store};
+use vestibule::store::{Arrival, MailOutcome, Settlement, Store, VerificationMail};
+use vestibule::templates::{Language, Wording};
 use vestibule::verification::{MailTokens, compose};
 use vestibule::web::{Public, Readiness, public};
-use vestibule::wording::{Language, Wording};
 
 /// A database in a folder of its own.
-struct House {
+struct Harness {
     config: Arc<Config>,
     store: Store,
     runtime: Runtime,
     _folder: TempDir,
 }
 
-impl House {
+impl Harness {
     fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
@@ -84,26 +84,33 @@ impl House {
     }
 
     /// The letter to somebody who wrote three times, and the token of its link.
-    fn letter(&self) -> (Letter, Token) {
+    fn verification_mail(&self) -> (VerificationMail, Token) {
         let mut ann = Sender::new(&self.config, "ann@corp.example");
         self.accept_all((0..3).map(|_| ann.next()).collect());
         let token = Token::generate().expect("a token");
         let verification = &self.config.verification;
         let claimed = self
             .runtime
-            .block_on(self.store.claim_letters(
+            .block_on(self.store.claim_mail(
                 vec![token.hash()],
                 verification.limits,
                 verification.token_ttl,
                 Timestamp::now(),
             ))
             .expect("claimed");
-        let letter = claimed.letters.into_iter().next().expect("a letter");
-        let outcome = LetterOutcome::Sent;
+        let verification_mail = claimed
+            .verification_mails
+            .into_iter()
+            .next()
+            .expect("a letter");
+        let outcome = MailOutcome::Sent;
         self.runtime
-            .block_on(self.store.settle_letter(&letter, outcome, Timestamp::now()))
+            .block_on(
+                self.store
+                    .settle_mail(&verification_mail, outcome, Timestamp::now()),
+            )
             .expect("settled");
-        (letter, token)
+        (verification_mail, token)
     }
 }
 
@@ -126,41 +133,41 @@ fn committing(criterion: &mut Criterion) {
         ("one accepted", "partner.example"),
         ("one dropped", "elsewhere.example"),
     ] {
-        let house = House::open();
-        let mut people = house.people(500, domain);
+        let harness = Harness::open();
+        let mut people = harness.people(500, domain);
         group.throughput(Throughput::Elements(1));
         group.bench_function(name, |bencher| {
             let next = || people.next();
-            bencher.iter_batched(next, |one| house.accept(one), BatchSize::PerIteration);
+            bencher.iter_batched(next, |one| harness.accept(one), BatchSize::PerIteration);
         });
     }
-    let house = House::open();
-    let mut people = house.people(500, "partner.example");
+    let harness = Harness::open();
+    let mut people = harness.people(500, "partner.example");
     group.throughput(Throughput::Elements(AT_ONCE));
     group.bench_function("64 accepted", |bencher| {
         let next = || (0..AT_ONCE).map(|_| people.next()).collect();
-        bencher.iter_batched(next, |all| house.accept_all(all), BatchSize::PerIteration);
+        bencher.iter_batched(next, |all| harness.accept_all(all), BatchSize::PerIteration);
     });
     // Each from somebody new: an account, a request and a letter.
-    let house = House::open();
+    let harness = Harness::open();
     let mut number = 0_u64;
     group.bench_function("64 held, all new", |bencher| {
         let next = || {
             (0..AT_ONCE)
                 .map(|_| {
                     number += 1;
-                    Sender::new(&house.config, &format!("n{number}@corp.example")).next()
+                    Sender::new(&harness.config, &format!("n{number}@corp.example")).next()
                 })
                 .collect()
         };
-        bencher.iter_batched(next, |all| house.accept_all(all), BatchSize::PerIteration);
+        bencher.iter_batched(next, |all| harness.accept_all(all), BatchSize::PerIteration);
     });
     group.finish();
 }
 
 fn rendering(criterion: &mut Criterion) {
-    let house = House::open();
-    let (letter, link) = house.letter();
+    let harness = Harness::open();
+    let (verification_mail, link) = harness.verification_mail();
     let reply = ReplyToken::generate().expect("a token");
     let tokens = MailTokens { link, reply };
     let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
@@ -170,13 +177,21 @@ fn rendering(criterion: &mut Criterion) {
     group.bench_function("letter", |bencher| {
         let language = Language::default();
         bencher.iter(|| {
-            compose(&letter, &tokens, &house.config, &wording, &language, now).expect("a letter")
+            compose(
+                &verification_mail,
+                &tokens,
+                &harness.config,
+                &wording,
+                &language,
+                now,
+            )
+            .expect("a letter")
         });
     });
-    let (_keep, config) = watch::channel(Arc::clone(&house.config));
+    let (_keep, config) = watch::channel(Arc::clone(&harness.config));
     let pages = public(Public {
         config,
-        store: house.store.clone(),
+        store: harness.store.clone(),
         wording,
         readiness: Readiness::default(),
         tasks: TaskTracker::new(),
@@ -184,7 +199,7 @@ fn rendering(criterion: &mut Criterion) {
     let link = format!("/verify/{}", tokens.link.reveal_for_link());
     for (name, path) in [("verify page", link.as_str()), ("sign-up page", "/signup")] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| house.runtime.block_on(page(&pages, path)));
+            bencher.iter(|| harness.runtime.block_on(page(&pages, path)));
         });
     }
     group.finish();
@@ -214,12 +229,12 @@ fn retrying(criterion: &mut Criterion) {
         bencher.iter(|| schedule::next(&retry, black_box(3), now, now, None, 0.5));
     });
     // A thousand wait; one is claimed, fails, and is due again.
-    let house = House::open();
-    let mut people = house.people(1000, "partner.example");
-    house.accept_all((0..1000).map(|_| people.next()).collect());
+    let harness = Harness::open();
+    let mut people = harness.people(1000, "partner.example");
+    harness.accept_all((0..1000).map(|_| people.next()).collect());
     group.sample_size(20);
     group.bench_function("claim and settle one", |bencher| {
-        bencher.iter(|| house.runtime.block_on(fail_one(&house.store)));
+        bencher.iter(|| harness.runtime.block_on(fail_one(&harness.store)));
     });
     group.finish();
 }

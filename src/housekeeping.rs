@@ -114,7 +114,7 @@ async fn tidy(
         let max_content = config.dropped.max_content;
         let over = store.trim_dropped_content(max_content, STEP).await?;
         let entries = store.forget_ledger(now, retention.ledger, STEP).await?;
-        let letters = store.forget_letters(now, retention.ledger, STEP).await?;
+        let verification_mails = store.forget_mail(now, retention.ledger, STEP).await?;
         let keep_calls = retention.hook_calls;
         let calls = store.forget_hook_calls(now, keep_calls, STEP).await?;
         let pages = store.give_pages_back().await?;
@@ -123,7 +123,7 @@ async fn tidy(
             || contents.more
             || over.more
             || entries.more
-            || letters.more
+            || verification_mails.more
             || calls.more
             || pages.more;
         if more {

@@ -12,7 +12,6 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::access::{Circumstances, Enforcement, sender_for};
-use crate::authentication::{Author, Checker, outside_client};
 use crate::config::Config;
 use crate::domain::{
     EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, ReplyToken, Timestamp, Token,
@@ -22,7 +21,8 @@ use crate::failpoint;
 use crate::mail::{self, AuthenticationResult, Facts, OwnLinks};
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
-use crate::smtp::{Receipt, Reception, TryLater, UnknownRecipient};
+use crate::sender_auth::{Author, Checker, outside_client};
+use crate::smtp::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 use crate::store::{Answer, Arrival, Entry, Part, Store, StoreError};
 use crate::verification::{self, ConfirmingWords};
 
@@ -122,7 +122,7 @@ impl Intake {
     }
 }
 
-impl Reception for Intake {
+impl MessageHandler for Intake {
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
         let config = self.config.borrow();
         if is_postmaster(&config, address) {
@@ -141,7 +141,7 @@ impl Reception for Intake {
             .saturating_add(TO_READ)
     }
 
-    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> DataOutcome {
         let peer = envelope.peer;
         let begin = Instant::now();
         match self.take(envelope, raw).await {
@@ -151,13 +151,13 @@ impl Reception for Intake {
                     tell(entry, peer);
                 }
                 entries.first().map_or_else(
-                    || Receipt::TryLater(TryLater::Internal),
-                    |first| Receipt::Stored(first.ledger),
+                    || DataOutcome::TryLater(TryLater::Internal),
+                    |first| DataOutcome::Stored(first.ledger),
                 )
             }
             Err(error) => {
                 events::fault("intake", &error);
-                Receipt::TryLater(match error {
+                DataOutcome::TryLater(match error {
                     StoreError::Full(_) => TryLater::DiskFull,
                     StoreError::Closed => TryLater::ShuttingDown,
                     _ => TryLater::Internal,

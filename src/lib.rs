@@ -5,7 +5,7 @@
 //! 1. [`smtp`] takes bytes from an MTA and makes an envelope and a raw message of them. RCPT is answered
 //!    by [`config`]: an address is a portal's, or it is unknown.
 //! 2. [`mail`] reads the raw message into facts: who wrote, whether a program did, whether it is a report.
-//!    [`authentication`] asks whether the sender's domain vouches for it.
+//!    [`sender_auth`] asks whether the sender's domain vouches for it.
 //! 3. [`intake`] hands all of it to the [`store`], which asks [`access`] for the decision *inside* the
 //!    transaction that records it, and answers when that is synced. Only then does the MTA see `250`.
 //! 4. A **dropped** message is an entry in the ledger with a reason, and its content for a while.
@@ -21,7 +21,6 @@
 //! [`domain`] has the nouns that all of them share.
 
 pub mod access;
-pub mod authentication;
 pub mod canary;
 pub mod cli;
 pub mod config;
@@ -34,8 +33,9 @@ pub mod intake;
 pub mod mail;
 pub mod observe;
 pub mod operations;
+pub mod sender_auth;
 pub mod smtp;
 pub mod store;
+pub mod templates;
 pub mod verification;
 pub mod web;
-pub mod wording;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use vestibule::access::Enforcement;
-use vestibule::authentication::Checker;
 use vestibule::config;
 use vestibule::domain::{Domain, Envelope, ReversePath};
 use vestibule::intake::{TO_READ, TO_READ_AN_OCTET};
 use vestibule::mail::{Content, Identity, read};
+use vestibule::sender_auth::Checker;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

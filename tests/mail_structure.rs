@@ -242,7 +242,7 @@ proptest! {
         let structure = Structure::of(raw.as_bytes());
         let part = structure.leaves().next().expect("a part");
         let decoded = part.decode();
-        let letters = |bytes: &[u8]| -> Vec<u8> {
+        let verification_mails = |bytes: &[u8]| -> Vec<u8> {
             bytes.iter().copied().filter(|byte| (b'G'..=b'Z').contains(byte) || byte.is_ascii_lowercase()).collect()
         };
         // Escapes of letters add some; they are taken for the octet that they stand for.
@@ -259,6 +259,6 @@ proptest! {
                 rest = after;
             }
         }
-        prop_assert_eq!(letters(&decoded), letters(&expected));
+        prop_assert_eq!(verification_mails(&decoded), verification_mails(&expected));
     }
 }

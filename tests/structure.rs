@@ -12,7 +12,7 @@ const USES: &[(&str, &[&str])] = &[
     ("access", &["domain", "mail"]),
     ("config", &["access", "domain", "mail"]),
     ("observe", &["config", "domain", "store"]),
-    ("authentication", &["config", "domain", "mail"]),
+    ("sender_auth", &["config", "domain", "mail"]),
     ("smtp", &["domain", "observe"]),
     (
         "store",
@@ -23,7 +23,7 @@ const USES: &[(&str, &[&str])] = &[
         "intake",
         &[
             "access",
-            "authentication",
+            "sender_auth",
             "config",
             "domain",
             "failpoint",
@@ -43,13 +43,13 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "store",
-            "wording",
+            "templates",
         ],
     ),
     (
         "delivery",
         &[
-            "authentication",
+            "sender_auth",
             "config",
             "domain",
             "failpoint",
@@ -73,7 +73,7 @@ const USES: &[(&str, &[&str])] = &[
             "operations",
             "store",
             "verification",
-            "wording",
+            "templates",
         ],
     ),
     (
@@ -84,7 +84,7 @@ const USES: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "access",
-            "authentication",
+            "sender_auth",
             "canary",
             "config",
             "delivery",
@@ -96,7 +96,7 @@ const USES: &[(&str, &[&str])] = &[
             "store",
             "verification",
             "web",
-            "wording",
+            "templates",
         ],
     ),
     (
@@ -115,10 +115,10 @@ const USES: &[(&str, &[&str])] = &[
             "store",
             "verification",
             "web",
-            "wording",
+            "templates",
         ],
     ),
-    ("wording", &["config", "domain"]),
+    ("templates", &["config", "domain"]),
     ("lib", &[]),
     ("main", &[]),
 ];

@@ -24,8 +24,8 @@ use vestibule::access::AccessSettings;
 use vestibule::config::Config;
 use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
 use vestibule::store::{Key, KeyKind, Store, WhatIf};
+use vestibule::templates::Wording;
 use vestibule::web::{Operators, operators};
-use vestibule::wording::Wording;
 
 /// Each page, and ways to narrow it of which some find nothing.
 const PAGES: &[&str] = &[

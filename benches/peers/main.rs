@@ -13,12 +13,12 @@
 //! different runs cannot be compared, the ratios of one run can:
 //! `cargo bench --bench peers [-- --quick]`.
 
-#[path = "../../tests/daemon/house.rs"]
+#[path = "../../tests/daemon/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"
 )]
-mod house;
+mod harness;
 #[path = "../load/mod.rs"]
 mod load;
 #[path = "../../tests/daemon/port.rs"]
@@ -36,7 +36,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use house::{House, STANDARD, wait_for};
+use harness::{Harness, STANDARD, wait_for};
 use postfix::Postfix;
 use process::{Usage, usage};
 
@@ -178,10 +178,10 @@ fn with_own_client(quick: bool) {
         if one_by_one {
             arguments.push("--one-by-one");
         }
-        let house = paused_house();
+        let harness = paused_house();
         settle();
-        let ours = client.run(house.smtp, &arguments);
-        drop(house);
+        let ours = client.run(harness.smtp, &arguments);
+        drop(harness);
         let (_sink, address) = start_sink();
         settle();
         let theirs = client.run(address, &arguments);
@@ -203,15 +203,20 @@ fn with_own_client(quick: bool) {
     }
 }
 
-fn paused_house() -> House {
-    let house = House::start(STANDARD);
-    house.json(&["deliveries", "pause", "desk"]);
-    house
+fn paused_house() -> Harness {
+    let harness = Harness::start(STANDARD);
+    harness.json(&["deliveries", "pause", "desk"]);
+    harness
 }
 
 fn vestibule(load: Load) -> Result {
-    let house = paused_house();
-    measure(load, house.smtp, "it-help@corp.example", house.process())
+    let harness = paused_house();
+    measure(
+        load,
+        harness.smtp,
+        "it-help@corp.example",
+        harness.process(),
+    )
 }
 
 fn postfix(load: Load) -> Result {

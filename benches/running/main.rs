@@ -72,12 +72,12 @@ fn main() {
         ("nothing in the database".to_owned(), None),
         (format!("{requests} requests in the database"), Some(&large)),
     ] {
-        let house = House::with(
+        let harness = Harness::with(
             &folder.path().join("house"),
             &program,
             database.map(PathBuf::as_path),
         );
-        let mut starts: Vec<_> = (0..effort.starts).map(|_| house.start().ready).collect();
+        let mut starts: Vec<_> = (0..effort.starts).map(|_| harness.start().ready).collect();
         starts.sort();
         println!(
             "| start to ready, {what} | {:.1} ms (longest of {}: {:.1} ms) |",
@@ -85,7 +85,7 @@ fn main() {
             starts.len(),
             millis(starts[starts.len() - 1])
         );
-        let running = house.start();
+        let running = harness.start();
         let idle = running.idle(effort.idle);
         println!(
             "| resident memory, idle, {what} | {} |",
@@ -106,7 +106,7 @@ fn main() {
 }
 
 /// A data folder and its configuration.
-struct House {
+struct Harness {
     folder: PathBuf,
     program: PathBuf,
 }
@@ -124,7 +124,7 @@ struct Idle {
     wakeups: f64,
 }
 
-impl House {
+impl Harness {
     fn with(folder: &Path, program: &Path, database: Option<&Path>) -> Self {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder.join("data")).expect("a folder");
@@ -132,13 +132,13 @@ impl House {
         if let Some(database) = database {
             copy(database, &folder.join("data/vestibule.db"));
         }
-        let house = Self {
+        let harness = Self {
             folder: folder.to_owned(),
             program: program.to_owned(),
         };
         // The first start makes or migrates the database, which others do not.
-        drop(house.start());
-        house
+        drop(harness.start());
+        harness
     }
 
     fn start(&self) -> Running {

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
-use vestibule::smtp::{Receipt, Reception, Settings, UnknownRecipient, serve};
+use vestibule::smtp::{DataOutcome, MessageHandler, Settings, UnknownRecipient, serve};
 
 const LARGEST: u64 = 2000;
 
@@ -23,7 +23,7 @@ struct Desk {
     taken: Mutex<Vec<(Envelope, Vec<u8>)>>,
 }
 
-impl Reception for Desk {
+impl MessageHandler for Desk {
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
         match address {
             "it@corp.example" => Ok(Mailbox::Portal(PortalName::parse("it").expect("a name"))),
@@ -31,21 +31,21 @@ impl Reception for Desk {
         }
     }
 
-    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> DataOutcome {
         self.taken.lock().expect("no panic").push((envelope, raw));
-        Receipt::Stored(LedgerId::new())
+        DataOutcome::Stored(LedgerId::new())
     }
 }
 
 /// One listener for all inputs.
-struct House {
+struct Shared {
     runtime: Runtime,
     address: std::net::SocketAddr,
     desk: Arc<Desk>,
     _settings: watch::Sender<Arc<Settings>>,
 }
 
-impl House {
+impl Shared {
     fn open() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -104,16 +104,16 @@ impl House {
 }
 
 thread_local! {
-    static HOUSE: RefCell<Option<House>> = const { RefCell::new(None) };
+    static HOUSE: RefCell<Option<Shared>> = const { RefCell::new(None) };
 }
 
 fuzz_target!(|input: &[u8]| {
     let Some((&first, said)) = input.split_first() else {
         return;
     };
-    HOUSE.with_borrow_mut(|house| {
-        let house = house.get_or_insert_with(House::open);
-        let answers = house.talk(said, usize::from(first % 16) * 7 + 1);
+    HOUSE.with_borrow_mut(|shared| {
+        let shared = shared.get_or_insert_with(Shared::open);
+        let answers = shared.talk(said, usize::from(first % 16) * 7 + 1);
         let text = String::from_utf8(answers).expect("replies are text");
         let mut queued = 0;
         for line in text.split_inclusive('\n') {
@@ -125,7 +125,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(line.len() <= 512 && !line.contains(char::is_control), "{line}");
             queued += usize::from(line.starts_with("250 2.0.0 Ok: queued as "));
         }
-        let taken = std::mem::take(&mut *house.desk.taken.lock().expect("no panic"));
+        let taken = std::mem::take(&mut *shared.desk.taken.lock().expect("no panic"));
         // Whoever goes without waiting may miss the last answer, but never gets one too many.
         assert!(queued <= taken.len(), "{queued} of {}: {text}", taken.len());
         for (envelope, raw) in taken {

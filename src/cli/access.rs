@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::context::{Context, Global};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House};
 use super::output::Output;
 use super::recover::{Which, recover as take_up};
 use super::requests::{age, ago};
-use super::{draft, probe};
+use super::{settings_file, try_address};
 use crate::access::{Assignment, Key};
 use crate::domain::{DomainPattern, EmailAddress, PortalName};
 use change::change;
@@ -250,31 +250,33 @@ pub struct Simulate {
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     match command {
-        Command::Show(whose) => show::show(&house, whose.portal, out).await,
+        Command::Show(whose) => show::show(&context, whose.portal, out).await,
         Command::Set(set) => {
-            let portal = house.portal(set.whose.portal)?;
-            change(&house, set.how.dry_run, out, |settings| {
+            let portal = context.portal(set.whose.portal)?;
+            change(&context, set.how.dry_run, out, |settings| {
                 settings
                     .with(portal.as_ref(), &set.assignments)
                     .map_err(|error| Failure::Usage(error.to_string()))
             })
             .await
         }
-        Command::Approve(domains) => add(&house, Key::InternalApprovedDomains, domains, out).await,
+        Command::Approve(domains) => {
+            add(&context, Key::InternalApprovedDomains, domains, out).await
+        }
         Command::Allow(Allow { domains, recover }) => {
             let patterns = domains.patterns.clone();
-            add(&house, Key::ExternalAllowedDomains, domains, out).await?;
+            add(&context, Key::ExternalAllowedDomains, domains, out).await?;
             if recover {
-                take_up(&house, Which::Domains(patterns), out).await?;
+                take_up(&context, Which::Domains(patterns), out).await?;
             }
             Ok(())
         }
-        Command::Deny(patterns) => add(&house, Key::Denied, patterns.into(), out).await,
+        Command::Deny(patterns) => add(&context, Key::Denied, patterns.into(), out).await,
         Command::Remove(domains) => {
-            let portal = house.portal(domains.whose.portal)?;
-            change(&house, domains.how.dry_run, out, |settings| {
+            let portal = context.portal(domains.whose.portal)?;
+            change(&context, domains.how.dry_run, out, |settings| {
                 let (settings, unknown) =
                     settings.without_domains(portal.as_ref(), &domains.patterns);
                 match unknown.as_slice() {
@@ -287,36 +289,40 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             })
             .await
         }
-        Command::History(history) => show::history(&house, history.limit, out).await,
-        Command::Diff(diff) => show::diff(&house, diff.from, diff.to, out).await,
-        Command::Export(export) => show::export(&house, export.revision, out).await,
+        Command::History(history) => show::history(&context, history.limit, out).await,
+        Command::Diff(diff) => show::diff(&context, diff.from, diff.to, out).await,
+        Command::Export(export) => show::export(&context, export.revision, out).await,
         Command::Apply(apply) => {
-            let draft = draft::read(&apply.file)?;
+            let draft = settings_file::read(&apply.file)?;
             for portal in draft.portals.keys() {
-                house.portal(Some(portal.clone()))?;
+                context.portal(Some(portal.clone()))?;
             }
-            change(&house, apply.how.dry_run, out, |_| Ok(draft.clone())).await
+            change(&context, apply.how.dry_run, out, |_| Ok(draft.clone())).await
         }
         Command::Test(test) => {
-            let draft = test.access.as_deref().map(draft::read).transpose()?;
-            let portal = house.portal(test.portal)?;
-            probe::run(&house, &test.address, portal, draft, out).await
+            let draft = test
+                .access
+                .as_deref()
+                .map(settings_file::read)
+                .transpose()?;
+            let portal = context.portal(test.portal)?;
+            try_address::run(&context, &test.address, portal, draft, out).await
         }
         Command::Simulate(simulate) => {
-            let draft = draft::read(&simulate.file)?;
+            let draft = settings_file::read(&simulate.file)?;
             for portal in draft.portals.keys() {
-                house.portal(Some(portal.clone()))?;
+                context.portal(Some(portal.clone()))?;
             }
-            let portal = house.portal(simulate.portal)?;
+            let portal = context.portal(simulate.portal)?;
             let most = usize::try_from(simulate.limit).unwrap_or(usize::MAX);
-            simulate::run(&house, draft, portal, ago(simulate.since), most, out).await
+            simulate::run(&context, draft, portal, ago(simulate.since), most, out).await
         }
     }
 }
 
-async fn add(house: &House, key: Key, domains: Domains, out: &mut Output) -> Outcome {
-    let portal = house.portal(domains.whose.portal)?;
-    change(house, domains.how.dry_run, out, |settings| {
+async fn add(context: &Context, key: Key, domains: Domains, out: &mut Output) -> Outcome {
+    let portal = context.portal(domains.whose.portal)?;
+    change(context, domains.how.dry_run, out, |settings| {
         Ok(settings.with_domains(portal.as_ref(), key, &domains.patterns))
     })
     .await

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::check::machine::rounded;
+use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::house::Global;
 use super::output::{Output, note};
 use crate::store::{self, Violation};
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
 use crate::store::has_verified_accounts;
-use crate::wording::Wording;
+use crate::templates::Wording;
 
 mod certificate;
 mod exposure;

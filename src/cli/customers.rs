@@ -5,15 +5,15 @@ mod forget;
 
 use clap::{Args, Subcommand};
 
+use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
-use super::words::word;
+use super::value_parser::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Proof, Status, Timestamp};
 use crate::operations::{NO_MAIL, NOT_A_CUSTOMER, add_customer, warning_about};
-use crate::store::{Added, Choice, CustomerFilter, LetterCause, Page, Proved, RequestFilter};
+use crate::store::{Added, Choice, CustomerFilter, MailCause, Page, Proved, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -121,10 +121,10 @@ const COLUMNS: &[Column<Account>] = &[
 ];
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     match command {
         Command::List(list) => {
-            let listed = house
+            let listed = context
                 .store
                 .customers(CustomerFilter {
                     kind: list.kind,
@@ -138,34 +138,34 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Show(whom) => {
-            let account = whom.find(&house).await?;
-            show(&house, &account, out).await
+            let account = whom.find(&context).await?;
+            show(&context, &account, out).await
         }
-        Command::Add(add) => add_one(&house, add, out).await,
+        Command::Add(add) => add_one(&context, add, out).await,
         Command::Verify(whom) => {
-            let account = whom.find(&house).await?;
-            verify(&house, &account, out).await
+            let account = whom.find(&context).await?;
+            verify(&context, &account, out).await
         }
         Command::Block(whom) => {
-            let account = whom.find(&house).await?;
-            let account = house
+            let account = whom.find(&context).await?;
+            let account = context
                 .store
                 .block_customer(account.id, actor(), Timestamp::now())
                 .await?;
             tell(&account, "is blocked; mail from it is dropped", out)
         }
         Command::Unblock(whom) => {
-            let account = whom.find(&house).await?;
-            let account = house
+            let account = whom.find(&context).await?;
+            let account = context
                 .store
                 .unblock_customer(account.id, actor(), Timestamp::now())
                 .await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
-        Command::Export(args) => export::run(&house, args, out).await,
-        Command::Forget(args) => forget::run(&house, args, out).await,
+        Command::Export(args) => export::run(&context, args, out).await,
+        Command::Forget(args) => forget::run(&context, args, out).await,
         Command::Resend(whom) => {
-            let account = whom.find(&house).await?;
+            let account = whom.find(&context).await?;
             if account.status != Status::Pending {
                 return Err(Failure::Failed(anyhow::anyhow!(
                     "{} is {}; only a pending account gets a verification mail",
@@ -179,11 +179,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     account.address
                 )));
             }
-            house
+            context
                 .store
                 .renew_link(
                     account.address.clone(),
-                    LetterCause::Operator,
+                    MailCause::Operator,
                     Timestamp::now(),
                 )
                 .await?;
@@ -198,24 +198,24 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 
 impl Whom {
     /// The account with this address or id.
-    async fn find(&self, house: &House) -> Result<Account, Failure> {
+    async fn find(&self, context: &Context) -> Result<Account, Failure> {
         let found = if let Ok(id) = self.account.parse::<AccountId>() {
-            house.store.customer_by_id(id).await?
+            context.store.customer_by_id(id).await?
         } else {
             let address = EmailAddress::parse_stored(&self.account)
                 .map_err(|cause| Failure::Usage(format!("{:?}: {cause}", self.account)))?;
-            house.store.customer(&address).await?
+            context.store.customer(&address).await?
         };
         found.ok_or_else(|| Failure::not_found("account", &self.account))
     }
 }
 
-async fn show(house: &House, account: &Account, out: &mut Output) -> Outcome {
+async fn show(context: &Context, account: &Account, out: &mut Output) -> Outcome {
     if out.is_json() {
         return out.object(account);
     }
     describe(account, out)?;
-    let requests = house
+    let requests = context
         .store
         .requests(RequestFilter {
             account: Some(account.address.clone()),
@@ -300,12 +300,12 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     ])
 }
 
-async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
-    let portal = house.portal(add.portal.clone())?;
+async fn add_one(context: &Context, add: Add, out: &mut Output) -> Outcome {
+    let portal = context.portal(add.portal.clone())?;
     let Add { address, .. } = &add;
     let added = add_customer(
-        &house.store,
-        &house.config,
+        &context.store,
+        &context.config,
         address.clone(),
         portal,
         actor(),
@@ -347,8 +347,8 @@ async fn add_one(house: &House, add: Add, out: &mut Output) -> Outcome {
     }
 }
 
-async fn verify(house: &House, account: &Account, out: &mut Output) -> Outcome {
-    let proved = house
+async fn verify(context: &Context, account: &Account, out: &mut Output) -> Outcome {
+    let proved = context
         .store
         .prove(
             Proof::Operator(actor()),
@@ -371,7 +371,7 @@ async fn verify(house: &House, account: &Account, out: &mut Output) -> Outcome {
             )));
         }
     };
-    let account = house
+    let account = context
         .store
         .customer_by_id(account.id)
         .await?

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output};
 use crate::domain::{DestinationName, RequestState, Timestamp};
 use crate::operations::{Queue, queue, queues};
@@ -67,27 +67,27 @@ enum Place {
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     match command {
         Command::List => {
-            let queues = queues(&house.store, &house.config).await?;
+            let queues = queues(&context.store, &context.config).await?;
             out.list(&queues, None, COLUMNS)
         }
-        Command::Pause(which) => pause(&house, which, true, out).await,
-        Command::Resume(which) => pause(&house, which, false, out).await,
-        Command::Retry(which) => retry(&house, which, out).await,
+        Command::Pause(which) => pause(&context, which, true, out).await,
+        Command::Resume(which) => pause(&context, which, false, out).await,
+        Command::Retry(which) => retry(&context, which, out).await,
     }
 }
 
-fn find(house: &House, name: &DestinationName) -> Result<Place, Failure> {
-    if house.config.destinations.contains_key(name) {
+fn find(context: &Context, name: &DestinationName) -> Result<Place, Failure> {
+    if context.config.destinations.contains_key(name) {
         return Ok(Place::Destination);
     }
-    if house.config.hooks.iter().any(|hook| hook.name == *name) {
+    if context.config.hooks.iter().any(|hook| hook.name == *name) {
         return Ok(Place::Hook);
     }
-    let destinations = house.config.destinations.keys();
-    let hooks = house.config.hooks.iter().map(|hook| &hook.name);
+    let destinations = context.config.destinations.keys();
+    let hooks = context.config.hooks.iter().map(|hook| &hook.name);
     let known: Vec<_> = destinations
         .chain(hooks)
         .map(DestinationName::as_str)
@@ -98,30 +98,30 @@ fn find(house: &House, name: &DestinationName) -> Result<Place, Failure> {
     )))
 }
 
-async fn pause(house: &House, which: Which, paused: bool, out: &mut Output) -> Outcome {
+async fn pause(context: &Context, which: Which, paused: bool, out: &mut Output) -> Outcome {
     let name = which.destination;
-    find(house, &name)?;
-    house
+    find(context, &name)?;
+    context
         .store
         .pause_destination(name.clone(), paused, actor(), Timestamp::now())
         .await?;
-    tell(house, &name, out).await
+    tell(context, &name, out).await
 }
 
-async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
+async fn retry(context: &Context, which: Which, out: &mut Output) -> Outcome {
     let name = which.destination;
-    let place = find(house, &name)?;
+    let place = find(context, &name)?;
     match place {
         Place::Hook => {
-            house
+            context
                 .store
                 .retry_hook_calls(name.clone(), actor(), Timestamp::now())
                 .await?;
         }
         Place::Destination => {
             for state in [RequestState::Failed, RequestState::Released] {
-                for id in super::requests::all_for(house, &name, state).await? {
-                    house
+                for id in super::requests::all_for(context, &name, state).await? {
+                    context
                         .store
                         .retry_request(id, actor(), Timestamp::now())
                         .await?;
@@ -129,11 +129,11 @@ async fn retry(house: &House, which: Which, out: &mut Output) -> Outcome {
             }
         }
     }
-    tell(house, &name, out).await
+    tell(context, &name, out).await
 }
 
-async fn tell(house: &House, name: &DestinationName, out: &mut Output) -> Outcome {
-    let queue = queue(&house.store, &house.config, name)
+async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> Outcome {
+    let queue = queue(&context.store, &context.config, name)
         .await?
         .ok_or_else(|| Failure::not_found("destination or hook", name))?;
     if out.is_json() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::check::machine::rounded;
 use super::check::{self, Finding, counted};
+use super::context::Global;
 use super::failure::Outcome;
-use super::house::Global;
 use super::output::Output;
 use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};

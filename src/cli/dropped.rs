@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::context::{Context, Global};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, Which, recover};
 use super::requests::{age, ago};
-use super::words::word;
+use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::Dropped;
 use crate::store::{DroppedDomain, LedgerFilter};
@@ -148,34 +148,34 @@ const DOMAINS: &[Column<DroppedDomain>] = &[
 ];
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     match command {
         Command::List(list) => {
-            let listed = house
+            let listed = context
                 .store
                 .ledger(LedgerFilter {
                     verdict: Some(Verdict::Dropped),
                     reason: list.reason,
-                    portal: house.portal(list.portal)?,
+                    portal: context.portal(list.portal)?,
                     sender: list.sender,
                     page: list.paging.page(),
                     ..LedgerFilter::default()
                 })
                 .await?;
-            let row = |entry| Dropped::of(entry, &house.config);
+            let row = |entry| Dropped::of(entry, &context.config);
             let rows: Vec<Dropped> = listed.rows.into_iter().map(row).collect();
             out.list(&rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Domains(domains) => {
             let limit = usize::try_from(domains.limit).unwrap_or(usize::MAX);
-            let rows = house
+            let rows = context
                 .store
                 .dropped_domains(ago(domains.since), limit)
                 .await?;
             out.list(&rows, None, DOMAINS)
         }
         Command::Recover(which) if which.force => {
-            recover::force(&house, &which.entries, which.named.as_ref(), out).await
+            recover::force(&context, &which.entries, which.named.as_ref(), out).await
         }
         Command::Recover(which) => {
             let which = match which.domain {
@@ -183,24 +183,24 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 None if which.all => Which::All,
                 None => Which::Entries(which.entries),
             };
-            match recover(&house, which, out).await? {
+            match recover(&context, which, out).await? {
                 0 => Err(Failure::Said),
                 _ => Ok(()),
             }
         }
-        Command::Raw(Raw { entry }) => raw(&house, entry, out).await,
+        Command::Raw(Raw { entry }) => raw(&context, entry, out).await,
     }
 }
 
-async fn raw(house: &House, ledger: LedgerId, out: &mut Output) -> Outcome {
-    let entry = house.store.ledger_entry(ledger).await?;
+async fn raw(context: &Context, ledger: LedgerId, out: &mut Output) -> Outcome {
+    let entry = context.store.ledger_entry(ledger).await?;
     let entry = entry.ok_or_else(|| Failure::not_found("ledger entry", ledger))?;
     if entry.verdict != Verdict::Dropped {
         return Err(Failure::Failed(anyhow::anyhow!(
             "{ledger} was not dropped; see vestibule requests raw"
         )));
     }
-    let raw = house.store.raw(ledger).await?.ok_or_else(|| {
+    let raw = context.store.raw(ledger).await?.ok_or_else(|| {
         Failure::NotFound(format!("the content of {ledger} is not kept any more"))
     })?;
     out.raw(&raw)

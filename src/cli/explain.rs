@@ -1,14 +1,14 @@
 //! `explain`: why a message was decided as it was, and all that happened to it since.
 
+use super::context::{Context, Global};
 use super::customers::describe;
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House};
 use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
 use crate::access::RuleResult;
 use crate::domain::EmailAddress;
 use crate::operations::{Explanation, bare_message_id, explained, found};
-use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentLetter};
+use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentMail};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,22 +28,22 @@ pub struct Args {
 const LETTERS_SHOWN: usize = 20;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     let what = args.what.trim();
-    if let Some(entry) = found(&house.store, what).await? {
-        let explanation = explained(&house.store, entry).await?;
+    if let Some(entry) = found(&context.store, what).await? {
+        let explanation = explained(&context.store, entry).await?;
         return show(&explanation, out);
     }
-    let listed = by_message_id(&house, what, args.paging.clone()).await?;
+    let listed = by_message_id(&context, what, args.paging.clone()).await?;
     match listed.rows.len() {
         0 => {}
         1 if !out.is_json() => {
             for entry in listed.rows {
-                show(&explained(&house.store, entry).await?, out)?;
+                show(&explained(&context.store, entry).await?, out)?;
             }
             return Ok(());
         }
-        _ => return list(&house, listed, out).await,
+        _ => return list(&context, listed, out).await,
     }
     let Ok(address) = EmailAddress::parse(what) else {
         return Err(Failure::NotFound(format!(
@@ -51,15 +51,15 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
              it may have come to another portal's server, or not at all"
         )));
     };
-    by_address(&house, &address, args.paging, out).await
+    by_address(&context, &address, args.paging, out).await
 }
 
 async fn by_message_id(
-    house: &House,
+    context: &Context,
     text: &str,
     paging: Paging,
 ) -> Result<Listed<LedgerEntry>, Failure> {
-    Ok(house
+    Ok(context
         .store
         .ledger(LedgerFilter {
             message_id: Some(bare_message_id(text).to_owned()),
@@ -70,13 +70,13 @@ async fn by_message_id(
 }
 
 async fn by_address(
-    house: &House,
+    context: &Context,
     address: &EmailAddress,
     paging: Paging,
     out: &mut Output,
 ) -> Outcome {
-    let account = house.store.customer(address).await?;
-    let listed = house
+    let account = context.store.customer(address).await?;
+    let listed = context
         .store
         .ledger(LedgerFilter {
             sender: Some(address.clone()),
@@ -94,30 +94,30 @@ async fn by_address(
         if listed.rows.is_empty() {
             return out.object(&account);
         }
-        return list(house, listed, out).await;
+        return list(context, listed, out).await;
     }
     match &account {
         Some(account) => describe(account, out)?,
         None => out.line(format_args!("{address} has no account"))?,
     }
-    let letters = house.store.letters_to(address, LETTERS_SHOWN).await?;
-    if !letters.is_empty() {
+    let verification_mails = context.store.mail_to(address, LETTERS_SHOWN).await?;
+    if !verification_mails.is_empty() {
         out.line("")?;
-        out.table(&letters, LETTERS, true)?;
+        out.table(&verification_mails, LETTERS, true)?;
     }
     if listed.rows.is_empty() {
         return Ok(());
     }
     out.line("")?;
-    list(house, listed, out).await
+    list(context, listed, out).await
 }
 
 /// Several entries: an explanation each for programs, a table for people.
-async fn list(house: &House, listed: Listed<LedgerEntry>, out: &mut Output) -> Outcome {
+async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) -> Outcome {
     if out.is_json() {
         let mut rows = Vec::with_capacity(listed.rows.len());
         for entry in listed.rows {
-            rows.push(explained(&house.store, entry).await?);
+            rows.push(explained(&context.store, entry).await?);
         }
         return out.list(&rows, listed.next.as_deref(), &[]);
     }
@@ -230,7 +230,10 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
                 None => id.to_string(),
             }),
         ),
-        ("letter", explanation.letter.as_ref().map(outstanding)),
+        (
+            "letter",
+            explanation.verification_mail.as_ref().map(outstanding),
+        ),
         (
             "content",
             Some(
@@ -260,33 +263,48 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
 }
 
 /// A letter that is not sent yet, and why.
-fn outstanding(letter: &SentLetter) -> String {
-    let when = letter
+fn outstanding(verification_mail: &SentMail) -> String {
+    let when = verification_mail
         .due_at
-        .filter(|_| letter.state == "waiting")
+        .filter(|_| verification_mail.state == "waiting")
         .map_or_else(|| "now".to_owned(), |at| format!("at {}", time(at)));
-    let cause = letter
+    let cause = verification_mail
         .last_error
         .as_ref()
         .map_or_else(String::new, |error| format!(": {error}"));
-    match letter.attempts {
-        0 => format!("{} is to be sent {when}", letter.kind),
-        n => format!("{} is to be sent {when}, {n} attempts{cause}", letter.kind),
+    match verification_mail.attempts {
+        0 => format!("{} is to be sent {when}", verification_mail.kind),
+        n => format!(
+            "{} is to be sent {when}, {n} attempts{cause}",
+            verification_mail.kind
+        ),
     }
 }
 
-const LETTERS: &[Column<SentLetter>] = &[
-    Column::new("letter", Layout::Whole, |letter| letter.kind.to_owned()),
-    Column::new("asked for", Layout::Whole, |letter| time(letter.created_at)),
-    Column::new("state", Layout::Word, |letter| letter.state.clone()),
-    Column::new("at", Layout::Whole, |letter| {
-        or_dash(letter.settled_at.or(letter.due_at).map(time).as_ref())
+const LETTERS: &[Column<SentMail>] = &[
+    Column::new("letter", Layout::Whole, |verification_mail| {
+        verification_mail.kind.to_owned()
     }),
-    Column::new("attempts", Layout::Number, |letter| {
-        letter.attempts.to_string()
+    Column::new("asked for", Layout::Whole, |verification_mail| {
+        time(verification_mail.created_at)
     }),
-    Column::new("last error", Layout::Text, |letter| {
-        or_dash(letter.last_error.as_ref())
+    Column::new("state", Layout::Word, |verification_mail| {
+        verification_mail.state.clone()
+    }),
+    Column::new("at", Layout::Whole, |verification_mail| {
+        or_dash(
+            verification_mail
+                .settled_at
+                .or(verification_mail.due_at)
+                .map(time)
+                .as_ref(),
+        )
+    }),
+    Column::new("attempts", Layout::Number, |verification_mail| {
+        verification_mail.attempts.to_string()
+    }),
+    Column::new("last error", Layout::Text, |verification_mail| {
+        or_dash(verification_mail.last_error.as_ref())
     }),
 ];
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::house::Global;
 use super::output::Output;
 use crate::daemon::Lock;
 use crate::store;

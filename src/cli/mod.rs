@@ -7,30 +7,30 @@ mod access;
 mod backup;
 pub mod check;
 mod compact;
+mod completions;
+mod context;
 mod customers;
 mod deliveries;
 mod demo;
 mod doctor;
-mod draft;
 mod dropped;
 mod explain;
 mod failure;
-mod house;
 pub mod init;
 mod migrate;
 mod operators;
 mod output;
 mod paging;
-mod probe;
 mod recover;
 mod replay;
 mod requests;
 mod serve;
-mod shell;
+mod settings_file;
 mod stats;
 mod tail;
 mod templates;
-mod words;
+mod try_address;
+mod value_parser;
 
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -38,8 +38,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use context::Global;
 use failure::{Failure, Outcome};
-use house::Global;
 use output::Output;
 
 /// The front door of a help desk's mailbox
@@ -108,9 +108,9 @@ enum Command {
     Migrate(migrate::Args),
     Doctor(doctor::Args),
     /// Completions for a shell
-    Completions(shell::Completions),
+    Completions(completions::Completions),
     /// Manual pages
-    Man(shell::Man),
+    Man(completions::Man),
 }
 
 /// Does what the arguments say.
@@ -161,8 +161,8 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Compact(_) => compact::run(global, out),
         Command::Migrate(_) => migrate::run(global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),
-        Command::Completions(args) => shell::completions(&args, Cli::command(), out),
-        Command::Man(args) => shell::man(&args, Cli::command(), out),
+        Command::Completions(args) => completions::completions(&args, Cli::command(), out),
+        Command::Man(args) => completions::man(&args, Cli::command(), out),
     }
 }
 

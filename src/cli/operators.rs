@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::context::{Global, actor};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, actor};
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::age;
-use super::words::word;
+use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
 use crate::store::{IssuedToken, Key, KeyKind, Operator, Store};
 

@@ -1,7 +1,7 @@
 //! Taking up again what was dropped: `dropped recover` and `access allow --recover`.
 
+use super::context::{Context, actor};
 use super::failure::{Failure, Outcome};
-use super::house::{House, actor};
 use super::output::{Column, Layout, Output, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId};
 use crate::operations::{self, Taken, recoverable};
@@ -33,14 +33,14 @@ const COLUMNS: &[Column<Taken>] = &[
 
 /// Decides them again by the settings of now, oldest first. What was done is shown, whatever happens.
 /// Says how many are requests now.
-pub async fn recover(house: &House, which: Which, out: &mut Output) -> Result<usize, Failure> {
+pub async fn recover(context: &Context, which: Which, out: &mut Output) -> Result<usize, Failure> {
     let entries = match which {
         Which::Entries(entries) => entries,
-        Which::All => recoverable(&house.store, None, usize::MAX).await?,
+        Which::All => recoverable(&context.store, None, usize::MAX).await?,
         Which::Domains(patterns) => {
             let mut entries = Vec::new();
             for pattern in patterns {
-                entries.extend(recoverable(&house.store, Some(pattern), usize::MAX).await?);
+                entries.extend(recoverable(&context.store, Some(pattern), usize::MAX).await?);
             }
             entries.sort_unstable();
             entries.dedup();
@@ -48,21 +48,21 @@ pub async fn recover(house: &House, which: Which, out: &mut Output) -> Result<us
         }
     };
     each(&entries, out, async |ledger| {
-        operations::recover(&house.store, &house.config, ledger, actor()).await
+        operations::recover(&context.store, &context.config, ledger, actor()).await
     })
     .await
 }
 
 /// Releases them as they are.
 pub async fn force(
-    house: &House,
+    context: &Context,
     entries: &[LedgerId],
     named: Option<&EmailAddress>,
     out: &mut Output,
 ) -> Outcome {
     each(entries, out, async |ledger| {
         let named = named.cloned();
-        operations::force(&house.store, &house.config, ledger, named, actor()).await
+        operations::force(&context.store, &context.config, ledger, named, actor()).await
     })
     .await
     .map(drop)

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
-use super::house::{Global, House, actor};
 use super::output::{Column, Layout, Output, note, or_dash, size, time};
 use super::paging::Paging;
-use super::words::word;
+use super::value_parser::word;
 use crate::domain::{
     DestinationName, EmailAddress, PortalName, RequestId, RequestState, Timestamp,
 };
@@ -157,14 +157,14 @@ pub fn ago(age: Duration) -> Timestamp {
 }
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     match command {
         Command::List(list) => {
-            let listed = house
+            let listed = context
                 .store
                 .requests(RequestFilter {
                     state: list.state,
-                    portal: house.portal(list.portal)?,
+                    portal: context.portal(list.portal)?,
                     account: list.account,
                     received_before: list.older_than.map(ago),
                     received_after: list.newer_than.map(ago),
@@ -174,13 +174,13 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Show(which) => {
-            let request = which.find(&house).await?;
+            let request = which.find(&context).await?;
             show(&request, out)
         }
         Command::Release(several) => {
             let release = || actor();
             each(&several.requests, out, async |id| {
-                house
+                context
                     .store
                     .release_request(id, release(), Timestamp::now())
                     .await
@@ -189,7 +189,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         }
         Command::Discard(several) => {
             each(&several.requests, out, async |id| {
-                house
+                context
                     .store
                     .discard_request(id, actor(), Timestamp::now())
                     .await
@@ -198,7 +198,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         }
         Command::Retry(retry) => {
             let requests = if retry.requests.is_empty() {
-                retry.all(&house).await?
+                retry.all(&context).await?
             } else {
                 retry.requests
             };
@@ -209,7 +209,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 });
             }
             each(&requests, out, async |id| {
-                house
+                context
                     .store
                     .retry_request(id, actor(), Timestamp::now())
                     .await
@@ -217,8 +217,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             .await
         }
         Command::Raw(which) => {
-            let request = which.find(&house).await?;
-            let raw = house.store.raw(request.ledger).await?.ok_or_else(|| {
+            let request = which.find(&context).await?;
+            let raw = context.store.raw(request.ledger).await?.ok_or_else(|| {
                 Failure::NotFound(format!(
                     "the message of request {} is not kept any more",
                     request.id
@@ -230,8 +230,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 }
 
 impl Which {
-    async fn find(&self, house: &House) -> Result<Request, Failure> {
-        house
+    async fn find(&self, context: &Context) -> Result<Request, Failure> {
+        context
             .store
             .request(self.request)
             .await?
@@ -241,18 +241,18 @@ impl Which {
 
 impl Retry {
     /// All that the filters let through, oldest first, so that the order of release is kept.
-    async fn all(&self, house: &House) -> Result<Vec<RequestId>, Failure> {
-        let portal = house.portal(self.portal.clone())?;
+    async fn all(&self, context: &Context) -> Result<Vec<RequestId>, Failure> {
+        let portal = context.portal(self.portal.clone())?;
         if let Some(name) = &self.destination {
-            house.destination(name)?;
+            context.destination(name)?;
         }
         let mut ids = Vec::new();
-        for wanted in &house.config.portals {
+        for wanted in &context.config.portals {
             let is_portal = portal.as_ref().is_none_or(|name| *name == wanted.name);
             let destination = self.destination.as_ref();
             if is_portal && destination.is_none_or(|name| *name == wanted.destination) {
                 let state = self.state.unwrap_or(RequestState::Failed);
-                ids.extend(all_of(house, &wanted.name, state).await?);
+                ids.extend(all_of(context, &wanted.name, state).await?);
             }
         }
         ids.sort_unstable();
@@ -262,14 +262,14 @@ impl Retry {
 
 /// The requests in this state that are for a destination, oldest first.
 pub async fn all_for(
-    house: &House,
+    context: &Context,
     destination: &DestinationName,
     state: RequestState,
 ) -> Result<Vec<RequestId>, Failure> {
     let mut ids = Vec::new();
-    for portal in &house.config.portals {
+    for portal in &context.config.portals {
         if portal.destination == *destination {
-            ids.extend(all_of(house, &portal.name, state).await?);
+            ids.extend(all_of(context, &portal.name, state).await?);
         }
     }
     ids.sort_unstable();
@@ -277,14 +277,14 @@ pub async fn all_for(
 }
 
 async fn all_of(
-    house: &House,
+    context: &Context,
     portal: &PortalName,
     state: RequestState,
 ) -> Result<Vec<RequestId>, Failure> {
     let mut ids = Vec::new();
     let mut after = None;
     loop {
-        let listed = house
+        let listed = context
             .store
             .requests(RequestFilter {
                 state: Some(state),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::context::Global;
 use super::failure::Outcome;
-use super::house::Global;
 use crate::config::Config;
 use crate::daemon::{self, Reloading};
 use crate::observe;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::context::Global;
 use super::failure::Outcome;
-use super::house::Global;
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::{age, ago};
 use crate::domain::PortalName;
@@ -91,10 +91,10 @@ const HELD: &[Column<HeldDomain>] = &[
 ];
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
-    let portal = house.portal(args.portal)?;
+    let context = global.open().await?;
+    let portal = context.portal(args.portal)?;
     let since = ago(args.since);
-    let counts = stats(&house.store, since, portal.as_ref()).await?;
+    let counts = stats(&context.store, since, portal.as_ref()).await?;
     if out.is_json() {
         return out.object(&counts);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::Serialize;
 
+use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::house::Global;
 use super::output::{Output, or_dash, time};
-use super::words::word;
+use super::value_parser::word;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict};
 use crate::observe::Escaped;
 use crate::store::{LedgerEntry, LedgerFilter, Page, Store};
@@ -66,17 +66,17 @@ struct Decision<'a> {
 }
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
-    let house = global.open().await?;
+    let context = global.open().await?;
     let filter = LedgerFilter {
         verdict: args.verdict,
         reason: args.reason,
-        portal: house.portal(args.portal)?,
+        portal: context.portal(args.portal)?,
         sender: args.sender,
         message_id: None,
         page: Page::default(),
     };
     // Before the look back, so that nothing is lost between the two.
-    let newest = house.store.newest_entries(part(PART, None)).await?;
+    let newest = context.store.newest_entries(part(PART, None)).await?;
     let mut seen = Seen::default();
     seen.add(&newest.rows);
     let mut before = Vec::new();
@@ -85,12 +85,12 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
             page: part(args.lines, None),
             ..filter.clone()
         };
-        before = house.store.ledger(last).await?.rows;
+        before = context.store.ledger(last).await?.rows;
         show(&before, out)?;
     }
     loop {
         tokio::time::sleep(PAUSE).await;
-        let mut new = since(&house.store, &seen).await?;
+        let mut new = since(&context.store, &seen).await?;
         seen.add(&new);
         new.retain(|entry| {
             let was_shown = before.iter().any(|shown| shown.ledger == entry.ledger);

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::house::Global;
 use super::output::{Column, Layout, Output, note};
-use crate::wording::{self, Wording};
+use crate::templates::{self, Wording};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -73,7 +73,7 @@ const COLUMNS: &[Column<File>] = &[
 pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     match command {
         Command::List => {
-            let files: Vec<_> = wording::built_in()
+            let files: Vec<_> = templates::built_in()
                 .map(|(file, text)| File {
                     file,
                     octets: text.len(),
@@ -82,13 +82,13 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
             out.list(&files, None, COLUMNS)
         }
         Command::Export(export) => {
-            let unknown = |name: &&String| !wording::built_in().any(|(file, _)| file == **name);
+            let unknown = |name: &&String| !templates::built_in().any(|(file, _)| file == **name);
             if let Some(name) = export.names.iter().find(unknown) {
                 return Err(Failure::NotFound(format!(
                     "there is no built-in file {name}; see vestibule templates list"
                 )));
             }
-            for (file, text) in wording::built_in() {
+            for (file, text) in templates::built_in() {
                 if export.names.is_empty() || export.names.iter().any(|name| name == file) {
                     write(&export.folder, file, text, out)?;
                 }

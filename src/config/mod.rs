@@ -158,14 +158,14 @@ pub struct Verification {
     pub remind_before: Duration,
     /// How long "This was not me" keeps an address from getting more.
     pub quiet_for: Duration,
-    pub limits: LetterLimits,
+    pub limits: MailLimits,
     /// Operators' own templates, by file name; the built-in ones where a file is missing.
     pub templates: Option<PathBuf>,
 }
 
 /// How many verification mails may be sent. A domain's limit is divided in the proportions of the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LetterLimits {
+pub struct MailLimits {
     pub per_address_hour: u32,
     pub per_address_day: u32,
     /// Counted for the registered domain, so that subdomains make no difference.

@@ -4,9 +4,9 @@
 //! taken in before all that follows from it can happen. Drain: the other way round; the database goes
 //! last, when nobody is left who could have something to store.
 
-mod herald;
 mod listeners;
 mod lock;
+mod operator_log;
 mod signals;
 mod systemd;
 
@@ -27,15 +27,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Enforcement;
-use crate::authentication::Checker;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::{Logging, events};
+use crate::sender_auth::Checker;
 use crate::store::Store;
+use crate::templates::Wording;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
-use crate::wording::Wording;
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
 /// How long each stage may take to finish when the drain begins; together less than the 90 s after
@@ -157,7 +157,7 @@ impl Daemon {
             stop.clone(),
         ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
-        tasks.spawn(herald::run(self.store.clone(), stop.clone()));
+        tasks.spawn(operator_log::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),
             self.store.clone(),

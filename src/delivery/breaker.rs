@@ -37,7 +37,7 @@ enum Breaker {
 
 /// What may be sent at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum Capacity {
     For(usize),
     NotBefore(Timestamp),
 }
@@ -49,11 +49,11 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    fn room(self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
+    fn capacity(self, concurrency: usize, under_way: usize, now: Timestamp) -> Capacity {
         match self {
-            Self::Up { .. } => Room::For(concurrency.saturating_sub(under_way)),
-            Self::Down { probe_at, .. } if now < probe_at => Room::NotBefore(probe_at),
-            Self::Down { .. } => Room::For(1_usize.saturating_sub(under_way)),
+            Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
+            Self::Down { probe_at, .. } if now < probe_at => Capacity::NotBefore(probe_at),
+            Self::Down { .. } => Capacity::For(1_usize.saturating_sub(under_way)),
         }
     }
 
@@ -93,8 +93,13 @@ impl Breaker {
 pub(super) struct SharedBreaker(Arc<Mutex<Breaker>>);
 
 impl SharedBreaker {
-    pub(super) fn room(&self, concurrency: usize, under_way: usize, now: Timestamp) -> Room {
-        self.lock().room(concurrency, under_way, now)
+    pub(super) fn capacity(
+        &self,
+        concurrency: usize,
+        under_way: usize,
+        now: Timestamp,
+    ) -> Capacity {
+        self.lock().capacity(concurrency, under_way, now)
     }
 
     pub(super) fn note(&self, attempt: &Attempt, now: Timestamp) {
@@ -110,7 +115,7 @@ impl SharedBreaker {
 /// What parcels go to, with all that an attempt there depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    Desk(Destination),
+    RequestQueue(Destination),
     Hook(Endpoint),
 }
 
@@ -164,14 +169,14 @@ mod tests {
     #[test]
     fn a_destination_that_fails_in_a_row_gets_one_parcel_at_a_time() {
         let mut failures = vec![(0, unreachable()); 4];
-        assert_eq!(after(&failures).room(8, 3, at(0)), Room::For(5));
+        assert_eq!(after(&failures).capacity(8, 3, at(0)), Capacity::For(5));
         failures.push((0, unreachable()));
         // Three more were under way.
         failures.extend(vec![(1, unreachable()); 3]);
         let down = after(&failures);
-        assert_eq!(down.room(8, 0, at(14)), Room::NotBefore(at(15)));
-        assert_eq!(down.room(8, 0, at(15)), Room::For(1));
-        assert_eq!(down.room(8, 1, at(15)), Room::For(0));
+        assert_eq!(down.capacity(8, 0, at(14)), Capacity::NotBefore(at(15)));
+        assert_eq!(down.capacity(8, 0, at(15)), Capacity::For(1));
+        assert_eq!(down.capacity(8, 1, at(15)), Capacity::For(0));
         for (probed, next) in [
             (15, 45),
             (45, 105),
@@ -182,8 +187,8 @@ mod tests {
         ] {
             failures.push((probed, unreachable()));
             assert_eq!(
-                after(&failures).room(8, 0, at(probed)),
-                Room::NotBefore(at(next))
+                after(&failures).capacity(8, 0, at(probed)),
+                Capacity::NotBefore(at(next))
             );
         }
     }
@@ -207,7 +212,10 @@ mod tests {
             let mut cause = Cause::of_destination("429 slow down");
             cause.not_before = Some(at(asked));
             let paused = after(&[(0, Attempt::Retry(cause))]);
-            assert_eq!(paused.room(8, 0, at(0)), Room::NotBefore(at(granted)));
+            assert_eq!(
+                paused.capacity(8, 0, at(0)),
+                Capacity::NotBefore(at(granted))
+            );
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin};
 use tokio::time::timeout;
 
 use super::message::Place;
-use super::{Attempt, Cause, Parcel, Scope};
+use super::{Attempt, Cause, OutgoingMessage, Scope};
 use crate::config::CommandDestination;
 use crate::domain::EmailAddress;
 use crate::store::StoreError;
@@ -45,9 +45,9 @@ impl Command {
         }
     }
 
-    pub(super) async fn attempt(&self, parcel: &Parcel) -> Attempt {
+    pub(super) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
         let program = self.config.program.display();
-        let mut child = match self.start(parcel) {
+        let mut child = match self.start(outgoing) {
             Ok(child) => child,
             Err(e) => return Attempt::Retry(Cause::of_destination(&format!("{program}: {e}"))),
         };
@@ -59,7 +59,7 @@ impl Command {
                 listen(stderr, &mut complaint).await;
                 Ok(())
             };
-            let exchange = async { tokio::try_join!(feed(&mut stdin, parcel), listening) };
+            let exchange = async { tokio::try_join!(feed(&mut stdin, outgoing), listening) };
             tokio::pin!(exchange);
             let running = async {
                 tokio::select! {
@@ -99,13 +99,13 @@ impl Command {
         }
     }
 
-    fn start(&self, parcel: &Parcel) -> std::io::Result<Child> {
+    fn start(&self, outgoing: &OutgoingMessage) -> std::io::Result<Child> {
         tokio::process::Command::new(&self.config.program)
             .args(&self.config.args)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .envs(&self.config.environment)
-            .envs(facts(parcel))
+            .envs(facts(outgoing))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -117,8 +117,8 @@ impl Command {
 
 /// What the program is told besides the message. Scripts pass it on as arguments, so no address
 /// begins with a `-`.
-fn facts(parcel: &Parcel) -> [(&'static str, String); 12] {
-    let claim = parcel.claim();
+fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
+    let claim = outgoing.claim();
     // Nothing in a value can end it or begin another one.
     let line = |text: &str| -> String {
         text.chars()
@@ -137,12 +137,15 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 12] {
         ),
         ("VESTIBULE_SENDER", claim.address.as_argument()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
-        ("VESTIBULE_VERIFIED", parcel.verified()),
+        ("VESTIBULE_VERIFIED", outgoing.verified()),
         (
             "VESTIBULE_SENDER_BY",
-            parcel.sender_by().unwrap_or_default().to_owned(),
+            outgoing.sender_by().unwrap_or_default().to_owned(),
         ),
-        ("VESTIBULE_AUTHENTICATED", parcel.authenticated().to_owned()),
+        (
+            "VESTIBULE_AUTHENTICATED",
+            outgoing.authenticated().to_owned(),
+        ),
         ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
         (
             "VESTIBULE_MESSAGE_ID",
@@ -153,10 +156,13 @@ fn facts(parcel: &Parcel) -> [(&'static str, String); 12] {
 
 /// Writes the message and closes the pipe. A program need not read all of it: its status counts.
 /// The pipe stays open where the message cannot be read to its end.
-async fn feed(stdin: &mut Option<ChildStdin>, parcel: &Parcel) -> Result<(), StoreError> {
+async fn feed(
+    stdin: &mut Option<ChildStdin>,
+    outgoing: &OutgoingMessage,
+) -> Result<(), StoreError> {
     let mut place = Place::default();
     while let Some(pipe) = stdin {
-        match parcel.message().piece(&mut place).await? {
+        match outgoing.message().piece(&mut place).await? {
             Some(piece) if pipe.write_all(&piece).await.is_ok() => {}
             _ => *stdin = None,
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::maildir::{self, Maildir};
-use super::smtp::{Patience, Smtp};
+use super::smtp::{Smtp, Timeouts};
 use super::webhook::Webhook;
-use super::{Attempt, Parcel};
+use super::{Attempt, OutgoingMessage};
 use crate::config;
 use crate::domain::Domain;
 
@@ -18,7 +18,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub struct Destination {
     way: Way,
     concurrency: usize,
-    patience: Duration,
+    timeout: Duration,
 }
 
 enum Way {
@@ -30,11 +30,11 @@ enum Way {
 
 impl Destination {
     pub fn new(config: &config::Destination, hostname: &Domain) -> Self {
-        let (way, concurrency, patience) = match config {
+        let (way, concurrency, timeout) = match config {
             config::Destination::Smtp(smtp) => (
-                Way::Smtp(Box::new(Smtp::new(smtp, hostname, Patience::DEFAULT))),
+                Way::Smtp(Box::new(Smtp::new(smtp, hostname, Timeouts::DEFAULT))),
                 smtp.concurrency,
-                Patience::DEFAULT.message + MARGIN,
+                Timeouts::DEFAULT.message + MARGIN,
             ),
             config::Destination::Maildir(maildir) => (
                 Way::Maildir(Maildir::new(maildir, hostname)),
@@ -55,7 +55,7 @@ impl Destination {
         Self {
             way,
             concurrency: concurrency.max(1),
-            patience,
+            timeout,
         }
     }
 
@@ -65,24 +65,24 @@ impl Destination {
     }
 
     /// The longest that an attempt may take.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Hands one parcel over. Dropping the future gives the attempt up, wherever it is.
-    pub async fn attempt(&self, parcel: &Arc<Parcel>) -> Attempt {
+    pub async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
         match &self.way {
-            Way::Smtp(smtp) => smtp.attempt(parcel).await,
-            Way::Maildir(maildir) => maildir.attempt(Arc::clone(parcel)).await,
-            Way::Webhook(webhook) => webhook.attempt(parcel).await,
-            Way::Command(command) => command.attempt(parcel).await,
+            Way::Smtp(smtp) => smtp.attempt(outgoing).await,
+            Way::Maildir(maildir) => maildir.attempt(Arc::clone(outgoing)).await,
+            Way::Webhook(webhook) => webhook.attempt(outgoing).await,
+            Way::Command(command) => command.attempt(outgoing).await,
         }
     }
 
     /// There is nothing to hand over at present: gives back what others may want.
-    pub async fn rest(&self) {
+    pub async fn close_idle(&self) {
         if let Way::Smtp(smtp) = &self.way {
-            smtp.rest().await;
+            smtp.close_idle().await;
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::message::Place;
-use super::{Attempt, Cause, Parcel};
+use super::{Attempt, Cause, OutgoingMessage};
 use crate::config::MaildirDestination;
 use crate::domain::Domain;
 
@@ -60,10 +60,10 @@ impl Maildir {
         }
     }
 
-    pub(super) async fn attempt(&self, parcel: Arc<Parcel>) -> Attempt {
+    pub(super) async fn attempt(&self, outgoing: Arc<OutgoingMessage>) -> Attempt {
         let maildir = self.clone();
         let here = Handle::current();
-        match tokio::task::spawn_blocking(move || maildir.deliver(&parcel, &here)).await {
+        match tokio::task::spawn_blocking(move || maildir.deliver(&outgoing, &here)).await {
             Ok(Ok(())) => Attempt::Delivered,
             // Nothing about a message makes a file impossible: each of these can be put right.
             Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(&fault.to_string())),
@@ -71,26 +71,26 @@ impl Maildir {
         }
     }
 
-    fn deliver(&self, parcel: &Parcel, here: &Handle) -> Result<(), Fault> {
-        match self.put(parcel, here) {
+    fn deliver(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Fault> {
+        match self.put(outgoing, here) {
             Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => {
                 self.make()?;
-                self.put(parcel, here)
+                self.put(outgoing, here)
             }
             done => done,
         }
     }
 
-    fn put(&self, parcel: &Parcel, here: &Handle) -> Result<(), Fault> {
-        let name = self.name(parcel);
+    fn put(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Fault> {
+        let name = self.name(outgoing);
         let [tmp, new] = ["tmp", "new"].map(|folder| self.path.join(folder));
-        if parcel.claim().attempt > 1 && self.has(&name)? {
+        if outgoing.claim().attempt > 1 && self.has(&name)? {
             return sync_folder(&new);
         }
         let part = tmp.join(&name);
         let whole = new.join(&name);
         let file = create(&part, self.modes.message).map_err(at(&part))?;
-        write(file, parcel, here)
+        write(file, outgoing, here)
             .map_err(at(&part))
             .and_then(|()| fs::rename(&part, &whole).map_err(at(&whole)))
             .inspect_err(|_| {
@@ -101,8 +101,8 @@ impl Maildir {
     }
 
     /// Seconds, something unique, host: the three parts of a Maildir name.
-    fn name(&self, parcel: &Parcel) -> String {
-        let claim = parcel.claim();
+    fn name(&self, outgoing: &OutgoingMessage) -> String {
+        let claim = outgoing.claim();
         format!(
             "{}.{}.{}",
             claim.received_at.as_second(),
@@ -171,9 +171,9 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(mut file: File, parcel: &Parcel, here: &Handle) -> io::Result<()> {
+fn write(mut file: File, outgoing: &OutgoingMessage, here: &Handle) -> io::Result<()> {
     let mut place = Place::default();
-    let message = parcel.message();
+    let message = outgoing.message();
     while let Some(piece) = here
         .block_on(message.piece(&mut place))
         .map_err(io::Error::other)?

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::marks;
+use super::stripped_headers;
 use crate::domain::Domain;
 use crate::store::{Content, StoreError};
 
@@ -23,7 +23,7 @@ pub struct Message {
     /// What of it is passed on.
     kept: Vec<Range<usize>>,
     /// Where the rest is; None where there is none.
-    rest: Option<Content>,
+    close_idle: Option<Content>,
 }
 
 /// How far a message was read.
@@ -32,12 +32,15 @@ pub struct Place {
     /// Parts in memory that were given out: the added fields, then what is kept of the start.
     parts: usize,
     /// Octets of the rest.
-    rest: u64,
+    close_idle: u64,
 }
 
 impl Place {
     /// Behind the added fields.
-    pub(super) const ORIGINAL: Self = Self { parts: 1, rest: 0 };
+    pub(super) const ORIGINAL: Self = Self {
+        parts: 1,
+        close_idle: 0,
+    };
 }
 
 impl Message {
@@ -55,17 +58,17 @@ impl Message {
         }
         let is_whole = octets(&start) == content.size();
         let mut message = Self::in_memory(added, start, hostname);
-        message.rest = (!is_whole).then_some(content);
+        message.close_idle = (!is_whole).then_some(content);
         Ok(message)
     }
 
     pub(super) fn in_memory(added: Vec<u8>, raw: Vec<u8>, hostname: &Domain) -> Self {
-        let kept = marks::foreign(&raw, hostname);
+        let kept = stripped_headers::foreign(&raw, hostname);
         Self {
             added,
             start: raw,
             kept,
-            rest: None,
+            close_idle: None,
         }
     }
 
@@ -82,13 +85,13 @@ impl Message {
             place.parts += 1;
             return Ok(Some(Cow::Borrowed(part)));
         }
-        let Some(content) = &self.rest else {
+        let Some(content) = &self.close_idle else {
             return Ok(None);
         };
         let piece = content
-            .read(octets(&self.start) + place.rest, PIECE)
+            .read(octets(&self.start) + place.close_idle, PIECE)
             .await?;
-        place.rest += octets(&piece);
+        place.close_idle += octets(&piece);
         Ok((!piece.is_empty()).then_some(Cow::Owned(piece)))
     }
 
@@ -100,11 +103,11 @@ impl Message {
     /// Octets without the added fields.
     pub(super) fn original_len(&self) -> u64 {
         let kept: usize = self.kept.iter().map(ExactSizeIterator::len).sum();
-        let rest = self
-            .rest
+        let close_idle = self
+            .close_idle
             .as_ref()
             .map_or(0, |content| content.size() - octets(&self.start));
-        u64::try_from(kept).unwrap_or(u64::MAX) + rest
+        u64::try_from(kept).unwrap_or(u64::MAX) + close_idle
     }
 
     /// Never: there is always a `Received` field.

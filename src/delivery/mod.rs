@@ -5,28 +5,28 @@
 //! bytes, under fields that say who is behind them. Every attempt has one of three outcomes, and
 //! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
 
+mod added_headers;
 mod breaker;
-mod caller;
 mod command;
-mod desk;
 mod destination;
 mod flow;
+mod hook_queue;
+mod http;
 mod maildir;
-mod marks;
 mod message;
 mod original;
-mod parcel;
-mod post;
-pub mod probe;
+mod outgoing_message;
+pub mod preflight;
+mod request_queue;
 pub mod schedule;
 mod settlement;
 pub mod signature;
 mod smtp;
+mod stripped_headers;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod trace;
 mod webhook;
 mod webhook_json;
 mod worker;
@@ -34,7 +34,7 @@ mod worker;
 pub use destination::Destination;
 pub use message::Message;
 pub use original::Original;
-pub use parcel::Parcel;
+pub use outgoing_message::OutgoingMessage;
 pub use supervisor::run;
 
 use crate::domain::Timestamp;

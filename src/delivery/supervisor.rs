@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::breaker::{Breakers, Place};
-use super::caller::Caller;
-use super::desk::Desk;
+use super::hook_queue::HookQueue;
+use super::request_queue::RequestQueue;
 use super::worker::Worker;
 use crate::config::Config;
 use crate::domain::{DestinationName, Timestamp};
@@ -48,13 +48,13 @@ pub async fn run(
         for hook in &current.hooks {
             let place = Place::Hook(hook.endpoint.clone());
             let breaker = breakers.keep(&before, &hook.name, place);
-            let caller = Caller::of(hook, store.clone());
+            let caller = HookQueue::of(hook, store.clone());
             workers.spawn(Worker::of(caller, breaker, generation.clone()).run());
         }
         for (name, destination) in &current.destinations {
-            let place = Place::Desk(destination.clone());
+            let place = Place::RequestQueue(destination.clone());
             let breaker = breakers.keep(&before, name, place);
-            if let Some(desk) = Desk::of(name, &current, store.clone()) {
+            if let Some(desk) = RequestQueue::of(name, &current, store.clone()) {
                 workers.spawn(Worker::of(desk, breaker, generation.clone()).run());
             }
         }

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 
 use super::flow::Flow;
+use super::http::{HttpClient, RequestMeta};
 use super::message::Place;
-use super::post::{Cover, Postman};
-use super::{Attempt, Cause, Parcel, webhook_json};
+use super::{Attempt, Cause, OutgoingMessage, webhook_json};
 use crate::config::{WebhookDestination, WebhookFormat};
 use crate::domain::Timestamp;
 use crate::store::StoreError;
@@ -20,41 +20,41 @@ use crate::store::StoreError;
 /// A URL to post parcels to.
 pub(super) struct Webhook {
     config: WebhookDestination,
-    postman: Postman,
+    client: HttpClient,
 }
 
 impl Webhook {
     pub(super) fn new(config: &WebhookDestination) -> Self {
         Self {
             config: config.clone(),
-            postman: Postman::new(&config.endpoint, config.concurrency),
+            client: HttpClient::new(&config.endpoint, config.concurrency),
         }
     }
 
-    pub(super) async fn attempt(&self, parcel: &Arc<Parcel>) -> Attempt {
+    pub(super) async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
         let posted = match self.config.format {
-            WebhookFormat::Raw => self.streamed(parcel, "message/rfc822", Form::Raw).await,
+            WebhookFormat::Raw => self.streamed(outgoing, "message/rfc822", Form::Raw).await,
             WebhookFormat::Form => {
                 let form = Form::Field(self.config.field.clone());
                 let kind = "application/x-www-form-urlencoded";
-                self.streamed(parcel, kind, form).await
+                self.streamed(outgoing, kind, form).await
             }
-            WebhookFormat::Json => self.json(parcel).await,
+            WebhookFormat::Json => self.json(outgoing).await,
         };
         posted.unwrap_or_else(Attempt::Retry)
     }
 
     async fn streamed(
         &self,
-        parcel: &Arc<Parcel>,
+        outgoing: &Arc<OutgoingMessage>,
         content_type: &'static str,
         form: Form,
     ) -> Result<Attempt, Cause> {
-        let id = parcel.claim().request().to_string();
+        let id = outgoing.claim().request().to_string();
         let seconds = Timestamp::now().as_second();
-        let mut signature = self.postman.signature(&id, seconds)?;
+        let mut signature = self.client.signature(&id, seconds)?;
         let mut octets = 0;
-        let mut reading = Reading::new(Arc::clone(parcel), form.clone());
+        let mut reading = Reading::new(Arc::clone(outgoing), form.clone());
         // The length stands before the body too; only a plain message tells it without being read.
         while let Some(piece) = reading.next().await.map_err(unreadable)? {
             octets += u64::try_from(piece.len()).unwrap_or_default();
@@ -62,13 +62,13 @@ impl Webhook {
                 signature.add(&piece);
             }
         }
-        let cover = Cover {
+        let meta = RequestMeta {
             id: &id,
             seconds,
             content_type,
             signature,
         };
-        let mut reading = Reading::new(Arc::clone(parcel), form);
+        let mut reading = Reading::new(Arc::clone(outgoing), form);
         let body = Flow::begin(octets, |sender| async move {
             while let Some(piece) = reading.next().await.transpose() {
                 if sender.send(piece).await.is_err() {
@@ -76,18 +76,21 @@ impl Webhook {
                 }
             }
         });
-        Ok(self.postman.post(cover, reqwest::Body::wrap(body)).await)
+        Ok(self.client.post(meta, reqwest::Body::wrap(body)).await)
     }
 
-    async fn json(&self, parcel: &Arc<Parcel>) -> Result<Attempt, Cause> {
-        let is_long = parcel.message().original_len() > webhook_json::MAX_RAW;
+    async fn json(&self, outgoing: &Arc<OutgoingMessage>) -> Result<Attempt, Cause> {
+        let is_long = outgoing.message().original_len() > webhook_json::MAX_RAW;
         let raw_url = if is_long {
-            parcel.raw_url(Timestamp::now()).await.map_err(unreadable)?
+            outgoing
+                .raw_url(Timestamp::now())
+                .await
+                .map_err(unreadable)?
         } else {
             None
         };
-        let raw = parcel.message().original().await.map_err(unreadable)?;
-        let making = Arc::clone(parcel);
+        let raw = outgoing.message().original().await.map_err(unreadable)?;
+        let making = Arc::clone(outgoing);
         // Parsing takes its time, and may meet a message that the parser cannot stand.
         let made =
             tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw, raw_url)).await;
@@ -98,19 +101,19 @@ impl Webhook {
                 return Ok(Attempt::Refused(cause));
             }
         };
-        let id = parcel.claim().request().to_string();
+        let id = outgoing.claim().request().to_string();
         let seconds = Timestamp::now().as_second();
-        let mut signature = self.postman.signature(&id, seconds)?;
+        let mut signature = self.client.signature(&id, seconds)?;
         if let Some(signature) = &mut signature {
             signature.add(&body);
         }
-        let cover = Cover {
+        let meta = RequestMeta {
             id: &id,
             seconds,
             content_type: "application/json",
             signature,
         };
-        Ok(self.postman.post(cover, body).await)
+        Ok(self.client.post(meta, body).await)
     }
 }
 
@@ -129,7 +132,7 @@ enum Form {
 
 /// A message in its form, piece by piece.
 struct Reading {
-    parcel: Arc<Parcel>,
+    outgoing: Arc<OutgoingMessage>,
     form: Form,
     place: Place,
     begun: bool,
@@ -138,9 +141,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(parcel: Arc<Parcel>, form: Form) -> Self {
+    fn new(outgoing: Arc<OutgoingMessage>, form: Form) -> Self {
         Self {
-            parcel,
+            outgoing,
             form,
             place: Place::default(),
             begun: false,
@@ -153,15 +156,15 @@ impl Reading {
             self.begun = true;
             return Ok(Some(Bytes::from(format!("{}=", encoded(name)))));
         }
-        let piece = self.parcel.message().piece(&mut self.place).await?;
+        let piece = self.outgoing.message().piece(&mut self.place).await?;
         let is_raw = matches!(self.form, Form::Raw);
         Ok(match piece {
             Some(piece) if is_raw => Some(Bytes::from(piece.into_owned())),
             Some(piece) => {
                 self.over.extend_from_slice(&piece);
                 let whole = self.over.len() / 3 * 3;
-                let rest = self.over.split_off(whole);
-                let ready = std::mem::replace(&mut self.over, rest);
+                let close_idle = self.over.split_off(whole);
+                let ready = std::mem::replace(&mut self.over, close_idle);
                 Some(encoded(&STANDARD.encode(ready)).into())
             }
             None if self.over.is_empty() => None,

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
-use super::Parcel;
+use super::OutgoingMessage;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, Fields};
 
@@ -87,8 +87,8 @@ struct Attachment {
 }
 
 /// The JSON text, the same for every attempt but for `raw_url`. `raw` is the message as it came.
-pub(super) fn body(parcel: &Parcel, raw: &[u8], raw_url: Option<String>) -> Vec<u8> {
-    let claim = parcel.claim();
+pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<String>) -> Vec<u8> {
+    let claim = outgoing.claim();
     let payload = Payload {
         r#type: "request.released",
         timestamp: claim.released_at,
@@ -100,14 +100,14 @@ pub(super) fn body(parcel: &Parcel, raw: &[u8], raw_url: Option<String>) -> Vec<
             account: Account {
                 address: claim.address.to_string(),
                 kind: claim.kind,
-                verified: parcel.verified(),
-                sender_by: parcel.sender_by(),
+                verified: outgoing.verified(),
+                sender_by: outgoing.sender_by(),
                 groups: &claim.groups,
             },
             received_at: claim.received_at,
             message_id: claim.message_id.as_deref(),
             message: Parts {
-                authentication: parcel.authenticated(),
+                authentication: outgoing.authenticated(),
                 raw: raw_url.is_none().then(|| STANDARD.encode(raw)),
                 raw_url,
                 ..parts(raw)

@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{Room, SharedBreaker};
+use super::breaker::{Capacity, SharedBreaker};
 use super::{Attempt, Cause};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::{caught, events};
@@ -52,7 +52,7 @@ pub(super) trait Queue: Send + Sync + 'static {
     fn concurrency(&self) -> usize;
 
     /// The longest that an attempt may take.
-    fn patience(&self) -> Duration;
+    fn timeout(&self) -> Duration;
 
     /// When the next attempt is due; None when nothing waits.
     fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
@@ -87,7 +87,7 @@ pub(super) trait Queue: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
     /// There is nothing to do at present: gives back what others may want.
-    fn rest(&self) -> impl Future<Output = ()> + Send;
+    fn close_idle(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// When there will be more to do.
@@ -179,7 +179,7 @@ impl<Q: Queue> Worker<Q> {
     /// Works until it is told to stop and nothing is under way any more.
     pub(super) async fn run(mut self) {
         let mut arrivals = self.queue.store().subscribe(self.queue.topic());
-        let mut deeds = self.queue.store().subscribe(Topic::Deeds);
+        let mut actions = self.queue.store().subscribe(Topic::OperatorActions);
         let mut under_way = JoinSet::new();
         let mut rested = true;
         let mut seats_free_since: Option<Instant> = None;
@@ -188,21 +188,21 @@ impl<Q: Queue> Worker<Q> {
             self.settle_the_rest(now).await;
             let next = match self
                 .breaker
-                .room(self.queue.concurrency(), under_way.len(), now)
+                .capacity(self.queue.concurrency(), under_way.len(), now)
             {
-                Room::For(0) => Next::At(Timestamp::MAX),
-                Room::For(room) => {
-                    let few = room * 4 < self.queue.concurrency() && !under_way.is_empty();
+                Capacity::For(0) => Next::At(Timestamp::MAX),
+                Capacity::For(capacity) => {
+                    let few = capacity * 4 < self.queue.concurrency() && !under_way.is_empty();
                     let since = *seats_free_since.get_or_insert_with(Instant::now);
-                    let rest = COMPANY.saturating_sub(since.elapsed());
-                    if few && !rest.is_zero() {
-                        Next::At(later(now, rest))
+                    let close_idle = COMPANY.saturating_sub(since.elapsed());
+                    if few && !close_idle.is_zero() {
+                        Next::At(later(now, close_idle))
                     } else {
                         seats_free_since = None;
-                        self.take(room, &mut under_way, now).await
+                        self.take(capacity, &mut under_way, now).await
                     }
                 }
-                Room::NotBefore(time) => Next::At(time),
+                Capacity::NotBefore(time) => Next::At(time),
             };
             let is_idle = under_way.is_empty();
             rested &= is_idle;
@@ -213,7 +213,7 @@ impl<Q: Queue> Worker<Q> {
             // While it is paused, what comes is nothing to look at the database for.
             let changes = match next {
                 Next::At(_) => &mut arrivals,
-                Next::Resumed => &mut deeds,
+                Next::Resumed => &mut actions,
             };
             let (sleep, is_last) = if rested || sleep < RESTFUL || !is_idle {
                 (sleep, false)
@@ -231,7 +231,7 @@ impl<Q: Queue> Worker<Q> {
                 () = changes.wait() => {}
                 () = tokio::time::sleep(sleep) => {
                     if is_last {
-                        self.queue.rest().await;
+                        self.queue.close_idle().await;
                         rested = true;
                     }
                 }
@@ -246,18 +246,18 @@ impl<Q: Queue> Worker<Q> {
         if let Err(error) = self.give_back_the_doubtful(now).await {
             events::fault("delivery", &error);
         }
-        self.queue.rest().await;
+        self.queue.close_idle().await;
     }
 
-    /// Starts up to `room` attempts; says when there will be more to do.
+    /// Starts up to `capacity` attempts; says when there will be more to do.
     async fn take(
         &mut self,
-        room: usize,
+        capacity: usize,
         under_way: &mut JoinSet<Option<Unsettled<Q::Claim>>>,
         now: Timestamp,
     ) -> Next {
-        let lease = later(now, self.queue.patience() + LEASE_MARGIN);
-        match self.claim(room, lease, now).await {
+        let lease = later(now, self.queue.timeout() + LEASE_MARGIN);
+        match self.claim(capacity, lease, now).await {
             Ok((claims, next)) => {
                 for claim in claims {
                     self.last_claim = self.last_claim.max(Q::number(&claim));
@@ -303,7 +303,7 @@ impl<Q: Queue> Worker<Q> {
 
     async fn claim(
         &mut self,
-        room: usize,
+        capacity: usize,
         lease: Timestamp,
         now: Timestamp,
     ) -> Result<(Vec<Q::Claim>, Next), StoreError> {
@@ -320,7 +320,7 @@ impl<Q: Queue> Worker<Q> {
             return Ok((Vec::new(), Next::At(due)));
         }
         self.claims_in_doubt = true;
-        let claims = self.queue.claim(room, lease, now).await?;
+        let claims = self.queue.claim(capacity, lease, now).await?;
         self.claims_in_doubt = false;
         let next = if claims.is_empty() {
             later(now, SETBACK)

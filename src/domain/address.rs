@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::domain_name::{Domain, DomainError};
 use super::invisible::{is_nfkc, is_visible};
-use super::name::{Domain, DomainError};
 
 /// A mailbox at a domain. Two addresses are the same account when their [`key`](Self::key)s are
 /// equal: the domain's ASCII form and the local part without regard to the case of ASCII letters.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::address::{AddressError, EmailAddress};
+use super::domain_name::{Domain, DomainError};
 use super::mailbox_key::{AddressDelimiters, MailboxKey};
-use super::name::{Domain, DomainError};
 use super::public_suffix;
 
 /// `example.com` means that domain only; `*.example.com` any subdomain, not the domain itself;

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     AccountId, DestinationName, Domain, DomainPattern, EmailAddress, LanguagePriority, LedgerId,
-    LetterId, OperatorName, PortalName, RequestId,
+    MailId, OperatorName, PortalName, RequestId,
 };
 
 /// Crockford's base 32; the first digit has two bits too many.
@@ -36,7 +36,7 @@ text! {
     LedgerId: "One entry of the ledger", Some(ID), "01J9ZQ4D8N0VXB7T3WKE5M2R6C";
     RequestId: "A request; the id of its ledger entry", Some(ID), "01J9ZQ4D8N0VXB7T3WKE5M2R6C";
     AccountId: "An account", Some(ID), "01J9ZQ4A6V3TB2Q8RX0M5YK7HN";
-    LetterId: "A mail that is owed to somebody", Some(ID), "01J9ZQ4B0C7D1E2F3G4H5J6K7M";
+    MailId: "A mail that is owed to somebody", Some(ID), "01J9ZQ4B0C7D1E2F3G4H5J6K7M";
     PortalName: "A portal, by its name in the configuration", Some(NAME), "it";
     DestinationName: "A destination, by its name in the configuration", Some(NAME), "helpdesk";
     OperatorName: "An operator", Some(NAME), "ann";
@@ -64,7 +64,7 @@ mod tests {
     fn the_examples_are_what_they_are_examples_of() {
         assert!("01J9ZQ4D8N0VXB7T3WKE5M2R6C".parse::<LedgerId>().is_ok());
         assert!("01J9ZQ4A6V3TB2Q8RX0M5YK7HN".parse::<AccountId>().is_ok());
-        assert!("01J9ZQ4B0C7D1E2F3G4H5J6K7M".parse::<LetterId>().is_ok());
+        assert!("01J9ZQ4B0C7D1E2F3G4H5J6K7M".parse::<MailId>().is_ok());
         assert!(PortalName::parse("it").is_ok());
         assert!(EmailAddress::parse("ann@corp.example").is_ok());
         assert!(DomainPattern::parse("partner.example").is_ok());

@@ -261,8 +261,12 @@ fn utf7(octets: &[u8]) -> String {
             });
             continue;
         }
-        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-        let length = rest.iter().take_while(|byte| is_letter(byte)).count();
+        let is_verification_mail =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let length = rest
+            .iter()
+            .take_while(|byte| is_verification_mail(byte))
+            .count();
         if length == 0 {
             text.push('+');
         } else {

@@ -188,40 +188,42 @@ fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
     let label = Label::parse(first.charset);
     let mut octets = Vec::new();
     // Letters of base64 that were cut in the middle of an octet go on in the next word.
-    let mut letters: Vec<u8> = Vec::new();
+    let mut verification_mails: Vec<u8> = Vec::new();
     for word in run.iter() {
         if word.is_base64 {
-            letters.extend_from_slice(word.text);
+            verification_mails.extend_from_slice(word.text);
             if !is_cut(word.text) {
-                octets.extend(base64(&std::mem::take(&mut letters)));
+                octets.extend(base64(&std::mem::take(&mut verification_mails)));
             }
         } else {
-            octets.extend(base64(&std::mem::take(&mut letters)));
+            octets.extend(base64(&std::mem::take(&mut verification_mails)));
             octets.extend(q_decode(word.text));
         }
     }
-    octets.extend(base64(&letters));
+    octets.extend(base64(&verification_mails));
     run.clear();
     piece(Piece::Encoded(charset::decode(&octets, label.as_ref())));
 }
 
 /// Neither padded nor whole: the bits that are over are not all zero, as they would be at an end.
 fn is_cut(text: &[u8]) -> bool {
-    let letters: Vec<u8> = text
+    let verification_mails: Vec<u8> = text
         .iter()
         .copied()
         .filter(|b| !b.is_ascii_whitespace())
         .collect();
-    if letters.contains(&b'=') {
+    if verification_mails.contains(&b'=') {
         return false;
     }
-    let zero_ends: &[u8] = match letters.len() % 4 {
+    let zero_ends: &[u8] = match verification_mails.len() % 4 {
         0 => return false,
         2 => b"AQgw",
         3 => b"AEIMQUYcgkosw048",
         _ => b"",
     };
-    !letters.last().is_some_and(|last| zero_ends.contains(last))
+    !verification_mails
+        .last()
+        .is_some_and(|last| zero_ends.contains(last))
 }
 
 /// RFC 2047 4.2. An escape that is none stays as it is written.

@@ -86,11 +86,11 @@ pub(super) fn lookalike(domain: &Domain) -> Option<String> {
         .then(|| format!("{shown} ({domain}) mixes scripts"))
 }
 
-fn as_latin(letter: char) -> char {
+fn as_latin(verification_mail: char) -> char {
     TWINS
         .iter()
-        .find(|(twin, _)| *twin == letter)
-        .map_or(letter, |(_, latin)| *latin)
+        .find(|(twin, _)| *twin == verification_mail)
+        .map_or(verification_mail, |(_, latin)| *latin)
 }
 
 fn mixes_scripts(label: &str) -> bool {
@@ -107,8 +107,8 @@ fn mixes_scripts(label: &str) -> bool {
     false
 }
 
-fn script(letter: char) -> Script {
-    let code = u32::from(letter);
+fn script(verification_mail: char) -> Script {
+    let code = u32::from(verification_mail);
     BLOCKS
         .iter()
         .find(|(first, last, _)| (*first..=*last).contains(&code))

@@ -167,16 +167,16 @@ fn uuencoded(body: &[u8]) -> Vec<u8> {
         if line == b"end" {
             break;
         }
-        let Some((&length, letters)) = line.split_first() else {
+        let Some((&length, verification_mails)) = line.split_first() else {
             continue;
         };
         let bits = |place: usize| {
-            letters
+            verification_mails
                 .get(place)
                 .map_or(0, |b| b.wrapping_sub(b' ') & 0x3f)
         };
         let length = usize::from(length.wrapping_sub(b' ') & 0x3f);
-        for octet in 0..length.min(letters.len()) {
+        for octet in 0..length.min(verification_mails.len()) {
             let (group, place) = (octet / 3 * 4, octet % 3);
             octets.push(match place {
                 0 => bits(group) << 2 | bits(group + 1) >> 4,

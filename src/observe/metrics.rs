@@ -221,7 +221,7 @@ impl Page {
         }
         let name = "vestibule_letters_waiting";
         self.family(name, "gauge", "Verification mail not yet sent.");
-        self.line(format_args!("{name} {}", depths.letters));
+        self.line(format_args!("{name} {}", depths.verification_mails));
         let name = "vestibule_database_bytes";
         self.family(name, "gauge", "The size of the database.");
         self.line(format_args!("{name} {}", depths.octets));

@@ -11,7 +11,7 @@ use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
 };
 use crate::mail::Facts;
-use crate::store::{Event, LedgerEntry, SentLetter, Store, StoreError};
+use crate::store::{Event, LedgerEntry, SentMail, Store, StoreError};
 
 /// One entry explained.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -37,7 +37,8 @@ pub struct Explanation {
     /// Oldest first.
     pub events: Vec<Event>,
     /// The letter to the account that is not sent yet.
-    pub letter: Option<SentLetter>,
+    #[serde(rename = "letter")]
+    pub verification_mail: Option<SentMail>,
 }
 
 /// The entry with this id, or behind the request with this id.
@@ -83,8 +84,8 @@ pub async fn explained(store: &Store, entry: LedgerEntry) -> Result<Explanation,
         None => Vec::new(),
     };
     let events = store.events(entry.ledger).await?;
-    let letter = match &entry.account {
-        Some(account) => store.letters_to(account, 1).await?.pop(),
+    let verification_mail = match &entry.account {
+        Some(account) => store.mail_to(account, 1).await?.pop(),
         None => None,
     };
     let state = match entry.request {
@@ -107,6 +108,7 @@ pub async fn explained(store: &Store, entry: LedgerEntry) -> Result<Explanation,
         content_kept: entry.content_kept,
         facts: entry.facts,
         events,
-        letter: letter.filter(|letter| letter.due_at.is_some()),
+        verification_mail: verification_mail
+            .filter(|verification_mail| verification_mail.due_at.is_some()),
     })
 }

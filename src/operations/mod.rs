@@ -5,21 +5,21 @@
 //! the contract. Nothing here prints, parses arguments or speaks HTTP.
 
 mod access;
-mod acts;
+mod actions;
+mod bulk;
 mod deliveries;
 mod dropped;
-mod each;
 mod explain;
 mod simulate;
 mod stats;
-mod test;
+mod try_address;
 
 pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history, stopped};
-pub use acts::{CustomerAct, NO_MAIL, NOT_A_CUSTOMER, RequestAct, add_customer, warning_about};
+pub use actions::{CustomerAct, NO_MAIL, NOT_A_CUSTOMER, RequestAct, add_customer, warning_about};
+pub use bulk::{MOST_AT_ONCE, bulk};
 pub use deliveries::{Queue, queue, queues};
 pub use dropped::{Dropped, Taken, force, is_recoverable, recover, recoverable};
-pub use each::{MOST_AT_ONCE, each};
 pub use explain::{Explanation, bare_message_id, explained, found};
 pub use simulate::Simulation;
 pub use stats::{Stats, stats};
-pub use test::{Asked, Tested, kind_of, question, standing_of, tested};
+pub use try_address::{Asked, Tested, kind_of, question, standing_of, tested};

@@ -63,8 +63,8 @@ impl Budget {
 
     /// A reservation of nothing yet for a message of this peer.
     #[must_use]
-    pub fn share(&self, peer: IpAddr) -> Share<'_> {
-        Share {
+    pub fn reservation(&self, peer: IpAddr) -> Reservation<'_> {
+        Reservation {
             budget: self,
             peer,
             octets: 0,
@@ -132,14 +132,14 @@ impl State {
 }
 
 /// What one message has reserved of the budget; given back when dropped.
-pub struct Share<'a> {
+pub struct Reservation<'a> {
     budget: &'a Budget,
     peer: IpAddr,
     octets: usize,
     has_reserve: bool,
 }
 
-impl Share<'_> {
+impl Reservation<'_> {
     /// Whether this many octets are reserved already.
     #[must_use]
     pub fn covers(&self, octets: usize) -> bool {
@@ -191,7 +191,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if self.has_reserve {
             self.budget.give_back(self.peer, Grant::Reserve);
@@ -232,15 +232,15 @@ mod tests {
     #[tokio::test]
     async fn shares_come_back() {
         let budget = Budget::new(10 * 1024, 0);
-        let mut share = budget.share(A);
-        share.grow(1).await;
-        share.grow(1024).await;
+        let mut reservation = budget.reservation(A);
+        reservation.grow(1).await;
+        reservation.grow(1024).await;
         assert_eq!(budget.lock().free, 9 * 1024);
-        share.grow(1025).await;
-        share.grow(10 * 1024).await;
+        reservation.grow(1025).await;
+        reservation.grow(10 * 1024).await;
         assert_eq!(budget.lock().free, 0);
-        assert_eq!(share.octets(), 10 * 1024);
-        drop(share);
+        assert_eq!(reservation.octets(), 10 * 1024);
+        drop(reservation);
         assert_eq!(budget.lock().free, 10 * 1024);
         assert!(budget.lock().held.is_empty());
     }
@@ -254,9 +254,9 @@ mod tests {
             .map(|number| {
                 let budget = Arc::clone(&budget);
                 tokio::spawn(async move {
-                    let mut share = budget.share(if number % 2 == 0 { A } else { B });
+                    let mut reservation = budget.reservation(if number % 2 == 0 { A } else { B });
                     for kib in 1..=10 {
-                        share.grow(kib * 1024).await;
+                        reservation.grow(kib * 1024).await;
                         tokio::task::yield_now().await;
                     }
                 })
@@ -276,9 +276,9 @@ mod tests {
     #[tokio::test]
     async fn only_one_has_the_reserve() {
         let budget = Budget::new(0, 1024);
-        let mut first = budget.share(A);
+        let mut first = budget.reservation(A);
         first.grow(1024).await;
-        let mut second = budget.share(A);
+        let mut second = budget.reservation(A);
         assert!(now(second.grow(1)).is_none(), "the second must wait");
         drop(first);
         assert!(now(second.grow(1)).is_some(), "its turn");
@@ -287,15 +287,15 @@ mod tests {
     #[tokio::test]
     async fn what_comes_back_goes_to_the_peer_that_holds_least() {
         let budget = Budget::new(8 * 1024, 0);
-        let mut greedy: Vec<_> = (0..4).map(|_| budget.share(A)).collect();
-        for share in &mut greedy {
-            share.grow(2 * 1024).await;
+        let mut greedy: Vec<_> = (0..4).map(|_| budget.reservation(A)).collect();
+        for reservation in &mut greedy {
+            reservation.grow(2 * 1024).await;
         }
-        let mut reserve = budget.share(A);
+        let mut reserve = budget.reservation(A);
         reserve.grow(1024).await;
         assert!(reserve.has_reserve);
 
-        let (mut more, mut other) = (budget.share(A), budget.share(B));
+        let (mut more, mut other) = (budget.reservation(A), budget.reservation(B));
         let mut more = std::pin::pin!(more.grow(1024));
         assert!(poll(more.as_mut()).is_none(), "nothing is left");
         let mut late = std::pin::pin!(other.grow(2 * 1024));
@@ -313,11 +313,11 @@ mod tests {
     #[tokio::test]
     async fn who_leaves_the_queue_takes_nothing_along() {
         let budget = Budget::new(1024, 0);
-        let mut all = budget.share(A);
+        let mut all = budget.reservation(A);
         all.grow(1024).await;
-        let mut reserve = budget.share(A);
+        let mut reserve = budget.reservation(A);
         reserve.grow(1024).await;
-        let mut impatient = budget.share(B);
+        let mut impatient = budget.reservation(B);
         assert!(now(impatient.grow(1024)).is_none());
         assert!(budget.lock().waiting.is_empty());
         {

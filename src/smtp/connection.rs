@@ -98,15 +98,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply.write_to(&mut self.replies);
     }
 
-    /// Waits for a whole line, for no longer than `patience` all in all, and no longer than until
+    /// Waits for a whole line, for no longer than `idle_limit` all in all, and no longer than until
     /// `interrupt` is ready.
     pub async fn next_line(
         &mut self,
-        patience: Duration,
+        idle_limit: Duration,
         interrupt: impl Future<Output = Broken>,
     ) -> Result<Line, Broken> {
         let mut interrupt = pin!(interrupt);
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + idle_limit;
         if self.replies.len() > REPLIES {
             self.flush(deadline).await?;
         }
@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_mins(5);
+    const IDLE_LIMIT: Duration = Duration::from_mins(5);
 
     /// What the connection holds of memory.
     fn held<S>(connection: &Connection<S>) -> usize {
@@ -250,14 +250,14 @@ mod tests {
             }
             client.write_all(b"\r\nNOOP\r\n").await
         });
-        let line = connection.next_line(PATIENCE, pending()).await;
+        let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::TooLong);
         assert!(
             held(&connection) <= COMMANDS + 2 * MAX_LINE,
             "{}",
             held(&connection)
         );
-        let line = connection.next_line(PATIENCE, pending()).await;
+        let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         assert_eq!(connection.line(), b"NOOP");
         writer.await.expect("no panic").expect("a pipe");
@@ -275,7 +275,7 @@ mod tests {
         let mut largest = 0;
         let mut rest = 900_000_usize;
         loop {
-            let more = connection.more(Instant::now() + PATIENCE).await;
+            let more = connection.more(Instant::now() + IDLE_LIMIT).await;
             more.expect("a pipe");
             largest = largest.max(held(&connection));
             match rest.checked_sub(connection.pending().len()) {
@@ -285,10 +285,10 @@ mod tests {
         }
         connection.take(rest);
         assert_eq!(largest, LARGE);
-        let line = connection.next_line(PATIENCE, pending()).await;
+        let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         client.write_all(b"NOOP\r\n").await.expect("a pipe");
-        let line = connection.next_line(PATIENCE, pending()).await;
+        let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         assert!(
             held(&connection) <= COMMANDS + MAX_LINE,
@@ -306,7 +306,7 @@ mod tests {
             .await
             .expect("a pipe");
         for _ in 0..50_000 {
-            let line = connection.next_line(PATIENCE, pending()).await;
+            let line = connection.next_line(IDLE_LIMIT, pending()).await;
             assert_eq!(line.expect("a line"), Line::Whole);
             connection.reply(&Reply::Ok);
             assert!(connection.replies.len() <= REPLIES + 100);

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::budget::Budget;
-use super::reception::Reception;
+use super::connection_slots::ConnectionSlots;
+use super::handler::MessageHandler;
 use super::reply::Reply;
-use super::seats::Seats;
-use super::session::{House, Session};
+use super::session::{Session, Shared};
 use super::settings::Settings;
 use crate::observe::events;
 
@@ -25,23 +25,23 @@ const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// returns when those under way are finished.
 ///
 /// The settings are looked at for every new connection, the memory budget only here.
-pub async fn serve<R: Reception>(
+pub async fn serve<R: MessageHandler>(
     listeners: Vec<TcpListener>,
     settings: watch::Receiver<Arc<Settings>>,
-    reception: Arc<R>,
+    handler: Arc<R>,
     shutdown: CancellationToken,
 ) {
     let budget = {
         let settings = settings.borrow();
         let header = usize::try_from(settings.max_header_size).unwrap_or(usize::MAX);
-        let to_read = reception.memory(header) as u64;
+        let to_read = handler.memory(header) as u64;
         let largest = settings.max_message_size.saturating_add(to_read);
         Budget::new(settings.memory_budget, largest)
     };
     let door = Arc::new(Door {
-        house: House { reception, budget },
+        shared: Shared { handler, budget },
         settings,
-        seats: Arc::new(Seats::new()),
+        connection_slots: Arc::new(ConnectionSlots::new()),
         shutdown,
         tasks: TaskTracker::new(),
     });
@@ -55,14 +55,14 @@ pub async fn serve<R: Reception>(
 }
 
 struct Door<R> {
-    house: House<R>,
+    shared: Shared<R>,
     settings: watch::Receiver<Arc<Settings>>,
-    seats: Arc<Seats>,
+    connection_slots: Arc<ConnectionSlots>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl<R: Reception> Door<R> {
+impl<R: MessageHandler> Door<R> {
     /// Lets clients of one listener in until shutdown.
     async fn keep(self: Arc<Self>, listener: TcpListener) {
         loop {
@@ -89,7 +89,7 @@ impl<R: Reception> Door<R> {
         if !settings.trusts(peer) {
             return turn_away(stream, peer, &Reply::Untrusted);
         }
-        let Some(seat) = self.seats.take(settings.max_connections, peer) else {
+        let Some(slot) = self.connection_slots.take(settings.max_connections, peer) else {
             return turn_away(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);
@@ -100,10 +100,10 @@ impl<R: Reception> Door<R> {
         let door = Arc::clone(self);
         self.tasks.spawn(async move {
             let session = Session {
-                house: &door.house,
+                shared: &door.shared,
                 settings,
                 peer,
-                seat,
+                slot,
                 leave: door.shutdown.child_token(),
             };
             session.run(stream).await;

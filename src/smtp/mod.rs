@@ -1,7 +1,7 @@
 //! Bytes from an MTA in, an [`Envelope`](crate::domain::Envelope) and a raw message out.
 //!
 //! tokio owns the sockets, mailin the order of commands; this module knows the protocol and no
-//! policy: what an address means and what becomes of a message is the [`Reception`]'s affair.
+//! policy: what an address means and what becomes of a message is the [`MessageHandler`]'s affair.
 //! What always holds:
 //!
 //! - `250` is written after DATA only when the reception says that the message is on disk.
@@ -17,20 +17,20 @@
 mod budget;
 mod command;
 mod connection;
+mod connection_slots;
 mod data;
-mod dialogue;
 mod extensions;
+mod handler;
 mod listener;
 mod path;
+mod protocol;
 mod rate;
-mod reception;
 mod reply;
-mod seats;
 mod session;
 mod settings;
 pub mod tls;
 mod xforward;
 
+pub use handler::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 pub use listener::serve;
-pub use reception::{Receipt, Reception, TryLater, UnknownRecipient};
 pub use settings::{Settings, Tls};

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::reception::{Receipt, TryLater};
+use super::handler::{DataOutcome, TryLater};
 use crate::domain::{Domain, LedgerId};
 use crate::observe::events;
 
@@ -172,13 +172,13 @@ impl Reply {
     }
 }
 
-impl From<Receipt> for Reply {
-    fn from(receipt: Receipt) -> Self {
-        match receipt {
-            Receipt::Stored(id) => Self::Queued(id),
-            Receipt::TryLater(TryLater::DiskFull) => Self::StoreFull,
-            Receipt::TryLater(TryLater::Internal) => Self::StoreFailed,
-            Receipt::TryLater(TryLater::ShuttingDown) => Self::StoreClosing,
+impl From<DataOutcome> for Reply {
+    fn from(outcome: DataOutcome) -> Self {
+        match outcome {
+            DataOutcome::Stored(id) => Self::Queued(id),
+            DataOutcome::TryLater(TryLater::DiskFull) => Self::StoreFull,
+            DataOutcome::TryLater(TryLater::Internal) => Self::StoreFailed,
+            DataOutcome::TryLater(TryLater::ShuttingDown) => Self::StoreClosing,
         }
     }
 }

@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Reservation};
 use super::connection::{Broken, Connection, Line};
+use super::connection_slots::Slot;
 use super::data::{Body, Bounds, Progress};
-use super::dialogue::{Dialogue, Next};
-use super::reception::Reception;
+use super::handler::MessageHandler;
+use super::protocol::{Next, Protocol};
 use super::reply::Reply;
-use super::seats::Seat;
 use super::settings::Settings;
 
 /// How long a client may go on sending after our last word.
@@ -28,17 +28,17 @@ const SOMETHING: usize = 4 * 1024;
 const LAST_COMMAND: Duration = Duration::from_secs(5);
 
 /// What all connections of a listener share.
-pub struct House<R> {
-    pub reception: Arc<R>,
+pub struct Shared<R> {
+    pub handler: Arc<R>,
     pub budget: Budget,
 }
 
 /// A client and what is known of it.
 pub struct Session<'a, R> {
-    pub house: &'a House<R>,
+    pub shared: &'a Shared<R>,
     pub settings: Arc<Settings>,
     pub peer: IpAddr,
-    pub seat: Seat,
+    pub slot: Slot,
     /// Cancelled when no new transaction is to begin.
     pub leave: CancellationToken,
 }
@@ -50,23 +50,23 @@ enum End {
     StartTls,
 }
 
-impl<R: Reception> Session<'_, R> {
+impl<R: MessageHandler> Session<'_, R> {
     /// Serves a client until it or we have enough.
     pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
-        let mut dialogue = Dialogue::new(
-            Arc::clone(&self.house.reception),
+        let mut protocol = Protocol::new(
+            Arc::clone(&self.shared.handler),
             Arc::clone(&self.settings),
             self.peer,
         );
         let mut connection = Connection::new(stream);
         connection.reply(&Reply::Greeting(self.settings.hostname.clone()));
-        if let Some(clear) = self.converse(connection, &mut dialogue).await
+        if let Some(clear) = self.converse(connection, &mut protocol).await
             && let Some(secure) = Box::pin(self.handshake(clear)).await
         {
-            dialogue.secured();
+            protocol.secured();
             // A second STARTTLS is never granted, so this conversation is the last. Boxed, so that
             // clients without TLS need no room for it.
-            Box::pin(self.converse(Connection::new(secure), &mut dialogue)).await;
+            Box::pin(self.converse(Connection::new(secure), &mut protocol)).await;
         }
     }
 
@@ -74,16 +74,16 @@ impl<R: Reception> Session<'_, R> {
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut connection: Connection<S>,
-        dialogue: &mut Dialogue<R>,
+        protocol: &mut Protocol<R>,
     ) -> Option<S> {
-        let last_word = match self.exchange(&mut connection, dialogue).await {
+        let last_word = match self.exchange(&mut connection, protocol).await {
             Ok(End::StartTls) => return Some(connection.into_stream()),
             Ok(End::Done) => None,
             Err(Broken::Leaving) => Some(Reply::ShuttingDown),
             Err(Broken::Evicted) => Some(Reply::Evicted),
             Err(Broken::TimedOut) => Some(Reply::TimedOut),
             Err(broken @ (Broken::Closed | Broken::Io(_))) => {
-                if dialogue.in_transaction() {
+                if protocol.in_transaction() {
                     Reply::Broken.log(self.peer, Some(&broken.to_string()));
                 }
                 return None;
@@ -99,17 +99,17 @@ impl<R: Reception> Session<'_, R> {
     async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         connection: &mut Connection<S>,
-        dialogue: &mut Dialogue<R>,
+        protocol: &mut Protocol<R>,
     ) -> Result<End, Broken> {
-        let patience = self.settings.command_timeout;
+        let idle_limit = self.settings.command_timeout;
         loop {
-            let interrupt = self.interrupt(dialogue.in_transaction());
-            self.seat.waits();
-            let line = connection.next_line(patience, interrupt).await?;
-            self.seat.is_busy();
+            let interrupt = self.interrupt(protocol.in_transaction());
+            self.slot.waits();
+            let line = connection.next_line(idle_limit, interrupt).await?;
+            self.slot.is_busy();
             let answer = match line {
-                Line::Whole => dialogue.answer(connection.line(), self.leave.is_cancelled()),
-                Line::TooLong => dialogue.refuse(Reply::LineTooLong),
+                Line::Whole => protocol.answer(connection.line(), self.leave.is_cancelled()),
+                Line::TooLong => protocol.refuse(Reply::LineTooLong),
                 Line::BareLf => {
                     self.say(connection, &Reply::BareLfInCommand);
                     return Ok(End::Done);
@@ -125,23 +125,23 @@ impl<R: Reception> Session<'_, R> {
                 Next::Command => {}
                 Next::Close => return Ok(End::Done),
                 Next::Tls => {
-                    connection.flush(Instant::now() + patience).await?;
+                    connection.flush(Instant::now() + idle_limit).await?;
                     return Ok(End::StartTls);
                 }
                 Next::Body(envelope, size) => {
-                    let Some((body, share)) = self.body(connection, size).await? else {
+                    let Some((body, reservation)) = self.body(connection, size).await? else {
                         self.say(connection, &Reply::BareLfInMessage);
                         return Ok(End::Done);
                     };
                     let answer = match body.finish() {
                         Ok(raw) => {
-                            let receipt = self.house.reception.receive(*envelope, raw).await;
-                            dialogue.received(receipt)
+                            let outcome = self.shared.handler.receive(*envelope, raw).await;
+                            protocol.received(outcome)
                         }
-                        Err(bound) => dialogue.too_large(bound),
+                        Err(bound) => protocol.too_large(bound),
                     };
-                    drop(share);
-                    self.seat.has_memory(0);
+                    drop(reservation);
+                    self.slot.has_memory(0);
                     self.say(connection, &answer.reply);
                     if answer.next == Next::Close {
                         return Ok(End::Done);
@@ -155,7 +155,7 @@ impl<R: Reception> Session<'_, R> {
     async fn interrupt(&self, in_transaction: bool) -> Broken {
         tokio::select! {
             () = self.leaving(in_transaction) => Broken::Leaving,
-            () = self.seat.evicted() => Broken::Evicted,
+            () = self.slot.evicted() => Broken::Evicted,
         }
     }
 
@@ -185,69 +185,69 @@ impl<R: Reception> Session<'_, R> {
         &self,
         connection: &mut Connection<S>,
         announced: Option<u64>,
-    ) -> Result<Option<(Body, Share<'_>)>, Broken> {
+    ) -> Result<Option<(Body, Reservation<'_>)>, Broken> {
         let settings = &self.settings;
         let bounds = Bounds {
             message: settings.max_message_size,
             header: settings.max_header_size,
         };
         let mut body = Body::new(bounds, announced);
-        let mut share = self.house.budget.share(self.peer);
-        self.seat.message_begins();
+        let mut reservation = self.shared.budget.reservation(self.peer);
+        self.slot.message_begins();
         let mut end = Instant::now() + settings.message_timeout;
         let mut said = SOMETHING;
         loop {
             let capacity = body.capacity_for(connection.pending().len());
-            if !share.covers(capacity) {
+            if !reservation.covers(capacity) {
                 let asked = Instant::now();
                 said = SOMETHING;
-                self.reserve(&mut share, capacity).await;
+                self.reserve(&mut reservation, capacity).await;
                 // The client is not to blame for the time that we made it wait.
                 end += asked.elapsed();
             }
             body.reserve(capacity);
             match body.feed(connection.pending()) {
                 Progress::End(at) => {
-                    self.seat.is_busy();
-                    self.seat.message_ends();
+                    self.slot.is_busy();
+                    self.slot.message_ends();
                     connection.take(at);
                     if !body.is_too_large() {
-                        let to_read = self.house.reception.memory(body.header());
-                        self.reserve(&mut share, capacity + to_read).await;
+                        let to_read = self.shared.handler.memory(body.header());
+                        self.reserve(&mut reservation, capacity + to_read).await;
                     }
-                    return Ok(Some((body, share)));
+                    return Ok(Some((body, reservation)));
                 }
                 Progress::BareLf => return Ok(None),
                 Progress::More if body.is_too_large() => {
-                    share = self.house.budget.share(self.peer);
-                    self.seat.has_memory(0);
+                    reservation = self.shared.budget.reservation(self.peer);
+                    self.slot.has_memory(0);
                 }
                 Progress::More => {}
             }
             let silence = Instant::now() + settings.data_timeout;
             if said >= SOMETHING {
-                self.seat.waits();
+                self.slot.waits();
                 said = 0;
             }
             tokio::select! {
                 biased;
-                () = self.seat.evicted() => return Err(Broken::Evicted),
+                () = self.slot.evicted() => return Err(Broken::Evicted),
                 more = connection.more(silence.min(end)) => more?,
             }
             let came = connection.pending().len();
             said += came;
-            self.seat.received(came);
+            self.slot.received(came);
         }
     }
 
     /// Waits until the message may take `octets` in all.
-    async fn reserve(&self, share: &mut Share<'_>, octets: usize) {
-        if share.covers(octets) {
+    async fn reserve(&self, reservation: &mut Reservation<'_>, octets: usize) {
+        if reservation.covers(octets) {
             return;
         }
-        self.seat.is_busy();
-        self.seat.insists_on(share.grow(octets)).await;
-        self.seat.has_memory(share.octets());
+        self.slot.is_busy();
+        self.slot.acquire_evicting(reservation.grow(octets)).await;
+        self.slot.has_memory(reservation.octets());
     }
 
     /// The handshake, in the time of a command.
@@ -258,10 +258,10 @@ impl<R: Reception> Session<'_, R> {
         let tls = self.settings.tls.as_ref()?;
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
         let handshake = timeout(self.settings.command_timeout, acceptor.accept(stream));
-        self.seat.waits();
+        self.slot.waits();
         let done = tokio::select! {
             biased;
-            () = self.seat.evicted() => {
+            () = self.slot.evicted() => {
                 Reply::Evicted.log(self.peer, None);
                 return None;
             }

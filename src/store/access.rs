@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::columns::{Millis, json};
-use super::events::Happening;
-use super::in_force::{Revision, newest};
+use super::events::NewEvent;
 use super::job::Work;
+use super::settings_cache::{Revision, newest};
+use super::sql_types::{Millis, json};
 use super::{Store, StoreError, Topic};
 use crate::access::AccessSettings;
 use crate::domain::{Actor, Timestamp};
@@ -24,7 +24,7 @@ fn insert(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreE
         ],
     )?;
     work.settings.forget();
-    Happening::named("access.changed")
+    NewEvent::named("access.changed")
         .detail(format!("revision {}", revision.number))
         .record(work.connection, by, revision.at.into())
 }
@@ -123,7 +123,7 @@ impl Store {
                 settings: settings.clone(),
             };
             insert(work, &revision, &by)?;
-            work.rings.add(Topic::Deeds);
+            work.wakeups.add(Topic::OperatorActions);
             Ok(revision)
         })
         .await

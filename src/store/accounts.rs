@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{Json, Millis};
-use super::events::Happening;
+use super::account_rows::{AccountRow, account_by_id, find_account, make};
+use super::events::NewEvent;
 use super::job::Work;
-use super::known::{Known, known, known_by_id, make};
 use super::lanes::Place;
-use super::letters::{Occasion, cancel, owe};
-use super::list::Conditions;
-use super::{LanguageWish, LetterCause, LetterKind, Listed, Page, Store, StoreError, Topic, queue};
+use super::pagination::Conditions;
+use super::sql_types::{Json, Millis};
+use super::verification_mail::{Occasion, cancel, owe};
+use super::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic, queue};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
@@ -149,8 +149,8 @@ impl Work<'_> {
             Origin::Mail | Origin::Operator => Place::of_operator(address.domain()),
         };
         let cause = match origin {
-            Origin::SignUp => LetterCause::SignUp,
-            Origin::Mail | Origin::Operator => LetterCause::Operator,
+            Origin::SignUp => MailCause::SignUp,
+            Origin::Mail | Origin::Operator => MailCause::Operator,
         };
         let (_, settings) = self.settings.in_force(connection, portal)?;
         // Without a portal the site's settings are asked under a name that none has.
@@ -159,14 +159,14 @@ impl Work<'_> {
         if decision.reason == Reason::SenderDenied {
             return Ok(Added::NotAllowed(decision));
         }
-        if let Some(there) = known(connection, &address.key())? {
+        if let Some(there) = find_account(connection, &address.key())? {
             let kind = match there.status {
-                Status::Pending => Some(LetterKind::Verification),
+                Status::Pending => Some(MailKind::Verification),
                 // An account that nobody verified becomes so by signing up.
                 Status::Active if origin == Origin::SignUp && !there.verified => {
-                    Some(LetterKind::Verification)
+                    Some(MailKind::Verification)
                 }
-                Status::Active if origin == Origin::SignUp => Some(LetterKind::AlreadyRegistered),
+                Status::Active if origin == Origin::SignUp => Some(MailKind::AlreadyRegistered),
                 Status::Active | Status::Blocked => None,
             };
             if let Some(kind) = kind {
@@ -189,8 +189,8 @@ impl Work<'_> {
         };
         let made = make(connection, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
-            self.rings.add(Topic::Deeds);
-            Happening::named("account.added")
+            self.wakeups.add(Topic::OperatorActions);
+            NewEvent::named("account.added")
                 .account(made.n)
                 .record(connection, by, now)?;
         }
@@ -198,16 +198,16 @@ impl Work<'_> {
             made.let_in(connection, portal)?;
         }
         if made.status == Status::Pending {
-            self.owe(&made, LetterKind::Verification, cause, portal, place, now)?;
+            self.owe(&made, MailKind::Verification, cause, portal, place, now)?;
         }
         Ok(Added::Now(account(connection, made.n)?))
     }
 
     fn owe(
         &mut self,
-        account: &Known,
-        kind: LetterKind,
-        cause: LetterCause,
+        account: &AccountRow,
+        kind: MailKind,
+        cause: MailCause,
         portal: Option<&PortalName>,
         place: Place,
         now: Millis,
@@ -220,7 +220,7 @@ impl Work<'_> {
             place,
         };
         let is_owed = owe(self.connection, account, &occasion, now)?;
-        self.rings.add_if(Topic::Letters, is_owed);
+        self.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
 }
@@ -293,7 +293,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = known_by_id(work.connection, id)?;
+            let there = account_by_id(work.connection, id)?;
             if there.status != Status::Blocked {
                 work.connection.execute(
                     "UPDATE account SET status = 'blocked' WHERE n = ?",
@@ -301,10 +301,12 @@ impl Store {
                 )?;
                 cancel(work.connection, there.n, now.into())?;
                 queue::stop(work.connection, there.n)?;
-                work.rings.add(Topic::Deeds);
-                Happening::named("account.blocked")
-                    .account(there.n)
-                    .record(work.connection, &by, now.into())?;
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named("account.blocked").account(there.n).record(
+                    work.connection,
+                    &by,
+                    now.into(),
+                )?;
             }
             account(work.connection, there.n)
         })
@@ -320,7 +322,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = known_by_id(work.connection, id)?;
+            let there = account_by_id(work.connection, id)?;
             if there.status == Status::Blocked {
                 work.connection.execute(
                     "UPDATE account SET status = CASE
@@ -330,9 +332,9 @@ impl Store {
                     [there.n],
                 )?;
                 queue::resume(work.connection, there.n, now.into())?;
-                work.rings.add(Topic::Requests);
-                work.rings.add(Topic::Deeds);
-                Happening::named("account.unblocked")
+                work.wakeups.add(Topic::Requests);
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named("account.unblocked")
                     .account(there.n)
                     .record(work.connection, &by, now.into())?;
             }
@@ -350,13 +352,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = known_by_id(work.connection, id)?;
+            let there = account_by_id(work.connection, id)?;
             if there.takes_automatic != takes {
                 work.connection.execute(
                     "UPDATE account SET takes_automatic = ? WHERE n = ?",
                     params![takes, there.n],
                 )?;
-                Happening::named("account.takes_automatic")
+                NewEvent::named("account.takes_automatic")
                     .account(there.n)
                     .detail(takes.to_string())
                     .record(work.connection, &by, now.into())?;

@@ -20,11 +20,11 @@ use super::{Store, StoreError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// A letter is owed.
-    Letters,
+    VerificationMail,
     /// A released request may be handed over, or a destination is paused.
     Requests,
     /// An operator did something, or a destination goes on.
-    Deeds,
+    OperatorActions,
     /// A hook is to be told something.
     Calls,
     /// A sender is to be told that their mail is not taken.
@@ -33,9 +33,9 @@ pub enum Topic {
 
 /// What a transaction made due.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rings([bool; 5]);
+pub(super) struct Wakeups([bool; 5]);
 
-impl Rings {
+impl Wakeups {
     pub(super) fn add(&mut self, topic: Topic) {
         self.0[topic as usize] = true;
     }
@@ -68,7 +68,7 @@ impl Changes {
 
 /// The other side of [`Changes`].
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct Notifier {
     /// By topic.
     counters: [watch::Sender<u64>; 5],
     socket: PathBuf,
@@ -77,7 +77,7 @@ pub(super) struct Bell {
     ringer: OnceLock<Option<Ringer>>,
 }
 
-impl Bell {
+impl Notifier {
     pub(super) fn beside(database: &Path) -> Self {
         Self {
             counters: std::array::from_fn(|_| watch::Sender::new(0)),
@@ -94,9 +94,9 @@ impl Bell {
     }
 
     /// Something may be due: tells the workers here, and the daemon where this is another process.
-    pub(super) fn ring(&self, rings: Rings) {
-        self.wake(rings);
-        if rings.0.contains(&true) && !self.listening.load(Ordering::Relaxed) {
+    pub(super) fn ring(&self, wakeups: Wakeups) {
+        self.wake(wakeups);
+        if wakeups.0.contains(&true) && !self.listening.load(Ordering::Relaxed) {
             // Without a daemon there is no socket, and nobody to tell.
             let ringer = self.ringer.get_or_init(|| {
                 let ringer = Ringer::unbound().ok()?;
@@ -109,9 +109,9 @@ impl Bell {
         }
     }
 
-    fn wake(&self, rings: Rings) {
-        for (counter, rings) in self.counters.iter().zip(rings.0) {
-            if rings {
+    fn wake(&self, wakeups: Wakeups) {
+        for (counter, wakeups) in self.counters.iter().zip(wakeups.0) {
+            if wakeups {
                 counter.send_modify(|count| *count += 1);
             }
         }
@@ -122,7 +122,7 @@ impl Store {
     /// Subscribe first, then look for work, then wait: no change can be lost in between.
     #[must_use]
     pub fn subscribe(&self, topic: Topic) -> Changes {
-        self.bell.subscribe(topic)
+        self.notifier.subscribe(topic)
     }
 
     /// Listens for other processes that changed the database, until the returned future is dropped.
@@ -133,23 +133,23 @@ impl Store {
     pub fn listen_for_others(
         &self,
     ) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
-        let bell = self.bell.clone();
+        let notifier = self.notifier.clone();
         let failed = |error: io::Error| StoreError::Open {
-            path: bell.socket.display().to_string(),
+            path: notifier.socket.display().to_string(),
             cause: error.to_string(),
         };
-        match std::fs::remove_file(&bell.socket) {
+        match std::fs::remove_file(&notifier.socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let socket = UnixDatagram::bind(&bell.socket).map_err(failed)?;
-        bell.listening.store(true, Ordering::Relaxed);
+        let socket = UnixDatagram::bind(&notifier.socket).map_err(failed)?;
+        notifier.listening.store(true, Ordering::Relaxed);
         Ok(async move {
             let mut one = [0; 1];
             // What came before the socket was there is found by looking once.
-            bell.wake(Rings::all());
+            notifier.wake(Wakeups::all());
             while socket.recv(&mut one).await.is_ok() {
-                bell.wake(Rings::all());
+                notifier.wake(Wakeups::all());
             }
         })
     }

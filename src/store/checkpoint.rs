@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
-use super::whereabouts::Whereabouts;
+use super::file_identity::Whereabouts;
 use super::{StoreError, connection};
 
 /// Pages of the log that are worth a copy: 24 MiB. The longer it is, the more often a page stands in
@@ -30,21 +30,21 @@ thread_local! {
 
 /// The writer's side.
 pub(super) struct Checkpointer {
-    bell: SyncSender<()>,
+    notifier: SyncSender<()>,
     copying: Arc<AtomicBool>,
 }
 
 impl Checkpointer {
     /// Starts the thread; it ends when this is dropped.
     pub(super) fn start(path: PathBuf) -> Result<Self, StoreError> {
-        let (bell, rung) = sync_channel(1);
+        let (notifier, rung) = sync_channel(1);
         let copying = Arc::new(AtomicBool::new(false));
         let flag = copying.clone();
         std::thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || copy_when_rung(&path, &rung, &flag))
             .map_err(|error| StoreError::Other(format!("no thread to copy with: {error}")))?;
-        Ok(Self { bell, copying })
+        Ok(Self { notifier, copying })
     }
 
     /// Has the length of the log noted after each commit on this connection.
@@ -70,7 +70,7 @@ impl Checkpointer {
             LOG_PAGES.set(0);
         } else {
             self.copying.store(true, Ordering::Release);
-            if self.bell.try_send(()).is_err() {
+            if self.notifier.try_send(()).is_err() {
                 self.copying.store(false, Ordering::Release);
             }
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::columns::Millis;
-use super::limits::bring_back;
+use super::rate_limits::bring_back;
+use super::sql_types::Millis;
 use super::{Store, StoreError, Topic};
 use crate::domain::Timestamp;
 
@@ -294,9 +294,9 @@ impl Store {
                             .prepare_cached(repair.repair)?
                             .execute(params![n, becomes])?;
                     }
-                    work.rings.add(Topic::Letters);
-                    work.rings.add(Topic::Requests);
-                    work.rings.add(Topic::Calls);
+                    work.wakeups.add(Topic::VerificationMail);
+                    work.wakeups.add(Topic::Requests);
+                    work.wakeups.add(Topic::Calls);
                     Ok(())
                 })
                 .await?;

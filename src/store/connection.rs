@@ -88,11 +88,17 @@ pub(super) fn check_schema(path: &Path) -> Result<(), StoreError> {
 }
 
 fn check(connection: &Connection) -> Result<(), StoreError> {
-    let (found, known) = schema(connection)?;
-    match found.cmp(&known) {
+    let (found, find_account) = schema(connection)?;
+    match found.cmp(&find_account) {
         Ordering::Equal => Ok(()),
-        Ordering::Less => Err(StoreError::OlderSchema { found, known }),
-        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+        Ordering::Less => Err(StoreError::OlderSchema {
+            found,
+            find_account,
+        }),
+        Ordering::Greater => Err(StoreError::NewerSchema {
+            found,
+            find_account,
+        }),
     }
 }
 
@@ -194,8 +200,8 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
     // Another process may do the same at this moment, and the version is read outside the step's
     // transaction. The one that comes second finds the work done and looks again.
     for last in [false, true] {
-        let (found, known) = schema(connection)?;
-        if found == known {
+        let (found, find_account) = schema(connection)?;
+        if found == find_account {
             return Ok(());
         }
         connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -206,7 +212,10 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
             Err(rusqlite_migration::Error::MigrationDefinition(
                 MigrationDefinitionError::DatabaseTooFarAhead,
             )) => {
-                return Err(StoreError::NewerSchema { found, known });
+                return Err(StoreError::NewerSchema {
+                    found,
+                    find_account,
+                });
             }
             Err(rusqlite_migration::Error::RusqliteError { err, .. }) if last => {
                 return Err(opening(path, err));
@@ -229,6 +238,6 @@ fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
             path: path.display().to_string(),
             cause,
         },
-        known => known,
+        find_account => find_account,
     }
 }

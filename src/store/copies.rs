@@ -11,11 +11,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::columns::{Millis, json};
 use super::dropped_content::count_if_unwanted;
-use super::events::Happening;
+use super::events::NewEvent;
 use super::forget_content::drop_unwanted;
 use super::prepared::octets;
+use super::sql_types::{Millis, json};
 use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
@@ -128,7 +128,7 @@ pub(super) fn upgrade(
         .execute(params![original, octets(facts.size)])?;
     drop_unwanted(connection, before)?;
     count_if_unwanted(connection, before)?;
-    Happening::named("request.authenticated")
+    NewEvent::named("request.authenticated")
         .entry(original)
         .detail("the domain of the sender vouches for a copy of it, which takes its place")
         .record(connection, &Actor::Daemon, now)

@@ -4,14 +4,14 @@ use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::Millis;
-use super::letters::LetterKind;
+use super::sql_types::Millis;
+use super::verification_mail::MailKind;
 use super::{Store, StoreError};
 use crate::domain::{EmailAddress, PortalName, Timestamp};
 
 /// A letter as it stands.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct SentLetter {
+pub struct SentMail {
     pub created_at: Timestamp,
     /// `verification`, `reminder` or `already_registered`.
     pub kind: &'static str,
@@ -26,14 +26,14 @@ pub struct SentLetter {
     pub last_error: Option<String>,
 }
 
-impl SentLetter {
+impl SentMail {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
         let instant = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
             Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
         };
         Ok(Self {
             created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-            kind: row.get::<_, LetterKind>("kind")?.as_str(),
+            kind: row.get::<_, MailKind>("kind")?.as_str(),
             state: row.get("state")?,
             portal: row.get("portal")?,
             due_at: instant("due_at")?,
@@ -44,28 +44,24 @@ impl SentLetter {
     }
 }
 
-fn letters_to(
-    connection: &Connection,
-    key: &str,
-    limit: usize,
-) -> Result<Vec<SentLetter>, StoreError> {
+fn mail_to(connection: &Connection, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
          FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
     )?;
-    let rows = statement.query_map(params![key, limit], SentLetter::from_row)?;
+    let rows = statement.query_map(params![key, limit], SentMail::from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 impl Store {
     /// Newest first.
-    pub async fn letters_to(
+    pub async fn mail_to(
         &self,
         address: &EmailAddress,
         limit: usize,
-    ) -> Result<Vec<SentLetter>, StoreError> {
+    ) -> Result<Vec<SentMail>, StoreError> {
         let key = address.key();
-        self.read(move |connection| letters_to(connection, &key, limit))
+        self.read(move |connection| mail_to(connection, &key, limit))
             .await
     }
 }

@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::Millis;
 use super::reason_codes::with_codes;
+use super::sql_types::Millis;
 use super::{Store, StoreError};
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 
@@ -55,7 +55,7 @@ pub struct Depths {
     /// Held, released and failed ones.
     pub requests: Vec<RequestCount>,
     /// Verification mail that was not sent yet.
-    pub letters: u64,
+    pub verification_mails: u64,
     pub octets: u64,
 }
 
@@ -129,7 +129,7 @@ impl Store {
         self.read(|connection| {
             Ok(Depths {
                 requests: waiting(connection)?,
-                letters: connection
+                verification_mails: connection
                     .prepare_cached("SELECT count(*) FROM letter WHERE due_at IS NOT NULL")?
                     .query_row([], |row| row.get(0))?,
                 octets: connection

@@ -8,11 +8,11 @@ mod sample;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{Json, Millis};
-use super::events::Happening;
+use super::events::NewEvent;
 use super::holder::Holder;
 use super::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, Settled};
-use super::{Store, StoreError, Topic, letter_claims, queue};
+use super::sql_types::{Json, Millis};
+use super::{Store, StoreError, Topic, mail_claims, queue};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
     RequestId, RequestState, Timestamp,
@@ -160,10 +160,10 @@ fn settle(
         return Ok(Settled::ClaimLost);
     }
     let n = lease.row;
-    let happening = match settlement {
+    let event = match settlement {
         Settlement::Delivered => {
             queue::settle(connection, n, RequestState::Delivered, None, now)?;
-            Happening::named("delivery.succeeded")
+            NewEvent::named("delivery.succeeded")
         }
         Settlement::Retry { at, cause } => {
             let (leases, due) = (&REQUESTS.leases, Millis::from(*at));
@@ -171,14 +171,14 @@ fn settle(
             if attempt >= queue::MAX_BLOCKING_ATTEMPTS {
                 queue::let_pass(connection, n, now)?;
             }
-            Happening::named("delivery.deferred").detail(cause.as_str())
+            NewEvent::named("delivery.deferred").detail(cause.as_str())
         }
         Settlement::Failed { cause } => {
             queue::settle(connection, n, RequestState::Failed, Some(cause), now)?;
-            Happening::named("delivery.failed").detail(cause.as_str())
+            NewEvent::named("delivery.failed").detail(cause.as_str())
         }
     };
-    happening.entry(n).record(connection, &Actor::Daemon, now)?;
+    event.entry(n).record(connection, &Actor::Daemon, now)?;
     Ok(Settled::Recorded)
 }
 
@@ -230,10 +230,10 @@ impl Store {
             let (connection, now) = (work.connection, now.into());
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
                 let ended = queue.leases.end_others(connection, &holder, now)?;
-                work.rings.add_if(topic, ended > 0);
+                work.wakeups.add_if(topic, ended > 0);
             }
-            let ended = letter_claims::end_others(connection, &holder, now)?;
-            work.rings.add_if(Topic::Letters, ended > 0);
+            let ended = mail_claims::end_others(connection, &holder, now)?;
+            work.wakeups.add_if(Topic::VerificationMail, ended > 0);
             Ok(())
         })
         .await
@@ -250,7 +250,7 @@ impl Store {
         self.write(move |work| {
             let (connection, now) = (work.connection, now.into());
             let given = REQUESTS.leases.give_back(connection, &holder, after, now)?;
-            work.rings.add_if(Topic::Requests, given > 0);
+            work.wakeups.add_if(Topic::Requests, given > 0);
             Ok(())
         })
         .await
@@ -284,7 +284,7 @@ impl Store {
             let settled = settle(work.connection, &lease, attempt, &settlement, now.into())?;
             // The next of its queue may be due now, or this one later: the worker looks again.
             let is_changed = settled == Settled::Recorded;
-            work.rings.add_if(Topic::Requests, is_changed);
+            work.wakeups.add_if(Topic::Requests, is_changed);
             Ok(settled)
         })
         .await
@@ -326,9 +326,9 @@ impl Store {
                 )
             };
             if changed == 1 {
-                work.rings.add(Topic::Requests);
-                work.rings.add(Topic::Deeds);
-                Happening::named(name).detail(destination.as_str()).record(
+                work.wakeups.add(Topic::Requests);
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named(name).detail(destination.as_str()).record(
                     work.connection,
                     &by,
                     now,

@@ -6,19 +6,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::{Json, Millis, json};
-use super::consequence::{Case, standing};
+use super::account_rows::find_account;
 use super::copies::{Likeness, find_original};
 use super::dropped_content::uncount;
-use super::events::Happening;
+use super::effects::{DecidedMessage, standing};
+use super::events::NewEvent;
 use super::job::Work;
-use super::known::known;
 use super::ledger::n_of;
-use super::list::Conditions;
 use super::offers::withdraw;
+use super::pagination::Conditions;
 use super::prepared::{copy_key, repeat_key};
 use super::reason_codes::with_codes;
-use super::{Listed, Page, Store, StoreError, Topic, in_force};
+use super::sql_types::{Json, Millis, json};
+use super::{Listed, Page, Store, StoreError, Topic, settings_cache};
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
 use crate::config::Quota;
 use crate::domain::{
@@ -120,7 +120,7 @@ pub(super) fn domains(
     since: Millis,
     limit: usize,
 ) -> Result<Vec<DroppedDomain>, StoreError> {
-    let settings = in_force::newest(connection)?.settings;
+    let settings = settings_cache::newest(connection)?.settings;
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     let mut statement = connection.prepare_cached(
         "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
@@ -307,7 +307,7 @@ impl Work<'_> {
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let account = match sender.map(EmailAddress::key) {
-            Some(key) => known(connection, &key)?,
+            Some(key) => find_account(connection, &key)?,
             None => None,
         };
         let portal = &circumstances.portal;
@@ -341,7 +341,7 @@ impl Work<'_> {
             standing: &standing,
             settings: &settings,
         });
-        let case = Case {
+        let case = DecidedMessage {
             n: found.n,
             ledger,
             sender,
@@ -357,7 +357,7 @@ impl Work<'_> {
             quota: terms.quota,
             full: standing.account.filter(|account| account.quota_reached),
         };
-        let Some(followed) = self.carry_out(&case, &decision, &settings, account)? else {
+        let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
         };
         connection
@@ -382,18 +382,18 @@ impl Work<'_> {
         withdraw(connection, found.n)?;
         uncount(connection, found.n)?;
         if followed.created {
-            Happening::named("account.added")
+            NewEvent::named("account.added")
                 .account(followed.account.n)
                 .record(connection, by, now)?;
         }
-        Happening::named("request.recovered")
+        NewEvent::named("request.recovered")
             .entry(found.n)
             .detail(format!(
                 "dropped before, {} by revision {}",
                 found.reason, found.revision
             ))
             .record(connection, by, now)?;
-        self.rings.add(Topic::Deeds);
+        self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Now {
             verdict: decision.verdict,
             reason: decision.reason,

@@ -12,8 +12,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::lanes::registered;
-use super::pace::{Pace, Step};
 use super::prepared::octets;
+use super::time_slice::{Step, TimeSlice};
 use super::{Store, StoreError};
 use crate::domain::EmailAddress;
 
@@ -225,7 +225,7 @@ impl Store {
         }
         self.write(move |work| {
             let connection = work.connection;
-            let mut pace = Pace::of(rows);
+            let mut pace = TimeSlice::of(rows);
             let mut erased = 0;
             while total(connection)? > limit {
                 let Some(next) = next_to_go(connection)? else {

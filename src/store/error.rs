@@ -14,15 +14,15 @@ pub enum StoreError {
     #[error("the database is damaged: {0}")]
     Damaged(String),
     #[error(
-        "the database has schema {found}, and this program knows up to {known}; \
+        "the database has schema {found}, and this program knows up to {find_account}; \
          run a newer vestibule, or restore a backup of before the upgrade"
     )]
-    NewerSchema { found: usize, known: usize },
+    NewerSchema { found: usize, find_account: usize },
     #[error(
-        "the database has schema {found}, and this program needs {known}; start `vestibule serve` of \
+        "the database has schema {found}, and this program needs {find_account}; start `vestibule serve` of \
          this version, or stop the daemon and run `vestibule migrate`"
     )]
-    OlderSchema { found: usize, known: usize },
+    OlderSchema { found: usize, find_account: usize },
     #[error("{path}: {cause}")]
     Open { path: String, cause: String },
     #[error("there is no {what} {name}")]

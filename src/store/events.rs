@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::columns::Millis;
+use super::sql_types::Millis;
 use super::{Event, Store, StoreError, hooks};
 use crate::domain::{
     AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
@@ -11,7 +11,7 @@ use crate::domain::{
 
 /// Something that an operator did, with what the log tells of it.
 #[derive(Debug, Clone)]
-pub struct Deed {
+pub struct OperatorAction {
     /// Its place among all events, which come in this order.
     pub n: i64,
     /// The name it has in the log, such as `account.blocked`.
@@ -25,7 +25,7 @@ pub struct Deed {
     pub request: Option<(RequestId, LedgerId, PortalName)>,
 }
 
-impl Deed {
+impl OperatorAction {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
         let account: Option<AccountId> = row.get("account")?;
         let portal: Option<PortalName> = row.get("portal")?;
@@ -50,14 +50,14 @@ impl Deed {
 }
 
 /// Something to be recorded. `ledger` and `account` are the `n` of their rows.
-pub(super) struct Happening {
+pub(super) struct NewEvent {
     name: &'static str,
     ledger: Option<i64>,
     account: Option<i64>,
     detail: Option<String>,
 }
 
-impl Happening {
+impl NewEvent {
     pub(super) fn named(name: &'static str) -> Self {
         Self {
             name,
@@ -142,7 +142,7 @@ impl Store {
         &self,
         n: i64,
         limit: usize,
-    ) -> Result<Vec<Deed>, StoreError> {
+    ) -> Result<Vec<OperatorAction>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
@@ -153,7 +153,7 @@ impl Store {
                  WHERE e.n > ? AND e.origin IS NOT NULL
                  ORDER BY e.n LIMIT ?",
             )?;
-            let rows = statement.query_map(params![n, limit], Deed::from_row)?;
+            let rows = statement.query_map(params![n, limit], OperatorAction::from_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await

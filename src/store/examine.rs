@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::columns::Millis;
 use super::counts::{self, RequestCount};
 use super::invariants::{self, Violation};
+use super::sql_types::Millis;
 use super::{StoreError, connection};
 use crate::domain::{DestinationName, Timestamp};
 
@@ -55,7 +55,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     if schema > known_schema {
         return Err(StoreError::NewerSchema {
             found: schema,
-            known: known_schema,
+            find_account: known_schema,
         });
     }
     let octets = number("PRAGMA page_count")? * page;

@@ -6,16 +6,16 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::Millis;
+use super::account_rows::{AccountRow, find_account, make};
 use super::copies::{Likeness, find_original};
 use super::dropped::{Found, Recovered, find};
 use super::dropped_content::uncount;
-use super::events::Happening;
+use super::events::NewEvent;
 use super::job::Work;
-use super::known::{Known, known, make};
 use super::leases::REQUESTS;
 use super::offers::withdraw;
 use super::prepared::{copy_key, octets, repeat_key};
+use super::sql_types::Millis;
 use super::{Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
@@ -108,18 +108,18 @@ impl Work<'_> {
         } else {
             ""
         };
-        Happening::named("request.recovered")
+        NewEvent::named("request.recovered")
             .entry(found.n)
             .detail(format!(
                 "dropped as {} by revision {}, and released all the same{whose}",
                 found.reason, found.revision
             ))
             .record(self.connection, by, now)?;
-        Happening::named("request.released")
+        NewEvent::named("request.released")
             .entry(found.n)
             .record(self.connection, by, now)?;
-        self.rings.add(Topic::Requests);
-        self.rings.add(Topic::Deeds);
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Forced {
             reason: found.reason,
             request: RequestId::from_bytes(ledger.to_bytes()),
@@ -132,9 +132,9 @@ impl Work<'_> {
         forced: &Forced,
         by: &Actor,
         now: Millis,
-    ) -> Result<Known, StoreError> {
+    ) -> Result<AccountRow, StoreError> {
         let connection = self.connection;
-        if let Some(account) = known(connection, &forced.sender.key())? {
+        if let Some(account) = find_account(connection, &forced.sender.key())? {
             return Ok(account);
         }
         let portal: &PortalName = &forced.circumstances.portal;
@@ -154,7 +154,7 @@ impl Work<'_> {
         };
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
         let made = make(connection, forced.sender, new, groups, origin, entry, now)?;
-        Happening::named("account.added")
+        NewEvent::named("account.added")
             .account(made.n)
             .record(connection, by, now)?;
         Ok(made)

@@ -9,16 +9,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use super::columns::{Json, Millis, json};
-use super::events::Happening;
+use super::account_rows::{AccountRow, find_account};
+use super::events::NewEvent;
+use super::export::entries;
 use super::forget_content::drop_content;
 use super::job::Work;
-use super::known::{Known, known};
-use super::letters::cancel;
-use super::limits::forget_claims;
-use super::person::entries;
 use super::pseudonym::{Pseudonym, without_content, without_detail, without_people};
-use super::room::shorten;
+use super::rate_limits::forget_claims;
+use super::sql_types::{Json, Millis, json};
+use super::vacuum::shorten;
+use super::verification_mail::cancel;
 use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
 
@@ -52,7 +52,7 @@ pub struct Forgotten {
 impl Work<'_> {
     /// Nothing new from now on; freed octets are overwritten by this connection.
     fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
-        let Some(account) = known(self.connection, key)? else {
+        let Some(account) = find_account(self.connection, key)? else {
             return Ok(());
         };
         let in_work = self
@@ -113,11 +113,11 @@ impl Work<'_> {
         };
         if waits {
             queue::settle(connection, n, RequestState::Discarded, None, now)?;
-            Happening::named("request.discarded")
+            NewEvent::named("request.discarded")
                 .entry(n)
                 .record(connection, by, now)?;
-            self.rings.add(Topic::Requests);
-            self.rings.add(Topic::Deeds);
+            self.wakeups.add(Topic::Requests);
+            self.wakeups.add(Topic::OperatorActions);
         }
         connection
             .prepare_cached("UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?")?
@@ -177,22 +177,22 @@ impl Work<'_> {
             "DELETE FROM notice WHERE sender = ?",
             [forgetting.address.key()],
         )?;
-        let mut happening = Happening::named("account.forgotten");
-        if let Some(account) = known(connection, &forgetting.address.key())? {
+        let mut event = NewEvent::named("account.forgotten");
+        if let Some(account) = find_account(connection, &forgetting.address.key())? {
             forget_claims(connection, account.n)?;
             if self.leave_a_name(&account, pseudonym, now)? {
-                happening = happening.account(account.n);
+                event = event.account(account.n);
             }
-            self.rings.add(Topic::Deeds);
+            self.wakeups.add(Topic::OperatorActions);
         }
-        happening.record(connection, &forgetting.by, now)
+        event.record(connection, &forgetting.by, now)
     }
 
     /// Renames the account as long as a request refers to it, and removes it otherwise. Says whether
     /// it is still there.
     fn leave_a_name(
         &self,
-        account: &Known,
+        account: &AccountRow,
         pseudonym: &Pseudonym,
         now: Millis,
     ) -> Result<bool, StoreError> {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::columns::Millis;
 use super::dropped_content::count_if_unwanted;
 use super::offers::withdraw;
-use super::pace::{Pace, Step};
+use super::sql_types::Millis;
+use super::time_slice::{Step, TimeSlice};
 use crate::domain::RequestState;
 
 /// An entry whose content is not wanted any more: of a dropped message, or of a request.
@@ -25,7 +25,7 @@ pub(super) fn forget_content(
     keep_settled: Duration,
     limit: usize,
 ) -> Result<Step<usize>, StoreError> {
-    let mut pace = Pace::of(limit);
+    let mut pace = TimeSlice::of(limit);
     let mut unwanted: Vec<Unwanted> = connection
         .prepare_cached("SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?")?
         .query_map(params![now, limit], |row| {

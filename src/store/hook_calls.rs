@@ -6,11 +6,11 @@
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use super::columns::Millis;
-use super::events::Happening;
+use super::events::NewEvent;
 use super::holder::Holder;
 use super::leases::{ClaimNumber, HOOK_CALLS, Lease, Settled};
-use super::pace::Pace;
+use super::sql_types::Millis;
+use super::time_slice::TimeSlice;
 use super::{Settlement, Step, Store, StoreError, Topic};
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 
@@ -201,7 +201,7 @@ impl Store {
             let given = HOOK_CALLS
                 .leases
                 .give_back(connection, &holder, after, now)?;
-            work.rings.add_if(Topic::Calls, given > 0);
+            work.wakeups.add_if(Topic::Calls, given > 0);
             Ok(())
         })
         .await
@@ -236,7 +236,7 @@ impl Store {
         self.write(move |work| {
             let settled = settle(work.connection, &lease, &settlement, now.into())?;
             let is_changed = settled == Settled::Recorded;
-            work.rings.add_if(Topic::Calls, is_changed);
+            work.wakeups.add_if(Topic::Calls, is_changed);
             Ok(settled)
         })
         .await
@@ -294,8 +294,8 @@ impl Store {
             }
         }
         self.write(move |work| {
-            work.rings.add(Topic::Calls);
-            Happening::named("hook.retried")
+            work.wakeups.add(Topic::Calls);
+            NewEvent::named("hook.retried")
                 .detail(hook.as_str())
                 .record(work.connection, &by, now)
         })
@@ -332,7 +332,7 @@ impl Store {
             let rows = rest.clone();
             let (taken, done) = self
                 .write(move |work| {
-                    let mut pace = Pace::of(RETRIED_AT_ONCE);
+                    let mut pace = TimeSlice::of(RETRIED_AT_ONCE);
                     let (mut taken, mut done) = (0, 0);
                     pace.each(rows.clone(), |n| {
                         taken += 1;

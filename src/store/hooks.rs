@@ -7,8 +7,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::columns::{Json, Millis, json};
 use super::leases::HOOK_CALLS;
+use super::sql_types::{Json, Millis, json};
 use super::{Store, StoreError};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
@@ -136,7 +136,7 @@ pub(super) fn tell(
 
 fn told_as(name: &str) -> Option<&'static str> {
     let own = OF_REQUESTS.iter().find(|event| **event == name);
-    let told = TOLD.iter().find(|(happening, _)| *happening == name);
+    let told = TOLD.iter().find(|(event, _)| *event == name);
     own.copied().or(told.map(|(_, event)| *event))
 }
 

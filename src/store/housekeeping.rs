@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::columns::Millis;
-use super::events::Happening;
+use super::account_rows::account_by_number;
+use super::events::NewEvent;
 use super::forget_content::forget_content;
 use super::job::Work;
-use super::known::known_by_n;
 use super::lanes::Place;
-use super::letters::{Occasion, owe};
-use super::pace::{Pace, Step};
-use super::{LetterCause, LetterKind, Store, StoreError, Topic, queue};
+use super::sql_types::Millis;
+use super::time_slice::{Step, TimeSlice};
+use super::verification_mail::{Occasion, owe};
+use super::{MailCause, MailKind, Store, StoreError, Topic, queue};
 use crate::domain::{Actor, LedgerId, PortalName, RequestId, RequestState, Timestamp};
 
 impl Store {
@@ -72,7 +72,7 @@ impl Store {
 
     /// Forgets what was written about letters and links longer ago than `keep`, the counts of letters
     /// of more than a day, and the names that forgotten people left, once no request needs them.
-    pub async fn forget_letters(
+    pub async fn forget_mail(
         &self,
         now: Timestamp,
         keep: Duration,
@@ -80,11 +80,11 @@ impl Store {
     ) -> Result<Step<usize>, StoreError> {
         let now = Millis::from(now);
         let before = now.minus(keep);
-        let letters = self
-            .read(move |connection| old_letters(connection, before, limit))
+        let verification_mails = self
+            .read(move |connection| old_mail(connection, before, limit))
             .await?;
-        let letters = self
-            .delete(letters, limit, "DELETE FROM letter WHERE n = ?")
+        let verification_mails = self
+            .delete(verification_mails, limit, "DELETE FROM letter WHERE n = ?")
             .await?;
         let names = self
             .read(move |connection| unneeded_names(connection, limit))
@@ -96,9 +96,9 @@ impl Store {
             .write(move |work| forget_traces(work.connection, now, before, limit))
             .await?;
         Ok(Step {
-            done: letters.done + names.done + others.done,
-            more: letters.more || names.more || others.more,
-            took: letters.took.max(names.took).max(others.took),
+            done: verification_mails.done + names.done + others.done,
+            more: verification_mails.more || names.more || others.more,
+            took: verification_mails.took.max(names.took).max(others.took),
         })
     }
 
@@ -113,7 +113,7 @@ impl Store {
         }
         self.write(move |work| {
             let mut done = 0;
-            let mut pace = Pace::of(limit);
+            let mut pace = TimeSlice::of(limit);
             let more = pace.each(rows.clone(), |n| {
                 done += work.connection.prepare_cached(sql)?.execute([n])?;
                 Ok(())
@@ -129,7 +129,7 @@ fn expire(
     now: Millis,
     limit: usize,
 ) -> Result<Step<Vec<RequestId>>, StoreError> {
-    let mut pace = Pace::of(limit);
+    let mut pace = TimeSlice::of(limit);
     let mut statement = connection.prepare_cached(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
@@ -140,7 +140,7 @@ fn expire(
     let mut expired = Vec::with_capacity(due.len());
     let more = pace.each(due, |(n, ledger)| {
         queue::settle(connection, n, RequestState::Expired, None, now)?;
-        Happening::named("request.expired")
+        NewEvent::named("request.expired")
             .entry(n)
             .record(connection, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
@@ -156,7 +156,7 @@ impl Work<'_> {
         remind_before: Duration,
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
-        let mut pace = Pace::of(limit);
+        let mut pace = TimeSlice::of(limit);
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
             "SELECT account, portal FROM request
@@ -179,7 +179,7 @@ impl Work<'_> {
             if holds == 0 {
                 return Ok(());
             }
-            let account = known_by_n(connection, n)?;
+            let account = account_by_number(connection, n)?;
             let authenticated = connection
                 .prepare_cached(
                     "SELECT 1 FROM request
@@ -188,14 +188,14 @@ impl Work<'_> {
                 .exists([n])?;
             let address = account.address(connection)?;
             let occasion = Occasion {
-                kind: LetterKind::Reminder,
-                cause: LetterCause::Mail,
+                kind: MailKind::Reminder,
+                cause: MailCause::Mail,
                 portal: Some(&portal),
                 in_reply_to: None,
                 place: Place::of_mail(authenticated, None, address.domain()),
             };
             let is_owed = owe(connection, &account, &occasion, now)?;
-            self.rings.add_if(Topic::Letters, is_owed);
+            self.wakeups.add_if(Topic::VerificationMail, is_owed);
             reminded += 1;
             Ok(())
         })?;
@@ -240,11 +240,7 @@ fn old_entries(
     Ok(old)
 }
 
-fn old_letters(
-    connection: &Connection,
-    before: Millis,
-    limit: usize,
-) -> Result<Vec<i64>, StoreError> {
+fn old_mail(connection: &Connection, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT n, created_at, due_at IS NOT NULL FROM letter ORDER BY n")?;
     let mut rows = statement.query([])?;
@@ -279,7 +275,7 @@ fn forget_traces(
     before: Millis,
     limit: usize,
 ) -> Result<Step<usize>, StoreError> {
-    let pace = Pace::of(limit);
+    let pace = TimeSlice::of(limit);
     let tokens = connection
         .prepare_cached(
             "DELETE FROM token WHERE hash IN (

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::columns::{Millis, json};
-use super::consequence::{Case, standing};
+use super::account_rows::{AccountRow, find_account};
+use super::bounces::note_report;
 use super::copies::{Earlier, Likeness, find_original, upgrade};
 use super::dropped_content::{Author, count, is_wanted};
+use super::effects::{DecidedMessage, standing};
 use super::for_us::for_us;
 use super::job::Work;
-use super::known::{Known, known};
 use super::lanes::Place;
-use super::letters::{Occasion, owe};
 use super::notices::{self, NotTaken};
 use super::offers::{Dropped, offer};
 use super::prepared::{Prepared, octets, repeat_key};
 use super::replies::{Answer, Reply};
-use super::reports::note_report;
-use super::{LetterCause, LetterKind, Proved, Store, StoreError, Topic};
+use super::sql_types::{Millis, json};
+use super::verification_mail::{Occasion, owe};
+use super::{MailCause, MailKind, Proved, Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
@@ -167,7 +167,7 @@ impl Message {
         let connection = work.connection;
         let facts = &self.arrival.facts;
         let account = match &prepared.sender_key {
-            Some(key) => known(connection, key)?,
+            Some(key) => find_account(connection, key)?,
             None => None,
         };
         let original = self.original(connection, prepared)?;
@@ -264,8 +264,11 @@ impl Message {
             proved: None,
         };
         if original.is_none() {
-            if let (Some(report), Some(letter)) = (&facts.report, prepared.letter) {
-                entry.undeliverable = note_report(connection, report, letter, n, self.at)?;
+            if let (Some(report), Some(verification_mail)) =
+                (&facts.report, prepared.verification_mail)
+            {
+                entry.undeliverable =
+                    note_report(connection, report, verification_mail, n, self.at)?;
             }
             self.follow(
                 work,
@@ -299,7 +302,7 @@ impl Message {
         work: &mut Work,
         (decided, standing): (&Decided, &Standing),
         prepared: &Prepared,
-        mut account: Option<Known>,
+        mut account: Option<AccountRow>,
         n: i64,
         entry: &mut Entry,
     ) -> Result<(), StoreError> {
@@ -313,7 +316,7 @@ impl Message {
             self.end_quiet(work.connection, prepared, account)?;
         }
         self.tell_sender(work, decided, prepared, n)?;
-        let case = Case {
+        let case = DecidedMessage {
             n,
             ledger: entry.ledger,
             sender: prepared.sender.as_ref(),
@@ -329,7 +332,7 @@ impl Message {
             quota: self.arrival.quota,
             full: standing.account.filter(|account| account.quota_reached),
         };
-        let followed = work.carry_out(&case, &decided.decision, &decided.settings, account)?;
+        let followed = work.apply(&case, &decided.decision, &decided.settings, account)?;
         if let Some(followed) = followed {
             entry.account = Some((followed.account.id, followed.account.kind));
             entry.account_created = followed.created;
@@ -427,7 +430,7 @@ impl Message {
             message_id: facts.message_id.as_deref(),
         };
         let is_owed = notices::owe(work.connection, &about, self.at)?;
-        work.rings.add_if(Topic::Notices, is_owed);
+        work.wakeups.add_if(Topic::Notices, is_owed);
         Ok(())
     }
 
@@ -436,7 +439,7 @@ impl Message {
         &self,
         connection: &Connection,
         prepared: &Prepared,
-        account: &mut Known,
+        account: &mut AccountRow,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
         // What vouches for a list says nothing of the author behind it.
@@ -453,7 +456,7 @@ impl Message {
         work: &mut Work,
         earlier: &Earlier,
         (carrier, prepared): (i64, &Prepared),
-        account: Option<Known>,
+        account: Option<AccountRow>,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
         upgrade(work.connection, earlier.n, carrier, facts, self.at)?;
@@ -462,14 +465,14 @@ impl Message {
         };
         self.end_quiet(work.connection, prepared, &mut account)?;
         let occasion = Occasion {
-            kind: LetterKind::Verification,
-            cause: LetterCause::Mail,
+            kind: MailKind::Verification,
+            cause: MailCause::Mail,
             portal: prepared.portal.as_ref(),
             in_reply_to: facts.message_id.as_deref(),
             place: Place::of_mail(true, None, sender.domain()),
         };
         let is_owed = owe(work.connection, &account, &occasion, self.at)?;
-        work.rings.add_if(Topic::Letters, is_owed);
+        work.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
 }

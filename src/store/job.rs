@@ -7,15 +7,15 @@ use rusqlite::Connection;
 use tokio::sync::oneshot::{self, Receiver};
 
 use super::StoreError;
-use super::changes::Rings;
-use super::in_force::SettingsCache;
+use super::changes::Wakeups;
+use super::settings_cache::SettingsCache;
 
 /// What an operation works with.
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a mut SettingsCache,
     /// What became due that a worker waits for, or that the log is to tell.
-    pub(super) rings: Rings,
+    pub(super) wakeups: Wakeups,
 }
 
 /// An operation that waits to be run and answered.

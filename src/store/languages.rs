@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::known::known;
+use super::account_rows::find_account;
 use super::proofs::find;
 use super::{Store, StoreError};
-use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, LetterId, TokenHash};
+use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, MailId, TokenHash};
 
 /// The languages that a person asks a page for.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ pub(super) fn wish(
 }
 
 /// The language that a mail was sent in.
-pub(super) fn of_letter(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
+pub(super) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
     let tag: Option<String> = connection
         .prepare_cached("SELECT language FROM letter WHERE n = ?")?
         .query_row([n], |row| row.get(0))?;
@@ -91,14 +91,17 @@ impl Store {
         address: &EmailAddress,
         asked: &LanguageWish,
     ) -> Result<(), StoreError> {
-        match known(connection, &address.key())? {
+        match find_account(connection, &address.key())? {
             Some(account) => wish(connection, account.n, asked),
             None => Ok(()),
         }
     }
 
     /// The languages that a claimed mail could be in.
-    pub async fn find_mail_languages(&self, letter: LetterId) -> Result<MailLanguages, StoreError> {
+    pub async fn find_mail_languages(
+        &self,
+        verification_mail: MailId,
+    ) -> Result<MailLanguages, StoreError> {
         self.read(move |connection| {
             let found: Option<(Option<String>, Option<String>)> = connection
                 .prepare_cached(
@@ -109,7 +112,7 @@ impl Store {
                      ))
                      FROM letter AS l JOIN account AS a ON a.n = l.account WHERE l.id = ?",
                 )?
-                .query_row([letter], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row([verification_mail], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             let (chosen, wanted) = found.unwrap_or_default();
             Ok(MailLanguages {
@@ -123,13 +126,13 @@ impl Store {
     /// Records the language that a mail is sent in: its word confirms an answer.
     pub async fn note_mail_language(
         &self,
-        letter: LetterId,
+        verification_mail: MailId,
         language: LanguageTag,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
             work.connection
                 .prepare_cached("UPDATE letter SET language = ?2 WHERE id = ?1")?
-                .execute(params![letter, language.as_str()])?;
+                .execute(params![verification_mail, language.as_str()])?;
             Ok(())
         })
         .await

@@ -10,8 +10,8 @@
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::StoreError;
-use super::columns::Millis;
 use super::holder::Holder;
+use super::sql_types::Millis;
 
 /// The number of a claim. Of two claims the later one has the higher number; the default is below all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

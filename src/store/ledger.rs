@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::{Json, Millis};
-use super::list::Conditions;
+use super::pagination::Conditions;
 use super::prepared::message_key;
+use super::sql_types::{Json, Millis};
 use super::{Listed, Page, Store, StoreError};
 use crate::access::{Circumstances, Standing, number_of, sender_for};
 use crate::domain::{
@@ -103,7 +103,7 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
         .map(|json| json.0);
     let own_list = circumstances
         .as_ref()
-        .and_then(|known| known.own_list.as_deref());
+        .and_then(|find_account| find_account.own_list.as_deref());
     let reason: Reason = row.get("rule")?;
     Ok(LedgerEntry {
         ledger,

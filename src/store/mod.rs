@@ -6,17 +6,16 @@
 //! anything but the writer, and none opens a connection: what is to be sent is a row first.
 
 mod access;
+mod account_rows;
 mod accounts;
-mod answers;
 mod backup;
+mod bounces;
 mod canary;
 mod changes;
 mod checkpoint;
 mod clock_repair;
-mod columns;
 mod compact;
 mod connection;
-mod consequence;
 mod content;
 mod copies;
 mod correspondence;
@@ -25,9 +24,12 @@ mod deliveries;
 mod denied;
 mod dropped;
 mod dropped_content;
+mod effects;
 mod error;
 mod events;
 mod examine;
+mod export;
+mod file_identity;
 mod for_us;
 mod forced;
 mod forget;
@@ -37,56 +39,53 @@ mod holder;
 mod hook_calls;
 mod hooks;
 mod housekeeping;
-mod in_force;
+mod idempotency;
 mod intake;
 mod invariants;
 mod job;
-mod known;
 mod lanes;
 mod languages;
 mod leases;
 mod ledger;
-mod letter_claims;
-mod letters;
-mod limits;
 mod link_key;
-mod list;
-mod mailbag;
+mod lists;
+mod mail_claims;
+mod mail_queue;
+mod memory;
+mod not_me;
 mod notices;
 mod numbers;
 mod offers;
 mod operators;
-mod pace;
-mod person;
+mod pagination;
 #[cfg(test)]
 mod plans;
 mod prepared;
 mod proofs;
 mod pseudonym;
 mod queue;
+mod rate_limits;
 mod readers;
 mod reason_codes;
-mod recent;
-mod refusals;
 mod replies;
-mod reports;
 mod requests;
-mod rest;
-mod room;
+mod settings_cache;
+mod sql_types;
 mod taken_back;
+mod time_slice;
 mod tokens;
+mod vacuum;
+mod verification_mail;
 mod whatif;
-mod whereabouts;
 mod writer;
 
 pub use accounts::{Added, CustomerFilter};
-pub use answers::{AnswerKey, Claimed, KeptAnswer};
 pub use backup::backup;
 pub use changes::{Changes, Topic};
 pub use clock_repair::MaxDelays;
 pub use compact::{Compacted, compact};
 pub use content::Content;
-pub use correspondence::SentLetter;
+pub use correspondence::SentMail;
 pub use counts::{
     Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
 };
@@ -94,30 +93,33 @@ pub use deliveries::{Claim, Settlement};
 pub use denied::StoppedAccounts;
 pub use dropped::{DroppedDomain, Recovered, Terms, Today};
 pub use error::StoreError;
-pub use events::Deed;
+pub use events::OperatorAction;
 pub use examine::{Examination, examine, has_verified_accounts};
+pub use export::{Holdings, PersonEvent};
 pub use forget::{Forgetting, Forgotten};
 pub use hook_calls::{HookCall, HookCount};
-pub use in_force::Revision;
+pub use idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;
 pub use languages::{LanguageWish, MailLanguages};
 pub use leases::{ClaimNumber, Settled};
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
-pub use letter_claims::LetterClaim;
-pub use letters::{ClaimedLetters, Letter, LetterCause, LetterKind, LetterOutcome, LetterTokens};
-pub use list::{Listed, Page};
+pub use mail_claims::MailClaim;
+pub use not_me::Refused;
 pub use notices::{ClaimedNotices, Notice};
 pub use offers::Offer;
-pub use operators::{Happened, Key, KeyKind, Operator};
-pub use pace::Step;
-pub use person::{Holdings, PersonEvent};
+pub use operators::{AuditEntry, Key, KeyKind, Operator};
+pub use pagination::{Listed, Page};
 pub use proofs::{Choice, Link, Proved, WaitingRequest};
-pub use refusals::Refused;
 pub use replies::Answer;
 pub use requests::{Request, RequestFilter};
+pub use settings_cache::Revision;
 pub use taken_back::TakenBack;
+pub use time_slice::Step;
 pub use tokens::IssuedToken;
+pub use verification_mail::{
+    ClaimedMail, MailCause, MailKind, MailOutcome, TokenHashes, VerificationMail,
+};
 pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
 use std::path::Path;
@@ -125,7 +127,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use changes::Bell;
+use changes::Notifier;
 use health::Health;
 use holder::Holder;
 use job::Work;
@@ -139,7 +141,7 @@ pub struct Store {
     readers: Arc<Readers>,
     /// For questions that read much of the database, so that they keep nobody else waiting.
     long_readers: Arc<Readers>,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     health: Arc<Health>,
     path: Arc<Path>,
     /// For whom this handle claims.
@@ -181,13 +183,13 @@ impl Store {
     }
 
     fn start(path: &Path) -> Result<Self, StoreError> {
-        let bell = Arc::new(Bell::beside(path));
+        let notifier = Arc::new(Notifier::beside(path));
         let health = Arc::new(Health::default());
         Ok(Self {
-            writer: Writer::start(path.to_owned(), bell.clone(), health.clone())?,
+            writer: Writer::start(path.to_owned(), notifier.clone(), health.clone())?,
             readers: Arc::new(Readers::of(path.to_owned())),
             long_readers: Arc::new(Readers::for_long_questions(path.to_owned())),
-            bell,
+            notifier,
             health,
             path: path.into(),
             holder: Holder::of_opening(),

@@ -6,13 +6,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{Json, Millis};
-use super::events::Happening;
-use super::limits::Shares;
+use super::events::NewEvent;
+use super::rate_limits::Shares;
+use super::sql_types::{Json, Millis};
 use super::{Store, StoreError};
-use crate::config::LetterLimits;
+use crate::config::MailLimits;
 use crate::domain::{
-    Actor, EmailAddress, LanguagePriority, LedgerId, LetterId, MailboxKey, PortalName, Reason,
+    Actor, EmailAddress, LanguagePriority, LedgerId, MailId, MailboxKey, PortalName, Reason,
     Timestamp,
 };
 
@@ -34,7 +34,7 @@ const MOST_WAITING: i64 = 1000;
 /// that it answers.
 #[derive(Debug, Clone)]
 pub struct Notice {
-    pub id: LetterId,
+    pub id: MailId,
     /// The entry of the message.
     pub ledger: Option<LedgerId>,
     pub address: EmailAddress,
@@ -96,7 +96,7 @@ pub(super) fn owe(
              VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
         )?
         .execute(params![
-            LetterId::new(),
+            MailId::new(),
             about.entry,
             key,
             about.sender.to_string(),
@@ -141,7 +141,7 @@ fn due(
 fn claim(
     connection: &Connection,
     limit: usize,
-    limits: LetterLimits,
+    limits: MailLimits,
     now: Millis,
 ) -> Result<ClaimedNotices, StoreError> {
     connection
@@ -190,7 +190,7 @@ impl Store {
     pub async fn claim_notices(
         &self,
         limit: usize,
-        limits: LetterLimits,
+        limits: MailLimits,
         now: Timestamp,
     ) -> Result<ClaimedNotices, StoreError> {
         self.write(move |work| claim(work.connection, limit, limits, now.into()))
@@ -209,7 +209,7 @@ impl Store {
     }
 
     /// A notice was sent: its entry says so.
-    pub async fn notice_sent(&self, id: LetterId, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn notice_sent(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             let entry: Option<i64> = work
                 .connection
@@ -218,7 +218,7 @@ impl Store {
                 .optional()?
                 .flatten();
             match entry {
-                Some(entry) => Happening::named("sender.told").entry(entry).record(
+                Some(entry) => NewEvent::named("sender.told").entry(entry).record(
                     work.connection,
                     &Actor::Daemon,
                     now.into(),
@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// A notice was surely not sent, and may be tried again then.
-    pub async fn retry_notice(&self, id: LetterId, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn retry_notice(&self, id: MailId, at: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             work.connection
                 .prepare_cached(

@@ -8,14 +8,14 @@
 use rusqlite::{Connection, params};
 
 use super::StoreError;
-use super::columns::{Json, Millis};
-use super::consequence::Case;
 use super::copies::{Likeness, find_original};
 use super::dropped_content::{count_if_unwanted, uncount};
-use super::events::Happening;
+use super::effects::DecidedMessage;
+use super::events::NewEvent;
 use super::prepared::{copy_key, octets, repeat_key};
 use super::proofs::WaitingRequest;
 use super::queue;
+use super::sql_types::{Json, Millis};
 use crate::config::Quota;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
 use crate::mail::Facts;
@@ -83,7 +83,7 @@ pub(super) fn room(
 pub(super) fn make_room(
     connection: &Connection,
     account: i64,
-    case: &Case,
+    case: &DecidedMessage,
 ) -> Result<(), StoreError> {
     while room(connection, account, case.size, case.quota)?.quota_reached {
         let oldest = connection
@@ -102,10 +102,10 @@ fn replace(
     connection: &Connection,
     account: i64,
     (n, size, until): (i64, i64, Millis),
-    case: &Case,
+    case: &DecidedMessage,
 ) -> Result<(), StoreError> {
     // Told while there is a request that it is about.
-    Happening::named("request.replaced")
+    NewEvent::named("request.replaced")
         .entry(n)
         .detail(format!(
             "{}, for which a domain vouches, takes its place",
@@ -125,7 +125,7 @@ fn replace(
             n,
             Reason::HoldQuota,
             until,
-            super::columns::json(&case.full)?,
+            super::sql_types::json(&case.full)?,
         ])?;
     let dropped = Dropped {
         n,
@@ -311,7 +311,7 @@ pub(super) fn take_back(
         ])?;
     uncount(connection, n)?;
     queue::release(connection, n, "proof", now)?;
-    Happening::named("request.recovered")
+    NewEvent::named("request.recovered")
         .entry(n)
         .detail("dropped before, hold_quota; offered with the verification")
         .record(connection, by, now)?;

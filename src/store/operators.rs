@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::Millis;
-use super::events::Happening;
-use super::list::Conditions;
+use super::events::NewEvent;
+use super::pagination::Conditions;
+use super::sql_types::Millis;
 use super::{Listed, Page, Store, StoreError};
 use crate::domain::{
     Actor, EmailAddress, Interface, LedgerId, OperatorName, PasswordHash, Role, Timestamp,
@@ -59,7 +59,7 @@ pub struct Key {
 
 /// Something that an operator did, for the audit.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Happened {
+pub struct AuditEntry {
     pub at: Timestamp,
     /// The name it has in the log, such as `request.released`.
     pub event: String,
@@ -133,7 +133,7 @@ impl Store {
                     "there is an operator {name} already"
                 )));
             }
-            Happening::named("operator.added")
+            NewEvent::named("operator.added")
                 .detail(format!("{name}, {role}"))
                 .record(work.connection, &by, now.into())
         })
@@ -154,7 +154,7 @@ impl Store {
             let n = n_of(work.connection, &name)?;
             work.connection
                 .execute("DELETE FROM operator WHERE n = ?", [n])?;
-            Happening::named("operator.removed")
+            NewEvent::named("operator.removed")
                 .detail(name.to_string())
                 .record(work.connection, &by, now.into())
         })
@@ -180,7 +180,7 @@ impl Store {
             )?;
             work.connection
                 .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
-            Happening::named("operator.password_changed")
+            NewEvent::named("operator.password_changed")
                 .detail(name.to_string())
                 .record(work.connection, &by, now.into())
         })
@@ -233,7 +233,7 @@ impl Store {
                 KeyKind::Session => ("operator.logged_in", name.to_string()),
                 KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
             };
-            Happening::named(event)
+            NewEvent::named(event)
                 .detail(detail)
                 .record(work.connection, &by, now)
         })
@@ -288,7 +288,7 @@ impl Store {
             let ended = work
                 .connection
                 .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
-            Happening::named("operator.revoked")
+            NewEvent::named("operator.revoked")
                 .detail(name.to_string())
                 .record(work.connection, &by, now.into())?;
             Ok(ended)
@@ -307,7 +307,7 @@ impl Store {
         let name = name.as_ref().map_or("?", OperatorName::as_str);
         let by = Actor::operator(name, Interface::Page);
         self.write(move |work| {
-            Happening::named("operator.login_failed")
+            NewEvent::named("operator.login_failed")
                 .detail(detail.as_str())
                 .record(work.connection, &by, now.into())
         })
@@ -315,12 +315,15 @@ impl Store {
     }
 
     /// What operators did, newest first.
-    pub async fn audit(&self, page: Page) -> Result<Listed<Happened>, StoreError> {
+    pub async fn audit(&self, page: Page) -> Result<Listed<AuditEntry>, StoreError> {
         self.read(move |connection| audit(connection, &page)).await
     }
 }
 
-pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happened>, StoreError> {
+pub(super) fn audit(
+    connection: &Connection,
+    page: &Page,
+) -> Result<Listed<AuditEntry>, StoreError> {
     let after: i64 = match &page.after {
         None => i64::MAX,
         Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
@@ -342,7 +345,7 @@ pub(super) fn audit(connection: &Connection, page: &Page) -> Result<Listed<Happe
     ))?;
     let rows = statement.query_map(wanted.values(), |row| {
         let n: i64 = row.get("n")?;
-        let happened = Happened {
+        let happened = AuditEntry {
             at: row.get::<_, Millis>("at")?.timestamp(),
             event: row.get("name")?,
             actor: row.get("actor")?,

@@ -6,10 +6,10 @@ use std::cell::RefCell;
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-use super::columns::Millis;
+use super::sql_types::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    copies, counts, dropped, dropped_content, lanes, leases, mailbag, operators, recent, whatif,
+    copies, counts, dropped, dropped_content, lanes, leases, lists, mail_queue, operators, whatif,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
@@ -146,7 +146,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         page: page(after),
                         ..LedgerFilter::default()
                     };
-                    check("messages", connection, |c| recent::entries(c, &filter));
+                    check("messages", connection, |c| lists::entries(c, &filter));
                 }
             }
         }
@@ -165,7 +165,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         ..RequestFilter::default()
                     };
                     check("requests", connection, |c| {
-                        recent::newest_requests(c, &filter)
+                        lists::newest_requests(c, &filter)
                     });
                 }
             }
@@ -266,14 +266,17 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
          groups, created_at, created_by)
          VALUES (?1, randomblob(16), ?1, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
          0, 'mail')";
-    let letter = "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
+    let verification_mail =
+        "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
          VALUES (randomblob(16), ?1, 'verification', 'mail', 'waiting', 0, 0)";
     for n in 1..4 {
         connection.execute(account, [n]).expect("an account");
-        connection.execute(letter, [n]).expect("a mail");
+        connection.execute(verification_mail, [n]).expect("a mail");
     }
     for lane in lanes::Lane::ALL {
-        check("mail", connection, |c| mailbag::due(c, lane, Millis(1), 10));
+        check("mail", connection, |c| {
+            mail_queue::due(c, lane, Millis(1), 10)
+        });
         let place = lanes::Place { lane, flow: 1 };
         check("turns", connection, |c| place.next_turn(c));
     }

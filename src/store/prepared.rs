@@ -4,11 +4,11 @@
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use super::columns::json;
+use super::bounces::mail_of;
 use super::intake::Part;
-use super::reports::letter_of;
+use super::sql_types::json;
 use crate::access::sender_for;
-use crate::domain::{EmailAddress, LetterId, PortalName};
+use crate::domain::{EmailAddress, MailId, PortalName};
 use crate::mail::Facts;
 
 /// One part, prepared.
@@ -21,7 +21,7 @@ pub(super) struct Prepared {
     pub(super) copy_key: i64,
     pub(super) circumstances: Option<String>,
     /// The letter of ours that this may be a report on.
-    pub(super) letter: Option<LetterId>,
+    pub(super) verification_mail: Option<MailId>,
 }
 
 impl Prepared {
@@ -33,22 +33,22 @@ impl Prepared {
             } => (recipient, Some(circumstances)),
             Part::Returns { recipient } | Part::Confirmation { recipient, .. } => (recipient, None),
         };
-        let own_list = circumstances.and_then(|known| known.own_list.as_deref());
+        let own_list = circumstances.and_then(|find_account| find_account.own_list.as_deref());
         let sender = sender_for(facts, own_list).address().cloned();
-        let portal = circumstances.map(|known| known.portal.clone());
+        let portal = circumstances.map(|find_account| find_account.portal.clone());
         Ok(Self {
             recipient: recipient.clone(),
             sender_key: sender.as_ref().map(EmailAddress::key),
             sender,
             copy_key: copy_key(portal.as_ref(), facts),
             circumstances: match circumstances {
-                Some(known) => Some(json(known)?),
+                Some(find_account) => Some(json(find_account)?),
                 None => None,
             },
-            letter: facts
+            verification_mail: facts
                 .report
                 .as_ref()
-                .and_then(|report| letter_of(report, portal.is_none().then_some(recipient))),
+                .and_then(|report| mail_of(report, portal.is_none().then_some(recipient))),
             portal,
         })
     }

@@ -3,13 +3,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::Millis;
-use super::events::Happening;
+use super::account_rows::{AccountRow, account_by_id, account_by_number};
+use super::events::NewEvent;
 use super::job::Work;
-use super::known::{Known, known_by_id, known_by_n};
-use super::letters::cancel;
 use super::offers::{Offer, offers, take_back};
 use super::queue;
+use super::sql_types::Millis;
+use super::verification_mail::cancel;
 use super::{Store, StoreError, Topic};
 use crate::domain::{
     AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
@@ -117,7 +117,7 @@ pub enum Proved {
 /// A token as it stands, whatever it is still good for.
 pub(super) struct Found {
     pub(super) account: i64,
-    pub(super) letter: i64,
+    pub(super) verification_mail: i64,
     pub(super) expires_at: Millis,
     pub(super) refused: bool,
 }
@@ -130,7 +130,7 @@ pub(super) fn find(connection: &Connection, token: TokenHash) -> Result<Option<F
         .query_row([token], |row| {
             Ok(Found {
                 account: row.get(0)?,
-                letter: row.get(1)?,
+                verification_mail: row.get(1)?,
                 expires_at: row.get(2)?,
                 refused: row.get(3)?,
             })
@@ -143,9 +143,9 @@ pub(super) enum Standing {
     Unknown,
     Expired,
     /// "This was not me" was said, by this link or before it was sent.
-    Refused(Known, Found),
-    Active(Known, Found),
-    Pending(Known),
+    Refused(AccountRow, Found),
+    Active(AccountRow, Found),
+    Pending(AccountRow),
 }
 
 pub(super) fn standing(
@@ -156,7 +156,7 @@ pub(super) fn standing(
     let Some(found) = find(connection, token)? else {
         return Ok(Standing::Unknown);
     };
-    let account = known_by_n(connection, found.account)?;
+    let account = account_by_number(connection, found.account)?;
     Ok(match account.status {
         Status::Blocked => Standing::Unknown,
         Status::Active if account.verified => Standing::Active(account, found),
@@ -210,7 +210,7 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
         Standing::Active(account, found) => Link::Proved {
             account: account.id,
             address: account.address(connection)?,
-            portal: portal_of_letter(connection, found.letter)?,
+            portal: portal_of_mail(connection, found.verification_mail)?,
         },
         Standing::Pending(account) => Link::Open {
             account: account.id,
@@ -227,7 +227,7 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
     })
 }
 
-pub(super) fn portal_of_letter(
+pub(super) fn portal_of_mail(
     connection: &Connection,
     n: i64,
 ) -> Result<Option<PortalName>, StoreError> {
@@ -245,7 +245,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<Proved, StoreError> {
         let connection = self.connection;
-        let known = match proof {
+        let find_account = match proof {
             Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
                 Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
                 Standing::Expired => return Ok(Proved::Expired),
@@ -257,23 +257,23 @@ impl Work<'_> {
                         "an operator's word is about one account".to_owned(),
                     ));
                 };
-                known_by_id(connection, account)?
+                account_by_id(connection, account)?
             }
         };
-        match known.status {
+        match find_account.status {
             Status::Blocked => Ok(Proved::Unknown),
-            Status::Active if known.verified => Ok(Proved::Before {
-                account: known.id,
-                address: known.address(connection)?,
+            Status::Active if find_account.verified => Ok(Proved::Before {
+                account: find_account.id,
+                address: find_account.address(connection)?,
             }),
-            Status::Pending | Status::Active => self.activate(&known, proof, choice, now),
+            Status::Pending | Status::Active => self.activate(&find_account, proof, choice, now),
         }
     }
 
     /// The account of a good proof becomes active, and what it held goes.
     fn activate(
         &mut self,
-        account: &Known,
+        account: &AccountRow,
         proof: &Proof,
         choice: &Choice,
         now: Millis,
@@ -305,7 +305,7 @@ impl Work<'_> {
                 .execute([account.n])?;
         }
         cancel(connection, account.n, now)?;
-        Happening::named("account.verified")
+        NewEvent::named("account.verified")
             .account(account.n)
             .detail(proof.name())
             .record(connection, &by, now)?;
@@ -313,20 +313,20 @@ impl Work<'_> {
         let mut released = Vec::new();
         let mut discarded = Vec::new();
         for (n, request) in held(connection, account.n)? {
-            let happening = if choice.leaves_out(request.id) {
+            let event = if choice.leaves_out(request.id) {
                 queue::settle(connection, n, RequestState::Discarded, None, now)?;
                 discarded.push(request.id);
-                Happening::named("request.discarded")
+                NewEvent::named("request.discarded")
             } else {
                 queue::release(connection, n, "proof", now)?;
                 released.push((request.id, request.portal));
-                Happening::named("request.released")
+                NewEvent::named("request.released")
             };
-            happening.entry(n).record(connection, &by, now)?;
+            event.entry(n).record(connection, &by, now)?;
         }
         for (n, offer) in offers(connection, account.n, now)? {
             if choice.takes_back(&offer) && take_back(connection, account.n, n, &by, now)? {
-                Happening::named("request.released")
+                NewEvent::named("request.released")
                     .entry(n)
                     .record(connection, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
@@ -335,9 +335,9 @@ impl Work<'_> {
         connection
             .prepare_cached("DELETE FROM offer WHERE account = ?")?
             .execute([account.n])?;
-        self.rings.add_if(Topic::Requests, !released.is_empty());
-        self.rings
-            .add_if(Topic::Deeds, matches!(proof, Proof::Operator(_)));
+        self.wakeups.add_if(Topic::Requests, !released.is_empty());
+        self.wakeups
+            .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));
         Ok(Proved::Now {
             account: account.id,
             address: account.address(connection)?,

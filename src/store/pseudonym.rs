@@ -2,7 +2,7 @@
 //! wrote it or what was in it out. What the rules went by stays, so that the entry still explains
 //! itself; the values that were the evidence do not.
 
-use crate::domain::{EmailAddress, Envelope, LetterId, Recipient, ReversePath};
+use crate::domain::{EmailAddress, Envelope, MailId, Recipient, ReversePath};
 use crate::mail::{Evidence, Facts, Fingerprint, Sender};
 
 /// Where an evidence had a value that a sender wrote.
@@ -18,7 +18,7 @@ pub(super) struct Pseudonym(EmailAddress);
 impl Pseudonym {
     /// A new one, with the domain of the address unless that is to be forgotten, too.
     pub(super) fn of(address: &EmailAddress, domain_too: bool) -> Option<Self> {
-        let name = LetterId::new().to_string().to_lowercase();
+        let name = MailId::new().to_string().to_lowercase();
         let domain = address.domain().as_str();
         let domain = if domain_too { NOWHERE } else { domain };
         EmailAddress::parse(&format!("forgotten-{name}@{domain}"))

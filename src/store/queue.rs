@@ -7,8 +7,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::columns::Millis;
 use super::leases::REQUESTS;
+use super::sql_types::Millis;
 use crate::domain::{PortalName, RequestState};
 
 /// Failed attempts after which a request no longer keeps the later ones of its queue waiting.

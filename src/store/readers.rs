@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::rest::{self, Rest};
-use super::whereabouts::Whereabouts;
+use super::file_identity::Whereabouts;
+use super::memory::{self, Rest};
 use super::{StoreError, connection};
 
 /// As many as read at one moment; each has a page cache of its own.
@@ -52,11 +52,11 @@ struct Idle {
 
 impl Readers {
     pub(super) fn of(path: PathBuf) -> Self {
-        Self::that_rest(path, CONNECTIONS, rest::LONG)
+        Self::that_rest(path, CONNECTIONS, memory::LONG)
     }
 
     pub(super) fn for_long_questions(path: PathBuf) -> Self {
-        Self::that_rest(path, LONG_QUESTIONS, rest::LONG)
+        Self::that_rest(path, LONG_QUESTIONS, memory::LONG)
     }
 
     /// Readers for which so long a rest is a long one.
@@ -88,7 +88,7 @@ impl Readers {
         let (connection, whereabouts) = match idle {
             Some(idle) if idle.whereabouts.confirm().is_ok() => {
                 if idle.rest.is_long() {
-                    rest::forget_pages(&idle.connection);
+                    memory::forget_pages(&idle.connection);
                 }
                 (idle.connection, idle.whereabouts)
             }

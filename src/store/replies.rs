@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::columns::Millis;
-use super::events::Happening;
+use super::account_rows::{AccountRow, account_by_number};
+use super::events::NewEvent;
 use super::job::Work;
-use super::known::{Known, known_by_n};
 use super::lanes::Place;
-use super::letters::{LetterCause, LetterKind, Occasion, owe};
-use super::proofs::{Found, Proved, find, portal_of_letter};
+use super::proofs::{Found, Proved, find, portal_of_mail};
+use super::sql_types::Millis;
+use super::verification_mail::{MailCause, MailKind, Occasion, owe};
 use super::{StoreError, Topic, languages};
 use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
 use crate::store::Choice;
@@ -60,13 +60,13 @@ impl Work<'_> {
                 connection,
             );
         };
-        let account = known_by_n(connection, found.account)?;
+        let account = account_by_number(connection, found.account)?;
         if account.address(connection)?.key() != reply.sender_key {
             return ignored(reply, None, "it is from another address", now, connection);
         }
         let answer = match &reply.answer {
             Answer::ConfirmsIn(these) => {
-                if these.contains(&languages::of_letter(connection, found.letter)?) {
+                if these.contains(&languages::of_mail(connection, found.verification_mail)?) {
                     Answer::Confirms
                 } else {
                     Answer::Other
@@ -101,7 +101,7 @@ impl Work<'_> {
     /// Owes a mail that says how to confirm, but none in answer to such a mail, and no second one.
     fn tell_what_to_do(
         &mut self,
-        account: &Known,
+        account: &AccountRow,
         found: &Found,
         now: Millis,
     ) -> Result<(), StoreError> {
@@ -112,40 +112,40 @@ impl Work<'_> {
                      WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
             )?
             .query_row(
-                params![account.n, LetterCause::Reply, found.letter],
+                params![account.n, MailCause::Reply, found.verification_mail],
                 |row| row.get(0),
             )?;
         if told || account.status != Status::Pending {
             return Ok(());
         }
-        let portal = portal_of_letter(connection, found.letter)?;
+        let portal = portal_of_mail(connection, found.verification_mail)?;
         let occasion = Occasion {
-            kind: LetterKind::Verification,
-            cause: LetterCause::Reply,
+            kind: MailKind::Verification,
+            cause: MailCause::Reply,
             portal: portal.as_ref(),
             in_reply_to: None,
             // Only who had our mail knows its reply address.
             place: Place::of_mail(true, None, account.address(connection)?.domain()),
         };
         let is_owed = owe(connection, account, &occasion, now)?;
-        self.rings.add_if(Topic::Letters, is_owed);
+        self.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
 }
 
 fn ignored(
     reply: &Reply,
-    account: Option<&Known>,
+    account: Option<&AccountRow>,
     cause: &str,
     now: Millis,
     connection: &Connection,
 ) -> Result<Option<Proved>, StoreError> {
-    let mut happening = Happening::named("verification.reply_ignored")
+    let mut event = NewEvent::named("verification.reply_ignored")
         .entry(reply.n)
         .detail(cause);
     if let Some(account) = account {
-        happening = happening.account(account.n);
+        event = event.account(account.n);
     }
-    happening.record(connection, &Actor::Daemon, now)?;
+    event.record(connection, &Actor::Daemon, now)?;
     Ok(None)
 }

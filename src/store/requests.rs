@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::Millis;
 use super::dropped_content::uncount;
-use super::events::Happening;
+use super::events::NewEvent;
 use super::job::Work;
 use super::ledger::n_of;
-use super::list::Conditions;
+use super::pagination::Conditions;
+use super::sql_types::Millis;
 use super::{Listed, Page, Store, StoreError, Topic, queue};
 use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
@@ -220,11 +220,11 @@ impl Work<'_> {
             RequestState::Failed => queue::retry(self.connection, n, now)?,
             _ => queue::release(self.connection, n, &by.to_string(), now)?,
         }
-        Happening::named("request.released")
+        NewEvent::named("request.released")
             .entry(n)
             .record(self.connection, by, now)?;
-        self.rings.add(Topic::Requests);
-        self.rings.add(Topic::Deeds);
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
         self.shown(id)
     }
 
@@ -242,9 +242,9 @@ impl Work<'_> {
             _ => return Err(not_possible(id, state, "discarded")),
         }
         queue::settle(self.connection, n, RequestState::Discarded, None, now)?;
-        self.rings.add(Topic::Requests);
-        self.rings.add(Topic::Deeds);
-        Happening::named("request.discarded")
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
+        NewEvent::named("request.discarded")
             .entry(n)
             .record(self.connection, by, now)?;
         self.shown(id)
@@ -269,7 +269,7 @@ impl Work<'_> {
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
                     )?
                     .execute(params![n, now])?;
-                self.rings.add(Topic::Requests);
+                self.wakeups.add(Topic::Requests);
                 self.shown(id)
             }
             other => Err(not_possible(id, other, "tried again")),

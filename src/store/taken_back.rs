@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::columns::{Json, Millis};
 use super::copies::{Likeness, find_original};
-use super::events::Happening;
+use super::events::NewEvent;
 use super::job::Work;
-use super::letters::cancel;
 use super::prepared::{copy_key, repeat_key};
 use super::proofs::{Standing, standing};
+use super::sql_types::{Json, Millis};
+use super::verification_mail::cancel;
 use super::{Store, StoreError, hooks};
 use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
@@ -90,7 +90,7 @@ fn restore(
              WHERE ledger = ?1",
         )?
         .execute(params![request.n, due_at])?;
-    Happening::named("request.restored")
+    NewEvent::named("request.restored")
         .entry(request.n)
         .record(connection, &Actor::Person, now)?;
     hooks::tell(
@@ -133,7 +133,7 @@ impl Work<'_> {
             .execute([account.n])?;
         // The one that would say how to take it back.
         cancel(connection, account.n, now)?;
-        Happening::named("verification.taken_back")
+        NewEvent::named("verification.taken_back")
             .account(account.n)
             .record(connection, &Actor::Person, now)?;
         let mut restored = Vec::new();

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::columns::Millis;
-use super::events::Happening;
+use super::events::NewEvent;
 use super::operators::n_of;
+use super::sql_types::Millis;
 use super::{Store, StoreError};
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
 
@@ -103,7 +103,7 @@ impl Store {
                     name: id.clone(),
                 });
             }
-            Happening::named("operator.token_ended")
+            NewEvent::named("operator.token_ended")
                 .detail(format!("{name}, {id}"))
                 .record(work.connection, &by, now.into())
         })

@@ -9,9 +9,9 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::columns::{Json, Millis};
 use super::reason_codes::with_codes;
-use super::{Store, StoreError, in_force};
+use super::sql_types::{Json, Millis};
+use super::{Store, StoreError, settings_cache};
 use crate::access::{
     AccessSettings, Circumstances, Compared, Comparison, Key, Outcome, Recorded, Shift, Standing,
 };
@@ -143,7 +143,7 @@ pub(super) fn simulate(
     what: &WhatIf,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Simulated, StoreError> {
-    let revision = in_force::newest(connection)?;
+    let revision = settings_cache::newest(connection)?;
     let (messages, newcomers) = count(connection, what)?;
     let mut comparison = Comparison::new(&revision.settings, &what.draft);
     let hasher = RandomState::new();

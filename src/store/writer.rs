@@ -12,14 +12,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::changes::{Bell, Rings};
+use super::changes::{Notifier, Wakeups};
 use super::checkpoint::Checkpointer;
+use super::file_identity::Whereabouts;
 use super::health::Health;
-use super::in_force::SettingsCache;
 use super::job::{Job, Work, job};
+use super::memory::{self, Rest};
 use super::numbers::Numbers;
-use super::rest::{self, Rest};
-use super::whereabouts::Whereabouts;
+use super::settings_cache::SettingsCache;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
 
@@ -56,7 +56,7 @@ impl Writer {
     /// Opens the database and starts the thread.
     pub(super) fn start(
         path: PathBuf,
-        bell: Arc<Bell>,
+        notifier: Arc<Notifier>,
         health: Arc<Health>,
     ) -> Result<Self, StoreError> {
         let opened = open(&path)?;
@@ -64,7 +64,7 @@ impl Writer {
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
-            bell,
+            notifier,
             connection: Some(opened),
             log_in_doubt: false,
             checkpointer,
@@ -141,7 +141,7 @@ struct Opened {
 
 struct Thread {
     path: PathBuf,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     /// None after a failure: the next batch opens another one.
     connection: Option<Opened>,
     /// A write or a sync failed, so that the log is to begin anew before anything relies on it.
@@ -160,7 +160,7 @@ impl Thread {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
         let mut closing = Vec::new();
         loop {
-            let rest = Rest::begin(rest::LONG);
+            let rest = Rest::begin(memory::LONG);
             let Some(first) = messages.blocking_recv() else {
                 break;
             };
@@ -199,7 +199,7 @@ impl Thread {
         if let Some(opened) = &self.connection
             && self.operations > BURST
         {
-            rest::forget_all(&opened.connection);
+            memory::forget_all(&opened.connection);
             self.operations = 0;
         }
     }
@@ -240,16 +240,16 @@ impl Thread {
         let mut work = Work {
             connection,
             settings: &mut self.settings,
-            rings: Rings::default(),
+            wakeups: Wakeups::default(),
         };
         let outcome = fill(&mut work, &opened.numbers, batch, mode)
             .and_then(|()| opened.whereabouts.confirm().map_err(Failure::All));
-        let mut rings = work.rings;
+        let mut wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
                 let owes_more = hooks::owes_more(connection, &mut self.newest_call);
-                rings.add_if(Topic::Calls, owes_more);
-                self.bell.ring(rings);
+                wakeups.add_if(Topic::Calls, owes_more);
+                self.notifier.ring(wakeups);
                 self.connection = Some(opened);
             }
             Err(failure) => {
@@ -369,8 +369,8 @@ mod tests {
         let path = folder.path().join("vestibule.db");
         connection::create(&path).expect("a file");
         connection::migrate(&path).expect("a schema");
-        let bell = Arc::new(Bell::beside(&path));
-        let writer = Writer::start(path.clone(), bell, Arc::default()).expect("a thread");
+        let notifier = Arc::new(Notifier::beside(&path));
+        let writer = Writer::start(path.clone(), notifier, Arc::default()).expect("a thread");
 
         // The first keeps the writer busy until the others wait, so that they share a transaction.
         let (all_wait, waiting) = std::sync::mpsc::channel();

@@ -12,15 +12,15 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::post::{Attempt, Post};
 use super::schedule::next_attempt;
-use super::{LetterError, MailTokens, compose};
+use super::transport::{Attempt, MailTransport};
+use super::{ComposeError, MailTokens, compose};
 use crate::config::Config;
 use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp, TokenError};
 use crate::failpoint;
 use crate::observe::{caught, events};
-use crate::store::{ClaimNumber, Letter, LetterOutcome, Settled, Store, StoreError, Topic};
-use crate::wording::{Language, Wording};
+use crate::store::{ClaimNumber, MailOutcome, Settled, Store, StoreError, Topic, VerificationMail};
+use crate::templates::{Language, Wording};
 
 /// Letters that are handed over at one moment, each on a connection of its own.
 const CONNECTIONS: usize = 16;
@@ -61,7 +61,7 @@ pub async fn run(
     let mut post = None;
     loop {
         let current = mailer.config.borrow_and_update().clone();
-        let way = match Post::new(&current.outgoing, &current.hostname) {
+        let way = match MailTransport::new(&current.outgoing, &current.hostname) {
             Ok(way) => Arc::new(way),
             Err(error) => {
                 events::fault("verification.mailer", &error);
@@ -72,7 +72,7 @@ pub async fn run(
             }
         };
         let end = mailer.work(&current, &way, &shutdown).await;
-        way.rest().await;
+        way.close_idle().await;
         post = Some(way);
         if let End::Shutdown = end {
             return;
@@ -102,12 +102,12 @@ struct Mailer {
 
 /// One letter's errand; owned, since it outlives the round that claimed it.
 struct Errand {
-    letter: Letter,
+    verification_mail: VerificationMail,
     tokens: MailTokens,
     config: Arc<Config>,
     wording: Arc<Wording>,
     store: Store,
-    post: Arc<Post>,
+    post: Arc<MailTransport>,
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
@@ -116,11 +116,11 @@ impl Mailer {
     async fn work(
         &mut self,
         config: &Arc<Config>,
-        post: &Arc<Post>,
+        post: &Arc<MailTransport>,
         shutdown: &CancellationToken,
     ) -> End {
         // Subscribed before the claim, so that a letter owed in between is not missed.
-        let mut changes = self.store.subscribe(Topic::Letters);
+        let mut changes = self.store.subscribe(Topic::VerificationMail);
         let mut reloads = self.config.clone();
         loop {
             let wait = match self.claim(config, post).await {
@@ -139,7 +139,7 @@ impl Mailer {
                 () = changes.wait() => None,
                 () = sleep(wait) => None,
                 () = sleep(KEEP_CONNECTIONS), if self.under_way.is_empty() && post.holds_connections() => {
-                    post.rest().await;
+                    post.close_idle().await;
                     None
                 }
             };
@@ -170,7 +170,7 @@ impl Mailer {
     async fn claim(
         &mut self,
         config: &Arc<Config>,
-        post: &Arc<Post>,
+        post: &Arc<MailTransport>,
     ) -> Result<Duration, MailerError> {
         let room = CLAIMED.saturating_sub(self.under_way.len());
         if room == 0 {
@@ -182,12 +182,12 @@ impl Mailer {
         }
         let now = Timestamp::now();
         if self.claim_in_doubt {
-            self.store.give_back_letters(self.last_claim, now).await?;
+            self.store.give_back_mail(self.last_claim, now).await?;
         }
         self.claim_in_doubt = true;
         let claimed = self
             .store
-            .claim_letters(
+            .claim_mail(
                 tokens.iter().flatten().map(MailTokens::hashes).collect(),
                 config.verification.limits,
                 config.verification.token_ttl,
@@ -195,18 +195,21 @@ impl Mailer {
             )
             .await?;
         self.claim_in_doubt = false;
-        for letter in &claimed.letters {
-            self.last_claim = self.last_claim.max(letter.number());
+        for verification_mail in &claimed.verification_mails {
+            self.last_claim = self.last_claim.max(verification_mail.number());
         }
         for (account, address, until) in &claimed.deferred {
             events::verification_deferred(*account, address, *until, "limit");
         }
-        for letter in claimed.letters {
-            let Some(tokens) = tokens.get_mut(letter.token).and_then(Option::take) else {
+        for verification_mail in claimed.verification_mails {
+            let Some(tokens) = tokens
+                .get_mut(verification_mail.token)
+                .and_then(Option::take)
+            else {
                 return Err(MailerError::TokenTwice);
             };
             let errand = Errand {
-                letter,
+                verification_mail,
                 tokens,
                 config: Arc::clone(config),
                 wording: Arc::clone(&self.wording),
@@ -232,7 +235,7 @@ impl Errand {
             biased;
             Ok(_connection) = self.connections.acquire() => self.outcome().await,
             // Its turn had not come; whoever starts next takes it first.
-            () = self.shutdown.cancelled() => LetterOutcome::Retry {
+            () = self.shutdown.cancelled() => MailOutcome::Retry {
                 at: Timestamp::now(),
                 cause: "shutdown".to_owned(),
             },
@@ -241,7 +244,9 @@ impl Errand {
         let now = Timestamp::now();
         let mut wait = Duration::from_secs(1);
         loop {
-            let settled = self.store.settle_letter(&self.letter, outcome.clone(), now);
+            let settled = self
+                .store
+                .settle_mail(&self.verification_mail, outcome.clone(), now);
             match settled.await {
                 Ok(Settled::Recorded | Settled::ClaimLost) => return,
                 Err(error) => {
@@ -257,19 +262,21 @@ impl Errand {
     }
 
     /// Sends the letter, if it is still this worker's, and tells what came of it.
-    async fn outcome(&self) -> LetterOutcome {
-        let Letter {
+    async fn outcome(&self) -> MailOutcome {
+        let VerificationMail {
             account,
             ref address,
             attempt: number,
             ..
-        } = self.letter;
-        let confirmed = self.store.confirm_letter(&self.letter, Timestamp::now());
+        } = self.verification_mail;
+        let confirmed = self
+            .store
+            .confirm_claim(&self.verification_mail, Timestamp::now());
         let attempt = match confirmed.await {
             Ok(true) => caught(self.attempt()).await,
             // Somebody else sends it, or has sent it.
             Ok(false) => {
-                return LetterOutcome::Retry {
+                return MailOutcome::Retry {
                     at: Timestamp::now(),
                     cause: "another worker has it".to_owned(),
                 };
@@ -281,12 +288,12 @@ impl Errand {
         match attempt {
             Ok(Attempt::Sent) => {
                 events::verification_sent(account, address, number);
-                LetterOutcome::Sent
+                MailOutcome::Sent
             }
             Ok(Attempt::Later(cause)) => match next_attempt(number, now) {
                 Some(at) => {
                     events::verification_deferred(account, address, at, &cause);
-                    LetterOutcome::Retry { at, cause }
+                    MailOutcome::Retry { at, cause }
                 }
                 None => refused(account, address, cause),
             },
@@ -295,7 +302,7 @@ impl Errand {
                 events::fault("verification.mailer", &panic);
                 let cause = "a fault in vestibule".to_owned();
                 match next_attempt(number, now) {
-                    Some(at) => LetterOutcome::Unknown { at, cause },
+                    Some(at) => MailOutcome::Unknown { at, cause },
                     None => refused(account, address, cause),
                 }
             }
@@ -311,7 +318,7 @@ impl Errand {
             }
         };
         match compose(
-            &self.letter,
+            &self.verification_mail,
             &self.tokens,
             &self.config,
             &self.wording,
@@ -320,7 +327,7 @@ impl Errand {
         ) {
             Ok(mail) => self.post.send(&mail).await,
             // A template can be mended while the letter waits.
-            Err(error @ (LetterError::Wording(_) | LetterError::NoSubject)) => {
+            Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
                 Attempt::Later(error.to_string())
             }
             Err(error) => Attempt::Never(error.to_string()),
@@ -333,8 +340,11 @@ impl Errand {
     /// else the portal's, else the site's. It is recorded, since its word confirms an answer; English
     /// is what is taken where nothing is recorded.
     async fn language(&self) -> Result<Language, StoreError> {
-        let asked = self.store.find_mail_languages(self.letter.id).await?;
-        let portal = self.letter.portal.as_ref();
+        let asked = self
+            .store
+            .find_mail_languages(self.verification_mail.id)
+            .await?;
+        let portal = self.verification_mail.portal.as_ref();
         let portal = portal.and_then(|name| self.config.portal(name));
         let wanted = [
             asked.chosen.map(LanguagePriority::from),
@@ -353,15 +363,17 @@ impl Errand {
             || wanted[1].as_ref().is_some_and(|list| !list.is_empty())
         {
             let tag = language.tag().clone();
-            self.store.note_mail_language(self.letter.id, tag).await?;
+            self.store
+                .note_mail_language(self.verification_mail.id, tag)
+                .await?;
         }
         Ok(language)
     }
 }
 
-fn refused(account: AccountId, address: &EmailAddress, cause: String) -> LetterOutcome {
+fn refused(account: AccountId, address: &EmailAddress, cause: String) -> MailOutcome {
     events::verification_bounced(account, Some(address), None, &cause);
-    LetterOutcome::Refused { cause }
+    MailOutcome::Refused { cause }
 }
 
 /// What keeps the worker from claiming.

@@ -5,17 +5,17 @@
 //! checked character by character; a token is in the letter and in the person's browser, and
 //! nowhere else.
 
+mod compose;
 pub mod confirm;
-mod letter;
 pub mod mailer;
 mod message_id;
 pub mod notices;
-mod post;
 mod reply;
 mod schedule;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transport;
 
-pub use letter::{LetterError, Mail, MailTokens, compose};
-pub use post::{Post, PostError};
+pub use compose::{ComposeError, Mail, MailTokens, compose};
 pub use reply::ConfirmingWords;
+pub use transport::{MailTransport, TransportError};

@@ -9,15 +9,15 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::LetterError;
-use super::letter::compose_notice;
-use super::post::{Attempt, Post};
+use super::ComposeError;
+use super::compose::compose_notice;
 use super::schedule::next_attempt;
+use super::transport::{Attempt, MailTransport};
 use crate::config::Config;
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;
 use crate::store::{Notice, Store, Topic};
-use crate::wording::{Language, Wording};
+use crate::templates::{Language, Wording};
 
 /// Notices that are claimed at a time.
 const CLAIMED: usize = 16;
@@ -74,7 +74,7 @@ async fn work(
         }
         let post = match &post {
             Some(post) => post,
-            None => post.insert(Post::new(&config.outgoing, &config.hostname)?),
+            None => post.insert(MailTransport::new(&config.outgoing, &config.hostname)?),
         };
         let limits = config.verification.limits;
         let claimed = store.claim_notices(CLAIMED, limits, now).await?;
@@ -85,7 +85,7 @@ async fn work(
             }
             send(config, store, wording, post, &notice).await?;
         }
-        post.rest().await;
+        post.close_idle().await;
     }
 }
 
@@ -93,7 +93,7 @@ async fn send(
     config: &Config,
     store: &Store,
     wording: &Wording,
-    post: &Post,
+    post: &MailTransport,
     notice: &Notice,
 ) -> anyhow::Result<()> {
     let now = Timestamp::now();
@@ -103,7 +103,7 @@ async fn send(
         // Nobody is told about mail of our own.
         _ if config.is_ours(&notice.address) => return Ok(()),
         Ok(mail) => post.send(&mail).await,
-        Err(error @ (LetterError::Wording(_) | LetterError::NoSubject)) => {
+        Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
             Attempt::Later(error.to_string())
         }
         Err(error) => Attempt::Never(error.to_string()),

@@ -8,7 +8,7 @@ use icu_normalizer::DecomposingNormalizer;
 use crate::domain::LanguageTag;
 use crate::mail;
 use crate::store::Answer;
-use crate::wording::Wording;
+use crate::templates::Wording;
 
 /// Confirms in every language.
 const YES: &str = "yes";
@@ -23,7 +23,7 @@ impl ConfirmingWords {
     pub fn of(wording: &Wording) -> Self {
         let mut words: BTreeMap<String, Vec<LanguageTag>> = BTreeMap::new();
         for language in wording.languages() {
-            if let Some(word) = wording.text(language, super::letter::REPLY_WORD) {
+            if let Some(word) = wording.text(language, super::compose::REPLY_WORD) {
                 words
                     .entry(bare(word))
                     .or_default()

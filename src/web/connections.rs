@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::peer::network;
+use super::rate_limit::network;
 
 /// Full connections, all together, and of one peer.
 const MOST: usize = 1024;

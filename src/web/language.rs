@@ -11,18 +11,18 @@ use url::form_urlencoded;
 
 use crate::domain::{LanguagePriority, LanguageTag};
 use crate::store::LanguageWish;
-use crate::wording::{Language, Wording};
+use crate::templates::{Language, Wording};
 
 /// What a request says about languages.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct RequestedLanguage {
     /// The language that was chosen on a page, of those that there are texts in.
     pub chosen: Option<Language>,
     /// Those of the browser.
     pub accepted: LanguagePriority,
 }
 
-impl Asked {
+impl RequestedLanguage {
     pub fn of(wording: &Wording, query: Option<&str>, headers: &HeaderMap) -> Self {
         let lang = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
             .find(|(name, _)| name == "lang")

@@ -17,23 +17,23 @@ use crate::store::Store;
 /// The text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-struct Desk {
+struct AppState {
     store: Store,
     readiness: Readiness,
 }
 
 /// To be served beside the operators' pages.
 pub fn metrics_router(store: Store, readiness: Readiness) -> Router {
-    let desk = Arc::new(Desk { store, readiness });
+    let app = Arc::new(AppState { store, readiness });
     Router::new()
         .route("/metrics", get(show))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .with_state(desk)
+        .with_state(app)
 }
 
-async fn show(State(desk): State<Arc<Desk>>) -> Response {
-    match desk.store.depths().await {
+async fn show(State(app): State<Arc<AppState>>) -> Response {
+    match app.store.depths().await {
         Ok(depths) => ([(CONTENT_TYPE, TEXT)], metrics::write(&depths)).into_response(),
         Err(error) => {
             events::fault("web.metrics", &error);
@@ -42,6 +42,6 @@ async fn show(State(desk): State<Arc<Desk>>) -> Response {
     }
 }
 
-async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
-    ready::answer(&desk.readiness, &desk.store)
+async fn readyz(State(app): State<Arc<AppState>>) -> Response {
+    ready::answer(&app.readiness, &app.store)
 }

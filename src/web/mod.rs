@@ -6,18 +6,18 @@
 
 mod api;
 mod connections;
+mod csrf;
 mod display;
-mod dress;
 mod host;
 mod language;
 mod metrics;
 mod operators;
-mod origin;
 mod paced;
 mod page;
-mod peer;
 mod public;
+mod rate_limit;
 mod ready;
+mod render;
 mod serve;
 
 use std::time::Duration;

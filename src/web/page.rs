@@ -1,6 +1,6 @@
 //! What a handler answers: the name of a template and what it shows, not yet in a language.
 //!
-//! A [`Page`] travels in the response's extensions until [`dress`](super::dress) has chosen the
+//! A [`Page`] travels in the response's extensions until [`render`](super::dress) has chosen the
 //! language and renders it. So handlers, rejections and faults all become pages in one place.
 
 use axum::http::StatusCode;
@@ -78,7 +78,7 @@ impl IntoResponse for Page {
 /// Why a request is not served. The person reads the page; the cause, where there is one, goes to
 /// the log.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum PageError {
     /// The form does not say what the page needs.
     Malformed,
     /// The form was sent from another site.
@@ -91,13 +91,13 @@ pub(super) enum Fault {
     Store(StoreError),
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::InvalidLink => {

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use super::connections::{self, Connections};
 use super::host::Host;
 use super::paced::Paced;
-use super::peer::Peer;
+use super::rate_limit::Peer;
 use crate::observe::events;
 
 /// From the start of a connection, or the end of the answer before, to the end of the next head.

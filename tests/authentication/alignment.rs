@@ -2,7 +2,7 @@
 
 use vestibule::mail::AuthenticationResult;
 
-use super::house::{CLIENT, House, letter, signed};
+use super::harness::{CLIENT, Harness, signed, verification_mail};
 
 fn zone(record: &str) -> String {
     format!(
@@ -27,9 +27,9 @@ async fn signatures_align_as_the_record_says() {
         ("adkim=s", "corp.example", "mail.corp.example", false),
         ("aspf=s", "corp.example", "mail.corp.example", true),
     ] {
-        let house = House::new(&zone(record)).await;
-        let found = house
-            .check(&signed(signer, &letter(from)), UNKNOWN, from)
+        let harness = Harness::new(&zone(record)).await;
+        let found = harness
+            .check(&signed(signer, &verification_mail(from)), UNKNOWN, from)
             .await;
         assert_eq!(found.dkim, Some(AuthenticationResult::Pass), "{signer}");
         assert_eq!(
@@ -52,9 +52,11 @@ async fn the_envelope_aligns_as_the_record_says() {
         ("aspf=s", "corp.example", "mail.corp.example", false),
         ("adkim=s", "corp.example", "mail.corp.example", true),
     ] {
-        let house = House::new(&zone(record)).await;
+        let harness = Harness::new(&zone(record)).await;
         let mail_from = format!("ann@{mail_from}");
-        let found = house.check(&letter(from), &mail_from, from).await;
+        let found = harness
+            .check(&verification_mail(from), &mail_from, from)
+            .await;
         assert_eq!(found.spf, Some(AuthenticationResult::Pass), "{mail_from}");
         assert_eq!(
             found.dmarc == Some(AuthenticationResult::Pass),
@@ -73,14 +75,18 @@ async fn neighbours_below_a_public_suffix_do_not_vouch_for_each_other() {
          evil.github.io TXT v=spf1 ip4:{CLIENT} -all\n\
          a.ann.github.io TXT v=spf1 ip4:{CLIENT} -all\n"
     );
-    let house = House::new(&zone).await;
+    let harness = Harness::new(&zone).await;
     for (mail_from, passes) in [
         ("ann@ann.github.io", true),
         ("ann@a.ann.github.io", true),
         ("ann@evil.github.io", false),
     ] {
-        let found = house
-            .check(&letter("ann.github.io"), mail_from, "ann.github.io")
+        let found = harness
+            .check(
+                &verification_mail("ann.github.io"),
+                mail_from,
+                "ann.github.io",
+            )
             .await;
         assert_eq!(found.spf, Some(AuthenticationResult::Pass), "{mail_from}");
         assert_eq!(found.fails(), !passes, "{mail_from}");
@@ -93,10 +99,10 @@ async fn a_domain_in_unicode_is_the_same_domain() {
         "_dmarc.xn--bcher-kva.example TXT v=DMARC1; p=reject\n\
          xn--bcher-kva.example TXT v=spf1 ip4:{CLIENT} -all\n"
     );
-    let house = House::new(&zone).await;
-    let found = house
+    let harness = Harness::new(&zone).await;
+    let found = harness
         .check(
-            &letter("bücher.example"),
+            &verification_mail("bücher.example"),
             "ann@bücher.example",
             "bücher.example",
         )

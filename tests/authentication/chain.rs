@@ -3,11 +3,11 @@
 use mail_auth::arc::ArcSealer;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::{ArcOutput, AuthenticatedMessage, AuthenticationResults, DmarcOutput, DmarcResult};
-use vestibule::authentication::Author;
 use vestibule::domain::{Domain, Envelope, ReversePath};
 use vestibule::mail::{self, AuthenticationMethod, AuthenticationResult, Identity};
+use vestibule::sender_auth::Author;
 
-use super::house::{House, envelope, letter, rsa, said};
+use super::harness::{Harness, envelope, rsa, said, verification_mail};
 
 /// The message as a mailing list passes it on, sealed.
 fn sealed(message: &str) -> String {
@@ -25,12 +25,12 @@ fn sealed(message: &str) -> String {
 
 #[tokio::test]
 async fn a_chain_is_whole_or_broken() {
-    let house = House::new(
+    let harness = Harness::new(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\n\
          rsa._domainkey.dead.example SERVFAIL\n",
     )
     .await;
-    let whole = sealed(&letter("corp.example"));
+    let whole = sealed(&verification_mail("corp.example"));
     let without = |name: &str| {
         let start = whole.find(name).expect(name);
         let end = start
@@ -43,7 +43,11 @@ async fn a_chain_is_whole_or_broken() {
     };
     for (what, raw, expected) in [
         ("whole", whole.clone(), "pass: sealed by list.example"),
-        ("no chain", letter("corp.example"), "none: no reason"),
+        (
+            "no chain",
+            verification_mail("corp.example"),
+            "none: no reason",
+        ),
         (
             "another body",
             whole.replace("yesterday", "today"),
@@ -63,7 +67,7 @@ async fn a_chain_is_whole_or_broken() {
             "only results",
             format!(
                 "ARC-Authentication-Results: i=1; x; spf=pass\r\n{}",
-                letter("corp.example")
+                verification_mail("corp.example")
             ),
             "fail: parts of the chain are missing",
         ),
@@ -73,7 +77,7 @@ async fn a_chain_is_whole_or_broken() {
             "temperror: DNS did not answer; sealed by dead.example",
         ),
     ] {
-        let found = house.check(&raw, "x@other.example", "corp.example").await;
+        let found = harness.check(&raw, "x@other.example", "corp.example").await;
         assert_eq!(said(&found, AuthenticationMethod::Arc), expected, "{what}");
         // Nobody has said that this list is to be believed.
         assert_eq!(found.dmarc, Some(AuthenticationResult::Fail), "{what}");
@@ -96,7 +100,7 @@ fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> Stri
 }
 
 /// Whom the trusted sealer vouches for, by our whole check and where our MTA has checked the rest.
-async fn vouched(house: &House, raw: &str) -> bool {
+async fn vouched(harness: &Harness, raw: &str) -> bool {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
@@ -107,11 +111,14 @@ async fn vouched(house: &House, raw: &str) -> bool {
     let author = Author::of(&facts).expect("an author");
     let from = facts.from_domain();
     let envelope = envelope("x@other.example");
-    let check = house
+    let check = harness
         .checker
         .check(raw.as_bytes(), &envelope, from.as_ref(), Some(&author));
     let found = check.await;
-    let alone = house.checker.find_arc_sealer(raw.as_bytes(), &author).await;
+    let alone = harness
+        .checker
+        .find_arc_sealer(raw.as_bytes(), &author)
+        .await;
     assert_eq!(found.arc_sealer, alone);
     assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
     assert_eq!(found.fails(), alone.is_none());
@@ -121,13 +128,13 @@ async fn vouched(house: &House, raw: &str) -> bool {
 
 #[tokio::test]
 async fn a_trusted_sealer_vouches_for_the_author() {
-    let house = House::new(
+    let harness = Harness::new(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\n\
          _dmarc.list.example TXT v=DMARC1; p=reject\n",
     )
     .await;
     let all = ["From", "To", "Subject", "X-Original-From"];
-    let plain = letter("corp.example");
+    let plain = verification_mail("corp.example");
     let sealed = sealed_by("trusted.example", "corp.example", &all, &plain);
     let rewritten = plain.replace(
         "From: Ann <ann@corp.example>\r\n",
@@ -199,10 +206,10 @@ async fn a_trusted_sealer_vouches_for_the_author() {
             false,
         ),
     ] {
-        assert_eq!(vouched(&house, &raw).await, vouches, "{what}");
+        assert_eq!(vouched(&harness, &raw).await, vouches, "{what}");
     }
     // Without a trusted seal nothing is asked where our MTA has checked the rest.
-    let asked = house.dns.asked().len();
+    let asked = harness.dns.asked().len();
     let other = sealed_by("list.example", "corp.example", &all, &plain);
     let from = Domain::parse("corp.example").expect("a domain");
     let author = {
@@ -214,7 +221,7 @@ async fn a_trusted_sealer_vouches_for_the_author() {
         let read = Envelope::of_file(ReversePath::Unknown);
         Author::of(&mail::read(other.as_bytes(), &read, &own)).expect("an author")
     };
-    let found = house.checker.find_arc_sealer(other.as_bytes(), &author);
+    let found = harness.checker.find_arc_sealer(other.as_bytes(), &author);
     assert_eq!(found.await, None);
-    assert_eq!(house.dns.asked().len(), asked);
+    assert_eq!(harness.dns.asked().len(), asked);
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use vestibule::domain::{Envelope, ReversePath};
 use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
 
-use super::house::{CLIENT, House, details, envelope, forwarded, letter, said};
+use super::harness::{CLIENT, Harness, details, envelope, forwarded, said, verification_mail};
 
 /// Each domain is called after what its record does for the client.
 fn zone() -> String {
@@ -50,7 +50,7 @@ fn zone() -> String {
 
 #[tokio::test]
 async fn the_record_says_which_client_may_send() {
-    let house = House::new(&zone()).await;
+    let harness = Harness::new(&zone()).await;
     for (domain, expected) in [
         ("pass.example", AuthenticationResult::Pass),
         ("PASS.Example", AuthenticationResult::Pass),
@@ -76,8 +76,8 @@ async fn the_record_says_which_client_may_send() {
         ("deep.example", AuthenticationResult::TempError),
     ] {
         let from = format!("ann@{domain}");
-        let found = house
-            .check(&letter("corp.example"), &from, "corp.example")
+        let found = harness
+            .check(&verification_mail("corp.example"), &from, "corp.example")
             .await;
         assert_eq!(found.spf, Some(expected), "{domain}");
     }
@@ -85,8 +85,8 @@ async fn the_record_says_which_client_may_send() {
 
 #[tokio::test]
 async fn the_client_is_found_by_xforward_or_in_the_trace() {
-    let house = House::new(&zone()).await;
-    let direct = letter("pass.example");
+    let harness = Harness::new(&zone()).await;
+    let direct = verification_mail("pass.example");
     let through_filter = format!(
         "Received: from localhost (localhost [127.0.0.1]) by mx.corp.example\r\n\
          Received: from inner (inner [10.1.2.3]) by mx.corp.example\r\n{direct}"
@@ -169,7 +169,7 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
             "none: the reverse-path has no domain",
         ),
     ] {
-        let found = house.check_in(raw, &envelope, "pass.example").await;
+        let found = harness.check_in(raw, &envelope, "pass.example").await;
         assert_eq!(said(&found, AuthenticationMethod::Spf), expected, "{what}");
     }
 }
@@ -177,8 +177,8 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
 /// RFC 7208 2.4: a null reverse-path stands for postmaster at the name given with HELO.
 #[tokio::test]
 async fn without_a_reverse_path_the_name_of_the_client_is_asked_about() {
-    let house = House::new(&zone()).await;
-    let raw = letter("pass.example");
+    let harness = Harness::new(&zone()).await;
+    let raw = verification_mail("pass.example");
     for (helo, expected) in [
         ("pass.example", AuthenticationResult::Pass),
         ("fail.example", AuthenticationResult::Fail),
@@ -186,12 +186,12 @@ async fn without_a_reverse_path_the_name_of_the_client_is_asked_about() {
         ("localhost", AuthenticationResult::None),
         ("[203.0.113.9]", AuthenticationResult::None),
     ] {
-        let found = house
+        let found = harness
             .check_in(&raw, &forwarded("", CLIENT, helo), "corp.example")
             .await;
         assert_eq!(found.spf, Some(expected), "{helo}");
     }
-    let found = house
+    let found = harness
         .check_in(&raw, &forwarded("", CLIENT, "pass.example"), "pass.example")
         .await;
     let spf = details(&found, AuthenticationMethod::Spf);

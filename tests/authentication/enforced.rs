@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use vestibule::config::Config;
 use vestibule::domain::{EmailAddress, Mailbox, PortalName, Reason, Recipient, Timestamp};
 use vestibule::intake::Intake;
-use vestibule::smtp::{Receipt, Reception};
+use vestibule::smtp::{DataOutcome, MessageHandler};
 use vestibule::store::{LedgerEntry, Store};
 
-use super::house::{CLIENT, House, envelope};
+use super::harness::{CLIENT, Harness, envelope};
 
 const CONFIG: &str = r#"
 hostname = "gate.corp.example"
@@ -53,14 +53,14 @@ fn zone() -> String {
 
 /// Lets a message with these fields come in.
 async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
-    let house = House::new(&zone()).await;
+    let harness = Harness::new(&zone()).await;
     let config = Config::parse(CONFIG, Path::new("/nowhere/vestibule.toml")).expect("good");
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
     let seeded = store.seed_access(config.access.clone(), Timestamp::now());
     assert!(seeded.await.expect("settings"));
     let (_config, config) = watch::channel(Arc::new(config));
-    let (_checker, checker) = watch::channel(Some(house.checker.clone()));
+    let (_checker, checker) = watch::channel(Some(harness.checker.clone()));
     let raw = format!(
         "Received: from mail.sender.example (mail.sender.example [{CLIENT}])\r\n\
          \tby mx.corp.example (Postfix) with ESMTPS id 4F1;\r\n\
@@ -75,7 +75,7 @@ async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
     }];
     let intake = Intake::new(config, checker, store.clone());
     let receipt = intake.receive(envelope, raw.into_bytes()).await;
-    let Receipt::Stored(id) = receipt else {
+    let DataOutcome::Stored(id) = receipt else {
         panic!("{receipt:?}")
     };
     let entry = store.ledger_entry(id).await.expect("read");

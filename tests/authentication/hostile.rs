@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::house::{House, envelope, letter, signed};
+use super::harness::{Harness, envelope, signed, verification_mail};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-static HOUSE: LazyLock<House> =
-    LazyLock::new(|| RUNTIME.block_on(House::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n")));
+static HOUSE: LazyLock<Harness> = LazyLock::new(|| {
+    RUNTIME.block_on(Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n"))
+});
 
 /// Pieces that forgers would put together.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
@@ -79,7 +80,7 @@ proptest! {
 #[test]
 fn a_message_made_to_be_slow_is_not() {
     const SIZE: usize = 4 << 20;
-    let good = signed("corp.example", &letter("corp.example"));
+    let good = signed("corp.example", &verification_mail("corp.example"));
     let signature = good.split("Received").next().expect("a signature");
     let names = signature.replacen("h=", &format!("h={}", "a:".repeat(SIZE / 2)), 1);
     for (what, raw) in [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vestibule::mail::{AuthenticationResult, DmarcPolicy};
 
-use super::house::{CLIENT, House, checker, letter, signed};
+use super::harness::{CLIENT, Harness, checker, signed, verification_mail};
 
 /// A machine that does other work must still have an answer of its own DNS in a third of it.
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -13,14 +13,16 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 #[tokio::test]
 async fn an_outage_is_a_temporary_error_within_the_time() {
     for fault in ["SILENT", "SERVFAIL"] {
-        let house = House::patient(&format!("example {fault}\n"), TIMEOUT).await;
-        let raw = signed("mail.corp.example", &letter("corp.example"));
+        let harness = Harness::patient(&format!("example {fault}\n"), TIMEOUT).await;
+        let raw = signed("mail.corp.example", &verification_mail("corp.example"));
         if fault == "SILENT" {
             // There is nothing but time to wait for, and it passes as fast as it can.
             tokio::time::pause();
         }
         let start = Instant::now();
-        let found = house.check(&raw, "ann@corp.example", "corp.example").await;
+        let found = harness
+            .check(&raw, "ann@corp.example", "corp.example")
+            .await;
         let took = start.elapsed();
         if fault == "SILENT" {
             tokio::time::resume();
@@ -38,8 +40,8 @@ async fn without_a_server_it_is_the_same() {
     // A port below those that are given out by chance, so nobody takes it meanwhile.
     let checker = checker(([127, 0, 0, 1], 1).into(), TIMEOUT);
     let from = vestibule::domain::Domain::parse("corp.example").expect("a domain");
-    let envelope = super::house::envelope("ann@corp.example");
-    let raw = letter("corp.example");
+    let envelope = super::harness::envelope("ann@corp.example");
+    let raw = verification_mail("corp.example");
     tokio::time::pause();
     let found = checker
         .check(raw.as_bytes(), &envelope, Some(&from), None)
@@ -53,10 +55,12 @@ async fn without_a_server_it_is_the_same() {
 #[tokio::test]
 async fn a_slow_stranger_does_not_take_the_time_of_the_domain_in_from() {
     let zone = "_dmarc.corp.example TXT v=DMARC1; p=reject\nslow.test SILENT\n";
-    let house = House::patient(zone, TIMEOUT).await;
-    let forged =
-        signed("other.example", &letter("corp.example")).replace("d=other.example", "d=slow.test");
-    let found = house.check(&forged, "eve@slow.test", "corp.example").await;
+    let harness = Harness::patient(zone, TIMEOUT).await;
+    let forged = signed("other.example", &verification_mail("corp.example"))
+        .replace("d=other.example", "d=slow.test");
+    let found = harness
+        .check(&forged, "eve@slow.test", "corp.example")
+        .await;
     assert_eq!(found.spf, Some(AuthenticationResult::TempError));
     assert_eq!(found.dkim, Some(AuthenticationResult::TempError));
     assert_eq!(found.dmarc, Some(AuthenticationResult::Fail));
@@ -73,10 +77,10 @@ async fn one_answer_is_enough_to_pass() {
         "mail.corp.example TXT v=spf1 ip4:{CLIENT} -all\n{}",
         zone.replace("corp.example SILENT\n", "")
     );
-    let house = House::patient(&zone, TIMEOUT).await;
-    let raw =
-        signed("other.example", &letter("corp.example")).replace("d=other.example", "d=slow.test");
-    let found = house
+    let harness = Harness::patient(&zone, TIMEOUT).await;
+    let raw = signed("other.example", &verification_mail("corp.example"))
+        .replace("d=other.example", "d=slow.test");
+    let found = harness
         .check(&raw, "ann@mail.corp.example", "corp.example")
         .await;
     assert_eq!(found.dkim, Some(AuthenticationResult::TempError));
@@ -88,16 +92,20 @@ async fn what_was_answered_is_not_asked_again() {
     let zone = format!(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
     );
-    let house = House::new(&zone).await;
-    let raw = signed("corp.example", &letter("corp.example"));
-    let first = house.check(&raw, "ann@corp.example", "corp.example").await;
-    let asked = house.dns.asked();
+    let harness = Harness::new(&zone).await;
+    let raw = signed("corp.example", &verification_mail("corp.example"));
+    let first = harness
+        .check(&raw, "ann@corp.example", "corp.example")
+        .await;
+    let asked = harness.dns.asked();
     assert!(asked.len() >= 3, "{asked:?}");
     for _ in 0..10 {
         assert_eq!(
-            house.check(&raw, "ann@corp.example", "corp.example").await,
+            harness
+                .check(&raw, "ann@corp.example", "corp.example")
+                .await,
             first
         );
     }
-    assert_eq!(house.dns.asked(), asked);
+    assert_eq!(harness.dns.asked(), asked);
 }

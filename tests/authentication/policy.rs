@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use vestibule::authentication::field;
 use vestibule::domain::Domain;
 use vestibule::mail::{AuthenticationMethod, AuthenticationResult, DmarcPolicy};
+use vestibule::sender_auth::field;
 
-use super::house::{CLIENT, House, envelope, letter, said, signed};
+use super::harness::{CLIENT, Harness, envelope, said, signed, verification_mail};
 
 /// `MAIL FROM` of a domain that lets the client send, in each of the two ways to be aligned.
 fn zone() -> String {
@@ -30,7 +30,7 @@ fn zone() -> String {
 #[tokio::test]
 async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
     use AuthenticationResult::{Fail, None as No, Pass, PermError};
-    let house = House::new(&zone()).await;
+    let harness = Harness::new(&zone()).await;
     for (from, mail_from, result, policy, fails) in [
         (
             "none.example",
@@ -121,7 +121,9 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
         ("wrong.example", "other.example", PermError, None, false),
     ] {
         let mail_from = format!("ann@{mail_from}");
-        let found = house.check(&letter(from), &mail_from, from).await;
+        let found = harness
+            .check(&verification_mail(from), &mail_from, from)
+            .await;
         assert_eq!(found.dmarc, Some(result), "{from} by {mail_from}");
         assert_eq!(found.dmarc_policy, policy, "{from} by {mail_from}");
         assert_eq!(found.fails(), fails, "{from} by {mail_from}");
@@ -131,9 +133,9 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
 /// A message from within the house never asked SPF, and that is not held against its domain.
 #[tokio::test]
 async fn where_spf_cannot_be_asked_there_is_no_failure() {
-    let house = House::new(&zone()).await;
+    let harness = Harness::new(&zone()).await;
     let local = "From: ann@reject.example\r\n\r\n";
-    let found = house
+    let found = harness
         .check(local, "ann@reject.example", "reject.example")
         .await;
     assert_eq!(
@@ -146,16 +148,16 @@ async fn where_spf_cannot_be_asked_there_is_no_failure() {
 
 #[tokio::test]
 async fn without_a_usable_sender_there_is_no_policy() {
-    let house = House::new(&zone()).await;
-    let raw = letter("reject.example");
-    let found = house
+    let harness = Harness::new(&zone()).await;
+    let raw = verification_mail("reject.example");
+    let found = harness
         .checker
         .check(raw.as_bytes(), &envelope("ann@reject.example"), None, None)
         .await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::None));
     assert_eq!(found.spf, Some(AuthenticationResult::Pass));
     assert!(
-        !house
+        !harness
             .dns
             .asked()
             .iter()
@@ -166,12 +168,12 @@ async fn without_a_usable_sender_there_is_no_policy() {
 /// DKIM would not notice a second From field, and a reader might take either.
 #[tokio::test]
 async fn a_signature_vouches_only_for_the_from_it_saw() {
-    let house = House::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
-    let good = signed("corp.example", &letter("corp.example"));
-    let found = house.check(&good, "", "corp.example").await;
+    let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
+    let found = harness.check(&good, "", "corp.example").await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
     for hidden in ["From: eve@corp.example\r\n", "From : eve@corp.example\r\n"] {
-        let found = house
+        let found = harness
             .check(&format!("{hidden}{good}"), "", "corp.example")
             .await;
         assert!(found.fails(), "{hidden}");
@@ -183,9 +185,11 @@ async fn everything_is_told_in_one_field() {
     let zone = format!(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
     );
-    let house = House::new(&zone).await;
-    let raw = signed("corp.example", &letter("corp.example"));
-    let found = house.check(&raw, "ann@corp.example", "corp.example").await;
+    let harness = Harness::new(&zone).await;
+    let raw = signed("corp.example", &verification_mail("corp.example"));
+    let found = harness
+        .check(&raw, "ann@corp.example", "corp.example")
+        .await;
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
     assert_eq!(
         field(&found, &hostname).expect("a field"),

@@ -4,7 +4,7 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
 use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
 
-use super::house::{House, details, ed25519, letter, said, signed, signer};
+use super::harness::{Harness, details, ed25519, said, signed, signer, verification_mail};
 
 const ZONE: &str = "corp.example TXT v=spf1 -all\n\
      gone._domainkey.corp.example TXT v=DKIM1; k=rsa; p=\n\
@@ -12,8 +12,8 @@ const ZONE: &str = "corp.example TXT v=spf1 -all\n\
      dead._domainkey.corp.example SERVFAIL\n";
 
 fn with_selector(selector: &str) -> String {
-    let message = letter("corp.example");
-    let signature = DkimSigner::from_key(super::house::rsa())
+    let message = verification_mail("corp.example");
+    let signature = DkimSigner::from_key(super::harness::rsa())
         .domain("corp.example")
         .selector(selector)
         .headers(["From"])
@@ -23,7 +23,7 @@ fn with_selector(selector: &str) -> String {
 }
 
 fn expired() -> String {
-    let message = letter("corp.example");
+    let message = verification_mail("corp.example");
     let mut signature = signer("corp.example")
         .expiration(3600)
         .sign(message.as_bytes())
@@ -34,7 +34,7 @@ fn expired() -> String {
 }
 
 fn of_a_part() -> String {
-    let message = letter("corp.example");
+    let message = verification_mail("corp.example");
     let signature = signer("corp.example")
         .body_length(true)
         .sign(message.as_bytes())
@@ -43,8 +43,8 @@ fn of_a_part() -> String {
 }
 
 fn without_from() -> String {
-    let message = letter("corp.example");
-    let signature = DkimSigner::from_key(super::house::rsa())
+    let message = verification_mail("corp.example");
+    let signature = DkimSigner::from_key(super::harness::rsa())
         .domain("corp.example")
         .selector("rsa")
         .headers(["To", "Subject"])
@@ -55,8 +55,8 @@ fn without_from() -> String {
 
 #[tokio::test]
 async fn a_signature_holds_as_long_as_what_it_signs() {
-    let house = House::new(ZONE).await;
-    let good = signed("corp.example", &letter("corp.example"));
+    let harness = Harness::new(ZONE).await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
     for (what, raw, expected) in [
         ("as it was signed", good.clone(), "pass: no reason"),
         (
@@ -115,14 +115,21 @@ async fn a_signature_holds_as_long_as_what_it_signs() {
             with_selector("dead"),
             "temperror: DNS did not answer",
         ),
-        ("unsigned", letter("corp.example"), "none: no reason"),
+        (
+            "unsigned",
+            verification_mail("corp.example"),
+            "none: no reason",
+        ),
         (
             "a signature that cannot be read",
-            format!("DKIM-Signature: v=7; a=x\r\n{}", letter("corp.example")),
+            format!(
+                "DKIM-Signature: v=7; a=x\r\n{}",
+                verification_mail("corp.example")
+            ),
             "neutral: Unsupported version in DKIM Signature",
         ),
     ] {
-        let found = house.check(&raw, "", "corp.example").await;
+        let found = harness.check(&raw, "", "corp.example").await;
         assert_eq!(said(&found, AuthenticationMethod::Dkim), expected, "{what}");
         let word = expected.split(':').next().expect("a word");
         assert_eq!(
@@ -135,8 +142,8 @@ async fn a_signature_holds_as_long_as_what_it_signs() {
 
 #[tokio::test]
 async fn both_algorithms_and_both_canonical_forms_are_known() {
-    let house = House::new("").await;
-    let message = letter("corp.example");
+    let harness = Harness::new("").await;
+    let message = verification_mail("corp.example");
     for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
         let by_rsa = signer("corp.example")
             .header_canonicalization(form)
@@ -155,7 +162,7 @@ async fn both_algorithms_and_both_canonical_forms_are_known() {
             .to_header();
         for signature in [by_rsa, by_ed25519] {
             let raw = format!("{signature}{message}");
-            let found = house.check(&raw, "", "corp.example").await;
+            let found = harness.check(&raw, "", "corp.example").await;
             assert_eq!(found.dkim, Some(AuthenticationResult::Pass), "{signature}");
         }
     }
@@ -164,22 +171,22 @@ async fn both_algorithms_and_both_canonical_forms_are_known() {
 /// The body is hashed where it holds up nobody, and to the same end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_is_verified_like_a_small_one() {
-    let house = House::new("").await;
-    let message = letter("corp.example") + &"All work and no play.\r\n".repeat(100_000);
+    let harness = Harness::new("").await;
+    let message = verification_mail("corp.example") + &"All work and no play.\r\n".repeat(100_000);
     let raw = signed("corp.example", &message);
-    let found = house.check(&raw, "", "corp.example").await;
+    let found = harness.check(&raw, "", "corp.example").await;
     assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
     let changed = raw.replacen("no play", "now play", 1);
-    let found = house.check(&changed, "", "corp.example").await;
+    let found = harness.check(&changed, "", "corp.example").await;
     assert_eq!(found.dkim, Some(AuthenticationResult::Fail));
 }
 
 #[tokio::test]
 async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
-    let house = House::new("").await;
-    let signed_once = signed("other.example", &letter("corp.example"));
+    let harness = Harness::new("").await;
+    let signed_once = signed("other.example", &verification_mail("corp.example"));
     let raw = signed("corp.example", &signed_once).replace("d=other", "d=wrong");
-    let found = house.check(&raw, "", "corp.example").await;
+    let found = harness.check(&raw, "", "corp.example").await;
     assert_eq!(found.dkim, Some(AuthenticationResult::Pass));
     let told: Vec<_> = details(&found, AuthenticationMethod::Dkim)
         .into_iter()
@@ -197,16 +204,16 @@ async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
 /// Whoever sends a message chooses how many signatures it has.
 #[tokio::test]
 async fn many_signatures_are_not_many_questions() {
-    let house = House::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
-    let good = signed("corp.example", &letter("corp.example"));
+    let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
+    let good = signed("corp.example", &verification_mail("corp.example"));
     let junk = good
         .split("Received")
         .next()
         .expect("a signature")
         .replace("d=corp.example", "d=junk.example");
     let raw = format!("{}{good}", junk.repeat(500));
-    let found = house.check(&raw, "", "corp.example").await;
+    let found = harness.check(&raw, "", "corp.example").await;
     assert_eq!(found.dmarc, Some(AuthenticationResult::Pass));
     assert!(found.details.len() < 30, "{}", found.details.len());
-    assert!(house.dns.asked().len() < 20, "{:?}", house.dns.asked());
+    assert!(harness.dns.asked().len() < 20, "{:?}", harness.dns.asked());
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::house::DEADLINE;
+use crate::harness::DEADLINE;
 
 pub struct Answer {
     pub status: u16,

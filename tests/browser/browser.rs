@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-use crate::house::DEADLINE;
+use crate::harness::DEADLINE;
 use crate::port::Port;
 
 /// How somebody has set up their browser.

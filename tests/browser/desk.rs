@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::client::{Smtp, http};
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -77,7 +77,7 @@ external.allowed_domains = ["partner.example", "acme.com"]
 "#;
 
 /// From, portal's address, subject, further fields, and a line of text.
-type Letter = (
+type VerificationMail = (
     &'static str,
     &'static str,
     &'static str,
@@ -87,7 +87,7 @@ type Letter = (
 
 const IT: &str = "it-help@corp.example";
 
-const MAIL: &[Letter] = &[
+const MAIL: &[VerificationMail] = &[
     (
         "Anna Miller <anna.miller@corp.example>",
         IT,
@@ -210,16 +210,16 @@ const MAIL: &[Letter] = &[
 
 /// The house and what its pages are called.
 pub struct Desk {
-    pub house: House,
+    pub harness: Harness,
     places: BTreeMap<&'static str, String>,
 }
 
 impl Desk {
     /// Three people have not pressed their button yet, one has, one's link is too old.
     pub fn open() -> Self {
-        let house = Self::house("");
-        for letter in MAIL {
-            send(&house, letter);
+        let harness = Self::harness("");
+        for verification_mail in MAIL {
+            send(&harness, verification_mail);
         }
         let links = [
             ("open", "anna.miller@corp.example"),
@@ -229,18 +229,18 @@ impl Desk {
         ];
         let mut places: BTreeMap<_, _> = links
             .into_iter()
-            .map(|(name, address)| (name, house.link_for(address)))
+            .map(|(name, address)| (name, harness.link_for(address)))
             .collect();
         http(
-            house.http,
+            harness.http,
             "POST",
             &places["proved"],
             &[("action", "confirm")],
         );
-        age_the_link_of(&house, "dora.klein@berlin.corp.example");
-        house.json(&["customers", "block", "hana@acme.com"]);
+        age_the_link_of(&harness, "dora.klein@berlin.corp.example");
+        harness.json(&["customers", "block", "hana@acme.com"]);
         wait_for("a failed delivery and a deferred one", || {
-            let requests = house.json(&["requests", "list"]);
+            let requests = harness.json(&["requests", "list"]);
             let failed = requests.iter().any(|request| request["state"] == "failed");
             let tried = |request: &serde_json::Value| {
                 request["state"] == "released" && !request["last_error"].is_null()
@@ -248,7 +248,7 @@ impl Desk {
             (failed && requests.iter().any(tried)).then_some(())
         });
         let id_of = |command: &[&str], key: &str| {
-            let rows = house.json(command);
+            let rows = harness.json(command);
             rows[0][key].as_str().expect("an id").to_owned()
         };
         for (name, address) in [
@@ -265,31 +265,31 @@ impl Desk {
             let id = format!("{}@client.example", marker(subject));
             places.insert(name, id_of(&["explain", &id], "ledger"));
         }
-        spread_over_days(&house);
-        Self { house, places }
+        spread_over_days(&harness);
+        Self { harness, places }
     }
 
     /// A house in which no place is known by name.
-    pub fn around(house: House) -> Self {
+    pub fn around(harness: Harness) -> Self {
         let places = BTreeMap::new();
-        Self { house, places }
+        Self { harness, places }
     }
 
     /// Nothing has happened yet; the operators are there.
-    pub fn house(more: &str) -> House {
-        let house = House::start(&format!("{CONFIGURATION}{more}"));
-        let file = house.path("password");
+    pub fn harness(more: &str) -> Harness {
+        let harness = Harness::start(&format!("{CONFIGURATION}{more}"));
+        let file = harness.path("password");
         fs::write(&file, PASSWORD).expect("a file");
         let file = file.display().to_string();
         for (name, role) in OPERATORS {
-            let mut command = house.command(&["operators", "add", name, "--role", role]);
+            let mut command = harness.command(&["operators", "add", name, "--role", role]);
             let added = command
                 .args(["--password-file", &file])
                 .output()
                 .expect("it runs");
             assert!(added.status.success(), "{added:?}");
         }
-        house
+        harness
     }
 
     /// A path with the names in braces filled in.
@@ -302,7 +302,7 @@ impl Desk {
     }
 }
 
-fn send(house: &House, &(from, to, subject, fields, text): &Letter) {
+fn send(harness: &Harness, &(from, to, subject, fields, text): &VerificationMail) {
     let marker = marker(subject);
     let address = from
         .rsplit('<')
@@ -314,7 +314,7 @@ fn send(house: &House, &(from, to, subject, fields, text): &Letter) {
          Date: Mon, 23 Nov 2026 09:00:00 +0000\r\nMessage-ID: <{marker}@client.example>\r\n\
          {fields}\r\n{text}\r\n"
     );
-    let reply = Smtp::connect(house.smtp)
+    let reply = Smtp::connect(harness.smtp)
         .and_then(|mut client| client.send(address, to, message.as_bytes()))
         .expect("the daemon answers");
     assert!(reply.starts_with("250"), "{reply}");
@@ -322,12 +322,14 @@ fn send(house: &House, &(from, to, subject, fields, text): &Letter) {
 
 /// What stands before the @ of a letter's Message-ID.
 fn marker(subject: &str) -> String {
-    let number = MAIL.iter().position(|letter| letter.2 == subject);
+    let number = MAIL
+        .iter()
+        .position(|verification_mail| verification_mail.2 == subject);
     format!("m{}", number.expect(subject))
 }
 
-fn database(house: &House) -> rusqlite::Connection {
-    let database = rusqlite::Connection::open(house.path("data/vestibule.db"));
+fn database(harness: &Harness) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(harness.path("data/vestibule.db"));
     let database = database.expect("the database");
     let patience = database.busy_timeout(Duration::from_secs(30));
     patience.expect("patience");
@@ -335,8 +337,8 @@ fn database(house: &House) -> rusqlite::Connection {
 }
 
 /// As if the letter had been sent weeks ago.
-fn age_the_link_of(house: &House, address: &str) {
-    let changed = database(house)
+fn age_the_link_of(harness: &Harness, address: &str) {
+    let changed = database(harness)
         .execute(
             "UPDATE token SET expires_at = (unixepoch() - 3600) * 1000
              WHERE account = (SELECT n FROM account WHERE address = ?1)",
@@ -348,8 +350,8 @@ fn age_the_link_of(house: &House, address: &str) {
 }
 
 /// As if the mail had come over the last two weeks, the most of it today.
-fn spread_over_days(house: &House) {
-    database(house)
+fn spread_over_days(harness: &Harness) {
+    database(harness)
         .execute_batch(
             "CREATE TEMP TABLE back AS
                  SELECT n, (last - n) * (last - n) / 20 * 86400000 AS by

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::browser::{Browser, Setup};
 use crate::client::Smtp;
 use crate::desk::Desk;
-use crate::house::House;
+use crate::harness::Harness;
 use crate::pages::{PAGES, Page, Side};
 
 /// Remembers what the policy forbade.
@@ -23,7 +23,7 @@ const WITH_A_LINK: &[&str] = &["held", "html-only"];
 
 #[tokio::test]
 async fn nothing_that_a_stranger_wrote_runs_or_loads() {
-    let desk = Desk::around(Desk::house(
+    let desk = Desk::around(Desk::harness(
         "\n[verification.limits]\nper_domain_hour = 1000\n",
     ));
     let payloads = payloads();
@@ -31,7 +31,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     for template in templates() {
         for (number, payload) in payloads.iter().enumerate() {
             let message = filled(&template, number, payload);
-            let ledger = send(&desk.house, &message, payload);
+            let ledger = send(&desk.harness, &message, payload);
             if message.contains("text/html") {
                 with_html.push(ledger.clone());
             }
@@ -45,9 +45,9 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     for template in WITH_A_LINK {
         for number in 0..payloads.len() {
             let address = format!("{template}-{number}@corp.example");
-            let link = desk.house.link_for(&address);
+            let link = desk.harness.link_for(&address);
             browser
-                .open(&format!("http://{}{link}", desk.house.http))
+                .open(&format!("http://{}{link}", desk.harness.http))
                 .await;
             wrong.extend(run_here(&browser, &address).await);
         }
@@ -56,7 +56,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     browser.press("button[value=confirm]").await;
     browser.see("Your address is confirmed.").await;
     wrong.extend(run_here(&browser, "html-only").await);
-    wrong.extend(asked_for(&browser, &desk.house).await);
+    wrong.extend(asked_for(&browser, &desk.harness).await);
 
     let lists = |page: &&Page| page.side == Side::Admin && page.is_a_list();
     for page in PAGES.iter().filter(lists) {
@@ -65,22 +65,22 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     }
     for ledger in messages.iter().step_by(stride()) {
         browser
-            .open(&format!("http://{}/messages/{ledger}", desk.house.admin))
+            .open(&format!("http://{}/messages/{ledger}", desk.harness.admin))
             .await;
         wrong.extend(run_here(&browser, ledger).await);
     }
-    wrong.extend(asked_for(&browser, &desk.house).await);
+    wrong.extend(asked_for(&browser, &desk.harness).await);
 
     // What stands in the frame, by itself. Nothing watches there, since nothing may run.
     let browser = Browser::start(Setup::default()).await;
     let home = PAGES.iter().find(|page| page.name == "overview");
     browser.go(&desk, home.expect("a page")).await;
     for ledger in with_html.iter().step_by(stride()) {
-        let address = format!("http://{}/messages/{ledger}/html", desk.house.admin);
+        let address = format!("http://{}/messages/{ledger}/html", desk.harness.admin);
         browser.open(&address).await;
         assert_eq!(browser.place().await.as_str(), address);
     }
-    wrong.extend(asked_for(&browser, &desk.house).await);
+    wrong.extend(asked_for(&browser, &desk.harness).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -97,7 +97,7 @@ fn stride() -> usize {
 /// The tricks work where nobody takes care, and are noticed.
 #[tokio::test]
 async fn what_a_careless_page_would_do_is_noticed() {
-    let house = Desk::house("");
+    let harness = Desk::harness("");
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(WATCH).await;
     for (page, signs) in [
@@ -112,10 +112,10 @@ async fn what_a_careless_page_would_do_is_noticed() {
             &["img-src", "Content Security Policy"],
         ),
     ] {
-        let path = house.path("careless.html");
+        let path = harness.path("careless.html");
         fs::write(&path, page).expect("a page");
         browser.open(&format!("file://{}", path.display())).await;
-        let mut wrong = asked_for(&browser, &house).await;
+        let mut wrong = asked_for(&browser, &harness).await;
         wrong.extend(run_here(&browser, "").await);
         for sign in signs {
             assert!(
@@ -138,8 +138,8 @@ async fn run_here(browser: &Browser, words: &str) -> Option<String> {
 }
 
 /// What the pages since the last call asked of others, and what the browser complained about.
-async fn asked_for(browser: &Browser, house: &House) -> Vec<String> {
-    let ours = [house.http, house.admin].map(|address| format!("http://{address}/"));
+async fn asked_for(browser: &Browser, harness: &Harness) -> Vec<String> {
+    let ours = [harness.http, harness.admin].map(|address| format!("http://{address}/"));
     let mut wrong = browser.requested().await;
     wrong.retain(|url| !ours.iter().any(|own| url.starts_with(own)));
     wrong.extend(browser.complaints().await);
@@ -185,9 +185,9 @@ fn filled(template: &str, number: usize, payload: &str) -> String {
 
 /// Sends a message from a client with a hostile name and a hostile envelope, as far as these are
 /// taken, and gives the id of the entry.
-fn send(house: &House, message: &str, payload: &str) -> String {
+fn send(harness: &Harness, message: &str, payload: &str) -> String {
     let to = "it-help@corp.example";
-    let mut client = Smtp::connect(house.smtp).expect("a connection");
+    let mut client = Smtp::connect(harness.smtp).expect("a connection");
     client.say(&format!("EHLO {payload}")).expect("an answer");
     client.say("RSET").expect("an answer");
     let quoted = payload.replace(['\\', '"'], "");

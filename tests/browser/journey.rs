@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::browser::{Browser, Setup};
 use crate::client::send;
 use crate::desk::{Desk, PASSWORD};
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 
 #[tokio::test]
 async fn from_the_sign_up_to_the_help_desk() {
@@ -24,10 +24,10 @@ async fn from_the_sign_up_to_the_help_desk_without_scripts() {
 }
 
 async fn all_the_way(setup: Setup) {
-    let house = Desk::house("");
+    let harness = Desk::harness("");
     let browser = Browser::start(setup).await;
     scripts_are(&browser, setup.scripts).await;
-    sign_up(&browser, &house).await;
+    sign_up(&browser, &harness).await;
     for (from, marker) in [
         ("anna@corp.example", "first"),
         ("bea@corp.example", "second"),
@@ -36,12 +36,12 @@ async fn all_the_way(setup: Setup) {
         ("jana@acme.co", "lost-two"),
         ("kim@elsewhere.example", "lost-three"),
     ] {
-        send(house.smtp, from, marker);
+        send(harness.smtp, from, marker);
     }
-    log_in(&browser, &house).await;
-    let_in(&browser, &house).await;
-    bring_back(&browser, &house).await;
-    release(&browser, &house).await;
+    log_in(&browser, &harness).await;
+    let_in(&browser, &harness).await;
+    bring_back(&browser, &harness).await;
+    release(&browser, &harness).await;
     log_out(&browser).await;
 }
 
@@ -53,29 +53,31 @@ async fn scripts_are(browser: &Browser, on: bool) {
     assert_eq!(browser.title().await, if on { "on" } else { "off" });
 }
 
-async fn sign_up(browser: &Browser, house: &House) {
-    browser.open(&format!("http://{}/", house.http)).await;
+async fn sign_up(browser: &Browser, harness: &Harness) {
+    browser.open(&format!("http://{}/", harness.http)).await;
     browser.press("a[href='/signup']").await;
     browser.see("with a link that comes by mail").await;
     browser.fill("#email", "dora@corp.example").await;
     browser.press("main button").await;
     browser.see("dora@corp.example").await;
-    let link = house.link_for("dora@corp.example");
-    browser.open(&format!("http://{}{link}", house.http)).await;
+    let link = harness.link_for("dora@corp.example");
+    browser
+        .open(&format!("http://{}{link}", harness.http))
+        .await;
     browser.see("Is this your address?").await;
-    assert_eq!(status(house, "dora@corp.example"), "pending");
+    assert_eq!(status(harness, "dora@corp.example"), "pending");
     browser.press("button[value=confirm]").await;
     browser.see("Your address is confirmed.").await;
-    assert_eq!(status(house, "dora@corp.example"), "active");
+    assert_eq!(status(harness, "dora@corp.example"), "active");
 }
 
-fn status(house: &House, address: &str) -> Value {
-    house.json(&["customers", "show", address])[0]["status"].clone()
+fn status(harness: &Harness, address: &str) -> Value {
+    harness.json(&["customers", "show", address])[0]["status"].clone()
 }
 
-async fn log_in(browser: &Browser, house: &House) {
+async fn log_in(browser: &Browser, harness: &Harness) {
     browser
-        .open(&format!("http://{}/requests", house.admin))
+        .open(&format!("http://{}/requests", harness.admin))
         .await;
     browser.see("Password").await;
     browser.fill("#name", "olga").await;
@@ -84,7 +86,7 @@ async fn log_in(browser: &Browser, house: &House) {
     browser.see("olga, admin").await;
 }
 
-async fn let_in(browser: &Browser, house: &House) {
+async fn let_in(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/access']").await;
     browser.see("Who may become a customer").await;
     let field = "[name='external.allowed_domains']";
@@ -96,14 +98,14 @@ async fn let_in(browser: &Browser, house: &House) {
     browser
         .see("2 messages of 2 people would change from dropped to accepted")
         .await;
-    let revision = || house.json(&["access", "show"])[0]["revision"].clone();
+    let revision = || harness.json(&["access", "show"])[0]["revision"].clone();
     assert_eq!(revision(), 1, "looking saves nothing");
     browser.press("#save").await;
     browser.see("Revision 2 is in force").await;
     assert_eq!(revision(), 2);
 }
 
-async fn bring_back(browser: &Browser, house: &House) {
+async fn bring_back(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/dropped']").await;
     browser.see("acme.co").await;
     browser
@@ -111,7 +113,7 @@ async fn bring_back(browser: &Browser, house: &House) {
         .await;
     browser.see("2 recovered.").await;
     wait_for("both at the help desk", || {
-        (house.delivered().len() == 2).then_some(())
+        (harness.delivered().len() == 2).then_some(())
     });
     // The same in one step, where the domain is not let in yet.
     browser
@@ -123,11 +125,11 @@ async fn bring_back(browser: &Browser, house: &House) {
     browser.press("#allow").await;
     browser.see("elsewhere.example is on the allow list").await;
     wait_for("the third at the help desk", || {
-        (house.delivered().len() == 3).then_some(())
+        (harness.delivered().len() == 3).then_some(())
     });
 }
 
-async fn release(browser: &Browser, house: &House) {
+async fn release(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/']").await;
     browser.see("held, waiting for a proof").await;
     browser.press("a[href='/requests?state=held']").await;
@@ -139,11 +141,11 @@ async fn release(browser: &Browser, house: &House) {
     }
     browser.press("button[value=release]").await;
     browser.see("Nothing is done yet.").await;
-    assert_eq!(house.delivered().len(), 3);
+    assert_eq!(harness.delivered().len(), 3);
     browser.press("#confirm").await;
     browser.see("3 released.").await;
     wait_for("all of it at the help desk", || {
-        (house.delivered().len() == 6).then_some(())
+        (harness.delivered().len() == 6).then_some(())
     });
 }
 
@@ -168,19 +170,21 @@ const SPACE: &str = " ";
 
 #[tokio::test]
 async fn with_nothing_but_the_keyboard() {
-    let house = Desk::house("");
+    let harness = Desk::harness("");
     for marker in ["mine", "not-mine"] {
-        send(house.smtp, "anna@corp.example", marker);
+        send(harness.smtp, "anna@corp.example", marker);
     }
     let browser = Browser::start(Setup::default()).await;
-    let link = house.link_for("anna@corp.example");
-    browser.open(&format!("http://{}{link}", house.http)).await;
+    let link = harness.link_for("anna@corp.example");
+    browser
+        .open(&format!("http://{}{link}", harness.http))
+        .await;
     tab_to(&browser, "li:nth-child(2) input[type=checkbox]").await;
     browser.keys(SPACE).await;
     tab_to(&browser, "button[value=confirm]").await;
     browser.keys(ENTER).await;
     browser.see("Your address is confirmed.").await;
-    let mut states: Vec<_> = house
+    let mut states: Vec<_> = harness
         .json(&["requests", "list"])
         .iter()
         .map(|request| (request["subject"].clone(), request["state"] == "discarded"))
@@ -194,7 +198,7 @@ async fn with_nothing_but_the_keyboard() {
         ]
     );
 
-    browser.open(&format!("http://{}/", house.admin)).await;
+    browser.open(&format!("http://{}/", harness.admin)).await;
     until_focused(&browser, "#name").await;
     browser.keys("olga").await;
     tab_to(&browser, "#password").await;

@@ -12,7 +12,7 @@ use crate::axe::{self, Asked};
 use crate::browser::{Browser, Setup};
 use crate::client::Smtp;
 use crate::desk::Desk;
-use crate::house::wait_for;
+use crate::harness::wait_for;
 use crate::pages::{PAGES, Side};
 
 /// A desk's screen and a phone's.
@@ -140,16 +140,17 @@ async fn the_mail_is_as_good_in_every_language() {
             "From: {from}\r\nTo: it-help@corp.example\r\nSubject: {tag}\r\n\
              Message-ID: <{from}>\r\nContent-Language: {tag}\r\n\r\nHello.\r\n"
         );
-        let reply = Smtp::connect(desk.house.smtp)
+        let reply = Smtp::connect(desk.harness.smtp)
             .and_then(|mut client| client.send(&from, "it-help@corp.example", raw.as_bytes()))
             .expect("an answer");
         assert!(reply.starts_with("250"), "{reply}");
-        let letter = wait_for(&format!("a mail to {from}"), || {
-            let mut letters = desk.house.letters().into_iter();
-            letters.find(|letter| letter.contains(&format!("To: {from}\r\n")))
+        let verification_mail = wait_for(&format!("a mail to {from}"), || {
+            let mut verification_mails = desk.harness.verification_mails().into_iter();
+            verification_mails
+                .find(|verification_mail| verification_mail.contains(&format!("To: {from}\r\n")))
         });
         let parsed = mail_parser::MessageParser::default();
-        let parsed = parsed.parse(letter.as_bytes()).expect("a mail");
+        let parsed = parsed.parse(verification_mail.as_bytes()).expect("a mail");
         let file = folder.path().join(format!("{tag}.html"));
         let html = parsed.body_html(0).expect("an HTML part");
         fs::write(&file, html.as_bytes()).expect("a file");

@@ -13,13 +13,13 @@ mod browser;
 )]
 mod client;
 mod desk;
-mod hostile;
-#[path = "../daemon/house.rs"]
+#[path = "../daemon/harness.rs"]
 #[allow(
     dead_code,
     reason = "belongs to the daemon's tests; not all of it is needed here"
 )]
-mod house;
+mod harness;
+mod hostile;
 mod journey;
 mod look;
 mod pages;

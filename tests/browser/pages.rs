@@ -321,8 +321,8 @@ const NO_PAGES: &[&str] = &[
 impl Desk {
     pub fn address(&self, page: &Page) -> String {
         let server = match page.side {
-            Public => self.house.http,
-            Door | Admin | Viewer => self.house.admin,
+            Public => self.harness.http,
+            Door | Admin | Viewer => self.harness.admin,
         };
         format!("http://{server}{}", self.place(page.path))
     }
@@ -356,7 +356,7 @@ impl Browser {
 
     /// Unless that is who is logged in.
     async fn log_in(&self, desk: &Desk, name: &str) {
-        let home = format!("http://{}/", desk.house.admin);
+        let home = format!("http://{}/", desk.harness.admin);
         self.open(&home).await;
         if self.text().await.contains(&format!("{name}, ")) {
             return;

@@ -23,37 +23,43 @@ fn cookie(answer: &Answer) -> String {
 
 #[test]
 fn nobody_can_choose_the_session_of_somebody_else() {
-    let house = Desk::house("");
+    let harness = Desk::harness("");
     let chosen = "vestibule_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let before = format!("Cookie: {chosen}");
-    let answer = ask(house.admin, "GET", "/login", &[&before], "");
+    let answer = ask(harness.admin, "GET", "/login", &[&before], "");
     assert!(
         answer.all("set-cookie").is_empty(),
         "no session before the login"
     );
-    let answer = log_in(house.admin, "/login", &[&before]);
+    let answer = log_in(harness.admin, "/login", &[&before]);
     assert_eq!(answer.status, 303);
     let first = cookie(&answer);
     assert_ne!(first, chosen);
-    let second = cookie(&log_in(house.admin, "/login", &[]));
+    let second = cookie(&log_in(harness.admin, "/login", &[]));
     assert_ne!(second, first, "each login has a session of its own");
     for (cookie, status) in [(chosen, 303), (&first, 200), (&second, 200)] {
         let field = format!("Cookie: {cookie}");
-        let answer = ask(house.admin, "GET", "/", &[&field], "");
+        let answer = ask(harness.admin, "GET", "/", &[&field], "");
         assert_eq!(answer.status, status, "{cookie}");
     }
     // A new password ends what the old one opened.
-    let file = house.path("password").display().to_string();
-    let mut command = house.command(&["operators", "password", "olga", "--password-file", &file]);
+    let file = harness.path("password").display().to_string();
+    let mut command = harness.command(&["operators", "password", "olga", "--password-file", &file]);
     assert!(command.output().expect("it runs").status.success());
-    let answer = ask(house.admin, "GET", "/", &[&format!("Cookie: {first}")], "");
+    let answer = ask(
+        harness.admin,
+        "GET",
+        "/",
+        &[&format!("Cookie: {first}")],
+        "",
+    );
     assert_eq!(answer.status, 303);
 }
 
 #[test]
 fn the_cookie_stays_on_tls_where_there_is_tls() {
-    let house = Desk::house("");
-    let answer = log_in(house.admin, "/login", &["X-Forwarded-Proto: https"]);
+    let harness = Desk::harness("");
+    let answer = log_in(harness.admin, "/login", &["X-Forwarded-Proto: https"]);
     let set = answer.all("set-cookie");
     for word in ["; HttpOnly", "; SameSite=Strict", "; Secure", "; Path=/"] {
         assert!(set[0].contains(word), "{word}: {set:?}");
@@ -63,8 +69,8 @@ fn the_cookie_stays_on_tls_where_there_is_tls() {
 
 #[test]
 fn no_answer_sends_anybody_elsewhere() {
-    let house = Desk::house("");
-    let session = cookie(&log_in(house.admin, "/login", &[]));
+    let harness = Desk::harness("");
+    let session = cookie(&log_in(harness.admin, "/login", &[]));
     let session = format!("Cookie: {session}");
     for query in [
         "?next=//evil.example/",
@@ -72,7 +78,7 @@ fn no_answer_sends_anybody_elsewhere() {
         "?return_to=%2F%2Fevil.example",
         "?done=//evil.example",
     ] {
-        let answer = log_in(house.admin, &format!("/login{query}"), &[]);
+        let answer = log_in(harness.admin, &format!("/login{query}"), &[]);
         assert_eq!(answer.all("location"), ["/"], "{query}");
     }
     for path in [
@@ -84,7 +90,7 @@ fn no_answer_sends_anybody_elsewhere() {
         "/messages?search=https://evil.example/",
         "/access?portal=//evil.example",
     ] {
-        for server in [house.admin, house.http] {
+        for server in [harness.admin, harness.http] {
             let fields = [session.as_str(), "X-Forwarded-Host: evil.example"];
             let answer = ask(server, "GET", path, &fields, "");
             let elsewhere = answer.all("location");
@@ -95,18 +101,21 @@ fn no_answer_sends_anybody_elsewhere() {
 }
 
 #[test]
-fn the_link_in_a_letter_is_ours_whatever_the_request_called_us() {
-    let house = Desk::house("");
+fn the_link_in_a_mail_is_ours_whatever_the_request_called_us() {
+    let harness = Desk::harness("");
     let fields = [FORM, "Host: evil.example", "X-Forwarded-Host: evil.example"];
     let answer = ask(
-        house.http,
+        harness.http,
         "POST",
         "/signup",
         &fields,
         "email=anna%40corp.example",
     );
     assert_eq!(answer.status, 200);
-    house.link_for("anna@corp.example");
-    let letters = house.letters();
-    assert!(letters[0].contains("/verify/") && !letters[0].contains("evil.example"));
+    harness.link_for("anna@corp.example");
+    let verification_mails = harness.verification_mails();
+    assert!(
+        verification_mails[0].contains("/verify/")
+            && !verification_mails[0].contains("evil.example")
+    );
 }

@@ -7,7 +7,7 @@ use crate::ask::ask;
 use crate::browser::{Browser, Setup};
 use crate::client::send;
 use crate::desk::Desk;
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 
 /// What browsers and scanners say when they look at an address that nobody has opened yet.
 const AHEAD_OF_TIME: &[&str] = &[
@@ -20,21 +20,21 @@ const AHEAD_OF_TIME: &[&str] = &[
 
 #[tokio::test]
 async fn a_scanner_releases_nothing_and_uses_up_nothing() {
-    let house = Desk::house("");
+    let harness = Desk::harness("");
     for marker in ["first", "second"] {
-        send(house.smtp, "anna@corp.example", marker);
+        send(harness.smtp, "anna@corp.example", marker);
     }
-    let link = house.link_for("anna@corp.example");
-    let before = state(&house);
+    let link = harness.link_for("anna@corp.example");
+    let before = state(&harness);
 
     for field in AHEAD_OF_TIME {
         for method in ["GET", "HEAD"] {
-            let answer = ask(house.http, method, &link, &[field], "");
+            let answer = ask(harness.http, method, &link, &[field], "");
             assert_eq!(answer.status, 200, "{method} {field}");
         }
     }
     for method in ["OPTIONS", "PUT", "DELETE", "PROPFIND"] {
-        let answer = ask(house.http, method, &link, &[], "");
+        let answer = ask(harness.http, method, &link, &[], "");
         assert_eq!(answer.status, 405, "{method}");
     }
     // A form of another site, in the browser of the person whose link it is.
@@ -42,12 +42,12 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
         "Sec-Fetch-Site: cross-site",
         "Content-Type: application/x-www-form-urlencoded",
     ];
-    let answer = ask(house.http, "POST", &link, &foreign, "action=confirm");
+    let answer = ask(harness.http, "POST", &link, &foreign, "action=confirm");
     assert_eq!(answer.status, 403);
 
     // One that renders the page, and then follows each link on it.
     let browser = Browser::start(Setup::default()).await;
-    let page = format!("http://{}{link}", house.http);
+    let page = format!("http://{}{link}", harness.http);
     browser.open(&page).await;
     browser.see("About first").await;
     let links = browser
@@ -58,34 +58,34 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
     for link in links {
         browser.open(link.as_str().expect("an address")).await;
     }
-    assert_eq!(state(&house), before);
-    assert!(house.delivered().is_empty());
+    assert_eq!(state(&harness), before);
+    assert!(harness.delivered().is_empty());
 
     browser.open(&page).await;
     browser.press("button[value=confirm]").await;
     browser.see("Your address is confirmed.").await;
     wait_for("both at the help desk", || {
-        (house.delivered().len() == 2).then_some(())
+        (harness.delivered().len() == 2).then_some(())
     });
 }
 
 /// All that a person's visit could change.
-fn state(house: &House) -> [Vec<Value>; 2] {
-    [["requests", "list"], ["customers", "list"]].map(|command| house.json(&command))
+fn state(harness: &Harness) -> [Vec<Value>; 2] {
+    [["requests", "list"], ["customers", "list"]].map(|command| harness.json(&command))
 }
 
 #[tokio::test]
 async fn no_other_site_can_put_our_pages_into_its_own() {
-    let house = Desk::house("");
-    send(house.smtp, "anna@corp.example", "first");
-    let link = house.link_for("anna@corp.example");
+    let harness = Desk::harness("");
+    send(harness.smtp, "anna@corp.example", "first");
+    let link = harness.link_for("anna@corp.example");
     let browser = Browser::start(Setup::default()).await;
     for (address, words) in [
         (
-            format!("http://{}{link}", house.http),
+            format!("http://{}{link}", harness.http),
             "Is this your address?",
         ),
-        (format!("http://{}/login", house.admin), "Password"),
+        (format!("http://{}/login", harness.admin), "Password"),
     ] {
         browser.open(&address).await;
         browser.see(words).await;

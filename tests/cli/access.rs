@@ -3,15 +3,15 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 #[test]
 fn settings_are_shown_changed_and_compared() {
-    let house = House::new();
-    assert_snapshot!("show", house.run(&["access", "show"]).shown());
+    let harness = Harness::new();
+    assert_snapshot!("show", harness.run(&["access", "show"]).shown());
     assert_snapshot!(
         "set",
-        house
+        harness
             .run(&[
                 "access",
                 "set",
@@ -22,28 +22,30 @@ fn settings_are_shown_changed_and_compared() {
     );
     assert_snapshot!(
         "approve_for_a_portal",
-        house
+        harness
             .run(&["access", "approve", "--portal", "hr", "gmail.com"])
             .shown()
     );
     assert_snapshot!(
         "remove",
-        house.run(&["access", "remove", "partner.example"]).shown()
+        harness
+            .run(&["access", "remove", "partner.example"])
+            .shown()
     );
-    assert_snapshot!("history", house.run(&["access", "history"]).shown());
-    assert_snapshot!("diff", house.run(&["access", "diff", "1"]).shown());
-    assert_snapshot!("show_changed", house.run(&["access", "show"]).shown());
+    assert_snapshot!("history", harness.run(&["access", "history"]).shown());
+    assert_snapshot!("diff", harness.run(&["access", "diff", "1"]).shown());
+    assert_snapshot!("show_changed", harness.run(&["access", "show"]).shown());
     assert_snapshot!(
         "show_portal",
-        house.run(&["access", "show", "--portal", "hr"]).shown()
+        harness.run(&["access", "show", "--portal", "hr"]).shown()
     );
     assert_snapshot!(
         "show_json",
-        house.run(&["access", "show", "--json"]).shown()
+        harness.run(&["access", "show", "--json"]).shown()
     );
     assert_snapshot!(
         "history_json",
-        house
+        harness
             .run(&["access", "history", "--json", "--limit", "2"])
             .shown()
     );
@@ -51,14 +53,14 @@ fn settings_are_shown_changed_and_compared() {
 
 #[test]
 fn what_changes_nothing_makes_no_revision() {
-    let house = House::new();
+    let harness = Harness::new();
     for arguments in [
         ["access", "approve", "corp.example", "--json"],
         ["access", "allow", "new.example", "--dry-run"],
     ] {
-        assert_eq!(house.run(&arguments).status, 0);
+        assert_eq!(harness.run(&arguments).status, 0);
     }
-    let same = house
+    let same = harness
         .run(&["access", "approve", "corp.example", "--json"])
         .objects();
     assert_eq!(
@@ -69,41 +71,43 @@ fn what_changes_nothing_makes_no_revision() {
 
 #[test]
 fn what_was_exported_can_be_applied() {
-    let house = House::new();
+    let harness = Harness::new();
     assert_eq!(
-        house
+        harness
             .run(&["access", "approve", "--portal", "hr", "people.example"])
             .status,
         0
     );
-    let exported = house.run(&["access", "export"]);
+    let exported = harness.run(&["access", "export"]);
     assert_snapshot!("export", exported.shown());
-    let file = house.write("kept.toml", &exported.out);
+    let file = harness.write("kept.toml", &exported.out);
     assert_eq!(
-        house.run(&["access", "set", "external.verify=true"]).status,
+        harness
+            .run(&["access", "set", "external.verify=true"])
+            .status,
         0
     );
-    assert_snapshot!("apply", house.run(&["access", "apply", &file]).shown());
+    assert_snapshot!("apply", harness.run(&["access", "apply", &file]).shown());
     assert_snapshot!(
         "apply_again",
-        house.run(&["access", "apply", &file]).shown()
+        harness.run(&["access", "apply", &file]).shown()
     );
 
-    let typo = house.write("typo.toml", "[internal]\nenabeld = true\n");
-    let refused = house.run(&["access", "apply", &typo]);
+    let typo = harness.write("typo.toml", "[internal]\nenabeld = true\n");
+    let refused = harness.run(&["access", "apply", &typo]);
     assert_eq!(refused.status, 2);
     assert!(refused.err.contains("enabeld"), "{}", refused.err);
-    let nowhere = house.write("nowhere.toml", "[portal.sales.external]\nverify = true\n");
+    let nowhere = harness.write("nowhere.toml", "[portal.sales.external]\nverify = true\n");
     assert_snapshot!(
         "apply_unknown_portal",
-        house.run(&["access", "apply", &nowhere]).shown()
+        harness.run(&["access", "apply", &nowhere]).shown()
     );
 }
 
 #[test]
 fn an_address_is_tried_at_every_portal() {
-    let house = House::new();
-    let answer = house.run(&[
+    let harness = Harness::new();
+    let answer = harness.run(&[
         "access",
         "test",
         "ann@corp.example",
@@ -121,27 +125,27 @@ fn an_address_is_tried_at_every_portal() {
     );
     assert_snapshot!(
         "test",
-        house
+        harness
             .run(&["access", "test", "bob@partner.example"])
             .shown()
     );
     assert_eq!(
-        house
+        harness
             .run(&["access", "test", "eve@evil.example", "--json"])
             .objects()
             .len(),
         2
     );
 
-    house.receive("ann@corp.example", "");
+    harness.receive("ann@corp.example", "");
     assert_snapshot!(
         "test_with_account",
-        house
+        harness
             .run(&["access", "test", "Ann@corp.example", "--portal", "it"])
             .shown()
     );
-    let draft = house.write("draft.toml", "[internal]\nenabled = false\n");
-    let under_draft = house
+    let draft = harness.write("draft.toml", "[internal]\nenabled = false\n");
+    let under_draft = harness
         .run(&[
             "access",
             "test",
@@ -158,7 +162,7 @@ fn an_address_is_tried_at_every_portal() {
 
 #[test]
 fn wrong_arguments_say_what_would_be_right() {
-    let house = House::new();
+    let harness = Harness::new();
     for (arguments, status) in [
         (&["access", "set", "external.verfy=true"][..], 2),
         (&["access", "set", "external.verify=maybe"], 2),
@@ -172,53 +176,57 @@ fn wrong_arguments_say_what_would_be_right() {
         (&["access", "diff", "1", "99"], 3),
         (&["access", "test", "not an address"], 2),
     ] {
-        let ran = house.run(arguments);
+        let ran = harness.run(arguments);
         assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
         assert!(ran.out.is_empty(), "{arguments:?}");
     }
     assert_snapshot!(
         "set_unknown",
-        house.run(&["access", "set", "external.verfy=true"]).shown()
+        harness
+            .run(&["access", "set", "external.verfy=true"])
+            .shown()
     );
     assert_snapshot!(
         "unknown_portal",
-        house.run(&["access", "show", "--portal", "sales"]).shown()
+        harness
+            .run(&["access", "show", "--portal", "sales"])
+            .shown()
     );
 }
 
 #[test]
 fn a_draft_is_tried_on_what_came() {
-    let house = House::new();
-    house.receive("Eve <eve@acme.example>", "Subject: First\r\n");
-    house.receive("Eve <eve@acme.example>", "Subject: Second\r\n");
-    house.receive("bob@partner.example", "Subject: Third\r\n");
-    house.receive("ann@corp.example", "Subject: Fourth\r\n");
-    let draft = house.write(
+    let harness = Harness::new();
+    harness.receive("Eve <eve@acme.example>", "Subject: First\r\n");
+    harness.receive("Eve <eve@acme.example>", "Subject: Second\r\n");
+    harness.receive("bob@partner.example", "Subject: Third\r\n");
+    harness.receive("ann@corp.example", "Subject: Fourth\r\n");
+    let draft = harness.write(
         "draft.toml",
         "[internal]\napproved_domains = [\"corp.example\", \"gmail.com\"]\n\
          [external]\nrestrict_domains = true\nallowed_domains = [\"acme.example\"]\n",
     );
     assert_snapshot!(
         "simulate",
-        house
+        harness
             .run(&["access", "simulate", &draft, "--limit", "2"])
             .shown()
     );
     assert_snapshot!(
         "simulate_json",
-        house
+        harness
             .run(&["access", "simulate", &draft, "--limit", "1", "--json"])
             .shown()
     );
-    let same = house.run(&["access", "export"]).out;
-    let same = house.write("same.toml", &same);
+    let same = harness.run(&["access", "export"]).out;
+    let same = harness.write("same.toml", &same);
     assert_snapshot!(
         "simulate_same",
-        house
+        harness
             .run(&["access", "simulate", &same, "--portal", "it"])
             .shown()
     );
-    let unknown = house.write("unknown.toml", "[portal.nowhere.external]\nverify = true\n");
-    let refused = house.run(&["access", "simulate", &unknown]);
+    let unknown = harness.write("unknown.toml", "[portal.nowhere.external]\nverify = true\n");
+    let refused = harness.run(&["access", "simulate", &unknown]);
     assert_eq!(refused.status, 2, "{}", refused.err);
 }

@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 
-use crate::house::{House, run};
+use crate::harness::{Harness, run};
 
 /// Nobody listens there, and it is below the ports that are given out by chance.
 const CLOSED: u16 = 1;
@@ -404,7 +404,7 @@ fn a_machine_that_trusts_nobody_is_told_what_to_install() {
 
 /// `check` in a house whose PATH has this program as `postconf`. None if there is none.
 fn with_postconf(script: Option<&str>) -> Vec<Value> {
-    let house = House::new();
+    let harness = Harness::new();
     let bin = tempfile::tempdir().expect("a folder");
     if let Some(script) = script {
         let program = bin.path().join("postconf");
@@ -414,7 +414,7 @@ fn with_postconf(script: Option<&str>) -> Vec<Value> {
     }
     let path = bin.path().display().to_string();
     let arguments = ["check", "--offline", "--json"];
-    let config = house.path("vestibule.toml").display().to_string();
+    let config = harness.path("vestibule.toml").display().to_string();
     let ran = run(
         &arguments,
         &[("VESTIBULE_CONFIG", &config), ("PATH", &path)],
@@ -461,13 +461,13 @@ fn a_folder_of_outgoing_mail_that_is_somebody_elses_is_warned_about() {
         (Some(NOBODY), 0o700, false),
         (None, 0o755, false),
     ] {
-        let house = House::new();
-        let folder = house.path("letters");
+        let harness = Harness::new();
+        let folder = harness.path("letters");
         std::fs::create_dir_all(&folder).expect("a folder");
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&folder, mode).expect("its mode");
         std::os::unix::fs::chown(&folder, owner, None).expect("the tests run as root");
-        let ran = house.run(&["check", "--offline", "--json"]);
+        let ran = harness.run(&["check", "--offline", "--json"]);
         let warned = ran.out.lines().any(|line| {
             let finding: Value = serde_json::from_str(line).expect(line);
             finding["state"] == "warning" && has(&finding, "detail", "others can look into it")

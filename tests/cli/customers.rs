@@ -2,63 +2,63 @@
 
 use insta::assert_snapshot;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 #[test]
 fn an_account_from_first_mail_to_blocked() {
-    let house = House::new();
-    house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
-    house.receive(
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    harness.receive(
         "ann@corp.example",
         "Subject: =?utf-8?Q?And_now=1B[31m_the_=E2=80=AEroof?=\r\n",
     );
-    house.receive("bob@partner.example", "Subject: Invoice\r\n");
-    assert_snapshot!("list", house.run(&["customers", "list"]).shown());
+    harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    assert_snapshot!("list", harness.run(&["customers", "list"]).shown());
     assert_snapshot!(
         "show",
-        house
+        harness
             .run(&["customers", "show", "ann@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "verify",
-        house
+        harness
             .run(&["customers", "verify", "ANN@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "verify_again",
-        house
+        harness
             .run(&["customers", "verify", "ann@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "show_verified",
-        house
+        harness
             .run(&["customers", "show", "ann@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "show_json",
-        house
+        harness
             .run(&["customers", "show", "ann@corp.example", "--json"])
             .shown()
     );
     assert_snapshot!(
         "block",
-        house
+        harness
             .run(&["customers", "block", "ann@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "verify_blocked",
-        house
+        harness
             .run(&["customers", "verify", "ann@corp.example"])
             .shown()
     );
     assert_snapshot!(
         "unblock",
-        house
+        harness
             .run(&["customers", "unblock", "ann@corp.example"])
             .shown()
     );
@@ -66,22 +66,28 @@ fn an_account_from_first_mail_to_blocked() {
 
 #[test]
 fn the_access_settings_hold_for_operators_too() {
-    let house = House::new();
+    let harness = Harness::new();
     assert_snapshot!(
         "add",
-        house.run(&["customers", "add", "dan@corp.example"]).shown()
+        harness
+            .run(&["customers", "add", "dan@corp.example"])
+            .shown()
     );
     assert_snapshot!(
         "add_again",
-        house.run(&["customers", "add", "dan@corp.example"]).shown()
+        harness
+            .run(&["customers", "add", "dan@corp.example"])
+            .shown()
     );
     assert_snapshot!(
         "add_refused",
-        house.run(&["customers", "add", "eve@evil.example"]).shown()
+        harness
+            .run(&["customers", "add", "eve@evil.example"])
+            .shown()
     );
     assert_snapshot!(
         "resend",
-        house
+        harness
             .run(&["customers", "resend", "dan@corp.example"])
             .shown()
     );
@@ -89,14 +95,14 @@ fn the_access_settings_hold_for_operators_too() {
 
 #[test]
 fn lists_are_filtered_and_come_in_parts() {
-    let house = House::new();
+    let harness = Harness::new();
     for name in ["a", "b", "c"] {
-        house.receive(&format!("{name}@corp.example"), "");
-        house.receive(&format!("{name}@partner.example"), "");
+        harness.receive(&format!("{name}@corp.example"), "");
+        harness.receive(&format!("{name}@partner.example"), "");
     }
     let addresses = |arguments: &[&str]| -> Vec<String> {
         let arguments = [&["customers", "list", "--json"], arguments].concat();
-        house
+        harness
             .run(&arguments)
             .objects()
             .iter()
@@ -119,7 +125,7 @@ fn lists_are_filtered_and_come_in_parts() {
         if let Some(cursor) = &cursor {
             arguments.extend(["--after", cursor]);
         }
-        let rows = house.run(&arguments).objects();
+        let rows = harness.run(&arguments).objects();
         all.extend(rows.iter().map(|row| row["address"].to_string()));
         cursor = rows
             .last()
@@ -134,19 +140,19 @@ fn lists_are_filtered_and_come_in_parts() {
 
 #[test]
 fn who_is_not_there_is_not_found() {
-    let house = House::new();
+    let harness = Harness::new();
     for (arguments, status) in [
         (["customers", "show", "nobody@corp.example"], 3),
         (["customers", "verify", "nobody@corp.example"], 3),
         (["customers", "show", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"], 3),
         (["customers", "block", "no address"], 2),
     ] {
-        let ran = house.run(&arguments);
+        let ran = harness.run(&arguments);
         assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
     }
     assert_snapshot!(
         "not_found",
-        house
+        harness
             .run(&["customers", "show", "nobody@corp.example"])
             .shown()
     );
@@ -154,25 +160,25 @@ fn who_is_not_there_is_not_found() {
 
 #[test]
 fn an_address_of_the_house_is_no_customer() {
-    let house = House::new();
+    let harness = Harness::new();
     for ours in [
         "it-help@corp.example",
         "it-help+x@corp.example",
         "no-reply@corp.example",
     ] {
-        let ran = house.run(&["customers", "add", ours]);
+        let ran = harness.run(&["customers", "add", ours]);
         assert_eq!(ran.status, 1, "{ours}: {}", ran.out);
         assert!(ran.err.contains("cannot be a customer's"), "{}", ran.err);
     }
-    assert_eq!(house.run(&["customers", "list", "--json"]).out, "");
+    assert_eq!(harness.run(&["customers", "list", "--json"]).out, "");
 }
 
 #[test]
 fn a_domain_is_found_however_it_is_written() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
     for domain in ["corp.example", "Corp.Example", "corp.example."] {
-        let found = house.run(&["customers", "list", "--domain", domain, "--json"]);
+        let found = harness.run(&["customers", "list", "--domain", domain, "--json"]);
         assert_eq!(found.objects().len(), 1, "{domain}");
     }
 }

@@ -5,22 +5,22 @@ use std::os::unix::fs::MetadataExt;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::house::House;
+use crate::harness::Harness;
 
-fn a_house() -> House {
-    let house = House::new();
-    house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
-    house.send_letter();
-    house.receive("ann@corp.example", "Auto-Submitted: auto-replied\r\n");
-    house
+fn a_house() -> Harness {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    harness.send_mail();
+    harness.receive("ann@corp.example", "Auto-Submitted: auto-replied\r\n");
+    harness
 }
 
 #[test]
 fn all_that_is_known_of_a_person_is_written_down_for_nobody_else() {
-    let house = a_house();
-    let folder = house.path("ann");
+    let harness = a_house();
+    let folder = harness.path("ann");
     let to = folder.display().to_string();
-    let written = house.run(&[
+    let written = harness.run(&[
         "customers",
         "export",
         "Ann@corp.example",
@@ -57,20 +57,20 @@ fn all_that_is_known_of_a_person_is_written_down_for_nobody_else() {
     let message = std::fs::read_to_string(folder.join(message)).expect("the message");
     assert!(message.ends_with("\r\nHelp!\r\n"), "{message}");
 
-    let again = house.run(&["customers", "export", "ann@corp.example", "--to", &to]);
+    let again = harness.run(&["customers", "export", "ann@corp.example", "--to", &to]);
     assert_eq!(again.status, 1, "{}", again.err);
-    let unknown = house.run(&["customers", "export", "eve@corp.example", "--to", &to]);
+    let unknown = harness.run(&["customers", "export", "eve@corp.example", "--to", &to]);
     assert_eq!(unknown.status, 3, "{}", unknown.err);
 }
 
 #[test]
 fn a_person_is_forgotten_once_and_for_all() {
-    let house = a_house();
-    let asked = house.run(&["customers", "forget", "ann@corp.example"]);
+    let harness = a_house();
+    let asked = harness.run(&["customers", "forget", "ann@corp.example"]);
     assert_snapshot!("forget_asks", asked.shown());
-    let still = house.run(&["customers", "show", "ann@corp.example"]);
+    let still = harness.run(&["customers", "show", "ann@corp.example"]);
     assert_eq!(still.status, 0, "{}", still.err);
-    let forgotten = house.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes"]);
     let shown = forgotten.shown();
     let pseudonym = shown
         .split_whitespace()
@@ -83,10 +83,10 @@ fn a_person_is_forgotten_once_and_for_all() {
         &["customers", "forget", "ann@corp.example", "--yes"],
         &["explain", "ann@corp.example"],
     ] {
-        let ran = house.run(command);
+        let ran = harness.run(command);
         assert_eq!(ran.status, 3, "{command:?}: {}{}", ran.out, ran.err);
     }
-    let doctor = house.run(&["doctor", "--offline", "--json"]);
+    let doctor = harness.run(&["doctor", "--offline", "--json"]);
     let ledger = doctor.out.lines().find(|line| line.contains("\"ledger\""));
     assert!(
         ledger.is_some_and(|line| line.contains("\"ok\"")),
@@ -97,25 +97,25 @@ fn a_person_is_forgotten_once_and_for_all() {
 
 #[test]
 fn the_database_is_written_anew_while_nobody_uses_it() {
-    let house = a_house();
-    house.close();
-    let compacted = house.run(&["compact", "--json"]);
+    let harness = a_house();
+    harness.close();
+    let compacted = harness.run(&["compact", "--json"]);
     assert!(compacted.objects()[0]["octets"].as_u64().is_some());
-    let lock = std::fs::File::open(house.path("data/lock")).expect("the lock");
+    let lock = std::fs::File::open(harness.path("data/lock")).expect("the lock");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
-    let refused = house.run(&["compact"]);
+    let refused = harness.run(&["compact"]);
     assert_eq!(refused.status, 1);
     assert!(refused.err.contains("stop it"), "{}", refused.err);
 }
 
 #[test]
 fn who_else_knows_of_the_account_is_named() {
-    let house = a_house();
-    let configuration = std::fs::read_to_string(house.path("vestibule.toml")).expect("a file");
+    let harness = a_house();
+    let configuration = std::fs::read_to_string(harness.path("vestibule.toml")).expect("a file");
     let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.corp.example/\"\n\
                 events = [\"account.*\"]\n";
-    house.write("vestibule.toml", &format!("{configuration}\n{hook}"));
-    let forgotten = house.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    harness.write("vestibule.toml", &format!("{configuration}\n{hook}"));
+    let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes"]);
     assert_eq!(forgotten.status, 0, "{}", forgotten.err);
     assert!(
         forgotten

@@ -2,36 +2,38 @@
 
 use insta::assert_snapshot;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 #[test]
 fn a_message_is_explained_rule_by_rule() {
-    let house = House::new();
-    let held = house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
-    let dropped = house.receive("eve@evil.example", "Precedence: list\r\nSubject: News\r\n");
+    let harness = Harness::new();
+    let held = harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let dropped = harness.receive("eve@evil.example", "Precedence: list\r\nSubject: News\r\n");
     assert_eq!(
-        house
+        harness
             .run(&["customers", "verify", "ann@corp.example"])
             .status,
         0
     );
     // What is said is what was true then.
-    assert_eq!(house.run(&["access", "remove", "corp.example"]).status, 0);
+    assert_eq!(harness.run(&["access", "remove", "corp.example"]).status, 0);
     assert_snapshot!(
         "held",
-        house.run(&["explain", &held.ledger.to_string()]).shown()
+        harness.run(&["explain", &held.ledger.to_string()]).shown()
     );
     assert_snapshot!(
         "dropped",
-        house.run(&["explain", &dropped.ledger.to_string()]).shown()
+        harness
+            .run(&["explain", &dropped.ledger.to_string()])
+            .shown()
     );
 
-    let by_request = house.run(&["explain", &held.request.expect("a request").to_string()]);
+    let by_request = harness.run(&["explain", &held.request.expect("a request").to_string()]);
     assert_eq!(by_request.status, 0);
     let message_id = format!("<{}>", held.message_id.expect("a Message-ID"));
-    assert_eq!(house.run(&["explain", &message_id]).out, by_request.out);
+    assert_eq!(harness.run(&["explain", &message_id]).out, by_request.out);
     assert_eq!(
-        house
+        harness
             .run(&["explain", message_id.trim_matches(['<', '>'])])
             .out,
         by_request.out
@@ -40,24 +42,24 @@ fn a_message_is_explained_rule_by_rule() {
 
 #[test]
 fn the_mbox_line_that_was_left_out_is_told() {
-    let house = House::new();
+    let harness = Harness::new();
     let line = "From ann@corp.example Mon Nov 23 09:00:00 2026";
     let raw = format!("{line}\r\nFrom: ann@corp.example\r\nSubject: x\r\n\r\nHelp!\r\n");
-    let ledger = house.receive_raw(&raw).ledger.to_string();
-    let told = house.run(&["explain", &ledger]).out;
+    let ledger = harness.receive_raw(&raw).ledger.to_string();
+    let told = harness.run(&["explain", &ledger]).out;
     assert!(told.contains(&format!("mbox line: {line}")), "{told}");
-    let json = house.run(&["explain", &ledger, "--json"]).objects();
+    let json = harness.run(&["explain", &ledger, "--json"]).objects();
     assert_eq!(json[0]["facts"]["mbox_line"]["value"], line);
-    let plain = house.receive("bob@corp.example", "Subject: y\r\n");
-    let json = house.run(&["explain", &plain.ledger.to_string(), "--json"]);
+    let plain = harness.receive("bob@corp.example", "Subject: y\r\n");
+    let json = harness.run(&["explain", &plain.ledger.to_string(), "--json"]);
     assert!(json.objects()[0]["facts"]["mbox_line"].is_null());
 }
 
 #[test]
 fn as_json_it_has_all_that_scripts_rely_on() {
-    let house = House::new();
-    let entry = house.receive("ann@corp.example", "Subject: Printer on fire\r\n");
-    let explained = house
+    let harness = Harness::new();
+    let entry = harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let explained = harness
         .run(&["explain", &entry.ledger.to_string(), "--json"])
         .objects();
     let [explanation] = explained.as_slice() else {
@@ -84,18 +86,18 @@ fn as_json_it_has_all_that_scripts_rely_on() {
 
 #[test]
 fn whether_she_was_sent_a_link_and_when() {
-    let house = House::new();
-    let first = house.receive("ann@corp.example", "Subject: One\r\n");
-    let ran = house.run(&["explain", &first.ledger.to_string()]);
+    let harness = Harness::new();
+    let first = harness.receive("ann@corp.example", "Subject: One\r\n");
+    let ran = harness.run(&["explain", &first.ledger.to_string()]);
     assert!(
         ran.out.contains("verification is to be sent at "),
         "{}",
         ran.out
     );
-    house.send_letter();
-    let second = house.receive("ann@corp.example", "Subject: Two\r\n");
+    harness.send_mail();
+    let second = harness.receive("ann@corp.example", "Subject: Two\r\n");
     for entry in [first, second] {
-        let explained = house
+        let explained = harness
             .run(&["explain", &entry.ledger.to_string(), "--json"])
             .objects();
         let events = explained[0]["events"].as_array().expect("a list");
@@ -105,30 +107,30 @@ fn whether_she_was_sent_a_link_and_when() {
             "{events:?}"
         );
     }
-    let ran = house.run(&["explain", "ann@corp.example"]);
+    let ran = harness.run(&["explain", "ann@corp.example"]);
     let mut lines = ran.out.lines();
     assert!(lines.any(|line| line.starts_with("verification ") && line.contains(" sent ")));
 }
 
 #[test]
 fn an_address_has_all_its_mail() {
-    let house = House::new();
-    house.receive("ann@corp.example", "Subject: One\r\n");
-    house.receive(
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "Subject: One\r\n");
+    harness.receive(
         "ann@corp.example",
         "Subject: Two\r\nAuto-Submitted: auto-replied\r\n",
     );
-    house.receive("eve@evil.example", "Subject: Three\r\n");
+    harness.receive("eve@evil.example", "Subject: Three\r\n");
     assert_snapshot!(
         "address",
-        house.run(&["explain", "ann@corp.example"]).shown()
+        harness.run(&["explain", "ann@corp.example"]).shown()
     );
     assert_snapshot!(
         "address_without_account",
-        house.run(&["explain", "eve@evil.example"]).shown()
+        harness.run(&["explain", "eve@evil.example"]).shown()
     );
     assert_eq!(
-        house
+        harness
             .run(&["explain", "ann@corp.example", "--json"])
             .objects()
             .len(),
@@ -136,11 +138,11 @@ fn an_address_has_all_its_mail() {
     );
     assert_snapshot!(
         "not_found",
-        house.run(&["explain", "nobody@corp.example"]).shown()
+        harness.run(&["explain", "nobody@corp.example"]).shown()
     );
     assert_snapshot!(
         "no_such_id",
-        house
+        harness
             .run(&["explain", "01J9ZQ4D8N0VXB7T3WKE5M2R6C"])
             .shown()
     );

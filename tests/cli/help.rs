@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::house::run;
+use crate::harness::run;
 
 #[test]
 fn help_is_there_and_usage_is_two() {

@@ -5,7 +5,7 @@ use std::fs;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::house::{House, run, run_in};
+use crate::harness::{Harness, run, run_in};
 
 fn message(from: &str, subject: &str) -> String {
     format!(
@@ -67,8 +67,8 @@ fn without_any_configuration_there_is_one_portal_for_everything() {
 
 #[test]
 fn folders_mboxes_and_maildirs_in_order() {
-    let house = House::new();
-    let folder = house.path("mail");
+    let harness = Harness::new();
+    let folder = harness.path("mail");
     for below in ["b/new", "b/cur", "b/tmp"] {
         fs::create_dir_all(folder.join(below)).expect("a folder");
     }
@@ -95,36 +95,36 @@ fn folders_mboxes_and_maildirs_in_order() {
         fs::write(folder.join(name), text).expect("written");
     }
     let folder = folder.display().to_string();
-    let shown = house.run(&["replay", &folder]).shown();
+    let shown = harness.run(&["replay", &folder]).shown();
     assert_snapshot!(
         "kinds_of_files",
-        shown.replace(&house.path("").display().to_string(), "…/")
+        shown.replace(&harness.path("").display().to_string(), "…/")
     );
 }
 
 #[test]
 fn accounts_and_settings_are_those_in_force() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
     assert_eq!(
-        house
+        harness
             .run(&["customers", "verify", "ann@corp.example"])
             .status,
         0
     );
-    assert_eq!(house.run(&["access", "allow", "new.example"]).status, 0);
-    let ann = house.write("ann.eml", &message("ann@corp.example", "x"));
-    let new = house.write("new.eml", &message("x@new.example", "x"));
+    assert_eq!(harness.run(&["access", "allow", "new.example"]).status, 0);
+    let ann = harness.write("ann.eml", &message("ann@corp.example", "x"));
+    let new = harness.write("new.eml", &message("x@new.example", "x"));
     let reasons = |arguments: &[&str]| -> Vec<Value> {
         let arguments = [&["replay", "--json"], arguments].concat();
-        let rows = house.run(&arguments).objects();
+        let rows = harness.run(&arguments).objects();
         rows.iter().map(|row| row["reason"].clone()).collect()
     };
     assert_eq!(
         reasons(&[&ann, &new]),
         ["account_active", "external_account_created"]
     );
-    let draft = house.write(
+    let draft = harness.write(
         "draft.toml",
         "[external]\nallow_portal_only_accounts = false\n",
     );
@@ -133,36 +133,39 @@ fn accounts_and_settings_are_those_in_force() {
         ["account_active", "external_accounts_disabled"]
     );
     assert_eq!(
-        house
+        harness
             .run(&["replay", &new, "--portal", "hr", "--json"])
             .objects()[0]["portal"],
         "hr"
     );
     // Nothing was made of it.
     assert_eq!(
-        house.run(&["customers", "list", "--json"]).objects().len(),
+        harness
+            .run(&["customers", "list", "--json"])
+            .objects()
+            .len(),
         1
     );
 }
 
 #[test]
 fn a_difference_fails_and_the_unreadable_is_named() {
-    let house = House::new();
-    let folder = house.path("mail");
+    let harness = Harness::new();
+    let folder = harness.path("mail");
     fs::create_dir(&folder).expect("a folder");
     fs::write(folder.join("a.eml"), message("ann@corp.example", "a")).expect("written");
     fs::write(folder.join("b.eml"), message("ann@corp.example", "b")).expect("written");
-    let expected = house.write(
+    let expected = harness.write(
         "expected.jsonl",
         "{\"file\": \"a.eml\", \"verdict\": \"held\", \"remark\": \"fine\"}\n\
          {\"file\": \"b.eml\", \"verdict\": \"dropped\", \"rule\": 14}\n\
          {\"file\": \"c.eml\", \"verdict\": \"dropped\"}\n",
     );
     let folder = folder.display().to_string();
-    let ran = house.run(&["replay", &folder, "--expect", &expected]);
-    let place = house.path("").display().to_string();
+    let ran = harness.run(&["replay", &folder, "--expect", &expected]);
+    let place = harness.path("").display().to_string();
     assert_snapshot!("differences", ran.shown().replace(&place, "…/"));
-    let as_json = house.run(&["replay", &folder, "--expect", &expected, "--json"]);
+    let as_json = harness.run(&["replay", &folder, "--expect", &expected, "--json"]);
     assert_eq!(as_json.status, 1);
     assert!(
         as_json
@@ -170,7 +173,7 @@ fn a_difference_fails_and_the_unreadable_is_named() {
             .contains(r#""differs":[{"field":"verdict","expected":"dropped","found":"held"}]"#)
     );
 
-    let ran = house.run(&[
+    let ran = harness.run(&[
         "replay",
         &format!("{folder}/a.eml"),
         &format!("{folder}/none.eml"),
@@ -191,17 +194,17 @@ fn what_is_not_there_is_said_first_and_alone() {
 
 #[test]
 fn an_account_decides_about_a_presumption_and_the_class_does_not() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
-    let verified = house.run(&["customers", "verify", "ann@corp.example"]);
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    let verified = harness.run(&["customers", "verify", "ann@corp.example"]);
     assert_eq!(verified.status, 0);
     let away = "Automatische Antwort: Drucker\nIn-Reply-To: <1@corp.example>";
     for (from, reason) in [
         ("ann@corp.example", "account_active"),
         ("bob@partner.example", "automatic"),
     ] {
-        let file = house.write("away.eml", &message(from, away));
-        let row = house.run(&["replay", "--json", &file]).objects()[0].clone();
+        let file = harness.write("away.eml", &message(from, away));
+        let row = harness.run(&["replay", "--json", &file]).objects()[0].clone();
         assert_eq!(row["class"], "automatic", "{from}");
         assert_eq!(row["reason"], reason, "{from}");
         assert_eq!(row["evidence"], "Subject: Automatische Antwort: Drucker");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 
-use crate::house::House;
+use crate::harness::Harness;
 
 /// Envelopes and contents, in the order in which they came. Nobody lives at `hr`.
 #[derive(Clone, Default)]
@@ -59,16 +59,16 @@ fn sink() -> (Sink, String) {
 
 #[test]
 fn messages_are_sent_as_they_are_and_refusals_are_told() {
-    let house = House::new();
+    let harness = Harness::new();
     let (sink, address) = sink();
     let body = "Subject: x\n\nline\n.dot\n";
-    let one = house.write(
+    let one = harness.write(
         "1.eml",
         &format!("Return-Path: <ann@corp.example>\nDelivered-To: it-help+7@corp.example\n{body}"),
     );
-    let two = house.write("2.eml", &format!("To: people@corp.example\n{body}"));
-    let three = house.write("3.eml", &format!("To: unknown@corp.example\r\n{body}"));
-    let ran = house.run(&["replay", &one, &two, &three, "--send", &address, "--json"]);
+    let two = harness.write("2.eml", &format!("To: people@corp.example\n{body}"));
+    let three = harness.write("3.eml", &format!("To: unknown@corp.example\r\n{body}"));
+    let ran = harness.run(&["replay", &one, &two, &three, "--send", &address, "--json"]);
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
     let rows: Vec<serde_json::Value> = ran
         .out
@@ -97,10 +97,13 @@ fn messages_are_sent_as_they_are_and_refusals_are_told() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_failure() {
-    let house = House::new();
-    let one = house.write("1.eml", "Subject: x\n\n");
+    let harness = Harness::new();
+    let one = harness.write("1.eml", "Subject: x\n\n");
     // A port below those that are given out by chance, so nobody takes it meanwhile.
     let nobody = ["replay", &one, "--send", "127.0.0.1:1"];
-    assert_eq!(house.run(&nobody).status, 1);
-    assert_eq!(house.run(&["replay", &one, "--send", "nowhere"]).status, 2);
+    assert_eq!(harness.run(&nobody).status, 1);
+    assert_eq!(
+        harness.run(&["replay", &one, "--send", "nowhere"]).status,
+        2
+    );
 }

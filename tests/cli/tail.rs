@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 /// A `tail` that runs, until the test is over.
 struct Tail {
@@ -14,11 +14,11 @@ struct Tail {
 }
 
 impl Tail {
-    fn of(house: &House, arguments: &[&str]) -> Self {
+    fn of(harness: &Harness, arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(["tail", "--json"])
             .args(arguments)
-            .env("VESTIBULE_CONFIG", house.path("vestibule.toml"))
+            .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
@@ -41,17 +41,17 @@ impl Drop for Tail {
 
 #[test]
 fn what_came_is_followed_by_what_comes() {
-    let house = House::new();
-    house.receive("eve@stranger.example", "");
-    let before = house.receive("bob@partner.example", "");
-    let mut tail = Tail::of(&house, &["--lines", "1"]);
+    let harness = Harness::new();
+    harness.receive("eve@stranger.example", "");
+    let before = harness.receive("bob@partner.example", "");
+    let mut tail = Tail::of(&harness, &["--lines", "1"]);
     assert_eq!(tail.next()["ledger"], before.ledger.to_string());
     for from in [
         "ann@corp.example",
         "eve@stranger.example",
         "bob@partner.example",
     ] {
-        let entry = house.receive(from, "");
+        let entry = harness.receive(from, "");
         let shown = tail.next();
         assert_eq!(shown["ledger"], entry.ledger.to_string());
         assert_eq!(shown["sender"], from);
@@ -61,28 +61,28 @@ fn what_came_is_followed_by_what_comes() {
 
 #[test]
 fn the_filters_let_through_what_they_name() {
-    let house = House::new();
-    let before = house.receive("eve@stranger.example", "");
-    let mut tail = Tail::of(&house, &["--verdict", "dropped", "--portal", "it"]);
+    let harness = Harness::new();
+    let before = harness.receive("eve@stranger.example", "");
+    let mut tail = Tail::of(&harness, &["--verdict", "dropped", "--portal", "it"]);
     assert_eq!(tail.next()["ledger"], before.ledger.to_string());
-    house.receive("ann@corp.example", "");
-    let entry = house.receive("mallory@stranger.example", "");
+    harness.receive("ann@corp.example", "");
+    let entry = harness.receive("mallory@stranger.example", "");
     assert_eq!(tail.next()["ledger"], entry.ledger.to_string());
 }
 
 /// An entry is committed after one that came later, where the later one was read faster.
 #[test]
 fn what_was_overtaken_is_shown_too() {
-    let house = House::new();
-    let ahead = house.receive("eve@stranger.example", "");
-    let connection = rusqlite::Connection::open(house.path("data/vestibule.db")).expect("opened");
+    let harness = Harness::new();
+    let ahead = harness.receive("eve@stranger.example", "");
+    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
     connection
         .execute("UPDATE ledger SET received_at = received_at + 60000", [])
         .expect("done");
-    let mut tail = Tail::of(&house, &["--lines", "1"]);
+    let mut tail = Tail::of(&harness, &["--lines", "1"]);
     assert_eq!(tail.next()["ledger"], ahead.ledger.to_string());
     for from in ["ann@corp.example", "bob@partner.example"] {
-        let overtaken = house.receive(from, "");
+        let overtaken = harness.receive(from, "");
         assert_eq!(tail.next()["ledger"], overtaken.ledger.to_string());
     }
 }

@@ -6,17 +6,17 @@ use rusqlite::Connection;
 use serde_json::Value;
 use vestibule::store::Store;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 /// The database itself, for what no operation of ours would do to it.
-fn tamper(house: &House, sql: &str) {
-    let connection = Connection::open(house.path("data/vestibule.db")).expect("the database");
+fn tamper(harness: &Harness, sql: &str) {
+    let connection = Connection::open(harness.path("data/vestibule.db")).expect("the database");
     connection.execute_batch(sql).expect("done");
 }
 
 /// What the doctor found of the inside of the database, and the exit status.
-fn doctor(house: &House) -> (i32, Vec<Value>) {
-    let ran = house.run(&["doctor", "--offline", "--json"]);
+fn doctor(harness: &Harness) -> (i32, Vec<Value>) {
+    let ran = harness.run(&["doctor", "--offline", "--json"]);
     let findings = ran
         .out
         .lines()
@@ -34,23 +34,23 @@ fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
 
 #[test]
 fn a_backup_is_the_whole_database_in_one_private_file() {
-    let house = House::new();
-    let entry = house.receive("ann@corp.example", "");
-    let file = house.path("copy.db").display().to_string();
-    let copied = &house.run(&["backup", &file, "--json"]).objects()[0];
+    let harness = Harness::new();
+    let entry = harness.receive("ann@corp.example", "");
+    let file = harness.path("copy.db").display().to_string();
+    let copied = &harness.run(&["backup", &file, "--json"]).objects()[0];
     assert_eq!(copied["entries"], 1);
     assert_eq!(copied["violations"], serde_json::json!([]));
     let found = std::fs::metadata(&file).expect("the copy");
     assert_eq!(found.mode() & 0o777, 0o600);
     assert_eq!(copied["octets"], found.len());
-    let beside = std::fs::read_dir(house.path("")).expect("a folder");
+    let beside = std::fs::read_dir(harness.path("")).expect("a folder");
     let names: Vec<_> = beside
         .map(|entry| entry.expect("an entry").file_name())
         .filter(|name| name.to_string_lossy().starts_with("copy.db"))
         .collect();
     assert_eq!(names, ["copy.db"]);
 
-    let store = Store::open(&house.path("copy.db")).expect("a database");
+    let store = Store::open(&harness.path("copy.db")).expect("a database");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let there = runtime.block_on(store.ledger_entry(entry.ledger));
     assert!(there.expect("it is read").is_some());
@@ -58,15 +58,15 @@ fn a_backup_is_the_whole_database_in_one_private_file() {
 
 #[test]
 fn only_the_daemon_makes_the_database() {
-    let house = House::new();
-    std::fs::rename(house.path("data"), house.path("away")).expect("moved");
-    std::fs::create_dir(house.path("data")).expect("a folder");
+    let harness = Harness::new();
+    std::fs::rename(harness.path("data"), harness.path("away")).expect("moved");
+    std::fs::create_dir(harness.path("data")).expect("a folder");
     for command in [
         &["stats"][..],
         &["customers", "list"],
         &["access", "allow", "acme.example"],
     ] {
-        let ran = house.run(command);
+        let ran = harness.run(command);
         assert_eq!(ran.status, 1, "{command:?}");
         assert!(ran.err.contains("there is no database at"), "{}", ran.err);
         assert!(
@@ -75,15 +75,15 @@ fn only_the_daemon_makes_the_database() {
             ran.err
         );
     }
-    let left = std::fs::read_dir(house.path("data")).expect("a folder");
+    let left = std::fs::read_dir(harness.path("data")).expect("a folder");
     assert_eq!(left.count(), 0, "nothing was made");
 }
 
 #[test]
 fn a_backup_overwrites_nothing() {
-    let house = House::new();
-    let file = house.write("precious", "what was there");
-    let ran = house.run(&["backup", &file]);
+    let harness = Harness::new();
+    let file = harness.write("precious", "what was there");
+    let ran = harness.run(&["backup", &file]);
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("not overwritten"), "{}", ran.err);
     let kept = std::fs::read_to_string(file).expect("the file");
@@ -92,14 +92,14 @@ fn a_backup_overwrites_nothing() {
 
 #[test]
 fn of_a_damaged_database_no_copy_is_kept() {
-    let house = House::new();
+    let harness = Harness::new();
     for _ in 0..20 {
-        house.receive("ann@corp.example", "");
+        harness.receive("ann@corp.example", "");
     }
-    tamper(&house, "PRAGMA wal_checkpoint(TRUNCATE)");
+    tamper(&harness, "PRAGMA wal_checkpoint(TRUNCATE)");
     let database = std::fs::File::options()
         .write(true)
-        .open(house.path("data/vestibule.db"))
+        .open(harness.path("data/vestibule.db"))
         .expect("the database");
     let pages = database.metadata().expect("its size").len() / 4096;
     for page in 1..pages {
@@ -107,22 +107,22 @@ fn of_a_damaged_database_no_copy_is_kept() {
             .write_all_at(&[0x55; 200], page * 4096)
             .expect("written");
     }
-    let file = house.path("copy.db");
-    let ran = house.run(&["backup", &file.display().to_string()]);
+    let file = harness.path("copy.db");
+    let ran = harness.run(&["backup", &file.display().to_string()]);
     assert_eq!(ran.status, 1, "{}", ran.err);
     assert!(ran.err.contains("damaged"), "{}", ran.err);
     assert!(!file.exists());
-    assert!(!house.path("copy.db.incomplete").exists());
-    let (status, findings) = doctor(&house);
+    assert!(!harness.path("copy.db.incomplete").exists());
+    let (status, findings) = doctor(&harness);
     assert_eq!(status, 1);
     assert_eq!(finding(&findings, "database")["state"], "problem");
 }
 
 #[test]
 fn a_healthy_house_is_said_to_be_so() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
-    let (_, findings) = doctor(&house);
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    let (_, findings) = doctor(&harness);
     for check in ["data_dir", "database", "ledger", "clock"] {
         assert_eq!(finding(&findings, check)["state"], "ok", "{findings:?}");
     }
@@ -130,10 +130,10 @@ fn a_healthy_house_is_said_to_be_so() {
 
 #[test]
 fn content_that_is_gone_is_missed() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
-    tamper(&house, "DELETE FROM content");
-    let (status, findings) = doctor(&house);
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    tamper(&harness, "DELETE FROM content");
+    let (status, findings) = doctor(&harness);
     assert_eq!(status, 1);
     let ledger = finding(&findings, "ledger");
     assert_eq!(ledger["state"], "problem");
@@ -143,9 +143,9 @@ fn content_that_is_gone_is_missed() {
 
 #[test]
 fn a_newer_schema_is_not_touched() {
-    let house = House::new();
-    tamper(&house, "PRAGMA user_version = 99");
-    let (status, findings) = doctor(&house);
+    let harness = Harness::new();
+    tamper(&harness, "PRAGMA user_version = 99");
+    let (status, findings) = doctor(&harness);
     assert_eq!(status, 1);
     let database = finding(&findings, "database");
     let detail = database["detail"].as_str().expect("a text");
@@ -154,14 +154,14 @@ fn a_newer_schema_is_not_touched() {
 
 #[test]
 fn requests_that_nothing_will_fetch_are_named() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
     tamper(
-        &house,
+        &harness,
         "UPDATE request SET portal = 'gone';
          INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')",
     );
-    let (_, findings) = doctor(&house);
+    let (_, findings) = doctor(&harness);
     assert_eq!(finding(&findings, "portal.gone")["state"], "problem");
     assert_eq!(
         finding(&findings, "destination.helpdesk")["state"],
@@ -171,28 +171,28 @@ fn requests_that_nothing_will_fetch_are_named() {
 
 #[test]
 fn an_entry_from_the_future_puts_the_clock_in_doubt() {
-    let house = House::new();
-    house.receive("ann@corp.example", "");
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
     tamper(
-        &house,
+        &harness,
         "UPDATE ledger SET received_at = received_at + 86400000",
     );
-    let (_, findings) = doctor(&house);
+    let (_, findings) = doctor(&harness);
     assert_eq!(finding(&findings, "clock")["state"], "warning");
 }
 
 #[test]
 fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
-    let house = House::new();
-    house.close();
-    tamper(&house, "PRAGMA auto_vacuum = NONE; VACUUM;");
-    let (_, findings) = doctor(&house);
+    let harness = Harness::new();
+    harness.close();
+    tamper(&harness, "PRAGMA auto_vacuum = NONE; VACUUM;");
+    let (_, findings) = doctor(&harness);
     let database = finding(&findings, "database");
     assert_eq!(database["state"], "warning", "{database}");
     let remedy = database["remedy"].as_str().expect("a remedy");
     assert!(remedy.contains("vestibule compact"), "{remedy}");
-    house.run(&["compact", "--json"]).objects();
-    let (_, findings) = doctor(&house);
+    harness.run(&["compact", "--json"]).objects();
+    let (_, findings) = doctor(&harness);
     assert_eq!(finding(&findings, "database")["state"], "ok");
 }
 
@@ -263,10 +263,10 @@ fn every_finding_says_what_to_do() {
             "install the vestibule",
         ),
     ] {
-        let house = House::new();
-        house.receive("bob@partner.example", "");
-        tamper(&house, sql);
-        let (status, findings) = doctor(&house);
+        let harness = Harness::new();
+        harness.receive("bob@partner.example", "");
+        tamper(&harness, sql);
+        let (status, findings) = doctor(&harness);
         let found = finding(&findings, check);
         assert_eq!(found["state"], state, "{sql}: {found}");
         for (key, text) in [("detail", detail), ("remedy", remedy)] {
@@ -281,21 +281,21 @@ fn every_finding_says_what_to_do() {
 
 #[test]
 fn where_there_is_no_database_yet_the_doctor_says_who_makes_it() {
-    let house = House::new();
-    house.close();
-    std::fs::remove_dir_all(house.path("data")).expect("removed");
-    let (_, findings) = doctor(&house);
+    let harness = Harness::new();
+    harness.close();
+    std::fs::remove_dir_all(harness.path("data")).expect("removed");
+    let (_, findings) = doctor(&harness);
     let remedy = finding(&findings, "database")["remedy"].clone();
     assert_eq!(remedy, "the first start of the daemon makes it");
 }
 
 #[test]
 fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
-    let house = House::new();
-    let file = house.path("backups/copy.db").display().to_string();
-    let ran = house.run(&["backup", &file]);
+    let harness = Harness::new();
+    let file = harness.path("backups/copy.db").display().to_string();
+    let ran = harness.run(&["backup", &file]);
     assert_eq!(ran.status, 1, "{}", ran.err);
-    let folder = house.path("backups").display().to_string();
+    let folder = harness.path("backups").display().to_string();
     for said in [
         format!("there is no folder {folder}"),
         format!("install -d -m 0700 {folder}"),
@@ -303,7 +303,7 @@ fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
         assert!(ran.err.contains(&said), "{}", ran.err);
     }
     std::fs::create_dir(&folder).expect("a folder");
-    house.receive("ann@corp.example", "");
-    let ran = house.run(&["backup", &file]);
+    harness.receive("ann@corp.example", "");
+    let ran = harness.run(&["backup", &file]);
     assert!(ran.out.contains("1 entry of the ledger"), "{}", ran.out);
 }

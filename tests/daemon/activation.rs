@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::client::{Smtp, http, message};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 use crate::port::Port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
@@ -21,19 +21,19 @@ struct Activated(Child);
 
 impl Activated {
     /// Holds the named sockets open and hands them to a shell that runs `script` in the house.
-    fn start(house: &House, sockets: &[(&str, SocketAddr)], script: &str) -> Self {
+    fn start(harness: &Harness, sockets: &[(&str, SocketAddr)], script: &str) -> Self {
         let mut command = Command::new("systemd-socket-activate");
         for (_, address) in sockets {
             command.arg(format!("--listen={address}"));
         }
         let names: Vec<_> = sockets.iter().map(|(name, _)| *name).collect();
-        let log = fs::File::create(house.path("log")).expect("a log file");
+        let log = fs::File::create(harness.path("log")).expect("a log file");
         let child = command
             .arg(format!("--fdname={}", names.join(":")))
             .arg("--setenv=VESTIBULE_CONFIG")
             .args(["/bin/sh", "-c", script])
-            .env("VESTIBULE_CONFIG", house.path("vestibule.toml"))
-            .current_dir(house.folder.path())
+            .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
+            .current_dir(harness.folder.path())
             .stdin(Stdio::null())
             .stderr(log)
             .process_group(0)
@@ -59,23 +59,23 @@ impl Drop for Activated {
     }
 }
 
-fn ready(house: &House, name: &str) -> Value {
+fn ready(harness: &Harness, name: &str) -> Value {
     wait_for(name, || {
-        serde_json::from_str(&fs::read_to_string(house.path(name)).ok()?).ok()
+        serde_json::from_str(&fs::read_to_string(harness.path(name)).ok()?).ok()
     })
 }
 
 #[test]
 fn sockets_are_taken_by_name_and_the_rest_is_bound() {
-    let house = House::at_rest(STANDARD);
+    let harness = Harness::at_rest(STANDARD);
     let ports = [(); 3].map(|()| Port::reserve());
     let [first, page, second] = ports.each_ref().map(|port| port.address);
     let _running = Activated::start(
-        &house,
+        &harness,
         &[("smtp", first), ("http", page), ("smtp", second)],
         &format!("exec {PROGRAM} serve --ready-file ready"),
     );
-    let bound = ready(&house, "ready");
+    let bound = ready(&harness, "ready");
     assert_eq!(bound["smtp"], serde_json::json!([first, second]));
     assert_eq!(bound["http"], serde_json::json!(page));
     assert_ne!(bound["admin"], serde_json::json!(page));
@@ -87,18 +87,18 @@ fn sockets_are_taken_by_name_and_the_rest_is_bound() {
 
 #[test]
 fn a_socket_of_another_name_is_refused_with_the_remedy() {
-    let house = House::at_rest(STANDARD);
+    let harness = Harness::at_rest(STANDARD);
     let port = Port::reserve();
     let mut running = Activated::start(
-        &house,
+        &harness,
         &[("mail", port.address)],
         &format!("exec {PROGRAM} serve"),
     );
     assert_eq!(running.wait(), Some(1));
     assert!(
-        house.log().contains("FileDescriptorName="),
+        harness.log().contains("FileDescriptorName="),
         "{}",
-        house.log()
+        harness.log()
     );
 }
 
@@ -108,7 +108,7 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
 fn an_upgrade_refuses_nobody() {
     const PROCESSES: usize = 5;
     const CLIENTS: usize = 4;
-    let house = House::at_rest(STANDARD);
+    let harness = Harness::at_rest(STANDARD);
     let ports = [(); 2].map(|()| Port::reserve());
     let [smtp, page] = ports.each_ref().map(|port| port.address);
     // Without LISTEN_PID the sockets are for whoever has them, which the shell passes on.
@@ -118,7 +118,7 @@ fn an_upgrade_refuses_nobody() {
              {PROGRAM} serve --ready-file ready-$n & echo $! >pid-$n; wait $! || exit
          done"
     );
-    let mut running = Activated::start(&house, &[("smtp", smtp), ("http", page)], &script);
+    let mut running = Activated::start(&harness, &[("smtp", smtp), ("http", page)], &script);
     let stop = Arc::new(AtomicBool::new(false));
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     let mut clients: Vec<_> = (0..CLIENTS)
@@ -144,7 +144,7 @@ fn an_upgrade_refuses_nobody() {
         })
         .collect();
     for n in 1..=PROCESSES {
-        ready(&house, &format!("ready-{n}"));
+        ready(&harness, &format!("ready-{n}"));
         let so_far = acknowledged.lock().expect("no panic").len();
         wait_for("some acknowledgements", || {
             (acknowledged.lock().expect("no panic").len() >= so_far + 20).then_some(())
@@ -158,14 +158,14 @@ fn an_upgrade_refuses_nobody() {
         }
         // The shell writes it while the daemon starts already.
         let process = wait_for("a process id", || {
-            let text = fs::read_to_string(house.path(&format!("pid-{n}"))).ok()?;
+            let text = fs::read_to_string(harness.path(&format!("pid-{n}"))).ok()?;
             text.strip_suffix('\n').map(str::to_owned)
         });
         let killed = Command::new("kill").args(["-TERM", &process]).status();
         assert!(killed.expect("kill runs").success());
     }
-    assert_eq!(running.wait(), Some(0), "{}", house.log());
-    let requests = house.json(&["requests", "list", "--limit", "100000"]);
+    assert_eq!(running.wait(), Some(0), "{}", harness.log());
+    let requests = harness.json(&["requests", "list", "--limit", "100000"]);
     let there: BTreeSet<_> = requests
         .iter()
         .filter_map(|request| {

@@ -3,28 +3,30 @@
 use std::fs;
 
 use crate::client::{Smtp, message, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
-fn house() -> House {
-    House::start(&STANDARD.replace(
+fn harness() -> Harness {
+    Harness::start(&STANDARD.replace(
         "[outgoing]",
         "reply_address = \"confirm@corp.example\"\nreturn_address = \"returns@corp.example\"\n\n[outgoing]",
     ))
 }
 
 /// The value of a field of the letter to ann.
-fn letter_field(house: &House, name: &str) -> String {
-    house.link_for("ann@corp.example");
-    let letter = house.letters().remove(0);
+fn mail_field(harness: &Harness, name: &str) -> String {
+    harness.link_for("ann@corp.example");
+    let verification_mail = harness.verification_mails().remove(0);
     let prefix = format!("{name}: ");
-    let line = letter.lines().find_map(|line| line.strip_prefix(&prefix));
-    line.unwrap_or_else(|| panic!("no {name} in {letter}"))
+    let line = verification_mail
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix));
+    line.unwrap_or_else(|| panic!("no {name} in {verification_mail}"))
         .trim_matches(['<', '>'])
         .to_owned()
 }
 
-fn deliver(house: &House, from: &str, to: &str, raw: &[u8]) -> String {
-    Smtp::connect(house.smtp)
+fn deliver(harness: &Harness, from: &str, to: &str, raw: &[u8]) -> String {
+    Smtp::connect(harness.smtp)
         .and_then(|mut client| client.send(from, to, raw))
         .expect("an answer")
 }
@@ -52,16 +54,16 @@ fn id_of(raw: &[u8]) -> String {
     rest.split('>').next().expect("an id").to_owned()
 }
 
-fn status(house: &House) -> String {
-    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+fn status(harness: &Harness) -> String {
+    let customer = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     customer["status"].as_str().expect("a status").to_owned()
 }
 
 #[test]
 fn an_answer_from_the_address_itself_confirms() {
-    let house = house();
-    send(house.smtp, "ann@corp.example", "held");
-    let confirm = letter_field(&house, "Reply-To");
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let confirm = mail_field(&harness, "Reply-To");
     assert!(confirm.starts_with("confirm+"), "{confirm}");
 
     for (from, more, why) in [
@@ -78,9 +80,9 @@ fn an_answer_from_the_address_itself_confirms() {
         ),
     ] {
         let raw = answer(from, &why.replace(' ', "-"), more);
-        let reply = deliver(&house, from, &confirm, &raw);
+        let reply = deliver(&harness, from, &confirm, &raw);
         assert!(reply.starts_with("250"), "{reply}");
-        assert_eq!(status(&house), "pending", "{why} proves nothing");
+        assert_eq!(status(&harness), "pending", "{why} proves nothing");
     }
 
     for (first, why) in [
@@ -92,30 +94,30 @@ fn an_answer_from_the_address_itself_confirms() {
         ("yes please", "more than the word"),
     ] {
         let raw = worded(first, &first.replace(' ', "-"));
-        let reply = deliver(&house, "ann@corp.example", &confirm, &raw);
+        let reply = deliver(&harness, "ann@corp.example", &confirm, &raw);
         assert!(reply.starts_with("250"), "{reply}");
-        assert_eq!(status(&house), "pending", "{why} proves nothing");
-        let shown = house
+        assert_eq!(status(&harness), "pending", "{why} proves nothing");
+        let shown = harness
             .command(&["explain", &id_of(&raw)])
             .output()
             .expect("it runs");
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert!(shown.contains("verification.reply_ignored"), "{shown}");
     }
-    let told = house.json(&["customers", "show", "ann@corp.example"]);
+    let told = harness.json(&["customers", "show", "ann@corp.example"]);
     assert!(!told.is_empty());
 
     let raw = worded("\r\n  YES! ", "the-word");
-    let reply = deliver(&house, "ann@corp.example", &confirm, &raw);
+    let reply = deliver(&harness, "ann@corp.example", &confirm, &raw);
     assert!(reply.starts_with("250"), "{reply}");
-    assert_eq!(status(&house), "active");
-    wait_for("the released request", || house.delivered().pop());
-    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    assert_eq!(status(&harness), "active");
+    wait_for("the released request", || harness.delivered().pop());
+    let customer = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     assert_eq!(customer["verified_by"], "reply");
 
     let token = confirm.split(['+', '@']).nth(1).expect("a token");
     for file in ["data/vestibule.db", "data/vestibule.db-wal", "log"] {
-        let bytes = fs::read(house.path(file)).unwrap_or_default();
+        let bytes = fs::read(harness.path(file)).unwrap_or_default();
         let found = bytes
             .windows(token.len())
             .any(|part| part == token.as_bytes());
@@ -141,60 +143,60 @@ fn report(name: &str, status: &str) -> String {
 
 #[test]
 fn a_report_of_a_full_mailbox_or_a_policy_marks_nobody() {
-    let house = house();
-    send(house.smtp, "ann@corp.example", "held");
-    let id = letter_field(&house, "Message-ID");
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let id = mail_field(&harness, "Message-ID");
     let local = id.split('@').next().expect("a local part").to_owned();
     let returns = format!("returns+{local}@corp.example");
     for status in ["5.2.2", "5.7.1", "5.4.1", "4.2.2"] {
         let name = format!("report-{status}");
-        let reply = deliver(&house, "", &returns, report(&name, status).as_bytes());
+        let reply = deliver(&harness, "", &returns, report(&name, status).as_bytes());
         assert!(reply.starts_with("250"), "{reply}");
-        let entry = &house.json(&["explain", &format!("{name}@mx.corp.example")])[0];
+        let entry = &harness.json(&["explain", &format!("{name}@mx.corp.example")])[0];
         assert_eq!(entry["reason"], "bounce");
     }
-    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    let customer = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     assert_eq!(customer["undeliverable"], false);
 }
 
 #[test]
-fn a_report_that_the_letter_did_not_arrive_marks_the_account() {
-    let house = house();
-    send(house.smtp, "ann@corp.example", "held");
-    let id = letter_field(&house, "Message-ID");
+fn a_report_that_the_mail_did_not_arrive_marks_the_account() {
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let id = mail_field(&harness, "Message-ID");
     let local = id.split('@').next().expect("a local part").to_owned();
     let report = report("report", "5.1.1");
     let returns = format!("returns+{local}@corp.example");
-    let reply = deliver(&house, "", &returns, report.as_bytes());
+    let reply = deliver(&harness, "", &returns, report.as_bytes());
     assert!(reply.starts_with("250"), "{reply}");
     wait_for("the event in the log", || {
-        house.log().contains("verification.bounced").then_some(())
+        harness.log().contains("verification.bounced").then_some(())
     });
 
-    send(house.smtp, "ann@corp.example", "again");
+    send(harness.smtp, "ann@corp.example", "again");
     assert_eq!(
-        house.json(&["requests", "list", "--state", "held"]).len(),
+        harness.json(&["requests", "list", "--state", "held"]).len(),
         2
     );
-    let entry = &house.json(&["explain", "report@mx.corp.example"])[0];
+    let entry = &harness.json(&["explain", "report@mx.corp.example"])[0];
     assert_eq!(entry["reason"], "bounce");
-    let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    let customer = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     assert_eq!(customer["undeliverable"], true);
 }
 
 #[test]
 fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
-    let house = house();
-    send(house.smtp, "ann@corp.example", "held");
-    let confirm = letter_field(&house, "Reply-To");
-    let link = house.link_for("ann@corp.example");
-    let letter = house.letters().remove(0);
-    let quoted = lines_of(&letter, "> ");
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let confirm = mail_field(&harness, "Reply-To");
+    let link = harness.link_for("ann@corp.example");
+    let verification_mail = harness.verification_mails().remove(0);
+    let quoted = lines_of(&verification_mail, "> ");
     let answer = format!(
         "From: ann@corp.example\r\nTo: {confirm}\r\nCc: it-help@corp.example\r\n\
          Subject: What is {link}?\r\nMessage-ID: <copy@mail.example>\r\n\r\nHm.\r\n{quoted}"
     );
-    let letter = lines_of(&letter, "");
+    let verification_mail = lines_of(&verification_mail, "");
     let secrets = [
         confirm
             .split(['+', '@'])
@@ -204,20 +206,20 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
         link.strip_prefix("/verify/").expect("a link").to_owned(),
     ];
     assert_eq!(secrets.each_ref().map(String::len), [26, 52]);
-    for raw in [&answer, &letter] {
+    for raw in [&answer, &verification_mail] {
         let reply = deliver(
-            &house,
+            &harness,
             "ann@corp.example",
             "it-help@corp.example",
             raw.as_bytes(),
         );
         assert!(reply.starts_with("250"), "{reply}");
     }
-    let explained = house.command(&["explain", "copy@mail.example"]).output();
+    let explained = harness.command(&["explain", "copy@mail.example"]).output();
     let explained = String::from_utf8_lossy(&explained.expect("it runs").stdout).into_owned();
     assert!(explained.contains("overwritten with x"), "{explained}");
     for file in ["data/vestibule.db", "data/vestibule.db-wal", "log"] {
-        let bytes = fs::read(house.path(file)).unwrap_or_default();
+        let bytes = fs::read(harness.path(file)).unwrap_or_default();
         for secret in &secrets {
             let found = bytes
                 .windows(secret.len())
@@ -227,9 +229,9 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
     }
     // The link itself still works, as mail programs leave it.
     let loud = format!("{}).", link.to_uppercase());
-    let (status, page) = crate::client::http(house.http, "POST", &loud, &[("action", "confirm")]);
+    let (status, page) = crate::client::http(harness.http, "POST", &loud, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
-    wait_for("what was held", || house.delivered().pop());
+    wait_for("what was held", || harness.delivered().pop());
 }
 
 /// The lines of a text with `mark` in front of each, each ended by CRLF.

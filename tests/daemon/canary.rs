@@ -5,70 +5,73 @@ use std::fs;
 use serde_json::Value;
 
 use crate::client::http;
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
-fn readiness(house: &House) -> (u16, Value) {
-    let (status, answer) = http(house.admin, "GET", "/readyz", &[]);
+fn readiness(harness: &Harness) -> (u16, Value) {
+    let (status, answer) = http(harness.admin, "GET", "/readyz", &[]);
     let body = answer.rsplit("\r\n\r\n").next().unwrap_or(&answer);
     let body = body.lines().last().expect("a body");
     (status, serde_json::from_str(body).expect(body))
 }
 
-fn wait_for_canary(house: &House, arrived: bool, status: u16) {
+fn wait_for_canary(harness: &Harness, arrived: bool, status: u16) {
     wait_for("the canary", || {
-        let (found, ready) = readiness(house);
+        let (found, ready) = readiness(harness);
         (ready["canary"] == Value::Bool(arrived) && found == status).then_some(())
     });
 }
 
 /// One with all the patience that a machine may need that does other work.
-fn house() -> House {
-    House::start(&format!(
+fn harness() -> Harness {
+    Harness::start(&format!(
         "{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5m\"\n"
     ))
 }
 
 /// The log is written a moment after what it tells of.
-fn wait_for_line(house: &House, words: &str) {
-    wait_for(words, || house.log().contains(words).then_some(()));
+fn wait_for_line(harness: &Harness, words: &str) {
+    wait_for(words, || harness.log().contains(words).then_some(()));
 }
 
 #[test]
 fn it_goes_the_whole_way_and_leaves_nothing_behind() {
-    let house = house();
-    wait_for_canary(&house, true, 200);
+    let harness = harness();
+    wait_for_canary(&harness, true, 200);
     wait_for("the numbers of several", || {
-        let (_, page) = http(house.admin, "GET", "/metrics", &[]);
+        let (_, page) = http(harness.admin, "GET", "/metrics", &[]);
         let count = page
             .lines()
             .find_map(|line| line.strip_prefix("vestibule_canary_seconds_count "));
         assert!(page.contains("\nvestibule_canary_up 1\n"), "{page}");
         (count?.parse::<u32>().ok()? >= 2).then_some(())
     });
-    let mut house = house;
-    house.signal("-TERM");
-    assert_eq!(house.exit_status(), Some(0));
-    assert!(house.delivered().is_empty(), "the help desk heard of it");
-    assert!(house.letters().is_empty(), "somebody was written to");
+    let mut harness = harness;
+    harness.signal("-TERM");
+    assert_eq!(harness.exit_status(), Some(0));
+    assert!(harness.delivered().is_empty(), "the help desk heard of it");
+    assert!(
+        harness.verification_mails().is_empty(),
+        "somebody was written to"
+    );
 
     // What the last one left, if the end came in between, the next start takes away.
-    house.restart();
-    let (_, page) = http(house.http, "GET", "/", &[]);
+    harness.restart();
+    let (_, page) = http(harness.http, "GET", "/", &[]);
     assert!(
         page.contains("IT Help") && !page.to_lowercase().contains("canary"),
         "{page}"
     );
     wait_for("nothing to be left", || {
-        let is_gone = house.json(&["customers", "list"]).is_empty()
-            && house.json(&["requests", "list"]).is_empty()
-            && house.files("data/canary/new").is_empty();
+        let is_gone = harness.json(&["customers", "list"]).is_empty()
+            && harness.json(&["requests", "list"]).is_empty()
+            && harness.files("data/canary/new").is_empty();
         is_gone.then_some(())
     });
 }
 
 #[test]
 fn one_that_does_not_arrive_is_told_until_one_does() {
-    let house = House::start_with(
+    let harness = Harness::start_with(
         &format!("{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5s\"\n"),
         |folder| {
             // A file where the Maildir should be made.
@@ -76,19 +79,19 @@ fn one_that_does_not_arrive_is_told_until_one_does() {
             fs::write(folder.join("data/canary"), "in the way").expect("a file");
         },
     );
-    wait_for_canary(&house, false, 503);
-    wait_for_line(&house, "ERROR canary.failed cause=");
-    let (_, page) = http(house.admin, "GET", "/metrics", &[]);
+    wait_for_canary(&harness, false, 503);
+    wait_for_line(&harness, "ERROR canary.failed cause=");
+    let (_, page) = http(harness.admin, "GET", "/metrics", &[]);
     assert!(page.contains("\nvestibule_canary_up 0\n"), "{page}");
-    fs::remove_file(house.path("data/canary")).expect("removed");
-    wait_for_canary(&house, true, 200);
-    wait_for_line(&house, "INFO canary.recovered");
+    fs::remove_file(harness.path("data/canary")).expect("removed");
+    wait_for_canary(&harness, true, 200);
+    wait_for_line(&harness, "INFO canary.recovered");
 }
 
 #[test]
 fn its_portal_takes_nothing_from_outside() {
-    let house = house();
-    let refused = crate::client::Smtp::connect(house.smtp).and_then(|mut smtp| {
+    let harness = harness();
+    let refused = crate::client::Smtp::connect(harness.smtp).and_then(|mut smtp| {
         let message = crate::client::message("eve@stranger.example", "m");
         smtp.send("eve@stranger.example", "canary@canary.invalid", &message)
     });

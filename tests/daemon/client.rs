@@ -1,6 +1,6 @@
 //! The two clients of the tests, small enough to see through: one for SMTP, one for HTTP.
 
-use crate::house::DEADLINE;
+use crate::harness::DEADLINE;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 

@@ -8,15 +8,15 @@ use vestibule::intake::circumstances;
 use vestibule::mail::{self, Identity};
 use vestibule::store::{Arrival, Part, Store};
 
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 const DAY: Duration = Duration::from_hours(24);
 
 /// A house in which mail came at that time.
-fn house_with_mail_of(received_at: Timestamp) -> House {
-    let house = House::at_rest(STANDARD);
-    std::fs::create_dir(house.path("data")).expect("a folder");
-    let config = Config::load(Some(&house.path("vestibule.toml"))).expect("a configuration");
+fn house_with_mail_of(received_at: Timestamp) -> Harness {
+    let harness = Harness::at_rest(STANDARD);
+    std::fs::create_dir(harness.path("data")).expect("a folder");
+    let config = Config::load(Some(&harness.path("vestibule.toml"))).expect("a configuration");
     let portal = PortalName::parse("it").expect("a name");
     let envelope = Envelope {
         reverse_path: ReversePath::Mailbox("ann@corp.example".to_owned()),
@@ -61,41 +61,45 @@ fn house_with_mail_of(received_at: Timestamp) -> House {
         store.accept(arrival).await.expect("accepted");
         store.close().await;
     });
-    house
+    harness
 }
 
-fn state(house: &House) -> String {
-    let requests = house.json(&["requests", "list"]);
+fn state(harness: &Harness) -> String {
+    let requests = harness.json(&["requests", "list"]);
     requests[0]["state"].as_str().expect("a state").to_owned()
 }
 
 #[test]
 fn nothing_expires_by_a_clock_that_is_a_year_ahead() {
-    let mut house = house_with_mail_of(Timestamp::now() - 365 * DAY);
-    house.restart();
+    let mut harness = house_with_mail_of(Timestamp::now() - 365 * DAY);
+    harness.restart();
     wait_for("the warning", || {
-        house
+        harness
             .log()
             .contains("clock.jumped direction=ahead")
             .then_some(())
     });
-    house.signal("-TERM");
-    assert_eq!(house.exit_status(), Some(0));
-    assert_eq!(state(&house), "held");
-    assert!(!house.log().contains("request.expired"), "{}", house.log());
+    harness.signal("-TERM");
+    assert_eq!(harness.exit_status(), Some(0));
+    assert_eq!(state(&harness), "held");
+    assert!(
+        !harness.log().contains("request.expired"),
+        "{}",
+        harness.log()
+    );
 }
 
 #[test]
 fn mail_goes_on_after_a_clock_was_set_back() {
-    let mut house = house_with_mail_of(Timestamp::now() + 365 * DAY);
-    house.restart();
+    let mut harness = house_with_mail_of(Timestamp::now() + 365 * DAY);
+    harness.restart();
     wait_for("the warning", || {
-        house
+        harness
             .log()
             .contains("clock.jumped direction=back")
             .then_some(())
     });
     // Its letter is due now, and not in a year.
-    house.link_for("ann@corp.example");
-    assert_eq!(state(&house), "held");
+    harness.link_for("ann@corp.example");
+    assert_eq!(state(&harness), "held");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::client::send;
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// Made by `tests/run` with Debian's python3-venv, out of `tests/api/requirements.txt`.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/schemathesis/bin/st");
@@ -14,7 +14,7 @@ const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/sche
 
 /// Accounts of both kinds; requests that are held, delivered and discarded; dropped messages; more than
 /// one revision of the settings.
-fn fill(house: &House) {
+fn fill(harness: &Harness) {
     for n in 0..4 {
         for sender in [
             "bob@partner.example",
@@ -22,30 +22,30 @@ fn fill(house: &House) {
             "eve@stranger.example",
             "Zoë <zoe@xn--bcher-kva.example>",
         ] {
-            send(house.smtp, sender, &format!("m{n}"));
+            send(harness.smtp, sender, &format!("m{n}"));
         }
     }
-    house.json(&["access", "allow", "acme.example"]);
-    let held = house.json(&["requests", "list", "--state", "held"]);
+    harness.json(&["access", "allow", "acme.example"]);
+    let held = harness.json(&["requests", "list", "--state", "held"]);
     let id = held[0]["id"].as_str().expect("an id");
-    house.json(&["requests", "discard", id]);
+    harness.json(&["requests", "discard", id]);
     wait_for("the deliveries", || {
-        (house.delivered().len() == 4).then_some(())
+        (harness.delivered().len() == 4).then_some(())
     });
 }
 
 /// An administrator's token.
-pub fn token(house: &House) -> String {
-    let password = house.path("password");
+pub fn token(harness: &Harness) -> String {
+    let password = harness.path("password");
     fs::write(&password, "correct horse battery\n").expect("written");
     let add = ["operators", "add", "ann", "--role", "admin"];
-    let added = house
+    let added = harness
         .command(&add)
         .arg("--password-file")
         .arg(&password)
         .status();
     assert!(added.expect("it runs").success());
-    let made = house.json(&["operators", "token", "ann", "--role", "admin"]);
+    let made = harness.json(&["operators", "token", "ann", "--role", "admin"]);
     made[0]["token"].as_str().expect("a token").to_owned()
 }
 
@@ -55,16 +55,16 @@ fn the_api_answers_as_its_document_says() {
         Path::new(PROGRAM).exists(),
         "schemathesis is missing: tests/run installs it (with Debian's package python3-venv)"
     );
-    let house = House::start(STANDARD);
-    fill(&house);
+    let harness = Harness::start(STANDARD);
+    fill(&harness);
     let long = std::env::var_os("VESTIBULE_LONG").is_some();
-    let report = fs::File::create(house.path("schemathesis.log")).expect("a file");
+    let report = fs::File::create(harness.path("schemathesis.log")).expect("a file");
     let status = Command::new(PROGRAM)
         .args(["--config-file", CONFIGURATION, "run"])
-        .arg(format!("http://{}/api/v1/openapi.json", house.admin))
+        .arg(format!("http://{}/api/v1/openapi.json", harness.admin))
         .args([
             "--header",
-            &format!("Authorization: Bearer {}", token(&house)),
+            &format!("Authorization: Bearer {}", token(&harness)),
         ])
         .args(["--checks", "all", "--continue-on-failure"])
         .args(["--max-examples", if long { "300" } else { "3" }])
@@ -77,13 +77,13 @@ fn the_api_answers_as_its_document_says() {
         } else {
             &["--seed", "1"]
         })
-        .current_dir(house.folder.path())
+        .current_dir(harness.folder.path())
         .stdin(Stdio::null())
         .stdout(report.try_clone().expect("the same file"))
         .stderr(report)
         .status()
         .expect("schemathesis runs");
-    let report = fs::read_to_string(house.path("schemathesis.log")).expect("UTF-8");
-    assert!(status.success(), "{report}\n{}", house.log());
+    let report = fs::read_to_string(harness.path("schemathesis.log")).expect("UTF-8");
+    assert!(status.success(), "{report}\n{}", harness.log());
     println!("{report}");
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::house::Folder;
+use crate::harness::Folder;
 
 /// The demo, with its folder in this one.
 fn demo(folder: &Folder, arguments: &[&str]) -> Command {

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::house::{Folder, House, STANDARD, wait_for};
+use crate::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
@@ -74,7 +74,7 @@ fn open_folder() -> Folder {
 
 /// The gate, with a Postfix before it that asks one milter.
 struct Mta {
-    house: House,
+    harness: Harness,
     postfix: Postfix,
     /// Messages so far, each with an id of its own.
     sent: Cell<u32>,
@@ -85,7 +85,7 @@ const SPAM: &str = "This is an offer of a prince.";
 
 impl Mta {
     fn start(milter: &str) -> Self {
-        let house = House::start(&format!(
+        let harness = Harness::start(&format!(
             "{STANDARD}\n[authentication]\nmode = \"enforce\"\nauthserv_id = \"mx.corp.example\"\n\
              [mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
         ));
@@ -96,11 +96,11 @@ impl Mta {
                  smtpd_milters = {milter}\n\
                  milter_default_action = tempfail\n\
                  smtpd_authorized_xclient_hosts = 127.0.0.0/8\n",
-                house.smtp.port()
+                harness.smtp.port()
             ),
         );
         Self {
-            house,
+            harness,
             postfix,
             sent: Cell::new(0),
         }
@@ -133,7 +133,7 @@ impl Mta {
             self.postfix.log()
         );
         wait_for("the entry", || {
-            let explained = self.house.command(&["explain", &id, "--json"]).output();
+            let explained = self.harness.command(&["explain", &id, "--json"]).output();
             let explained = explained.expect("it runs").stdout;
             let entry: Value = serde_json::from_slice(&explained).ok()?;
             Some(entry["reason"].as_str()?.to_owned())
@@ -203,7 +203,7 @@ fn rspamd_puts_its_results_and_its_marks_on_top_as_configured() {
             "{envelope}: {body}"
         );
     }
-    let delivered = wait_for("the genuine request", || mta.house.delivered().pop());
+    let delivered = wait_for("the genuine request", || mta.harness.delivered().pop());
     let delivered = String::from_utf8_lossy(&delivered);
     assert!(
         delivered.contains("X-Vestibule-Authenticated: pass\r\n"),
@@ -258,7 +258,7 @@ fn opendmarc_puts_its_results_on_top() {
             "{envelope}: {body}"
         );
     }
-    let delivered = wait_for("the genuine request", || mta.house.delivered().pop());
+    let delivered = wait_for("the genuine request", || mta.harness.delivered().pop());
     let delivered = String::from_utf8_lossy(&delivered);
     assert!(
         delivered.contains("X-Vestibule-Authenticated: pass\r\n"),
@@ -308,7 +308,7 @@ fn the_marks_of_spamass_milter_stand_at_the_end_and_do_not_count() {
         mta.reason(partner, partner, "Hello."),
         "external_account_created"
     );
-    let delivered = wait_for("the request", || mta.house.delivered().pop());
+    let delivered = wait_for("the request", || mta.harness.delivered().pop());
     let delivered = String::from_utf8_lossy(&delivered);
     let place = |name: &str| {
         delivered

@@ -3,38 +3,38 @@
 use std::fs;
 
 use crate::client::{Smtp, http, message, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 #[test]
 fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
-    let house = House::start(STANDARD);
-    let receipt = send(house.smtp, "ann@corp.example", "first");
+    let harness = Harness::start(STANDARD);
+    let receipt = send(harness.smtp, "ann@corp.example", "first");
     let ledger = receipt.trim().rsplit(' ').next().expect("an id").to_owned();
 
-    let link = house.link_for("ann@corp.example");
+    let link = harness.link_for("ann@corp.example");
     assert!(
-        house.delivered().is_empty(),
+        harness.delivered().is_empty(),
         "nothing passes before the proof"
     );
 
     // A scanner that opens the link, any number of times, changes nothing.
     for method in ["GET", "HEAD", "GET"] {
-        let (status, page) = http(house.http, method, &link, &[]);
+        let (status, page) = http(harness.http, method, &link, &[]);
         assert_eq!(status, 200, "{page}");
     }
-    let (_, page) = http(house.http, "GET", &link, &[]);
+    let (_, page) = http(harness.http, "GET", &link, &[]);
     assert!(page.contains("ann@corp.example") && page.contains("About first"));
-    assert_eq!(house.json(&["requests", "list"])[0]["state"], "held");
+    assert_eq!(harness.json(&["requests", "list"])[0]["state"], "held");
 
-    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
-    let delivered = wait_for("the delivery", || house.delivered().pop());
+    let delivered = wait_for("the delivery", || harness.delivered().pop());
 
     let original = message("ann@corp.example", "first");
     assert!(delivered.ends_with(&original), "the original is unchanged");
     let added =
         String::from_utf8_lossy(&delivered[..delivered.len() - original.len()]).into_owned();
-    let request = house.json(&["requests", "list"])[0].clone();
+    let request = harness.json(&["requests", "list"])[0].clone();
     for field in [
         "Received: ",
         &format!(
@@ -49,20 +49,20 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
 
     // Pressing twice, and opening the link again, shows that all is well; nothing goes out twice.
     for (method, form) in [("POST", &[("action", "confirm")][..]), ("GET", &[])] {
-        let (status, page) = http(house.http, method, &link, form);
+        let (status, page) = http(harness.http, method, &link, form);
         assert_eq!(status, 200, "{page}");
     }
     wait_for("the request's last state", || {
-        (house.json(&["requests", "list"])[0]["state"] == "delivered").then_some(())
+        (harness.json(&["requests", "list"])[0]["state"] == "delivered").then_some(())
     });
-    assert_eq!(house.delivered().len(), 1);
+    assert_eq!(harness.delivered().len(), 1);
 
-    let customer = &house.json(&["customers", "list"])[0];
+    let customer = &harness.json(&["customers", "list"])[0];
     assert_eq!(customer["status"], "active");
     assert_eq!(customer["kind"], "internal");
     assert_eq!(customer["verified_by"], "link");
 
-    let explanation = &house.json(&["explain", &ledger])[0];
+    let explanation = &harness.json(&["explain", &ledger])[0];
     assert_eq!(explanation["verdict"], "held");
     assert_eq!(explanation["reason"], "internal_account_created");
     let rules = explanation["rules"].as_array().expect("rules");
@@ -71,31 +71,35 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
 
 #[test]
 fn once_proved_the_next_message_passes_at_once() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "first");
-    let link = house.link_for("ann@corp.example");
-    http(house.http, "POST", &link, &[("action", "confirm")]);
-    send(house.smtp, "Ann <ANN@corp.example>", "second");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "first");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "confirm")]);
+    send(harness.smtp, "Ann <ANN@corp.example>", "second");
     wait_for("both deliveries", || {
-        (house.delivered().len() == 2).then_some(())
+        (harness.delivered().len() == 2).then_some(())
     });
-    assert_eq!(house.letters().len(), 1, "one verification mail");
+    assert_eq!(
+        harness.verification_mails().len(),
+        1,
+        "one verification mail"
+    );
 }
 
 #[test]
 fn each_sender_is_treated_as_the_rules_say() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for (from, marker) in [
         ("ann@corp.example", "held"),
         ("bob@partner.example", "accepted"),
         ("eve@elsewhere.example", "dropped"),
         ("\"ann@corp.example\" <eve@elsewhere.example>", "forged"),
     ] {
-        send(house.smtp, from, marker);
+        send(harness.smtp, from, marker);
     }
     let verdict = |marker: &str| {
         let id = format!("{marker}@client.example");
-        let entry = house.json(&["explain", &id]).remove(0);
+        let entry = harness.json(&["explain", &id]).remove(0);
         (
             entry["verdict"].as_str().expect("a verdict").to_owned(),
             entry["reason"].as_str().expect("a reason").to_owned(),
@@ -110,36 +114,40 @@ fn each_sender_is_treated_as_the_rules_say() {
     assert_eq!(verdict("dropped"), pair("dropped", "domain_not_allowed"));
     assert_eq!(verdict("forged"), pair("dropped", "domain_not_allowed"));
     wait_for("the accepted request", || {
-        (house.delivered().len() == 1).then_some(())
+        (harness.delivered().len() == 1).then_some(())
     });
 }
 
 #[test]
 fn this_was_not_me_discards_and_keeps_quiet() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "forged");
-    let link = house.link_for("ann@corp.example");
-    let (status, page) = http(house.http, "POST", &link, &[("action", "not-me")]);
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "forged");
+    let link = harness.link_for("ann@corp.example");
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "not-me")]);
     assert_eq!(status, 200, "{page}");
-    assert_eq!(house.json(&["requests", "list"])[0]["state"], "discarded");
+    assert_eq!(harness.json(&["requests", "list"])[0]["state"], "discarded");
 
-    send(house.smtp, "ann@corp.example", "forged-again");
-    let (_, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    send(harness.smtp, "ann@corp.example", "forged-again");
+    let (_, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert!(
         !page.contains("forged-again"),
         "a refused link opens nothing"
     );
-    assert_eq!(house.letters().len(), 1, "and no further mail goes out");
-    assert!(house.delivered().is_empty());
+    assert_eq!(
+        harness.verification_mails().len(),
+        1,
+        "and no further mail goes out"
+    );
+    assert!(harness.delivered().is_empty());
 }
 
 #[test]
 fn what_is_left_out_is_discarded_and_the_rest_passes() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "mine");
-    send(house.smtp, "ann@corp.example", "not-mine");
-    let link = house.link_for("ann@corp.example");
-    let requests = house.json(&["requests", "list"]);
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "mine");
+    send(harness.smtp, "ann@corp.example", "not-mine");
+    let link = harness.link_for("ann@corp.example");
+    let requests = harness.json(&["requests", "list"]);
     let id = |subject: &str| {
         requests
             .iter()
@@ -150,14 +158,14 @@ fn what_is_left_out_is_discarded_and_the_rest_passes() {
     };
     let mine = id("About mine");
     http(
-        house.http,
+        harness.http,
         "POST",
         &link,
         &[("action", "confirm"), ("request", &mine)],
     );
-    let delivered = wait_for("the delivery", || house.delivered().pop());
+    let delivered = wait_for("the delivery", || harness.delivered().pop());
     assert!(String::from_utf8_lossy(&delivered).contains("The body of mine."));
-    let left_out = house
+    let left_out = harness
         .json(&["requests", "show", &id("About not-mine")])
         .remove(0);
     assert_eq!(left_out["state"], "discarded");
@@ -165,23 +173,23 @@ fn what_is_left_out_is_discarded_and_the_rest_passes() {
 
 #[test]
 fn an_operator_can_verify_release_discard_and_block() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "by-verify");
-    house.json(&["customers", "verify", "ann@corp.example"]);
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "by-verify");
+    harness.json(&["customers", "verify", "ann@corp.example"]);
     wait_for("the first delivery", || {
-        (house.delivered().len() == 1).then_some(())
+        (harness.delivered().len() == 1).then_some(())
     });
 
-    send(house.smtp, "bea@corp.example", "by-release");
-    let held = house
+    send(harness.smtp, "bea@corp.example", "by-release");
+    let held = harness
         .json(&["requests", "list", "--state", "held"])
         .remove(0);
     let id = held["id"].as_str().expect("an id");
-    house.json(&["requests", "release", id]);
+    harness.json(&["requests", "release", id]);
     wait_for("the second delivery", || {
-        (house.delivered().len() == 2).then_some(())
+        (harness.delivered().len() == 2).then_some(())
     });
-    let customer = house
+    let customer = harness
         .json(&["customers", "show", "bea@corp.example"])
         .remove(0);
     assert_eq!(
@@ -189,24 +197,26 @@ fn an_operator_can_verify_release_discard_and_block() {
         "letting one request go proves nothing"
     );
 
-    send(house.smtp, "bea@corp.example", "to-discard");
-    let held = house
+    send(harness.smtp, "bea@corp.example", "to-discard");
+    let held = harness
         .json(&["requests", "list", "--state", "held"])
         .remove(0);
-    house.json(&["requests", "discard", held["id"].as_str().expect("an id")]);
+    harness.json(&["requests", "discard", held["id"].as_str().expect("an id")]);
     assert!(
-        house
+        harness
             .json(&["requests", "list", "--state", "held"])
             .is_empty()
     );
 
-    house.json(&["customers", "block", "bea@corp.example"]);
-    send(house.smtp, "bea@corp.example", "blocked");
-    let entry = house.json(&["explain", "blocked@client.example"]).remove(0);
+    harness.json(&["customers", "block", "bea@corp.example"]);
+    send(harness.smtp, "bea@corp.example", "blocked");
+    let entry = harness
+        .json(&["explain", "blocked@client.example"])
+        .remove(0);
     assert_eq!(entry["reason"], "account_blocked");
 
-    house.json(&["customers", "unblock", "bea@corp.example"]);
-    house.json(&["customers", "verify", "bea@corp.example"]);
+    harness.json(&["customers", "unblock", "bea@corp.example"]);
+    harness.json(&["customers", "verify", "bea@corp.example"]);
     for event in [
         "request.released",
         "request.discarded",
@@ -215,7 +225,7 @@ fn an_operator_can_verify_release_discard_and_block() {
         "account.verified",
     ] {
         wait_for(event, || {
-            let log = house.log();
+            let log = harness.log();
             let mut lines = log.lines().filter(|line| line.contains(" by=operator:"));
             lines.any(|line| line.contains(event)).then_some(())
         });
@@ -224,13 +234,13 @@ fn an_operator_can_verify_release_discard_and_block() {
 
 #[test]
 fn what_an_operator_recovers_is_in_the_log_once() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "eve@elsewhere.example", "before");
-    house.json(&["access", "allow", "elsewhere.example"]);
-    house.json(&["dropped", "recover", "--domain", "elsewhere.example"]);
-    house.json(&["customers", "add", "gil@corp.example"]);
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "eve@elsewhere.example", "before");
+    harness.json(&["access", "allow", "elsewhere.example"]);
+    harness.json(&["dropped", "recover", "--domain", "elsewhere.example"]);
+    harness.json(&["customers", "add", "gil@corp.example"]);
     let told = |event: &str| {
-        let log = house.log();
+        let log = harness.log();
         log.lines().filter(|line| line.contains(event)).count()
     };
     // The events come in the order of what was done.
@@ -243,28 +253,28 @@ fn what_an_operator_recovers_is_in_the_log_once() {
 
 #[test]
 fn what_operators_do_after_a_person_is_forgotten_is_in_the_log() {
-    let house = House::start(STANDARD);
-    house.json(&["customers", "add", "gil@corp.example"]);
-    let tells = |event: &str| house.log().contains(event).then_some(());
+    let harness = Harness::start(STANDARD);
+    harness.json(&["customers", "add", "gil@corp.example"]);
+    let tells = |event: &str| harness.log().contains(event).then_some(());
     wait_for("the account in the log", || tells("account.created"));
     // All that happened last goes with the person.
-    house.json(&["customers", "forget", "gil@corp.example", "--yes"]);
+    harness.json(&["customers", "forget", "gil@corp.example", "--yes"]);
     wait_for("its end in the log", || tells("account.forgotten"));
 }
 
 #[test]
 fn a_change_of_the_settings_is_in_force_at_once() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "eve@elsewhere.example", "before");
-    house.json(&["access", "allow", "elsewhere.example"]);
-    send(house.smtp, "eve@elsewhere.example", "after");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "eve@elsewhere.example", "before");
+    harness.json(&["access", "allow", "elsewhere.example"]);
+    send(harness.smtp, "eve@elsewhere.example", "after");
     let reason = |marker: &str| {
-        house.json(&["explain", &format!("{marker}@client.example")])[0]["reason"].clone()
+        harness.json(&["explain", &format!("{marker}@client.example")])[0]["reason"].clone()
     };
     assert_eq!(reason("before"), "domain_not_allowed");
     assert_eq!(reason("after"), "external_account_created");
     wait_for("the event", || {
-        house
+        harness
             .log()
             .contains("access.changed revision=2")
             .then_some(())
@@ -273,8 +283,8 @@ fn a_change_of_the_settings_is_in_force_at_once() {
 
 #[test]
 fn an_unknown_recipient_is_refused_and_a_subaddress_is_not() {
-    let house = House::start(STANDARD);
-    let mut client = Smtp::connect(house.smtp).expect("a connection");
+    let harness = Harness::start(STANDARD);
+    let mut client = Smtp::connect(harness.smtp).expect("a connection");
     client.say("MAIL FROM:<>").expect("an answer");
     let nobody = client
         .say("RCPT TO:<nobody@corp.example>")
@@ -288,14 +298,14 @@ fn an_unknown_recipient_is_refused_and_a_subaddress_is_not() {
 
 #[test]
 fn the_same_message_again_makes_nothing_new() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "bob@partner.example", "once");
-    send(house.smtp, "bob@partner.example", "once");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "bob@partner.example", "once");
+    send(harness.smtp, "bob@partner.example", "once");
     wait_for("the delivery", || {
-        (!house.delivered().is_empty()).then_some(())
+        (!harness.delivered().is_empty()).then_some(())
     });
-    assert_eq!(house.json(&["requests", "list"]).len(), 1);
-    let entries = house.json(&["explain", "once@client.example"]);
+    assert_eq!(harness.json(&["requests", "list"]).len(), 1);
+    let entries = harness.json(&["explain", "once@client.example"]);
     let mut reasons: Vec<_> = entries.iter().map(|e| e["reason"].as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(
@@ -306,17 +316,17 @@ fn the_same_message_again_makes_nothing_new() {
 
 #[test]
 fn nothing_secret_or_private_is_in_the_log() {
-    let house = House::start(&STANDARD.replace(
+    let harness = Harness::start(&STANDARD.replace(
         "[access]",
         "[log]\nlevel = \"trace\"\nformat = \"json\"\n\n[access]",
     ));
-    send(house.smtp, "ann@corp.example", "canary");
-    let link = house.link_for("ann@corp.example");
-    http(house.http, "GET", &link, &[]);
-    http(house.http, "POST", &link, &[("action", "confirm")]);
-    wait_for("the delivery", || house.delivered().pop());
+    send(harness.smtp, "ann@corp.example", "canary");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "GET", &link, &[]);
+    http(harness.http, "POST", &link, &[("action", "confirm")]);
+    wait_for("the delivery", || harness.delivered().pop());
     let log = wait_for("the event", || {
-        let log = house.log();
+        let log = harness.log();
         log.contains("message.held").then_some(log)
     });
     let token = link.rsplit('/').next().expect("a token");
@@ -326,7 +336,7 @@ fn nothing_secret_or_private_is_in_the_log() {
     for line in log.lines() {
         serde_json::from_str::<serde_json::Value>(line).expect(line);
     }
-    let database = fs::read(house.path("data/vestibule.db")).expect("the database");
+    let database = fs::read(harness.path("data/vestibule.db")).expect("the database");
     assert!(
         !database
             .windows(token.len())
@@ -337,21 +347,21 @@ fn nothing_secret_or_private_is_in_the_log() {
 
 #[test]
 fn what_was_dropped_is_ranked_and_recovered_after_the_rule_is_changed() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for marker in ["one", "two"] {
-        send(house.smtp, "eve@partners.example", marker);
+        send(harness.smtp, "eve@partners.example", marker);
     }
-    let ranked = house.json(&["dropped", "domains"]).remove(0);
+    let ranked = harness.json(&["dropped", "domains"]).remove(0);
     assert_eq!(ranked["domain"], "partners.example");
     assert_eq!(ranked["messages"], 2);
     assert_eq!(ranked["people"], 1);
     assert_eq!(ranked["nearest"], "partner.example");
 
-    house.json(&["access", "allow", "partners.example", "--recover"]);
+    harness.json(&["access", "allow", "partners.example", "--recover"]);
     wait_for("both at the help desk", || {
-        (house.delivered().len() == 2).then_some(())
+        (harness.delivered().len() == 2).then_some(())
     });
-    let entry = house.json(&["explain", "one@client.example"]).remove(0);
+    let entry = harness.json(&["explain", "one@client.example"]).remove(0);
     assert_eq!(entry["verdict"], "accepted");
     let events = entry["events"].to_string();
     assert!(events.contains("request.recovered"), "{events}");

@@ -1,7 +1,7 @@
 //! Which language and which time zone people are written to in, through SMTP and the pages.
 
 use crate::client::{Smtp, http, message};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// Three portals and enough mail for one address.
 fn configuration(site: &str) -> String {
@@ -28,39 +28,41 @@ fn configuration(site: &str) -> String {
         )
 }
 
-fn send(house: &House, from: &str, to: &str, fields: &str) {
+fn send(harness: &Harness, from: &str, to: &str, fields: &str) {
     let marker = from.replace('@', "-");
     let raw = String::from_utf8(message(from, &marker)).expect("UTF-8");
     let raw = raw.replacen("Subject:", &format!("{fields}Subject:"), 1);
-    let reply = Smtp::connect(house.smtp)
+    let reply = Smtp::connect(harness.smtp)
         .and_then(|mut client| client.send(from, to, raw.as_bytes()))
         .expect("an answer");
     assert!(reply.starts_with("250"), "{reply}");
 }
 
 /// The mails to an address, oldest first, once there are so many.
-fn letters(house: &House, address: &str, count: usize) -> Vec<String> {
+fn verification_mails(harness: &Harness, address: &str, count: usize) -> Vec<String> {
     wait_for(&format!("{count} mails to {address}"), || {
-        let found: Vec<_> = house
-            .letters()
+        let found: Vec<_> = harness
+            .verification_mails()
             .into_iter()
-            .filter(|letter| letter.contains(&format!("\r\nTo: {address}\r\n")))
+            .filter(|verification_mail| {
+                verification_mail.contains(&format!("\r\nTo: {address}\r\n"))
+            })
             .collect();
         (found.len() >= count).then_some(found)
     })
 }
 
-fn field<'a>(letter: &'a str, name: &str) -> &'a str {
+fn field<'a>(verification_mail: &'a str, name: &str) -> &'a str {
     let prefix = format!("{name}: ");
-    letter
+    verification_mail
         .lines()
         .find_map(|line| line.strip_prefix(&prefix))
-        .unwrap_or_else(|| panic!("no {name} in {letter}"))
+        .unwrap_or_else(|| panic!("no {name} in {verification_mail}"))
 }
 
 #[test]
 fn the_message_then_the_portal_then_the_site_decide() {
-    let house = House::start(&configuration("language = \"de\""));
+    let harness = Harness::start(&configuration("language = \"de\""));
     let long = format!("Accept-Language: {}\r\n", "fr,".repeat(100));
     for (name, to, fields, expected) in [
         ("a", "it-help", "Content-Language: fr-CA\r\n", "fr"),
@@ -90,11 +92,15 @@ fn the_message_then_the_portal_then_the_site_decide() {
         ("j", "press", "Content-Language: pt-PT\r\n", "pt-BR"),
     ] {
         let from = format!("{name}@corp.example");
-        send(&house, &from, &format!("{to}@corp.example"), fields);
-        let letter = letters(&house, &from, 1).remove(0);
-        assert_eq!(field(&letter, "Content-Language"), expected, "{fields:.80}");
+        send(&harness, &from, &format!("{to}@corp.example"), fields);
+        let verification_mail = verification_mails(&harness, &from, 1).remove(0);
+        assert_eq!(
+            field(&verification_mail, "Content-Language"),
+            expected,
+            "{fields:.80}"
+        );
         let parsed = mail_parser::MessageParser::default();
-        let parsed = parsed.parse(letter.as_bytes()).expect("a mail");
+        let parsed = parsed.parse(verification_mail.as_bytes()).expect("a mail");
         let html = parsed.body_html(0).expect("an HTML part");
         let dir = if expected == "ar" { "rtl" } else { "ltr" };
         assert!(
@@ -102,7 +108,7 @@ fn the_message_then_the_portal_then_the_site_decide() {
             "{html}"
         );
     }
-    let press = letters(&house, "j@corp.example", 1).remove(0);
+    let press = verification_mails(&harness, "j@corp.example", 1).remove(0);
     assert!(
         field(&press, "From").contains("press-desk@corp.example"),
         "{press}"
@@ -111,28 +117,28 @@ fn the_message_then_the_portal_then_the_site_decide() {
 
 #[test]
 fn an_answer_confirms_with_the_word_of_its_mail_and_of_no_other() {
-    let house = House::start(&configuration(""));
+    let harness = Harness::start(&configuration(""));
     let answer = |word: &str, to: &str, id: &str| {
         let raw = format!(
             "From: ann@corp.example\r\nTo: {to}\r\nSubject: Re\r\nMessage-ID: <{id}@x.example>\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\n{word}\r\n"
         );
-        Smtp::connect(house.smtp)
+        Smtp::connect(harness.smtp)
             .and_then(|mut client| client.send("ann@corp.example", to, raw.as_bytes()))
             .expect("an answer")
     };
     let status = || {
-        let customer = &house.json(&["customers", "show", "ann@corp.example"])[0];
+        let customer = &harness.json(&["customers", "show", "ann@corp.example"])[0];
         customer["status"].as_str().expect("a status").to_owned()
     };
     send(
-        &house,
+        &harness,
         "ann@corp.example",
         "it-help@corp.example",
         "Content-Language: es\r\n",
     );
-    let letter = letters(&house, "ann@corp.example", 1).remove(0);
-    let confirm = field(&letter, "Reply-To")
+    let verification_mail = verification_mails(&harness, "ann@corp.example", 1).remove(0);
+    let confirm = field(&verification_mail, "Reply-To")
         .trim_matches(['<', '>'])
         .to_owned();
     for (place, word) in ["ja", "oui", "はい", "no", "sí claro"].iter().enumerate() {
@@ -147,18 +153,18 @@ fn an_answer_confirms_with_the_word_of_its_mail_and_of_no_other() {
 
 #[test]
 fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
-    let house = House::start(&configuration("language = \"it\""));
+    let harness = Harness::start(&configuration("language = \"it\""));
     let ann = "ann@corp.example";
     send(
-        &house,
+        &harness,
         ann,
         "it-help@corp.example",
         "Content-Language: nl\r\n",
     );
-    let first = letters(&house, ann, 1).remove(0);
+    let first = verification_mails(&harness, ann, 1).remove(0);
     assert_eq!(field(&first, "Content-Language"), "nl");
-    let link = house.link_for(ann);
-    let get = |path: &str| http(house.http, "GET", path, &[]).1;
+    let link = harness.link_for(ann);
+    let get = |path: &str| http(harness.http, "GET", path, &[]).1;
     let shown = get(&format!("{link}?lang=cs"));
     assert!(shown.contains("<html lang=\"cs\" dir=\"ltr\">"), "{shown}");
     assert!(
@@ -172,7 +178,7 @@ fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
         &"cs-".repeat(9000),
     ] {
         let (status, page) = http(
-            house.http,
+            harness.http,
             "POST",
             &link,
             &[("action", "language"), ("lang", nonsense)],
@@ -186,7 +192,7 @@ fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
     );
 
     let (status, page) = http(
-        house.http,
+        harness.http,
         "POST",
         &link,
         &[("action", "language"), ("lang", "sv")],
@@ -200,24 +206,24 @@ fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
 
     // Whoever knows the address only cannot change that.
     let form = [("email", ann)];
-    let (status, page) = http(house.http, "POST", "/resend?lang=ja", &form);
+    let (status, page) = http(harness.http, "POST", "/resend?lang=ja", &form);
     assert_eq!(status, 200);
     assert!(page.contains("<html lang=\"ja\""), "{page}");
-    let second = letters(&house, ann, 2).remove(1);
+    let second = verification_mails(&harness, ann, 2).remove(1);
     assert_eq!(field(&second, "Content-Language"), "sv");
 
     // Who signs up chooses for the mail of that; a browser's language counts as a message's.
     let (status, _) = http(
-        house.http,
+        harness.http,
         "POST",
         "/signup?lang=pt-BR",
         &[("email", "bob@corp.example"), ("portal", "it")],
     );
     assert_eq!(status, 200);
-    let letter = letters(&house, "bob@corp.example", 1).remove(0);
-    assert_eq!(field(&letter, "Content-Language"), "pt-BR");
+    let verification_mail = verification_mails(&harness, "bob@corp.example", 1).remove(0);
+    assert_eq!(field(&verification_mail, "Content-Language"), "pt-BR");
     let unknown = http(
-        house.http,
+        harness.http,
         "POST",
         "/verify/x",
         &[("action", "language"), ("lang", "sv")],
@@ -233,23 +239,27 @@ fn dates_are_in_the_zone_of_the_site_and_json_is_in_utc() {
         ("time_zone = \"Asia/Kolkata\"", "Asia/Tokyo", " IST"),
         ("time_zone = \"Etc/UTC\"", "Asia/Tokyo", " UTC"),
     ] {
-        let mut house = House::at_rest(&configuration(site));
-        assert!(house.restart_with(&[("TZ", machine)]), "{}", house.log());
+        let mut harness = Harness::at_rest(&configuration(site));
+        assert!(
+            harness.restart_with(&[("TZ", machine)]),
+            "{}",
+            harness.log()
+        );
         let ann = "ann@corp.example";
-        send(&house, ann, "it-help@corp.example", "");
-        let link = house.link_for(ann);
-        let shown = http(house.http, "GET", &link, &[]).1;
+        send(&harness, ann, "it-help@corp.example", "");
+        let link = harness.link_for(ann);
+        let shown = http(harness.http, "GET", &link, &[]).1;
         let time = shown.split("</time>").next().expect("a page");
         assert!(time.ends_with(name), "{site} {machine}: {shown}");
-        let letter = letters(&house, ann, 1).remove(0);
+        let verification_mail = verification_mails(&harness, ann, 1).remove(0);
         let parsed = mail_parser::MessageParser::default();
-        let parsed = parsed.parse(letter.as_bytes()).expect("a mail");
+        let parsed = parsed.parse(verification_mail.as_bytes()).expect("a mail");
         let text = parsed.body_text(0).expect("a text").replace("\r\n", " ");
         assert!(
             text.contains(&format!("{name}.")),
             "{site} {machine}: {text}"
         );
-        let request = &house.json(&["requests", "list"])[0];
+        let request = &harness.json(&["requests", "list"])[0];
         let at = request["received_at"].as_str().expect("a time");
         assert!(at.ends_with('Z'), "{at}");
     }

@@ -9,7 +9,7 @@ mod clock;
 mod contract;
 mod demo;
 mod filters;
-mod house;
+mod harness;
 mod journey;
 mod kill;
 mod languages;

@@ -5,23 +5,23 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::client::{http, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 const ALERTS: &str = include_str!("../../config/prometheus-alerts.yml");
 const DASHBOARD: &str = include_str!("../../config/grafana-dashboard.json");
 
-fn page(house: &House) -> String {
-    let (status, answer) = http(house.admin, "GET", "/metrics", &[]);
+fn page(harness: &Harness) -> String {
+    let (status, answer) = http(harness.admin, "GET", "/metrics", &[]);
     assert_eq!(status, 200, "{answer}");
     answer
 }
 
 #[test]
 fn what_happens_is_counted() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "bob@partner.example", "accepted");
-    send(house.smtp, "ann@corp.example", "held");
-    send(house.smtp, "eve@stranger.example", "dropped");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "bob@partner.example", "accepted");
+    send(harness.smtp, "ann@corp.example", "held");
+    send(harness.smtp, "eve@stranger.example", "dropped");
     let expected = [
         "vestibule_messages_total{verdict=\"accepted\",reason=\"external_account_created\"} 1",
         "vestibule_messages_total{verdict=\"held\",reason=\"internal_account_created\"} 1",
@@ -35,13 +35,13 @@ fn what_happens_is_counted() {
         "vestibule_letters_waiting 0",
     ];
     wait_for("all to be counted", || {
-        let page = page(&house);
+        let page = page(&harness);
         expected
             .iter()
             .all(|line| page.lines().any(|own| own == *line))
             .then_some(())
     });
-    let (status, answer) = http(house.admin, "GET", "/readyz", &[]);
+    let (status, answer) = http(harness.admin, "GET", "/readyz", &[]);
     assert_eq!(status, 200, "{answer}");
 }
 
@@ -80,8 +80,8 @@ fn names(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn alerts_and_dashboard_ask_for_what_is_there() {
-    let house = House::start(STANDARD);
-    let there = names(&page(&house));
+    let harness = Harness::start(STANDARD);
+    let there = names(&page(&harness));
     for (file, text) in [("alerts", ALERTS), ("dashboard", DASHBOARD)] {
         let asked = names(text);
         assert!(asked.len() > 3, "{file}: {asked:?}");
@@ -93,8 +93,8 @@ fn alerts_and_dashboard_ask_for_what_is_there() {
 /// The events whose alerts wait for them are ones that are counted.
 #[test]
 fn alerts_name_events_that_are_counted() {
-    let house = House::start(STANDARD);
-    let page = page(&house);
+    let harness = Harness::start(STANDARD);
+    let page = page(&harness);
     let mut named = 0;
     for (place, start) in ALERTS.match_indices("event=\"") {
         let name: String = ALERTS[place + start.len()..]
@@ -125,8 +125,8 @@ fn prometheus_understands_the_dashboard() {
         .collect();
     // JSON is YAML, too.
     let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
-    let house = House::at_rest(STANDARD);
-    let file = house.path("rules.yml");
+    let harness = Harness::at_rest(STANDARD);
+    let file = harness.path("rules.yml");
     std::fs::write(&file, rules.to_string()).expect("a file");
     promtool(&["check", "rules", &file.display().to_string()], "");
 }
@@ -151,9 +151,9 @@ fn promtool(arguments: &[&str], input: &str) {
 
 #[test]
 fn prometheus_takes_the_metrics_and_the_alerts() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "bob@partner.example", "accepted");
-    let (_, answer) = http(house.admin, "GET", "/metrics", &[]);
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "bob@partner.example", "accepted");
+    let (_, answer) = http(harness.admin, "GET", "/metrics", &[]);
     let start = answer.find("# HELP").expect("metrics");
     promtool(&["check", "metrics"], &answer[start..]);
     let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus-alerts.yml");

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::house::{Folder, House, STANDARD, wait_for};
+use crate::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
@@ -97,7 +97,7 @@ impl Drop for Running {
 }
 
 /// Sends a message to the MTA, and sees it arrive at the help desk.
-fn carries(mta: SocketAddr, house: &House) {
+fn carries(mta: SocketAddr, harness: &Harness) {
     let output = Command::new("swaks")
         .args(["--server", &mta.to_string(), "--timeout", "5m"])
         .args(["--from", "bob@partner.example"])
@@ -111,7 +111,7 @@ fn carries(mta: SocketAddr, house: &House) {
         "{}",
         String::from_utf8_lossy(&output.stdout)
     );
-    let arrived = wait_for("the request at the help desk", || house.delivered().pop());
+    let arrived = wait_for("the request at the help desk", || harness.delivered().pop());
     let arrived = String::from_utf8_lossy(&arrived);
     for part in [
         "X-Vestibule-Account: external\r\n",
@@ -124,10 +124,10 @@ fn carries(mta: SocketAddr, house: &House) {
 
 #[test]
 fn postfix_carries_mail_to_the_gate() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     let table = shipped(
         "postfix/transport",
-        &[("2525", &house.smtp.port().to_string())],
+        &[("2525", &harness.smtp.port().to_string())],
     );
     let folder = Folder::new();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
@@ -141,12 +141,12 @@ fn postfix_carries_mail_to_the_gate() {
         )],
     );
     let postfix = Postfix::start(&["it-help@corp.example"], &main);
-    carries(postfix.smtp, &house);
+    carries(postfix.smtp, &harness);
 }
 
 #[test]
 fn exim_carries_mail_to_the_gate() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     let exim = Running::start(|folder, smtp| {
         let at = folder.display();
         // It starts itself again as its own user, who may not come to where the packages are.
@@ -179,7 +179,7 @@ fn exim_carries_mail_to_the_gate() {
         let macros = shipped(
             "exim/macros",
             &[
-                ("2525", &house.smtp.port().to_string()),
+                ("2525", &harness.smtp.port().to_string()),
                 (
                     "/etc/exim4/vestibule-portals",
                     &folder.join("portals").display().to_string(),
@@ -217,7 +217,7 @@ fn exim_carries_mail_to_the_gate() {
             .arg(folder.join("pid"));
         command
     });
-    carries(exim.smtp, &house);
+    carries(exim.smtp, &harness);
 }
 
 /// The program has its folders at fixed places, so it gets places of its own, in a mount namespace.
@@ -229,12 +229,12 @@ fn opensmtpd_carries_mail_to_the_gate() {
         mkdir -m 711 /var/spool/smtpd
         mkdir -p /var/lib/opensmtpd/empty
         exec \"$0\" -d -f \"$1\"";
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     let smtpd = Running::start(|folder, smtp| {
         let included = shipped(
             "opensmtpd/vestibule.conf",
             &[
-                ("2525", &house.smtp.port().to_string()),
+                ("2525", &harness.smtp.port().to_string()),
                 (
                     "/etc/mail/vestibule-portals",
                     &folder.join("portals").display().to_string(),
@@ -260,5 +260,5 @@ fn opensmtpd_carries_mail_to_the_gate() {
             .env("LD_LIBRARY_PATH", libraries());
         command
     });
-    carries(smtpd.smtp, &house);
+    carries(smtpd.smtp, &harness);
 }

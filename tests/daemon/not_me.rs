@@ -2,62 +2,62 @@
 //! does not come.
 
 use crate::client::{Smtp, http, message, send};
-use crate::house::{House, STANDARD, link_in, wait_for};
+use crate::harness::{Harness, STANDARD, link_in, wait_for};
 
 /// Mail as often as a test asks for it.
-fn house(more: &str) -> House {
+fn harness(more: &str) -> Harness {
     let limits = "limits.per_address_hour = 100\nlimits.per_address_day = 100\n";
     let verification = format!("[verification]\n{limits}{more}");
-    House::start(&STANDARD.replacen("[verification]\n", &verification, 1))
+    Harness::start(&STANDARD.replacen("[verification]\n", &verification, 1))
 }
 
-fn run(house: &House, arguments: &[&str]) -> (i32, String) {
-    let output = house.command(arguments).output().expect("it runs");
+fn run(harness: &Harness, arguments: &[&str]) -> (i32, String) {
+    let output = harness.command(arguments).output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     (output.status.code().expect("a status"), said)
 }
 
 /// Has the daemon done all that the forms before asked for: a later letter was sent.
-fn wait_for_letter_to(house: &House, who: &str) {
+fn wait_for_mail_to(harness: &Harness, who: &str) {
     send(
-        house.smtp,
+        harness.smtp,
         who,
         &format!("from-{}", who.split('@').next().unwrap_or_default()),
     );
-    house.link_for(who);
+    harness.link_for(who);
 }
 
 #[test]
 fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
-    let house = house("");
-    send(house.smtp, "ann@corp.example", "mine");
-    let link = house.link_for("ann@corp.example");
-    let (status, page) = http(house.http, "POST", &link, &[("action", "not-me")]);
+    let harness = harness("");
+    send(harness.smtp, "ann@corp.example", "mine");
+    let link = harness.link_for("ann@corp.example");
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "not-me")]);
     assert!(
         status == 200 && page.contains("you can take it back until"),
         "{page}"
     );
 
     // An operator sees until when and why, and cannot take it back.
-    let ann = &house.json(&["customers", "show", "ann@corp.example"])[0];
+    let ann = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     assert!(
         ann["quiet_until"].is_string() && ann["refused_at"].is_string(),
         "{ann}"
     );
     for command in ["customers show", "explain"] {
         let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
-        let (_, said) = run(&house, &arguments);
+        let (_, said) = run(&harness, &arguments);
         assert!(
             said.contains("the person said \"This was not me\""),
             "{command}: {said}"
         );
     }
-    let request = house.json(&["requests", "list"])[0]["id"]
+    let request = harness.json(&["requests", "list"])[0]["id"]
         .as_str()
         .expect("an id")
         .to_owned();
-    let (status, said) = run(&house, &["requests", "release", &request]);
+    let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
         status == 1 && said.contains("only they can take that back"),
         "{said}"
@@ -66,47 +66,47 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
     // A scanner takes nothing back, whatever it asks for.
     for method in ["GET", "HEAD", "GET"] {
         for path in [link.clone(), format!("{link}?action=take-back")] {
-            http(house.http, method, &path, &[]);
+            http(harness.http, method, &path, &[]);
         }
     }
-    assert_eq!(house.json(&["requests", "list"])[0]["state"], "discarded");
-    let (_, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    assert_eq!(harness.json(&["requests", "list"])[0]["state"], "discarded");
+    let (_, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert!(page.contains("you can take it back until"), "{page}");
 
-    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
     assert_eq!(status, 200, "{page}");
     assert!(
         page.contains("is taken back") && page.contains("About mine"),
         "{page}"
     );
-    assert_eq!(house.json(&["requests", "list"])[0]["state"], "held");
-    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    assert_eq!(harness.json(&["requests", "list"])[0]["state"], "held");
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
     assert!(status == 200 && page.contains("About mine"), "{page}");
-    let (status, _) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    let (status, _) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200);
-    wait_for("the delivery", || house.delivered().pop());
-    let (status, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    wait_for("the delivery", || harness.delivered().pop());
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
     assert!(
         status == 200 && page.contains("already confirmed"),
         "{page}"
     );
-    assert!(house.log().contains("verification.taken_back"));
+    assert!(harness.log().contains("verification.taken_back"));
 }
 
 #[test]
 fn who_asks_for_a_link_after_not_me_gets_one_mail_by_which_to_take_it_back() {
-    let house = house("");
-    send(house.smtp, "ann@corp.example", "mine");
-    let old = house.link_for("ann@corp.example");
-    http(house.http, "POST", &old, &[("action", "not-me")]);
+    let harness = harness("");
+    send(harness.smtp, "ann@corp.example", "mine");
+    let old = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &old, &[("action", "not-me")]);
     // A forger's next message passes nothing: it makes no mail, and ends nothing.
-    send(house.smtp, "ann@corp.example", "forged");
-    wait_for_letter_to(&house, "bea@corp.example");
-    assert_eq!(house.letters().len(), 2);
+    send(harness.smtp, "ann@corp.example", "forged");
+    wait_for_mail_to(&harness, "bea@corp.example");
+    assert_eq!(harness.verification_mails().len(), 2);
 
     let form = [("email", "ann@corp.example")];
     for path in ["/resend", "/signup", "/resend"] {
-        let (status, page) = http(house.http, "POST", path, &form);
+        let (status, page) = http(harness.http, "POST", path, &form);
         assert_eq!(status, 200, "{page}");
         assert!(page.contains("can receive our mail"), "{page}");
         assert!(
@@ -114,24 +114,26 @@ fn who_asks_for_a_link_after_not_me_gets_one_mail_by_which_to_take_it_back() {
             "{page}"
         );
     }
-    let letter = wait_for("the one mail", || {
-        let letters = house.letters();
-        let mut found = letters.into_iter().filter(|text| text.contains("To: ann@"));
+    let verification_mail = wait_for("the one mail", || {
+        let verification_mails = harness.verification_mails();
+        let mut found = verification_mails
+            .into_iter()
+            .filter(|text| text.contains("To: ann@"));
         found.find(|text| link_in(text).is_some_and(|link| link != old))
     });
     let told = mail_parser::MessageParser::default();
-    let told = told.parse(letter.as_bytes()).expect("a mail");
+    let told = told.parse(verification_mail.as_bytes()).expect("a mail");
     let text = told.body_text(0).expect("a text").replace("\r\n", " ");
     assert!(text.contains("“This was not me” was pressed"), "{text}");
-    wait_for_letter_to(&house, "cat@corp.example");
+    wait_for_mail_to(&harness, "cat@corp.example");
     assert_eq!(
-        house.letters().len(),
+        harness.verification_mails().len(),
         4,
         "one mail, however often it is asked for"
     );
 
-    let link = link_in(&letter).expect("a link");
-    let (_, page) = http(house.http, "POST", &link, &[("action", "take-back")]);
+    let link = link_in(&verification_mail).expect("a link");
+    let (_, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
     assert!(
         page.contains("About mine") && page.contains("About forged"),
         "{page}"
@@ -143,12 +145,12 @@ fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     let authentication = "\n[authentication]\nauthserv_id = \"mx.corp.example\"\n";
     let configuration = format!("{STANDARD}{authentication}");
     let limits = "[verification]\nlimits.per_address_hour = 100\nlimits.per_address_day = 100\n";
-    let house = House::start(&configuration.replacen("[verification]\n", limits, 1));
-    send(house.smtp, "ann@corp.example", "forged");
-    let link = house.link_for("ann@corp.example");
-    http(house.http, "POST", &link, &[("action", "not-me")]);
+    let harness = Harness::start(&configuration.replacen("[verification]\n", limits, 1));
+    send(harness.smtp, "ann@corp.example", "forged");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "not-me")]);
     let quiet = || {
-        let ann = house
+        let ann = harness
             .json(&["customers", "show", "ann@corp.example"])
             .remove(0);
         ann["quiet_until"].is_string()
@@ -157,22 +159,22 @@ fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     let results =
         "Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n";
     let mine = [results.as_bytes(), &message("ann@corp.example", "mine")].concat();
-    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send("ann@corp.example", "it-help@corp.example", &mine);
     assert!(sent.expect("an answer").starts_with("250"));
     assert!(!quiet());
     wait_for("a mail again", || {
-        (house.letters().len() == 2).then_some(())
+        (harness.verification_mails().len() == 2).then_some(())
     });
 }
 
 #[test]
 fn who_cannot_be_reached_is_in_one_list_and_is_promised_nothing() {
-    let house = house("return_address = \"bounces@corp.example\"\n");
-    send(house.smtp, "ann@corp.example", "first");
-    house.link_for("ann@corp.example");
-    let letter = &house.letters()[0];
-    let id = letter
+    let harness = harness("return_address = \"bounces@corp.example\"\n");
+    send(harness.smtp, "ann@corp.example", "first");
+    harness.link_for("ann@corp.example");
+    let verification_mail = &harness.verification_mails()[0];
+    let id = verification_mail
         .split("Message-ID: <")
         .nth(1)
         .and_then(|rest| rest.split('>').next())
@@ -187,32 +189,32 @@ fn who_cannot_be_reached_is_in_one_list_and_is_promised_nothing() {
          Action: failed\r\nStatus: 5.1.1\r\n\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\n\
          Message-ID: <{id}>\r\n\r\n--x--\r\n"
     );
-    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send(
         "",
         &format!("bounces+{name}@corp.example"),
         report.as_bytes(),
     );
     assert!(sent.expect("an answer").starts_with("250"));
-    let listed = house.json(&["customers", "list", "--undeliverable"]);
+    let listed = harness.json(&["customers", "list", "--undeliverable"]);
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!(listed[0]["address"], "ann@corp.example");
-    assert_eq!(house.json(&["stats"])[0]["undeliverable"], 1);
+    assert_eq!(harness.json(&["stats"])[0]["undeliverable"], 1);
     for path in ["/resend", "/signup"] {
         let form = [("email", "ann@corp.example")];
-        let (status, page) = http(house.http, "POST", path, &form);
+        let (status, page) = http(harness.http, "POST", path, &form);
         assert_eq!(status, 200, "{page}");
         assert!(page.contains("can receive our mail"), "{page}");
         assert!(page.contains("Still no mail?"), "{page}");
     }
-    wait_for_letter_to(&house, "bea@corp.example");
-    assert_eq!(house.letters().len(), 2, "none to ann");
-    house.json(&["customers", "resend", "ann@corp.example"]);
+    wait_for_mail_to(&harness, "bea@corp.example");
+    assert_eq!(harness.verification_mails().len(), 2, "none to ann");
+    harness.json(&["customers", "resend", "ann@corp.example"]);
     wait_for("a mail again", || {
-        (house.letters().len() == 3).then_some(())
+        (harness.verification_mails().len() == 3).then_some(())
     });
     assert!(
-        house
+        harness
             .json(&["customers", "list", "--undeliverable"])
             .is_empty()
     );

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::client::{Smtp, http, message, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// The stored databases by their schema.
 fn stored() -> Vec<(u64, PathBuf)> {
@@ -26,16 +26,16 @@ fn stored() -> Vec<(u64, PathBuf)> {
     found
 }
 
-fn house_with(database: &Path) -> House {
+fn house_with(database: &Path) -> Harness {
     // They get older every day.
-    let house = House::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
-    fs::create_dir(house.path("data")).expect("a folder");
-    fs::copy(database, house.path("data/vestibule.db")).expect("copied");
-    house
+    let harness = Harness::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
+    fs::create_dir(harness.path("data")).expect("a folder");
+    fs::copy(database, harness.path("data/vestibule.db")).expect("copied");
+    harness
 }
 
-fn finding(house: &House, check: &str) -> Value {
-    let output = house
+fn finding(harness: &Harness, check: &str) -> Value {
+    let output = harness
         .command(&["doctor", "--offline", "--json"])
         .output()
         .expect("it runs");
@@ -47,9 +47,9 @@ fn finding(house: &House, check: &str) -> Value {
         .unwrap_or_else(|| panic!("no finding of {check}"))
 }
 
-fn states(house: &House) -> Vec<(String, String)> {
+fn states(harness: &Harness) -> Vec<(String, String)> {
     let word = |value: &Value| value.as_str().expect("a word").to_owned();
-    let mut states: Vec<_> = house
+    let mut states: Vec<_> = harness
         .json(&["requests", "list"])
         .iter()
         .map(|request| (word(&request["subject"]), word(&request["state"])))
@@ -82,18 +82,18 @@ fn there_is_one_of_every_released_schema() {
 #[test]
 fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
     for (schema, file) in stored() {
-        let mut house = house_with(&file);
-        let found = finding(&house, "database");
+        let mut harness = house_with(&file);
+        let found = finding(&harness, "database");
         if schema < newest() {
             assert_eq!(found["state"], "warning", "schema {schema}: {found}");
             let remedy = found["remedy"].as_str().unwrap_or_default();
             assert!(remedy.starts_with("make a backup"), "{remedy}");
-            commands_leave_the_schema_alone(&house, schema);
+            commands_leave_the_schema_alone(&harness, schema);
         }
-        house.restart();
+        harness.restart();
 
         for check in ["database", "ledger"] {
-            let found = finding(&house, check);
+            let found = finding(&harness, check);
             assert_eq!(found["state"], "ok", "schema {schema}: {found}");
         }
         let is = |subject: &str, state: &str| (format!("About {subject}"), state.to_owned());
@@ -104,53 +104,57 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
             is("held-2", "held"),
             is("waiting", "released"),
         ];
-        assert_eq!(states(&house), expected, "schema {schema}");
+        assert_eq!(states(&harness), expected, "schema {schema}");
 
-        let why = &house.json(&["explain", "dropped@client.example"])[0];
+        let why = &harness.json(&["explain", "dropped@client.example"])[0];
         assert_eq!(why["reason"], "domain_not_allowed", "{why}");
-        let repeats = house.json(&["explain", "held-1@client.example"]);
+        let repeats = harness.json(&["explain", "held-1@client.example"]);
         assert_eq!(repeats.len(), 2, "schema {schema}: {repeats:?}");
         // He wrote before and nobody verified him: the portal goes on taking his mail.
-        let bob = &house.json(&["customers", "list", "--status", "active"])[0];
+        let bob = &harness.json(&["customers", "list", "--status", "active"])[0];
         assert_eq!(bob["let_in_by"], serde_json::json!(["it"]), "{bob}");
-        let history = house.json(&["access", "history"]);
+        let history = harness.json(&["access", "history"]);
         assert_eq!(history.len(), 2, "schema {schema}");
 
         // The link of then still opens, and what waited goes.
         let token = fs::read_to_string(file.with_extension("link")).expect("a link");
         let link = format!("/verify/{}", token.trim());
-        let (status, page) = http(house.http, "GET", &link, &[]);
+        let (status, page) = http(harness.http, "GET", &link, &[]);
         assert!(status == 200 && page.contains("About held-2"), "{page}");
-        let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+        let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
         assert_eq!(status, 200, "{page}");
-        house.json(&["deliveries", "resume", "desk"]);
+        harness.json(&["deliveries", "resume", "desk"]);
         for one in &mut expected {
             if one.1 != "discarded" {
                 one.1 = "delivered".to_owned();
             }
         }
         wait_for("all deliveries", || {
-            (states(&house) == expected).then_some(())
+            (states(&harness) == expected).then_some(())
         });
 
         // Who was known is known, and who is new is new.
-        send(house.smtp, "ann@corp.example", "new-1");
-        send(house.smtp, "new@corp.example", "new-2");
-        house.link_for("new@corp.example");
-        let ann = &house.json(&["explain", "new-1@client.example"])[0];
+        send(harness.smtp, "ann@corp.example", "new-1");
+        send(harness.smtp, "new@corp.example", "new-2");
+        harness.link_for("new@corp.example");
+        let ann = &harness.json(&["explain", "new-1@client.example"])[0];
         assert_eq!(ann["reason"], "account_active", "{ann}");
-        assert_eq!(finding(&house, "ledger")["state"], "ok", "schema {schema}");
+        assert_eq!(
+            finding(&harness, "ledger")["state"],
+            "ok",
+            "schema {schema}"
+        );
     }
 }
 
 /// A daemon of an older version may run on it.
-fn commands_leave_the_schema_alone(house: &House, schema: u64) {
+fn commands_leave_the_schema_alone(harness: &Harness, schema: u64) {
     for arguments in [
         &["requests", "list"][..],
         &["access", "approve", "new.example"],
         &["compact"],
     ] {
-        let output = house.command(arguments).output().expect("it runs");
+        let output = harness.command(arguments).output().expect("it runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
         assert!(
@@ -163,13 +167,13 @@ fn commands_leave_the_schema_alone(house: &House, schema: u64) {
 #[test]
 fn migrate_brings_the_schema_up_to_date_unless_a_daemon_runs() {
     let (schema, file) = stored().remove(0);
-    let mut house = house_with(&file);
-    let done = &house.json(&["migrate"])[0];
+    let mut harness = house_with(&file);
+    let done = &harness.json(&["migrate"])[0];
     assert_eq!(done["schema_before"], schema, "{done}");
     assert_eq!(done["schema"], newest(), "{done}");
-    assert_eq!(house.json(&["requests", "list"]).len(), 5);
-    house.restart();
-    let output = house.command(&["migrate"]).output().expect("it runs");
+    assert_eq!(harness.json(&["requests", "list"]).len(), 5);
+    harness.restart();
+    let output = harness.command(&["migrate"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("stop it first"), "{text}");
@@ -178,15 +182,15 @@ fn migrate_brings_the_schema_up_to_date_unless_a_daemon_runs() {
 #[test]
 fn a_newer_database_is_refused_and_left_as_it_is() {
     let (_, file) = stored().pop().expect("a database");
-    let house = house_with(&file);
-    let path = house.path("data/vestibule.db");
+    let harness = house_with(&file);
+    let path = harness.path("data/vestibule.db");
     let raised = rusqlite::Connection::open(&path)
         .and_then(|connection| connection.pragma_update(None, "user_version", 999));
     raised.expect("raised");
     let before = fs::read(&path).expect("the database");
     for arguments in [&["serve"][..], &["customers", "list"], &["compact"]] {
         let output: std::process::Output =
-            Command::output(&mut house.command(arguments)).expect("it runs");
+            Command::output(&mut harness.command(arguments)).expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("schema 999"), "{arguments:?}: {said}");
@@ -225,9 +229,9 @@ const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
 #[test]
 fn what_was_claimed_before_an_upgrade_is_due_after_it() {
     let (_, newest) = stored().pop().expect("a database");
-    let house = house_with(&newest);
-    add_old_addresses(&house.path("data/vestibule.db"));
-    let database = || rusqlite::Connection::open(house.path("data/vestibule.db")).expect("it");
+    let harness = house_with(&newest);
+    add_old_addresses(&harness.path("data/vestibule.db"));
+    let database = || rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("it");
     let year_2200 = 7_258_118_400_000_i64;
     for sql in [
         "UPDATE request SET in_work = 1, attempts = 1, due_at = ? WHERE state = 'released'",
@@ -237,7 +241,7 @@ fn what_was_claimed_before_an_upgrade_is_due_after_it() {
         let claimed = database().execute(sql, [year_2200]).expect("changed");
         assert!(claimed > 0, "{sql}");
     }
-    let migrated = house.command(&["migrate"]).status().expect("it runs");
+    let migrated = harness.command(&["migrate"]).status().expect("it runs");
     assert!(migrated.success());
     for left in [
         "SELECT count(*) FROM request WHERE in_work = 1 OR due_at > 5000000000000",
@@ -248,9 +252,9 @@ fn what_was_claimed_before_an_upgrade_is_due_after_it() {
             .expect("read");
         assert_eq!(count, 0, "{left}");
     }
-    let found = finding(&house, "ledger");
+    let found = finding(&harness, "ledger");
     assert_eq!(found["state"], "ok", "{found}");
-    assert_eq!(letter_state(&house, "old@corp.example"), "waiting");
+    assert_eq!(mail_state(&harness, "old@corp.example"), "waiting");
 }
 
 /// Puts an account for each into a database of the last release, with a letter that is due.
@@ -279,8 +283,8 @@ fn add_old_addresses(database: &Path) {
 }
 
 /// The state of the letter to an account.
-fn letter_state(house: &House, address: &str) -> String {
-    rusqlite::Connection::open(house.path("data/vestibule.db"))
+fn mail_state(harness: &Harness, address: &str) -> String {
+    rusqlite::Connection::open(harness.path("data/vestibule.db"))
         .expect("a database")
         .query_row(
             "SELECT l.state FROM letter AS l JOIN account AS a ON a.n = l.account
@@ -294,12 +298,12 @@ fn letter_state(house: &House, address: &str) -> String {
 #[test]
 fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
     let (_, file) = stored().pop().expect("a database");
-    let mut house = house_with(&file);
-    add_old_addresses(&house.path("data/vestibule.db"));
-    house.restart();
+    let mut harness = house_with(&file);
+    add_old_addresses(&harness.path("data/vestibule.db"));
+    harness.restart();
 
     let address_of = |account: &Value| account["address"].as_str().unwrap_or_default().to_owned();
-    let listed: Vec<String> = house
+    let listed: Vec<String> = harness
         .json(&["customers", "list"])
         .iter()
         .map(address_of)
@@ -309,14 +313,14 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
             listed.iter().any(|one| one == address),
             "{address} in {listed:?}"
         );
-        let shown = &house.json(&["customers", "show", address])[0];
+        let shown = &harness.json(&["customers", "show", address])[0];
         assert_eq!(address_of(shown), *address);
-        let folder = house.path(&format!("export-{n}")).display().to_string();
-        let written = &house.json(&["customers", "export", address, "--to", &folder])[0];
+        let folder = harness.path(&format!("export-{n}")).display().to_string();
+        let written = &harness.json(&["customers", "export", address, "--to", &folder])[0];
         assert_eq!(written["letters"], 1, "{written}");
     }
     for address in ["eve%evil.example@corp.example", "mar\u{212A}@corp.example"] {
-        let output = house.command(&["customers", "resend", address]).output();
+        let output = harness.command(&["customers", "resend", address]).output();
         let output = output.expect("it runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -327,33 +331,35 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
 
     // The account is found by the address that it has.
     let written = message("DÖRTE@corp.example", "upper");
-    let reply = Smtp::connect(house.smtp).and_then(|mut client| {
+    let reply = Smtp::connect(harness.smtp).and_then(|mut client| {
         client.send("bounces@client.example", "it-help@corp.example", &written)
     });
     assert!(reply.expect("an answer").starts_with("250"));
-    let why = &house.json(&["explain", "upper@client.example"])[0];
+    let why = &harness.json(&["explain", "upper@client.example"])[0];
     assert_eq!(why["reason"], "account_active", "{why}");
     // The one whose key it was is another person, with a link of their own.
-    send(house.smtp, "mark@corp.example", "mark");
-    let why = &house.json(&["explain", "mark@client.example"])[0];
+    send(harness.smtp, "mark@corp.example", "mark");
+    let why = &harness.json(&["explain", "mark@client.example"])[0];
     assert_eq!(why["reason"], "internal_account_created", "{why}");
-    house.link_for("mark@corp.example");
+    harness.link_for("mark@corp.example");
 
     for (address, ..) in OLD_ADDRESSES {
         let state = wait_for("the end of a letter", || {
-            Some(letter_state(&house, address)).filter(|state| state != "waiting")
+            Some(mail_state(&harness, address)).filter(|state| state != "waiting")
         });
         assert_eq!(state, "cancelled", "{address}");
     }
     // The same letter to an address that is usable goes out.
-    house.link_for("old@corp.example");
-    let receiver = |letter: &String| {
-        let to = letter.lines().find_map(|line| line.strip_prefix("To: "));
+    harness.link_for("old@corp.example");
+    let receiver = |verification_mail: &String| {
+        let to = verification_mail
+            .lines()
+            .find_map(|line| line.strip_prefix("To: "));
         to.expect("a receiver").to_owned()
     };
-    for to in house.letters().iter().map(receiver) {
+    for to in harness.verification_mails().iter().map(receiver) {
         let is_usable = ["ann", "mark", "old"].map(|name| format!("{name}@corp.example"));
         assert!(is_usable.contains(&to), "{to}");
     }
-    assert_eq!(finding(&house, "ledger")["state"], "ok");
+    assert_eq!(finding(&harness, "ledger")["state"], "ok");
 }

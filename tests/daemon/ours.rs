@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use crate::client::{Smtp, add_customer, http, message};
 use crate::contract::token;
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// With an address for everything that has one.
 fn configuration() -> String {
@@ -45,33 +45,33 @@ const OURS: [&str; 10] = [
 
 #[test]
 fn addresses_of_the_installation_are_no_customers() {
-    let house = House::start(&configuration());
-    let token = token(&house);
-    let mut client = Smtp::connect(house.smtp).expect("the daemon answers");
+    let harness = Harness::start(&configuration());
+    let token = token(&harness);
+    let mut client = Smtp::connect(harness.smtp).expect("the daemon answers");
     let mut decided = |from: &str, marker: &str| {
         let written = message(from, marker);
         let reply = client.send("x@client.example", "it-help@corp.example", &written);
         assert!(reply.expect("an answer").starts_with("250"), "{from}");
-        let why = house.json(&["explain", &format!("{marker}@client.example")]);
+        let why = harness.json(&["explain", &format!("{marker}@client.example")]);
         why[0]["reason"].as_str().expect("a reason").to_owned()
     };
     for (n, address) in OURS.iter().enumerate() {
         assert_eq!(decided(address, &format!("loop-{n}")), "loop", "{address}");
 
         let email: String = form_urlencoded::byte_serialize(address.as_bytes()).collect();
-        let (status, page) = http(house.http, "POST", "/signup", &[("email", &email)]);
+        let (status, page) = http(harness.http, "POST", "/signup", &[("email", &email)]);
         assert_eq!(status, 400, "{address}: {page}");
 
-        let (status, answer) = add_customer(house.admin, &token, address);
+        let (status, answer) = add_customer(harness.admin, &token, address);
         assert_eq!(status, 422, "{address}: {answer}");
 
-        let added = house.command(&["customers", "add", address]).output();
+        let added = harness.command(&["customers", "add", address]).output();
         let added = added.expect("it runs");
         let text = String::from_utf8_lossy(&added.stderr);
         assert!(!added.status.success(), "{address}");
         assert!(text.contains("is an address of this Vestibule"), "{text}");
     }
-    assert!(house.json(&["customers", "list"]).is_empty());
+    assert!(harness.json(&["customers", "list"]).is_empty());
     // A contact is a person.
     let reason = decided("person@corp.example", "person");
     assert_eq!(reason, "internal_account_created");
@@ -79,12 +79,12 @@ fn addresses_of_the_installation_are_no_customers() {
 
 #[test]
 fn an_operator_who_adds_the_address_of_a_program_is_warned() {
-    let house = House::start(STANDARD);
-    let token = token(&house);
+    let harness = Harness::start(STANDARD);
+    let token = token(&harness);
     let address = "no-reply@partner.example";
-    let (status, page) = http(house.http, "POST", "/signup", &[("email", address)]);
+    let (status, page) = http(harness.http, "POST", "/signup", &[("email", address)]);
     assert_eq!(status, 400, "{page}");
-    let (status, answer) = add_customer(house.admin, &token, address);
+    let (status, answer) = add_customer(harness.admin, &token, address);
     assert_eq!(status, 201, "{answer}");
     let body = answer.split("\r\n\r\n").nth(1).expect("a body");
     let added: Value = serde_json::from_str(body).expect(body);
@@ -95,10 +95,10 @@ fn an_operator_who_adds_the_address_of_a_program_is_warned() {
         "{warning}"
     );
 
-    let (status, answer) = add_customer(house.admin, &token, "bob@partner.example");
+    let (status, answer) = add_customer(harness.admin, &token, "bob@partner.example");
     assert!(status == 201 && !answer.contains("warnings"), "{answer}");
 
-    let output = house
+    let output = harness
         .command(&["customers", "add", "noreply@partner.example"])
         .output();
     let text = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
@@ -115,8 +115,8 @@ fn mail_for_the_postmaster_goes_to_a_portal() {
     let both = STANDARD.replace("[destination.desk]", hr);
     let named = both.replace("[smtp]", "[smtp]\npostmaster = \"hr\"");
     for (configuration, portal) in [(both, "it"), (named, "hr")] {
-        let house = House::start(&configuration);
-        let mut client = Smtp::connect(house.smtp).expect("the daemon answers");
+        let harness = Harness::start(&configuration);
+        let mut client = Smtp::connect(harness.smtp).expect("the daemon answers");
         let known = [
             "postmaster",
             "Postmaster",
@@ -128,7 +128,7 @@ fn mail_for_the_postmaster_goes_to_a_portal() {
             let written = message("bob@partner.example", &format!("to-{n}"));
             let reply = client.send("bob@partner.example", to, &written);
             assert!(reply.expect("an answer").starts_with("250"), "{to}");
-            let why = &house.json(&["explain", &format!("to-{n}@client.example")])[0];
+            let why = &harness.json(&["explain", &format!("to-{n}@client.example")])[0];
             assert_eq!(why["portal"], portal, "{to}: {why}");
             assert_ne!(why["verdict"], "dropped", "{to}: {why}");
         }
@@ -161,17 +161,17 @@ fn no_sender_is_an_option_of_the_program_behind() {
          args = [\"-c\", '''cd \"$FOLDER\"; exec ./open-ticket \"$VESTIBULE_SENDER\"''']\n\
          environment = { FOLDER = \"@FOLDER@\" }",
     );
-    let mut house = House::at_rest(&configuration);
-    let folder = house.folder.path().display().to_string();
-    let file = house.path("vestibule.toml");
+    let mut harness = Harness::at_rest(&configuration);
+    let folder = harness.folder.path().display().to_string();
+    let file = harness.path("vestibule.toml");
     let text = fs::read_to_string(&file).expect("the configuration");
     fs::write(&file, text.replace("@FOLDER@", &folder)).expect("written");
-    let program = house.path("open-ticket");
+    let program = harness.path("open-ticket");
     fs::write(&program, OPEN_TICKET).expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
-    house.restart();
+    harness.restart();
 
-    let mut client = Smtp::connect(house.smtp).expect("the daemon answers");
+    let mut client = Smtp::connect(harness.smtp).expect("the daemon answers");
     let senders = [
         ("-oQ/tmp@partner.example", "\"-oQ/tmp\"@partner.example"),
         ("--help@partner.example", "\"--help\"@partner.example"),
@@ -188,7 +188,7 @@ fn no_sender_is_an_option_of_the_program_behind() {
     let mut expected: Vec<&str> = senders.iter().map(|(_, argument)| *argument).collect();
     expected.sort_unstable();
     wait_for("a call for each sender", || {
-        let written = fs::read_to_string(house.path("senders")).unwrap_or_default();
+        let written = fs::read_to_string(harness.path("senders")).unwrap_or_default();
         let mut found: Vec<&str> = written.lines().collect();
         found.sort_unstable();
         (found == expected).then_some(())

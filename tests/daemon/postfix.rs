@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::house::{Folder, wait_for};
+use crate::harness::{Folder, wait_for};
 use crate::port::Port;
 
 pub struct Postfix {

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use serde_json::Value;
 
 use crate::client::Smtp;
-use crate::house::{House, STANDARD};
+use crate::harness::{Harness, STANDARD};
 
 /// The head and the body of what comes in.
 fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)> {
@@ -67,7 +67,7 @@ fn a_long_message_is_fetched_with_the_link_in_the_json() {
             "external.restrict_domains = false",
         )
         .replace("type = \"maildir\"\npath = \"desk\"", &destination);
-    let house = House::start(&configuration);
+    let harness = Harness::start(&configuration);
     // What is in the JSON is without the line of an mbox and fields of our names, and so is this.
     let head = b"From: kim@shop.example\r\nSubject: Long\r\nTo: it-help@corp.example\r\n";
     let marks = b"X-Vestibule-Account: internal\r\n";
@@ -75,7 +75,7 @@ fn a_long_message_is_fetched_with_the_link_in_the_json() {
     while rest.len() < 3 << 19 {
         rest.extend_from_slice(b".caf\xe9 and so on, and so on\r\n");
     }
-    let mut client = Smtp::connect(house.smtp).expect("it listens");
+    let mut client = Smtp::connect(harness.smtp).expect("it listens");
     let line = b"From kim@shop.example Mon Nov 23 10:00:00 2026\r\n";
     let sent = [&line[..], head, marks, &rest].concat();
     let reply = client
@@ -83,16 +83,18 @@ fn a_long_message_is_fetched_with_the_link_in_the_json() {
         .expect("an answer");
     assert!(reply.starts_with("250"), "{reply}");
 
-    let body = bodies.recv_timeout(crate::house::DEADLINE).expect("a post");
+    let body = bodies
+        .recv_timeout(crate::harness::DEADLINE)
+        .expect("a post");
     let json: Value = serde_json::from_slice(&body).expect("JSON");
     let message = &json["data"]["message"];
     assert_eq!(message["subject"], "Long");
     assert!(message["raw"].is_null());
     let url = message["raw_url"].as_str().expect("a link");
     let path = url
-        .strip_prefix(&format!("http://{}", house.http))
+        .strip_prefix(&format!("http://{}", harness.http))
         .expect("a link on public_url");
-    let (answer, found) = get(house.http, path);
+    let (answer, found) = get(harness.http, path);
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(
         answer.contains("content-type: message/rfc822\r\n"),
@@ -113,8 +115,8 @@ fn a_long_message_is_fetched_with_the_link_in_the_json() {
         format!("{ledger}.{}.{mac}", expiry + 1),
         format!("{signed}."),
     ] {
-        let (answer, _) = get(house.http, &changed);
+        let (answer, _) = get(harness.http, &changed);
         assert!(answer.starts_with("HTTP/1.1 404"), "{changed}: {answer}");
     }
-    assert!(!house.log().contains(mac), "no link is in the log");
+    assert!(!harness.log().contains(mac), "no link is in the log");
 }

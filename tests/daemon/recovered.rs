@@ -2,40 +2,40 @@
 //! in by it for longer.
 
 use crate::client::{Smtp, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 const PORTAL: &str = "it-help@corp.example";
 
 /// Sends a message with these fields; gives its ledger entry.
-fn send_with(house: &House, fields: &str, marker: &str) -> String {
+fn send_with(harness: &Harness, fields: &str, marker: &str) -> String {
     let message = format!(
         "{fields}To: {PORTAL}\r\nSubject: About {marker}\r\n\
          Message-ID: <{marker}@client.example>\r\n\r\nHelp with {marker}!\r\n"
     );
-    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send("mta@client.example", PORTAL, message.as_bytes());
     assert!(sent.expect("an answer").starts_with("250"), "{marker}");
-    let entry = house.json(&["explain", &format!("{marker}@client.example")]);
+    let entry = harness.json(&["explain", &format!("{marker}@client.example")]);
     entry[0]["ledger"].as_str().expect("an id").to_owned()
 }
 
-fn reason(house: &House, ledger: &str) -> String {
-    let entry = &house.json(&["explain", ledger])[0];
+fn reason(harness: &Harness, ledger: &str) -> String {
+    let entry = &harness.json(&["explain", ledger])[0];
     assert_eq!(entry["verdict"], "dropped");
     entry["reason"].as_str().expect("a reason").to_owned()
 }
 
 /// Exit status and standard error.
-fn run(house: &House, arguments: &[&str]) -> (i32, String) {
-    let output = house.command(arguments).output().expect("it runs");
+fn run(harness: &Harness, arguments: &[&str]) -> (i32, String) {
+    let output = harness.command(arguments).output().expect("it runs");
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code().expect("a status"), err)
 }
 
 /// The header of what the help desk has got with this marker.
-fn delivered(house: &House, marker: &str) -> String {
+fn delivered(harness: &Harness, marker: &str) -> String {
     wait_for("the delivery", || {
-        house.delivered().into_iter().find_map(|raw| {
+        harness.delivered().into_iter().find_map(|raw| {
             let text = String::from_utf8_lossy(&raw).into_owned();
             text.contains(&format!("Help with {marker}!"))
                 .then(|| text.split("\r\n\r\n").next().unwrap_or_default().to_owned())
@@ -48,13 +48,13 @@ const REPORT: &str = "From: mailer-daemon@mx.example\r\nMIME-Version: 1.0\r\n\
 
 #[test]
 fn whatever_it_was_dropped_for_a_message_is_released_once() {
-    let house = House::start(&format!(
+    let harness = Harness::start(&format!(
         "{STANDARD}\n[mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
     ));
-    send(house.smtp, "bob@partner.example", "known");
-    house.json(&["access", "deny", "dan@partner.example"]);
-    house.json(&["customers", "block", "bob@partner.example"]);
-    let before = house.json(&["customers", "show", "bob@partner.example"]);
+    send(harness.smtp, "bob@partner.example", "known");
+    harness.json(&["access", "deny", "dan@partner.example"]);
+    harness.json(&["customers", "block", "bob@partner.example"]);
+    let before = harness.json(&["customers", "show", "bob@partner.example"]);
     for (expected, fields, named) in [
         (
             "domain_not_allowed",
@@ -92,20 +92,20 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
         ),
     ] {
         let marker = expected.replace('_', "-");
-        let ledger = send_with(&house, fields, &marker);
-        assert_eq!(reason(&house, &ledger), expected);
-        let (status, err) = run(&house, &["dropped", "recover", &ledger]);
+        let ledger = send_with(&harness, fields, &marker);
+        assert_eq!(reason(&harness, &ledger), expected);
+        let (status, err) = run(&harness, &["dropped", "recover", &ledger]);
         assert_eq!(status, 1, "{expected}: {err}");
         let mut force = vec!["dropped", "recover", ledger.as_str(), "--force"];
         if let Some(named) = named {
-            let (status, err) = run(&house, &force);
+            let (status, err) = run(&harness, &force);
             assert_eq!(status, 1, "{err}");
             assert!(err.contains("has no usable sender"), "{err}");
             force.extend(["--as", named]);
         }
-        let (status, err) = run(&house, &force);
+        let (status, err) = run(&harness, &force);
         assert_eq!(status, 0, "{expected}: {err}");
-        let header = delivered(&house, &marker);
+        let header = delivered(&harness, &marker);
         assert!(
             header.contains("\r\nX-Vestibule-Verified: operator "),
             "{header}"
@@ -115,15 +115,15 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
             named.is_some(),
             "{header}"
         );
-        let (status, err) = run(&house, &force);
+        let (status, err) = run(&harness, &force);
         assert_eq!(status, 1, "{expected}");
         assert!(err.contains("was released before"), "{err}");
         assert_eq!(
-            reason(&house, &ledger),
+            reason(&harness, &ledger),
             expected,
             "the verdict stays what it was"
         );
-        let raw = house
+        let raw = harness
             .command(&["dropped", "raw", &ledger])
             .output()
             .expect("it runs");
@@ -133,12 +133,12 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
         );
     }
     assert_eq!(
-        house.delivered().len(),
+        harness.delivered().len(),
         10,
         "each once, beside the one that was accepted"
     );
     assert_eq!(
-        house.json(&["customers", "show", "bob@partner.example"]),
+        harness.json(&["customers", "show", "bob@partner.example"]),
         before
     );
     for made in [
@@ -146,27 +146,27 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
         "rob@elsewhere.example",
         "dan@partner.example",
     ] {
-        let account = &house.json(&["customers", "show", made])[0];
+        let account = &harness.json(&["customers", "show", made])[0];
         assert_eq!(account["status"], "pending", "{account}");
         assert!(account["verified_at"].is_null(), "{account}");
     }
     assert!(
-        house.letters().is_empty(),
+        harness.verification_mails().is_empty(),
         "nobody is asked to verify an address"
     );
     // Denied stays denied, and blocked blocked.
-    let denied = send_with(&house, "From: dan@partner.example\r\n", "denied-again");
-    assert_eq!(reason(&house, &denied), "sender_denied");
-    let blocked = send_with(&house, "From: bob@partner.example\r\n", "blocked-again");
-    assert_eq!(reason(&house, &blocked), "account_blocked");
-    house.json(&["doctor"]);
+    let denied = send_with(&harness, "From: dan@partner.example\r\n", "denied-again");
+    assert_eq!(reason(&harness, &denied), "sender_denied");
+    let blocked = send_with(&harness, "From: bob@partner.example\r\n", "blocked-again");
+    assert_eq!(reason(&harness, &blocked), "account_blocked");
+    harness.json(&["doctor"]);
 }
 
 #[test]
 fn what_cannot_be_released_says_why() {
-    let house = House::start(STANDARD);
-    let kept = send_with(&house, "From: eve@elsewhere.example\r\n", "kept");
-    let nobody = send_with(&house, "From: Bob\r\n", "nobody");
+    let harness = Harness::start(STANDARD);
+    let kept = send_with(&harness, "From: eve@elsewhere.example\r\n", "kept");
+    let nobody = send_with(&harness, "From: Bob\r\n", "nobody");
     for (arguments, status, why) in [
         (
             &[
@@ -209,47 +209,47 @@ fn what_cannot_be_released_says_why() {
             "elsewhere.example is not in external.allowed_domains",
         ),
     ] {
-        let output = house.command(arguments).output().expect("it runs");
+        let output = harness.command(arguments).output().expect("it runs");
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
     }
     // The same message again is a copy of what was released, whoever may write by then.
-    house.json(&["dropped", "recover", &kept, "--force"]);
-    house.json(&["access", "allow", "elsewhere.example"]);
-    let again = send_with(&house, "From: eve@elsewhere.example\r\n", "kept");
-    let entries = house.json(&["explain", "kept@client.example"]);
+    harness.json(&["dropped", "recover", &kept, "--force"]);
+    harness.json(&["access", "allow", "elsewhere.example"]);
+    let again = send_with(&harness, "From: eve@elsewhere.example\r\n", "kept");
+    let entries = harness.json(&["explain", "kept@client.example"]);
     assert_eq!(entries.len(), 2, "{entries:?}");
     let copy = entries.iter().find(|entry| entry["reason"] == "duplicate");
     assert!(copy.is_some(), "{again}: {entries:?}");
-    let dropped = house.json(&["dropped", "list"]);
+    let dropped = harness.json(&["dropped", "list"]);
     for row in &dropped {
         let recoverable = row["ledger"] == nobody.as_str();
         assert_eq!(row["recoverable"], recoverable, "{row}");
     }
-    delivered(&house, "kept");
-    assert_eq!(house.delivered().len(), 1);
+    delivered(&harness, "kept");
+    assert_eq!(harness.delivered().len(), 1);
 }
 
 #[test]
 fn a_released_loop_does_not_go_round() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     let ledger = send_with(
-        &house,
+        &harness,
         "From: eve@partner.example\r\nX-Vestibule-Loop: gate.corp.example\r\n",
         "round",
     );
-    house.json(&["dropped", "recover", &ledger, "--force"]);
-    delivered(&house, "round");
-    let raw = house.delivered().remove(0);
-    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    harness.json(&["dropped", "recover", &ledger, "--force"]);
+    delivered(&harness, "round");
+    let raw = harness.delivered().remove(0);
+    let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send("mta@client.example", PORTAL, &raw);
     assert!(sent.expect("an answer").starts_with("250"));
     // A copy of it or a loop: it comes to nothing either way.
     wait_for("the second entry", || {
-        let entries = house.json(&["explain", "round@client.example"]);
+        let entries = harness.json(&["explain", "round@client.example"]);
         (entries.len() == 2).then_some(())
     });
-    assert_eq!(house.json(&["requests", "list"]).len(), 1);
+    assert_eq!(harness.json(&["requests", "list"]).len(), 1);
 }

@@ -11,7 +11,7 @@ use vestibule::domain::{Domain, EmailAddress, Envelope, ReversePath};
 use vestibule::mail::{self, Identity};
 
 use crate::client::{Smtp, http, message};
-use crate::house::{House, STANDARD, link_in, wait_for};
+use crate::harness::{Harness, STANDARD, link_in, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
@@ -357,10 +357,10 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
         "type = \"file\"\ndir = \"letters\"",
         &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.address),
     );
-    let house = House::start(&configuration);
+    let harness = Harness::start(&configuration);
     let more = format!(
         "transport_maps = inline:{{ {{ it-help@corp.example = smtp:[127.0.0.1]:{} }} }}\n",
-        house.smtp.port()
+        harness.smtp.port()
     );
     let edge = of_corp(edge, &sink, &more);
 
@@ -376,7 +376,7 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
     }
     for address in ROUTED_ELSEWHERE.iter().chain(&NOT_PEOPLE) {
         let (status, page) = http(
-            house.http,
+            harness.http,
             "POST",
             "/signup",
             &[("email", &encoded(address))],
@@ -384,20 +384,24 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
         assert_eq!(status, 400, "{address}: {page}");
         // An operator may add a program's address, and nothing else of these.
         if sender(address).is_none() || *address == "it-help@corp.example" {
-            let output = house.command(&["customers", "add", address]).output();
+            let output = harness.command(&["customers", "add", address]).output();
             assert!(!output.expect("it runs").status.success(), "{address}");
         }
     }
     hand_in("ann@corp.example", "honest");
 
-    let letter = wait_for("the verification mail of the honest sender", || {
+    let verification_mail = wait_for("the verification mail of the honest sender", || {
         let is_hers = |taken: &Taken| taken.to == "ann@corp.example";
         sink.taken().into_iter().find(is_hers)
     });
-    assert!(link_in(&letter.message).is_some(), "{}", letter.message);
+    assert!(
+        link_in(&verification_mail.message).is_some(),
+        "{}",
+        verification_mail.message
+    );
     for n in 0..ROUTED_ELSEWHERE.len() {
         let why = wait_for("the decision about a hostile sender", || {
-            house
+            harness
                 .json(&["explain", &format!("hostile-{n}@client.example")])
                 .pop()
         });
@@ -431,10 +435,10 @@ fn one_mailbox_gets_one_mail_and_nothing_of_the_forger_in_it() {
         "type = \"file\"\ndir = \"letters\"",
         &format!("type = \"smtp\"\nurl = \"smtp://{}\"", edge.address),
     );
-    let house = House::start(&configuration);
+    let harness = Harness::start(&configuration);
     let more = format!(
         "transport_maps = inline:{{ {{ it-help@corp.example = smtp:[127.0.0.1]:{} }} }}\n",
-        house.smtp.port()
+        harness.smtp.port()
     );
     let edge = of_corp(edge, &sink, &more);
     let mut client = Smtp::connect(edge.smtp).expect("Postfix answers");
@@ -446,7 +450,7 @@ fn one_mailbox_gets_one_mail_and_nothing_of_the_forger_in_it() {
     }
     // All but one wait for the limit of the mailbox.
     wait_for("the mail that waits", || {
-        let waiting = house.log().matches(" verification.deferred ").count();
+        let waiting = harness.log().matches(" verification.deferred ").count();
         (waiting >= DETAILS.len() - 1).then_some(())
     });
     let mail = wait_for("the one mail", || sink.taken().pop());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::client::{Smtp, http, message};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// In the subject, the body, the display name and a field that is evidence.
 const MARKS: [&str; 4] = [
@@ -27,8 +27,8 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
     for format in ["text", "json"] {
         let configuration =
             format!("{STANDARD}\n[log]\nlevel = \"trace\"\nformat = \"{format}\"\n");
-        let house = House::start(&configuration);
-        let mut smtp = Smtp::connect(house.smtp).expect("a greeting");
+        let harness = Harness::start(&configuration);
+        let mut smtp = Smtp::connect(harness.smtp).expect("a greeting");
         for (from, fields) in [
             ("ann@corp.example", ""),
             ("bob@partner.example", ""),
@@ -40,7 +40,7 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
             assert!(reply.expect("a reply").starts_with("250"));
         }
         // Refused for a bare LF, for a recipient, in the wrong order.
-        let refused = Smtp::connect(house.smtp).and_then(|mut smtp| {
+        let refused = Smtp::connect(harness.smtp).and_then(|mut smtp| {
             smtp.send(
                 "x@y.example",
                 "nobody@corp.example",
@@ -50,11 +50,11 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
         assert!(refused.expect("a reply").starts_with("550"));
         let bare =
             b"From: ann@corp.example\r\nSubject: subject-xylophone\r\n\r\nbody-xylophone\nx\r\n";
-        let refused = Smtp::connect(house.smtp)
+        let refused = Smtp::connect(harness.smtp)
             .and_then(|mut smtp| smtp.send("ann@corp.example", "it-help@corp.example", bare));
         assert!(refused.expect("a reply").starts_with("550"));
 
-        let link = house.link_for("ann@corp.example");
+        let link = harness.link_for("ann@corp.example");
         let token = link.strip_prefix("/verify/").expect("a link").to_owned();
         for (method, path, form) in [
             ("HEAD", link.as_str(), &[][..]),
@@ -65,16 +65,16 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
             ("POST", &link, &[("action", "not-me")]),
             ("GET", &link, &[]),
         ] {
-            http(house.http, method, path, form);
+            http(harness.http, method, path, form);
         }
         wait_for("both deliveries", || {
-            (house.delivered().len() == 2).then_some(())
+            (harness.delivered().len() == 2).then_some(())
         });
-        let mut house = house;
-        house.signal("-TERM");
-        assert_eq!(house.exit_status(), Some(0));
+        let mut harness = harness;
+        harness.signal("-TERM");
+        assert_eq!(harness.exit_status(), Some(0));
 
-        let log = house.log();
+        let log = harness.log();
         for event in [
             "message.held",
             "message.dropped",
@@ -89,7 +89,7 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
         }
         // Nor does the database know the token, which is in the letter alone.
         for name in ["vestibule.db", "vestibule.db-wal"] {
-            let octets = fs::read(house.path("data").join(name)).unwrap_or_default();
+            let octets = fs::read(harness.path("data").join(name)).unwrap_or_default();
             let there = octets
                 .windows(token.len())
                 .any(|part| part == token.as_bytes());

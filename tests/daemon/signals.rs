@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::client::{Smtp, message, send};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 #[test]
 fn a_transaction_under_way_finishes_before_the_end() {
-    let mut house = House::start(STANDARD);
-    let mut idle = Smtp::connect(house.smtp).expect("a connection");
-    let mut busy = Smtp::connect(house.smtp).expect("a connection");
+    let mut harness = Harness::start(STANDARD);
+    let mut idle = Smtp::connect(harness.smtp).expect("a connection");
+    let mut busy = Smtp::connect(harness.smtp).expect("a connection");
     busy.say("MAIL FROM:<bob@partner.example>")
         .expect("an answer");
     busy.say("RCPT TO:<it-help@corp.example>")
@@ -20,7 +20,7 @@ fn a_transaction_under_way_finishes_before_the_end() {
     let go_ahead = busy.say("DATA").expect("an answer");
     assert!(go_ahead.starts_with("354"), "{go_ahead}");
 
-    house.signal("-TERM");
+    harness.signal("-TERM");
     wait_for("the idle connection's end", || {
         let farewell = idle.say("NOOP");
         match farewell {
@@ -36,10 +36,10 @@ fn a_transaction_under_way_finishes_before_the_end() {
     ));
     let reply = reply.expect("the transaction under way is finished");
     assert!(reply.starts_with("250"), "{reply}");
-    assert_eq!(house.exit_status(), Some(0), "{}", house.log());
+    assert_eq!(harness.exit_status(), Some(0), "{}", harness.log());
 
-    house.restart();
-    let requests = house.json(&["requests", "list"]);
+    harness.restart();
+    let requests = harness.json(&["requests", "list"]);
     assert_eq!(requests[0]["message_id"], "last@client.example");
 }
 
@@ -68,8 +68,8 @@ fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
 
 #[test]
 fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
-    let mut house = House::start(STANDARD);
-    let smtp = house.smtp;
+    let mut harness = Harness::start(STANDARD);
+    let smtp = harness.smtp;
     let count = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..8)
         .map(|n| {
@@ -80,16 +80,16 @@ fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
     wait_for("the load", || {
         (count.load(Ordering::Relaxed) >= 100).then_some(())
     });
-    house.signal("-TERM");
+    harness.signal("-TERM");
     let mut taken: Vec<String> = clients
         .into_iter()
         .flat_map(|client| client.join().expect("no unexpected answer"))
         .map(|marker| format!("{marker}@client.example"))
         .collect();
-    assert_eq!(house.exit_status(), Some(0), "{}", house.log());
+    assert_eq!(harness.exit_status(), Some(0), "{}", harness.log());
 
-    house.restart();
-    let mut kept: Vec<String> = house
+    harness.restart();
+    let mut kept: Vec<String> = harness
         .json(&["requests", "list", "--limit", "100000"])
         .iter()
         .map(|request| request["message_id"].as_str().expect("a text").to_owned())
@@ -101,15 +101,15 @@ fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
 
 #[test]
 fn a_reload_adds_a_portal_without_dropping_a_connection() {
-    let house = House::start(STANDARD);
-    let mut client = Smtp::connect(house.smtp).expect("a connection");
+    let harness = Harness::start(STANDARD);
+    let mut client = Smtp::connect(harness.smtp).expect("a connection");
     let changed = STANDARD.replace(
         "[destination.desk]",
         "[[portal]]\nname = \"hr\"\ntitle = \"HR\"\naddresses = [\"hr@corp.example\"]\n\
          destination = \"desk\"\n\n[destination.desk]",
     );
-    fs::write(house.path("vestibule.toml"), changed).expect("a file");
-    house.signal("-HUP");
+    fs::write(harness.path("vestibule.toml"), changed).expect("a file");
+    harness.signal("-HUP");
     wait_for("the new portal", || {
         client.say("RSET").expect("the connection stays");
         client.say("MAIL FROM:<>").expect("an answer");
@@ -120,33 +120,33 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
 
 #[test]
 fn a_faulty_file_is_refused_and_the_old_settings_stay() {
-    let house = House::start(STANDARD);
-    fs::write(house.path("vestibule.toml"), "hostname = 7\n").expect("a file");
-    house.signal("-HUP");
+    let harness = Harness::start(STANDARD);
+    fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");
+    harness.signal("-HUP");
     wait_for("the refusal in the log", || {
-        house.log().contains("vestibule.toml").then_some(())
+        harness.log().contains("vestibule.toml").then_some(())
     });
-    send(house.smtp, "bob@partner.example", "still-here");
+    send(harness.smtp, "bob@partner.example", "still-here");
 }
 
 #[test]
 fn a_client_that_falls_asleep_in_a_transaction_does_not_hold_up_the_end() {
-    let mut house = House::start(STANDARD);
-    let mut asleep = Smtp::connect(house.smtp).expect("a connection");
+    let mut harness = Harness::start(STANDARD);
+    let mut asleep = Smtp::connect(harness.smtp).expect("a connection");
     asleep.say("MAIL FROM:<>").expect("an answer");
-    house.signal("-TERM");
+    harness.signal("-TERM");
     let farewell = asleep.hear().expect("a farewell");
     assert!(farewell.starts_with("421"), "{farewell}");
-    assert_eq!(house.exit_status(), Some(0));
-    assert!(!house.log().contains("ERROR"), "{}", house.log());
+    assert_eq!(harness.exit_status(), Some(0));
+    assert!(!harness.log().contains("ERROR"), "{}", harness.log());
 }
 
 #[test]
 fn a_second_daemon_on_the_same_data_is_refused() {
-    let house = House::start(STANDARD);
-    let output = house.command(&["serve"]).output().expect("it runs");
+    let harness = Harness::start(STANDARD);
+    let output = harness.command(&["serve"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("another vestibule serves"), "{said}");
-    send(house.smtp, "bob@partner.example", "undisturbed");
+    send(harness.smtp, "bob@partner.example", "undisturbed");
 }

@@ -1,7 +1,7 @@
 //! The subject as its sender wrote it, wherever a person reads it.
 
 use crate::client::{Smtp, http};
-use crate::house::{House, STANDARD};
+use crate::harness::{Harness, STANDARD};
 
 /// The field as it came, the charset of the body, and the text.
 const SUBJECTS: &[(&[u8], &str, &str)] = &[
@@ -25,7 +25,7 @@ const SUBJECTS: &[(&[u8], &str, &str)] = &[
 
 #[test]
 fn a_subject_is_read_as_it_was_written_and_shown_everywhere() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for (number, (field, charset, text)) in SUBJECTS.iter().enumerate() {
         let sender = format!("person{number}@corp.example");
         let mut message =
@@ -37,17 +37,17 @@ fn a_subject_is_read_as_it_was_written_and_shown_everywhere() {
             )
             .as_bytes(),
         );
-        let reply = Smtp::connect(house.smtp)
+        let reply = Smtp::connect(harness.smtp)
             .and_then(|mut client| client.send(&sender, "it-help@corp.example", &message))
             .expect("the daemon answers");
         let ledger = reply.trim().rsplit(' ').next().expect("an id");
 
-        let (_, page) = http(house.http, "GET", &house.link_for(&sender), &[]);
+        let (_, page) = http(harness.http, "GET", &harness.link_for(&sender), &[]);
         let escaped = text.replace('<', "&lt;").replace('>', "&gt;");
         assert!(page.contains(&escaped), "{text}: {page}");
-        let shown = &house.json(&["requests", "show", ledger])[0];
+        let shown = &harness.json(&["requests", "show", ledger])[0];
         assert_eq!(shown["subject"], *text);
-        let entries = house.json(&["explain", ledger]);
+        let entries = harness.json(&["explain", ledger]);
         assert_eq!(entries[0]["facts"]["subject"], *text, "{entries:?}");
     }
 }

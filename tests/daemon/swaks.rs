@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::Command;
 
-use crate::house::{House, STANDARD};
+use crate::harness::{Harness, STANDARD};
 
-fn swaks(house: &House, more: &[&str]) -> String {
+fn swaks(harness: &Harness, more: &[&str]) -> String {
     let output = Command::new("swaks")
-        .args(["--server", &house.smtp.to_string(), "--timeout", "5m"])
+        .args(["--server", &harness.smtp.to_string(), "--timeout", "5m"])
         .args([
             "--from",
             "bob@partner.example",
@@ -24,8 +24,8 @@ fn swaks(house: &House, more: &[&str]) -> String {
 
 #[test]
 fn swaks_sends_in_the_clear() {
-    let house = House::start(STANDARD);
-    let transcript = swaks(&house, &[]);
+    let harness = Harness::start(STANDARD);
+    let transcript = swaks(&harness, &[]);
     assert!(
         transcript.contains("250 2.0.0 Ok: queued as "),
         "{transcript}"
@@ -41,11 +41,11 @@ fn swaks_sends_over_starttls() {
         "listen = [\"127.0.0.1:0\"]\n[smtp.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
          required = true\n",
     );
-    let house = House::start_with(&configuration, |folder| {
+    let harness = Harness::start_with(&configuration, |folder| {
         fs::write(folder.join("cert.pem"), key.cert.pem()).expect("a file");
         fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).expect("a file");
     });
-    let transcript = swaks(&house, &["--tls"]);
+    let transcript = swaks(&harness, &["--tls"]);
     assert!(transcript.contains("TLS started"), "{transcript}");
     assert!(
         transcript.contains("250 2.0.0 Ok: queued as "),

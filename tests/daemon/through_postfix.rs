@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::client::http;
-use crate::house::{House, STANDARD, link_in, wait_for};
+use crate::harness::{Harness, STANDARD, link_in, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
@@ -28,8 +28,8 @@ fn from_one_postfix_through_the_gate_to_another() {
                 desk.smtp
             ),
         );
-    let house = House::start(&configuration);
-    let next_hop = format!("smtp:[127.0.0.1]:{}", house.smtp.port());
+    let harness = Harness::start(&configuration);
+    let next_hop = format!("smtp:[127.0.0.1]:{}", harness.smtp.port());
     let edge = Postfix::start_on(
         edge,
         &[
@@ -68,23 +68,29 @@ fn from_one_postfix_through_the_gate_to_another() {
             String::from_utf8_lossy(&output.stdout)
         );
     }
-    let letter = wait_for("the verification mail in the person's mailbox", || {
+    let verification_mail = wait_for("the verification mail in the person's mailbox", || {
         edge.mail("ann@corp.example").pop()
     });
     wait_for("both requests", || {
-        (house.json(&["requests", "list", "--state", "held"]).len() == 2).then_some(())
+        (harness.json(&["requests", "list", "--state", "held"]).len() == 2).then_some(())
     });
-    assert!(letter.contains("Auto-Submitted: auto-replied"), "{letter}");
-    assert!(letter.contains("Return-Path: <>"), "{letter}");
     assert!(
-        !letter.contains("For it-help"),
+        verification_mail.contains("Auto-Submitted: auto-replied"),
+        "{verification_mail}"
+    );
+    assert!(
+        verification_mail.contains("Return-Path: <>"),
+        "{verification_mail}"
+    );
+    assert!(
+        !verification_mail.contains("For it-help"),
         "nothing of the sender's is in it"
     );
-    let link = link_in(&letter).expect("a link");
+    let link = link_in(&verification_mail).expect("a link");
 
-    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
-    let in_maildir = wait_for("the request in the Maildir", || house.delivered().pop());
+    let in_maildir = wait_for("the request in the Maildir", || harness.delivered().pop());
     let at_desk = wait_for("the request at the second server", || {
         desk.mail("queue@desk.example").pop()
     });

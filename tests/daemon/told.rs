@@ -2,71 +2,71 @@
 //! DMARC shows, and once a day at most.
 
 use crate::client::{Smtp, message};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 const PORTAL: &str = "it-help@corp.example";
 
-fn house(access: &str) -> House {
+fn harness(access: &str) -> Harness {
     let authentication = "\n[authentication]\nauthserv_id = \"mx.corp.example\"\n";
     let contact = "title = \"IT Help\"\ncontact = \"it-office@corp.example\"";
     let portal = STANDARD.replacen("title = \"IT Help\"", contact, 1);
-    House::start(&format!("{portal}{access}\n{authentication}"))
+    Harness::start(&format!("{portal}{access}\n{authentication}"))
 }
 
 /// A message of which our MTA says this about DMARC.
-fn send_as(house: &House, envelope: &str, from: &str, dmarc: &str, marker: &str) {
+fn send_as(harness: &Harness, envelope: &str, from: &str, dmarc: &str, marker: &str) {
     let domain = from.rsplit('@').next().expect("a domain");
     let results =
         format!("Authentication-Results: mx.corp.example; dmarc={dmarc} header.from={domain}\r\n");
     let whole = [results.as_bytes(), &message(from, marker)].concat();
-    let mut smtp = Smtp::connect(house.smtp).expect("connected");
+    let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send(envelope, PORTAL, &whole);
     assert!(sent.expect("an answer").starts_with("250"), "{marker}");
 }
 
-fn letters_to(house: &House, address: &str) -> Vec<String> {
+fn mail_to(harness: &Harness, address: &str) -> Vec<String> {
     let to = format!("To: {address}\r\n");
-    let letters = house.letters();
-    letters
+    let verification_mails = harness.verification_mails();
+    verification_mails
         .into_iter()
-        .filter(|letter| letter.contains(&to))
+        .filter(|verification_mail| verification_mail.contains(&to))
         .collect()
 }
 
 #[test]
 fn an_authenticated_sender_is_told_once() {
-    let house = house("external.tell_refused = true\n");
+    let harness = harness("external.tell_refused = true\n");
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve@elsewhere.example",
         "fail",
         "forged",
     );
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve@elsewhere.example",
         "none",
         "unknown",
     );
-    send_as(&house, "", "dan@elsewhere.example", "pass", "report");
+    send_as(&harness, "", "dan@elsewhere.example", "pass", "report");
     send_as(
-        &house,
+        &harness,
         "x@elsewhere.example",
         "no-reply@elsewhere.example",
         "pass",
         "program",
     );
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve@elsewhere.example",
         "pass",
         "first",
     );
     let told = wait_for("the mail", || {
-        letters_to(&house, "eve@elsewhere.example").pop()
+        mail_to(&harness, "eve@elsewhere.example").pop()
     });
     for line in [
         "Subject: Your mail to IT Help was not taken\r\n",
@@ -94,38 +94,43 @@ fn an_authenticated_sender_is_told_once() {
 
     // Neither again, nor under another spelling of the mailbox.
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve@elsewhere.example",
         "pass",
         "second",
     );
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve+a@elsewhere.example",
         "pass",
         "detail",
     );
     send_as(
-        &house,
+        &harness,
         "fay@elsewhere.example",
         "fay@elsewhere.example",
         "pass",
         "other",
     );
     wait_for("the last mail", || {
-        letters_to(&house, "fay@elsewhere.example").pop()
+        mail_to(&harness, "fay@elsewhere.example").pop()
     });
-    assert_eq!(house.letters().len(), 2, "{:?}", house.letters());
+    assert_eq!(
+        harness.verification_mails().len(),
+        2,
+        "{:?}",
+        harness.verification_mails()
+    );
     assert!(
-        house.json(&["customers", "list"]).is_empty(),
+        harness.json(&["customers", "list"]).is_empty(),
         "nobody gets an account"
     );
-    let explained = &house.json(&["explain", "first@client.example"])[0];
+    let explained = &harness.json(&["explain", "first@client.example"])[0];
     assert_eq!(explained["reason"], "domain_not_allowed");
     wait_for("the event", || {
-        let events = house.json(&["explain", "first@client.example"]).remove(0);
+        let events = harness.json(&["explain", "first@client.example"]).remove(0);
         let events = events["events"].as_array().expect("events").clone();
         events
             .into_iter()
@@ -135,15 +140,15 @@ fn an_authenticated_sender_is_told_once() {
 
 #[test]
 fn nobody_is_told_where_that_is_not_set() {
-    let house = house("");
+    let harness = harness("");
     send_as(
-        &house,
+        &harness,
         "eve@elsewhere.example",
         "eve@elsewhere.example",
         "pass",
         "quiet",
     );
-    house.json(&[
+    harness.json(&[
         "access",
         "set",
         "--portal",
@@ -152,14 +157,14 @@ fn nobody_is_told_where_that_is_not_set() {
         "external.allow_portal_only_accounts=false",
     ]);
     send_as(
-        &house,
+        &harness,
         "fay@partner.example",
         "fay@partner.example",
         "pass",
         "told",
     );
     let told = wait_for("the mail", || {
-        letters_to(&house, "fay@partner.example").pop()
+        mail_to(&harness, "fay@partner.example").pop()
     });
     let mail = mail_parser::MessageParser::default();
     let mail = mail.parse(told.as_bytes()).expect("a mail");
@@ -168,5 +173,5 @@ fn nobody_is_told_where_that_is_not_set() {
         text.contains("only people with an account are served there"),
         "{text}"
     );
-    assert_eq!(house.letters().len(), 1);
+    assert_eq!(harness.verification_mails().len(), 1);
 }

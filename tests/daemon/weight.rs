@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 
 use crate::client::Smtp;
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 
 /// Each request, and how many there are for each destination.
 const OCTETS: usize = 8 << 20;
@@ -78,8 +78,8 @@ fn web_server() -> SocketAddr {
 }
 
 /// A line of `/proc/PID/status`, in octets.
-fn memory(house: &House, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", house.process())).expect("alive");
+fn memory(harness: &Harness, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", harness.process())).expect("alive");
     let line = status.lines().find(|line| line.starts_with(name));
     let number = line.and_then(|line| line.split_whitespace().nth(1));
     number
@@ -116,9 +116,9 @@ fn large_requests_go_out_in_little_memory() {
         );
         configuration = configuration.replacen("[destination.desk]", &section, 1);
     }
-    let mut house = House::start(&configuration);
+    let mut harness = Harness::start(&configuration);
     for portal in PORTALS {
-        house.json(&["deliveries", "pause", portal]);
+        harness.json(&["deliveries", "pause", portal]);
     }
     let line = [&[b'x'; 76][..], b"\r\n"].concat();
     for number in 0..REQUESTS {
@@ -131,29 +131,29 @@ fn large_requests_go_out_in_little_memory() {
                 message.extend_from_slice(&line);
             }
             let to = format!("{portal}@corp.example");
-            let reply = Smtp::connect(house.smtp)
+            let reply = Smtp::connect(harness.smtp)
                 .and_then(|mut client| client.send(&from, &to, &message))
                 .expect("an answer");
             assert!(reply.starts_with("250"), "{reply}");
         }
     }
     // What taking in took is not counted.
-    house.restart();
-    let before = memory(&house, "VmRSS");
+    harness.restart();
+    let before = memory(&harness, "VmRSS");
     for portal in PORTALS {
-        house.json(&["deliveries", "resume", portal]);
+        harness.json(&["deliveries", "resume", portal]);
     }
     wait_for("all deliveries", || {
-        let shown = house.json(&["requests", "list", "--state", "delivered"]);
+        let shown = harness.json(&["requests", "list", "--state", "delivered"]);
         (shown.len() == REQUESTS * PORTALS.len()).then_some(())
     });
-    let peak = memory(&house, "VmHWM");
+    let peak = memory(&harness, "VmHWM");
     println!("{before} octets before, {peak} at most");
     assert!(
         peak < before + MOST,
         "{} MiB more than before",
         (peak - before) >> 20
     );
-    let whole = house.delivered();
+    let whole = harness.delivered();
     assert!(whole.len() == REQUESTS && whole.iter().all(|message| message.len() > OCTETS));
 }

@@ -19,7 +19,7 @@ pub struct Desk {
 
 /// A post as it came in.
 #[derive(Clone)]
-pub struct Post {
+pub struct MailTransport {
     /// `webhook-id`.
     pub id: String,
     pub signed: (String, String),
@@ -31,7 +31,7 @@ pub struct Post {
 }
 
 struct Seen {
-    posts: Mutex<Vec<Post>>,
+    posts: Mutex<Vec<MailTransport>>,
     /// So many of ten posts fail.
     failing: AtomicU64,
     /// Everybody is asked to come again in an hour.
@@ -71,7 +71,7 @@ impl Desk {
         posts.map(|post| (post.id, post.is_taken)).collect()
     }
 
-    pub fn whole_posts(&self) -> Vec<Post> {
+    pub fn whole_posts(&self) -> Vec<MailTransport> {
         self.seen
             .posts
             .lock()
@@ -106,7 +106,7 @@ async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> 
         let number = posts.len() as u64;
         let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let is_taken = !is_busy && draw % 10 >= seen.failing.load(Ordering::Relaxed);
-        posts.push(Post {
+        posts.push(MailTransport {
             id: field("webhook-id"),
             signed: (field("webhook-timestamp"), field("webhook-signature")),
             body: body.to_vec(),

@@ -11,8 +11,8 @@ use vestibule::config::Config;
 use vestibule::delivery::{self, signature};
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
-use super::desk::{Desk, Post};
-use super::house::{House, until};
+use super::desk::{Desk, MailTransport};
+use super::harness::{Harness, until};
 
 const UNLIMITED: usize = 1_000_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -31,20 +31,20 @@ fn directory() -> DestinationName {
     DestinationName::parse("directory").expect("a name")
 }
 
-fn told(post: &Post) -> Value {
+fn told(post: &MailTransport) -> Value {
     serde_json::from_slice(&post.body).expect("JSON")
 }
 
-async fn waiting(house: &House) -> u64 {
-    let count = house.store.hook_count(directory()).await;
+async fn waiting(harness: &Harness) -> u64 {
+    let count = harness.store.hook_count(directory()).await;
     count.expect("read").waiting
 }
 
 /// The daemon takes up the configuration: hooks are owed calls from then on.
-async fn is_subscribed(house: &House, config: &Config) {
+async fn is_subscribed(harness: &Harness, config: &Config) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
-    let done = house
+    let done = harness
         .store
         .subscribe_hooks(hooks.collect(), jiff::Timestamp::now())
         .await;
@@ -58,15 +58,15 @@ async fn what_happens_to_an_account_is_told_in_order_and_signed() {
         "{}\nsecret_file = \"secret\"",
         hook(&desk, "[\"account.*\", \"request.*\"]")
     );
-    let house = House::open_with(&settings, &[("secret", SECRET)]).await;
-    let config = house.config().borrow().clone();
-    is_subscribed(&house, &config).await;
+    let harness = Harness::open_with(&settings, &[("secret", SECRET)]).await;
+    let config = harness.config().borrow().clone();
+    is_subscribed(&harness, &config).await;
     // Owed before anybody could tell it, and told after the start: no event needs a running worker.
-    let request = house.mail("it", 1).await;
-    assert_eq!(waiting(&house).await, 2);
-    let workers = house.start();
+    let request = harness.mail("it", 1).await;
+    assert_eq!(waiting(&harness).await, 2);
+    let workers = harness.start();
     until("told", async || {
-        desk.posts().len() == 3 && waiting(&house).await == 0
+        desk.posts().len() == 3 && waiting(&harness).await == 0
     })
     .await;
     workers.drain().await;
@@ -109,18 +109,18 @@ async fn what_happens_to_an_account_is_told_in_order_and_signed() {
 async fn a_hook_that_fails_hears_all_in_order_and_holds_up_nobody() {
     const PEOPLE: usize = 20;
     let desk = Desk::open(3, UNLIMITED).await;
-    let house = House::open(&hook(&desk, "[\"account.created\", \"request.*\"]")).await;
-    let config = house.config().borrow().clone();
-    is_subscribed(&house, &config).await;
-    let workers = house.start();
+    let harness = Harness::open(&hook(&desk, "[\"account.created\", \"request.*\"]")).await;
+    let config = harness.config().borrow().clone();
+    is_subscribed(&harness, &config).await;
+    let workers = harness.start();
     for number in 0..PEOPLE {
-        house.mail("it", number).await;
+        harness.mail("it", number).await;
     }
     until("the Maildir has all", async || {
-        house.in_state("it", RequestState::Delivered).await.len() == PEOPLE
+        harness.in_state("it", RequestState::Delivered).await.len() == PEOPLE
     })
     .await;
-    until("the hook knows all", async || waiting(&house).await == 0).await;
+    until("the hook knows all", async || waiting(&harness).await == 0).await;
     workers.drain().await;
 
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -154,18 +154,18 @@ async fn a_hook_that_fails_hears_all_in_order_and_holds_up_nobody() {
 #[test]
 fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
     let here = Runtime::new().expect("a runtime");
-    let (house, desk) = here.block_on(async {
+    let (harness, desk) = here.block_on(async {
         let desk = Desk::open(0, 0).await;
-        let house = House::open(&hook(&desk, "[\"account.created\"]")).await;
-        let config = house.config().borrow().clone();
-        is_subscribed(&house, &config).await;
-        house.mail("it", 1).await;
-        (house, desk)
+        let harness = Harness::open(&hook(&desk, "[\"account.created\"]")).await;
+        let config = harness.config().borrow().clone();
+        is_subscribed(&harness, &config).await;
+        harness.mail("it", 1).await;
+        (harness, desk)
     });
     let daemon = Runtime::new().expect("a runtime");
     daemon.spawn(delivery::run(
-        house.config(),
-        house.store_again(),
+        harness.config(),
+        harness.store_again(),
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || desk.posts().len() == 1));
@@ -173,10 +173,10 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
     daemon.shutdown_background();
 
     here.block_on(async {
-        let workers = house.start();
+        let workers = harness.start();
         until("posted again", async || desk.posts().len() == 2).await;
         desk.answer(2);
-        until("recorded", async || waiting(&house).await == 0).await;
+        until("recorded", async || waiting(&harness).await == 0).await;
         workers.drain().await;
     });
     let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
@@ -186,30 +186,32 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
 #[tokio::test]
 async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
     let desk = Desk::open(0, UNLIMITED).await;
-    let house = House::open(&hook(&desk, "[\"account.created\"]")).await;
-    let config = house.config().borrow().clone();
-    is_subscribed(&house, &config).await;
+    let harness = Harness::open(&hook(&desk, "[\"account.created\"]")).await;
+    let config = harness.config().borrow().clone();
+    is_subscribed(&harness, &config).await;
     let pause = async |paused| {
         let by = Actor::operator("root", Interface::CommandLine);
         let now = Timestamp::now();
-        let done = house.store.pause_destination(directory(), paused, by, now);
+        let done = harness
+            .store
+            .pause_destination(directory(), paused, by, now);
         done.await.expect("done");
     };
     pause(true).await;
-    let workers = house.start();
-    house.mail("it", 1).await;
-    until("delivered", async || house.messages("Maildir").len() == 1).await;
-    assert_eq!((desk.posts().len(), waiting(&house).await), (0, 1));
+    let workers = harness.start();
+    harness.mail("it", 1).await;
+    until("delivered", async || harness.messages("Maildir").len() == 1).await;
+    assert_eq!((desk.posts().len(), waiting(&harness).await), (0, 1));
     pause(false).await;
     until("told", async || desk.posts().len() == 1).await;
 
     // What is owed when the hook goes is removed with it.
     pause(true).await;
-    house.mail("it", 2).await;
-    house.reload("Maildir", NOBODY);
-    until("removed", async || waiting(&house).await == 0).await;
-    house.mail("it", 3).await;
-    assert_eq!(waiting(&house).await, 0);
+    harness.mail("it", 2).await;
+    harness.reload("Maildir", NOBODY);
+    until("removed", async || waiting(&harness).await == 0).await;
+    harness.mail("it", 3).await;
+    assert_eq!(waiting(&harness).await, 0);
     pause(false).await;
     workers.drain().await;
     assert_eq!(desk.posts().len(), 1);
@@ -218,20 +220,20 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
 #[tokio::test]
 async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
     let desk = Desk::open(10, UNLIMITED).await;
-    let house = House::open(&format!(
+    let harness = Harness::open(&format!(
         "{}\ngive_up_after = \"1s\"",
         hook(&desk, "[\"account.created\", \"request.released\"]")
     ))
     .await;
-    let config = house.config().borrow().clone();
-    is_subscribed(&house, &config).await;
-    let workers = house.start();
-    house.mail("it", 1).await;
-    let count = async || house.store.hook_count(directory()).await.expect("read");
+    let config = harness.config().borrow().clone();
+    is_subscribed(&harness, &config).await;
+    let workers = harness.start();
+    harness.mail("it", 1).await;
+    let count = async || harness.store.hook_count(directory()).await.expect("read");
     until("given up", async || count().await.failed == 2).await;
     let before = desk.posts();
     desk.recover();
-    let failed = house
+    let failed = harness
         .store
         .retry_hook_calls(
             directory(),
@@ -247,7 +249,7 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
     })
     .await;
     workers.drain().await;
-    let later: Vec<Post> = desk.whole_posts().split_off(before.len());
+    let later: Vec<MailTransport> = desk.whole_posts().split_off(before.len());
     let events: Vec<Value> = later.iter().map(told).collect();
     assert_eq!(events[0]["type"], "account.created");
     assert_eq!(events[1]["type"], "request.released");
@@ -260,7 +262,7 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
     // In time they are forgotten.
     let much_later = Timestamp::now() + std::time::Duration::from_hours(1);
     let keep = std::time::Duration::from_mins(1);
-    let forgotten = house.store.forget_hook_calls(much_later, keep, 100).await;
+    let forgotten = harness.store.forget_hook_calls(much_later, keep, 100).await;
     assert_eq!(forgotten.expect("done").done, 2);
 }
 
@@ -268,7 +270,7 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
 fn a_hook_of_another_name_is_wanted() {
     // Both would be paused by it.
     let folder = tempfile::tempdir().expect("a folder");
-    let text = super::house::text(
+    let text = super::harness::text(
         "Maildir",
         &format!("{NOBODY}\n[[hook]]\nname = \"it\"\nurl = \"https://desk.example/\"\nevents = []"),
     );
@@ -289,12 +291,12 @@ fn a_hook_of_another_name_is_wanted() {
 async fn of_a_canary_nobody_is_told() {
     let desk = Desk::open(0, UNLIMITED).await;
     let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
-    let house = House::open(&hook(&desk, events)).await;
-    let config = house.config().borrow().clone();
-    is_subscribed(&house, &config).await;
+    let harness = Harness::open(&hook(&desk, events)).await;
+    let config = harness.config().borrow().clone();
+    is_subscribed(&harness, &config).await;
     let canary = vestibule::domain::canary::sender().to_string();
-    house.mail_from(canary, "it", 1).await;
-    assert_eq!(waiting(&house).await, 0);
-    house.mail("it", 2).await;
-    assert!(waiting(&house).await > 0);
+    harness.mail_from(canary, "it", 1).await;
+    assert_eq!(waiting(&harness).await, 0);
+    harness.mail("it", 2).await;
+    assert!(waiting(&harness).await > 0);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 use vestibule::domain::RequestState;
 
-use super::house::{House, until};
+use super::harness::{Harness, until};
 
 /// Remembers every message as it is taken.
 #[derive(Clone, Default)]
@@ -68,17 +68,21 @@ async fn another_server_gets_every_byte() {
     const REQUESTS: usize = 5;
     let mailbox = Mailbox::default();
     let port = open(&mailbox);
-    let house = House::open(&format!(
+    let harness = Harness::open(&format!(
         "type = \"smtp\"\nurl = \"smtp://127.0.0.1:{port}\"\n\
          recipient = \"queue@desk.example\"\nenvelope_from = \"gate@corp.example\""
     ))
     .await;
-    let workers = house.start();
+    let workers = harness.start();
     for number in 0..REQUESTS {
-        house.mail("shop", number).await;
+        harness.mail("shop", number).await;
     }
     until("delivered", async || {
-        house.in_state("shop", RequestState::Delivered).await.len() == REQUESTS
+        harness
+            .in_state("shop", RequestState::Delivered)
+            .await
+            .len()
+            == REQUESTS
     })
     .await;
     workers.drain().await;
@@ -90,7 +94,7 @@ async fn another_server_gets_every_byte() {
         .clone();
     taken.sort_by_key(|message| message.bytes.iter().rev().copied().collect::<Vec<u8>>());
     assert_eq!(taken.len(), REQUESTS);
-    let requests = house.in_state("shop", RequestState::Delivered).await;
+    let requests = harness.in_state("shop", RequestState::Delivered).await;
     for message in taken {
         assert_eq!(message.from, "gate@corp.example");
         assert_eq!(message.to, ["queue@desk.example"]);
@@ -106,9 +110,14 @@ async fn another_server_gets_every_byte() {
             .expect("an id")
             .0;
         let request = requests.iter().find(|request| request.to_string() == id);
-        let request = house.store.request(*request.expect("one of ours")).await;
+        let request = harness.store.request(*request.expect("one of ours")).await;
         let ledger = request.expect("read").expect("there").ledger;
-        let raw = house.store.raw(ledger).await.expect("read").expect("kept");
+        let raw = harness
+            .store
+            .raw(ledger)
+            .await
+            .expect("read")
+            .expect("kept");
         assert_eq!(format!("From: {original}").as_bytes(), raw);
     }
 }

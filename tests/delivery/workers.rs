@@ -9,7 +9,7 @@ use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
 use super::desk::Desk;
-use super::house::{House, PATIENCE, all, until, until_within};
+use super::harness::{Harness, PATIENCE, all, until, until_within};
 
 const UNLIMITED: usize = 1_000_000;
 
@@ -17,14 +17,14 @@ const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_released_request_is_delivered_at_once() {
-    let house = House::open(NOBODY).await;
-    let workers = house.start();
+    let harness = Harness::open(NOBODY).await;
+    let workers = harness.start();
     let mut times = Vec::new();
     for number in 0..20 {
         let start = Instant::now();
-        let request = house.mail("it", number).await;
+        let request = harness.mail("it", number).await;
         until("delivered", async || {
-            house
+            harness
                 .in_state("it", RequestState::Delivered)
                 .await
                 .contains(&request)
@@ -42,7 +42,7 @@ async fn a_released_request_is_delivered_at_once() {
         times[times.len() / 2] < Duration::from_secs(20),
         "{times:?}"
     );
-    assert_eq!(house.messages("Maildir").len(), 20);
+    assert_eq!(harness.messages("Maildir").len(), 20);
     workers.drain().await;
 }
 
@@ -60,20 +60,20 @@ async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
     let many = many();
     // Three of ten posts are answered with 500, half of them by a help desk that has the request.
     let desk = Desk::open(3, UNLIMITED).await;
-    let house = House::open(&format!("{}\nretry = [\"1s\"]", desk.destination())).await;
-    let workers = house.start();
+    let harness = Harness::open(&format!("{}\nretry = [\"1s\"]", desk.destination())).await;
+    let workers = harness.start();
     let mut requests = BTreeSet::new();
     for first in (0..many).step_by(50) {
         // Some at a time, so that they share transactions.
         let numbers: Vec<usize> = (first..many.min(first + 50)).collect();
-        let mails = numbers.iter().map(|number| house.mail("shop", *number));
+        let mails = numbers.iter().map(|number| harness.mail("shop", *number));
         requests.extend(all(mails).await.iter().map(ToString::to_string));
-        all(numbers.iter().map(|number| house.mail("it", *number))).await;
+        all(numbers.iter().map(|number| harness.mail("it", *number))).await;
     }
     let patience = PATIENCE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
     for portal in ["it", "shop"] {
         until_within(patience, portal, async || {
-            house.count(portal, RequestState::Delivered).await == many
+            harness.count(portal, RequestState::Delivered).await == many
         })
         .await;
     }
@@ -98,22 +98,22 @@ async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
         let field = format!("X-Vestibule-Request: {}\r\n", post.id);
         assert!(String::from_utf8_lossy(&post.body).contains(&field));
     }
-    assert_eq!(house.messages("Maildir").len(), many);
+    assert_eq!(harness.messages("Maildir").len(), many);
 }
 
 #[test]
 fn a_crash_before_the_record_repeats_under_the_same_id() {
     let here = Runtime::new().expect("a runtime");
-    let (house, desk) = here.block_on(async {
+    let (harness, desk) = here.block_on(async {
         let desk = Desk::open(0, 0).await;
-        (House::open(&desk.destination()).await, desk)
+        (Harness::open(&desk.destination()).await, desk)
     });
-    let request = here.block_on(house.mail("shop", 1)).to_string();
+    let request = here.block_on(harness.mail("shop", 1)).to_string();
 
     let daemon = Runtime::new().expect("a runtime");
     daemon.spawn(delivery::run(
-        house.config(),
-        house.store_again(),
+        harness.config(),
+        harness.store_again(),
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || desk.posts().len() == 1));
@@ -121,11 +121,15 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
     daemon.shutdown_background();
 
     here.block_on(async {
-        let workers = house.start();
+        let workers = harness.start();
         until("posted again", async || desk.posts().len() == 2).await;
         desk.answer(2);
         until("delivered", async || {
-            house.in_state("shop", RequestState::Delivered).await.len() == 1
+            harness
+                .in_state("shop", RequestState::Delivered)
+                .await
+                .len()
+                == 1
         })
         .await;
         workers.drain().await;
@@ -137,30 +141,33 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
 #[tokio::test]
 async fn what_is_under_way_is_finished_before_the_end() {
     let desk = Desk::open(0, 0).await;
-    let house = House::open(&desk.destination()).await;
-    let workers = house.start();
-    house.mail("shop", 1).await;
+    let harness = Harness::open(&desk.destination()).await;
+    let workers = harness.start();
+    harness.mail("shop", 1).await;
     until("posted", async || desk.posts().len() == 1).await;
     workers.stop.cancel();
-    house.mail("shop", 2).await;
+    harness.mail("shop", 2).await;
     desk.answer(1);
     workers.drain().await;
     assert_eq!(
-        house.in_state("shop", RequestState::Delivered).await.len(),
+        harness
+            .in_state("shop", RequestState::Delivered)
+            .await
+            .len(),
         1
     );
     assert_eq!(
-        house.in_state("shop", RequestState::Released).await.len(),
+        harness.in_state("shop", RequestState::Released).await.len(),
         1
     );
 }
 
 #[tokio::test]
 async fn a_paused_destination_waits_until_it_is_resumed() {
-    let house = House::open(NOBODY).await;
+    let harness = Harness::open(NOBODY).await;
     let it = DestinationName::parse("it").expect("a name");
     let pause = async |paused| {
-        house
+        harness
             .store
             .pause_destination(
                 it.clone(),
@@ -172,13 +179,13 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
             .expect("done");
     };
     pause(true).await;
-    let workers = house.start();
-    house.mail("it", 1).await;
+    let workers = harness.start();
+    harness.mail("it", 1).await;
     // The other destination was tried by then, and so would this one have been.
-    house.mail("shop", 1).await;
+    harness.mail("shop", 1).await;
     until("the other was tried", async || {
-        let shop = house.in_state("shop", RequestState::Released).await;
-        let request = house
+        let shop = harness.in_state("shop", RequestState::Released).await;
+        let request = harness
             .store
             .request(shop[0])
             .await
@@ -187,21 +194,21 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
         request.last_error.is_some()
     })
     .await;
-    assert!(house.messages("Maildir").is_empty());
+    assert!(harness.messages("Maildir").is_empty());
     pause(false).await;
-    until("delivered", async || house.messages("Maildir").len() == 1).await;
+    until("delivered", async || harness.messages("Maildir").len() == 1).await;
     workers.drain().await;
 }
 
 #[tokio::test]
 async fn what_fails_for_now_is_tried_again_by_the_schedule() {
-    let house = House::open(NOBODY).await;
+    let harness = Harness::open(NOBODY).await;
     let begin = Timestamp::now();
-    let workers = house.start();
-    let id = house.mail("shop", 1).await;
+    let workers = harness.start();
+    let id = harness.mail("shop", 1).await;
     let mut request = None;
     until("tried", async || {
-        request = house.store.request(id).await.expect("read");
+        request = harness.store.request(id).await.expect("read");
         request
             .as_ref()
             .is_some_and(|request| request.last_error.is_some())
@@ -230,23 +237,23 @@ async fn what_fails_for_now_is_tried_again_by_the_schedule() {
 
 #[tokio::test]
 async fn a_new_configuration_is_followed() {
-    let house = House::open(NOBODY).await;
-    let workers = house.start();
-    house.mail("it", 1).await;
-    until("delivered", async || house.messages("Maildir").len() == 1).await;
-    house.reload("Elsewhere", NOBODY);
+    let harness = Harness::open(NOBODY).await;
+    let workers = harness.start();
+    harness.mail("it", 1).await;
+    until("delivered", async || harness.messages("Maildir").len() == 1).await;
+    harness.reload("Elsewhere", NOBODY);
     // Until the old worker has stopped, either may take a request.
     let mut number = 1;
     until("delivered elsewhere", async || {
         number += 1;
-        house.mail("it", number).await;
-        !house.messages("Elsewhere").is_empty()
+        harness.mail("it", number).await;
+        !harness.messages("Elsewhere").is_empty()
     })
     .await;
     workers.drain().await;
-    let delivered = house.messages("Maildir").len() + house.messages("Elsewhere").len();
+    let delivered = harness.messages("Maildir").len() + harness.messages("Elsewhere").len();
     assert_eq!(
-        house.in_state("it", RequestState::Delivered).await.len(),
+        harness.in_state("it", RequestState::Delivered).await.len(),
         delivered
     );
 }
@@ -256,12 +263,12 @@ async fn a_new_configuration_is_followed() {
 async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     let desk = Desk::open(0, 0).await;
     let shop = desk.destination().replace("= 4", "= 1");
-    let house = House::open(&shop).await;
-    let workers = house.start();
-    let first = house.mail("shop", 1).await;
+    let harness = Harness::open(&shop).await;
+    let workers = harness.start();
+    let first = harness.mail("shop", 1).await;
     until("posted", async || desk.posts().len() == 1).await;
-    let second = house.mail("shop", 2).await;
-    let neighbour = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let second = harness.mail("shop", 2).await;
+    let neighbour = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     let neighbour = neighbour.expect("the database");
     let exchange = |from: &str, to: &str| {
         let sql = "UPDATE ledger SET envelope = replace(envelope, ?2, ?3) WHERE id = ?1";
@@ -271,9 +278,9 @@ async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     };
     exchange("reverse_path", "unreadable");
 
-    house.reload("Other", &shop);
+    harness.reload("Other", &shop);
     until("claims that failed", async || {
-        let request = house.store.request(second).await.expect("read");
+        let request = harness.store.request(second).await.expect("read");
         request.expect("there").attempts >= 3
     })
     .await;
@@ -281,7 +288,11 @@ async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     exchange("unreadable", "reverse_path");
     desk.answer(2);
     until("delivered", async || {
-        house.in_state("shop", RequestState::Delivered).await.len() == 2
+        harness
+            .in_state("shop", RequestState::Delivered)
+            .await
+            .len()
+            == 2
     })
     .await;
     workers.drain().await;
@@ -296,32 +307,36 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
     let desk = Desk::open(0, UNLIMITED).await;
     desk.is_busy(true);
     let shop = desk.destination();
-    let house = House::open(&shop).await;
-    let workers = house.start();
-    house.mail("shop", 1).await;
+    let harness = Harness::open(&shop).await;
+    let workers = harness.start();
+    harness.mail("shop", 1).await;
     until("tried", async || {
-        let released = house.in_state("shop", RequestState::Released).await;
-        let request = house.store.request(released[0]).await.expect("read");
+        let released = harness.in_state("shop", RequestState::Released).await;
+        let request = harness.store.request(released[0]).await.expect("read");
         request.expect("there").last_error.is_some()
     })
     .await;
     desk.is_busy(false);
 
-    house.reload("Other", &shop);
-    house.mail("shop", 2).await;
+    harness.reload("Other", &shop);
+    harness.mail("shop", 2).await;
     // Those who work by the new configuration do.
-    house.mail("it", 1).await;
+    harness.mail("it", 1).await;
     until("by the new one", async || {
-        house.messages("Other").len() == 1
+        harness.messages("Other").len() == 1
     })
     .await;
-    house.mail("it", 2).await;
-    until("and again", async || house.messages("Other").len() == 2).await;
+    harness.mail("it", 2).await;
+    until("and again", async || harness.messages("Other").len() == 2).await;
     assert_eq!(desk.posts().len(), 1);
 
-    house.reload("Other", &format!("{shop}\ntimeout = \"20s\""));
+    harness.reload("Other", &format!("{shop}\ntimeout = \"20s\""));
     until("tried at once", async || {
-        house.in_state("shop", RequestState::Delivered).await.len() == 1
+        harness
+            .in_state("shop", RequestState::Delivered)
+            .await
+            .len()
+            == 1
     })
     .await;
     workers.drain().await;

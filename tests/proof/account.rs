@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use vestibule::domain::LedgerId;
 
 use crate::desk::{Copy, Desk};
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Fate, message, portals, recipient, sender};
 
 /// What the ledger says of a message for one portal.
@@ -29,28 +29,28 @@ pub struct Account {
     /// Copies beyond the first of a request.
     pub repeats: usize,
     pub held: usize,
-    pub letters: usize,
+    pub verification_mails: usize,
 }
 
 /// Waits until nothing is on its way to a help desk, and checks everything.
 ///
 /// # Panics
 /// When anything does not add up.
-pub fn settle(house: &House, book: &Book, desk: &Desk) -> Account {
+pub fn settle(harness: &Harness, book: &Book, desk: &Desk) -> Account {
     wait_for("all deliveries", || {
         let waiting = count(
-            house,
+            harness,
             "SELECT count(*) FROM request WHERE state = 'released'",
         );
         (waiting == 0).then_some(())
     });
-    let entries = entries(house);
+    let entries = entries(harness);
     let mut copies = desk.copies();
-    for file in house.files("desk/new") {
+    for file in harness.files("desk/new") {
         let (marker, copy) = in_maildir(&file);
         copies.entry(format!("{marker} hr")).or_default().push(copy);
     }
-    let active = addresses(house, "SELECT key FROM account WHERE status = 'active'");
+    let active = addresses(harness, "SELECT key FROM account WHERE status = 'active'");
     let mut account = Account::default();
     let sent = book.sent();
     for (marker, ids) in &sent {
@@ -132,8 +132,8 @@ pub fn settle(house: &House, book: &Book, desk: &Desk) -> Account {
             "{address} confirmed, and it is forgotten"
         );
     }
-    account.letters = letters(house);
-    let doctor = house.command(&["doctor", "--offline", "--json"]).output();
+    account.verification_mails = verification_mails(harness);
+    let doctor = harness.command(&["doctor", "--offline", "--json"]).output();
     let findings = String::from_utf8(doctor.expect("it runs").stdout).expect("UTF-8");
     for check in ["database", "ledger"] {
         let is_well = |line: &str| line.contains(&format!("{check:?}")) && line.contains("\"ok\"");
@@ -187,10 +187,10 @@ fn judge(marker: &str, entries: &[Entry], active: &BTreeSet<String>) {
 }
 
 /// One letter at most for each address: the limit is one an hour.
-fn letters(house: &House) -> usize {
+fn verification_mails(harness: &Harness) -> usize {
     let mut sent: HashMap<String, usize> = HashMap::new();
-    for letter in house.letters() {
-        *sent.entry(recipient(&letter)).or_default() += 1;
+    for verification_mail in harness.verification_mails() {
+        *sent.entry(recipient(&verification_mail)).or_default() += 1;
     }
     for (address, count) in &sent {
         assert_eq!(*count, 1, "{address} got {count} letters within an hour");
@@ -207,32 +207,32 @@ fn in_maildir(file: &Path) -> (String, Copy) {
     Copy::read(&bytes)
 }
 
-pub fn database(house: &House) -> Connection {
+pub fn database(harness: &Harness) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let database =
-        Connection::open_with_flags(house.path("data/vestibule.db"), flags).expect("the database");
+    let database = Connection::open_with_flags(harness.path("data/vestibule.db"), flags)
+        .expect("the database");
     database
         .busy_timeout(std::time::Duration::from_secs(30))
         .expect("a setting");
     database
 }
 
-pub fn count(house: &House, sql: &str) -> i64 {
-    database(house)
+pub fn count(harness: &Harness, sql: &str) -> i64 {
+    database(harness)
         .query_row(sql, [], |row| row.get(0))
         .expect("a number")
 }
 
-fn addresses(house: &House, sql: &str) -> BTreeSet<String> {
-    let database = database(house);
+fn addresses(harness: &Harness, sql: &str) -> BTreeSet<String> {
+    let database = database(harness);
     let mut statement = database.prepare(sql).expect("SQL");
     let rows = statement.query_map([], |row| row.get(0)).expect("rows");
     rows.map(|row| row.expect("a text")).collect()
 }
 
 /// The ledger, by marker and portal.
-fn entries(house: &House) -> BTreeMap<(String, String), Vec<Entry>> {
-    let database = database(house);
+fn entries(harness: &Harness) -> BTreeMap<(String, String), Vec<Entry>> {
+    let database = database(harness);
     let mut statement = database
         .prepare(
             "SELECT l.id, l.verdict, l.original IS NOT NULL, r.state, l.portal,

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::client::send;
-use crate::house::House;
+use crate::harness::Harness;
 
 pub struct Bystander {
     stop: Arc<AtomicBool>,
@@ -15,9 +15,9 @@ pub struct Bystander {
 
 impl Bystander {
     /// Begins, and goes on until it [leaves](Self::leave).
-    pub fn of(house: &House) -> Self {
+    pub fn of(harness: &Harness) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, smtp) = (Arc::clone(&stop), house.smtp);
+        let (stopped, smtp) = (Arc::clone(&stop), harness.smtp);
         let thread = std::thread::spawn(move || {
             let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::account::settle;
 use crate::desk::Desk;
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Load, configuration};
 use crate::syncs::tamper_with_syncs;
 use crate::{Dice, rounds};
@@ -32,18 +32,18 @@ const PLACES: [(&str, u64); 6] = [
 
 impl Death {
     /// Lets the daemon run under load until it dies.
-    fn under_load(&self, house: &mut House, book: &Arc<Book>, round: usize) {
+    fn under_load(&self, harness: &mut Harness, book: &Arc<Book>, round: usize) {
         match self {
             Self::Place(place, passes) => {
                 let place = format!("{place}:{passes}");
-                if !house.restart_with(&[("VESTIBULE_FAILPOINT", &place)]) {
+                if !harness.restart_with(&[("VESTIBULE_FAILPOINT", &place)]) {
                     // It passed there while it took up the work of the one before.
                     return;
                 }
             }
-            _ => house.restart(),
+            _ => harness.restart(),
         }
-        let load = Load::start(house, book, round);
+        let load = Load::start(harness, book, round);
         match self {
             Self::Any { after, pause } => {
                 let goal = book.acknowledged() + after;
@@ -54,21 +54,22 @@ impl Death {
                 while Instant::now() < moment {
                     std::hint::spin_loop();
                 }
-                house.kill();
+                harness.kill();
             }
             Self::Place(place, _) => {
-                assert_eq!(house.exit_status(), None, "killed at {place:?}");
+                assert_eq!(harness.exit_status(), None, "killed at {place:?}");
             }
             Self::Sync(times) => {
-                let mut strace = tamper_with_syncs(house, &format!("signal=SIGKILL:when={times}"))
-                    .spawn()
-                    .expect("strace, of the package strace");
-                assert_eq!(house.exit_status(), None, "killed at a sync");
+                let mut strace =
+                    tamper_with_syncs(harness, &format!("signal=SIGKILL:when={times}"))
+                        .spawn()
+                        .expect("strace, of the package strace");
+                assert_eq!(harness.exit_status(), None, "killed at a sync");
                 strace.wait().expect("strace ends with the daemon");
             }
         }
         load.stop();
-        house.kill();
+        harness.kill();
     }
 }
 
@@ -76,22 +77,22 @@ impl Death {
 fn survive(deaths: impl IntoIterator<Item = Death>) {
     let desk = Desk::open();
     let book = Arc::new(Book::default());
-    let mut house = House::at_rest(&configuration(&desk));
+    let mut harness = Harness::at_rest(&configuration(&desk));
     let mut count = 0;
     for death in deaths {
-        death.under_load(&mut house, &book, count);
+        death.under_load(&mut harness, &book, count);
         count += 1;
     }
-    house.restart();
+    harness.restart();
     // However soon death came, there is enough of everything to be accounted for.
-    let load = Load::start(&house, &book, count);
+    let load = Load::start(&harness, &book, count);
     wait_for("some of everything", || {
         let is_much = book.acknowledged() > 12 * count;
         (is_much && !book.confirmed().is_empty()).then_some(())
     });
     load.stop();
-    book.send_the_rest(house.smtp);
-    let account = settle(&house, &book, &desk);
+    book.send_the_rest(harness.smtp);
+    let account = settle(&harness, &book, &desk);
     println!("{count} deaths survived: {account:?}");
     assert!(
         account.delivered > count && account.held > count,

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::house::House;
+use crate::harness::Harness;
 
 /// `FS_IOC_SHUTDOWN`, which ext4 has as well, with its flag for "write nothing more, not even the
 /// journal". From here on, what was not synced is gone.
@@ -26,11 +26,11 @@ pub struct Disk {
 
 impl Disk {
     /// Makes it and mounts it.
-    pub fn of(house: &House) -> Self {
+    pub fn of(harness: &Harness) -> Self {
         const SIZE: u64 = 64 * 1024 * 1024;
         let disk = Self {
-            image: house.path("disk"),
-            folder: house.path("data"),
+            image: harness.path("disk"),
+            folder: harness.path("data"),
         };
         disk.make_folder();
         File::create(&disk.image)

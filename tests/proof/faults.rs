@@ -13,7 +13,7 @@ use crate::account::settle;
 use crate::client::http;
 use crate::desk::Desk;
 use crate::disk::{Disk, run, text};
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Load, configuration};
 use crate::syncs::{tamper_with_syncs, wait_until_traced};
 use crate::{Dice, rounds};
@@ -22,7 +22,7 @@ type Mend = Box<dyn FnOnce()>;
 
 /// What is taken away, and what follows from it.
 struct Fault {
-    break_it: fn(&House, &Rc<Disk>) -> Mend,
+    break_it: fn(&Harness, &Rc<Disk>) -> Mend,
     /// What the MTA is told.
     reply: &'static str,
     /// What the log says.
@@ -36,51 +36,51 @@ impl Fault {
     fn endure(&self) {
         let helpdesk = Desk::open();
         let book = Arc::new(Book::default());
-        let mut house = House::at_rest(&configuration(&helpdesk));
-        let disk = Rc::new(Disk::of(&house));
-        house.restart();
-        some_mail(&house, &book, 0);
+        let mut harness = Harness::at_rest(&configuration(&helpdesk));
+        let disk = Rc::new(Disk::of(&harness));
+        harness.restart();
+        some_mail(&harness, &book, 0);
 
-        let mend = (self.break_it)(&house, &disk);
+        let mend = (self.break_it)(&harness, &disk);
         let refusal = wait_for("a refusal", || {
             // What fits into the room that is left is still taken, and counts.
-            book.send_one(house.smtp, 1);
+            book.send_one(harness.smtp, 1);
             book.refusal()
         });
         assert!(refusal.starts_with(self.reply), "{refusal}");
         wait_for("the cause in the log", || {
-            house
+            harness
                 .log()
                 .lines()
                 .any(|line| line.contains("ERROR fault") && line.contains(self.cause))
                 .then_some(())
         });
-        wait_for_readiness(&house, if self.ready { 200 } else { 503 });
+        wait_for_readiness(&harness, if self.ready { 200 } else { 503 });
 
         mend();
         wait_for("mail to be taken again", || {
             let before = book.acknowledged();
-            book.send_one(house.smtp, 2);
+            book.send_one(harness.smtp, 2);
             (book.acknowledged() > before).then_some(())
         });
-        wait_for_readiness(&house, 200);
-        some_mail(&house, &book, 3);
-        book.send_the_rest(house.smtp);
-        println!("{}: {:?}", self.cause, settle(&house, &book, &helpdesk));
+        wait_for_readiness(&harness, 200);
+        some_mail(&harness, &book, 3);
+        book.send_the_rest(harness.smtp);
+        println!("{}: {:?}", self.cause, settle(&harness, &book, &helpdesk));
     }
 }
 
 /// `/readyz` remembers for a second.
-fn wait_for_readiness(house: &House, status: u16) {
+fn wait_for_readiness(harness: &Harness, status: u16) {
     wait_for(&format!("readiness {status}"), || {
-        (http(house.http, "GET", "/readyz", &[]).0 == status).then_some(())
+        (http(harness.http, "GET", "/readyz", &[]).0 == status).then_some(())
     });
 }
 
 /// A round of load.
-fn some_mail(house: &House, book: &Arc<Book>, round: usize) {
+fn some_mail(harness: &Harness, book: &Arc<Book>, round: usize) {
     let goal = book.acknowledged() + 30;
-    let load = Load::start(house, book, round);
+    let load = Load::start(harness, book, round);
     wait_for("acknowledgements", || {
         (book.acknowledged() >= goal).then_some(())
     });
@@ -88,8 +88,8 @@ fn some_mail(house: &House, book: &Arc<Book>, round: usize) {
 }
 
 /// Another process on the daemon's database.
-fn neighbour(house: &House) -> Connection {
-    let neighbour = Connection::open(house.path("data/vestibule.db")).expect("the database");
+fn neighbour(harness: &Harness) -> Connection {
+    let neighbour = Connection::open(harness.path("data/vestibule.db")).expect("the database");
     let patience = std::time::Duration::from_secs(30);
     neighbour.busy_timeout(patience).expect("a setting");
     neighbour
@@ -113,8 +113,9 @@ fn a_full_disk() {
 #[test]
 fn files_that_may_only_be_read() {
     let fault = Fault {
-        break_it: |house, _| {
-            let files = ["data/vestibule.db", "data/vestibule.db-wal"].map(|name| house.path(name));
+        break_it: |harness, _| {
+            let files =
+                ["data/vestibule.db", "data/vestibule.db-wal"].map(|name| harness.path(name));
             for file in &files {
                 run("chattr", &["+i", text(file)]);
             }
@@ -168,8 +169,8 @@ fn a_folder_that_is_gone() {
 #[test]
 fn a_database_that_another_process_has_locked() {
     let fault = Fault {
-        break_it: |house, _| {
-            let neighbour = neighbour(house);
+        break_it: |harness, _| {
+            let neighbour = neighbour(harness);
             neighbour.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
             Box::new(move || neighbour.execute_batch("ROLLBACK").expect("no lock"))
         },
@@ -183,8 +184,8 @@ fn a_database_that_another_process_has_locked() {
 #[test]
 fn a_page_that_is_damaged() {
     let fault = Fault {
-        break_it: |house, _| {
-            let neighbour = neighbour(house);
+        break_it: |harness, _| {
+            let neighbour = neighbour(harness);
             let (root, size): (u64, u64) = neighbour
                 .query_row(
                     "SELECT rootpage, (SELECT page_size FROM pragma_page_size)
@@ -196,7 +197,7 @@ fn a_page_that_is_damaged() {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
-                .open(house.path("data/vestibule.db"))
+                .open(harness.path("data/vestibule.db"))
                 .expect("the database");
             let place = (root - 1) * size;
             // Everything is to be in the file that is damaged, and in nobody's memory: the daemon stands
@@ -205,7 +206,7 @@ fn a_page_that_is_damaged() {
             let soon = std::time::Duration::from_millis(100);
             neighbour.busy_timeout(soon).expect("a setting");
             let page = wait_for("an empty log", || {
-                stop_in_its_tracks(house);
+                stop_in_its_tracks(harness);
                 let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
                 let busy: Result<i64, _> = neighbour.query_row(checkpoint, [], |row| row.get(0));
                 let page = (busy == Ok(0)).then(|| {
@@ -215,7 +216,7 @@ fn a_page_that_is_damaged() {
                     file.write_all_at(&damaged, place).expect("damage");
                     page
                 });
-                house.signal("-CONT");
+                harness.signal("-CONT");
                 page
             });
             Box::new(move || file.write_all_at(&page, place).expect("mended"))
@@ -230,13 +231,13 @@ fn a_page_that_is_damaged() {
 #[test]
 fn a_sync_that_fails() {
     let fault = Fault {
-        break_it: |house, _| {
-            let mut strace = tamper_with_syncs(house, "error=EIO")
+        break_it: |harness, _| {
+            let mut strace = tamper_with_syncs(harness, "error=EIO")
                 .arg("-P")
-                .arg(house.path("data/vestibule.db-wal"))
+                .arg(harness.path("data/vestibule.db-wal"))
                 .spawn()
                 .expect("strace, of the package strace");
-            wait_until_traced(house.process());
+            wait_until_traced(harness.process());
             Box::new(move || {
                 // It lets the daemon go.
                 run("kill", &["-INT", &strace.id().to_string()]);
@@ -256,14 +257,14 @@ fn a_sync_that_fails() {
 fn a_disk_that_does_not_answer_for_a_while() {
     let helpdesk = Desk::open();
     let book = Arc::new(Book::default());
-    let mut house = House::at_rest(&configuration(&helpdesk));
-    let disk = Disk::of(&house);
-    house.restart();
-    some_mail(&house, &book, 0);
+    let mut harness = Harness::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&harness);
+    harness.restart();
+    some_mail(&harness, &book, 0);
     disk.freeze();
-    let load = Load::start(&house, &book, 1);
+    let load = Load::start(&harness, &book, 1);
     wait_for("the writer to hang", || {
-        let tasks = fs::read_dir(format!("/proc/{}/task", house.process())).expect("a process");
+        let tasks = fs::read_dir(format!("/proc/{}/task", harness.process())).expect("a process");
         let is_stuck = |stat: String| stat.contains("(store) D ");
         tasks
             .flatten()
@@ -272,11 +273,11 @@ fn a_disk_that_does_not_answer_for_a_while() {
     });
     let before = book.acknowledged();
     // A page that needs no writer, and a client who asks for nothing to be kept.
-    assert_eq!(http(house.http, "GET", "/", &[]).0, 200);
-    let mut client = crate::client::Smtp::connect(house.smtp).expect("a connection");
+    assert_eq!(http(harness.http, "GET", "/", &[]).0, 200);
+    let mut client = crate::client::Smtp::connect(harness.smtp).expect("a connection");
     let answer = client.say("NOOP").expect("an answer");
     assert!(answer.starts_with("250"), "{answer}");
-    wait_for_readiness(&house, 503);
+    wait_for_readiness(&harness, 503);
     assert_eq!(book.acknowledged(), before, "answered without a sync");
     assert_eq!(book.refusal(), None);
     disk.thaw();
@@ -284,17 +285,17 @@ fn a_disk_that_does_not_answer_for_a_while() {
         (book.acknowledged() >= before + 30).then_some(())
     });
     load.stop();
-    book.send_the_rest(house.smtp);
+    book.send_the_rest(harness.smtp);
     assert_eq!(book.refusal(), None, "nobody was sent away");
-    settle(&house, &book, &helpdesk);
+    settle(&harness, &book, &helpdesk);
 }
 
 /// No thread of the daemon runs any more; some may be in the midst of a write or a sync. What is said
 /// after a power cut would be said by nobody.
-fn stop_in_its_tracks(house: &House) {
-    house.signal("-STOP");
+fn stop_in_its_tracks(harness: &Harness) {
+    harness.signal("-STOP");
     wait_for("a standstill", || {
-        let tasks = fs::read_dir(format!("/proc/{}/task", house.process())).expect("a process");
+        let tasks = fs::read_dir(format!("/proc/{}/task", harness.process())).expect("a process");
         let is_still = |stat: String| stat.contains(") T ") || stat.contains(") D ");
         tasks
             .flatten()
@@ -309,23 +310,26 @@ fn power_cuts() {
     let mut dice = Dice(2);
     let helpdesk = Desk::open();
     let book = Arc::new(Book::default());
-    let mut house = House::at_rest(&configuration(&helpdesk));
-    let disk = Disk::of(&house);
+    let mut harness = Harness::at_rest(&configuration(&helpdesk));
+    let disk = Disk::of(&harness);
     let cuts = rounds(5, 100);
     for round in 0..cuts {
-        house.restart();
-        let load = Load::start(&house, &book, round);
+        harness.restart();
+        let load = Load::start(&harness, &book, round);
         let goal = book.acknowledged() + usize::try_from(dice.throw(60) + 1).expect("small");
         wait_for("acknowledgements", || {
             (book.acknowledged() >= goal).then_some(())
         });
-        stop_in_its_tracks(&house);
+        stop_in_its_tracks(&harness);
         disk.cut_the_power();
-        house.kill();
+        harness.kill();
         load.stop();
         disk.power_on();
     }
-    house.restart();
-    book.send_the_rest(house.smtp);
-    println!("{cuts} power cuts: {:?}", settle(&house, &book, &helpdesk));
+    harness.restart();
+    book.send_the_rest(harness.smtp);
+    println!(
+        "{cuts} power cuts: {:?}",
+        settle(&harness, &book, &helpdesk)
+    );
 }

@@ -4,14 +4,14 @@
 use serde_json::Value;
 
 use crate::client::{Smtp, http};
-use crate::house::{House, STANDARD};
+use crate::harness::{Harness, STANDARD};
 
-fn house(quota: u32, max_content: &str) -> House {
+fn harness(quota: u32, max_content: &str) -> Harness {
     let sections = format!(
         "\n[authentication]\nauthserv_id = \"mx.corp.example\"\n\n[quota]\nrequests = {quota}\n\n\
          [dropped]\nmax_content = \"{max_content}\"\n\n[outgoing]"
     );
-    House::start(&STANDARD.replace("\n[outgoing]", &sections))
+    Harness::start(&STANDARD.replace("\n[outgoing]", &sections))
 }
 
 /// A message with fields on top, as an MTA or a list adds them.
@@ -30,16 +30,16 @@ fn message(fields: &str, from: &str, id: &str, octets: usize) -> Vec<u8> {
     message.into_bytes()
 }
 
-fn send(house: &House, message: &[u8]) {
-    let mut smtp = Smtp::connect(house.smtp).expect("a connection");
+fn send(harness: &Harness, message: &[u8]) {
+    let mut smtp = Smtp::connect(harness.smtp).expect("a connection");
     let reply = smtp.send("someone@client.example", "it-help@corp.example", message);
     let reply = reply.expect("an answer");
     assert!(reply.starts_with("250"), "{reply}");
 }
 
 /// The newest entry of the ledger.
-fn newest(house: &House, id: &str) -> Value {
-    let found = house.json(&["explain", &format!("{id}@client.example")]);
+fn newest(harness: &Harness, id: &str) -> Value {
+    let found = harness.json(&["explain", &format!("{id}@client.example")]);
     found.into_iter().next().expect("an entry")
 }
 
@@ -48,45 +48,45 @@ const PASS: &str =
 
 #[test]
 fn the_copy_of_a_list_does_not_cost_the_message() {
-    let house = house(50, "1GiB");
+    let harness = harness(50, "1GiB");
     let list = "Precedence: list\r\nList-Id: <staff.corp.example>\r\n";
-    send(&house, &message(list, "ann@corp.example", "both", 0));
-    assert_eq!(newest(&house, "both")["reason"], "bulk");
+    send(&harness, &message(list, "ann@corp.example", "both", 0));
+    assert_eq!(newest(&harness, "both")["reason"], "bulk");
     for expected in ["internal_account_created", "duplicate", "duplicate"] {
-        send(&house, &message("", "ann@corp.example", "both", 0));
-        let entry = newest(&house, "both");
+        send(&harness, &message("", "ann@corp.example", "both", 0));
+        let entry = newest(&harness, "both");
         assert_eq!(entry["reason"], expected, "{entry}");
     }
     // What no Message-ID tells apart, sender, date and content do.
     for _ in 0..2 {
-        send(&house, &message("", "bea@corp.example", "", 0));
+        send(&harness, &message("", "bea@corp.example", "", 0));
     }
-    let held = house.json(&["requests", "list", "--account", "bea@corp.example"]);
+    let held = harness.json(&["requests", "list", "--account", "bea@corp.example"]);
     assert_eq!(held.len(), 1, "{held:?}");
 }
 
 #[test]
 fn a_full_hold_does_not_cost_the_real_message() {
-    let house = house(2, "1GiB");
+    let harness = harness(2, "1GiB");
     for number in 0..3 {
         send(
-            &house,
+            &harness,
             &message("", "ann@corp.example", &format!("forged{number}"), 0),
         );
     }
-    assert_eq!(newest(&house, "forged2")["reason"], "hold_quota");
-    send(&house, &message(PASS, "ann@corp.example", "real", 0));
-    assert_eq!(newest(&house, "real")["reason"], "account_pending");
-    let replaced = newest(&house, "forged0");
+    assert_eq!(newest(&harness, "forged2")["reason"], "hold_quota");
+    send(&harness, &message(PASS, "ann@corp.example", "real", 0));
+    assert_eq!(newest(&harness, "real")["reason"], "account_pending");
+    let replaced = newest(&harness, "forged0");
     assert_eq!(replaced["reason"], "hold_quota", "{replaced}");
     assert!(
         replaced["events"].to_string().contains("request.replaced"),
         "{replaced}"
     );
 
-    let link = house.link_for("ann@corp.example");
+    let link = harness.link_for("ann@corp.example");
     let path = &link[link.find("/verify/").expect("a path")..];
-    let (status, page) = http(house.http, "GET", path, &[]);
+    let (status, page) = http(harness.http, "GET", path, &[]);
     assert_eq!(status, 200);
     let ticked = page.matches("name=\"request\"").count();
     let checked = page.matches(" checked>").count();
@@ -95,11 +95,11 @@ fn a_full_hold_does_not_cost_the_real_message() {
         (4, 2),
         "two held, and two offered: {page}"
     );
-    let offered = newest(&house, "forged2")["ledger"]
+    let offered = newest(&harness, "forged2")["ledger"]
         .as_str()
         .expect("an id")
         .to_owned();
-    let real = newest(&house, "real")["ledger"]
+    let real = newest(&harness, "real")["ledger"]
         .as_str()
         .expect("an id")
         .to_owned();
@@ -108,11 +108,11 @@ fn a_full_hold_does_not_cost_the_real_message() {
         ("request", offered.as_str()),
         ("action", "confirm"),
     ];
-    let (status, page) = http(house.http, "POST", path, &form);
+    let (status, page) = http(harness.http, "POST", path, &form);
     assert_eq!(status, 200, "{page}");
     let mut delivered = Vec::new();
-    crate::house::wait_for("two deliveries", || {
-        delivered = house.delivered();
+    crate::harness::wait_for("two deliveries", || {
+        delivered = harness.delivered();
         (delivered.len() == 2).then_some(())
     });
     for subject in ["Subject: real", "Subject: forged2"] {
@@ -127,8 +127,8 @@ fn a_full_hold_does_not_cost_the_real_message() {
 
 #[test]
 fn a_flood_of_invented_domains_erases_what_it_brought() {
-    let house = house(50, "1MiB");
-    let closed = |from: &str, id: &str| send(&house, &message("", from, id, 50_000));
+    let harness = harness(50, "1MiB");
+    let closed = |from: &str, id: &str| send(&harness, &message("", from, id, 50_000));
     for number in 0..3 {
         closed("bob@shop.example", &format!("bob{number}"));
     }
@@ -139,7 +139,7 @@ fn a_flood_of_invented_domains_erases_what_it_brought() {
         );
     }
     closed("zoe@late.example", "zoe");
-    let dropped = house.json(&["dropped", "list", "--limit", "1000"]);
+    let dropped = harness.json(&["dropped", "list", "--limit", "1000"]);
     assert_eq!(dropped.len(), 44, "the entries stay");
     let recoverable = |domain: &str| {
         let of = dropped.iter().filter(|entry| {
@@ -153,6 +153,6 @@ fn a_flood_of_invented_domains_erases_what_it_brought() {
     assert_eq!(recoverable("late.example"), 1);
     let eve = recoverable("evil");
     assert!((10..20).contains(&eve), "{eve}");
-    let doctor = house.command(&["doctor"]).output().expect("run");
+    let doctor = harness.command(&["doctor"]).output().expect("run");
     assert!(doctor.status.success(), "{doctor:?}");
 }

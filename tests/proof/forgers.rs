@@ -7,7 +7,7 @@ use mail_parser::MessageParser;
 
 use crate::account::count;
 use crate::client::{Smtp, http};
-use crate::house::{House, STANDARD, wait_for};
+use crate::harness::{Harness, STANDARD, wait_for};
 use crate::rounds;
 
 /// Words that only the forger uses.
@@ -20,7 +20,7 @@ const IN_TOTAL: usize = 60;
 const FORGED_PER_DOMAIN: usize = PER_DOMAIN * 3 / 5;
 const FORGED_IN_TOTAL: usize = IN_TOTAL * 3 / 5;
 
-fn house() -> House {
+fn harness() -> Harness {
     let limits = format!(
         "\n[verification.limits]\nper_domain_hour = {PER_DOMAIN}\ntotal_hour = {IN_TOTAL}\n\
          sign_up_per_client_hour = 2\n\n\
@@ -30,11 +30,11 @@ fn house() -> House {
     let configuration = STANDARD
         .replace("\n[outgoing]", &limits)
         .replace("approved_domains = [\"corp.example\"]", domains);
-    House::start(&configuration)
+    Harness::start(&configuration)
 }
 
 /// Sends a forged message for each author, over a few connections.
-fn forge(house: &House, authors: &[String], round: usize) {
+fn forge(harness: &Harness, authors: &[String], round: usize) {
     let parts: Vec<_> = authors
         .chunks(authors.len().div_ceil(4))
         .map(<[_]>::to_vec)
@@ -43,7 +43,7 @@ fn forge(house: &House, authors: &[String], round: usize) {
         .into_iter()
         .enumerate()
         .map(|(part, authors)| {
-            let address = house.smtp;
+            let address = harness.smtp;
             std::thread::spawn(move || {
                 let mut smtp = Smtp::connect(address).expect("a connection");
                 for (number, author) in authors.iter().enumerate() {
@@ -77,19 +77,21 @@ fn forged(author: &str, id: &str) -> Vec<u8> {
 }
 
 /// Waits until every letter that may go out has, and gives all of them.
-fn letters(house: &House) -> Vec<String> {
+fn verification_mails(harness: &Harness) -> Vec<String> {
     wait_for("no letter that is due", || {
         let due = "SELECT count(*) FROM letter WHERE state = 'claimed'
              OR (state = 'waiting' AND due_at <= unixepoch('subsec') * 1000)";
-        (count(house, due) == 0).then_some(())
+        (count(harness, due) == 0).then_some(())
     });
-    house.letters()
+    harness.verification_mails()
 }
 
 /// None has a word of the forger's, in any encoding, and each goes to one person.
-fn check(letters: &[String]) {
-    for letter in letters {
-        let mail = MessageParser::default().parse(letter).expect("a letter");
+fn check(verification_mails: &[String]) {
+    for verification_mail in verification_mails {
+        let mail = MessageParser::default()
+            .parse(verification_mail)
+            .expect("a letter");
         let mut said = String::new();
         for (name, value) in mail.headers_raw() {
             said += name;
@@ -104,19 +106,23 @@ fn check(letters: &[String]) {
         // With its colon: three letters alone stand in some of the links, which are random.
         for word in [FORGED, "evil.example", "Bcc:"] {
             assert!(
-                !said.contains(word) && !letter.contains(word),
-                "{word} in {letter}"
+                !said.contains(word) && !verification_mail.contains(word),
+                "{word} in {verification_mail}"
             );
         }
-        assert_eq!(letter.matches("\nTo: ").count(), 1, "{letter}");
+        assert_eq!(
+            verification_mail.matches("\nTo: ").count(),
+            1,
+            "{verification_mail}"
+        );
         let to = mail.to().expect("a recipient");
-        assert_eq!(to.iter().count(), 1, "{letter}");
+        assert_eq!(to.iter().count(), 1, "{verification_mail}");
     }
 }
 
 #[test]
-fn a_victim_gets_one_letter_for_a_thousand_forgeries() {
-    let mut house = house();
+fn a_victim_gets_one_mail_for_a_thousand_forgeries() {
+    let mut harness = harness();
     let messages = rounds(300, 1000);
     // Detail and letter case make no other mailbox.
     let authors: Vec<_> = (0..messages)
@@ -126,104 +132,105 @@ fn a_victim_gets_one_letter_for_a_thousand_forgeries() {
             _ => "VICTIM@Corp.Example".to_owned(),
         })
         .collect();
-    forge(&house, &authors, 0);
-    check(&letters(&house));
-    assert_eq!(letters(&house).len(), 1);
-    house.restart();
-    forge(&house, &authors[..30], 1);
+    forge(&harness, &authors, 0);
+    check(&verification_mails(&harness));
+    assert_eq!(verification_mails(&harness).len(), 1);
+    harness.restart();
+    forge(&harness, &authors[..30], 1);
     for _ in 0..5 {
         http(
-            house.http,
+            harness.http,
             "POST",
             "/resend",
             &[("email", "victim@corp.example")],
         );
         http(
-            house.http,
+            harness.http,
             "POST",
             "/signup",
             &[("email", "victim%2Bx@corp.example")],
         );
     }
     assert_eq!(
-        letters(&house).len(),
+        verification_mails(&harness).len(),
         1,
         "neither a restart nor a form makes another"
     );
-    assert!(house.delivered().is_empty());
+    assert!(harness.delivered().is_empty());
 }
 
 #[test]
-fn many_forged_authors_make_no_more_letters_than_the_limits_allow() {
-    let mut house = house();
+fn many_forged_authors_make_no_more_mail_than_the_limits_allow() {
+    let mut harness = harness();
     let authors = |from: usize, domain: &str| -> Vec<String> {
         let range = from..from + rounds(300, 4000);
         range
             .map(|number| format!("person{number}@{domain}"))
             .collect()
     };
-    forge(&house, &authors(0, "corp.example"), 0);
-    let sent = letters(&house);
+    forge(&harness, &authors(0, "corp.example"), 0);
+    let sent = verification_mails(&harness);
     check(&sent);
     assert_eq!(sent.len(), FORGED_PER_DOMAIN, "the limit of the domain");
 
-    house.restart();
-    forge(&house, &authors(100_000, "corp.example"), 1);
+    harness.restart();
+    forge(&harness, &authors(100_000, "corp.example"), 1);
     assert_eq!(
-        letters(&house).len(),
+        verification_mails(&harness).len(),
         FORGED_PER_DOMAIN,
         "a restart forgets nothing"
     );
-    forge(&house, &authors(0, "branch.example"), 2);
-    forge(&house, &authors(0, "third.example"), 3);
-    let sent = letters(&house);
+    forge(&harness, &authors(0, "branch.example"), 2);
+    forge(&harness, &authors(0, "third.example"), 3);
+    let sent = verification_mails(&harness);
     check(&sent);
     assert_eq!(sent.len(), FORGED_IN_TOTAL, "the limit of all together");
     let people: BTreeSet<_> = sent
         .iter()
-        .map(|letter| crate::load::recipient(letter))
+        .map(|verification_mail| crate::load::recipient(verification_mail))
         .collect();
     assert_eq!(people.len(), FORGED_IN_TOTAL, "one each");
-    assert!(house.delivered().is_empty(), "nothing passed");
+    assert!(harness.delivered().is_empty(), "nothing passed");
 
     // An operator sees it at a glance.
-    let stats = house.json(&["stats"]).remove(0);
+    let stats = harness.json(&["stats"]).remove(0);
     let domains = stats["held_domains"].as_array().expect("a ranking");
     assert_eq!(domains[0]["domain"], "corp.example", "{stats}");
     assert_eq!(domains[0]["people"], 2 * rounds(300, 4000), "{stats}");
 }
 
 #[test]
-fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_letter() {
-    let house = house();
+fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_mail() {
+    let harness = harness();
     let authors: Vec<_> = (0..rounds(300, 2000))
         .map(|number| format!("person{number}@corp.example"))
         .collect();
-    forge(&house, &authors, 0);
-    assert_eq!(letters(&house).len(), FORGED_PER_DOMAIN);
+    forge(&harness, &authors, 0);
+    assert_eq!(verification_mails(&harness).len(), FORGED_PER_DOMAIN);
 
     // One client signs up as many; another is served all the same.
     for number in 0..10 {
         let who = format!("many{number}@branch.example");
-        http(house.http, "POST", "/signup", &[("email", &who)]);
+        http(harness.http, "POST", "/signup", &[("email", &who)]);
     }
     wait_for("the accounts of those who signed up", || {
         let signed_up = "SELECT count(*) FROM account WHERE domain = 'branch.example'";
-        (count(&house, signed_up) == 10).then_some(())
+        (count(&harness, signed_up) == 10).then_some(())
     });
-    assert_eq!(letters(&house).len(), FORGED_PER_DOMAIN + 2);
+    assert_eq!(verification_mails(&harness).len(), FORGED_PER_DOMAIN + 2);
 
-    let mut smtp = Smtp::connect(house.smtp).expect("a connection");
+    let mut smtp = Smtp::connect(harness.smtp).expect("a connection");
     let real = b"Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n\
         From: Ann <ann@corp.example>\r\nMessage-ID: <real@corp.example>\r\n\
         Subject: Help\r\n\r\nHelp!\r\n";
     let reply = smtp.send("ann@corp.example", "it-help@corp.example", real);
     assert!(reply.expect("an answer").starts_with("250"));
-    let sent = letters(&house);
+    let sent = verification_mails(&harness);
     assert_eq!(sent.len(), FORGED_PER_DOMAIN + 3);
     assert!(
-        sent.iter()
-            .any(|letter| crate::load::recipient(letter) == "ann@corp.example"),
+        sent.iter().any(
+            |verification_mail| crate::load::recipient(verification_mail) == "ann@corp.example"
+        ),
         "whose domain vouches is not behind the forgers"
     );
 }

@@ -13,14 +13,14 @@ use tokio::net::TcpSocket;
 use crate::bystander::Bystander;
 use crate::client::{Smtp, send};
 use crate::clients::{CLIENTS, FRONT, message};
-use crate::house::{DEADLINE, House, STANDARD, wait_for};
+use crate::harness::{DEADLINE, Harness, STANDARD, wait_for};
 use crate::rounds;
 
 const MIB: usize = 1024 * 1024;
 
 /// The most memory that the daemon ever had, in octets.
-fn peak(house: &House) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", house.process())).expect("status");
+fn peak(harness: &Harness) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", harness.process())).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kib.and_then(|kib| kib.parse::<usize>().ok())
@@ -71,28 +71,28 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
     );
-    let house = House::start(&configuration);
-    let bystander = Bystander::of(&house);
+    let harness = Harness::start(&configuration);
+    let bystander = Bystander::of(&harness);
     let mut wrong = Vec::new();
     for client in CLIENTS {
-        let heard = codes(&talk(house.smtp, (client.says)()));
+        let heard = codes(&talk(harness.smtp, (client.says)()));
         if heard != client.hears {
             wrong.push(format!("{}: {heard} and not {}", client.name, client.hears));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let served = bystander.leave();
-    let smuggled = house
+    let smuggled = harness
         .json(&["requests", "list", "--limit", "1000"])
         .iter()
         .filter(|request| request.to_string().contains("smuggled"))
         .count();
     assert_eq!(smuggled, 0, "a second message came in with the first");
-    for request in house.json(&["requests", "list", "--limit", "1000"]) {
+    for request in harness.json(&["requests", "list", "--limit", "1000"]) {
         let subject = request["subject"].as_str().unwrap_or_default();
         assert!(subject.len() <= 8192, "{} octets of subject", subject.len());
     }
-    let peak = peak(&house);
+    let peak = peak(&harness);
     println!(
         "{} hostile clients, {served} messages of others meanwhile, at most {} MiB",
         CLIENTS.len(),
@@ -108,9 +108,9 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
     );
-    let house = House::start(&configuration);
-    let bystander = Bystander::of(&house);
-    let address = house.smtp;
+    let harness = Harness::start(&configuration);
+    let bystander = Bystander::of(&harness);
+    let address = harness.smtp;
     let clients: Vec<_> = (0..20)
         .map(|number| {
             let subject = format!("Message-ID: <large{number}@client.example>\r\n");
@@ -132,7 +132,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
         assert_eq!(client.join().expect("no panic"), "220 250* 354 250*");
     }
     let served = bystander.leave();
-    let peak = peak(&house);
+    let peak = peak(&harness);
     println!(
         "20 messages of 7 MiB with a budget of 32 MiB, {served} small ones meanwhile: at most {} MiB",
         peak / MIB
@@ -148,9 +148,9 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
     );
-    let house = House::start(&configuration);
+    let harness = Harness::start(&configuration);
     let slow: Vec<_> = (0..6)
-        .map(|_| TcpStream::connect(house.smtp).expect("a connection"))
+        .map(|_| TcpStream::connect(harness.smtp).expect("a connection"))
         .collect();
     let threads: Vec<_> = slow
         .iter()
@@ -175,7 +175,7 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
     // Until the dawdlers have taken it all there is some for others, too; so this goes on until one of
     // them had to go for it.
     wait_for("somebody to give up its memory", || {
-        let mut client = Smtp::connect(house.smtp).expect("a seat");
+        let mut client = Smtp::connect(harness.smtp).expect("a seat");
         let reply = client.send(
             "bob@partner.example",
             "it-help@corp.example",
@@ -183,7 +183,7 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
         );
         let reply = reply.expect("an answer");
         assert!(reply.starts_with("250 "), "{reply}");
-        house.log().contains("while others wait").then_some(())
+        harness.log().contains("while others wait").then_some(())
     });
     for stream in &slow {
         // A thread may still be speaking to somebody who does not listen.
@@ -195,14 +195,14 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
 }
 
 /// Connections from an address of loopback that is not the MTA's.
-async fn idle(house: &House, count: usize) -> Vec<(String, BufReader<tokio::net::TcpStream>)> {
+async fn idle(harness: &Harness, count: usize) -> Vec<(String, BufReader<tokio::net::TcpStream>)> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
             .bind("127.0.0.9:0".parse().expect("an address"))
             .expect("bound");
-        let stream = socket.connect(house.smtp).await.expect("connected");
+        let stream = socket.connect(harness.smtp).await.expect("connected");
         let mut stream = BufReader::with_capacity(256, stream);
         let mut greeting = String::new();
         stream.read_line(&mut greeting).await.expect("a greeting");
@@ -224,9 +224,9 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
         "listen = [\"127.0.0.1:0\"]",
         &format!("listen = [\"127.0.0.1:0\"]\nmax_connections = {seats}"),
     );
-    let house = House::start(&configuration);
-    let before = peak(&house);
-    let connections = idle(&house, seats).await;
+    let harness = Harness::start(&configuration);
+    let before = peak(&harness);
+    let connections = idle(&harness, seats).await;
     // One peer cannot have them all: the last tenth is for those who have few. What it opens beyond
     // that is turned away, or takes the place of one of its own that said nothing for long.
     let held = || {
@@ -246,7 +246,7 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
     }
     let held = held();
     assert!(held > seats / 2, "{held}");
-    let smtp = house.smtp;
+    let smtp = harness.smtp;
     let served = tokio::task::spawn_blocking(move || {
         let mut mta: Vec<_> = (0..20)
             .map(|_| Smtp::connect(smtp).expect("a seat"))
@@ -257,7 +257,7 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
         send(smtp, "bob@partner.example", "through");
     });
     served.await.expect("the MTA gets through");
-    let peak = peak(&house);
+    let peak = peak(&harness);
     let each = (peak - before) / held;
     println!(
         "{held} idle connections: {} MiB, {each} octets each",
@@ -273,10 +273,10 @@ fn who_dawdles_gives_up_the_seat() {
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_connections = 8",
     );
-    let house = House::start(&configuration);
+    let harness = Harness::start(&configuration);
     let slow: Vec<_> = (0..8)
         .map(|number| {
-            let mut stream = TcpStream::connect(house.smtp).expect("a seat");
+            let mut stream = TcpStream::connect(harness.smtp).expect("a seat");
             // Half of them within a command, half of them within a message.
             let front = if number % 2 == 0 { "EHL" } else { FRONT };
             stream.write_all(front.as_bytes()).expect("said");
@@ -292,18 +292,18 @@ fn who_dawdles_gives_up_the_seat() {
             let _ = stream.write_all(b"a");
         }
         // Whoever is turned away hears 421 and comes again.
-        let mut client = Smtp::connect(house.smtp).ok()?;
+        let mut client = Smtp::connect(harness.smtp).ok()?;
         client.say("NOOP").ok()?.starts_with("250").then_some(())
     });
     for number in 0..4 {
-        send_when_there_is_room(&house, &format!("patient{number}"));
+        send_when_there_is_room(&harness, &format!("patient{number}"));
     }
 }
 
-fn send_when_there_is_room(house: &House, marker: &str) {
+fn send_when_there_is_room(harness: &Harness, marker: &str) {
     let message = crate::client::message("bob@partner.example", marker);
     wait_for("a seat", || {
-        let mut client = Smtp::connect(house.smtp).ok()?;
+        let mut client = Smtp::connect(harness.smtp).ok()?;
         let reply = client.send("bob@partner.example", "it-help@corp.example", &message);
         reply.ok()?.starts_with("250").then_some(())
     });

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::client::Smtp;
+use crate::harness::{Harness, STANDARD, wait_for};
 use crate::hostile::talk;
-use crate::house::{House, STANDARD, wait_for};
 
 /// What the stranger wants to see as a field of its own.
 const EVIL: &str = "X-Evil";
@@ -114,9 +114,9 @@ fn names(fields: &[String]) -> BTreeSet<&str> {
 
 #[test]
 fn a_command_makes_no_field() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for command in COMMANDS {
-        let mut client = Smtp::connect(house.smtp).expect("a connection");
+        let mut client = Smtp::connect(harness.smtp).expect("a connection");
         let reply = client.say(command).expect("an answer");
         assert!(reply.starts_with('5'), "{command:?}: {reply}");
     }
@@ -124,10 +124,10 @@ fn a_command_makes_no_field() {
     let said = "EHLO mx.example\r\nMAIL FROM:<bob@partner.example>\r\n\
                 RCPT TO:<it-help+\"X-Evil:\"@corp.example>\r\nRCPT TO:<it-help+X-Evil:1@corp.example>\r\n\
                 RCPT TO:<it-help@corp.example>\r\nDATA\r\nMark: 1\r\nFrom: bob@partner.example\r\n\r\n.\r\n";
-    let heard = talk(house.smtp, said.as_bytes().to_vec());
+    let heard = talk(harness.smtp, said.as_bytes().to_vec());
     assert!(heard.contains("250 2.0.0 Ok: queued"), "{heard}");
     let files = wait_for("a delivery", || {
-        let files = house.delivered();
+        let files = harness.delivered();
         (!files.is_empty()).then_some(files)
     });
     for file in files {
@@ -139,13 +139,13 @@ fn a_command_makes_no_field() {
 
 #[test]
 fn a_message_makes_no_field_of_ours() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for (number, (name, fields, _)) in FIELDS.iter().enumerate() {
         for author in [
             "bob@partner.example".to_owned(),
             format!("ann{number}@corp.example"),
         ] {
-            let mut client = Smtp::connect(house.smtp).expect("a connection");
+            let mut client = Smtp::connect(harness.smtp).expect("a connection");
             let message = message(number, fields, &author);
             let reply = client.send(&author, "it-help@corp.example", message.as_bytes());
             let reply = reply.expect("an answer");
@@ -154,7 +154,7 @@ fn a_message_makes_no_field_of_ours() {
     }
     let taken = FIELDS.iter().filter(|(_, _, taken)| *taken).count();
     let delivered = wait_for("all deliveries", || {
-        let files = house.files("desk/new");
+        let files = harness.files("desk/new");
         (files.len() == taken).then_some(files)
     });
     for file in delivered {
@@ -190,23 +190,27 @@ fn a_message_makes_no_field_of_ours() {
         assert!(text.ends_with(&sent), "{text}");
     }
 
-    let letters = wait_for("all letters", || {
-        let letters = house.letters();
-        (letters.len() == taken).then_some(letters)
+    let verification_mails = wait_for("all letters", || {
+        let verification_mails = harness.verification_mails();
+        (verification_mails.len() == taken).then_some(verification_mails)
     });
-    for letter in letters {
+    for verification_mail in verification_mails {
         assert!(
-            !letter.contains(EVIL) && !letter.contains("evil."),
-            "{letter}"
+            !verification_mail.contains(EVIL) && !verification_mail.contains("evil."),
+            "{verification_mail}"
         );
-        let (head, _) = letter.split_once("\r\n\r\n").expect("a header");
+        let (head, _) = verification_mail.split_once("\r\n\r\n").expect("a header");
         for line in head.split("\r\n") {
-            assert!(!line.contains(['\r', '\n']), "{letter}");
+            assert!(!line.contains(['\r', '\n']), "{verification_mail}");
         }
-        assert_eq!(letter.matches("\r\nTo: ").count(), 1, "{letter}");
+        assert_eq!(
+            verification_mail.matches("\r\nTo: ").count(),
+            1,
+            "{verification_mail}"
+        );
         assert!(
-            !letter.contains("\r\nBcc:") && !letter.contains("\r\nCc:"),
-            "{letter}"
+            !verification_mail.contains("\r\nBcc:") && !verification_mail.contains("\r\nCc:"),
+            "{verification_mail}"
         );
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::Dice;
 use crate::client::{Smtp, try_http};
 use crate::desk::Desk;
-use crate::house::{House, link_in};
+use crate::harness::{Harness, link_in};
 
 /// Connections at one time.
 const CLIENTS: usize = 4;
@@ -228,8 +228,8 @@ impl Book {
     }
 
     /// Presses the button in each new letter of somebody who proves.
-    fn press(&self, http: SocketAddr, letters: &Path) {
-        let Ok(entries) = fs::read_dir(letters) else {
+    fn press(&self, http: SocketAddr, verification_mails: &Path) {
+        let Ok(entries) = fs::read_dir(verification_mails) else {
             return;
         };
         for entry in entries.flatten() {
@@ -237,12 +237,12 @@ impl Book {
             if name.as_encoded_bytes().starts_with(b".") || !lock(&self.pressed).insert(name) {
                 continue;
             }
-            let letter = fs::read_to_string(entry.path()).expect("a letter");
-            let to = recipient(&letter);
+            let verification_mail = fs::read_to_string(entry.path()).expect("a letter");
+            let to = recipient(&verification_mail);
             if !to.starts_with("proves.") {
                 continue;
             }
-            let link = link_in(&letter).expect("a link");
+            let link = link_in(&verification_mail).expect("a link");
             let pressed = try_http(http, "POST", &link, &[("action", "confirm")]);
             if let Ok((200, _)) = pressed {
                 lock(&self.confirmed).insert(to);
@@ -269,8 +269,8 @@ impl Book {
 }
 
 /// The address after `To:`.
-pub fn recipient(letter: &str) -> String {
-    let line = letter
+pub fn recipient(verification_mail: &str) -> String {
+    let line = verification_mail
         .lines()
         .find_map(|line| line.strip_prefix("To: "))
         .expect("a recipient");
@@ -284,11 +284,11 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(house: &House, book: &Arc<Book>, round: usize) -> Self {
+    pub fn start(harness: &Harness, book: &Arc<Book>, round: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (book, stop, smtp) = (book.clone(), stop.clone(), house.smtp);
+                let (book, stop, smtp) = (book.clone(), stop.clone(), harness.smtp);
                 std::thread::spawn(move || {
                     let mut dice = Dice((round * CLIENTS + client) as u64);
                     let mut number = 0;
@@ -304,11 +304,11 @@ impl Load {
                 })
             })
             .collect();
-        let (book, stopping, http) = (book.clone(), stop.clone(), house.http);
-        let letters: PathBuf = house.path("letters");
+        let (book, stopping, http) = (book.clone(), stop.clone(), harness.http);
+        let verification_mails: PathBuf = harness.path("letters");
         threads.push(std::thread::spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
-                book.press(http, &letters);
+                book.press(http, &verification_mails);
                 // People take their time, if not much.
                 std::thread::sleep(Duration::from_millis(10));
             }

@@ -7,9 +7,9 @@
 #[path = "../daemon/client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses more of it")]
 mod client;
-#[path = "../daemon/house.rs"]
+#[path = "../daemon/harness.rs"]
 #[allow(dead_code, reason = "tests/daemon uses more of it")]
-mod house;
+mod harness;
 
 mod account;
 mod bystander;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::client::{http, send};
-use crate::house::{DEADLINE, House, STANDARD, wait_for};
+use crate::harness::{DEADLINE, Harness, STANDARD, wait_for};
 
 /// All that is answered to these bytes until the connection ends.
 fn ask(address: SocketAddr, said: &[u8]) -> String {
@@ -84,7 +84,7 @@ const REQUESTS: &[(&str, &str)] = &[
 
 #[test]
 fn no_request_can_be_read_in_two_ways() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     let many = "X: y\r\n".repeat(200);
     let long = "a".repeat(300_000);
     let built = [
@@ -113,7 +113,7 @@ fn no_request_can_be_read_in_two_ways() {
         .map(|(name, said)| (*name, (*said).to_owned()));
     let mut wrong = Vec::new();
     for (name, said) in table.chain(built) {
-        for address in [house.http, house.admin] {
+        for address in [harness.http, harness.admin] {
             let heard = ask(address, said.as_bytes());
             let statuses = statuses(&heard);
             let is_refused = statuses.iter().all(|status| status.starts_with('4'));
@@ -123,13 +123,13 @@ fn no_request_can_be_read_in_two_ways() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(http(house.http, "GET", "/healthz", &[]).0, 200);
+    assert_eq!(http(harness.http, "GET", "/healthz", &[]).0, 200);
 }
 
 /// Nothing that a client puts into its request leads anybody elsewhere.
 #[test]
 fn no_answer_leads_to_another_site() {
-    let house = House::start(STANDARD);
+    let harness = Harness::start(STANDARD);
     for target in [
         "/",
         "//evil.example/",
@@ -141,7 +141,7 @@ fn no_answer_leads_to_another_site() {
         "http://evil.example/",
         "/%2e%2e//evil.example",
     ] {
-        for address in [house.http, house.admin] {
+        for address in [harness.http, harness.admin] {
             let heard = ask(
                 address,
                 format!(
@@ -164,9 +164,9 @@ fn no_answer_leads_to_another_site() {
 /// Whoever opens the link — a scanner, a preview, a prefetching browser — releases nothing.
 #[test]
 fn links_that_others_open_release_nothing() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "scanned");
-    let link = house.link_for("ann@corp.example");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "scanned");
+    let link = harness.link_for("ann@corp.example");
     let token = link.rsplit('/').next().expect("a token").to_owned();
     for request in [
         format!("GET {link} HTTP/1.1\r\n"),
@@ -184,25 +184,25 @@ fn links_that_others_open_release_nothing() {
         ),
     ] {
         ask(
-            house.http,
+            harness.http,
             format!("{request}Host: a\r\nConnection: close\r\n\r\naction=confirm").as_bytes(),
         );
-        let state = &house.json(&["requests", "list"])[0]["state"];
+        let state = &harness.json(&["requests", "list"])[0]["state"];
         assert_eq!(state, "held", "{request}");
     }
     // Nobody else's link opens it, and it stands in no log.
     let mut other = token.clone();
     other.replace_range(..1, if token.starts_with('a') { "b" } else { "a" });
     let (status, _) = http(
-        house.http,
+        harness.http,
         "POST",
         &format!("/verify/{other}"),
         &[("action", "confirm")],
     );
     assert_eq!(status, 404);
-    assert!(!house.log().contains(&token) && !house.log().contains(&token[..20]));
+    assert!(!harness.log().contains(&token) && !harness.log().contains(&token[..20]));
     assert_eq!(
-        http(house.http, "POST", &link, &[("action", "confirm")]).0,
+        http(harness.http, "POST", &link, &[("action", "confirm")]).0,
         200
     );
 }
@@ -210,13 +210,13 @@ fn links_that_others_open_release_nothing() {
 /// Guessing is bounded for each client, and costs nobody else anything.
 #[test]
 fn guessing_links_is_bounded_and_shuts_nobody_out() {
-    let house = House::start(STANDARD);
-    send(house.smtp, "ann@corp.example", "waiting");
-    let link = house.link_for("ann@corp.example");
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "waiting");
+    let link = harness.link_for("ann@corp.example");
     let mut number = 0;
     let mut guess = || {
         number += 1;
-        http(house.http, "GET", &format!("/verify/{number:043}"), &[]).0
+        http(harness.http, "GET", &format!("/verify/{number:043}"), &[]).0
     };
     assert_eq!(guess(), 404);
     // The allowance comes back with time; only who guesses faster than that uses it up.
@@ -224,7 +224,7 @@ fn guessing_links_is_bounded_and_shuts_nobody_out() {
         (guess() == 429).then_some(())
     });
     assert_eq!(
-        http(house.http, "GET", &link, &[]).0,
+        http(harness.http, "GET", &link, &[]).0,
         200,
         "a link that is one still opens"
     );

@@ -15,7 +15,7 @@ use memchr::memmem;
 use vestibule::domain::LedgerId;
 
 use crate::desk::Desk;
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Load, configuration};
 use crate::rounds;
 
@@ -117,13 +117,13 @@ fn written(call: &str) -> Option<Vec<u8>> {
 }
 
 /// Does something to the daemon's syncs, as `strace` says it (`error=EIO`, `signal=SIGKILL:when=3`).
-pub fn tamper_with_syncs(house: &House, how: &str) -> Command {
+pub fn tamper_with_syncs(harness: &Harness, how: &str) -> Command {
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o", "/dev/null"])
         .args(["-e", "trace=fdatasync,fsync"])
         .args(["-e", &format!("inject=fdatasync,fsync:{how}")])
-        .args(["-p", &house.process().to_string()]);
+        .args(["-p", &harness.process().to_string()]);
     strace
 }
 
@@ -143,9 +143,9 @@ pub fn wait_until_traced(process: u32) {
 #[test]
 fn every_250_comes_after_the_sync_of_its_message() {
     let desk = Desk::open();
-    let mut house = House::start(&configuration(&desk));
+    let mut harness = Harness::start(&configuration(&desk));
     let book = Arc::new(Book::default());
-    let trace = house.path("trace");
+    let trace = harness.path("trace");
     let before = weeks();
     let mut strace = Command::new("strace")
         .args(["-f", "-y", "-xx", "-s", "70000", "-o"])
@@ -154,16 +154,16 @@ fn every_250_comes_after_the_sync_of_its_message() {
             "-e",
             "trace=pwrite64,pwritev,write,writev,sendto,sendmsg,fdatasync,fsync",
         ])
-        .args(["-p", &house.process().to_string()])
+        .args(["-p", &harness.process().to_string()])
         .spawn()
         .expect("strace, of the package strace");
-    wait_until_traced(house.process());
-    let load = Load::start(&house, &book, 0);
+    wait_until_traced(harness.process());
+    let load = Load::start(&harness, &book, 0);
     for goal in (100..=rounds(200, 3000)).step_by(100) {
         wait_for("messages", || (book.acknowledged() >= goal).then_some(()));
     }
     load.stop();
-    house.kill();
+    harness.kill();
     strace.wait().expect("strace ends with the daemon");
 
     let near = [before, weeks()];

@@ -8,20 +8,26 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::client::send;
-use crate::house::{House, STANDARD};
+use crate::harness::{Harness, STANDARD};
 use crate::{Dice, rounds};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// A guess from a client of its own, so that its allowance is never spent, and how long the answer took.
-fn guess(house: &House, number: u32, method: &str, path: &str, form: &str) -> (String, Duration) {
+fn guess(
+    harness: &Harness,
+    number: u32,
+    method: &str,
+    path: &str,
+    form: &str,
+) -> (String, Duration) {
     let client = Ipv4Addr::from_bits(0x0a00_0000 + number);
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     );
-    let mut stream = TcpStream::connect(house.http).expect("a connection");
+    let mut stream = TcpStream::connect(harness.http).expect("a connection");
     stream.set_nodelay(true).expect("an option");
     let begin = Instant::now();
     stream.write_all(request.as_bytes()).expect("asked");
@@ -44,21 +50,21 @@ fn median(mut times: Vec<Duration>) -> Duration {
 fn a_guess_learns_nothing_from_how_near_it_was() {
     let configuration =
         STANDARD.replace("[http]\n", "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
-    let house = House::start(&configuration);
-    send(house.smtp, "ann@corp.example", "waiting");
-    let link = house.link_for("ann@corp.example");
+    let harness = Harness::start(&configuration);
+    send(harness.smtp, "ann@corp.example", "waiting");
+    let link = harness.link_for("ann@corp.example");
     let token = link.rsplit('/').next().expect("a token");
     let mut dice = Dice(5);
     let mut far = || -> String {
-        let letter = |_| {
+        let verification_mail = |_| {
             let sides = u64::try_from(ALPHABET.len()).expect("few");
             char::from(ALPHABET[usize::try_from(dice.throw(sides)).expect("small")])
         };
         // The last character has one bit only.
-        (0..51).map(letter).chain(['a']).collect()
+        (0..51).map(verification_mail).chain(['a']).collect()
     };
     // All but the first, and all but the last that may be chosen freely.
-    let other = |letter: &str| if letter == "a" { "b" } else { "a" };
+    let other = |verification_mail: &str| if verification_mail == "a" { "b" } else { "a" };
     let near = [
         format!("{}{}", other(&token[..1]), &token[1..]),
         format!("{}{}{}", &token[..50], other(&token[50..51]), &token[51..]),
@@ -77,7 +83,7 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
                 let kind = (round + turn) % tokens.len();
                 let number = u32::try_from(round * tokens.len() + turn).expect("few");
                 let fill = |text: &str| text.replace("TOKEN", &tokens[kind]);
-                let (answer, took) = guess(&house, number, method, &fill(path), &fill(form));
+                let (answer, took) = guess(&harness, number, method, &fill(path), &fill(form));
                 let answer = answer.replace(&tokens[kind], "TOKEN");
                 let expected = expected.get_or_insert_with(|| answer.clone());
                 assert_eq!(answer, *expected, "{method} {path}");
@@ -94,6 +100,6 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
         }
     }
     // The one that is valid still opens.
-    let (answer, _) = guess(&house, 0x00ff_ffff, "GET", &link, "");
+    let (answer, _) = guess(&harness, 0x00ff_ffff, "GET", &link, "");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

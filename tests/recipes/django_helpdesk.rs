@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::house::House;
+use crate::harness::Harness;
 use crate::{ask, delivered, house_before, installed, output};
 
 /// A command of Django for the project in `tests/recipes/django_helpdesk`, with its data in `home`.
@@ -27,8 +27,8 @@ fn python(home: &Path, script: &str) -> String {
 
 #[test]
 fn an_employee_has_a_ticket_in_django_helpdesk() {
-    let house = House::start(&house_before("type = \"maildir\"\npath = \"Maildir\""));
-    let home = house.folder.path();
+    let harness = Harness::start(&house_before("type = \"maildir\"\npath = \"Maildir\""));
+    let home = harness.folder.path();
     output(django(home).args(["migrate", "--verbosity", "0"]));
     python(
         home,
@@ -36,8 +36,8 @@ fn an_employee_has_a_ticket_in_django_helpdesk() {
          Queue.objects.create(title='IT', slug='it', email_address='it-help@corp.example',\n    \
          email_box_type='local', email_box_local_dir='Maildir/new', allow_email_submission=True)\n",
     );
-    let request = ask(&house, "Ann Example <ann@corp.example>", "printer");
-    delivered(&house, &request);
+    let request = ask(&harness, "Ann Example <ann@corp.example>", "printer");
+    delivered(&harness, &request);
 
     output(django(home).arg("get_email"));
     let tickets = python(
@@ -49,5 +49,8 @@ fn an_employee_has_a_ticket_in_django_helpdesk() {
         tickets.contains("ticket|About printer|ann@corp.example|The body of printer."),
         "{tickets}"
     );
-    assert!(house.files("Maildir/new").is_empty(), "it took the message");
+    assert!(
+        harness.files("Maildir/new").is_empty(),
+        "it took the message"
+    );
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::house::House;
+use crate::harness::Harness;
 use crate::{ask, delivered, house_before};
 
 const IMAP: &str = "/usr/lib/dovecot/imap";
@@ -51,7 +51,7 @@ fn imap(home: &Path, commands: &str) -> String {
 #[test]
 fn dovecot_shows_a_verified_request() {
     let config = house_before("type = \"maildir\"\npath = \"desk/Maildir\"\ngroup = true");
-    let house = House::start_with(&config, |folder| {
+    let harness = Harness::start_with(&config, |folder| {
         let mode = |path: &Path, mode| {
             let permissions = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(path, permissions).expect("a mode");
@@ -75,10 +75,10 @@ fn dovecot_shows_a_verified_request() {
         );
         std::fs::write(folder.join("dovecot.conf"), configuration).expect("a file");
     });
-    let request = ask(&house, "ann@corp.example", "printer");
-    delivered(&house, &request);
+    let request = ask(&harness, "ann@corp.example", "printer");
+    delivered(&harness, &request);
 
-    let home = house.folder.path();
+    let home = harness.folder.path();
     let said = imap(
         home,
         "a SELECT INBOX\r\nb FETCH 1 (BODY[])\r\nc STORE 1 +FLAGS (\\Seen)\r\nd LOGOUT\r\n",
@@ -92,8 +92,8 @@ fn dovecot_shows_a_verified_request() {
         assert!(said.contains(part), "{part:?} in {said}");
     }
     // Read and moved to another folder by then, it stays one message beside the next.
-    let next = ask(&house, "bob@corp.example", "toner");
-    delivered(&house, &next);
+    let next = ask(&harness, "bob@corp.example", "toner");
+    delivered(&harness, &next);
     let said = imap(home, "a SELECT INBOX\r\nb UID SEARCH SEEN\r\nc LOGOUT\r\n");
     assert!(
         said.contains("* 2 EXISTS") && said.contains("* SEARCH 1\r\n"),

@@ -5,8 +5,8 @@
 #[path = "../daemon/client.rs"]
 mod client;
 #[expect(dead_code, reason = "the tests of the daemon use the rest")]
-#[path = "../daemon/house.rs"]
-mod house;
+#[path = "../daemon/harness.rs"]
+mod harness;
 
 mod django_helpdesk;
 mod dovecot;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use client::{http, send};
-use house::{House, STANDARD, wait_for};
+use harness::{Harness, STANDARD, wait_for};
 
 /// The standard house with this help desk in place of the Maildir.
 fn house_before(desk: &str) -> String {
@@ -29,23 +29,23 @@ fn house_before(desk: &str) -> String {
 }
 
 /// An employee writes, gets the verification mail, and presses the button. Gives the request's id.
-fn ask(house: &House, from: &str, marker: &str) -> String {
+fn ask(harness: &Harness, from: &str, marker: &str) -> String {
     let address = from.rsplit('<').next().expect("a part");
     let address = address.trim_end_matches('>');
-    send(house.smtp, from, marker);
-    let link = house.link_for(address);
-    let (status, page) = http(house.http, "POST", &link, &[("action", "confirm")]);
+    send(harness.smtp, from, marker);
+    let link = harness.link_for(address);
+    let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
-    house.json(&["requests", "list", "--account", address])[0]["id"]
+    harness.json(&["requests", "list", "--account", address])[0]["id"]
         .as_str()
         .expect("an id")
         .to_owned()
 }
 
 /// Waits until a request is delivered; tells what kept it where it failed.
-fn delivered(house: &House, request: &str) {
+fn delivered(harness: &Harness, request: &str) {
     wait_for("the delivery", || {
-        let shown = &house.json(&["requests", "show", request])[0];
+        let shown = &harness.json(&["requests", "show", request])[0];
         assert!(
             shown["state"] != "failed" && shown["last_error"].is_null(),
             "{shown}"

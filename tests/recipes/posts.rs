@@ -4,12 +4,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::house::House;
+use crate::harness::Harness;
 use crate::stand_in::StandIn;
 use crate::{ask, delivered, house_before};
 
-fn start(desk: &str, secret: (&str, &str)) -> House {
-    House::start_with(&house_before(desk), |folder| {
+fn start(desk: &str, secret: (&str, &str)) -> Harness {
+    Harness::start_with(&house_before(desk), |folder| {
         std::fs::write(folder.join(secret.0), secret.1).expect("a secret");
     })
 }
@@ -27,7 +27,7 @@ fn action_mailbox_takes_a_verified_request() {
             ("204 No Content", "")
         }
     });
-    let house = start(
+    let harness = start(
         &format!(
             "type = \"webhook\"\nurl = \"http://{}/rails/action_mailbox/relay/inbound_emails\"\n\
              username = \"actionmailbox\"\npassword_file = \"ingress\"\nallow_private = true",
@@ -35,8 +35,8 @@ fn action_mailbox_takes_a_verified_request() {
         ),
         ("ingress", "correct horse\n"),
     );
-    let request = ask(&house, "ann@corp.example", "printer");
-    delivered(&house, &request);
+    let request = ask(&harness, "ann@corp.example", "printer");
+    delivered(&harness, &request);
     let asked = rails.next();
     assert_eq!(
         asked.line,
@@ -63,7 +63,7 @@ fn discourse_takes_a_verified_request() {
             ("403 Forbidden", "")
         }
     });
-    let house = start(
+    let harness = start(
         &format!(
             "type = \"webhook\"\nurl = \"http://{}/admin/email/handle_mail\"\nformat = \"form\"\n\
              field = \"email_encoded\"\nheaders = {{ Api-Username = \"system\" }}\n\
@@ -72,8 +72,8 @@ fn discourse_takes_a_verified_request() {
         ),
         ("key", "k3y\n"),
     );
-    let request = ask(&house, "ann@corp.example", "printer");
-    delivered(&house, &request);
+    let request = ask(&harness, "ann@corp.example", "printer");
+    delivered(&harness, &request);
     let asked = discourse.next();
     assert_eq!(asked.line, "POST /admin/email/handle_mail HTTP/1.1");
     let fields: Vec<_> = url::form_urlencoded::parse(&asked.body).collect();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::house::House;
+use crate::harness::Harness;
 use crate::{ask, delivered, house_before, installed, output};
 
 /// A tracker with the changes that the recipe asks for.
@@ -46,18 +46,18 @@ fn an_employee_has_an_issue_in_roundup() {
         "type = \"command\"\nprogram = \"{}\"\nargs = [\"tracker\"]\nconcurrency = 1",
         installed("roundup-mailgw").display()
     ));
-    let mut house = House::at_rest(&config);
-    let home = house.path("tracker");
+    let mut harness = Harness::at_rest(&config);
+    let home = harness.path("tracker");
     fs::create_dir(&home).expect("a folder");
     tracker(&home);
     // The program is started in the daemon's folder, which is that of the configuration here.
-    house.restart();
+    harness.restart();
 
-    let first = ask(&house, "Ann Example <ann@corp.example>", "printer");
-    delivered(&house, &first);
+    let first = ask(&harness, "Ann Example <ann@corp.example>", "printer");
+    delivered(&harness, &first);
     // Nobody asks Bob: he proves his address, too, and writes about the same issue.
-    let second = ask(&house, "bob@corp.example", "toner");
-    delivered(&house, &second);
+    let second = ask(&harness, "bob@corp.example", "toner");
+    delivered(&harness, &second);
 
     let issues = admin(&home, &["table", "issue", "title,creator"]);
     let users = admin(&home, &["table", "user", "id,username,address"]);

@@ -1,7 +1,7 @@
 //! `docs/recipes/request-tracker.md`: RT takes requests through its own `rt-mailgate`. The program is
 //! Debian's; the server is a stand-in that answers as RT's mail gateway does.
 
-use crate::house::{House, wait_for};
+use crate::harness::{Harness, wait_for};
 use crate::stand_in::StandIn;
 use crate::{ask, delivered, house_before};
 
@@ -26,9 +26,9 @@ fn rt_mailgate_hands_a_verified_request_to_rt() {
             "ok\n\nTicket: 1\nQueue: IT\nOwner: Nobody\nStatus: new\n",
         )
     });
-    let house = House::start(&desk(&format!("http://{}", rt.address)));
-    let request = ask(&house, "ann@corp.example", "printer");
-    delivered(&house, &request);
+    let harness = Harness::start(&desk(&format!("http://{}", rt.address)));
+    let request = ask(&harness, "ann@corp.example", "printer");
+    delivered(&harness, &request);
 
     let asked = rt.next();
     assert_eq!(asked.line, "POST /REST/1.0/NoAuth/mail-gateway HTTP/1.1");
@@ -55,17 +55,17 @@ fn an_rt_that_is_down_is_tried_again() {
             _ => ("200 OK", "ok\n"),
         }
     });
-    let house = House::start(&desk(&format!("http://{}", rt.address)));
-    let request = ask(&house, "ann@corp.example", "printer");
+    let harness = Harness::start(&desk(&format!("http://{}", rt.address)));
+    let request = ask(&harness, "ann@corp.example", "printer");
     rt.next();
     let shown = wait_for("the failed attempt", || {
-        let shown = house.json(&["requests", "show", &request])[0].clone();
+        let shown = harness.json(&["requests", "show", &request])[0].clone();
         shown["last_error"].is_string().then_some(shown)
     });
     assert_eq!(shown["state"], "released", "{shown}");
-    house.json(&["deliveries", "retry", "desk"]);
+    harness.json(&["deliveries", "retry", "desk"]);
     wait_for("the delivery", || {
-        let shown = &house.json(&["requests", "show", &request])[0];
+        let shown = &harness.json(&["requests", "show", &request])[0];
         (shown["state"] == "delivered").then_some(())
     });
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::house::DEADLINE;
+use crate::harness::DEADLINE;
 
 /// One request as it came in.
 pub struct Asked {

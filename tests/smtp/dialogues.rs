@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::house::{self, Client, House, Outcome};
+use crate::harness::{self, Client, Harness, Outcome};
 use anyhow::{Context, Result, bail, ensure};
 use vestibule::smtp::Settings;
 
@@ -32,7 +32,7 @@ struct Dialogue {
 
 fn read(text: &str) -> Result<Dialogue> {
     let mut dialogue = Dialogue {
-        settings: house::settings(),
+        settings: harness::settings(),
         outcome: Outcome::Stored,
         cut: true,
         steps: Vec::new(),
@@ -70,7 +70,7 @@ fn set(dialogue: &mut Dialogue, assignment: &str) -> Result<()> {
         "max_recipients" => settings.max_recipients = value.parse()?,
         "max_errors" => settings.max_errors = value.parse()?,
         "trusted_peers" => settings.trusted_peers = vec![value.parse()?],
-        "tls" => settings.tls = Some(house::tls(value == "required")?),
+        "tls" => settings.tls = Some(harness::tls(value == "required")?),
         "outcome" => dialogue.outcome = Outcome::parse(value)?,
         "cut" => dialogue.cut = value.parse()?,
         _ => bail!("there is nothing to set that is called {name}"),
@@ -120,8 +120,8 @@ fn matches(pattern: &str, line: &str) -> bool {
 }
 
 async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
-    let house = House::open(dialogue.settings.clone(), dialogue.outcome).await?;
-    let mut client = Client::connect(house.address).await?;
+    let harness = Harness::open(dialogue.settings.clone(), dialogue.outcome).await?;
+    let mut client = Client::connect(harness.address).await?;
     let mut messages = 0;
     let mut unsent = Vec::new();
     for (number, step) in &dialogue.steps {
@@ -149,7 +149,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
             Step::StartTls => client = client.start_tls().await.with_context(place)?,
             Step::Closed => client.closed().await.with_context(place)?,
             Step::Message(expected) => {
-                let taken = house.reception.message(messages).with_context(place)?;
+                let taken = harness.reception.message(messages).with_context(place)?;
                 ensure!(
                     matches(expected, &taken),
                     "line {number}: expected the message\n{expected}\ngot\n{taken}"
@@ -159,12 +159,12 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
         }
     }
     ensure!(
-        house.reception.count() == messages,
+        harness.reception.count() == messages,
         "{} messages were taken, {messages} named",
-        house.reception.count()
+        harness.reception.count()
     );
     drop(client);
-    house.close().await
+    harness.close().await
 }
 
 fn dialogues() -> Result<Vec<PathBuf>> {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::house::{self, Client, House, Outcome};
+use crate::harness::{self, Client, Harness, Outcome};
 use anyhow::{Result, ensure};
 use vestibule::domain::Domain;
 
-async fn greeted(house: &House) -> Result<Client> {
-    let mut client = Client::connect(house.address).await?;
+async fn greeted(harness: &Harness) -> Result<Client> {
+    let mut client = Client::connect(harness.address).await?;
     let greeting = client.reply().await?;
     ensure!(greeting.starts_with("220 "), "{greeting}");
     Ok(client)
 }
 
-async fn addressed(house: &House) -> Result<Client> {
-    let mut client = greeted(house).await?;
+async fn addressed(harness: &Harness) -> Result<Client> {
+    let mut client = greeted(harness).await?;
     client.say("EHLO mta.corp.example").await?;
     client.say("MAIL FROM:<ann@corp.example>").await?;
     let answer = client.say("RCPT TO:<it-help@corp.example>").await?;
@@ -24,10 +24,10 @@ async fn addressed(house: &House) -> Result<Client> {
 
 #[tokio::test]
 async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
-    let house = House::alone(house::settings()).await?;
-    let mut idle = greeted(&house).await?;
-    let mut busy = addressed(&house).await?;
-    house.shutdown.cancel();
+    let harness = Harness::alone(harness::settings()).await?;
+    let mut idle = greeted(&harness).await?;
+    let mut busy = addressed(&harness).await?;
+    harness.shutdown.cancel();
 
     assert_eq!(
         idle.reply().await?,
@@ -45,18 +45,18 @@ async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
     busy.closed().await?;
     drop((idle, busy));
 
-    assert_eq!(house.reception.count(), 1);
-    let address = house.address;
-    house.close().await?;
+    assert_eq!(harness.reception.count(), 1);
+    let address = harness.address;
+    harness.close().await?;
     assert!(Client::connect(address).await.is_err(), "still listening");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_drain_begins_no_second_transaction_in_a_group() -> Result<()> {
-    let house = House::open(house::settings(), Outcome::Stored).await?;
-    let mut busy = addressed(&house).await?;
-    house.shutdown.cancel();
+    let harness = Harness::open(harness::settings(), Outcome::Stored).await?;
+    let mut busy = addressed(&harness).await?;
+    harness.shutdown.cancel();
     busy.say("DATA").await?;
     busy.send(b"Hi.\r\n.\r\nMAIL FROM:<ann@corp.example>\r\n", false)
         .await;
@@ -64,48 +64,48 @@ async fn the_drain_begins_no_second_transaction_in_a_group() -> Result<()> {
     assert!(busy.reply().await?.starts_with("421 4.3.2 "));
     busy.closed().await?;
     drop(busy);
-    house.close().await
+    harness.close().await
 }
 
 #[tokio::test]
 async fn the_drain_waits_for_the_reception() -> Result<()> {
-    let house = House::with_gate(house::settings()).await?;
-    let mut client = addressed(&house).await?;
+    let harness = Harness::with_gate(harness::settings()).await?;
+    let mut client = addressed(&harness).await?;
     client.say("DATA").await?;
     client.send(b"Hi.\r\n.\r\n", false).await;
-    house.shutdown.cancel();
+    harness.shutdown.cancel();
     tokio::task::yield_now().await;
-    assert!(!house.served.is_finished());
-    house.reception.let_pass();
+    assert!(!harness.served.is_finished());
+    harness.reception.let_pass();
     let answer = client.reply().await?;
     assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
     drop(client);
-    assert_eq!(house.reception.count(), 1);
-    house.close().await
+    assert_eq!(harness.reception.count(), 1);
+    harness.close().await
 }
 
 #[tokio::test]
 async fn a_message_is_taken_even_if_its_client_is_gone() -> Result<()> {
-    let house = House::with_gate(house::settings()).await?;
-    let mut client = addressed(&house).await?;
+    let harness = Harness::with_gate(harness::settings()).await?;
+    let mut client = addressed(&harness).await?;
     client.say("DATA").await?;
     client.send(b"Hi.\r\n.\r\n", false).await;
     drop(client);
-    house.reception.let_pass();
-    let reception = Arc::clone(&house.reception);
-    house.close().await?;
+    harness.reception.let_pass();
+    let reception = Arc::clone(&harness.reception);
+    harness.close().await?;
     assert_eq!(reception.count(), 1);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_seat_is_free_again_when_its_client_has_gone() -> Result<()> {
-    let mut settings = house::settings();
+    let mut settings = harness::settings();
     settings.max_connections = 2;
-    let house = House::open(settings, Outcome::Stored).await?;
-    let mut first = greeted(&house).await?;
-    let second = greeted(&house).await?;
-    let mut third = Client::connect(house.address).await?;
+    let harness = Harness::open(settings, Outcome::Stored).await?;
+    let mut first = greeted(&harness).await?;
+    let second = greeted(&harness).await?;
+    let mut third = Client::connect(harness.address).await?;
     assert_eq!(
         third.reply().await?,
         "421 4.3.2 Too many connections, try again later"
@@ -116,38 +116,38 @@ async fn a_seat_is_free_again_when_its_client_has_gone() -> Result<()> {
     first.closed().await?;
     drop(first);
     // The seat is given back in the listener's own time.
-    let mut fourth = Client::connect(house.address).await?;
+    let mut fourth = Client::connect(harness.address).await?;
     while fourth.reply().await?.starts_with("421 ") {
-        fourth = Client::connect(house.address).await?;
+        fourth = Client::connect(harness.address).await?;
     }
     assert_eq!(fourth.say("NOOP").await?, "250 2.0.0 Ok");
     drop((fourth, second));
-    house.close().await
+    harness.close().await
 }
 
 #[tokio::test]
 async fn a_reload_is_for_those_who_come_after_it() -> Result<()> {
-    let house = House::open(house::settings(), Outcome::Stored).await?;
-    let mut before = greeted(&house).await?;
-    let mut settings = house::settings();
+    let harness = Harness::open(harness::settings(), Outcome::Stored).await?;
+    let mut before = greeted(&harness).await?;
+    let mut settings = harness::settings();
     settings.hostname = Domain::parse("new.corp.example")?;
-    settings.tls = Some(house::tls(false)?);
-    house.settings.send(Arc::new(settings))?;
-    let mut after = Client::connect(house.address).await?;
+    settings.tls = Some(harness::tls(false)?);
+    harness.settings.send(Arc::new(settings))?;
+    let mut after = Client::connect(harness.address).await?;
     assert_eq!(after.reply().await?, "220 new.corp.example ESMTP Vestibule");
     assert_eq!(after.say("EHLO a.example").await?, "250 STARTTLS");
     assert_eq!(before.say("HELO a.example").await?, "250 gate.corp.example");
     drop((before, after));
-    house.close().await
+    harness.close().await
 }
 
 #[tokio::test]
 async fn everybody_gets_through_a_budget_of_one_message() -> Result<()> {
-    let mut settings = house::settings();
+    let mut settings = harness::settings();
     settings.max_message_size = 1_000_000;
     settings.memory_budget = 0;
-    let house = House::open(settings, Outcome::Stored).await?;
-    let address = house.address;
+    let harness = Harness::open(settings, Outcome::Stored).await?;
+    let address = harness.address;
     let clients: Vec<_> = (0..8)
         .map(|_| {
             tokio::spawn(async move {
@@ -169,6 +169,6 @@ async fn everybody_gets_through_a_budget_of_one_message() -> Result<()> {
         let answer = client.await??;
         assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
     }
-    assert_eq!(house.reception.count(), 8);
-    house.close().await
+    assert_eq!(harness.reception.count(), 8);
+    harness.close().await
 }

@@ -1,6 +1,6 @@
 //! The SMTP listener from outside: real sockets, a reception that remembers.
 
 mod dialogues;
-mod house;
+mod harness;
 mod limits;
 mod upstream;

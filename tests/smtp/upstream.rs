@@ -8,7 +8,7 @@ use anyhow::Result;
 use mailin_embedded::response::OK;
 use mailin_embedded::{Handler, Response, Server, SslConfig};
 
-use crate::house::Client;
+use crate::harness::Client;
 
 /// Remembers whom the messages are from.
 #[derive(Clone, Default)]

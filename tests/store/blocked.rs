@@ -6,7 +6,7 @@ use std::time::Duration;
 use vestibule::domain::{Proof, RequestId, RequestState};
 use vestibule::store::{Choice, Claim, Settlement};
 
-use crate::house::{House, address, at, mail, operator, portal, start, to};
+use crate::harness::{Harness, address, at, mail, operator, portal, start, to};
 
 const BOB: &str = "bob@shop.example";
 
@@ -14,167 +14,184 @@ fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
 }
 
-async fn claim(house: &House, now: jiff::Timestamp) -> Vec<Claim> {
+async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
     let lease = now + jiff::SignedDuration::from_mins(10);
     let portals = vec![portal("it"), portal("hr")];
-    let claimed = house.store.claim_deliveries(portals, 10, lease, now).await;
+    let claimed = harness
+        .store
+        .claim_deliveries(portals, 10, lease, now)
+        .await;
     claimed.expect("a claim")
 }
 
-async fn settle(house: &House, claim: &Claim, settlement: Settlement, now: jiff::Timestamp) {
-    let settled = house.store.settle_delivery(claim, settlement, now).await;
+async fn settle(harness: &Harness, claim: &Claim, settlement: Settlement, now: jiff::Timestamp) {
+    let settled = harness.store.settle_delivery(claim, settlement, now).await;
     settled.expect("settled");
 }
 
-async fn block(house: &House, blocked: bool, now: jiff::Timestamp) {
-    let account = house.store.customer(&address(BOB)).await.expect("read");
+async fn block(harness: &Harness, blocked: bool, now: jiff::Timestamp) {
+    let account = harness.store.customer(&address(BOB)).await.expect("read");
     let id = account.expect("there").id;
     let by = operator("root");
     if blocked {
-        house.store.block_customer(id, by, now).await.expect("done");
+        harness
+            .store
+            .block_customer(id, by, now)
+            .await
+            .expect("done");
     } else {
-        let unblocked = house.store.unblock_customer(id, by, now).await;
+        let unblocked = harness.store.unblock_customer(id, by, now).await;
         unblocked.expect("done");
     }
 }
 
-async fn check(house: &House) {
-    let violations = house.store.check_invariants().await.expect("checked");
+async fn check(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("checked");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
-async fn write(house: &House, from: &str, id: &str, name: &str) -> RequestId {
+async fn write(harness: &Harness, from: &str, id: &str, name: &str) -> RequestId {
     let mut arrival = mail(from, id, start());
     arrival.parts = vec![to(name)];
-    let entry = house.accept(arrival).await;
+    let entry = harness.accept(arrival).await;
     entry.request.expect("a request")
 }
 
 #[tokio::test]
 async fn what_waits_is_stopped_and_goes_on_in_order_when_unblocked() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (id, name) in [("1@x", "it"), ("2@x", "it"), ("3@x", "hr")] {
-        write(&house, BOB, id, name).await;
+        write(&harness, BOB, id, name).await;
     }
-    block(&house, true, start()).await;
-    check(&house).await;
-    assert!(claim(&house, minutes(60)).await.is_empty());
-    let next = house.store.next_delivery(vec![portal("it"), portal("hr")]);
+    block(&harness, true, start()).await;
+    check(&harness).await;
+    assert!(claim(&harness, minutes(60)).await.is_empty());
+    let next = harness
+        .store
+        .next_delivery(vec![portal("it"), portal("hr")]);
     assert_eq!(next.await.expect("read"), None);
-    block(&house, false, minutes(60)).await;
-    check(&house).await;
-    let claims = claim(&house, minutes(60)).await;
+    block(&harness, false, minutes(60)).await;
+    check(&harness).await;
+    let claims = claim(&harness, minutes(60)).await;
     let ids: Vec<_> = claims.iter().map(|c| c.message_id.as_deref()).collect();
     assert_eq!(ids, [Some("1@x"), Some("3@x")]);
-    settle(&house, &claims[0], Settlement::Delivered, minutes(61)).await;
-    let claims = claim(&house, minutes(61)).await;
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(61)).await;
+    let claims = claim(&harness, minutes(61)).await;
     assert_eq!(claims[0].message_id.as_deref(), Some("2@x"));
 }
 
 #[tokio::test]
 async fn an_attempt_under_way_is_finished_and_not_tried_again() {
-    let house = House::open().await;
-    let first = write(&house, BOB, "1@x", "it").await;
-    write(&house, BOB, "2@x", "it").await;
-    let claims = claim(&house, start()).await;
-    block(&house, true, start()).await;
-    check(&house).await;
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    write(&harness, BOB, "2@x", "it").await;
+    let claims = claim(&harness, start()).await;
+    block(&harness, true, start()).await;
+    check(&harness).await;
     let retry = Settlement::Retry {
         at: minutes(1),
         cause: "451".to_owned(),
     };
-    settle(&house, &claims[0], retry, start()).await;
-    check(&house).await;
-    assert!(claim(&house, minutes(30)).await.is_empty());
-    let request = house.store.request(first).await.expect("read").expect("it");
+    settle(&harness, &claims[0], retry, start()).await;
+    check(&harness).await;
+    assert!(claim(&harness, minutes(30)).await.is_empty());
+    let request = harness
+        .store
+        .request(first)
+        .await
+        .expect("read")
+        .expect("it");
     assert_eq!(request.state, RequestState::Released);
     assert!(
         request
             .last_error
             .is_some_and(|error| error.contains("blocked"))
     );
-    block(&house, false, minutes(30)).await;
-    let claims = claim(&house, minutes(30)).await;
+    block(&harness, false, minutes(30)).await;
+    let claims = claim(&harness, minutes(30)).await;
     assert_eq!(claims[0].request(), first);
-    settle(&house, &claims[0], Settlement::Delivered, minutes(31)).await;
-    check(&house).await;
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(31)).await;
+    check(&harness).await;
 }
 
 #[tokio::test]
 async fn a_lease_that_was_lost_is_not_taken_over_while_blocked() {
-    let house = House::open().await;
-    let first = write(&house, BOB, "1@x", "it").await;
-    claim(&house, start()).await;
-    block(&house, true, start()).await;
-    assert!(claim(&house, minutes(30)).await.is_empty());
-    let next = house.store.next_delivery(vec![portal("it")]);
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    claim(&harness, start()).await;
+    block(&harness, true, start()).await;
+    assert!(claim(&harness, minutes(30)).await.is_empty());
+    let next = harness.store.next_delivery(vec![portal("it")]);
     assert_eq!(next.await.expect("read"), None, "no worker runs in circles");
-    let restarted = house.again();
+    let restarted = harness.again();
     restarted.end_leases(minutes(30)).await.expect("a start");
-    check(&house).await;
-    assert!(claim(&house, minutes(31)).await.is_empty());
-    block(&house, false, minutes(40)).await;
-    assert_eq!(claim(&house, minutes(40)).await[0].request(), first);
+    check(&harness).await;
+    assert!(claim(&harness, minutes(31)).await.is_empty());
+    block(&harness, false, minutes(40)).await;
+    assert_eq!(claim(&harness, minutes(40)).await[0].request(), first);
 }
 
 #[tokio::test]
 async fn an_operator_can_let_one_request_of_a_blocked_account_go() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let from = "ann@corp.example";
-    let one = write(&house, from, "1@x", "it").await;
-    let account = house.store.customer(&address(from)).await.expect("read");
+    let one = write(&harness, from, "1@x", "it").await;
+    let account = harness.store.customer(&address(from)).await.expect("read");
     let id = account.expect("there").id;
     let by = operator("root");
-    let blocked = house.store.block_customer(id, by.clone(), start()).await;
+    let blocked = harness.store.block_customer(id, by.clone(), start()).await;
     blocked.expect("done");
-    let released = house.store.release_request(one, by, start()).await;
+    let released = harness.store.release_request(one, by, start()).await;
     released.expect("released");
-    assert_eq!(claim(&house, start()).await[0].request(), one);
-    check(&house).await;
+    assert_eq!(claim(&harness, start()).await[0].request(), one);
+    check(&harness).await;
 }
 
 /// How each request was verified, as it is handed on: none borrows it from another.
 #[tokio::test]
 async fn each_request_says_how_it_was_verified_itself() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let from = "ann@corp.example";
-    let mine = write(&house, from, "1@x", "it").await;
-    let left_out = write(&house, from, "2@x", "it").await;
-    let before = write(&house, from, "3@x", "it").await;
+    let mine = write(&harness, from, "1@x", "it").await;
+    let left_out = write(&harness, from, "2@x", "it").await;
+    let before = write(&harness, from, "3@x", "it").await;
     let by = || operator("carol");
-    let released = house.store.release_request(before, by(), minutes(1)).await;
+    let released = harness
+        .store
+        .release_request(before, by(), minutes(1))
+        .await;
     released.expect("released");
-    let token = house.sent(minutes(1)).await;
+    let token = harness.sent(minutes(1)).await;
     let choice = Choice::Without(vec![left_out]);
-    let proved = house
+    let proved = harness
         .store
         .prove(Proof::Link(token), None, choice, minutes(2))
         .await;
     proved.expect("verified");
-    let released = house
+    let released = harness
         .store
         .release_request(left_out, by(), minutes(3))
         .await;
     released.expect("released");
-    let after = house.accept(mail(from, "4@x", minutes(3))).await;
+    let after = harness.accept(mail(from, "4@x", minutes(3))).await;
     let after = after.request.expect("a request");
 
     let mut found = Vec::new();
     let mut tried = false;
-    while let [claim] = claim(&house, minutes(4)).await.as_slice() {
+    while let [claim] = claim(&harness, minutes(4)).await.as_slice() {
         // A retry changes nothing about who let it go.
         if claim.request() == mine && !tried {
             tried = true;
             let cause = "550".to_owned();
-            settle(&house, claim, Settlement::Failed { cause }, minutes(4)).await;
+            settle(&harness, claim, Settlement::Failed { cause }, minutes(4)).await;
             let by = operator("dave");
-            let retried = house.store.retry_request(mine, by, minutes(4)).await;
+            let retried = harness.store.retry_request(mine, by, minutes(4)).await;
             retried.expect("again");
             continue;
         }
         let how = claim.verified.as_ref().map(|(how, _)| how.clone());
         found.push((claim.request(), how, claim.released_by.clone()));
-        settle(&house, claim, Settlement::Delivered, minutes(4)).await;
+        settle(&harness, claim, Settlement::Delivered, minutes(4)).await;
     }
     let link = || Some("link".to_owned());
     let carol = || Some("carol".to_owned());
@@ -191,14 +208,17 @@ async fn each_request_says_how_it_was_verified_itself() {
 
 #[tokio::test]
 async fn what_came_before_the_verification_does_not_become_verified_by_it() {
-    let house = House::open().await;
-    let early = write(&house, BOB, "1@x", "it").await;
-    let account = house.store.customer(&address(BOB)).await.expect("read");
+    let harness = Harness::open().await;
+    let early = write(&harness, BOB, "1@x", "it").await;
+    let account = harness.store.customer(&address(BOB)).await.expect("read");
     let proof = Proof::Operator(operator("carol"));
     let id = Some(account.expect("there").id);
-    let proved = house.store.prove(proof, id, Choice::All, minutes(1)).await;
+    let proved = harness
+        .store
+        .prove(proof, id, Choice::All, minutes(1))
+        .await;
     proved.expect("verified");
-    let claims = claim(&house, minutes(2)).await;
+    let claims = claim(&harness, minutes(2)).await;
     assert_eq!(claims[0].request(), early);
     assert_eq!(claims[0].verified, None);
 }

@@ -6,37 +6,40 @@ use vestibule::domain::{DestinationName, EventPattern, RequestState};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Claim, HookCall, Settled, Settlement, Store, StoreError, Topic};
 
-use crate::house::{DAY, House, at, mail, operator, portal, start, to};
+use crate::harness::{DAY, Harness, at, mail, operator, portal, start, to};
 
 fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
 }
 
-async fn claim(house: &House, now: jiff::Timestamp) -> Vec<Claim> {
+async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
     let lease = now + jiff::SignedDuration::from_mins(10);
     let portals = vec![portal("it"), portal("hr")];
-    let claimed = house.store.claim_deliveries(portals, 10, lease, now).await;
+    let claimed = harness
+        .store
+        .claim_deliveries(portals, 10, lease, now)
+        .await;
     claimed.expect("a claim")
 }
 
 async fn settle(
-    house: &House,
+    harness: &Harness,
     claim: &Claim,
     settlement: Settlement,
     now: jiff::Timestamp,
 ) -> Settled {
-    let settled = house.store.settle_delivery(claim, settlement, now).await;
+    let settled = harness.store.settle_delivery(claim, settlement, now).await;
     settled.expect("settled")
 }
 
 #[tokio::test]
 async fn a_claim_holds_all_that_a_destination_needs() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut arrival = mail("bob@shop.example", "1@x", start());
     arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
     let authentication = arrival.facts.authentication.clone();
-    let entry = house.accept(arrival).await;
-    let claims = claim(&house, start()).await;
+    let entry = harness.accept(arrival).await;
+    let claims = claim(&harness, start()).await;
     assert_eq!(claims.len(), 1);
     let claim = &claims[0];
     assert_eq!(Some(claim.request()), entry.request);
@@ -51,128 +54,163 @@ async fn a_claim_holds_all_that_a_destination_needs() {
 
 #[tokio::test]
 async fn one_at_a_time_in_the_order_of_release() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for i in 0..3 {
-        house
+        harness
             .accept(mail("bob@shop.example", &format!("{i}@x"), start()))
             .await;
     }
-    house.accept(mail("eve@shop.example", "e@x", start())).await;
+    harness
+        .accept(mail("eve@shop.example", "e@x", start()))
+        .await;
     let mut elsewhere = mail("bob@shop.example", "h@x", start());
     elsewhere.parts = vec![to("hr")];
-    house.accept(elsewhere).await;
+    harness.accept(elsewhere).await;
 
-    let first = claim(&house, start()).await;
+    let first = claim(&harness, start()).await;
     let ids: Vec<_> = first.iter().map(|c| c.message_id.as_deref()).collect();
     assert_eq!(ids, [Some("0@x"), Some("e@x"), Some("h@x")]);
-    assert!(claim(&house, start()).await.is_empty());
+    assert!(claim(&harness, start()).await.is_empty());
 
     let retry = Settlement::Retry {
         at: minutes(5),
         cause: "451".to_owned(),
     };
-    settle(&house, &first[0], retry, start()).await;
-    assert!(claim(&house, minutes(4)).await.is_empty(), "none overtakes");
-    let next = house.store.next_delivery(vec![portal("it")]).await;
+    settle(&harness, &first[0], retry, start()).await;
+    assert!(
+        claim(&harness, minutes(4)).await.is_empty(),
+        "none overtakes"
+    );
+    let next = harness.store.next_delivery(vec![portal("it")]).await;
     assert_eq!(next.expect("read"), Some(minutes(5)));
     for expected in ["0@x", "1@x", "2@x"] {
-        let claims = claim(&house, minutes(5)).await;
+        let claims = claim(&harness, minutes(5)).await;
         assert_eq!(claims.len(), 1);
         assert_eq!(claims[0].message_id.as_deref(), Some(expected));
-        settle(&house, &claims[0], Settlement::Delivered, minutes(5)).await;
+        settle(&harness, &claims[0], Settlement::Delivered, minutes(5)).await;
     }
 }
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
-    let house = House::open().await;
-    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
-    let lost = claim(&house, start()).await;
-    assert!(claim(&house, minutes(9)).await.is_empty());
-    let again = claim(&house, minutes(10)).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let lost = claim(&harness, start()).await;
+    assert!(claim(&harness, minutes(9)).await.is_empty());
+    let again = claim(&harness, minutes(10)).await;
     assert_eq!(again[0].request(), lost[0].request());
     assert_eq!(again[0].attempt, 2);
     let failed = Settlement::Failed {
         cause: "late".to_owned(),
     };
     assert!(again[0].number() > lost[0].number());
-    let settled = settle(&house, &lost[0], failed, minutes(11)).await;
+    let settled = settle(&harness, &lost[0], failed, minutes(11)).await;
     assert_eq!(settled, Settled::ClaimLost);
     let id = entry.request.expect("a request");
-    let request = house.store.request(id).await.expect("read").expect("there");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(request.state, RequestState::Released);
-    let settled = settle(&house, &again[0], Settlement::Delivered, minutes(11)).await;
+    let settled = settle(&harness, &again[0], Settlement::Delivered, minutes(11)).await;
     assert_eq!(settled, Settled::Recorded);
-    let request = house.store.request(id).await.expect("read").expect("there");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(request.state, RequestState::Delivered);
     assert_eq!(request.attempts, 2);
 }
 
 #[tokio::test]
 async fn what_failed_can_be_retried_and_what_was_delivered_cannot() {
-    let house = House::open().await;
-    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     let id = entry.request.expect("a request");
     let failed = Settlement::Failed {
         cause: "550".to_owned(),
     };
-    settle(&house, &claim(&house, start()).await[0], failed, start()).await;
-    house.accept(mail("bob@shop.example", "2@x", start())).await;
-    let request = house.store.retry_request(id, operator("root"), minutes(1));
+    settle(
+        &harness,
+        &claim(&harness, start()).await[0],
+        failed,
+        start(),
+    )
+    .await;
+    harness
+        .accept(mail("bob@shop.example", "2@x", start()))
+        .await;
+    let request = harness
+        .store
+        .retry_request(id, operator("root"), minutes(1));
     assert_eq!(request.await.expect("tried").state, RequestState::Released);
-    let claims = claim(&house, minutes(1)).await;
+    let claims = claim(&harness, minutes(1)).await;
     assert_eq!(claims[0].message_id.as_deref(), Some("2@x"), "in the queue");
-    settle(&house, &claims[0], Settlement::Delivered, minutes(1)).await;
-    let claims = claim(&house, minutes(1)).await;
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
+    let claims = claim(&harness, minutes(1)).await;
     assert_eq!(claims[0].request(), id);
-    settle(&house, &claims[0], Settlement::Delivered, minutes(1)).await;
-    let again = house.store.retry_request(id, operator("root"), minutes(2));
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
+    let again = harness
+        .store
+        .retry_request(id, operator("root"), minutes(2));
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
 }
 
 #[tokio::test]
 async fn an_operator_lets_one_held_request_go() {
-    let house = House::open().await;
-    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     let id = entry.request.expect("a request");
-    assert!(claim(&house, at(DAY)).await.is_empty(), "it is held");
+    assert!(claim(&harness, at(DAY)).await.is_empty(), "it is held");
     let release = operator("root");
-    let released = house.store.release_request(id, release.clone(), at(DAY));
+    let released = harness.store.release_request(id, release.clone(), at(DAY));
     released.await.expect("released");
-    let claims = claim(&house, at(DAY)).await;
+    let claims = claim(&harness, at(DAY)).await;
     assert_eq!(claims[0].released_by.as_deref(), Some("root"));
     assert_eq!(claims[0].verified, None);
-    let again = house.store.release_request(id, release, at(DAY));
+    let again = harness.store.release_request(id, release, at(DAY));
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
 }
 
 #[tokio::test]
 async fn waiting_for_a_change_misses_none() {
-    let house = House::open().await;
-    let mut changes = house.store.subscribe(Topic::Requests);
-    house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let mut changes = harness.store.subscribe(Topic::Requests);
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     changes.wait().await;
-    let claims = claim(&house, start()).await;
-    settle(&house, &claims[0], Settlement::Delivered, start()).await;
+    let claims = claim(&harness, start()).await;
+    settle(&harness, &claims[0], Settlement::Delivered, start()).await;
     changes.wait().await;
 
-    let listening = house.store.listen_for_others().expect("a socket");
+    let listening = harness.store.listen_for_others().expect("a socket");
     let listening = tokio::spawn(listening);
     changes.wait().await;
-    let other_process = house.again();
+    let other_process = harness.again();
     let accepted = other_process.accept(mail("bob@shop.example", "2@x", start()));
     accepted.await.expect("accepted");
     changes.wait().await;
-    assert_eq!(claim(&house, start()).await.len(), 1);
+    assert_eq!(claim(&harness, start()).await.len(), 1);
     listening.abort();
 }
 
 #[tokio::test]
 async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut ids = Vec::new();
     for id in ["1@x", "2@x"] {
-        let entry = house.accept(mail("bob@shop.example", id, start())).await;
+        let entry = harness.accept(mail("bob@shop.example", id, start())).await;
         ids.push(entry.request.expect("a request"));
     }
     let retry = |at| Settlement::Retry {
@@ -181,19 +219,19 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     };
     let mut now = start();
     for attempt in 1..=5 {
-        let claims = claim(&house, now).await;
+        let claims = claim(&harness, now).await;
         assert_eq!(claims.len(), 1, "attempt {attempt}");
         assert_eq!(claims[0].request(), ids[0], "attempt {attempt}");
         now += jiff::SignedDuration::from_mins(30);
-        settle(&house, &claims[0], retry(now), now).await;
+        settle(&harness, &claims[0], retry(now), now).await;
     }
-    let shown = house.store.request(ids[0]).await.expect("read");
+    let shown = harness.store.request(ids[0]).await.expect("read");
     assert!(shown.expect("there").failing);
-    let both = claim(&house, now).await;
+    let both = claim(&harness, now).await;
     assert_eq!(both.len(), 2, "the next one goes beside it");
 
     // What is under way cannot be discarded; what waits can.
-    let discard = || house.store.discard_request(ids[0], operator("root"), now);
+    let discard = || harness.store.discard_request(ids[0], operator("root"), now);
     let refused = discard().await.expect_err("under way").to_string();
     assert!(refused.contains("is being handed over"), "{refused}");
     for one in &both {
@@ -202,12 +240,12 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
         } else {
             Settlement::Delivered
         };
-        settle(&house, one, settlement, now).await;
+        settle(&harness, one, settlement, now).await;
     }
     let discarded = discard().await.expect("discarded");
     assert_eq!(discarded.state, RequestState::Discarded);
-    assert!(claim(&house, now).await.is_empty());
-    let violations = house.store.check_invariants().await.expect("checked");
+    assert!(claim(&harness, now).await.is_empty());
+    let violations = harness.store.check_invariants().await.expect("checked");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
@@ -218,45 +256,56 @@ async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<C
     claimed.await.expect("a claim")
 }
 
-async fn is_sound(house: &House) {
-    let violations = house.store.check_invariants().await.expect("checked");
+async fn is_sound(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("checked");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_anew() {
-    let house = House::open().await;
-    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     let id = entry.request.expect("a request");
-    let first = claim(&house, start()).await.remove(0);
+    let first = claim(&harness, start()).await.remove(0);
     let failed = Settlement::Failed {
         cause: "550".to_owned(),
     };
-    settle(&house, &first, failed, start()).await;
-    let retried = house.store.retry_request(id, operator("root"), minutes(1));
+    settle(&harness, &first, failed, start()).await;
+    let retried = harness
+        .store
+        .retry_request(id, operator("root"), minutes(1));
     retried.await.expect("tried again");
-    let second = claim(&house, minutes(1)).await.remove(0);
+    let second = claim(&harness, minutes(1)).await.remove(0);
     assert_eq!((first.attempt, second.attempt), (1, 1));
 
     // The first comes back once more: its settlement was recorded, and the answer was lost.
-    let settled = settle(&house, &first, Settlement::Delivered, minutes(1)).await;
+    let settled = settle(&harness, &first, Settlement::Delivered, minutes(1)).await;
     assert_eq!(settled, Settled::ClaimLost);
-    let request = house.store.request(id).await.expect("read").expect("there");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(request.state, RequestState::Released);
-    let settled = settle(&house, &second, Settlement::Delivered, minutes(1)).await;
+    let settled = settle(&harness, &second, Settlement::Delivered, minutes(1)).await;
     assert_eq!(settled, Settled::Recorded);
 }
 
 #[tokio::test]
 async fn a_failed_claim_is_given_back_and_nothing_else_is() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for i in 0..3 {
         let from = format!("bob{i}@shop.example");
-        house.accept(mail(&from, &format!("{i}@x"), start())).await;
+        harness
+            .accept(mail(&from, &format!("{i}@x"), start()))
+            .await;
     }
     // Before and after a reload.
-    let old = house.store.clone().for_workers();
-    let new = house.store.clone().for_workers();
+    let old = harness.store.clone().for_workers();
+    let new = harness.store.clone().for_workers();
     let under_way = claim_for(&old, 1, start()).await.remove(0);
     let kept = claim_for(&new, 1, start()).await.remove(0);
     // This one was recorded, and those who asked for it were told that it failed.
@@ -265,33 +314,33 @@ async fn a_failed_claim_is_given_back_and_nothing_else_is() {
 
     let given = new.give_back_deliveries(kept.number(), start());
     given.await.expect("given back");
-    is_sound(&house).await;
+    is_sound(&harness).await;
     let again = claim_for(&new, 3, start()).await;
     let [again] = &again[..] else {
         panic!("{again:?}");
     };
     assert_eq!(again.request(), lost.request());
-    let settled = settle(&house, &lost, Settlement::Delivered, start()).await;
+    let settled = settle(&harness, &lost, Settlement::Delivered, start()).await;
     assert_eq!(settled, Settled::ClaimLost);
     for claim in [&under_way, &kept, again] {
-        let settled = settle(&house, claim, Settlement::Delivered, start()).await;
+        let settled = settle(&harness, claim, Settlement::Delivered, start()).await;
         assert_eq!(settled, Settled::Recorded);
     }
-    is_sound(&house).await;
+    is_sound(&harness).await;
 }
 
 #[tokio::test]
 async fn a_start_ends_the_claims_of_those_who_are_gone_and_not_those_of_now() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for from in ["bob@shop.example", "eve@shop.example"] {
-        house.accept(mail(from, from, start())).await;
+        harness.accept(mail(from, from, start())).await;
     }
-    let gone = claim_for(&house.store, 1, start()).await.remove(0);
-    let restarted = house.again();
+    let gone = claim_for(&harness.store, 1, start()).await.remove(0);
+    let restarted = harness.again();
     let workers = restarted.clone().for_workers();
     let now = claim_for(&workers, 1, start()).await.remove(0);
     restarted.end_leases(start()).await.expect("a start");
-    is_sound(&house).await;
+    is_sound(&harness).await;
     let again = claim_for(&workers, 3, start()).await;
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].request(), gone.request());
@@ -300,31 +349,33 @@ async fn a_start_ends_the_claims_of_those_who_are_gone_and_not_those_of_now() {
         (&now, Settled::Recorded),
         (&again[0], Settled::Recorded),
     ] {
-        let found = settle(&house, claim, Settlement::Delivered, start()).await;
+        let found = settle(&harness, claim, Settlement::Delivered, start()).await;
         assert_eq!(found, settled);
     }
 }
 
 #[tokio::test]
 async fn calls_of_hooks_are_claimed_in_the_same_way() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let hook = DestinationName::parse("directory").expect("a name");
     let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];
-    let subscribed = house
+    let subscribed = harness
         .store
         .subscribe_hooks(vec![(hook.clone(), patterns)], start());
     subscribed.await.expect("subscribed");
     for from in ["bob@shop.example", "eve@shop.example"] {
-        house.accept(mail(from, from, start())).await;
+        harness.accept(mail(from, from, start())).await;
     }
-    let workers = house.store.clone().for_workers();
+    let workers = harness.store.clone().for_workers();
     let claim = async |now| {
         let lease = now + jiff::SignedDuration::from_mins(10);
         let claimed = workers.claim_hook_calls(hook.clone(), 1, lease, now);
         claimed.await.expect("a claim").into_iter().next()
     };
     let settle = async |call: &HookCall, settlement| {
-        let settled = house.store.settle_hook_call(call, settlement, minutes(20));
+        let settled = harness
+            .store
+            .settle_hook_call(call, settlement, minutes(20));
         settled.await.expect("settled")
     };
     let first = claim(start()).await.expect("a call");
@@ -354,31 +405,31 @@ async fn calls_of_hooks_are_claimed_in_the_same_way() {
         Settled::Recorded
     );
     assert!(claim(minutes(30)).await.is_none());
-    is_sound(&house).await;
+    is_sound(&harness).await;
 }
 
 #[tokio::test]
 async fn a_hook_that_comes_back_while_its_calls_are_removed_tells_those_that_are_left() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let hook = DestinationName::parse("directory").expect("a name");
     let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
     let configured = vec![(hook.clone(), patterns)];
     let subscribe = async |hooks| {
-        let subscribed = house.store.subscribe_hooks(hooks, start());
+        let subscribed = harness.store.subscribe_hooks(hooks, start());
         subscribed.await.expect("subscribed")
     };
     subscribe(configured.clone()).await;
     for i in 0..2 {
-        house
+        harness
             .accept(mail("bob@shop.example", &format!("{i}@x"), start()))
             .await;
     }
     assert_eq!(subscribe(Vec::new()).await, std::slice::from_ref(&hook));
-    let removed = house.store.remove_hook(hook.clone(), 1);
+    let removed = harness.store.remove_hook(hook.clone(), 1);
     assert_eq!(removed.await.expect("removed"), 1);
     subscribe(configured).await;
-    is_sound(&house).await;
-    let calls = house
+    is_sound(&harness).await;
+    let calls = harness
         .store
         .claim_hook_calls(hook, 10, minutes(10), start())
         .await;

@@ -6,7 +6,7 @@ use vestibule::domain::{OperatorName, PasswordHash, Proof, Role, Timestamp};
 use vestibule::mail::Evidence;
 use vestibule::store::{AnswerKey, Choice, Claimed, Key, KeyKind, MaxDelays, Refused, Settlement};
 
-use crate::house::{DAY, House, at, mail, operator, portal, start, token};
+use crate::harness::{DAY, Harness, at, mail, operator, portal, start, token};
 
 const DELAYS: MaxDelays = MaxDelays {
     hold_for: DAY.saturating_mul(14),
@@ -20,44 +20,56 @@ fn wrong() -> Timestamp {
     at(365 * DAY)
 }
 
-async fn repaired(house: &House) -> usize {
-    let repaired = house.store.repair_times(start(), DELAYS, 2).await;
+async fn repaired(harness: &Harness) -> usize {
+    let repaired = harness.store.repair_times(start(), DELAYS, 2).await;
     repaired.expect("repaired")
 }
 
 #[tokio::test]
-async fn letters_go_out_although_others_went_out_in_the_future() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", wrong())).await;
-    house.sent(wrong()).await;
-    house.accept(mail("ann@corp.example", "2@x", wrong())).await;
+async fn mail_go_out_although_others_went_out_in_the_future() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", wrong()))
+        .await;
+    harness.sent(wrong()).await;
+    harness
+        .accept(mail("ann@corp.example", "2@x", wrong()))
+        .await;
     assert!(
-        house.letter(start()).await.is_none(),
+        harness.verification_mail(start()).await.is_none(),
         "not due, over the limit"
     );
-    assert!(repaired(&house).await > 0);
+    assert!(repaired(&harness).await > 0);
     // For all we know it was sent a moment ago.
-    assert!(house.letter(start()).await.is_none(), "within the hour");
+    assert!(
+        harness.verification_mail(start()).await.is_none(),
+        "within the hour"
+    );
     let hour = at(Duration::from_mins(61));
-    let (letter, _) = house.letter(hour).await.expect("due after an hour");
-    assert_eq!(letter.waiting, 2);
+    let (verification_mail, _) = harness
+        .verification_mail(hour)
+        .await
+        .expect("due after an hour");
+    assert_eq!(verification_mail.waiting, 2);
     assert_eq!(
-        letter.expires_at,
+        verification_mail.expires_at,
         Some(at(14 * DAY)),
         "held no longer than others"
     );
-    assert!(house.letter(hour).await.is_none(), "once");
+    assert!(harness.verification_mail(hour).await.is_none(), "once");
 }
 
 #[tokio::test]
 async fn a_delivery_put_off_into_the_future_is_tried_now_and_one_in_work_is_left_alone() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for sender in ["bob@shop.example", "eve@shop.example"] {
-        house.accept(mail(sender, sender, wrong())).await;
+        harness.accept(mail(sender, sender, wrong())).await;
     }
     let claim = |now, limit| {
         let portals = vec![portal("it")];
-        house.store.claim_deliveries(portals, limit, now + DAY, now)
+        harness
+            .store
+            .claim_deliveries(portals, limit, now + DAY, now)
     };
     let put_off = Settlement::Retry {
         at: wrong() + DAY,
@@ -67,10 +79,10 @@ async fn a_delivery_put_off_into_the_future_is_tried_now_and_one_in_work_is_left
     let [first, in_work] = &claims[..] else {
         panic!("two are due");
     };
-    let settled = house.store.settle_delivery(first, put_off, wrong());
+    let settled = harness.store.settle_delivery(first, put_off, wrong());
     settled.await.expect("settled");
     assert!(claim(start(), 2).await.expect("claims").is_empty());
-    repaired(&house).await;
+    repaired(&harness).await;
     let due = claim(start(), 2).await.expect("claims");
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].ledger, first.ledger);
@@ -79,30 +91,32 @@ async fn a_delivery_put_off_into_the_future_is_tried_now_and_one_in_work_is_left
 
 #[tokio::test]
 async fn a_day_back_changes_no_account_and_releases_nothing_twice() {
-    let house = House::open().await;
-    let held = house.accept(mail("ann@corp.example", "1@x", at(DAY))).await;
-    let token = house.sent(at(DAY)).await;
-    repaired(&house).await;
+    let harness = Harness::open().await;
+    let held = harness
+        .accept(mail("ann@corp.example", "1@x", at(DAY)))
+        .await;
+    let token = harness.sent(at(DAY)).await;
+    repaired(&harness).await;
     let prove = || {
-        house
+        harness
             .store
             .prove(Proof::Link(token), None, Choice::All, start())
     };
     prove().await.expect("proved");
     prove().await.expect("again");
-    let claimed = house
+    let claimed = harness
         .store
         .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
     let claims = claimed.await.expect("claims");
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].ledger, held.ledger);
-    let violations = house.store.check_invariants().await.expect("read");
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn retention_goes_past_an_entry_from_the_future() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let times = [start(), wrong(), start() + DAY, start() + DAY];
     for (number, at) in times.into_iter().enumerate() {
         let mut dropped = mail("bob@shop.example", &format!("{number}@x"), at);
@@ -110,40 +124,40 @@ async fn retention_goes_past_an_entry_from_the_future() {
             field: "Auto-Submitted".to_owned(),
             value: "auto-replied".to_owned(),
         });
-        house.accept(dropped).await;
+        harness.accept(dropped).await;
     }
-    let latest = house.store.latest_time().await.expect("read");
+    let latest = harness.store.latest_time().await.expect("read");
     assert!(
         latest >= Some(wrong()),
         "seen although it is not the newest"
     );
-    let repaired = house.store.repair_times(start() + DAY, DELAYS, 2).await;
+    let repaired = harness.store.repair_times(start() + DAY, DELAYS, 2).await;
     assert!(repaired.expect("repaired") > 0);
-    let latest = house.store.latest_time().await.expect("read");
+    let latest = harness.store.latest_time().await.expect("read");
     assert_eq!(latest, Some(start() + DAY));
     // The entry has the time of the one before it.
     let keep = 90 * DAY;
-    let soon = house
+    let soon = harness
         .store
         .forget_ledger(start() + keep + DAY / 2, keep, 10)
         .await;
     assert_eq!(soon.expect("forgotten").done, 2);
-    let later = house
+    let later = harness
         .store
         .forget_ledger(start() + keep + 2 * DAY, keep, 10)
         .await;
     assert_eq!(later.expect("forgotten").done, 2);
-    let violations = house.store.check_invariants().await.expect("read");
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let name = OperatorName::parse("bea").expect("a name");
     let password = PasswordHash::stored("$argon2id$".to_owned());
     let by = operator("root");
-    let added = house
+    let added = harness
         .store
         .add_operator(name.clone(), Role::Admin, password, by, wrong());
     added.await.expect("added");
@@ -154,7 +168,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
         role: Role::Admin,
         expires_at: wrong() + DAY,
     };
-    let made = house
+    let made = harness
         .store
         .make_key(name.clone(), key, operator("bea"), wrong());
     made.await.expect("made");
@@ -163,12 +177,12 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
         key: "again".to_owned(),
         request: [7; 32],
     };
-    let claim = |until, now| house.store.claim_answer(asked.clone(), until, now);
+    let claim = |until, now| harness.store.claim_answer(asked.clone(), until, now);
     let claimed = claim(wrong() + DAY, wrong()).await.expect("claimed");
     assert_eq!(claimed, Claimed::New);
 
-    repaired(&house).await;
-    let holder = |now| house.store.key_holder(hash, KeyKind::Session, now);
+    repaired(&harness).await;
+    let holder = |now| harness.store.key_holder(hash, KeyKind::Session, now);
     assert!(holder(at(DAY / 2)).await.expect("read").is_some());
     assert!(holder(at(DAY)).await.expect("read").is_none());
     let now = at(DAY / 2);
@@ -182,13 +196,18 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
 
 #[tokio::test]
 async fn a_person_who_refused_in_the_future_is_left_in_peace_no_longer_than_others() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", wrong())).await;
-    let token = house.sent(wrong()).await;
-    let refused = house.store.refuse(token, DELAYS.quiet_for, wrong()).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", wrong()))
+        .await;
+    let token = harness.sent(wrong()).await;
+    let refused = harness.store.refuse(token, DELAYS.quiet_for, wrong()).await;
     assert!(matches!(refused.expect("refused"), Refused::Now { .. }));
-    repaired(&house).await;
+    repaired(&harness).await;
     let after = at(DELAYS.quiet_for + DAY);
-    house.accept(mail("ann@corp.example", "2@x", after)).await;
-    assert!(house.letter(after).await.is_some(), "quiet for a year");
+    harness.accept(mail("ann@corp.example", "2@x", after)).await;
+    assert!(
+        harness.verification_mail(after).await.is_some(),
+        "quiet for a year"
+    );
 }

@@ -6,7 +6,7 @@ use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
 use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
 use vestibule::store::{Arrival, Recovered, Settlement, Terms};
 
-use crate::house::{DAY, House, at, mail, operator, portal, settings, start, to};
+use crate::harness::{DAY, Harness, at, mail, operator, portal, settings, start, to};
 
 fn authenticated(mut arrival: Arrival) -> Arrival {
     arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
@@ -21,51 +21,59 @@ fn through_a_list(mut arrival: Arrival) -> Arrival {
     arrival
 }
 
-async fn whole(house: &House) {
-    let violations = house.store.check_invariants().await.expect("read");
+async fn whole(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn the_copy_of_a_list_that_comes_first_does_not_cost_the_message() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let first = through_a_list(mail("ann@corp.example", "1@x", start()));
-    assert_eq!(house.accept(first).await.reason, Reason::Bulk);
-    let direct = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    assert_eq!(harness.accept(first).await.reason, Reason::Bulk);
+    let direct = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     assert_eq!(direct.reason, Reason::InternalAccountCreated);
     // What comes after it is a duplicate of what is held, by whatever way it comes.
     for again in [
         mail("ann@corp.example", "1@x", start()),
         through_a_list(mail("ann@corp.example", "1@x", start())),
     ] {
-        let again = house.accept(again).await;
+        let again = harness.accept(again).await;
         assert_eq!(
             (again.verdict, again.reason),
             (Verdict::Held, Reason::Duplicate)
         );
     }
-    whole(&house).await;
+    whole(&harness).await;
 }
 
-async fn change(house: &House, base: u64, settings: AccessSettings) {
+async fn change(harness: &Harness, base: u64, settings: AccessSettings) {
     let by = operator("root");
-    let changed = house.store.change_access(base, settings, by, start());
+    let changed = harness.store.change_access(base, settings, by, start());
     changed.await.expect("changed");
 }
 
 #[tokio::test]
 async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut closed = settings();
     closed.site.external.restrict_domains = true;
-    change(&house, 1, closed).await;
-    let one = house.accept(mail("bob@shop.example", "1@x", start())).await;
-    let two = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    change(&harness, 1, closed).await;
+    let one = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let two = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     for dropped in [&one, &two] {
         assert_eq!(dropped.reason, Reason::DomainNotAllowed);
     }
-    change(&house, 2, settings()).await;
-    let now = house.accept(mail("bob@shop.example", "1@x", at(DAY))).await;
+    change(&harness, 2, settings()).await;
+    let now = harness
+        .accept(mail("bob@shop.example", "1@x", at(DAY)))
+        .await;
     assert_eq!(now.verdict, Verdict::Accepted, "{now:?}");
     assert!(now.request.is_some());
     let terms = Terms {
@@ -78,7 +86,7 @@ async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
     };
     for dropped in [&one, &two] {
         let by = operator("root");
-        let recovered = house
+        let recovered = harness
             .store
             .recover(dropped.ledger, terms.clone(), by, at(DAY))
             .await;
@@ -87,24 +95,28 @@ async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
         };
         assert_eq!(decision.reason, Reason::Duplicate);
     }
-    whole(&house).await;
+    whole(&harness).await;
 }
 
-async fn refuse(house: &House, token: TokenHash) {
-    let refused = house.store.refuse(token, 30 * DAY, start()).await;
+async fn refuse(harness: &Harness, token: TokenHash) {
+    let refused = harness.store.refuse(token, 30 * DAY, start()).await;
     refused.expect("refused");
 }
 
 #[tokio::test]
 async fn after_not_me_the_same_message_is_decided_anew() {
-    let house = House::open().await;
-    let first = house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let token = house.sent(start()).await;
-    refuse(&house, token).await;
-    let again = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let first = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    refuse(&harness, token).await;
+    let again = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     assert_eq!(again.reason, Reason::AccountPending);
     assert_ne!(again.request, first.request);
-    whole(&house).await;
+    whole(&harness).await;
 }
 
 #[tokio::test]
@@ -118,19 +130,27 @@ async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
             Reason::AccountActive,
         ),
     ] {
-        let house = House::open().await;
-        house.accept(mail("bob@shop.example", "1@x", start())).await;
-        let again = house.accept(mail("bob@shop.example", "1@x", start())).await;
+        let harness = Harness::open().await;
+        harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
+        let again = harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
         assert_eq!(again.reason, Reason::Duplicate, "while it waits");
-        let claims = house
+        let claims = harness
             .store
             .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
         let claims = claims.await.expect("claims");
-        let settled = house.store.settle_delivery(&claims[0], settlement, start());
+        let settled = harness
+            .store
+            .settle_delivery(&claims[0], settlement, start());
         settled.await.expect("settled");
-        let again = house.accept(mail("bob@shop.example", "1@x", start())).await;
+        let again = harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
         assert_eq!(again.reason, reason);
-        whole(&house).await;
+        whole(&harness).await;
     }
 }
 
@@ -139,26 +159,26 @@ async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
 #[tokio::test]
 async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
     for portals in [vec!["it"], vec!["it", "hr"]] {
-        let house = House::open().await;
+        let harness = Harness::open().await;
         let mut forged = mail("ann@corp.example", "1@x", start());
         forged.raw = b"X-Forged: yes\r\n\r\nIt is on fire.\r\n".to_vec();
         forged.parts = portals.iter().map(|name| to(name)).collect();
-        let held = house.store.accept(forged).await.expect("accepted");
+        let held = harness.store.accept(forged).await.expect("accepted");
         let real = authenticated(mail("ann@corp.example", "1@x", start()));
         let real_raw = real.raw.clone();
-        let copy = house.accept(real).await;
+        let copy = harness.accept(real).await;
         assert_eq!(
             (copy.verdict, copy.reason),
             (Verdict::Held, Reason::Duplicate)
         );
 
-        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw.expect("kept"), real_raw);
         assert_eq!(
-            house.store.raw(copy.ledger).await.expect("read"),
+            harness.store.raw(copy.ledger).await.expect("read"),
             Some(real_raw.clone())
         );
-        let entry = house.store.ledger_entry(held[0].ledger).await;
+        let entry = harness.store.ledger_entry(held[0].ledger).await;
         assert!(
             entry
                 .expect("read")
@@ -167,7 +187,7 @@ async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
                 .authentication
                 .passes()
         );
-        let events = house.store.events(held[0].ledger).await.expect("read");
+        let events = harness.store.events(held[0].ledger).await.expect("read");
         assert!(
             events
                 .iter()
@@ -175,36 +195,36 @@ async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
         );
         // For the other portal nobody vouched.
         if let Some(other) = held.get(1) {
-            let raw = house.store.raw(other.ledger).await.expect("read");
+            let raw = harness.store.raw(other.ledger).await.expect("read");
             assert!(raw.expect("kept").starts_with(b"X-Forged"));
         }
         // Another forgery changes nothing any more.
         let mut later = mail("ann@corp.example", "1@x", start());
         later.raw = b"X-Forged: again\r\n\r\nIt is on fire.\r\n".to_vec();
-        assert_eq!(house.accept(later).await.reason, Reason::Duplicate);
-        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(harness.accept(later).await.reason, Reason::Duplicate);
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw.expect("kept"), real_raw);
-        whole(&house).await;
+        whole(&harness).await;
         // And all is forgotten in its time.
-        house
+        harness
             .store
             .expire_holds(at(20 * DAY), 100)
             .await
             .expect("expired");
-        house
+        harness
             .store
             .forget_content(at(60 * DAY), DAY, 100)
             .await
             .expect("forgotten");
-        let raw = house.store.raw(held[0].ledger).await.expect("read");
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw, None);
-        whole(&house).await;
-        house
+        whole(&harness).await;
+        harness
             .store
             .forget_ledger(at(400 * DAY), DAY, 100)
             .await
             .expect("forgotten");
-        whole(&house).await;
+        whole(&harness).await;
     }
 }
 
@@ -219,7 +239,7 @@ async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
     };
     let date = Some("Mon, 1 Jan 2024 10:00:00 +0000");
     let other = Some("Mon, 1 Jan 2024 10:00:01 +0000");
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (message, duplicate) in [
         (of("ann@corp.example", date, 1), false),
         (of("ann@corp.example", date, 1), true),
@@ -230,21 +250,24 @@ async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
         (of("ann@corp.example", None, 1), false),
     ] {
         let facts = message.facts.clone();
-        let entry = house.accept(message).await;
+        let entry = harness.accept(message).await;
         assert_eq!(entry.reason == Reason::Duplicate, duplicate, "{facts:?}");
     }
-    whole(&house).await;
+    whole(&harness).await;
 }
 
 #[tokio::test]
 async fn a_copy_in_the_name_of_another_is_none() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut behind = mail("ann@corp.example", "1@x", start());
-    house.accept(behind).await;
+    harness.accept(behind).await;
     behind = mail("bea@corp.example", "1@x", start());
-    let entry = house.accept(behind).await;
+    let entry = harness.accept(behind).await;
     assert_eq!(entry.reason, Reason::InternalAccountCreated);
-    let request = house.store.request(entry.request.expect("a request")).await;
+    let request = harness
+        .store
+        .request(entry.request.expect("a request"))
+        .await;
     assert_eq!(
         request.expect("read").expect("there").state,
         RequestState::Held

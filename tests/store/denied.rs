@@ -3,25 +3,25 @@
 use vestibule::access::{AccessSettings, Key};
 use vestibule::config::Quota;
 use vestibule::domain::{Actor, DomainPattern, Reason, Verdict};
-use vestibule::store::{Added, LetterKind, Recovered, StoppedAccounts, Terms};
+use vestibule::store::{Added, MailKind, Recovered, StoppedAccounts, Terms};
 
-use crate::house::{DAY, House, address, mail, operator, portal, start};
+use crate::harness::{DAY, Harness, address, mail, operator, portal, start};
 
 fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse_denied(text).expect(text)
 }
 
-async fn current(house: &House) -> AccessSettings {
-    (*house.store.access().await.expect("read").settings).clone()
+async fn current(harness: &Harness) -> AccessSettings {
+    (*harness.store.access().await.expect("read").settings).clone()
 }
 
-async fn deny(house: &House, text: &str) {
-    let base = house.store.access().await.expect("read");
+async fn deny(harness: &Harness, text: &str) {
+    let base = harness.store.access().await.expect("read");
     let denied = base
         .settings
         .with_domains(None, Key::Denied, &[pattern(text)]);
     let by = operator("root");
-    let changed = house
+    let changed = harness
         .store
         .change_access(base.number, denied, by, start())
         .await;
@@ -30,18 +30,22 @@ async fn deny(house: &House, text: &str) {
 
 #[tokio::test]
 async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
-    let house = House::open().await;
-    house.accept(mail("bob@shop.example", "1@x", start())).await;
-    house.accept(mail("ann@corp.example", "2@x", start())).await;
-    deny(&house, "bob@shop.example").await;
-    deny(&house, "corp.example").await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    harness
+        .accept(mail("ann@corp.example", "2@x", start()))
+        .await;
+    deny(&harness, "bob@shop.example").await;
+    deny(&harness, "corp.example").await;
     for (from, id) in [
         ("bob@shop.example", "3@x"),
         ("Bob+1@shop.example", "4@x"),
         ("ann@corp.example", "5@x"),
         ("new@corp.example", "6@x"),
     ] {
-        let entry = house.accept(mail(from, id, start())).await;
+        let entry = harness.accept(mail(from, id, start())).await;
         let found = (entry.verdict, entry.reason, entry.rule);
         assert_eq!(found, (Verdict::Dropped, Reason::SenderDenied, 5), "{from}");
         let terms = Terms {
@@ -52,7 +56,7 @@ async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
             hold_for: 14 * DAY,
             today: None,
         };
-        let recovered = house
+        let recovered = harness
             .store
             .recover(entry.ledger, terms, operator("root"), start())
             .await;
@@ -61,23 +65,27 @@ async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
             "{from}"
         );
     }
-    let beside = house.accept(mail("eve@shop.example", "7@x", start())).await;
+    let beside = harness
+        .accept(mail("eve@shop.example", "7@x", start()))
+        .await;
     assert_eq!(beside.verdict, Verdict::Accepted);
-    let violations = house.store.check_invariants().await.expect("checked");
+    let violations = harness.store.check_invariants().await.expect("checked");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn nobody_denied_is_added_or_written_to() {
-    let house = House::open().await;
-    house.accept(mail("bob@shop.example", "1@x", start())).await;
-    deny(&house, "shop.example").await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    deny(&harness, "shop.example").await;
     for (who, by) in [
         ("bob@shop.example", Actor::Person),
         ("new@shop.example", Actor::Person),
         ("new@shop.example", operator("root")),
     ] {
-        let added = house
+        let added = harness
             .store
             .add_customer(address(who), None, by, start())
             .await;
@@ -86,21 +94,21 @@ async fn nobody_denied_is_added_or_written_to() {
         };
         assert_eq!(decision.reason, Reason::SenderDenied);
     }
-    assert!(house.letter(start()).await.is_none());
+    assert!(harness.verification_mail(start()).await.is_none());
     // Others are, as they were.
     let ann = address("ann@corp.example");
-    let added = house
+    let added = harness
         .store
         .add_customer(ann, None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Now(_))));
-    let (letter, _) = house.letter(start()).await.expect("a letter");
-    assert_eq!(letter.kind, LetterKind::Verification);
+    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    assert_eq!(verification_mail.kind, MailKind::Verification);
 }
 
 #[tokio::test]
 async fn a_change_says_whom_it_stops() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (place, from) in [
         "ann@corp.example",
         "bob@shop.example",
@@ -111,15 +119,15 @@ async fn a_change_says_whom_it_stops() {
     .iter()
     .enumerate()
     {
-        house
+        harness
             .accept(mail(from, &format!("{place}@x"), start()))
             .await;
     }
-    let zoe = house.store.customer(&address("zoe@other.example")).await;
+    let zoe = harness.store.customer(&address("zoe@other.example")).await;
     let zoe = zoe.expect("read").expect("there").id;
-    let blocked = house.store.block_customer(zoe, operator("root"), start());
+    let blocked = harness.store.block_customer(zoe, operator("root"), start());
     blocked.await.expect("done");
-    let before = current(&house).await;
+    let before = current(&harness).await;
     for (denied, stops) in [
         (
             &["bob@shop.example"][..],
@@ -145,7 +153,7 @@ async fn a_change_says_whom_it_stops() {
         let patterns: Vec<_> = denied.iter().map(|text| pattern(text)).collect();
         for scope in [None, Some(portal("it"))] {
             let after = before.with_domains(scope.as_ref(), Key::Denied, &patterns);
-            let found = house.store.stopped_accounts(&before, &after, 10).await;
+            let found = harness.store.stopped_accounts(&before, &after, 10).await;
             let found = found.expect("read");
             let mut expected: Vec<_> = stops.iter().map(|text| address(text).key()).collect();
             let mut keys: Vec<_> = found
@@ -157,15 +165,15 @@ async fn a_change_says_whom_it_stops() {
             keys.sort();
             assert_eq!(keys, expected, "{denied:?} {scope:?}");
             assert_eq!(found.accounts, expected.len() as u64);
-            let none = house.store.stopped_accounts(&after, &after, 10).await;
+            let none = harness.store.stopped_accounts(&after, &after, 10).await;
             assert_eq!(none.expect("read"), StoppedAccounts::default());
-            let back = house.store.stopped_accounts(&after, &before, 10).await;
+            let back = harness.store.stopped_accounts(&after, &before, 10).await;
             assert_eq!(back.expect("read"), StoppedAccounts::default());
         }
     }
-    deny(&house, "shop.example").await;
-    let now = current(&house).await;
+    deny(&harness, "shop.example").await;
+    let now = current(&harness).await;
     let wider = now.with_domains(None, Key::Denied, &[pattern("bob@shop.example")]);
-    let found = house.store.stopped_accounts(&now, &wider, 10).await;
+    let found = harness.store.stopped_accounts(&now, &wider, 10).await;
     assert_eq!(found.expect("read").accounts, 0, "stopped before");
 }

@@ -4,7 +4,7 @@ use vestibule::access::AccessSettings;
 use vestibule::domain::{DomainPattern, Reason, RequestState, Verdict};
 use vestibule::store::{LedgerFilter, Page, Recovered, StoreError, Terms};
 
-use crate::house::{DAY, House, address, at, mail, operator, settings, start};
+use crate::harness::{DAY, Harness, address, at, mail, operator, settings, start};
 
 const TERMS: Terms = Terms {
     quota: vestibule::config::Quota {
@@ -27,21 +27,23 @@ fn restricted() -> AccessSettings {
     settings
 }
 
-async fn set(house: &House, base: u64, settings: AccessSettings) {
+async fn set(harness: &Harness, base: u64, settings: AccessSettings) {
     let by = operator("root");
-    let changed = house.store.change_access(base, settings, by, start());
+    let changed = harness.store.change_access(base, settings, by, start());
     changed.await.expect("changed");
 }
 
 #[tokio::test]
 async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
-    let house = House::open().await;
-    set(&house, 1, restricted()).await;
-    let dropped = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    set(&harness, 1, restricted()).await;
+    let dropped = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     assert_eq!(dropped.reason, Reason::DomainNotAllowed);
     let recover = |now| {
         let by = operator("root");
-        house.store.recover(dropped.ledger, TERMS, by, now)
+        harness.store.recover(dropped.ledger, TERMS, by, now)
     };
     let still = recover(at(DAY)).await.expect("decided");
     assert!(matches!(still, Recovered::StillDropped(_)), "{still:?}");
@@ -52,12 +54,12 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
         .external
         .allowed_domains
         .push(pattern("shop.example"));
-    set(&house, 2, wider).await;
-    let found = house
+    set(&harness, 2, wider).await;
+    let found = harness
         .store
         .recoverable(Some(pattern("shop.example")), Page::default());
     assert_eq!(found.await.expect("read").rows, [dropped.ledger]);
-    let elsewhere = house
+    let elsewhere = harness
         .store
         .recoverable(Some(pattern("*.shop.example")), Page::default());
     assert!(elsewhere.await.expect("read").rows.is_empty());
@@ -66,7 +68,7 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
     let Recovered::Now { request, .. } = recovered else {
         panic!("{recovered:?}");
     };
-    let entry = house
+    let entry = harness
         .store
         .ledger_entry(dropped.ledger)
         .await
@@ -77,7 +79,7 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
     assert_eq!(entry.revision, 3);
     assert_eq!(entry.request, Some(request));
     assert!(entry.content_kept);
-    let events = house.store.events(dropped.ledger).await.expect("read");
+    let events = harness.store.events(dropped.ledger).await.expect("read");
     let recovery = events
         .iter()
         .find(|event| event.event == "request.recovered");
@@ -91,10 +93,13 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
         recover(at(DAY)).await,
         Err(StoreError::NotAllowed(_))
     ));
-    let forgotten = house.store.forget_content(at(30 * DAY), 30 * DAY, 10).await;
+    let forgotten = harness
+        .store
+        .forget_content(at(30 * DAY), 30 * DAY, 10)
+        .await;
     assert_eq!(forgotten.expect("a step").done, 0, "it is a request now");
     assert!(
-        house
+        harness
             .store
             .check_invariants()
             .await
@@ -105,13 +110,18 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
 
 #[tokio::test]
 async fn what_was_forgotten_cannot_be_recovered() {
-    let house = House::open().await;
-    set(&house, 1, restricted()).await;
-    let dropped = house.accept(mail("bob@shop.example", "1@x", start())).await;
-    let forgotten = house.store.forget_content(at(8 * DAY), 30 * DAY, 10).await;
+    let harness = Harness::open().await;
+    set(&harness, 1, restricted()).await;
+    let dropped = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let forgotten = harness
+        .store
+        .forget_content(at(8 * DAY), 30 * DAY, 10)
+        .await;
     assert_eq!(forgotten.expect("a step").done, 1);
-    set(&house, 2, settings()).await;
-    let recovered = house
+    set(&harness, 2, settings()).await;
+    let recovered = harness
         .store
         .recover(dropped.ledger, TERMS, operator("root"), at(8 * DAY))
         .await;
@@ -120,8 +130,8 @@ async fn what_was_forgotten_cannot_be_recovered() {
 
 #[tokio::test]
 async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
-    let house = House::open().await;
-    set(&house, 1, restricted()).await;
+    let harness = Harness::open().await;
+    set(&harness, 1, restricted()).await;
     for (i, from) in [
         "a@partners.example",
         "b@partners.example",
@@ -131,9 +141,9 @@ async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
     .iter()
     .enumerate()
     {
-        house.accept(mail(from, &format!("{i}@x"), start())).await;
+        harness.accept(mail(from, &format!("{i}@x"), start())).await;
     }
-    let domains = house
+    let domains = harness
         .store
         .dropped_domains(start(), 10)
         .await
@@ -144,7 +154,7 @@ async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
     assert_eq!(domains[0].people, 2);
     assert_eq!(domains[0].nearest, Some(pattern("partner.example")));
     assert_eq!(domains[1].nearest, None);
-    let later = house
+    let later = harness
         .store
         .dropped_domains(at(DAY), 10)
         .await
@@ -154,13 +164,15 @@ async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
 
 #[tokio::test]
 async fn messages_are_counted_and_lists_come_in_parts() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for i in 0..5 {
         let message = mail("ann@corp.example", &format!("{i}@x"), start());
-        house.accept(message).await;
+        harness.accept(message).await;
     }
-    house.accept(mail("bob@shop.example", "b@x", at(DAY))).await;
-    let counts = house.store.counts(start()).await.expect("read");
+    harness
+        .accept(mail("bob@shop.example", "b@x", at(DAY)))
+        .await;
+    let counts = harness.store.counts(start()).await.expect("read");
     let of = |reason| {
         let found = counts.entries.iter().find(|count| count.reason == reason);
         found.map(|count| count.messages)
@@ -177,7 +189,7 @@ async fn messages_are_counted_and_lists_come_in_parts() {
         waiting,
         [(RequestState::Held, 5), (RequestState::Released, 1)]
     );
-    let later = house.store.counts(at(DAY)).await.expect("read");
+    let later = harness.store.counts(at(DAY)).await.expect("read");
     assert_eq!(later.entries.iter().map(|c| c.messages).sum::<u64>(), 1);
 
     let mut seen = Vec::new();
@@ -188,7 +200,7 @@ async fn messages_are_counted_and_lists_come_in_parts() {
             page: Page { limit: 2, after },
             ..LedgerFilter::default()
         };
-        let part = house.store.ledger(filter).await.expect("read");
+        let part = harness.store.ledger(filter).await.expect("read");
         seen.extend(part.rows.iter().map(|entry| entry.facts.message_id.clone()));
         after = part.next;
         if after.is_none() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
 use vestibule::store::{Entry, Proved};
 
-use crate::house::DAY;
+use crate::harness::DAY;
 use crate::model::{QUOTA, is_living};
 
 /// One person's account.
@@ -346,7 +346,7 @@ impl Model {
         }
     }
 
-    pub fn letter(&mut self, link: TokenHash, who: usize, now: Timestamp) {
+    pub fn verification_mail(&mut self, link: TokenHash, who: usize, now: Timestamp) {
         let expires = now + jiff::SignedDuration::try_from(7 * DAY).expect("a week");
         assert!(
             self.links.insert(link, (who, expires)).is_none(),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use vestibule::config::LetterLimits;
+use vestibule::config::MailLimits;
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, LanguageWish, LetterOutcome, MaxDelays, Store};
+use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
-use crate::house::{DAY, House, LIMITS, address, at, mail, operator, start, token};
+use crate::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
 
 /// Of the total: four for the pages, four for senders whose domain vouches, twelve for all others.
-const SMALL: LetterLimits = LetterLimits {
+const SMALL: MailLimits = MailLimits {
     per_address_hour: 1,
     per_address_day: 3,
     per_domain_hour: 20,
@@ -24,21 +24,23 @@ const SMALL: LetterLimits = LetterLimits {
 };
 
 /// Claims once, and sends what was claimed.
-async fn claim(store: &Store, limits: LetterLimits, now: Timestamp) -> (Vec<String>, bool) {
+async fn claim(store: &Store, limits: MailLimits, now: Timestamp) -> (Vec<String>, bool) {
     let tokens = (0..64).map(|_| token()).collect();
-    let claimed = store.claim_letters(tokens, limits, 7 * DAY, now).await;
+    let claimed = store.claim_mail(tokens, limits, 7 * DAY, now).await;
     let claimed = claimed.expect("a claim");
     let mut sent = Vec::new();
-    for letter in claimed.letters {
-        let settled = store.settle_letter(&letter, LetterOutcome::Sent, now).await;
+    for verification_mail in claimed.verification_mails {
+        let settled = store
+            .settle_mail(&verification_mail, MailOutcome::Sent, now)
+            .await;
         settled.expect("settled");
-        sent.push(letter.address.to_string());
+        sent.push(verification_mail.address.to_string());
     }
     (sent, claimed.next_due.is_some_and(|due| due <= now))
 }
 
 /// Claims as the mailer does: again and again, as long as something is due.
-async fn claim_all(store: &Store, limits: LetterLimits, now: Timestamp) -> Vec<String> {
+async fn claim_all(store: &Store, limits: MailLimits, now: Timestamp) -> Vec<String> {
     let mut sent = Vec::new();
     loop {
         let (some, more) = claim(store, limits, now).await;
@@ -63,10 +65,10 @@ fn by_client(mut arrival: Arrival, client: &str) -> Arrival {
     arrival
 }
 
-async fn flood(house: &House, count: usize, from: impl Fn(usize) -> String) {
+async fn flood(harness: &Harness, count: usize, from: impl Fn(usize) -> String) {
     for number in 0..count {
         let from = from(number);
-        house
+        harness
             .accept(mail(&from, &format!("{from}.{number}@x"), start()))
             .await;
     }
@@ -74,37 +76,41 @@ async fn flood(house: &House, count: usize, from: impl Fn(usize) -> String) {
 
 #[tokio::test]
 async fn a_sender_whose_domain_vouches_is_written_to_although_forgers_used_up_theirs() {
-    let house = House::open().await;
-    flood(&house, 300, |n| format!("forged{n}@corp.example")).await;
-    assert_eq!(claim_all(&house.store, SMALL, start()).await.len(), 12);
+    let harness = Harness::open().await;
+    flood(&harness, 300, |n| format!("forged{n}@corp.example")).await;
+    assert_eq!(claim_all(&harness.store, SMALL, start()).await.len(), 12);
     let real = mail("ann@corp.example", "real@x", minutes(1));
-    house.accept(authenticated(real)).await;
-    let (sent, _) = claim(&house.store, SMALL, minutes(1)).await;
+    harness.accept(authenticated(real)).await;
+    let (sent, _) = claim(&harness.store, SMALL, minutes(1)).await;
     assert_eq!(sent, ["ann@corp.example"]);
 }
 
 #[tokio::test]
 async fn a_mail_that_waits_as_a_forgery_goes_first_once_the_domain_vouches() {
-    let house = House::open().await;
-    flood(&house, 100, |n| format!("forged{n}@corp.example")).await;
-    claim_all(&house.store, SMALL, start()).await;
-    house
+    let harness = Harness::open().await;
+    flood(&harness, 100, |n| format!("forged{n}@corp.example")).await;
+    claim_all(&harness.store, SMALL, start()).await;
+    harness
         .accept(mail("ann@corp.example", "forged@x", minutes(1)))
         .await;
-    assert!(claim_all(&house.store, SMALL, minutes(1)).await.is_empty());
+    assert!(
+        claim_all(&harness.store, SMALL, minutes(1))
+            .await
+            .is_empty()
+    );
     let real = mail("ann@corp.example", "real@x", minutes(2));
-    house.accept(authenticated(real)).await;
+    harness.accept(authenticated(real)).await;
     assert_eq!(
-        claim_all(&house.store, SMALL, minutes(2)).await,
+        claim_all(&harness.store, SMALL, minutes(2)).await,
         ["ann@corp.example"]
     );
 }
 
 #[tokio::test]
 async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
-    let house = House::open().await;
-    flood(&house, 300, |n| format!("forged{n}@corp.example")).await;
-    claim_all(&house.store, SMALL, start()).await;
+    let harness = Harness::open().await;
+    flood(&harness, 300, |n| format!("forged{n}@corp.example")).await;
+    claim_all(&harness.store, SMALL, start()).await;
 
     let greedy: IpAddr = "2001:db8::1".parse().expect("an address");
     for n in 0..50_u128 {
@@ -116,18 +122,18 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
                 .to_be_bytes(),
         );
         let who = address(&format!("signed-up{n}@d{n}.example"));
-        let added = house
+        let added = harness
             .store
             .sign_up(who, None, client, LanguageWish::default(), minutes(1));
         added.await.expect("added");
     }
     let other: IpAddr = "192.0.2.7".parse().expect("an address");
     let who = address("honest@shop.example");
-    let added = house
+    let added = harness
         .store
         .sign_up(who, None, other, LanguageWish::default(), minutes(1));
     added.await.expect("added");
-    let sent = claim_all(&house.store, SMALL, minutes(1)).await;
+    let sent = claim_all(&harness.store, SMALL, minutes(1)).await;
     assert_eq!(sent.len(), 3, "two of the greedy one: {sent:?}");
     assert!(sent.contains(&"honest@shop.example".to_owned()), "{sent:?}");
 
@@ -136,15 +142,15 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
     for n in 0..50_u8 {
         let client = IpAddr::from([198, 51, 100, n]);
         let who = address(&format!("more{n}@e{n}.example"));
-        house
+        harness
             .store
             .sign_up(who, None, client, LanguageWish::default(), later)
             .await
             .expect("added");
     }
     let real = mail("ann@corp.example", "real@x", later);
-    house.accept(authenticated(real)).await;
-    let sent = claim_all(&house.store, SMALL, later).await;
+    harness.accept(authenticated(real)).await;
+    let sent = claim_all(&harness.store, SMALL, later).await;
     assert_eq!(sent[0], "ann@corp.example");
     let signed_up = sent.iter().filter(|who| who.starts_with("more"));
     assert!(signed_up.count() <= 4, "{sent:?}");
@@ -154,31 +160,31 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
 /// What waits for the same moment is served by turns, so that one flood is one of many.
 #[tokio::test]
 async fn whoever_sends_from_elsewhere_does_not_wait_for_the_forged_thousands() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for n in 0..300 {
         // From one client, in the name of the honest sender's domain.
         let from = format!("forged{n}@corp.example");
         let forged = mail(&from, &format!("{n}@x"), start());
-        house.accept(by_client(forged, "203.0.113.9")).await;
+        harness.accept(by_client(forged, "203.0.113.9")).await;
     }
-    claim_all(&house.store, SMALL, start()).await;
+    claim_all(&harness.store, SMALL, start()).await;
     let honest = mail("ann@corp.example", "real@x", minutes(1));
-    house.accept(by_client(honest, "192.0.2.1")).await;
-    claim_all(&house.store, SMALL, minutes(1)).await;
-    let sent = claim_all(&house.store, SMALL, minutes(61)).await;
+    harness.accept(by_client(honest, "192.0.2.1")).await;
+    claim_all(&harness.store, SMALL, minutes(1)).await;
+    let sent = claim_all(&harness.store, SMALL, minutes(61)).await;
     assert!(sent.contains(&"ann@corp.example".to_owned()), "{sent:?}");
 }
 
 #[tokio::test]
 async fn a_flood_of_one_domain_or_of_many_does_not_stand_before_those_who_come_later() {
     for many in [false, true] {
-        let house = House::open().await;
-        let mut settings = crate::house::settings();
+        let harness = Harness::open().await;
+        let mut settings = crate::harness::settings();
         settings.site.external.verify = true;
         let by = operator("root");
-        let changed = house.store.change_access(1, settings, by, start());
+        let changed = harness.store.change_access(1, settings, by, start());
         changed.await.expect("changed");
-        flood(&house, 300, |n| {
+        flood(&harness, 300, |n| {
             if many {
                 format!("forged@evil{n}.example")
             } else {
@@ -186,35 +192,37 @@ async fn a_flood_of_one_domain_or_of_many_does_not_stand_before_those_who_come_l
             }
         })
         .await;
-        claim_all(&house.store, SMALL, start()).await;
-        house
+        claim_all(&harness.store, SMALL, start()).await;
+        harness
             .accept(mail("bob@shop.example", "real@x", minutes(30)))
             .await;
-        claim_all(&house.store, SMALL, minutes(30)).await;
-        let sent = claim_all(&house.store, SMALL, minutes(61)).await;
+        claim_all(&harness.store, SMALL, minutes(30)).await;
+        let sent = claim_all(&harness.store, SMALL, minutes(61)).await;
         assert!(sent.contains(&"bob@shop.example".to_owned()), "{sent:?}");
     }
 }
 
 #[tokio::test]
 async fn two_processes_and_a_clock_set_back_add_to_the_same_counts() {
-    let house = House::open().await;
-    let again = house.again();
+    let harness = Harness::open().await;
+    let again = harness.again();
     for n in 0..100 {
         let from = format!("person{n}@corp.example");
-        house.accept(mail(&from, &format!("{n}@x"), start())).await;
+        harness
+            .accept(mail(&from, &format!("{n}@x"), start()))
+            .await;
     }
     let mut sent = 0;
     for (store, seconds) in [
-        (&house.store, 65),
+        (&harness.store, 65),
         (&again, 5),
-        (&house.store, 61),
+        (&harness.store, 61),
         (&again, 3),
     ] {
         let now = at(Duration::from_secs(seconds));
         let tokens = (0..5).map(|_| token()).collect();
-        let claimed = store.claim_letters(tokens, SMALL, 7 * DAY, now).await;
-        sent += claimed.expect("a claim").letters.len();
+        let claimed = store.claim_mail(tokens, SMALL, 7 * DAY, now).await;
+        sent += claimed.expect("a claim").verification_mails.len();
     }
     assert_eq!(sent, 12);
 }
@@ -258,15 +266,15 @@ proptest! {
 }
 
 async fn go_through(rounds: Vec<Round>) {
-    let limits = LetterLimits {
+    let limits = MailLimits {
         per_domain_hour: 6,
         total_hour: 8,
         sign_up_hour: 1,
         authenticated_hour: 1,
         ..LIMITS
     };
-    let house = House::open().await;
-    let again = house.again();
+    let harness = Harness::open().await;
+    let again = harness.again();
     let (mut real, mut clock) = (0_i64, at(30 * DAY));
     let mut sent: Vec<(i64, String)> = Vec::new();
     for (number, round) in rounds.into_iter().enumerate() {
@@ -279,7 +287,7 @@ async fn go_through(rounds: Vec<Round>) {
                 keep_dropped: 7 * DAY,
                 quiet_for: 30 * DAY,
             };
-            house
+            harness
                 .store
                 .repair_times(clock, delays, 10)
                 .await
@@ -292,14 +300,14 @@ async fn go_through(rounds: Vec<Round>) {
             format!("b{number}@branch.corp.example"),
         ];
         for who in &people {
-            house
+            harness
                 .accept(mail(who, &format!("{number}.{who}"), clock))
                 .await;
         }
         let store = if round.other_process {
             &again
         } else {
-            &house.store
+            &harness.store
         };
         for who in claim(store, limits, clock).await.0 {
             sent.push((real, who));

@@ -9,7 +9,7 @@ use vestibule::store::{
     Settlement, Store, StoreError,
 };
 
-use crate::house::{DAY, House, address, at, mail, operator, portal, start};
+use crate::harness::{DAY, Harness, address, at, mail, operator, portal, start};
 
 /// Written into every place of a message that a person can write to.
 const SECRET: &str = "xylophone";
@@ -44,15 +44,15 @@ fn her_vacation(number: usize) -> Arrival {
 }
 
 /// Delivered, failed, waiting and held requests, a drop and a repetition.
-async fn her_life(house: &House) -> Vec<Entry> {
+async fn her_life(harness: &Harness) -> Vec<Entry> {
     let mut entries = Vec::new();
     for number in 0..3 {
-        entries.push(house.accept(hers(number)).await);
+        entries.push(harness.accept(hers(number)).await);
     }
-    house.sent(start()).await;
+    harness.sent(start()).await;
     let (account, _) = entries[0].account.expect("an account");
     let proof = Proof::Operator(operator("root"));
-    let proved = house
+    let proved = harness
         .store
         .prove(proof, Some(account), Choice::All, start());
     proved.await.expect("proved");
@@ -60,20 +60,20 @@ async fn her_life(house: &House) -> Vec<Entry> {
         cause: format!("550 who is {SECRET}?"),
     };
     for settlement in [Settlement::Delivered, refused] {
-        let claimed = house
+        let claimed = harness
             .store
             .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
         let claim = &claimed.await.expect("a claim")[0];
-        let settled = house.store.settle_delivery(claim, settlement, start());
+        let settled = harness.store.settle_delivery(claim, settlement, start());
         settled.await.expect("settled");
     }
-    entries.push(house.accept(her_vacation(3)).await);
-    entries.push(house.accept(hers(0)).await);
+    entries.push(harness.accept(her_vacation(3)).await);
+    entries.push(harness.accept(hers(0)).await);
     // Others wrote before and after her.
     for other in 0..20 {
         let from = format!("other{other}@corp.example");
         let id = format!("other{other}@x");
-        house.accept(mail(&from, &id, start())).await;
+        harness.accept(mail(&from, &id, start())).await;
     }
     entries
 }
@@ -119,38 +119,38 @@ fn files_with(folder: &Path, word: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
-    let house = House::open().await;
-    let entries = her_life(&house).await;
-    assert!(!files_with(house.folder.path(), SECRET).is_empty());
-    let before = house.store.holdings(ann()).await.expect("read");
+    let harness = Harness::open().await;
+    let entries = her_life(&harness).await;
+    assert!(!files_with(harness.folder.path(), SECRET).is_empty());
+    let before = harness.store.holdings(ann()).await.expect("read");
     assert!(before.account);
     assert_eq!((before.entries, before.contents), (5, 4));
     assert_eq!(before.delivered, [(portal("it"), 1)]);
 
-    let forgotten = forget(&house.store, false).await.expect("forgotten");
+    let forgotten = forget(&harness.store, false).await.expect("forgotten");
     assert_eq!((forgotten.entries, forgotten.discarded), (5, 2));
     assert!(forgotten.overwritten);
-    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
-    assert_in_order(&house.store).await;
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    assert_in_order(&harness.store).await;
 
     for entry in &entries {
-        let entry = house.store.ledger_entry(entry.ledger).await;
+        let entry = harness.store.ledger_entry(entry.ledger).await;
         let entry = entry.expect("read").expect("it is still in the ledger");
         assert_eq!(entry.sender.as_ref(), Some(&forgotten.pseudonym));
         assert!(!entry.content_kept);
     }
-    let after = house.store.holdings(ann()).await.expect("read");
+    let after = harness.store.holdings(ann()).await.expect("read");
     assert!(after.is_nothing(), "{after:?}");
     let delivered = entries[0].request.expect("a request");
-    let request = house.store.request(delivered).await.expect("read");
+    let request = harness.store.request(delivered).await.expect("read");
     assert_eq!(request.expect("there").state, RequestState::Delivered);
 }
 
 #[tokio::test]
 async fn what_the_schema_ties_to_an_account_goes_with_it() {
-    let house = House::open().await;
-    her_life(&house).await;
-    let path = house.folder.path().join("vestibule.db");
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let path = harness.folder.path().join("vestibule.db");
     let connection = rusqlite::Connection::open(&path).expect("the database");
     // As a later step of the schema may add one.
     connection
@@ -159,7 +159,7 @@ async fn what_the_schema_ties_to_an_account_goes_with_it() {
              INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"
         ))
         .expect("made");
-    forget(&house.store, false).await.expect("forgotten");
+    forget(&harness.store, false).await.expect("forgotten");
     let left: i64 = connection
         .query_row("SELECT count(*) FROM telling", [], |row| row.get(0))
         .expect("a number");
@@ -168,15 +168,15 @@ async fn what_the_schema_ties_to_an_account_goes_with_it() {
 
 #[tokio::test]
 async fn the_address_is_a_strangers_from_then_on() {
-    let house = House::open().await;
-    let old = her_life(&house).await;
-    forget(&house.store, false).await.expect("forgotten");
-    let new = house.accept(hers(0)).await;
+    let harness = Harness::open().await;
+    let old = her_life(&harness).await;
+    forget(&harness.store, false).await.expect("forgotten");
+    let new = harness.accept(hers(0)).await;
     assert!(new.account_created, "not a repetition, not an old account");
     assert_ne!(new.account, old[0].account);
-    let account = house.store.customer(&ann()).await.expect("read");
+    let account = harness.store.customer(&ann()).await.expect("read");
     assert_eq!(account.expect("an account").status, Status::Pending);
-    let shown = house.store.customers(CustomerFilter::default()).await;
+    let shown = harness.store.customers(CustomerFilter::default()).await;
     let shown = shown.expect("read").rows;
     let names: Vec<_> = shown
         .iter()
@@ -185,17 +185,17 @@ async fn the_address_is_a_strangers_from_then_on() {
         .collect();
     assert!(names.is_empty(), "{names:?}");
     // The limits of her letters are forgotten as well, so the new one goes out.
-    house.sent(at(DAY)).await;
-    assert_in_order(&house.store).await;
+    harness.sent(at(DAY)).await;
+    assert_in_order(&harness.store).await;
 }
 
 #[tokio::test]
 async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
-    let house = House::open().await;
-    her_life(&house).await;
-    let forgotten = forget(&house.store, true).await.expect("forgotten");
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let forgotten = forget(&harness.store, true).await.expect("forgotten");
     assert_eq!(forgotten.pseudonym.domain().as_str(), "forgotten.invalid");
-    let audit = house.store.audit(Page::default()).await.expect("read");
+    let audit = harness.store.audit(Page::default()).await.expect("read");
     let text = serde_json::to_string(&audit.rows).expect("JSON");
     assert!(text.contains("account.forgotten"), "{text}");
     assert!(!text.contains(SECRET), "{text}");
@@ -205,34 +205,34 @@ async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
 
 #[tokio::test]
 async fn while_a_request_is_handed_over_nobody_is_forgotten() {
-    let house = House::open().await;
-    her_life(&house).await;
-    let claimed = house
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let claimed = harness
         .store
         .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
     let claim = &claimed.await.expect("a claim")[0];
-    let refused = forget(&house.store, false).await;
+    let refused = forget(&harness.store, false).await;
     assert!(
         matches!(refused, Err(StoreError::NotAllowed(_))),
         "{refused:?}"
     );
-    let settled = house
+    let settled = harness
         .store
         .settle_delivery(claim, Settlement::Delivered, start());
     settled.await.expect("settled");
-    forget(&house.store, false).await.expect("forgotten");
-    assert_in_order(&house.store).await;
+    forget(&harness.store, false).await.expect("forgotten");
+    assert_in_order(&harness.store).await;
 }
 
 #[tokio::test]
 async fn who_has_no_account_can_be_forgotten_too() {
-    let house = House::open().await;
-    house.accept(her_vacation(0)).await;
-    let before = house.store.holdings(ann()).await.expect("read");
+    let harness = Harness::open().await;
+    harness.accept(her_vacation(0)).await;
+    let before = harness.store.holdings(ann()).await.expect("read");
     assert!(!before.account && before.entries == 1, "{before:?}");
-    forget(&house.store, false).await.expect("forgotten");
-    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
-    let listed: Listed<_> = house
+    forget(&harness.store, false).await.expect("forgotten");
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    let listed: Listed<_> = harness
         .store
         .ledger(LedgerFilter {
             sender: Some(ann()),
@@ -241,63 +241,63 @@ async fn who_has_no_account_can_be_forgotten_too() {
         .await
         .expect("read");
     assert!(listed.rows.is_empty());
-    assert_in_order(&house.store).await;
+    assert_in_order(&harness.store).await;
 }
 
 #[tokio::test]
 async fn the_name_goes_when_no_request_needs_it() {
-    let house = House::open().await;
-    her_life(&house).await;
-    let forgotten = forget(&house.store, false).await.expect("forgotten");
-    let there = house.store.customer(&forgotten.pseudonym).await;
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let forgotten = forget(&harness.store, false).await.expect("forgotten");
+    let there = harness.store.customer(&forgotten.pseudonym).await;
     assert!(there.expect("read").is_some());
     let year = 365 * DAY;
-    while house
+    while harness
         .store
         .forget_ledger(at(2 * year), year, 10)
         .await
         .expect("a step")
         .more
     {}
-    while house
+    while harness
         .store
-        .forget_letters(at(2 * year), year, 10)
+        .forget_mail(at(2 * year), year, 10)
         .await
         .expect("a step")
         .more
     {}
-    let there = house.store.customer(&forgotten.pseudonym).await;
+    let there = harness.store.customer(&forgotten.pseudonym).await;
     assert!(there.expect("read").is_none());
-    assert_in_order(&house.store).await;
+    assert_in_order(&harness.store).await;
 }
 
 #[tokio::test]
 async fn a_file_that_gives_no_pages_back_is_not_said_to_be_overwritten() {
-    let house = House::open().await;
-    her_life(&house).await;
-    house.store.close().await;
-    let path = house.folder.path().join("vestibule.db");
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    harness.store.close().await;
+    let path = harness.folder.path().join("vestibule.db");
     let connection = rusqlite::Connection::open(&path).expect("the database");
     connection
         .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
         .expect("as another program would write it anew");
     drop(connection);
-    let store = house.again();
+    let store = harness.again();
     let forgotten = forget(&store, false).await.expect("forgotten");
     assert!(!forgotten.overwritten);
     store.close().await;
     vestibule::store::compact(&path).expect("compacted");
-    let again = forget(&house.again(), false).await.expect("forgotten");
+    let again = forget(&harness.again(), false).await.expect("forgotten");
     assert!(again.overwritten);
-    assert_eq!(files_with(house.folder.path(), SECRET), [""; 0]);
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_was_forgotten_by_time_is_overwritten_by_compacting() {
-    let house = House::open().await;
-    house.accept(hers(0)).await;
-    house.store.close().await;
-    let path = house.folder.path().join("vestibule.db");
+    let harness = Harness::open().await;
+    harness.accept(hers(0)).await;
+    harness.store.close().await;
+    let path = harness.folder.path().join("vestibule.db");
     let connection = rusqlite::Connection::open(&path).expect("the database");
     connection
         .execute_batch("PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM content;")
@@ -310,5 +310,5 @@ async fn what_was_forgotten_by_time_is_overwritten_by_compacting() {
         .expect("a number");
     assert_eq!(how, 2, "incremental");
     let raw = "Message-ID: <0.xylophone";
-    assert_eq!(files_with(house.folder.path(), raw), [""; 0]);
+    assert_eq!(files_with(harness.folder.path(), raw), [""; 0]);
 }

@@ -6,7 +6,7 @@ use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, Choice, Entry, Link, Offer, Proved};
 
-use crate::house::{DAY, House, at, mail, operator, start};
+use crate::harness::{DAY, Harness, at, mail, operator, start};
 
 const QUOTA: Quota = Quota {
     requests: 3,
@@ -33,53 +33,53 @@ fn id_of(entry: &Entry) -> RequestId {
     RequestId::from_bytes(entry.ledger.to_bytes())
 }
 
-async fn offers(house: &House, token: vestibule::domain::TokenHash) -> Vec<Offer> {
-    let link = house.store.look_at_link(token, start()).await;
+async fn offers(harness: &Harness, token: vestibule::domain::TokenHash) -> Vec<Offer> {
+    let link = harness.store.look_at_link(token, start()).await;
     let Link::Open { offers, .. } = link.expect("read") else {
         panic!("not open");
     };
     offers
 }
 
-async fn whole(house: &House) {
-    let violations = house.store.check_invariants().await.expect("read");
+async fn whole(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn a_request_that_the_domain_vouches_for_replaces_the_oldest_forgery() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut held = Vec::new();
     for number in 0..3 {
-        held.push(house.accept(forged(number)).await);
+        held.push(harness.accept(forged(number)).await);
     }
-    assert_eq!(house.accept(forged(3)).await.reason, Reason::HoldQuota);
+    assert_eq!(harness.accept(forged(3)).await.reason, Reason::HoldQuota);
     for (number, held) in held.iter().enumerate() {
-        let entry = house.accept(real(number)).await;
+        let entry = harness.accept(real(number)).await;
         assert_eq!(entry.reason, Reason::AccountPending, "real {number}");
-        let oldest = house.store.ledger_entry(held.ledger).await;
+        let oldest = harness.store.ledger_entry(held.ledger).await;
         let oldest = oldest.expect("read").expect("there");
         assert_eq!(
             (oldest.verdict, oldest.reason),
             (Verdict::Dropped, Reason::HoldQuota)
         );
-        let events = house.store.events(held.ledger).await.expect("read");
+        let events = harness.store.events(held.ledger).await.expect("read");
         let replaced = events
             .iter()
             .find(|event| event.event == "request.replaced");
         let detail = replaced.expect("told").detail.clone().expect("by whom");
         assert!(detail.contains(&entry.ledger.to_string()), "{detail}");
-        whole(&house).await;
+        whole(&harness).await;
     }
     // Nothing is left to be replaced.
-    assert_eq!(house.accept(real(3)).await.reason, Reason::HoldQuota);
-    assert_eq!(house.accept(forged(4)).await.reason, Reason::HoldQuota);
-    whole(&house).await;
+    assert_eq!(harness.accept(real(3)).await.reason, Reason::HoldQuota);
+    assert_eq!(harness.accept(forged(4)).await.reason, Reason::HoldQuota);
+    whole(&harness).await;
 }
 
 #[tokio::test]
 async fn octets_make_room_as_well() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let large = |mut message: Arrival, size| {
         message.facts.size = size;
         message.quota = Quota {
@@ -89,35 +89,35 @@ async fn octets_make_room_as_well() {
         message
     };
     for number in 0..5 {
-        house.accept(large(forged(number), 20)).await;
+        harness.accept(large(forged(number), 20)).await;
     }
     assert_eq!(
-        house.accept(large(forged(9), 1)).await.reason,
+        harness.accept(large(forged(9), 1)).await.reason,
         Reason::HoldQuota
     );
-    let entry = house.accept(large(real(0), 50)).await;
+    let entry = harness.accept(large(real(0), 50)).await;
     assert_eq!(entry.reason, Reason::AccountPending);
     assert_eq!(
-        house.accept(large(real(1), 51)).await.reason,
+        harness.accept(large(real(1), 51)).await.reason,
         Reason::HoldQuota
     );
-    whole(&house).await;
+    whole(&harness).await;
 }
 
 #[tokio::test]
 async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for number in 0..3 {
-        house.accept(forged(number)).await;
+        harness.accept(forged(number)).await;
     }
-    let token = house.sent(start()).await;
-    let dropped = house.accept(forged(3)).await;
-    let other = house.accept(forged(4)).await;
-    let foreign = house
+    let token = harness.sent(start()).await;
+    let dropped = harness.accept(forged(3)).await;
+    let other = harness.accept(forged(4)).await;
+    let foreign = harness
         .accept(mail("bea@corp.example", "bea@x", start()))
         .await;
-    let entry = house.accept(real(0)).await;
-    let shown: Vec<_> = offers(&house, token).await;
+    let entry = harness.accept(real(0)).await;
+    let shown: Vec<_> = offers(&harness, token).await;
     assert_eq!(shown.len(), 3);
     assert!(shown.iter().all(|offer| !offer.authenticated));
 
@@ -127,7 +127,7 @@ async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else()
         ticked,
     };
     let prove = || {
-        house
+        harness
             .store
             .prove(Proof::Link(token), None, choice.clone(), start())
     };
@@ -143,14 +143,14 @@ async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else()
     assert!(released.contains(&id_of(&dropped)) && released.contains(&id_of(&entry)));
     assert!(matches!(prove().await, Ok(Proved::Before { .. })));
 
-    let back = house
+    let back = harness
         .store
         .request(id_of(&dropped))
         .await
         .expect("read")
         .expect("there");
     assert_eq!(back.state, RequestState::Released);
-    let entry = house
+    let entry = harness
         .store
         .ledger_entry(dropped.ledger)
         .await
@@ -160,35 +160,35 @@ async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else()
         (entry.verdict, entry.reason),
         (Verdict::Held, Reason::AccountPending)
     );
-    let left = house
+    let left = harness
         .store
         .ledger_entry(other.ledger)
         .await
         .expect("read")
         .expect("there");
     assert_eq!((left.verdict, left.content_kept), (Verdict::Dropped, true));
-    let hers = house
+    let hers = harness
         .store
         .request(id_of(&foreign))
         .await
         .expect("read")
         .expect("there");
     assert_eq!(hers.state, RequestState::Held, "somebody else's");
-    whole(&house).await;
+    whole(&harness).await;
 }
 
 #[tokio::test]
 async fn an_operators_word_takes_back_what_a_domain_vouches_for() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut account = None;
     for number in 0..3 {
-        account = house.accept(real(number)).await.account;
+        account = harness.accept(real(number)).await.account;
     }
-    let beyond = house.accept(real(3)).await;
-    house.accept(forged(0)).await;
+    let beyond = harness.accept(real(3)).await;
+    harness.accept(forged(0)).await;
     let proof = Proof::Operator(operator("root"));
     let (account, _) = account.expect("an account");
-    let proved = house
+    let proved = harness
         .store
         .prove(proof, Some(account), Choice::All, start());
     let Proved::Now { released, .. } = proved.await.expect("proved") else {
@@ -196,39 +196,39 @@ async fn an_operators_word_takes_back_what_a_domain_vouches_for() {
     };
     assert_eq!(released.len(), 4);
     assert!(released.iter().any(|(id, _)| *id == id_of(&beyond)));
-    whole(&house).await;
+    whole(&harness).await;
 }
 
 #[tokio::test]
 async fn no_more_is_offered_than_the_quota_again_and_no_longer_than_held() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for number in 0..3 {
-        house.accept(real(number)).await;
+        harness.accept(real(number)).await;
     }
-    let token = house.sent(start()).await;
-    let mine = house.accept(real(3)).await;
+    let token = harness.sent(start()).await;
+    let mine = harness.accept(real(3)).await;
     let mut later = Vec::new();
     for number in 0..20 {
-        later.push(house.accept(forged(number)).await);
+        later.push(harness.accept(forged(number)).await);
     }
-    let shown: Vec<_> = offers(&house, token).await;
+    let shown: Vec<_> = offers(&harness, token).await;
     let ids: Vec<_> = shown.iter().map(|offer| offer.request.id).collect();
     assert_eq!(ids, [id_of(&mine), id_of(&later[18]), id_of(&later[19])]);
     assert!(shown[0].authenticated && !shown[1].authenticated);
 
     // What is dropped is forgotten after a week, what is offered with what is held.
     let forget = async |days: u32| {
-        let step = house.store.forget_content(at(days * DAY), 30 * DAY, 100);
+        let step = harness.store.forget_content(at(days * DAY), 30 * DAY, 100);
         step.await.expect("forgotten");
     };
     forget(8).await;
     let kept = async |entry: &Entry| {
-        let found = house.store.ledger_entry(entry.ledger).await;
+        let found = harness.store.ledger_entry(entry.ledger).await;
         found.expect("read").expect("there").content_kept
     };
     assert!(!kept(&later[0]).await && kept(&later[19]).await && kept(&mine).await);
-    whole(&house).await;
+    whole(&harness).await;
     forget(15).await;
     assert!(!kept(&mine).await && !kept(&later[19]).await);
-    whole(&house).await;
+    whole(&harness).await;
 }

@@ -4,58 +4,68 @@ use std::time::Duration;
 
 use vestibule::domain::{Kind, Reason, RequestState, Status, Verdict};
 use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
-use vestibule::store::{LedgerFilter, LetterOutcome, Part, RequestFilter};
+use vestibule::store::{LedgerFilter, MailOutcome, Part, RequestFilter};
 
-use crate::house::{DAY, House, address, at, mail, start, to};
+use crate::harness::{DAY, Harness, address, at, mail, start, to};
 
 #[tokio::test]
 async fn a_first_message_of_an_approved_domain_is_held() {
-    let house = House::open().await;
-    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     assert_eq!(entry.verdict, Verdict::Held);
     assert_eq!(entry.reason, Reason::InternalAccountCreated);
     assert!(entry.account_created);
 
-    let account = house.store.customer(&address("Ann@corp.example")).await;
+    let account = harness.store.customer(&address("Ann@corp.example")).await;
     let account = account.expect("read").expect("an account");
     assert_eq!(account.kind, Kind::Internal);
     assert_eq!(account.status, Status::Pending);
     assert_eq!(account.groups, ["desk-users"]);
     assert_eq!(account.held, 1);
 
-    let request = house.store.request(entry.request.expect("a request")).await;
+    let request = harness
+        .store
+        .request(entry.request.expect("a request"))
+        .await;
     let request = request.expect("read").expect("there");
     assert_eq!(request.state, RequestState::Held);
     assert_eq!(request.subject.as_deref(), Some("The printer"));
 
-    let found = house.store.ledger_entry(entry.ledger).await;
+    let found = harness.store.ledger_entry(entry.ledger).await;
     let found = found.expect("read").expect("there");
     assert_eq!(found.revision, 1);
     assert_eq!(found.reason, Reason::InternalAccountCreated);
     assert!(found.content_kept);
-    let raw = house.store.raw(entry.ledger).await.expect("read");
+    let raw = harness.store.raw(entry.ledger).await.expect("read");
     assert!(raw.expect("kept").starts_with(b"From: ann@corp.example"));
 }
 
 #[tokio::test]
 async fn an_external_message_is_released_at_once() {
-    let house = House::open().await;
-    let entry = house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     assert_eq!(entry.verdict, Verdict::Accepted);
-    let request = house.store.request(entry.request.expect("a request")).await;
+    let request = harness
+        .store
+        .request(entry.request.expect("a request"))
+        .await;
     assert_eq!(
         request.expect("read").expect("there").state,
         RequestState::Released
     );
-    assert!(house.letter(start()).await.is_none());
+    assert!(harness.verification_mail(start()).await.is_none());
 }
 
 #[tokio::test]
-async fn a_hundred_first_messages_make_one_account_and_one_letter() {
-    let house = House::open().await;
+async fn a_hundred_first_messages_make_one_account_and_one_mail() {
+    let harness = Harness::open().await;
     let tasks: Vec<_> = (0..100)
         .map(|i| {
-            let store = house.store.clone();
+            let store = harness.store.clone();
             let message = mail("ann@corp.example", &format!("{i}@x"), start());
             tokio::spawn(async move { store.accept(message).await })
         })
@@ -66,12 +76,12 @@ async fn a_hundred_first_messages_make_one_account_and_one_letter() {
         created += entries.iter().filter(|entry| entry.account_created).count();
     }
     assert_eq!(created, 1);
-    assert!(house.letter(start()).await.is_some());
+    assert!(harness.verification_mail(start()).await.is_some());
     assert!(
-        house.letter(at(2 * DAY)).await.is_some(),
+        harness.verification_mail(at(2 * DAY)).await.is_some(),
         "the lease is over"
     );
-    let held = house.store.requests(RequestFilter {
+    let held = harness.store.requests(RequestFilter {
         state: Some(RequestState::Held),
         ..RequestFilter::default()
     });
@@ -84,30 +94,39 @@ async fn a_hundred_first_messages_make_one_account_and_one_letter() {
 
 #[tokio::test]
 async fn the_same_message_again_is_a_duplicate_for_seven_days() {
-    let house = House::open().await;
-    let first = house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let again = house
+    let harness = Harness::open().await;
+    let first = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let again = harness
         .accept(mail("ann@corp.example", "1@x", at(6 * DAY)))
         .await;
     assert_eq!(again.reason, Reason::Duplicate);
     assert_eq!(again.verdict, Verdict::Held);
     assert_eq!(again.request, None);
-    let shown = house.store.ledger_entry(again.ledger).await;
+    let shown = harness.store.ledger_entry(again.ledger).await;
     let shown = shown.expect("read").expect("there");
     assert_eq!(shown.request, first.request, "it is that of the original");
-    assert!(house.store.raw(again.ledger).await.expect("read").is_some());
+    assert!(
+        harness
+            .store
+            .raw(again.ledger)
+            .await
+            .expect("read")
+            .is_some()
+    );
 
-    let late = house
+    let late = harness
         .accept(mail("ann@corp.example", "1@x", at(8 * DAY)))
         .await;
     assert_eq!(late.reason, Reason::AccountPending);
 
-    let by_id = house.store.ledger(LedgerFilter {
+    let by_id = harness.store.ledger(LedgerFilter {
         message_id: Some("1@x".to_owned()),
         ..LedgerFilter::default()
     });
     assert_eq!(by_id.await.expect("read").rows.len(), 3);
-    let by_sender = house.store.ledger(LedgerFilter {
+    let by_sender = harness.store.ledger(LedgerFilter {
         sender: Some(address("ANN@corp.example")),
         ..LedgerFilter::default()
     });
@@ -116,25 +135,34 @@ async fn the_same_message_again_is_a_duplicate_for_seven_days() {
 
 #[tokio::test]
 async fn another_content_under_the_same_message_id_is_no_duplicate() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     let mut other = mail("ann@corp.example", "1@x", start());
     other.facts.fingerprint.0[31] = 1;
-    assert_eq!(house.accept(other).await.reason, Reason::AccountPending);
+    assert_eq!(harness.accept(other).await.reason, Reason::AccountPending);
 }
 
 #[tokio::test]
 async fn one_message_for_two_portals_is_stored_once() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut message = mail("ann@corp.example", "1@x", start());
     message.parts = vec![to("it"), to("hr")];
-    let entries = house.store.accept(message).await.expect("accepted");
+    let entries = harness.store.accept(message).await.expect("accepted");
     assert_eq!(entries[0].reason, Reason::InternalAccountCreated);
     assert_eq!(entries[1].reason, Reason::AccountPending);
     for entry in &entries {
-        assert!(house.store.raw(entry.ledger).await.expect("read").is_some());
+        assert!(
+            harness
+                .store
+                .raw(entry.ledger)
+                .await
+                .expect("read")
+                .is_some()
+        );
     }
-    let database = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     let stored: i64 = database
         .expect("open")
         .query_row("SELECT count(*) FROM content", [], |row| row.get(0))
@@ -144,23 +172,23 @@ async fn one_message_for_two_portals_is_stored_once() {
 
 #[tokio::test]
 async fn a_hold_beyond_the_quota_is_dropped() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for i in 0..20 {
-        let entry = house
+        let entry = harness
             .accept(mail("ann@corp.example", &format!("{i}@x"), start()))
             .await;
         assert_eq!(entry.verdict, Verdict::Held);
     }
-    let entry = house
+    let entry = harness
         .accept(mail("ann@corp.example", "20@x", start()))
         .await;
     assert_eq!(entry.reason, Reason::HoldQuota);
     let mut large = mail("bea@corp.example", "b1@x", start());
-    house
+    harness
         .accept(mail("bea@corp.example", "b0@x", start()))
         .await;
     large.facts.size = 100 * 1024 * 1024;
-    assert_eq!(house.accept(large).await.reason, Reason::HoldQuota);
+    assert_eq!(harness.accept(large).await.reason, Reason::HoldQuota);
 }
 
 fn report(original: Option<String>, action: &str, status: Option<&str>) -> Report {
@@ -180,28 +208,34 @@ fn report(original: Option<String>, action: &str, status: Option<&str>) -> Repor
 }
 
 #[tokio::test]
-async fn a_report_on_our_letter_ends_the_letters() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let (letter, _) = house.letter(start()).await.expect("a letter");
+async fn a_report_on_our_letter_ends_the_mail() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
     let mut bounce = mail("mailer-daemon@corp.example", "b@x", start());
     bounce.facts.report = Some(report(
-        Some(format!("{}@gate.corp.example", letter.id)),
+        Some(format!("{}@gate.corp.example", verification_mail.id)),
         "failed",
         Some("5.1.1"),
     ));
-    let entry = house.accept(bounce).await;
+    let entry = harness.accept(bounce).await;
     assert_eq!(entry.reason, Reason::Bounce);
-    assert_eq!(entry.undeliverable, Some(letter.account));
-    house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
-    assert!(house.letter(at(DAY)).await.is_none());
+    assert_eq!(entry.undeliverable, Some(verification_mail.account));
+    harness
+        .accept(mail("ann@corp.example", "2@x", at(DAY)))
+        .await;
+    assert!(harness.verification_mail(at(DAY)).await.is_none());
 }
 
 #[tokio::test]
 async fn passing_failures_make_the_mail_wait_and_end_nothing() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let (letter, _) = house.letter(start()).await.expect("a letter");
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
     for i in 0..4 {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
         let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];
@@ -209,53 +243,63 @@ async fn passing_failures_make_the_mail_wait_and_end_nothing() {
         bounce.parts = vec![Part::Returns {
             recipient: format!(
                 "bounces+{}@corp.example",
-                letter.id.to_string().to_lowercase()
+                verification_mail.id.to_string().to_lowercase()
             ),
         }];
-        let entry = house.accept(bounce).await;
+        let entry = harness.accept(bounce).await;
         assert_eq!(entry.portal, None);
         assert_eq!(entry.undeliverable, None, "report {i}");
     }
-    let sent = house
+    let sent = harness
         .store
-        .settle_letter(&letter, LetterOutcome::Sent, start());
+        .settle_mail(&verification_mail, MailOutcome::Sent, start());
     sent.await.expect("settled");
-    house.accept(mail("ann@corp.example", "2@x", at(DAY))).await;
+    harness
+        .accept(mail("ann@corp.example", "2@x", at(DAY)))
+        .await;
     // The fourth failure doubled the pause.
-    assert!(house.letter(at(DAY)).await.is_none(), "the pause");
-    assert!(house.letter(at(47 * DAY / 24)).await.is_none(), "the pause");
-    assert!(house.letter(at(2 * DAY)).await.is_some());
+    assert!(
+        harness.verification_mail(at(DAY)).await.is_none(),
+        "the pause"
+    );
+    assert!(
+        harness.verification_mail(at(47 * DAY / 24)).await.is_none(),
+        "the pause"
+    );
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_some());
 }
 
 #[tokio::test]
 async fn what_is_no_report_is_dropped_at_the_return_address() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut message = mail("ann@corp.example", "1@x", start());
     message.parts = vec![Part::Returns {
         recipient: "bounces@corp.example".to_owned(),
     }];
-    let entry = house.accept(message).await;
+    let entry = harness.accept(message).await;
     assert_eq!(entry.verdict, Verdict::Dropped);
     assert_eq!(entry.reason, Reason::Automatic);
     assert!(!entry.account_created);
-    let shown = house.store.ledger_entry(entry.ledger).await;
+    let shown = harness.store.ledger_entry(entry.ledger).await;
     assert!(shown.expect("read").expect("there").circumstances.is_none());
 }
 
 #[tokio::test]
 async fn the_life_of_a_message_can_be_told() {
-    let house = House::open().await;
-    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let token = house.sent(start()).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
     let later = at(Duration::from_mins(5));
     let proof = vestibule::domain::Proof::Link(token);
     let choice = vestibule::store::Choice::All;
-    house
+    harness
         .store
         .prove(proof, None, choice, later)
         .await
         .expect("proved");
-    let events = house.store.events(entry.ledger).await.expect("read");
+    let events = harness.store.events(entry.ledger).await.expect("read");
     let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(
         names,
@@ -270,50 +314,62 @@ async fn the_life_of_a_message_can_be_told() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_letter_is_found_by_its_reason() {
-    let house = House::open().await;
+async fn an_answer_to_a_mail_is_found_by_its_reason() {
+    let harness = Harness::open().await;
     let mut answer = mail("ann@corp.example", "1@x", start());
     answer.parts = vec![Part::Confirmation {
         recipient: "confirm@corp.example".to_owned(),
         token: None,
         answer: vestibule::store::Answer::Confirms,
     }];
-    let entry = house.accept(answer).await;
+    let entry = harness.accept(answer).await;
     assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 18));
     let filter = LedgerFilter {
         reason: Some(Reason::Confirmation),
         ..LedgerFilter::default()
     };
-    let all = house.store.ledger(filter.clone()).await.expect("read").rows;
-    let recent = house.store.recent_entries(filter).await.expect("read").rows;
+    let all = harness
+        .store
+        .ledger(filter.clone())
+        .await
+        .expect("read")
+        .rows;
+    let recent = harness
+        .store
+        .recent_entries(filter)
+        .await
+        .expect("read")
+        .rows;
     assert_eq!((all.len(), recent.len()), (1, 1));
 }
 
 #[tokio::test]
 async fn what_somebody_forged_in_the_name_of_a_canary_stays() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let forged = mail("canary-1@canary.invalid", "1@x", start());
-    let forged = house.accept(forged).await;
+    let forged = harness.accept(forged).await;
     assert_eq!(forged.verdict, Verdict::Accepted);
     let mut own = mail("canary-2@canary.invalid", "2@x", start());
     own.parts = vec![to(vestibule::domain::canary::NAME)];
-    let own = house.accept(own).await;
-    house.store.forget_canaries().await.expect("forgotten");
-    let entry = house.store.ledger_entry(forged.ledger).await;
+    let own = harness.accept(own).await;
+    harness.store.forget_canaries().await.expect("forgotten");
+    let entry = harness.store.ledger_entry(forged.ledger).await;
     assert!(entry.expect("read").is_some());
-    let gone = house.store.ledger_entry(own.ledger).await;
+    let gone = harness.store.ledger_entry(own.ledger).await;
     assert!(gone.expect("read").is_none());
-    let violations = house.store.check_invariants().await.expect("read");
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
 async fn a_repeat_is_not_counted_among_what_is_held() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for _ in 0..2 {
-        house.accept(mail("ann@corp.example", "1@x", start())).await;
+        harness
+            .accept(mail("ann@corp.example", "1@x", start()))
+            .await;
     }
-    let counts = house.store.counts(start()).await.expect("counted");
+    let counts = harness.store.counts(start()).await.expect("counted");
     assert_eq!(counts.held_domains.len(), 1);
     assert_eq!(counts.held_domains[0].messages, 1);
 }

@@ -5,19 +5,19 @@ use vestibule::domain::Reason;
 use vestibule::mail::{AuthenticationResult, Sender, SenderFault};
 use vestibule::store::{Arrival, Entry};
 
-use crate::house::{DAY, House, at, mail, operator, settings, start};
+use crate::harness::{DAY, Harness, at, mail, operator, settings, start};
 
 const LIMIT: u64 = 100_000;
 const MESSAGE: usize = 5_000;
 
-async fn house() -> House {
-    let house = House::open().await;
+async fn harness() -> Harness {
+    let harness = Harness::open().await;
     let mut closed: AccessSettings = settings();
     closed.site.external.restrict_domains = true;
     let by = operator("root");
-    let changed = house.store.change_access(1, closed, by, start());
+    let changed = harness.store.change_access(1, closed, by, start());
     changed.await.expect("changed");
-    house
+    harness
 }
 
 fn message(from: &str, id: &str, octets: usize) -> Arrival {
@@ -27,31 +27,31 @@ fn message(from: &str, id: &str, octets: usize) -> Arrival {
     message
 }
 
-async fn send(house: &House, from: &str, count: usize, octets: usize) -> Vec<Entry> {
+async fn send(harness: &Harness, from: &str, count: usize, octets: usize) -> Vec<Entry> {
     let mut entries = Vec::new();
     for number in 0..count {
         let from = from.replace('#', &number.to_string());
         let id = format!("{number}.{from}");
-        let entry = house.accept(message(&from, &id, octets)).await;
+        let entry = harness.accept(message(&from, &id, octets)).await;
         assert_eq!(entry.reason, Reason::DomainNotAllowed);
         entries.push(entry);
     }
     entries
 }
 
-async fn kept(house: &House, entries: &[Entry]) -> usize {
+async fn kept(harness: &Harness, entries: &[Entry]) -> usize {
     let mut kept = 0;
     for entry in entries {
-        let found = house.store.ledger_entry(entry.ledger).await;
+        let found = harness.store.ledger_entry(entry.ledger).await;
         kept += usize::from(found.expect("read").expect("the entry stays").content_kept);
     }
     kept
 }
 
-async fn octets(house: &House) -> u64 {
-    let violations = house.store.check_invariants().await.expect("read");
+async fn octets(harness: &Harness) -> u64 {
+    let violations = harness.store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");
-    let database = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     database
         .expect("open")
         .query_row(
@@ -70,74 +70,74 @@ async fn a_flood_of_any_kind_erases_only_its_own() {
         "someone@sub#.evil.example",
         "someone@evil#.example",
     ] {
-        let house = house().await;
-        let before = send(&house, "bob@shop.example", 4, MESSAGE).await;
-        let others = send(&house, "eva@partner#.example", 3, MESSAGE).await;
-        let flooded = send(&house, flood, 100, MESSAGE).await;
-        assert_eq!(kept(&house, &before).await, 4, "{flood}");
-        assert_eq!(kept(&house, &others).await, 3, "{flood}");
-        assert!(octets(&house).await <= LIMIT, "{flood}");
+        let harness = harness().await;
+        let before = send(&harness, "bob@shop.example", 4, MESSAGE).await;
+        let others = send(&harness, "eva@partner#.example", 3, MESSAGE).await;
+        let flooded = send(&harness, flood, 100, MESSAGE).await;
+        assert_eq!(kept(&harness, &before).await, 4, "{flood}");
+        assert_eq!(kept(&harness, &others).await, 3, "{flood}");
+        assert!(octets(&harness).await <= LIMIT, "{flood}");
         assert!(
-            kept(&house, &flooded[..50]).await < 15,
+            kept(&harness, &flooded[..50]).await < 15,
             "the oldest go: {flood}"
         );
         // Whoever comes after it is not worse off.
-        let after = send(&house, "zoe@late.example", 2, MESSAGE).await;
-        assert_eq!(kept(&house, &after).await, 2, "{flood}");
-        assert!(octets(&house).await <= LIMIT, "{flood}");
+        let after = send(&harness, "zoe@late.example", 2, MESSAGE).await;
+        assert_eq!(kept(&harness, &after).await, 2, "{flood}");
+        assert!(octets(&harness).await <= LIMIT, "{flood}");
     }
 }
 
 #[tokio::test]
 async fn what_a_domain_vouches_for_does_not_go_for_forgeries_in_its_name() {
-    let house = house().await;
+    let harness = harness().await;
     let mut real = Vec::new();
     for number in 0..3 {
         let mut message = message("bob@shop.example", &format!("real{number}@x"), MESSAGE);
         message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
-        real.push(house.accept(message).await);
+        real.push(harness.accept(message).await);
     }
-    send(&house, "forged#@shop.example", 100, MESSAGE).await;
-    assert_eq!(kept(&house, &real).await, 3);
-    assert!(octets(&house).await <= LIMIT);
+    send(&harness, "forged#@shop.example", 100, MESSAGE).await;
+    assert_eq!(kept(&harness, &real).await, 3);
+    assert!(octets(&harness).await <= LIMIT);
 }
 
 #[tokio::test]
 async fn those_without_a_sender_count_as_one() {
-    let house = house().await;
-    let before = send(&house, "bob@shop.example", 3, MESSAGE).await;
+    let harness = harness().await;
+    let before = send(&harness, "bob@shop.example", 3, MESSAGE).await;
     for number in 0..60 {
         let mut message = message("x@evil.example", &format!("{number}@x"), MESSAGE);
         message.facts.sender = Sender::Unusable {
             fault: SenderFault::Missing,
             written: None,
         };
-        let entry = house.accept(message).await;
+        let entry = harness.accept(message).await;
         assert_eq!(entry.reason, Reason::SenderUnusable);
     }
-    assert_eq!(kept(&house, &before).await, 3);
-    assert!(octets(&house).await <= LIMIT);
+    assert_eq!(kept(&harness, &before).await, 3);
+    assert!(octets(&harness).await <= LIMIT);
 }
 
 #[tokio::test]
 async fn one_that_is_larger_than_all_that_may_be_kept_is_not_kept() {
-    let house = house().await;
-    let before = send(&house, "bob@shop.example", 3, MESSAGE).await;
-    let large = send(&house, "eve@evil.example", 1, 150_000).await;
+    let harness = harness().await;
+    let before = send(&harness, "bob@shop.example", 3, MESSAGE).await;
+    let large = send(&harness, "eve@evil.example", 1, 150_000).await;
     assert_eq!(
-        (kept(&house, &before).await, kept(&house, &large).await),
+        (kept(&harness, &before).await, kept(&harness, &large).await),
         (3, 0)
     );
 }
 
 #[tokio::test]
 async fn a_lower_limit_is_kept_step_by_step_and_time_counts_down() {
-    let house = house().await;
-    send(&house, "eve@evil.example", 10, MESSAGE).await;
-    let kept_by = send(&house, "bob@shop.example", 2, MESSAGE).await;
+    let harness = harness().await;
+    send(&harness, "eve@evil.example", 10, MESSAGE).await;
+    let kept_by = send(&harness, "bob@shop.example", 2, MESSAGE).await;
     let mut steps = 0;
     loop {
-        let step = house
+        let step = harness
             .store
             .trim_dropped_content(20_000, 3)
             .await
@@ -149,25 +149,25 @@ async fn a_lower_limit_is_kept_step_by_step_and_time_counts_down() {
         }
     }
     assert!(steps > 1);
-    assert_eq!(octets(&house).await, 20_000);
-    assert_eq!(kept(&house, &kept_by).await, 2);
-    house
+    assert_eq!(octets(&harness).await, 20_000);
+    assert_eq!(kept(&harness, &kept_by).await, 2);
+    harness
         .store
         .forget_content(at(8 * DAY), DAY, 100)
         .await
         .expect("forgotten");
-    assert_eq!(octets(&house).await, 0);
+    assert_eq!(octets(&harness).await, 0);
 }
 
 #[tokio::test]
 async fn what_is_held_does_not_count() {
-    let house = house().await;
+    let harness = harness().await;
     for number in 0..15 {
         let message = message("ann@corp.example", &format!("{number}@x"), MESSAGE * 2);
-        let entry = house.accept(message).await;
+        let entry = harness.accept(message).await;
         assert!(entry.request.is_some());
     }
-    let dropped = send(&house, "bob@shop.example", 5, MESSAGE).await;
-    assert_eq!(kept(&house, &dropped).await, 5);
-    octets(&house).await;
+    let dropped = send(&harness, "bob@shop.example", 5, MESSAGE).await;
+    assert_eq!(kept(&harness, &dropped).await, 5);
+    octets(&harness).await;
 }

@@ -13,13 +13,15 @@ use vestibule::domain::{
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Choice, Claim, ClaimNumber, LedgerFilter, LetterCause, LetterKind, LetterOutcome, Page, Proved,
+    Choice, Claim, ClaimNumber, LedgerFilter, MailCause, MailKind, MailOutcome, Page, Proved,
     Recovered, RequestFilter, Settlement, Store, TakenBack, Terms,
 };
 
 use crate::expected::{DENIED, Key, Model, Settings};
+use crate::harness::{
+    DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
+};
 use crate::holders::{Holders, Workers};
-use crate::house::{DAY, House, LIMITS, address, at, mail, operator, portal, settings, to, token};
 
 pub const PEOPLE: [&str; 4] = [
     "ann@corp.example",
@@ -42,7 +44,7 @@ enum Step {
         portals: usize,
         authenticated: bool,
     },
-    Letters {
+    VerificationMail {
         sent: bool,
     },
     Press {
@@ -128,7 +130,7 @@ fn step() -> impl Strategy<Value = Step> {
                 portals,
                 authenticated,
             }),
-        2 => any::<bool>().prop_map(|sent| Step::Letters { sent }),
+        2 => any::<bool>().prop_map(|sent| Step::VerificationMail { sent }),
         2 => (any_of.clone(), 0..3_u8).prop_map(|(link, how)| Step::Press { link, how }),
         1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
         1 => any_of.clone().prop_map(|link| Step::TakeBack { link }),
@@ -158,7 +160,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// All that the steps left behind, outside of the database.
 struct Run {
-    house: House,
+    harness: Harness,
     store: Store,
     /// Sets of workers, as before and after a reload, and how often the database was opened.
     workers: [Store; 2],
@@ -210,12 +212,12 @@ fn workers(store: &Store) -> [Store; 2] {
 
 impl Run {
     async fn new() -> Self {
-        let house = House::open().await;
+        let harness = Harness::open().await;
         Self {
-            workers: workers(&house.store),
+            workers: workers(&harness.store),
             opening: 0,
-            store: house.store.clone(),
-            house,
+            store: harness.store.clone(),
+            harness,
             now: at(DAY),
             links: Vec::new(),
             claims: Vec::new(),
@@ -273,32 +275,32 @@ impl Run {
                 let model = &self.model;
                 self.requests.retain(|request| model.has(*request));
             }
-            Step::Letters { sent } => {
+            Step::VerificationMail { sent } => {
                 let tokens: Vec<_> = (0..5).map(|_| token()).collect();
                 let claimed = store
-                    .claim_letters(tokens.clone(), LIMITS, 7 * DAY, now)
+                    .claim_mail(tokens.clone(), LIMITS, 7 * DAY, now)
                     .await
                     .expect("a claim");
-                for letter in claimed.letters {
-                    let link = tokens[letter.token];
-                    let to = letter.address.to_string();
+                for verification_mail in claimed.verification_mails {
+                    let link = tokens[verification_mail.token];
+                    let to = verification_mail.address.to_string();
                     let who = PEOPLE.iter().position(|person| *person == to);
                     let who = who.expect("one of them");
-                    if letter.kind == LetterKind::AlreadyRegistered {
+                    if verification_mail.kind == MailKind::AlreadyRegistered {
                         assert_eq!(self.model.status(who), Some(Status::Active));
                         assert!(self.model.is_proved(who), "the mail would hold no link");
                     } else {
                         self.links.push(link);
-                        self.model.letter(link, who, now);
+                        self.model.verification_mail(link, who, now);
                     }
                     let outcome = if sent {
-                        LetterOutcome::Sent
+                        MailOutcome::Sent
                     } else {
-                        LetterOutcome::Refused {
+                        MailOutcome::Refused {
                             cause: "550".to_owned(),
                         }
                     };
-                    let settled = store.settle_letter(&letter, outcome, now).await;
+                    let settled = store.settle_mail(&verification_mail, outcome, now).await;
                     settled.expect("settled");
                 }
             }
@@ -444,7 +446,7 @@ impl Run {
                 }
             }
             Step::Renew { who } => {
-                let renewed = store.renew_link(address(PEOPLE[who]), LetterCause::Resend, now);
+                let renewed = store.renew_link(address(PEOPLE[who]), MailCause::Resend, now);
                 renewed.await.expect("an answer");
             }
             Step::Recover { dropped } => {
@@ -526,7 +528,7 @@ impl Run {
                 self.open_again().await;
             }
             Step::Crash { in_the_midst } => {
-                let ruins = self.house.crash(in_the_midst);
+                let ruins = self.harness.crash(in_the_midst);
                 self.store.close().await;
                 drop(ruins);
                 self.open_again().await;
@@ -536,7 +538,7 @@ impl Run {
 
     /// As the daemon does at its start.
     async fn open_again(&mut self) {
-        self.store = self.house.again();
+        self.store = self.harness.again();
         self.workers = workers(&self.store);
         self.opening += 1;
         self.store.end_leases(self.now).await.expect("a start");

@@ -3,47 +3,59 @@
 use vestibule::domain::{RequestState, canary};
 use vestibule::store::{Content, Forgetting, Settlement, Store};
 
-use crate::house::{DAY, House, address, at, mail, operator, portal, start, to};
+use crate::harness::{DAY, Harness, address, at, mail, operator, portal, start, to};
 
-async fn sing(house: &House) {
+async fn sing(harness: &Harness) {
     let mut song = mail("canary-1@canary.invalid", "1@x", start());
     song.parts = vec![to(canary::NAME)];
-    house.accept(song).await;
+    harness.accept(song).await;
 }
 
 #[tokio::test]
 async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes_after_it() {
-    let house = House::open().await;
-    sing(&house).await;
+    let harness = Harness::open().await;
+    sing(&harness).await;
     let portals = vec![portal(canary::NAME), portal("it")];
     let claim = async || {
-        let claimed = house
+        let claimed = harness
             .store
             .claim_deliveries(portals.clone(), 1, at(DAY), start());
         claimed.await.expect("a claim").remove(0)
     };
     let held = claim().await;
-    let (song, _) = content(&house.store, held.ledger).await;
-    house.store.forget_canaries().await.expect("forgotten");
+    let (song, _) = content(&harness.store, held.ledger).await;
+    harness.store.forget_canaries().await.expect("forgotten");
 
-    let entry = house.accept(mail("bob@shop.example", "2@x", start())).await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "2@x", start()))
+        .await;
     let next = claim().await;
     assert_eq!(Some(next.request()), entry.request);
-    let late = house
+    let late = harness
         .store
         .settle_delivery(&held, Settlement::Delivered, start());
     late.await.expect("an answer");
     let id = next.request();
-    let request = house.store.request(id).await.expect("read").expect("there");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(request.state, RequestState::Released, "nobody delivered it");
     // Nor is its content read in the canary's name.
     song.read(0, 10).await.expect_err("it is gone");
 
-    let done = house
+    let done = harness
         .store
         .settle_delivery(&next, Settlement::Delivered, start());
     done.await.expect("settled");
-    let request = house.store.request(id).await.expect("read").expect("there");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(request.state, RequestState::Delivered);
 }
 
@@ -54,8 +66,8 @@ async fn content(store: &Store, ledger: vestibule::domain::LedgerId) -> (Content
 
 #[tokio::test]
 async fn what_operators_do_after_a_person_is_forgotten_comes_after_what_they_did_before() {
-    let house = House::open().await;
-    let store = house.store.clone();
+    let harness = Harness::open().await;
+    let store = harness.store.clone();
     for person in ["bea@shop.example", "bob@shop.example"] {
         let added = store.add_customer(address(person), None, operator("root"), start());
         added.await.expect("added");
@@ -70,10 +82,10 @@ async fn what_operators_do_after_a_person_is_forgotten_comes_after_what_they_did
     let forgotten = store.forget_customer(forgetting, |_, _| {}).await;
     forgotten.expect("forgotten");
 
-    let deeds = store.operator_events_since(told, 10).await.expect("read");
-    let names: Vec<_> = deeds
+    let actions = store.operator_events_since(told, 10).await.expect("read");
+    let names: Vec<_> = actions
         .iter()
-        .map(|deed| (deed.event.as_str(), deed.origin.as_deref()))
+        .map(|action| (action.event.as_str(), action.origin.as_deref()))
         .collect();
     assert_eq!(names, [("account.forgotten", Some("command line"))]);
     let violations = store.check_invariants().await.expect("checked");
@@ -82,14 +94,16 @@ async fn what_operators_do_after_a_person_is_forgotten_comes_after_what_they_did
 
 #[tokio::test]
 async fn a_number_below_one_that_was_given_is_found() {
-    let house = House::open().await;
-    house.accept(mail("bob@shop.example", "1@x", start())).await;
-    let neighbour = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let neighbour = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     let neighbour = neighbour.expect("the database");
     neighbour
         .execute("UPDATE writer SET next_number = 1", [])
         .expect("changed");
-    let violations = house.store.check_invariants().await.expect("checked");
+    let violations = harness.store.check_invariants().await.expect("checked");
     let places: Vec<_> = violations
         .iter()
         .map(|found| found.place.as_str())
@@ -99,11 +113,15 @@ async fn a_number_below_one_that_was_given_is_found() {
 
 #[tokio::test]
 async fn processes_take_their_numbers_from_the_same_row() {
-    let house = House::open().await;
-    let other = house.again();
+    let harness = Harness::open().await;
+    let other = harness.again();
     let mut newest = 0;
     for round in 0..6 {
-        let store = if round % 2 == 0 { &house.store } else { &other };
+        let store = if round % 2 == 0 {
+            &harness.store
+        } else {
+            &other
+        };
         let person = format!("bob{round}@shop.example");
         let arrival = mail(&person, &format!("{round}@x"), start());
         store.accept(arrival).await.expect("accepted");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestibule::domain::{Actor, Interface, OperatorName, PasswordHash, Role, Token, TokenHash};
 use vestibule::store::{AnswerKey, Claimed, KeptAnswer, Key, KeyKind, Page, StoreError};
 
-use crate::house::{House, operator, start};
+use crate::harness::{Harness, operator, start};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -23,34 +23,34 @@ fn by() -> Actor {
     operator("root")
 }
 
-async fn add(house: &House, role: Role) {
+async fn add(harness: &Harness, role: Role) {
     let password = PasswordHash::stored("$argon2id$".to_owned());
-    let added = house
+    let added = harness
         .store
         .add_operator(ann(), role, password, by(), start());
     added.await.expect("added");
 }
 
 /// A key that Ann got at the start and that is valid for an hour.
-async fn key(house: &House, kind: KeyKind, role: Role) -> TokenHash {
+async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
     let key = Key {
         hash: hash(),
         kind,
         role,
         expires_at: start() + HOUR,
     };
-    let made = house.store.make_key(ann(), key, by(), start());
+    let made = harness.store.make_key(ann(), key, by(), start());
     made.await.expect("made");
     key.hash
 }
 
 #[tokio::test]
 async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
-    let house = House::open().await;
-    add(&house, Role::Agent).await;
-    let token = key(&house, KeyKind::Token, Role::Viewer).await;
-    let session = key(&house, KeyKind::Session, Role::Admin).await;
-    let holder = |hash, kind, at| house.store.key_holder(hash, kind, at);
+    let harness = Harness::open().await;
+    add(&harness, Role::Agent).await;
+    let token = key(&harness, KeyKind::Token, Role::Viewer).await;
+    let session = key(&harness, KeyKind::Session, Role::Admin).await;
+    let holder = |hash, kind, at| harness.store.key_holder(hash, kind, at);
     for (hash, kind, later, role) in [
         (token, KeyKind::Token, Duration::ZERO, Some(Role::Viewer)),
         // More than the operator is worth no more.
@@ -68,53 +68,53 @@ async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
 
 #[tokio::test]
 async fn keys_end_one_by_one_all_together_and_with_their_operator() {
-    let house = House::open().await;
-    add(&house, Role::Admin).await;
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
     let opens = async |hash| {
-        let found = house.store.key_holder(hash, KeyKind::Session, start());
+        let found = harness.store.key_holder(hash, KeyKind::Session, start());
         found.await.expect("read").is_some()
     };
     let (one, two) = (
-        key(&house, KeyKind::Session, Role::Admin).await,
-        key(&house, KeyKind::Session, Role::Admin).await,
+        key(&harness, KeyKind::Session, Role::Admin).await,
+        key(&harness, KeyKind::Session, Role::Admin).await,
     );
-    house.store.end_key(one).await.expect("ended");
+    harness.store.end_key(one).await.expect("ended");
     assert!(!opens(one).await && opens(two).await);
-    let ended = house.store.end_keys_of(ann(), by(), start());
+    let ended = harness.store.end_keys_of(ann(), by(), start());
     assert_eq!(ended.await.expect("ended"), 1);
     assert!(!opens(two).await);
 
-    let three = key(&house, KeyKind::Session, Role::Admin).await;
+    let three = key(&harness, KeyKind::Session, Role::Admin).await;
     let new = PasswordHash::stored("$argon2id$new".to_owned());
-    let changed = house
+    let changed = harness
         .store
         .change_password(ann(), new.clone(), by(), start());
     changed.await.expect("changed");
     assert!(!opens(three).await);
-    let found = house.store.password_of(ann()).await.expect("read");
+    let found = harness.store.password_of(ann()).await.expect("read");
     assert_eq!(found, Some(new));
 
-    let four = key(&house, KeyKind::Session, Role::Admin).await;
-    let removed = house.store.remove_operator(ann(), by(), start());
+    let four = key(&harness, KeyKind::Session, Role::Admin).await;
+    let removed = harness.store.remove_operator(ann(), by(), start());
     removed.await.expect("removed");
     assert!(!opens(four).await);
-    let again = house.store.remove_operator(ann(), by(), start()).await;
+    let again = harness.store.remove_operator(ann(), by(), start()).await;
     assert!(matches!(again, Err(StoreError::NotFound { .. })));
 }
 
 #[tokio::test]
 async fn what_operators_do_is_in_the_audit_newest_first() {
-    let house = House::open().await;
-    add(&house, Role::Admin).await;
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
     let password = PasswordHash::stored(String::new());
-    let again = house
+    let again = harness
         .store
         .add_operator(ann(), Role::Viewer, password, by(), start());
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
-    key(&house, KeyKind::Token, Role::Viewer).await;
+    key(&harness, KeyKind::Token, Role::Viewer).await;
     let part = async |after| {
         let page = Page { limit: 1, after };
-        let listed = house.store.audit(page).await.expect("read");
+        let listed = harness.store.audit(page).await.expect("read");
         let shown: Vec<_> = listed
             .rows
             .into_iter()
@@ -128,29 +128,29 @@ async fn what_operators_do_is_in_the_audit_newest_first() {
     let (second, end) = part(next).await;
     assert_eq!(second, [line("operator.added", "ann, admin")]);
     assert_eq!(end, None);
-    let operators = house.store.operators(start()).await.expect("read");
+    let operators = harness.store.operators(start()).await.expect("read");
     assert_eq!(operators.len(), 1);
     assert_eq!((operators[0].tokens, operators[0].sessions), (1, 0));
 }
 
 #[tokio::test]
 async fn the_audit_says_from_where_an_operator_did_something() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let by_api = || Actor::operator("root", Interface::Api);
     let password = PasswordHash::stored("$argon2id$".to_owned());
-    let added = house
+    let added = harness
         .store
         .add_operator(ann(), Role::Admin, password, by_api(), start());
     added.await.expect("added");
     // What fails leaves no mark on what others do.
     let again = PasswordHash::stored(String::new());
-    let failed = house
+    let failed = harness
         .store
         .add_operator(ann(), Role::Admin, again, by_api(), start());
     assert!(failed.await.is_err());
-    key(&house, KeyKind::Token, Role::Viewer).await;
+    key(&harness, KeyKind::Token, Role::Viewer).await;
     let page = Page::default();
-    let rows = house.store.audit(page).await.expect("read").rows;
+    let rows = harness.store.audit(page).await.expect("read").rows;
     let shown: Vec<_> = rows
         .iter()
         .map(|row| (row.event.as_str(), row.origin.as_deref()))
@@ -166,15 +166,15 @@ async fn the_audit_says_from_where_an_operator_did_something() {
 
 #[tokio::test]
 async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
-    let house = House::open().await;
-    add(&house, Role::Admin).await;
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
     let asked = |key: &str, request| AnswerKey {
         operator: ann(),
         key: key.to_owned(),
         request: [request; 32],
     };
     let claim = async |asked, at| {
-        let claimed = house.store.claim_answer(asked, at + HOUR, at);
+        let claimed = harness.store.claim_answer(asked, at + HOUR, at);
         claimed.await.expect("claimed")
     };
     let answer = KeptAnswer {
@@ -186,15 +186,15 @@ async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
     assert_eq!(claim(asked("a", 1), start()).await, Claimed::Underway);
     assert_eq!(claim(asked("a", 2), start()).await, Claimed::Other);
     assert_eq!(claim(asked("b", 2), start()).await, Claimed::New);
-    let kept = house
+    let kept = harness
         .store
         .keep_answer(asked("a", 1), answer.clone(), start() + 2 * HOUR);
     kept.await.expect("kept");
-    let given_up = house.store.give_up_answer(asked("b", 2));
+    let given_up = harness.store.give_up_answer(asked("b", 2));
     given_up.await.expect("given up");
     assert_eq!(claim(asked("b", 3), start()).await, Claimed::New);
     // What was answered is not given up any more.
-    let late = house.store.give_up_answer(asked("a", 1));
+    let late = harness.store.give_up_answer(asked("a", 1));
     late.await.expect("nothing to do");
     for (later, expected) in [
         (HOUR, Claimed::Answered(answer)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestibule::domain::{Proof, RequestState, Status, Verdict};
 use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
 
-use crate::house::{DAY, House, address, at, mail, operator, start};
+use crate::harness::{DAY, Harness, address, at, mail, operator, start};
 
 fn minutes(count: u64) -> jiff::Timestamp {
     at(Duration::from_mins(count))
@@ -13,21 +13,21 @@ fn minutes(count: u64) -> jiff::Timestamp {
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_all() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for i in 0..3 {
-        house
+        harness
             .accept(mail("ann@corp.example", &format!("{i}@x"), start()))
             .await;
     }
-    let token = house.sent(start()).await;
+    let token = harness.sent(start()).await;
     for _ in 0..3 {
-        let link = house.store.look_at_link(token, minutes(1)).await;
+        let link = harness.store.look_at_link(token, minutes(1)).await;
         let Link::Open { requests, .. } = link.expect("read") else {
             panic!("the link is open");
         };
         assert_eq!(requests.len(), 3);
     }
-    let proved = house
+    let proved = harness
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(2))
         .await;
@@ -35,18 +35,18 @@ async fn looking_changes_nothing_and_the_button_releases_all() {
         panic!("it is the first time");
     };
     assert_eq!(released.len(), 3);
-    let account = house.store.customer(&address("ann@corp.example")).await;
+    let account = harness.store.customer(&address("ann@corp.example")).await;
     let account = account.expect("read").expect("there");
     assert_eq!(account.status, Status::Active);
     assert_eq!(account.verified_by.as_deref(), Some("link"));
     assert_eq!(account.held, 0);
 
-    let again = house
+    let again = harness
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(3))
         .await;
     assert!(matches!(again, Ok(Proved::Before { .. })));
-    let link = house.store.look_at_link(token, at(30 * DAY)).await;
+    let link = harness.store.look_at_link(token, at(30 * DAY)).await;
     assert!(matches!(
         link,
         Ok(Link::Proved {
@@ -58,12 +58,16 @@ async fn looking_changes_nothing_and_the_button_releases_all() {
 
 #[tokio::test]
 async fn what_the_person_leaves_out_is_discarded() {
-    let house = House::open().await;
-    let mine = house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let not_mine = house.accept(mail("ann@corp.example", "2@x", start())).await;
-    let token = house.sent(start()).await;
+    let harness = Harness::open().await;
+    let mine = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let not_mine = harness
+        .accept(mail("ann@corp.example", "2@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
     let left_out = not_mine.request.expect("a request");
-    let proved = house
+    let proved = harness
         .store
         .prove(
             Proof::Link(token),
@@ -86,56 +90,60 @@ async fn what_the_person_leaves_out_is_discarded() {
 
 #[tokio::test]
 async fn not_me_discards_and_keeps_quiet() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let token = house.sent(start()).await;
-    let refused = house.store.refuse(token, 30 * DAY, minutes(1)).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let refused = harness.store.refuse(token, 30 * DAY, minutes(1)).await;
     let Ok(Refused::Now { discarded, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(discarded.len(), 1);
-    let link = house.store.look_at_link(token, minutes(2)).await;
+    let link = harness.store.look_at_link(token, minutes(2)).await;
     assert!(matches!(link, Ok(Link::Refused { .. })));
-    let proved = house
+    let proved = harness
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(2))
         .await;
     assert!(matches!(proved, Ok(Proved::Unknown)));
 
-    let held = house
+    let held = harness
         .accept(mail("ann@corp.example", "2@x", at(2 * DAY)))
         .await;
     assert_eq!(held.verdict, Verdict::Held);
-    assert!(house.letter(at(2 * DAY)).await.is_none());
-    house
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
+    harness
         .accept(mail("ann@corp.example", "3@x", at(31 * DAY)))
         .await;
-    assert!(house.letter(at(31 * DAY)).await.is_some());
+    assert!(harness.verification_mail(at(31 * DAY)).await.is_some());
 }
 
 #[tokio::test]
 async fn every_unexpired_link_works_and_an_expired_one_does_not() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let old = house.sent(start()).await;
-    house
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let old = harness.sent(start()).await;
+    harness
         .accept(mail("ann@corp.example", "2@x", at(5 * DAY)))
         .await;
-    let newer = house.sent(at(5 * DAY)).await;
+    let newer = harness.sent(at(5 * DAY)).await;
     assert!(matches!(
-        house.store.look_at_link(old, at(6 * DAY)).await,
+        harness.store.look_at_link(old, at(6 * DAY)).await,
         Ok(Link::Open { .. })
     ));
     assert!(matches!(
-        house.store.look_at_link(old, at(8 * DAY)).await,
+        harness.store.look_at_link(old, at(8 * DAY)).await,
         Ok(Link::Expired)
     ));
-    let late = house
+    let late = harness
         .store
         .prove(Proof::Link(old), None, Choice::All, at(8 * DAY))
         .await;
     assert!(matches!(late, Ok(Proved::Expired)));
-    let proved = house
+    let proved = harness
         .store
         .prove(Proof::Link(newer), None, Choice::All, at(8 * DAY))
         .await;
@@ -144,29 +152,31 @@ async fn every_unexpired_link_works_and_an_expired_one_does_not() {
 
 #[tokio::test]
 async fn a_blocked_account_cannot_be_proved() {
-    let house = House::open().await;
-    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let token = house.sent(start()).await;
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
     let (account, _) = entry.account.expect("an account");
-    house
+    harness
         .store
         .block_customer(account, operator("root"), minutes(1))
         .await
         .expect("blocked");
     for proof in [Proof::Link(token), Proof::Operator(operator("root"))] {
-        let proved = house
+        let proved = harness
             .store
             .prove(proof, Some(account), Choice::All, minutes(2))
             .await;
         assert!(matches!(proved, Ok(Proved::Unknown)));
     }
-    let unblocked = house
+    let unblocked = harness
         .store
         .unblock_customer(account, operator("root"), minutes(3))
         .await
         .expect("unblocked");
     assert_eq!(unblocked.status, Status::Pending);
-    let proved = house
+    let proved = harness
         .store
         .prove(
             Proof::Operator(operator("root")),
@@ -180,12 +190,14 @@ async fn a_blocked_account_cannot_be_proved() {
 
 #[tokio::test]
 async fn of_many_presses_one_counts() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
-    let token = house.sent(start()).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
     let presses: Vec<_> = (0..50)
         .map(|_| {
-            let store = house.store.clone();
+            let store = harness.store.clone();
             tokio::spawn(async move {
                 store
                     .prove(Proof::Link(token), None, Choice::All, minutes(1))
@@ -206,12 +218,14 @@ async fn of_many_presses_one_counts() {
 
 #[tokio::test]
 async fn no_message_is_left_behind_by_a_proof_at_the_same_moment() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "0@x", start())).await;
-    let token = house.sent(start()).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "0@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
     let tasks: Vec<_> = (1..20)
         .map(|i| {
-            let store = house.store.clone();
+            let store = harness.store.clone();
             let message = mail("ann@corp.example", &format!("{i}@x"), minutes(1));
             tokio::spawn(async move {
                 if i == 10 {
@@ -227,7 +241,7 @@ async fn no_message_is_left_behind_by_a_proof_at_the_same_moment() {
     for task in tasks {
         task.await.expect("no panic").expect("done");
     }
-    let all = house.store.requests(RequestFilter::default()).await;
+    let all = harness.store.requests(RequestFilter::default()).await;
     let all = all.expect("read").rows;
     assert_eq!(all.len(), 19);
     assert!(

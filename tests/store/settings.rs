@@ -3,16 +3,16 @@
 use vestibule::domain::Reason;
 use vestibule::store::{Store, StoreError};
 
-use crate::house::{House, mail, operator, settings, start};
+use crate::harness::{Harness, mail, operator, settings, start};
 
 #[tokio::test]
 async fn a_change_needs_the_revision_it_was_made_from() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let change = |base| {
         let mut changed = settings();
         changed.site.internal.enabled = false;
         let by = operator("root");
-        house.store.change_access(base, changed, by, start())
+        harness.store.change_access(base, changed, by, start())
     };
     assert_eq!(change(1).await.expect("changed").number, 2);
     assert!(matches!(
@@ -22,34 +22,47 @@ async fn a_change_needs_the_revision_it_was_made_from() {
             found: 2
         })
     ));
-    let history = house.store.access_history(10).await.expect("read");
+    let history = harness.store.access_history(10).await.expect("read");
     let numbers: Vec<_> = history.iter().map(|revision| revision.number).collect();
     assert_eq!(numbers, [2, 1]);
     assert!(
-        !house
+        !harness
             .store
             .seed_access(settings(), start())
             .await
             .expect("read")
     );
-    let first = house.store.revision(1).await.expect("read").expect("there");
+    let first = harness
+        .store
+        .revision(1)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(*first.settings, settings());
 }
 
 #[tokio::test]
 async fn the_next_message_is_decided_by_what_another_process_set() {
-    let house = House::open().await;
-    house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     let mut changed = settings();
     changed.site.internal.enabled = false;
     changed.site.external.allow_portal_only_accounts = false;
-    let other_process = house.again();
+    let other_process = harness.again();
     let by = operator("root");
     let changed = other_process.change_access(1, changed, by, start());
     changed.await.expect("changed");
-    let entry = house.accept(mail("bea@corp.example", "2@x", start())).await;
+    let entry = harness
+        .accept(mail("bea@corp.example", "2@x", start()))
+        .await;
     assert_eq!(entry.reason, Reason::ExternalAccountsDisabled);
-    let entry = house.store.ledger_entry(entry.ledger).await.expect("read");
+    let entry = harness
+        .store
+        .ledger_entry(entry.ledger)
+        .await
+        .expect("read");
     assert_eq!(entry.expect("there").revision, 2);
 }
 
@@ -85,14 +98,18 @@ async fn what_is_no_database_is_damaged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_busy_and_works_again_afterwards() {
-    let house = House::open().await;
-    house.store.writable().await.expect("writable");
-    let other = rusqlite::Connection::open(house.folder.path().join("vestibule.db"));
+    let harness = Harness::open().await;
+    harness.store.writable().await.expect("writable");
+    let other = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     let other = other.expect("open");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let refused = house.store.accept(mail("ann@corp.example", "1@x", start()));
+    let refused = harness
+        .store
+        .accept(mail("ann@corp.example", "1@x", start()));
     assert!(matches!(refused.await, Err(StoreError::Busy(_))));
     other.execute_batch("ROLLBACK").expect("unlocked");
-    let entry = house.accept(mail("ann@corp.example", "1@x", start())).await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
     assert_eq!(entry.reason, Reason::InternalAccountCreated);
 }

@@ -6,13 +6,13 @@ use vestibule::access::{AccessSettings, Key};
 use vestibule::domain::{DomainPattern, Reason, Timestamp, Verdict};
 use vestibule::store::{Simulated, WhatIf};
 
-use crate::house::{DAY, House, at, mail, operator, portal, settings, start, to};
+use crate::harness::{DAY, Harness, at, mail, operator, portal, settings, start, to};
 
 fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse(text).expect(text)
 }
 
-async fn simulate(house: &House, draft: &AccessSettings, since: Timestamp) -> Simulated {
+async fn simulate(harness: &Harness, draft: &AccessSettings, since: Timestamp) -> Simulated {
     let what = WhatIf {
         draft: draft.clone(),
         since,
@@ -20,16 +20,16 @@ async fn simulate(house: &House, draft: &AccessSettings, since: Timestamp) -> Si
         domain: None,
         most: 2,
     };
-    house.store.simulate(what, |_, _| {}).await.expect("read")
+    harness.store.simulate(what, |_, _| {}).await.expect("read")
 }
 
 /// Everybody outside of `corp.example` is dropped, and some of them wrote.
-async fn closed_house() -> House {
-    let house = House::open().await;
+async fn closed_house() -> Harness {
+    let harness = Harness::open().await;
     let mut closed = settings();
     closed.site.external.restrict_domains = true;
     let by = operator("root");
-    let changed = house.store.change_access(1, closed, by, start());
+    let changed = harness.store.change_access(1, closed, by, start());
     changed.await.expect("changed");
     for (from, id, day) in [
         ("ann@corp.example", "1@x", 0),
@@ -40,24 +40,24 @@ async fn closed_house() -> House {
         // The same message again is none of its own.
         ("ann@corp.example", "1@x", 4),
     ] {
-        house.accept(mail(from, id, at(day * DAY))).await;
+        harness.accept(mail(from, id, at(day * DAY))).await;
     }
     let mut for_hr = mail("eve@acme.example", "6@x", at(5 * DAY));
     for_hr.parts = vec![to("hr")];
-    house.accept(for_hr).await;
-    house
+    harness.accept(for_hr).await;
+    harness
 }
 
 #[tokio::test]
 async fn a_draft_is_told_by_verdict_domain_and_message() {
-    let house = closed_house().await;
-    let current = house.store.access().await.expect("read").settings;
+    let harness = closed_house().await;
+    let current = harness.store.access().await.expect("read").settings;
     let draft = current.with_domains(
         None,
         Key::ExternalAllowedDomains,
         &[pattern("acme.example")],
     );
-    let found = simulate(&house, &draft, start()).await;
+    let found = simulate(&harness, &draft, start()).await;
     assert_eq!((found.revision, found.messages, found.changed), (2, 6, 4));
     let [shift] = found.shifts.as_slice() else {
         panic!("one way to change: {:?}", found.shifts);
@@ -111,12 +111,12 @@ async fn a_draft_is_told_by_verdict_domain_and_message() {
 
 #[tokio::test]
 async fn only_what_is_asked_for_is_looked_at() {
-    let house = closed_house().await;
+    let harness = closed_house().await;
     let draft = AccessSettings::default();
-    let all = simulate(&house, &draft, start()).await;
+    let all = simulate(&harness, &draft, start()).await;
     // Ann would be accepted as an external customer, where she is held as an internal one.
     assert_eq!((all.messages, all.changed), (6, 6));
-    let late = simulate(&house, &draft, at(3 * DAY)).await;
+    let late = simulate(&harness, &draft, at(3 * DAY)).await;
     assert_eq!((late.messages, late.changed), (3, 3));
     let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
     let notes = Arc::clone(&seen);
@@ -128,23 +128,27 @@ async fn only_what_is_asked_for_is_looked_at() {
         most: 10,
     };
     let progress = move |done, all| notes.lock().expect("whole").push((done, all));
-    let some = house.store.simulate(what, progress).await.expect("read");
+    let some = harness.store.simulate(what, progress).await.expect("read");
     assert_eq!((some.messages, some.changed), (3, 3));
     assert_eq!(seen.lock().expect("whole").last(), Some(&(3, 3)));
-    let current = house.store.access().await.expect("read").settings;
-    let nothing = simulate(&house, &current, start()).await;
+    let current = harness.store.access().await.expect("read").settings;
+    let nothing = simulate(&harness, &current, start()).await;
     assert_eq!((nothing.changed, nothing.shifts.len()), (0, 0));
 }
 
 #[tokio::test]
 async fn who_had_an_account_keeps_it_under_any_draft() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     // The first message makes an active account; the second is of a customer.
-    house.accept(mail("eve@acme.example", "1@x", start())).await;
-    house.accept(mail("eve@acme.example", "2@x", at(DAY))).await;
+    harness
+        .accept(mail("eve@acme.example", "1@x", start()))
+        .await;
+    harness
+        .accept(mail("eve@acme.example", "2@x", at(DAY)))
+        .await;
     let mut draft = settings();
     draft.site.external.allow_portal_only_accounts = false;
-    let found = simulate(&house, &draft, start()).await;
+    let found = simulate(&harness, &draft, start()).await;
     assert_eq!((found.messages, found.changed), (2, 1));
     assert_eq!(found.shifts[0].to, Verdict::Dropped);
 }
@@ -152,7 +156,7 @@ async fn who_had_an_account_keeps_it_under_any_draft() {
 /// A deny list concerns whoever has an account, and what was denied can be let in by a draft.
 #[tokio::test]
 async fn the_deny_list_is_tried_on_accounts_too() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (from, id, day) in [
         ("ann@corp.example", "1@x", 0),
         ("bob@shop.example", "2@x", 1),
@@ -160,11 +164,11 @@ async fn the_deny_list_is_tried_on_accounts_too() {
         ("bob+1@shop.example", "4@x", 2),
         ("eve@shop.example", "5@x", 3),
     ] {
-        house.accept(mail(from, id, at(day * DAY))).await;
+        harness.accept(mail(from, id, at(day * DAY))).await;
     }
-    let current = house.store.access().await.expect("read").settings;
+    let current = harness.store.access().await.expect("read").settings;
     let draft = current.with_domains(None, Key::Denied, &[pattern("bob@shop.example")]);
-    let found = simulate(&house, &draft, start()).await;
+    let found = simulate(&harness, &draft, start()).await;
     assert_eq!(found.changed, 3, "{found:?}");
     let [shift] = found.shifts.as_slice() else {
         panic!("one way to change: {:?}", found.shifts);
@@ -179,15 +183,15 @@ async fn the_deny_list_is_tried_on_accounts_too() {
     );
 
     let by = operator("root");
-    let changed = house
+    let changed = harness
         .store
         .change_access(1, draft.clone(), by, at(4 * DAY))
         .await;
     changed.expect("changed");
-    house
+    harness
         .accept(mail("bob@shop.example", "6@x", at(4 * DAY)))
         .await;
-    let found = simulate(&house, &settings(), at(4 * DAY)).await;
+    let found = simulate(&harness, &settings(), at(4 * DAY)).await;
     let [shift] = found.shifts.as_slice() else {
         panic!("one way to change: {:?}", found.shifts);
     };
@@ -198,17 +202,19 @@ async fn the_deny_list_is_tried_on_accounts_too() {
 /// Of an account that nobody verified, the settings decide as of a newcomer.
 #[tokio::test]
 async fn an_unverified_account_is_tried_as_a_newcomer_elsewhere() {
-    let house = House::open().await;
-    house.accept(mail("bob@shop.example", "1@x", start())).await;
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
     let mut for_hr = mail("bob@shop.example", "2@x", at(DAY));
     for_hr.parts = vec![to("hr")];
-    house.accept(for_hr).await;
+    harness.accept(for_hr).await;
     let mut again = mail("bob@shop.example", "3@x", at(2 * DAY));
     again.parts = vec![to("hr")];
-    house.accept(again).await;
+    harness.accept(again).await;
     let mut draft = settings();
     draft.site.external.verify = true;
-    let found = simulate(&house, &draft, at(DAY)).await;
+    let found = simulate(&harness, &draft, at(DAY)).await;
     let [shift] = found.shifts.as_slice() else {
         panic!("one way to change: {:?}", found.shifts);
     };

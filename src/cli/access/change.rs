@@ -1,14 +1,14 @@
 //! Every change of the settings, and what it changed.
 
 use crate::access::{AccessSettings, Warning};
+use crate::cli::context::{Context, actor};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::{House, actor};
 use crate::cli::output::{Output, note};
 use crate::operations::{self, Author, Changed};
 
 /// Changes what is in force.
 pub async fn change(
-    house: &House,
+    context: &Context,
     dry_run: bool,
     out: &mut Output,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Failure>,
@@ -18,7 +18,7 @@ pub async fn change(
         dry_run,
         base: None,
     };
-    let (changed, warnings) = operations::change(&house.store, &author, how).await?;
+    let (changed, warnings) = operations::change(&context.store, &author, how).await?;
     tell(&changed, &warnings, dry_run, out)
 }
 

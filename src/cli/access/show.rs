@@ -2,8 +2,8 @@
 
 use super::change::warn;
 use crate::access::{AccessSettings, Key, Source};
+use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::House;
 use crate::cli::output::{Column, Layout, Output, note, time};
 use crate::domain::PortalName;
 use crate::operations::{self, Shown, difference};
@@ -16,9 +16,9 @@ struct Setting {
     source: Source,
 }
 
-pub async fn show(house: &House, portal: Option<PortalName>, out: &mut Output) -> Outcome {
-    let portal = house.portal(portal)?;
-    let revision = house.store.access().await?;
+pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Output) -> Outcome {
+    let portal = context.portal(portal)?;
+    let revision = context.store.access().await?;
     let settings = &revision.settings;
     let effective = settings.effective(portal.as_ref());
     let warnings = match portal {
@@ -84,9 +84,9 @@ pub async fn show(house: &House, portal: Option<PortalName>, out: &mut Output) -
     warn(&warnings, out)
 }
 
-pub async fn history(house: &House, limit: u32, out: &mut Output) -> Outcome {
+pub async fn history(context: &Context, limit: u32, out: &mut Output) -> Outcome {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (steps, _) = operations::history(&house.store, limit, None).await?;
+    let (steps, _) = operations::history(&context.store, limit, None).await?;
     out.list(
         &steps,
         None,
@@ -103,11 +103,11 @@ pub async fn history(house: &House, limit: u32, out: &mut Output) -> Outcome {
     )
 }
 
-pub async fn diff(house: &House, from: u64, to: Option<u64>, out: &mut Output) -> Outcome {
-    let from = find(house, from).await?;
+pub async fn diff(context: &Context, from: u64, to: Option<u64>, out: &mut Output) -> Outcome {
+    let from = find(context, from).await?;
     let to = match to {
-        Some(number) => find(house, number).await?,
-        None => house.store.access().await?,
+        Some(number) => find(context, number).await?,
+        None => context.store.access().await?,
     };
     let found = difference(&from, &to);
     if out.is_json() {
@@ -127,10 +127,10 @@ pub async fn diff(house: &House, from: u64, to: Option<u64>, out: &mut Output) -
 }
 
 /// The settings as TOML, for `apply` and for keeping.
-pub async fn export(house: &House, revision: Option<u64>, out: &mut Output) -> Outcome {
+pub async fn export(context: &Context, revision: Option<u64>, out: &mut Output) -> Outcome {
     let revision = match revision {
-        Some(number) => find(house, number).await?,
-        None => house.store.access().await?,
+        Some(number) => find(context, number).await?,
+        None => context.store.access().await?,
     };
     if out.is_json() {
         return out.object(&*revision.settings);
@@ -145,8 +145,8 @@ pub async fn export(house: &House, revision: Option<u64>, out: &mut Output) -> O
     ))
 }
 
-async fn find(house: &House, number: u64) -> Result<Revision, Failure> {
-    house.store.revision(number).await?.ok_or_else(|| {
+async fn find(context: &Context, number: u64) -> Result<Revision, Failure> {
+    context.store.revision(number).await?.ok_or_else(|| {
         Failure::NotFound(format!(
             "there is no revision {number}; see vestibule access history"
         ))

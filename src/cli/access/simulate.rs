@@ -2,8 +2,8 @@
 
 use super::change::warn;
 use crate::access::AccessSettings;
+use crate::cli::context::Context;
 use crate::cli::failure::Outcome;
-use crate::cli::house::House;
 use crate::cli::output::{Column, Layout, Output, or_dash, progress_first, time};
 use crate::domain::{PortalName, Timestamp};
 use crate::operations::Simulation;
@@ -52,14 +52,14 @@ const EXAMPLES: &[Column<Example>] = &[
 ];
 
 pub async fn run(
-    house: &House,
+    context: &Context,
     draft: AccessSettings,
     portal: Option<PortalName>,
     since: Timestamp,
     most: usize,
     out: &mut Output,
 ) -> Outcome {
-    let current = house.store.access().await?.settings;
+    let current = context.store.access().await?.settings;
     let changes = current.changes_to(&draft);
     let warnings = draft.warnings_beside(&current);
     let bar = progress_first();
@@ -71,7 +71,7 @@ pub async fn run(
         domain: None,
         most,
     };
-    let simulated = house
+    let simulated = context
         .store
         .simulate(what, move |done, all| {
             shown.set_length(all);

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
-use crate::delivery::probe::{self, Obstacle};
+use crate::delivery::preflight::{self, Obstacle};
 use crate::domain::is_private_address;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
     let place = format!("{} port {}", server.host, server.port);
-    match probe::smtp(server, &config.hostname, PATIENCE) {
+    match preflight::smtp(server, &config.hostname, PATIENCE) {
         Ok(()) => {
             let protection = match server.security {
                 SmtpSecurity::None => "in the clear",
@@ -123,7 +123,7 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
             "write allow_private = true beside the URL if it is meant",
         );
     }
-    match probe::tcp(host.trim_matches(['[', ']']), port, PATIENCE) {
+    match preflight::tcp(host.trim_matches(['[', ']']), port, PATIENCE) {
         Ok(()) => Finding::ok(check, format!("{host} port {port} can be reached")),
         Err(cause) => Finding::problem(
             check,

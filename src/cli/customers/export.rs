@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::House;
 use crate::cli::output::Output;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{LedgerFilter, Listed, Page, RequestFilter, StoreError};
@@ -41,7 +41,8 @@ struct Written {
     folder: PathBuf,
     requests: usize,
     entries: usize,
-    letters: usize,
+    #[serde(rename = "letters")]
+    verification_mails: usize,
     events: usize,
     messages: usize,
 }
@@ -62,9 +63,9 @@ Not in here: what a help desk was given, which is the help desk's to tell; the s
 /// More letters than anybody was ever sent.
 const LETTERS: usize = 1_000_000;
 
-pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
+pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
     let Args { address, to } = args;
-    let store = &house.store;
+    let store = &context.store;
     if store.holdings(address.clone()).await?.is_nothing() {
         return Err(Failure::not_found("message or account of", &address));
     }
@@ -87,7 +88,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
         store.ledger(filter).await
     })
     .await?;
-    let letters = store.letters_to(&address, LETTERS).await?;
+    let verification_mails = store.mail_to(&address, LETTERS).await?;
     let events = store.events_about(address.clone()).await?;
 
     let folder = to.unwrap_or_else(|| {
@@ -100,7 +101,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
     write_json(&folder.join("account.json"), &account)?;
     write_json(&folder.join("requests.json"), &requests)?;
     write_json(&folder.join("ledger.json"), &entries)?;
-    write_json(&folder.join("letters.json"), &letters)?;
+    write_json(&folder.join("letters.json"), &verification_mails)?;
     write_json(&folder.join("events.json"), &events)?;
     let mut messages = 0;
     for entry in &entries {
@@ -114,7 +115,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
         folder,
         requests: requests.len(),
         entries: entries.len(),
-        letters: letters.len(),
+        verification_mails: verification_mails.len(),
         events: events.len(),
         messages,
     };
@@ -126,7 +127,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
         written.folder.display(),
         written.entries,
         written.requests,
-        written.letters,
+        written.verification_mails,
         written.events,
         written.messages
     ))

@@ -4,8 +4,8 @@ use std::io::{BufRead, IsTerminal};
 
 use serde::Serialize;
 
+use crate::cli::context::{Context, actor};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::house::{House, actor};
 use crate::cli::output::{Output, note};
 use crate::config::Hook;
 use crate::domain::{EmailAddress, Timestamp};
@@ -46,14 +46,14 @@ struct Done<'a> {
     done: &'a Forgotten,
 }
 
-pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
+pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
     let address = args.address;
-    let before = house.store.holdings(address.clone()).await?;
+    let before = context.store.holdings(address.clone()).await?;
     if before.is_nothing() {
         return Err(Failure::not_found("message or account of", &address));
     }
     if !args.yes {
-        describe(&address, &before, &house.config.hooks, out)?;
+        describe(&address, &before, &context.config.hooks, out)?;
         ask(&address)?;
     }
     let bar = out.progress(0);
@@ -63,7 +63,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
         by: actor(),
         now: Timestamp::now(),
     };
-    let done = house
+    let done = context
         .store
         .forget_customer(forgetting, |some, all| {
             bar.set_length(all);
@@ -78,7 +78,7 @@ pub async fn run(house: &House, args: Args, out: &mut Output) -> Outcome {
             done: &done,
         })?;
     } else {
-        tell(&address, &before, &done, &house.config.hooks, out)?;
+        tell(&address, &before, &done, &context.config.hooks, out)?;
     }
     if done.overwritten {
         return Ok(());
@@ -109,7 +109,7 @@ fn describe(
         ("  contents", some(before.contents, "removed")),
         (
             "  letters",
-            some(before.letters, "removed, with their links"),
+            some(before.verification_mails, "removed, with their links"),
         ),
         ("  ledger", some(before.entries, "put under a pseudonym")),
         ("  delivered", delivered(before)),
@@ -179,7 +179,7 @@ fn tell(
             Some(done.discarded.to_string()).filter(|_| done.discarded > 0),
         ),
         ("contents", Some(before.contents.to_string())),
-        ("letters", Some(before.letters.to_string())),
+        ("letters", Some(before.verification_mails.to_string())),
         ("delivered", delivered(before)),
         ("told", told(before, hooks)),
         (

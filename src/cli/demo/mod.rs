@@ -176,8 +176,8 @@ async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> R
     }
     out.table(&rows, &DECIDED, true)?;
 
-    let letters = scene.folder.join("letters");
-    let link = wait_for("the verification mail", || link_in(&letters)).await?;
+    let verification_mails = scene.folder.join("letters");
+    let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
     out.line("\nann@corp.example was sent one verification mail, with this link:")?;
     out.line(format_args!("\n  {link}\n"))?;
     out.line("Two requests wait for her button. The customer's is with the help desk already.")?;
@@ -252,14 +252,14 @@ async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<
 }
 
 /// The verification link in the first letter of a folder.
-fn link_in(letters: &Path) -> Option<String> {
-    let letter = std::fs::read_dir(letters)
+fn link_in(verification_mails: &Path) -> Option<String> {
+    let verification_mail = std::fs::read_dir(verification_mails)
         .ok()?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "eml"))?;
-    let letter = std::fs::read(letter).ok()?;
-    let message = mail_parser::MessageParser::default().parse(&letter)?;
+    let verification_mail = std::fs::read(verification_mail).ok()?;
+    let message = mail_parser::MessageParser::default().parse(&verification_mail)?;
     let text = message.body_text(0)?;
     text.split_whitespace()
         .find(|word| word.contains("/verify/"))

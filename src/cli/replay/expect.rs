@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::judge::Row;
+use super::decide::Row;
 use crate::cli::failure::Failure;
 
 /// The expectations of a file.

@@ -3,9 +3,9 @@
 //! Each message is decided as if it came now and were the only one: what one of them would change (an
 //! account, a duplicate) does not count for the next, so that the order of files says nothing.
 
+mod context;
+mod decide;
 mod expect;
-mod ground;
-mod judge;
 mod mbox;
 mod pipeline;
 mod send;
@@ -15,13 +15,13 @@ mod tally;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::house::Global;
 use super::output::{Output, note};
 use crate::domain::PortalName;
+use context::Ground;
+use decide::{Judge, Row};
 use expect::Expectations;
-use ground::Ground;
-use judge::{Judge, Row};
 use source::{Broken, Message, Piece};
 use tally::Tally;
 

@@ -5,7 +5,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
 
-use super::judge::Judge;
+use super::decide::Judge;
 use super::source::{self, Broken, Piece, Source};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};

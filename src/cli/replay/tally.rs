@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Decided;
+use super::decide::Row;
 use super::expect::{Difference, Expectations};
-use super::judge::Row;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
 use crate::domain::Verdict;

@@ -7,7 +7,7 @@ use lettre::message::Mailbox as Author;
 use super::portal::Mailboxes;
 use crate::config::document::Section;
 use crate::config::units::{DAY, show_time};
-use crate::config::{LetterLimits, Verification};
+use crate::config::{MailLimits, Verification};
 use crate::domain::{AddressDelimiters, EmailAddress};
 
 /// RFC 5321 4.5.3.1.1.
@@ -80,12 +80,12 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
     })
 }
 
-fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> LetterLimits {
+fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> MailLimits {
     let most = 1..=1_000_000;
     let total_hour = section.number("total_hour", 500, most.clone());
     let fifth = |of: u32| (of / 5).max(1);
     let sign_up_hour = section.number("sign_up_hour", fifth(total_hour), most.clone());
-    let limits = LetterLimits {
+    let limits = MailLimits {
         per_address_hour: section.number("per_address_hour", 1, most.clone()),
         per_address_day: section.number("per_address_day", 3, most.clone()),
         per_domain_hour: section.number("per_domain_hour", 100, most.clone()),

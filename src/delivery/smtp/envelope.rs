@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::connection::Offers;
 use crate::config::{EnvelopeFrom, SmtpDestination};
-use crate::delivery::{Cause, Parcel};
+use crate::delivery::{Cause, OutgoingMessage};
 use crate::domain::EmailAddress;
 
 /// The envelope of one parcel.
@@ -22,8 +22,8 @@ pub(super) struct Needs {
 }
 
 impl Envelope {
-    pub(super) fn of(config: &SmtpDestination, parcel: &Parcel) -> Result<Self, Cause> {
-        let claim = parcel.claim();
+    pub(super) fn of(config: &SmtpDestination, outgoing: &OutgoingMessage) -> Result<Self, Cause> {
+        let claim = outgoing.claim();
         let reverse_path = match &config.envelope_from {
             EnvelopeFrom::Null => String::new(),
             EnvelopeFrom::Address(address) => address.to_string(),

@@ -21,7 +21,7 @@ use connection::{Broken, Connection, LAST_WORDS};
 use envelope::{Envelope, Needs};
 use reply::{Fault, Step};
 
-use super::{Attempt, Cause, Parcel, tls};
+use super::{Attempt, Cause, OutgoingMessage, tls};
 use crate::config::{SmtpDestination, SmtpSecurity};
 use crate::domain::Domain;
 
@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// How long to wait for the other side (RFC 5321 4.5.3.2).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// Until the server greeted us.
     pub connect: Duration,
     /// For the answer to a command.
@@ -39,7 +39,7 @@ pub(super) struct Patience {
     pub message: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     pub(super) const DEFAULT: Self = Self {
         connect: Duration::from_secs(30),
         command: Duration::from_mins(5),
@@ -50,7 +50,7 @@ impl Patience {
 /// An SMTP server to hand parcels to.
 pub(super) struct Smtp {
     config: SmtpDestination,
-    patience: Patience,
+    time_limit: Timeouts,
     hello: String,
     tls: OnceCell<Arc<ClientConfig>>,
     idle: Mutex<Vec<Idle>>,
@@ -69,33 +69,33 @@ enum Failure {
 }
 
 impl Smtp {
-    pub(super) fn new(config: &SmtpDestination, hostname: &Domain, patience: Patience) -> Self {
+    pub(super) fn new(config: &SmtpDestination, hostname: &Domain, time_limit: Timeouts) -> Self {
         Self {
             config: config.clone(),
-            patience,
+            time_limit,
             hello: hostname.as_str().to_owned(),
             tls: OnceCell::new(),
             idle: Mutex::default(),
         }
     }
 
-    pub(super) async fn attempt(&self, parcel: &Parcel) -> Attempt {
-        let envelope = match Envelope::of(&self.config, parcel) {
+    pub(super) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
+        let envelope = match Envelope::of(&self.config, outgoing) {
             Ok(envelope) => envelope,
             Err(cause) => return Attempt::Refused(cause),
         };
-        let message = parcel.message();
+        let message = outgoing.message();
         let needs = match message.is_ascii().await {
             Ok(is_ascii) => Needs {
                 octets: message.len(),
                 is_ascii,
-                has_utf8_header: parcel.claim().envelope.smtputf8 && message.has_utf8_header(),
+                has_utf8_header: outgoing.claim().envelope.smtputf8 && message.has_utf8_header(),
             },
             Err(error) => return Attempt::Retry(Cause::of_request(&error.to_string())),
         };
         if let Some(mut connection) = self.take_idle() {
             match self
-                .transact(&mut connection, &envelope, &needs, parcel)
+                .transact(&mut connection, &envelope, &needs, outgoing)
                 .await
             {
                 Ok(()) => {
@@ -111,7 +111,7 @@ impl Smtp {
             Err(cause) => return Attempt::Retry(cause),
         };
         match self
-            .transact(&mut connection, &envelope, &needs, parcel)
+            .transact(&mut connection, &envelope, &needs, outgoing)
             .await
         {
             Ok(()) => {
@@ -142,7 +142,7 @@ impl Smtp {
         };
         if let Some((user, password)) = &server.login {
             let login = connection.login(user, password.expose_secret());
-            within(self.patience.command, login)
+            within(self.time_limit.command, login)
                 .await
                 .map_err(|fault| reply::before_mail(Step::Auth, &fault))?;
         }
@@ -164,7 +164,7 @@ impl Smtp {
                 None => Connection::clear(stream, &self.hello).await,
             }
         };
-        within(self.patience.connect, opening)
+        within(self.time_limit.connect, opening)
             .await
             .map_err(|fault| reply::before_mail(Step::Connect, &fault))
     }
@@ -172,7 +172,7 @@ impl Smtp {
     async fn upgrade(&self, connection: Connection) -> Result<Connection, Cause> {
         let upgrading =
             connection.upgraded(self.tls().await?, &self.config.server.host, &self.hello);
-        within(self.patience.connect, upgrading)
+        within(self.time_limit.connect, upgrading)
             .await
             .map_err(|fault| reply::before_mail(Step::StartTls, &fault))
     }
@@ -182,40 +182,40 @@ impl Smtp {
         connection: &mut Connection,
         envelope: &Envelope,
         needs: &Needs,
-        parcel: &Parcel,
+        outgoing: &OutgoingMessage,
     ) -> Result<(), Failure> {
         let mail = envelope
             .mail(connection.offers(), needs)
             .map_err(|cause| Failure::Failed(Attempt::Refused(cause)))?;
-        let patience = self.patience.command;
+        let time_limit = self.time_limit.command;
         let failed =
             |step| move |fault: Fault| Failure::Failed(reply::in_transaction(step, &fault));
 
-        within(patience, connection.command(&mail))
+        within(time_limit, connection.command(&mail))
             .await
             .and_then(|reply| reply.expect(2))
             .map_err(|fault| match reply::in_transaction(Step::Mail, &fault) {
                 attempt if fault.is_goodbye() => Failure::Stale(attempt),
                 attempt => Failure::Failed(attempt),
             })?;
-        within(patience, connection.command(&envelope.rcpt()))
+        within(time_limit, connection.command(&envelope.rcpt()))
             .await
             .and_then(|reply| reply.expect(2))
             .map_err(failed(Step::Rcpt))?;
-        within(patience, connection.command("DATA"))
+        within(time_limit, connection.command("DATA"))
             .await
             .and_then(|reply| reply.expect(3))
             .map_err(failed(Step::Data))?;
 
-        let sending = connection.content(parcel.message());
-        let sent = match timeout(self.patience.message, sending).await {
+        let sending = connection.content(outgoing.message());
+        let sent = match timeout(self.time_limit.message, sending).await {
             Ok(Ok(reply)) => reply.expect(2),
             Ok(Err(Broken::There(fault))) => Err(fault),
             Ok(Err(Broken::Here(cause))) => {
                 let attempt = Attempt::Retry(Cause::of_request(&cause));
                 return Err(Failure::Failed(attempt));
             }
-            Err(_) => Err(Fault::Silent(self.patience.message)),
+            Err(_) => Err(Fault::Silent(self.time_limit.message)),
         };
         sent.map(drop).map_err(failed(Step::Content))
     }
@@ -237,7 +237,7 @@ impl Smtp {
     }
 
     /// Says goodbye to the servers while there is nothing to send.
-    pub(super) async fn rest(&self) {
+    pub(super) async fn close_idle(&self) {
         let idle = std::mem::take(&mut *self.idle());
         for mut kept in idle {
             let _ = timeout(LAST_WORDS, kept.connection.command("QUIT")).await;

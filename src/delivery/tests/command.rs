@@ -42,7 +42,7 @@ async fn every_end_of_a_program_has_its_outcome() {
         if case.hangs {
             config.timeout = Duration::from_millis(200);
         }
-        let attempt = Command::new(&config).attempt(&parcel()).await;
+        let attempt = Command::new(&config).attempt(&outgoing()).await;
         if let Some(found) = case.expected.differs_from(&attempt) {
             wrong.push(format!("{}: {found}", case.name));
         }
@@ -55,7 +55,7 @@ async fn a_program_that_is_not_there_fails_no_request() {
     let mut config = shell("");
     config.program = PathBuf::from("/no/such/program");
     let command = Command::new(&config);
-    match command.attempt(&parcel()).await {
+    match command.attempt(&outgoing()).await {
         Attempt::Retry(cause) => {
             assert_eq!(cause.scope, Scope::Destination);
             assert!(
@@ -75,14 +75,14 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     config.environment = BTreeMap::from([("QUEUE".to_owned(), "it help".to_owned())]);
     config.args[1] = format!("cd \"$0\"; {}", config.args[1]);
     config.args.push(home.path().display().to_string());
-    let parcel = parcel();
+    let outgoing = outgoing();
     assert_eq!(
-        Command::new(&config).attempt(&parcel).await,
+        Command::new(&config).attempt(&outgoing).await,
         Attempt::Delivered
     );
 
     let read = |name: &str| fs::read(home.path().join(name)).expect("written");
-    assert_eq!(read("message"), whole(&parcel).await);
+    assert_eq!(read("message"), whole(&outgoing).await);
     let facts = String::from_utf8(read("facts")).expect("UTF-8");
     let mut names: Vec<&str> = facts
         .lines()
@@ -111,7 +111,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
         ]
     );
     for line in [
-        format!("VESTIBULE_REQUEST={}", parcel.claim().request()),
+        format!("VESTIBULE_REQUEST={}", outgoing.claim().request()),
         "VESTIBULE_SENDER=ann@corp.example".to_owned(),
         "VESTIBULE_VERIFIED=link 2026-11-23T10:05:00Z".to_owned(),
         "QUEUE=it help".to_owned(),
@@ -129,7 +129,9 @@ fn living_members(leader: &str) -> usize {
         .expect("/proc")
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
         .filter(|stat| {
-            let behind_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            let behind_name = stat
+                .rsplit_once(") ")
+                .map_or("", |(_, close_idle)| close_idle);
             let fields: Vec<&str> = behind_name.split(' ').collect();
             fields.get(2) == Some(&leader) && fields[0] != "Z"
         })
@@ -155,8 +157,8 @@ async fn when_the_time_is_over_the_whole_group_is_ended() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let (command, parcel) = (Command::new(&config), parcel());
-    match left_hanging(command.attempt(&parcel), hangs).await {
+    let (command, outgoing) = (Command::new(&config), outgoing());
+    match left_hanging(command.attempt(&outgoing), hangs).await {
         Attempt::Retry(cause) => assert!(
             cause.text.contains("not done within 300 s"),
             "{}",

@@ -27,19 +27,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A later attempt at the same request.
-fn repeat(of: &Parcel) -> Arc<Parcel> {
+fn repeat(of: &OutgoingMessage) -> Arc<OutgoingMessage> {
     let mut claim = of.claim().clone();
     claim.attempt += 1;
-    Arc::new(Parcel::in_memory(claim, RAW.to_vec(), &hostname()))
+    Arc::new(OutgoingMessage::in_memory(claim, RAW.to_vec(), &hostname()))
 }
 
 #[tokio::test]
 async fn a_message_lies_in_new_and_nowhere_else() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("desk").join("Maildir");
-    let parcel = parcel();
+    let outgoing = outgoing();
     assert_eq!(
-        maildir(&path).attempt(Arc::clone(&parcel)).await,
+        maildir(&path).attempt(Arc::clone(&outgoing)).await,
         Attempt::Delivered
     );
 
@@ -51,12 +51,12 @@ async fn a_message_lies_in_new_and_nowhere_else() {
         .to_string_lossy()
         .into_owned();
     assert!(
-        name.contains(&parcel.claim().request().to_string()),
+        name.contains(&outgoing.claim().request().to_string()),
         "{name}"
     );
     assert_eq!(
         fs::read(&new[0]).expect("the message"),
-        whole(&parcel).await
+        whole(&outgoing).await
     );
     assert!(files(&path.join("tmp")).is_empty());
 
@@ -81,7 +81,7 @@ async fn a_group_may_read_and_take_what_is_meant_for_it() {
         group: true,
         retry: Retry::default(),
     };
-    let attempt = Maildir::new(&config, &hostname()).attempt(parcel()).await;
+    let attempt = Maildir::new(&config, &hostname()).attempt(outgoing()).await;
     assert_eq!(attempt, Attempt::Delivered);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
     assert_eq!(mode(&files(&path.join("new"))[0]), 0o660);
@@ -100,10 +100,10 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     let home = tempfile::tempdir().expect("a folder");
     let [tmp, new, cur] = ["tmp", "new", "cur"].map(|folder| home.path().join(folder));
     let maildir = maildir(home.path());
-    let parcel = parcel();
-    let again = repeat(&parcel);
+    let outgoing = outgoing();
+    let again = repeat(&outgoing);
     assert_eq!(
-        maildir.attempt(Arc::clone(&parcel)).await,
+        maildir.attempt(Arc::clone(&outgoing)).await,
         Attempt::Delivered
     );
 
@@ -133,7 +133,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     assert_eq!(maildir.attempt(again).await, Attempt::Delivered);
     assert_eq!(
         fs::read(new.join(&name)).expect("whole"),
-        whole(&parcel).await
+        whole(&outgoing).await
     );
     assert!(files(&tmp).is_empty());
 }
@@ -143,10 +143,13 @@ async fn what_is_missing_of_a_maildir_is_made() {
     for missing in ["tmp", "new", "cur"] {
         let home = tempfile::tempdir().expect("a folder");
         let maildir = maildir(home.path());
-        assert_eq!(maildir.attempt(parcel()).await, Attempt::Delivered);
+        assert_eq!(maildir.attempt(outgoing()).await, Attempt::Delivered);
         let folder = home.path().join(missing);
         fs::remove_dir_all(&folder).expect("removed");
-        assert_eq!(maildir.attempt(repeat(&parcel())).await, Attempt::Delivered);
+        assert_eq!(
+            maildir.attempt(repeat(&outgoing())).await,
+            Attempt::Delivered
+        );
     }
 }
 
@@ -166,11 +169,11 @@ async fn whatever_is_in_its_place_has_its_outcome() {
     let mut wrong = Vec::new();
     for case in &table.case {
         let home = tempfile::tempdir().expect("a folder");
-        let parcel = parcel();
+        let outgoing = outgoing();
         let name = format!(
             "{}.{}.{}",
-            parcel.claim().received_at.as_second(),
-            parcel.claim().request(),
+            outgoing.claim().received_at.as_second(),
+            outgoing.claim().request(),
             hostname()
         );
         let status = std::process::Command::new("/bin/sh")
@@ -180,7 +183,7 @@ async fn whatever_is_in_its_place_has_its_outcome() {
             .status();
         assert!(status.expect("a shell").success(), "{}", case.name);
         let path = home.path().join(case.path.as_deref().unwrap_or("Maildir"));
-        let attempt = maildir(&path).attempt(Arc::clone(&parcel)).await;
+        let attempt = maildir(&path).attempt(Arc::clone(&outgoing)).await;
         if let Some(found) = case.expected.differs_from(&attempt) {
             wrong.push(format!("{}: {found}", case.name));
         }
@@ -202,7 +205,7 @@ async fn many_at_a_time() {
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..MESSAGES {
         let maildir = maildir.clone();
-        running.spawn(async move { maildir.attempt(parcel()).await });
+        running.spawn(async move { maildir.attempt(outgoing()).await });
     }
     assert_eq!(running.join_all().await, vec![Attempt::Delivered; MESSAGES]);
     assert_eq!(files(&home.path().join("new")).len(), MESSAGES);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Attempt, Cause, Parcel, Scope};
+use super::{Attempt, Cause, OutgoingMessage, Scope};
 use crate::domain::Domain;
 use crate::store::Claim;
 
@@ -30,8 +30,8 @@ fn hostname() -> Domain {
     Domain::parse("gate.corp.example").expect("a domain")
 }
 
-fn parcel() -> Arc<Parcel> {
-    Arc::new(Parcel::in_memory(
+fn outgoing() -> Arc<OutgoingMessage> {
+    Arc::new(OutgoingMessage::in_memory(
         Claim::for_testing(),
         RAW.to_vec(),
         &hostname(),
@@ -39,8 +39,8 @@ fn parcel() -> Arc<Parcel> {
 }
 
 /// The message of a parcel, as a destination should have it.
-async fn whole(parcel: &Parcel) -> Vec<u8> {
-    parcel.message().to_vec().await.expect("in memory")
+async fn whole(outgoing: &OutgoingMessage) -> Vec<u8> {
+    outgoing.message().to_vec().await.expect("in memory")
 }
 
 /// What comes of an attempt that the other side leaves hanging. From the moment on at which it

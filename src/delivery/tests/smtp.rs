@@ -7,13 +7,13 @@ use serde::Deserialize;
 use super::fault_server::{Fault, FaultServer};
 use super::*;
 use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServer};
-use crate::delivery::smtp::{Patience, Smtp};
+use crate::delivery::smtp::{Smtp, Timeouts};
 use crate::domain::EmailAddress;
 
 /// More than any answer takes, on a machine that does other work too.
-const PATIENCE: Patience = {
+const PATIENCE: Timeouts = {
     let time = Duration::from_mins(5);
-    Patience {
+    Timeouts {
         connect: time,
         command: time,
         message: time,
@@ -76,8 +76,8 @@ async fn run(case: &Case) -> Option<String> {
         .login
         .then(|| ("ann".to_owned(), "secret".to_owned().into()));
     let client = client(&config);
-    let parcel = parcel();
-    let attempt = client.attempt(&parcel);
+    let outgoing = outgoing();
+    let attempt = client.attempt(&outgoing);
     let attempt = if case.does == "hang" {
         left_hanging(attempt, server.hangs()).await
     } else {
@@ -103,13 +103,13 @@ async fn every_fault_has_its_outcome() {
 async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
     let server = FaultServer::start(Fault::default(), false).await;
     let client = client(&destination(server.address.port()));
-    let parcel = parcel();
+    let outgoing = outgoing();
     for _ in 0..3 {
-        assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+        assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
     }
     assert_eq!(server.connections(), 1);
     for taken in server.taken() {
-        assert_eq!(taken.message, whole(&parcel).await);
+        assert_eq!(taken.message, whole(&outgoing).await);
         assert_eq!(taken.mail, "MAIL FROM:<> BODY=8BITMIME");
         assert_eq!(taken.rcpt, "RCPT TO:<it-help@corp.example>");
     }
@@ -127,7 +127,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_no_failure() {
     .await;
     let client = client(&destination(server.address.port()));
     for _ in 0..2 {
-        assert_eq!(client.attempt(&parcel()).await, Attempt::Delivered);
+        assert_eq!(client.attempt(&outgoing()).await, Attempt::Delivered);
     }
     assert_eq!(server.connections(), 2);
     assert_eq!(server.taken().len(), 2);
@@ -137,8 +137,8 @@ async fn a_connection_that_the_server_closed_meanwhile_is_no_failure() {
 async fn the_envelope_is_as_configured() {
     let address = |text| EmailAddress::parse(text).expect("an address");
     let verp = EnvelopeFrom::Verp("desk+".to_owned(), "@corp.example".to_owned());
-    let parcel = parcel();
-    let returns = format!("<desk+{}@corp.example>", parcel.claim().request());
+    let outgoing = outgoing();
+    let returns = format!("<desk+{}@corp.example>", outgoing.claim().request());
     for (envelope_from, recipient, mail, rcpt) in [
         (EnvelopeFrom::Null, None, "<>", "<it-help@corp.example>"),
         (
@@ -159,7 +159,7 @@ async fn the_envelope_is_as_configured() {
         let mut config = destination(server.address.port());
         config.envelope_from = envelope_from;
         config.recipient = recipient;
-        assert_eq!(client(&config).attempt(&parcel).await, Attempt::Delivered);
+        assert_eq!(client(&config).attempt(&outgoing).await, Attempt::Delivered);
         let taken = server.taken();
         assert_eq!(taken[0].mail, format!("MAIL FROM:{mail} BODY=8BITMIME"));
         assert_eq!(taken[0].rcpt, format!("RCPT TO:{rcpt}"));
@@ -176,16 +176,20 @@ async fn smtputf8_is_asked_for_where_it_is_needed() {
         "Subject: caf\u{e9}\r\n\r\nx\r\n",
         "Subject: x\r\n\r\ncaf\u{e9}\r\n",
     ] {
-        let parcel = Arc::new(Parcel::in_memory(claim.clone(), raw.into(), &hostname()));
-        assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+        let outgoing = Arc::new(OutgoingMessage::in_memory(
+            claim.clone(),
+            raw.into(),
+            &hostname(),
+        ));
+        assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
     }
     claim.recipient = "h\u{fc}lfe@corp.example".to_owned();
-    let parcel = Arc::new(Parcel::in_memory(
+    let outgoing = Arc::new(OutgoingMessage::in_memory(
         claim,
         b"A: b\r\n\r\nx\r\n".to_vec(),
         &hostname(),
     ));
-    assert_eq!(client.attempt(&parcel).await, Attempt::Delivered);
+    assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
     let mails: Vec<String> = server.taken().into_iter().map(|taken| taken.mail).collect();
     assert_eq!(
         mails,

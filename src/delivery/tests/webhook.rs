@@ -130,8 +130,8 @@ async fn every_answer_has_its_outcome() {
         if case.https {
             config.endpoint.url = format!("https://{address}/");
         }
-        let (webhook, parcel) = (Webhook::new(&config), parcel());
-        let attempt = webhook.attempt(&parcel);
+        let (webhook, outgoing) = (Webhook::new(&config), outgoing());
+        let attempt = webhook.attempt(&outgoing);
         let attempt = if case.does == "hang" {
             left_hanging(attempt, received.recv()).await
         } else {
@@ -164,17 +164,17 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
     config.endpoint.secret_headers =
         BTreeMap::from([("X-Api-Key".to_owned(), "hunter2".to_owned().into())]);
     config.endpoint.headers = BTreeMap::from([("X-Queue".to_owned(), "it".to_owned())]);
-    let parcel = parcel();
+    let outgoing = outgoing();
     let before = Timestamp::now().as_second();
     assert_eq!(
-        Webhook::new(&config).attempt(&parcel).await,
+        Webhook::new(&config).attempt(&outgoing).await,
         Attempt::Delivered
     );
 
     let posted = received.recv().await.expect("a request");
-    let id = parcel.claim().request().to_string();
+    let id = outgoing.claim().request().to_string();
     assert_eq!(posted.line, "POST /hook?key=1 HTTP/1.1\r\n");
-    assert_eq!(posted.body, whole(&parcel).await);
+    assert_eq!(posted.body, whole(&outgoing).await);
     let field = |name: &str| posted.fields.get(name).map(String::as_str);
     assert_eq!(field("content-type"), Some("message/rfc822"));
     assert_eq!(field("webhook-id"), Some(id.as_str()));
@@ -206,9 +206,9 @@ async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
         "actionmailbox".to_owned(),
         "pass:word".to_owned().into(),
     ));
-    let parcel = parcel();
+    let outgoing = outgoing();
     let webhook = Webhook::new(&config);
-    assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
+    assert_eq!(webhook.attempt(&outgoing).await, Attempt::Delivered);
 
     let posted = received.recv().await.expect("a request");
     let kind = "application/x-www-form-urlencoded";
@@ -223,8 +223,8 @@ async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
     };
     assert_eq!(name, "email encoded");
     let message = STANDARD.decode(value).expect("base64");
-    assert_eq!(message, whole(&parcel).await);
-    let id = parcel.claim().request().to_string();
+    assert_eq!(message, whole(&outgoing).await);
+    let id = outgoing.claim().request().to_string();
     let seconds = posted.fields["webhook-timestamp"].parse().expect("seconds");
     let signature = signature::sign(&secret, &id, seconds, &posted.body);
     assert_eq!(
@@ -256,9 +256,13 @@ async fn a_message_as_json_has_its_parts() {
         --x--\r\n";
     let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
     let claim = Claim::for_testing();
-    let parcel = Arc::new(Parcel::in_memory(claim.clone(), raw.into(), &hostname()));
+    let outgoing = Arc::new(OutgoingMessage::in_memory(
+        claim.clone(),
+        raw.into(),
+        &hostname(),
+    ));
     let webhook = Webhook::new(&destination(address, WebhookFormat::Json));
-    assert_eq!(webhook.attempt(&parcel).await, Attempt::Delivered);
+    assert_eq!(webhook.attempt(&outgoing).await, Attempt::Delivered);
 
     let posted = received.recv().await.expect("a request");
     assert_eq!(posted.fields["content-type"], "application/json");
@@ -322,7 +326,7 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
         config.endpoint.url = format!("http://{host}:{port}/");
         config.endpoint.allow_private = false;
         let webhook = Webhook::new(&config);
-        match webhook.attempt(&parcel()).await {
+        match webhook.attempt(&outgoing()).await {
             Attempt::Retry(cause) => {
                 assert_eq!(cause.scope, Scope::Destination);
                 assert!(
@@ -339,5 +343,5 @@ async fn the_own_network_is_called_only_where_that_is_meant() {
     let mut config = destination(address, WebhookFormat::Raw);
     config.endpoint.url = format!("http://localhost:{port}/");
     let webhook = Webhook::new(&config);
-    assert_eq!(webhook.attempt(&parcel()).await, Attempt::Delivered);
+    assert_eq!(webhook.attempt(&outgoing()).await, Attempt::Delivered);
 }

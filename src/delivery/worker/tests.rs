@@ -70,7 +70,7 @@ impl Queue for Arc<Endless> {
         self.seats
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         PATIENCE
     }
 
@@ -132,7 +132,7 @@ impl Queue for Arc<Endless> {
         Ok(Settled::Recorded)
     }
 
-    async fn rest(&self) {}
+    async fn close_idle(&self) {}
 }
 
 /// A worker and its queue.

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
-use crate::smtp::reception::{Receipt, UnknownRecipient};
-use crate::smtp::seats::Seats;
+use crate::smtp::connection_slots::ConnectionSlots;
+use crate::smtp::handler::{DataOutcome, UnknownRecipient};
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -19,7 +19,7 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 #[derive(Default)]
 struct Anybody(Mutex<Vec<usize>>);
 
-impl Reception for Anybody {
+impl MessageHandler for Anybody {
     fn recipient(&self, _: &str) -> Result<Mailbox, UnknownRecipient> {
         PortalName::parse("it")
             .map(Mailbox::Portal)
@@ -30,10 +30,10 @@ impl Reception for Anybody {
         header
     }
 
-    async fn receive(&self, _: Envelope, raw: Vec<u8>) -> Receipt {
+    async fn receive(&self, _: Envelope, raw: Vec<u8>) -> DataOutcome {
         let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sizes.push(raw.len());
-        Receipt::Stored(LedgerId::new())
+        DataOutcome::Stored(LedgerId::new())
     }
 }
 
@@ -43,29 +43,29 @@ fn settings() -> Settings {
 
 /// A session that has its seat for as long as it likes, on one end of a pipe of this size; the other end, and what the session has come to.
 fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
-    let seat = Arc::new(Seats::new())
+    let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
         .expect("the first seat");
-    seated(seat, settings, pipe)
+    seated(slot, settings, pipe)
 }
 
-fn seated(seat: Seat, settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+fn seated(slot: Slot, settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let (ours, theirs) = duplex(pipe);
     let task = tokio::spawn(async move {
-        let house = House {
-            reception: Arc::<Anybody>::default(),
+        let shared = Shared {
+            handler: Arc::<Anybody>::default(),
             budget: Budget::new(settings.memory_budget, settings.max_message_size),
         };
         let session = Session {
-            house: &house,
+            shared: &shared,
             settings: Arc::new(settings),
             peer: PEER,
-            seat,
+            slot,
             leave: CancellationToken::new(),
         };
         session.run(theirs).await;
-        let sizes = house
-            .reception
+        let sizes = shared
+            .handler
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -198,11 +198,15 @@ async fn one_who_dawdles_gives_up_its_seat() {
         b"HELO mta.example\r\nMAIL FROM:<>\r\nRC",
         &in_message,
     ] {
-        let seats = Arc::new(Seats::new());
-        let (mut client, task) = seated(seats.take(1, PEER).expect("a seat"), settings(), 10_000);
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let (mut client, task) = seated(
+            connection_slots.take(1, PEER).expect("a seat"),
+            settings(),
+            10_000,
+        );
         client.write_all(said).await.expect("a pipe");
         let begin = Instant::now();
-        while seats.take(1, PEER).is_none() {
+        while connection_slots.take(1, PEER).is_none() {
             sleep(Duration::from_secs(1)).await;
         }
         assert!(begin.elapsed() < Duration::from_secs(12));

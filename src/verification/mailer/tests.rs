@@ -15,8 +15,8 @@ use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::{
     Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, Token, TokenHash,
 };
-use crate::smtp::{self, Receipt, Reception, TryLater, UnknownRecipient};
-use crate::store::{Arrival, ClaimedLetters, Link};
+use crate::smtp::{self, DataOutcome, MessageHandler, TryLater, UnknownRecipient};
+use crate::store::{Arrival, ClaimedMail, Link};
 use crate::verification::tests::sample;
 
 /// On a machine that does other work, too.
@@ -30,7 +30,7 @@ struct Sink {
     open: Semaphore,
 }
 
-impl Reception for Sink {
+impl MessageHandler for Sink {
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
         if address.starts_with("550") {
             return Err(UnknownRecipient);
@@ -43,19 +43,19 @@ impl Reception for Sink {
         header
     }
 
-    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> Receipt {
+    async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> DataOutcome {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.expect("never closed").forget();
         if envelope.recipients[0].address.starts_with("451") {
-            return Receipt::TryLater(TryLater::Internal);
+            return DataOutcome::TryLater(TryLater::Internal);
         }
         self.received.lock().expect("a lock").push((envelope, raw));
-        Receipt::Stored(LedgerId::new())
+        DataOutcome::Stored(LedgerId::new())
     }
 }
 
 /// A database, a server to send to, and the worker between them.
-struct House {
+struct Harness {
     store: Store,
     config: Arc<Config>,
     sink: Arc<Sink>,
@@ -65,7 +65,7 @@ struct House {
     folder: tempfile::TempDir,
 }
 
-impl House {
+impl Harness {
     async fn open(permits: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
@@ -134,10 +134,10 @@ impl House {
     }
 
     /// What would be sent at that time.
-    async fn due(&self, at: Timestamp) -> ClaimedLetters {
+    async fn due(&self, at: Timestamp) -> ClaimedMail {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         self.store
-            .claim_letters(
+            .claim_mail(
                 vec![token.hash()],
                 self.config.verification.limits,
                 self.config.verification.token_ttl,
@@ -173,32 +173,32 @@ async fn end(worker: (JoinHandle<()>, CancellationToken)) {
 fn token_in(raw: &[u8]) -> TokenHash {
     let parsed = MessageParser::new().parse(raw).expect("a mail");
     let text = parsed.body_text(0).expect("a text").into_owned();
-    let (_, rest) = text.split_once("/verify/").expect("a link");
-    let (token, _) = rest.split_once("\r\n").unwrap_or((rest, ""));
+    let (_, close_idle) = text.split_once("/verify/").expect("a link");
+    let (token, _) = close_idle.split_once("\r\n").unwrap_or((close_idle, ""));
     Token::parse_link(token)
         .unwrap_or_else(|error| panic!("{error}"))
         .hash()
 }
 
 #[tokio::test]
-async fn each_gets_one_letter_with_a_link_that_works() {
-    let house = House::open(Semaphore::MAX_PERMITS).await;
-    house.mail("before@corp.example").await;
-    let worker = house.start();
-    house.until_received(1).await;
+async fn each_gets_one_mail_with_a_link_that_works() {
+    let harness = Harness::open(Semaphore::MAX_PERMITS).await;
+    harness.mail("before@corp.example").await;
+    let worker = harness.start();
+    harness.until_received(1).await;
     // Nobody tells the worker; the database does.
     for name in ["ann", "bob", "eve"] {
-        house.mail(&format!("{name}@corp.example")).await;
-        house.mail(&format!("{name}@corp.example")).await;
+        harness.mail(&format!("{name}@corp.example")).await;
+        harness.mail(&format!("{name}@corp.example")).await;
     }
-    let received = house.until_received(4).await;
+    let received = harness.until_received(4).await;
     end(worker).await;
-    assert_eq!(house.sink.received.lock().expect("a lock").len(), 4);
+    assert_eq!(harness.sink.received.lock().expect("a lock").len(), 4);
     for (envelope, raw) in &received {
         assert_eq!(envelope.reverse_path, ReversePath::Null);
         assert_eq!(envelope.recipients.len(), 1);
         let now = Timestamp::now();
-        let link = house.store.look_at_link(token_in(raw), now).await;
+        let link = harness.store.look_at_link(token_in(raw), now).await;
         let Link::Open { address, .. } = link.expect("the database") else {
             panic!("an open link");
         };
@@ -206,25 +206,33 @@ async fn each_gets_one_letter_with_a_link_that_works() {
         let text = String::from_utf8_lossy(raw);
         assert!(!text.contains("secret subject"));
     }
-    assert!(house.due(Timestamp::now()).await.letters.is_empty());
+    assert!(
+        harness
+            .due(Timestamp::now())
+            .await
+            .verification_mails
+            .is_empty()
+    );
 }
 
 #[tokio::test]
-async fn a_letter_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
-    let house = House::open(Semaphore::MAX_PERMITS).await;
+async fn a_mail_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
+    let harness = Harness::open(Semaphore::MAX_PERMITS).await;
     let begin = Timestamp::now();
-    let worker = house.start();
+    let worker = harness.start();
     for from in ["451@corp.example", "550@corp.example", "ann@corp.example"] {
-        house.mail(from).await;
+        harness.mail(from).await;
     }
-    house.until_received(1).await;
+    harness.until_received(1).await;
     // The other two are settled when the worker has ended.
     end(worker).await;
     // A minute after the attempt, which was made since the beginning.
     let too_early = begin + Duration::from_secs(59);
-    assert!(house.due(too_early).await.letters.is_empty());
-    let again = house.due(Timestamp::now() + Duration::from_secs(61)).await;
-    let again = again.letters;
+    assert!(harness.due(too_early).await.verification_mails.is_empty());
+    let again = harness
+        .due(Timestamp::now() + Duration::from_secs(61))
+        .await;
+    let again = again.verification_mails;
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].address.to_string(), "451@corp.example");
     assert_eq!(again[0].attempt, 2);
@@ -232,56 +240,56 @@ async fn a_letter_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_and_settled_before_the_end() {
-    let house = House::open(0).await;
-    house.mail("ann@corp.example").await;
-    let (task, shutdown) = house.start();
+    let harness = Harness::open(0).await;
+    harness.mail("ann@corp.example").await;
+    let (task, shutdown) = harness.start();
     let deadline = Instant::now() + PATIENCE;
-    while house.sink.arrived.load(Ordering::SeqCst) == 0 {
+    while harness.sink.arrived.load(Ordering::SeqCst) == 0 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     shutdown.cancel();
     assert!(!task.is_finished());
-    house.sink.open.add_permits(1);
+    harness.sink.open.add_permits(1);
     end((task, shutdown)).await;
-    assert_eq!(house.sink.received.lock().expect("a lock").len(), 1);
+    assert_eq!(harness.sink.received.lock().expect("a lock").len(), 1);
     let later = Timestamp::now() + Duration::from_mins(10);
-    assert!(house.due(later).await.letters.is_empty());
+    assert!(harness.due(later).await.verification_mails.is_empty());
 }
 
 #[tokio::test]
-async fn a_letter_that_another_worker_sent_while_it_waited_for_a_connection_is_not_sent_again() {
-    let house = House::open(0).await;
+async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not_sent_again() {
+    let harness = Harness::open(0).await;
     for n in 0..=CONNECTIONS {
-        house.mail(&format!("person{n}@corp.example")).await;
+        harness.mail(&format!("person{n}@corp.example")).await;
     }
-    let worker = house.start();
+    let worker = harness.start();
     let deadline = Instant::now() + PATIENCE;
-    while house.sink.arrived.load(Ordering::SeqCst) < CONNECTIONS {
+    while harness.sink.arrived.load(Ordering::SeqCst) < CONNECTIONS {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // All leases are over by the time of the other one.
-    let other = house.store.clone().for_workers();
+    let other = harness.store.clone().for_workers();
     let tokens = (0..=CONNECTIONS).map(|_| MailTokens::generate().expect("tokens").hashes());
-    let settings = &house.config.verification;
+    let settings = &harness.config.verification;
     let later = Timestamp::now() + Duration::from_hours(24);
     let claimed = other
-        .claim_letters(tokens.collect(), settings.limits, settings.token_ttl, later)
+        .claim_mail(tokens.collect(), settings.limits, settings.token_ttl, later)
         .await
         .expect("claimed");
-    assert_eq!(claimed.letters.len(), CONNECTIONS + 1);
-    for letter in &claimed.letters {
+    assert_eq!(claimed.verification_mails.len(), CONNECTIONS + 1);
+    for verification_mail in &claimed.verification_mails {
         let settled = other
-            .settle_letter(letter, LetterOutcome::Sent, later)
+            .settle_mail(verification_mail, MailOutcome::Sent, later)
             .await;
         assert_eq!(settled.expect("settled"), Settled::Recorded);
     }
-    house.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
+    harness.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
     // This one has its turn after the one that waited.
-    house.mail("last@corp.example").await;
+    harness.mail("last@corp.example").await;
     loop {
-        let received = house.until_received(CONNECTIONS + 1).await;
+        let received = harness.until_received(CONNECTIONS + 1).await;
         let to_last = |(envelope, _): &(Envelope, Vec<u8>)| {
             envelope.recipients[0].address.starts_with("last@")
         };
@@ -295,14 +303,14 @@ async fn a_letter_that_another_worker_sent_while_it_waited_for_a_connection_is_n
 
 #[tokio::test]
 async fn a_folder_serves_for_trying_out() {
-    let mut house = House::open(0).await;
-    let outgoing = house.folder.path().join("outgoing");
-    let mut config = (*house.config).clone();
+    let mut harness = Harness::open(0).await;
+    let outgoing = harness.folder.path().join("outgoing");
+    let mut config = (*harness.config).clone();
     config.outgoing = Outgoing::File(outgoing.clone());
     let (reloads, receiver) = watch::channel(Arc::new(config));
-    house.receiver = receiver;
-    house.mail("ann@corp.example").await;
-    let worker = house.start();
+    harness.receiver = receiver;
+    harness.mail("ann@corp.example").await;
+    let worker = harness.start();
     let deadline = Instant::now() + PATIENCE;
     let file = loop {
         let found = std::fs::read_dir(&outgoing).ok().and_then(|mut files| {
@@ -321,5 +329,5 @@ async fn a_folder_serves_for_trying_out() {
     drop(reloads);
     let raw = std::fs::read(file).expect("the file");
     assert!(raw.starts_with(b"From: \"Corp Help\" <no-reply@corp.example>\r\n"));
-    house.stop_sink.cancel();
+    harness.stop_sink.cancel();
 }

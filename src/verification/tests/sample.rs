@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::access::{Circumstances, Enforcement};
 use crate::config::Config;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, LanguagePriority, LetterId, PortalName, RequestId,
+    AccountId, EmailAddress, Envelope, LanguagePriority, MailId, PortalName, RequestId,
     ReversePath, Timestamp,
 };
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
-use crate::store::{Arrival, Letter, LetterCause, LetterClaim, LetterKind, Part};
+use crate::store::{Arrival, MailCause, MailClaim, MailKind, Part, VerificationMail};
 
 /// Two portals; `verification` is appended to `[verification]`.
 pub fn config(verification: &str) -> Config {
@@ -61,13 +61,13 @@ pub fn config(verification: &str) -> Config {
 }
 
 /// Of a message that Ann wrote to the IT portal.
-pub fn letter() -> Letter {
-    Letter {
+pub fn verification_mail() -> VerificationMail {
+    VerificationMail {
         id: "01J9ZQ4D8N0VXB7T3WKE5M2R6C"
-            .parse::<LetterId>()
+            .parse::<MailId>()
             .expect("an id"),
-        kind: LetterKind::Verification,
-        cause: LetterCause::Mail,
+        kind: MailKind::Verification,
+        cause: MailCause::Mail,
         account: AccountId::new(),
         address: EmailAddress::parse("ann@corp.example").expect("an address"),
         portal: Some(PortalName::parse("it").expect("a name")),
@@ -75,7 +75,7 @@ pub fn letter() -> Letter {
         waiting: 1,
         expires_at: Some(now() + jiff::SignedDuration::from_hours(14 * 24)),
         attempt: 1,
-        claim: LetterClaim::sample(),
+        claim: MailClaim::sample(),
         token: 0,
     }
 }

@@ -35,16 +35,16 @@ pub(super) struct Which {
 }
 
 pub(super) async fn show(call: Call, Query(which): Query<Which>) -> Result<Json<Shown>, Problem> {
-    let portal = call.desk.portal(which.portal)?;
+    let portal = call.app.portal(which.portal)?;
     let revision = match which.revision {
         Some(number) => find(&call, number).await?,
-        None => call.desk.store.access().await?,
+        None => call.app.store.access().await?,
     };
     Ok(Json(Shown::of(&revision, portal)))
 }
 
 async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
-    let found = call.desk.store.revision(u64::from(number)).await?;
+    let found = call.app.store.revision(u64::from(number)).await?;
     found.ok_or_else(|| Problem::not_found("revision", number))
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn history(
     Query(part): Query<HistoryPart>,
 ) -> Result<Part<Step>, Problem> {
     let (limit, before) = (part.limit.rows(), part.after.map(u64::from));
-    let (items, more) = operations::history(&call.desk.store, limit, before).await?;
+    let (items, more) = operations::history(&call.app.store, limit, before).await?;
     let last = items.last().map(|step| step.revision.to_string());
     Ok(Part {
         next: last.filter(|_| more),
@@ -87,7 +87,7 @@ pub(super) async fn diff(call: Call, Query(two): Query<Two>) -> Result<Json<Diff
     let from = find(&call, two.from).await?;
     let to = match two.to {
         Some(number) => find(&call, number).await?,
-        None => call.desk.store.access().await?,
+        None => call.app.store.access().await?,
     };
     Ok(Json(difference(&from, &to)))
 }
@@ -105,8 +105,8 @@ pub(super) struct Who {
 
 pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Tested>, Problem> {
     let address = address("address", &who.address)?;
-    let config = call.desk.config();
-    let portals = match call.desk.portal(who.portal)? {
+    let config = call.app.config();
+    let portals = match call.app.portal(who.portal)? {
         Some(portal) => vec![portal],
         None => config
             .portals
@@ -114,8 +114,8 @@ pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Test
             .map(|portal| portal.name.clone())
             .collect(),
     };
-    let settings = call.desk.store.access().await?.settings;
-    let account = call.desk.store.customer(&address).await?;
+    let settings = call.app.store.access().await?.settings;
+    let account = call.app.store.customer(&address).await?;
     let items = portals.iter().map(|portal| {
         let asked = question(&config, &settings, account.as_ref(), &address, portal);
         tested(&asked, account.as_ref(), &address, portal).0
@@ -237,7 +237,7 @@ fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPatte
 }
 
 pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed>, Problem> {
-    let portal = call.desk.portal(set.portal)?;
+    let portal = call.app.portal(set.portal)?;
     let assignments = set.settings.assignments()?;
     let author = author(&call, set.dry_run, set.revision);
     change(&call, &author, |settings| {
@@ -266,9 +266,9 @@ pub(super) async fn simulate(
     call: Call,
     Body(wanted): Body<Draft>,
 ) -> Result<Json<Simulation>, Problem> {
-    let portal = call.desk.portal(wanted.portal)?;
+    let portal = call.app.portal(wanted.portal)?;
     let assignments = wanted.settings.assignments()?;
-    let store = &call.desk.store;
+    let store = &call.app.store;
     let before = store.access().await?.settings;
     let draft = with(&before, portal.as_ref(), &assignments)?;
     let what = WhatIf {
@@ -344,7 +344,7 @@ pub(super) async fn deny(
 
 async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<Changed>, Problem> {
     let patterns = domains.patterns(key)?;
-    let portal = call.desk.portal(domains.portal)?;
+    let portal = call.app.portal(domains.portal)?;
     let author = author(call, domains.dry_run, domains.revision);
     change(call, &author, |settings| {
         Ok(settings.with_domains(portal.as_ref(), key, &patterns))
@@ -358,7 +358,7 @@ pub(super) async fn remove(
 ) -> Result<Json<Changed>, Problem> {
     // Whatever can stand in any list can be taken off it.
     let patterns = domains.patterns(Key::Denied)?;
-    let portal = call.desk.portal(domains.portal)?;
+    let portal = call.app.portal(domains.portal)?;
     let author = author(&call, domains.dry_run, domains.revision);
     change(&call, &author, |settings| {
         let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
@@ -375,7 +375,7 @@ pub(super) async fn remove(
 
 fn author(call: &Call, dry_run: bool, base: Option<u32>) -> Author {
     Author {
-        by: call.visit.actor(),
+        by: call.holder.actor(),
         dry_run,
         base: base.map(u64::from),
     }
@@ -386,6 +386,6 @@ async fn change(
     author: &Author,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Problem>,
 ) -> Result<Json<Changed>, Problem> {
-    let (changed, _) = operations::change(&call.desk.store, author, how).await?;
+    let (changed, _) = operations::change(&call.app.store, author, how).await?;
     Ok(Json(changed))
 }

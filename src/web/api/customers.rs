@@ -51,7 +51,7 @@ pub(super) async fn list(
         undeliverable: filter.undeliverable,
         page: filter.limit.page(filter.after),
     };
-    Ok(call.desk.store.customers(filter).await?.into())
+    Ok(call.app.store.customers(filter).await?.into())
 }
 
 /// Whom to make an account for.
@@ -89,9 +89,9 @@ pub(super) async fn create(
     let address = EmailAddress::parse_customer(&wanted.address).map_err(|error| {
         Problem::refused("address", format_args!("{:?}: {error}", wanted.address))
     })?;
-    let portal = call.desk.portal(wanted.portal)?;
-    let (config, by) = (call.desk.config(), call.visit.actor());
-    let added = add_customer(&call.desk.store, &config, address.clone(), portal, by);
+    let portal = call.app.portal(wanted.portal)?;
+    let (config, by) = (call.app.config(), call.holder.actor());
+    let added = add_customer(&call.app.store, &config, address.clone(), portal, by);
     let Some(added) = added.await? else {
         return Err(Problem::refused(
             "address",
@@ -116,7 +116,7 @@ pub(super) async fn create(
 /// The account with this id or address.
 async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
     let Whom(text) = whom;
-    let store = &call.desk.store;
+    let store = &call.app.store;
     let found = match (text.parse::<AccountId>(), EmailAddress::parse_stored(text)) {
         (Ok(id), _) => store.customer_by_id(id).await?,
         (_, Ok(address)) => store.customer(&address).await?,
@@ -133,8 +133,8 @@ pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>
 pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
         let account = found(&call, &whom).await?;
-        let by = call.visit.actor();
-        let done = act.carry_out(&call.desk.store, &account, by, Timestamp::now());
+        let by = call.holder.actor();
+        let done = act.carry_out(&call.app.store, &account, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }

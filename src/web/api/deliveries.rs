@@ -8,21 +8,21 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::operations::{Queue, queue, queues};
 
 pub(super) async fn list(call: Call, (): ()) -> Result<Part<Queue>, Problem> {
-    let queues = queues(&call.desk.store, &call.desk.config()).await?;
+    let queues = queues(&call.app.store, &call.app.config()).await?;
     Ok(Part::whole(queues))
 }
 
 /// A handler that pauses the destination in the path, or goes on with it.
 pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>> {
     move |call: Call, At(name): At<DestinationName>| async move {
-        let config = call.desk.config();
+        let config = call.app.config();
         let unknown = || Problem::not_found("destination", &name);
         let is_hook = config.hooks.iter().any(|hook| hook.name == name);
         if !is_hook && !config.destinations.contains_key(&name) {
             return Err(unknown());
         }
-        let (by, now) = (call.visit.actor(), Timestamp::now());
-        let store = &call.desk.store;
+        let (by, now) = (call.holder.actor(), Timestamp::now());
+        let store = &call.app.store;
         store
             .pause_destination(name.clone(), paused, by, now)
             .await?;

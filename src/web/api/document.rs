@@ -11,15 +11,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
-use utoipa::openapi::response::{Response as Described, ResponseBuilder};
+use utoipa::openapi::response::{Response as ResponseDoc, ResponseBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::server::ServerBuilder;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, Paths, Ref};
 
-use super::gate::Need;
-use super::problem::{Kind, PROBLEM_JSON, Problem, Written};
+use super::auth::RequiredRole;
+use super::problem::{Kind, PROBLEM_JSON, Problem, ProblemBody};
 use super::route::Route;
 use super::{BASE, input};
 
@@ -53,7 +53,7 @@ const TAGS: [(&str, &str); 10] = [
 /// The document as JSON.
 pub(super) fn write(routes: &[Route]) -> Bytes {
     let mut schemas = input::Schemas::new();
-    input::named::<Written>(&mut schemas);
+    input::named::<ProblemBody>(&mut schemas);
     let mut paths = Paths::new();
     for route in routes {
         let mut types = route.types();
@@ -103,7 +103,7 @@ pub(super) fn answer(document: &Bytes) -> Response {
     response
 }
 
-pub(super) fn described() -> (StatusCode, Described) {
+pub(super) fn described() -> (StatusCode, ResponseDoc) {
     let object = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Object));
     let content = ContentBuilder::new().schema(Some(object)).build();
     let response = ResponseBuilder::new()
@@ -112,15 +112,15 @@ pub(super) fn described() -> (StatusCode, Described) {
     (StatusCode::OK, response.build())
 }
 
-pub(super) fn security(need: Need) -> Vec<SecurityRequirement> {
-    match need {
-        Need::Nothing => vec![SecurityRequirement::default()],
-        Need::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
+pub(super) fn security(required: RequiredRole) -> Vec<SecurityRequirement> {
+    match required {
+        RequiredRole::Nothing => vec![SecurityRequirement::default()],
+        RequiredRole::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
     }
 }
 
 /// What can go wrong, by status; with an example of each kind.
-pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, Described)> {
+pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, ResponseDoc)> {
     let mut by_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
     for kind in kinds {
         let same = by_status.entry(kind.status().as_u16()).or_default();
@@ -134,7 +134,7 @@ pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, Described)> {
         .collect()
 }
 
-fn problem(kinds: &[Kind]) -> Described {
+fn problem(kinds: &[Kind]) -> ResponseDoc {
     let titles: Vec<_> = kinds.iter().map(|kind| kind.words().2).collect();
     let examples = kinds.iter().map(|kind| {
         let example = ExampleBuilder::new()
@@ -143,7 +143,7 @@ fn problem(kinds: &[Kind]) -> Described {
         (kind.words().1, example.build())
     });
     let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(Written::name())))
+        .schema(Some(Ref::from_schema_name(ProblemBody::name())))
         .examples_from_iter(examples)
         .build();
     ResponseBuilder::new()

@@ -5,12 +5,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::input::{At, Body, MaybeBody, Query};
 use super::output::{Json, Part};
-use super::problem::{Problem, Written};
+use super::problem::{Problem, ProblemBody};
 use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::{
-    Dropped, MOST_AT_ONCE, Taken, each, force, recover as take_up, recoverable,
+    Dropped, MOST_AT_ONCE, Taken, bulk, force, recover as take_up, recoverable,
 };
 use crate::store::{DroppedDomain, LedgerFilter};
 
@@ -40,13 +40,13 @@ pub(super) async fn list(
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
-        portal: call.desk.portal(filter.portal)?,
+        portal: call.app.portal(filter.portal)?,
         sender: sender.map(|text| address("sender", text)).transpose()?,
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
     };
-    let listed = call.desk.store.ledger(filter).await?;
-    let config = call.desk.config();
+    let listed = call.app.store.ledger(filter).await?;
+    let config = call.app.config();
     let row = |entry| Dropped::of(entry, &config);
     Ok(Part {
         items: listed.rows.into_iter().map(row).collect(),
@@ -71,7 +71,7 @@ pub(super) async fn domains(
     Query(ranking): Query<Ranking>,
 ) -> Result<Part<DroppedDomain>, Problem> {
     let since = ranking.since.unwrap_or(Age::days(30)).ago();
-    let domains = call.desk.store.dropped_domains(since, ranking.limit.rows());
+    let domains = call.app.store.dropped_domains(since, ranking.limit.rows());
     Ok(Part::whole(domains.await?))
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn recover(
     (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
 ) -> Result<Json<Taken>, Problem> {
     let named = how.named()?;
-    let (config, store, by) = (call.desk.config(), &call.desk.store, call.visit.actor());
+    let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let taken = if how.force {
         force(store, &config, id, named, by).await
     } else {
@@ -148,7 +148,7 @@ pub(super) struct EntriesRecovered {
 pub(super) struct EntryRecovered {
     ledger: LedgerId,
     recovered: Option<Taken>,
-    problem: Option<Written>,
+    problem: Option<ProblemBody>,
 }
 
 pub(super) async fn recover_many(
@@ -165,15 +165,15 @@ pub(super) async fn recover_many(
         (None, Some(domain)) => {
             let pattern =
                 DomainPattern::parse(&domain).map_err(|error| Problem::refused("domain", error))?;
-            recoverable(&call.desk.store, Some(pattern), MOST_AT_ONCE).await?
+            recoverable(&call.app.store, Some(pattern), MOST_AT_ONCE).await?
         }
         _ => return Err(Problem::refused("entries", "name entries or a domain")),
     };
-    let config = call.desk.config();
-    let outcomes = each(ids, |id| {
+    let config = call.app.config();
+    let outcomes = bulk(ids, |id| {
         let (call, config) = (call.clone(), config.clone());
         async move {
-            let (store, by) = (&call.desk.store, call.visit.actor());
+            let (store, by) = (&call.app.store, call.holder.actor());
             if is_forced {
                 force(store, &config, id, None, by).await
             } else {

@@ -20,7 +20,7 @@ use super::problem::{Kind, Problem};
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// A request, read and not yet understood.
-pub(super) struct Said {
+pub(super) struct RawRequest {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
@@ -35,13 +35,13 @@ pub(super) trait Input: Sized + Send + 'static {
     const HAS_QUERY: bool = false;
     const HAS_BODY: bool = false;
 
-    fn read(said: &Said) -> Result<Self, Problem>;
+    fn read(request: &RawRequest) -> Result<Self, Problem>;
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder;
 }
 
 impl Input for () {
-    fn read(_: &Said) -> Result<Self, Problem> {
+    fn read(_: &RawRequest) -> Result<Self, Problem> {
         Ok(())
     }
 
@@ -55,8 +55,8 @@ impl<A: Input, B: Input> Input for (A, B) {
     const HAS_QUERY: bool = A::HAS_QUERY || B::HAS_QUERY;
     const HAS_BODY: bool = A::HAS_BODY || B::HAS_BODY;
 
-    fn read(said: &Said) -> Result<Self, Problem> {
-        Ok((A::read(said)?, B::read(said)?))
+    fn read(request: &RawRequest) -> Result<Self, Problem> {
+        Ok((A::read(request)?, B::read(request)?))
     }
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
@@ -70,8 +70,8 @@ pub(super) struct Query<T>(pub T);
 impl<T: DeserializeOwned + IntoParams + Send + 'static> Input for Query<T> {
     const HAS_QUERY: bool = true;
 
-    fn read(said: &Said) -> Result<Self, Problem> {
-        axum::extract::Query::try_from_uri(&said.uri)
+    fn read(request: &RawRequest) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&request.uri)
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|error| Problem::malformed(error.body_text()))
     }
@@ -90,14 +90,14 @@ pub(super) struct Body<T>(pub T);
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     const HAS_BODY: bool = true;
 
-    fn read(said: &Said) -> Result<Self, Problem> {
-        if !is_json(&said.headers) {
+    fn read(request: &RawRequest) -> Result<Self, Problem> {
+        if !is_json(&request.headers) {
             return Err(Problem::new(
                 Kind::MediaType,
                 "send Content-Type: application/json",
             ));
         }
-        serde_json::from_slice(&said.body)
+        serde_json::from_slice(&request.body)
             .map(Self)
             .map_err(|error| Problem::malformed(format!("the body: {error}")))
     }
@@ -119,11 +119,11 @@ pub(super) struct MaybeBody<T>(pub T);
 impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeBody<T> {
     const HAS_BODY: bool = true;
 
-    fn read(said: &Said) -> Result<Self, Problem> {
-        if said.body.is_empty() {
+    fn read(request: &RawRequest) -> Result<Self, Problem> {
+        if request.body.is_empty() {
             return Ok(Self(T::default()));
         }
-        Body::read(said).map(|Body(body)| Self(body))
+        Body::read(request).map(|Body(body)| Self(body))
     }
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
@@ -163,8 +163,8 @@ pub(super) trait Place: Sized + Send + 'static {
 impl<T: Place> Input for At<T> {
     const HAS_PATH: bool = true;
 
-    fn read(said: &Said) -> Result<Self, Problem> {
-        let found = said.path.iter().find(|(name, _)| name == T::NAME);
+    fn read(request: &RawRequest) -> Result<Self, Problem> {
+        let found = request.path.iter().find(|(name, _)| name == T::NAME);
         let text = found.map(|(_, text)| text.as_str()).unwrap_or_default();
         T::parse(text)
             .map(Self)

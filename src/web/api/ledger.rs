@@ -44,7 +44,7 @@ pub(super) async fn list(
     let filter = LedgerFilter {
         verdict: filter.verdict,
         reason: filter.reason,
-        portal: call.desk.portal(filter.portal)?,
+        portal: call.app.portal(filter.portal)?,
         sender: sender.map(|text| address("sender", text)).transpose()?,
         message_id: filter
             .message_id
@@ -57,10 +57,10 @@ pub(super) async fn list(
 }
 
 async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanation>, Problem> {
-    let listed = call.desk.store.ledger(filter).await?;
+    let listed = call.app.store.ledger(filter).await?;
     let mut items = Vec::with_capacity(listed.rows.len());
     for entry in listed.rows {
-        items.push(explained(&call.desk.store, entry).await?);
+        items.push(explained(&call.app.store, entry).await?);
     }
     Ok(Part {
         items,
@@ -69,14 +69,14 @@ async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanat
 }
 
 pub(super) async fn show(call: Call, At(id): At<LedgerId>) -> Result<Json<Explanation>, Problem> {
-    let store = &call.desk.store;
+    let store = &call.app.store;
     let entry = store.ledger_entry(id).await?;
     let entry = entry.ok_or_else(|| Problem::not_found("ledger entry", id))?;
     Ok(Json(explained(store, entry).await?))
 }
 
 pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem> {
-    let octets = call.desk.store.raw(id).await?;
+    let octets = call.app.store.raw(id).await?;
     let octets = octets.ok_or_else(|| Problem::not_found("content kept of ledger entry", id))?;
     Ok(Raw { ledger: id, octets })
 }
@@ -104,7 +104,7 @@ pub(super) async fn explain(
     if what.of.is_empty() {
         return Err(Problem::malformed("of: say what to explain"));
     }
-    let store = &call.desk.store;
+    let store = &call.app.store;
     if let Some(entry) = operations::found(store, text).await? {
         return Ok(Part::whole(vec![explained(store, entry).await?]));
     }

@@ -5,14 +5,14 @@
 //! goes wrong.
 
 mod access;
+mod auth;
 mod customers;
 mod deliveries;
 mod document;
 mod dropped;
-mod gate;
+mod idempotency;
 mod input;
 mod ledger;
-mod once;
 mod output;
 mod problem;
 mod requests;
@@ -38,8 +38,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::dress::HEADERS;
-use super::peer::Allowance;
+use super::rate_limit::ClientLimiter;
+use super::render::HEADERS;
 use crate::config::Config;
 use crate::domain::{PortalName, Role};
 use crate::observe::events;
@@ -55,16 +55,16 @@ const BASE: &str = "/api/v1";
 const MOST_BODY: usize = 1024 * 1024;
 
 /// What the handlers work with.
-struct Desk {
+struct AppState {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
     /// Tokens that opened nothing, by client.
-    failures: Allowance,
+    failures: ClientLimiter,
     /// Made when it is asked for the first time.
     document: OnceLock<Bytes>,
 }
 
-impl Desk {
+impl AppState {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
@@ -87,10 +87,10 @@ impl Desk {
 
 /// Everything below `/api`, to be served beside the operators' pages.
 pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
-    let desk = Arc::new(Desk {
+    let app = Arc::new(AppState {
         config,
         store,
-        failures: Allowance::new(60, Duration::from_secs(5)),
+        failures: ClientLimiter::new(60, Duration::from_secs(5)),
         document: OnceLock::new(),
     });
     let served = routes().into_iter().fold(Router::new(), |router, route| {
@@ -99,7 +99,7 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
     let below = served
         .fallback(async || Problem::bare(Kind::NotFound))
         .method_not_allowed_fallback(async || Problem::bare(Kind::Method))
-        .with_state(desk);
+        .with_state(app);
     Router::new()
         .nest("/api", below)
         .layer(TimeoutLayer::with_status_code(
@@ -108,7 +108,7 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
         ))
         .layer(CatchPanicLayer::custom(|_| {
             events::fault("web.api", &"a handler panicked");
-            Problem::bare(Kind::Fault).into_response()
+            Problem::bare(Kind::PageError).into_response()
         }))
         .layer(middleware::from_fn(finish))
 }
@@ -308,8 +308,8 @@ async fn finish(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
-    let said = response.headers().get(CONTENT_TYPE);
-    if failed && said.is_none_or(|kind| kind.as_bytes() != problem::PROBLEM_JSON.as_bytes()) {
+    let request = response.headers().get(CONTENT_TYPE);
+    if failed && request.is_none_or(|kind| kind.as_bytes() != problem::PROBLEM_JSON.as_bytes()) {
         let kept = std::mem::take(response.headers_mut());
         response = Problem::bare(Kind::of_status(status)).into_response();
         for (name, value) in &kept {

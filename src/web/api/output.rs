@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::response::{Response as Described, ResponseBuilder};
+use utoipa::openapi::response::{Response as ResponseDoc, ResponseBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
@@ -22,7 +22,7 @@ pub(super) trait Output: Send + 'static {
     fn answer(self) -> Response;
 
     /// What can come, by status.
-    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)>;
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)>;
 }
 
 /// One object.
@@ -33,7 +33,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Json<T> {
         json(StatusCode::OK, &self.0)
     }
 
-    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let schema = named::<T>(schemas);
         vec![(StatusCode::OK, described("Done", schema).build())]
     }
@@ -59,7 +59,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
         }
     }
 
-    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let schema = named::<T>(schemas);
         let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
         let location = HeaderBuilder::new()
@@ -106,7 +106,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Part<T> {
         json(StatusCode::OK, &self)
     }
 
-    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, Described)> {
+    fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let item = named::<T>(schemas);
         let name = format!("{}List", T::name());
         let next = ObjectBuilder::new()
@@ -149,7 +149,7 @@ impl Output for Raw {
         response
     }
 
-    fn describe(_: &mut Schemas) -> Vec<(StatusCode, Described)> {
+    fn describe(_: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let octets = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .content_encoding("binary");

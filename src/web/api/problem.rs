@@ -33,7 +33,7 @@ pub(super) enum Kind {
     AccessSettings,
     KeyReused,
     TooMany,
-    Fault,
+    PageError,
     Unavailable,
 }
 
@@ -55,7 +55,7 @@ impl Kind {
         Self::AccessSettings,
         Self::KeyReused,
         Self::TooMany,
-        Self::Fault,
+        Self::PageError,
         Self::Unavailable,
     ];
 
@@ -134,7 +134,7 @@ impl Kind {
                 "too-many",
                 "Too many tokens that open nothing",
             ),
-            Self::Fault => (
+            Self::PageError => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "fault",
                 "Something went wrong on our side",
@@ -155,7 +155,7 @@ impl Kind {
     pub fn of_status(status: StatusCode) -> Self {
         let same = Self::ALL.into_iter().find(|kind| kind.status() == status);
         same.unwrap_or(if status.is_server_error() {
-            Self::Fault
+            Self::PageError
         } else {
             Self::Malformed
         })
@@ -177,7 +177,7 @@ pub(super) struct Problem {
 /// What went wrong (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Written {
+pub(super) struct ProblemBody {
     /// What kind of problem it is; stays the same.
     #[serde(rename = "type")]
     #[schema(example = "urn:vestibule:problem:not-found")]
@@ -244,9 +244,9 @@ impl Problem {
         }
     }
 
-    pub fn written(&self) -> Written {
+    pub fn written(&self) -> ProblemBody {
         let (status, _, title) = self.kind.words();
-        Written {
+        ProblemBody {
             kind: self.kind.uri(),
             title,
             status: status.as_u16(),
@@ -270,7 +270,7 @@ impl From<StoreError> for Problem {
             | StoreError::ReadOnly(_)
             | StoreError::Closed
             | StoreError::WriterFailed(_) => Kind::Unavailable,
-            _ => Kind::Fault,
+            _ => Kind::PageError,
         };
         if kind.status().is_server_error() {
             // The cause is for the log; whoever asked can do nothing with it.

@@ -5,11 +5,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::input::{At, Body, Query};
 use super::output::{Json, Part, Raw};
-use super::problem::{Problem, Written};
+use super::problem::{Problem, ProblemBody};
 use super::route::{Call, Serve};
 use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::{MOST_AT_ONCE, RequestAct, each};
+use crate::operations::{MOST_AT_ONCE, RequestAct, bulk};
 use crate::store::{Page, Request, RequestFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -44,17 +44,17 @@ pub(super) async fn list(
     let account = filter.account.as_deref();
     let filter = RequestFilter {
         state: filter.state,
-        portal: call.desk.portal(filter.portal)?,
+        portal: call.app.portal(filter.portal)?,
         account: account.map(|text| address("account", text)).transpose()?,
         received_before: filter.older_than.map(Age::ago),
         received_after: filter.newer_than.map(Age::ago),
         page: filter.limit.page(filter.after),
     };
-    Ok(call.desk.store.requests(filter).await?.into())
+    Ok(call.app.store.requests(filter).await?.into())
 }
 
 async fn found(call: &Call, id: RequestId) -> Result<Request, Problem> {
-    let found = call.desk.store.request(id).await?;
+    let found = call.app.store.request(id).await?;
     found.ok_or_else(|| Problem::not_found("request", id))
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<Json<Reque
 
 pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Problem> {
     let ledger = found(&call, id).await?.ledger;
-    let octets = call.desk.store.raw(ledger).await?;
+    let octets = call.app.store.raw(ledger).await?;
     let octets = octets.ok_or_else(|| Problem::not_found("content kept of request", id))?;
     Ok(Raw { ledger, octets })
 }
@@ -72,8 +72,8 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
 /// A handler that does this to the request in the path.
 pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
-        let by = call.visit.actor();
-        let done = act.carry_out(&call.desk.store, id, by, Timestamp::now());
+        let by = call.holder.actor();
+        let done = act.carry_out(&call.app.store, id, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }
@@ -115,7 +115,7 @@ pub(super) struct RequestsDone {
 pub(super) struct RequestDone {
     id: RequestId,
     request: Option<Request>,
-    problem: Option<Written>,
+    problem: Option<ProblemBody>,
 }
 
 /// A handler that does this to many.
@@ -129,7 +129,7 @@ pub(super) async fn retry_many(
     call: Call,
     Body(again): Body<Again>,
 ) -> Result<Json<RequestsDone>, Problem> {
-    let portal = call.desk.portal(again.portal)?;
+    let portal = call.app.portal(again.portal)?;
     let ids = match (again.requests, again.all_failed) {
         (Some(requests), false) if portal.is_none() => bounded(requests)?,
         (None, true) => {
@@ -142,7 +142,7 @@ pub(super) async fn retry_many(
                 },
                 ..RequestFilter::default()
             };
-            let listed = call.desk.store.requests(filter).await?;
+            let listed = call.app.store.requests(filter).await?;
             listed.rows.iter().map(|request| request.id).collect()
         }
         _ => {
@@ -168,11 +168,11 @@ async fn many(
     act: RequestAct,
     ids: Vec<RequestId>,
 ) -> Result<Json<RequestsDone>, Problem> {
-    let outcomes = each(ids, |id| {
+    let outcomes = bulk(ids, |id| {
         let call = call.clone();
         async move {
-            let by = call.visit.actor();
-            act.carry_out(&call.desk.store, id, by, Timestamp::now())
+            let by = call.holder.actor();
+            act.carry_out(&call.app.store, id, by, Timestamp::now())
                 .await
         }
     })

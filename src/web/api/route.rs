@@ -14,42 +14,42 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::path::{Operation, OperationBuilder};
-use utoipa::openapi::response::Response as Described;
+use utoipa::openapi::response::Response as ResponseDoc;
 
-use super::Desk;
-use super::gate::{Need, Visit};
-use super::input::{Input, Said, Schemas, idempotency_key};
+use super::AppState;
+use super::auth::{RequiredRole, TokenHolder};
+use super::input::{Input, RawRequest, Schemas, idempotency_key};
 use super::output::Output;
 use super::problem::{Kind, Problem};
-use super::{MOST_BODY, document, once};
+use super::{MOST_BODY, document, idempotency};
 use crate::domain::Role;
-use crate::web::peer::Peer;
+use crate::web::rate_limit::Peer;
 
 /// What a handler works with, besides what was said.
 #[derive(Clone)]
 pub(super) struct Call {
-    pub desk: Arc<Desk>,
-    pub visit: Visit,
+    pub app: Arc<AppState>,
+    pub holder: TokenHolder,
 }
 
 pub(super) struct Route {
     pub method: Method,
     /// Below `/api/v1`.
     pub path: &'static str,
-    pub need: Need,
+    pub required: RequiredRole,
     id: &'static str,
     summary: &'static str,
     description: Option<&'static str>,
     problems: Vec<Kind>,
     types: fn(&Method) -> Types,
-    pub handler: MethodRouter<Arc<Desk>>,
+    pub handler: MethodRouter<Arc<AppState>>,
 }
 
 /// What the types of a handler say for the document. Made when somebody asks for it: all of them take
 /// some megabytes.
 pub(super) struct Types {
     operation: Operation,
-    answers: Vec<(StatusCode, Described)>,
+    answers: Vec<(StatusCode, ResponseDoc)>,
     pub schemas: Schemas,
 }
 
@@ -123,8 +123,8 @@ impl Route {
         handler: impl Serve<I, O>,
     ) -> Self {
         let makes = method == Method::POST;
-        let serve = async move |State(desk): State<Arc<Desk>>, request: Request| {
-            answer(desk, least, request, handler.clone())
+        let serve = async move |State(app): State<Arc<AppState>>, request: Request| {
+            answer(app, least, request, handler.clone())
                 .await
                 .unwrap_or_else(IntoResponse::into_response)
         };
@@ -134,7 +134,7 @@ impl Route {
             Kind::Malformed,
             Kind::Timeout,
             Kind::TooMany,
-            Kind::Fault,
+            Kind::PageError,
             Kind::Unavailable,
         ];
         let more: [(bool, &[Kind]); 5] = [
@@ -151,7 +151,7 @@ impl Route {
             handler: if makes { post(serve) } else { get(serve) },
             method,
             path,
-            need: Need::Token(least),
+            required: RequiredRole::Token(least),
             id: "",
             summary: "",
             description: None,
@@ -162,15 +162,15 @@ impl Route {
 
     /// The document itself: to be read before one has a token.
     pub fn document(path: &'static str) -> Self {
-        let serve = async |State(desk): State<Arc<Desk>>| document::answer(desk.document());
+        let serve = async |State(app): State<Arc<AppState>>| document::answer(app.document());
         Self {
             method: Method::GET,
             path,
-            need: Need::Nothing,
+            required: RequiredRole::Nothing,
             id: "",
             summary: "",
             description: None,
-            problems: vec![Kind::Timeout, Kind::Fault],
+            problems: vec![Kind::Timeout, Kind::PageError],
             types: Types::of_document,
             handler: get(serve),
         }
@@ -214,7 +214,7 @@ impl Route {
             .operation_id(Some(self.id))
             .summary(Some(self.summary))
             .description(self.description)
-            .securities(Some(document::security(self.need)));
+            .securities(Some(document::security(self.required)));
         let answers = types
             .answers
             .into_iter()
@@ -230,28 +230,28 @@ impl Route {
 }
 
 async fn answer<I: Input, O: Output>(
-    desk: Arc<Desk>,
+    app: Arc<AppState>,
     least: Role,
     request: Request,
     handler: impl Serve<I, O>,
 ) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
-    let visit = desk.admit(least, request.headers(), peer).await?;
+    let holder = app.admit(least, request.headers(), peer).await?;
     let makes = request.method() == Method::POST;
-    let said = read::<I>(request).await?;
+    let request = read::<I>(request).await?;
     let key = if makes {
-        once::key(&said.headers)?
+        idempotency::key(&request.headers)?
     } else {
         None
     };
     let call = Call {
-        desk: Arc::clone(&desk),
-        visit,
+        app: Arc::clone(&app),
+        holder,
     };
-    let name = call.visit.name.clone();
-    let asked = key.map(|key| once::asked(&name, key, &said));
+    let name = call.holder.name.clone();
+    let asked = key.map(|key| idempotency::asked(&name, key, &request));
     let work = async move {
-        let input = match I::read(&said) {
+        let input = match I::read(&request) {
             Ok(input) => input,
             Err(problem) => return problem.into_response(),
         };
@@ -261,13 +261,13 @@ async fn answer<I: Input, O: Output>(
         }
     };
     match asked {
-        Some(asked) => once::once(&desk, asked, work).await,
+        Some(asked) => idempotency::once(&app, asked, work).await,
         None => Ok(work.await),
     }
 }
 
 /// The whole request, within bounds.
-async fn read<I: Input>(request: Request) -> Result<Said, Problem> {
+async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
     let (mut parts, body) = request.into_parts();
     let path = parts
         .extract::<RawPathParams>()
@@ -286,7 +286,7 @@ async fn read<I: Input>(request: Request) -> Result<Said, Problem> {
             format!("a body has at most {MOST_BODY} octets"),
         )
     })?;
-    Ok(Said {
+    Ok(RawRequest {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,

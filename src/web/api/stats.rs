@@ -10,7 +10,7 @@ use super::route::Call;
 use super::values::{Age, Limit};
 use crate::domain::PortalName;
 use crate::operations::{self, Stats};
-use crate::store::Happened;
+use crate::store::AuditEntry;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -23,9 +23,9 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn show(call: Call, Query(wanted): Query<Wanted>) -> Result<Json<Stats>, Problem> {
-    let portal = call.desk.portal(wanted.portal)?;
+    let portal = call.app.portal(wanted.portal)?;
     let since = wanted.since.unwrap_or(Age::days(7)).ago();
-    let stats = operations::stats(&call.desk.store, since, portal.as_ref());
+    let stats = operations::stats(&call.app.store, since, portal.as_ref());
     Ok(Json(stats.await?))
 }
 
@@ -44,7 +44,7 @@ pub(super) struct AuditPart {
 pub(super) async fn audit(
     call: Call,
     Query(part): Query<AuditPart>,
-) -> Result<Part<Happened>, Problem> {
+) -> Result<Part<AuditEntry>, Problem> {
     let after = part.after.map(|n| n.to_string());
-    Ok(call.desk.store.audit(part.limit.page(after)).await?.into())
+    Ok(call.app.store.audit(part.limit.page(after)).await?.into())
 }

@@ -15,11 +15,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::access_form::{self as form, Shown};
+use super::auth::CurrentOperator;
 use super::customers::portals;
-use super::fields::{Asked, Fields, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, when};
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::{PortalName, Timestamp};
 use crate::store::{Revision, StoreError};
@@ -29,19 +29,19 @@ use crate::web::page::Page;
 const HISTORY: usize = 10;
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    let portal = desk.portal(&asked)?;
-    let revision = desk.store().access().await?;
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    let portal = app.portal(&asked)?;
+    let revision = app.store().access().await?;
     let view = View {
         portal: portal.as_ref(),
         values: form::in_force(&revision.settings, portal.as_ref()),
         done: asked.one("done"),
         ..View::new(&revision)
     };
-    Ok(desk.page(&visit, view).await?)
+    Ok(app.page(&operator, view).await?)
 }
 
 /// What the buttons of the form and of its preview ask for.
@@ -65,43 +65,43 @@ impl Step {
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Response, Refusal> {
-    let portal = desk.portal(&sent)?;
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
+    let portal = app.portal(&sent)?;
     let step = sent
         .read("action", Step::from_name)?
-        .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Refusal::Malformed("There is no revision.".to_owned()))?;
-    let revision = desk.store().access().await?;
+        .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
+    let revision = app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
         values: form::typed(&sent, &revision.settings, portal.as_ref()),
         ..View::new(&revision)
     };
     if revision.number != base {
-        return desk.turn_back(&visit, typed, overtaken(&revision)).await;
+        return app.turn_back(&operator, typed, overtaken(&revision)).await;
     }
     let draft = match form::draft(&sent, &revision.settings, portal.as_ref()) {
         Ok(draft) => draft,
-        Err(fault) => return desk.turn_back(&visit, typed, fault).await,
+        Err(fault) => return app.turn_back(&operator, typed, fault).await,
     };
     if step == Step::Edit {
-        return Ok(desk.page(&visit, typed).await?.into_response());
+        return Ok(app.page(&operator, typed).await?.into_response());
     }
     if revision.settings.changes_to(&draft).is_empty() {
         let view = View {
             unchanged: true,
             ..typed
         };
-        return Ok(desk.page(&visit, view).await?.into_response());
+        return Ok(app.page(&operator, view).await?.into_response());
     }
     if step == Step::Preview {
-        let what_if = desk.what_if(&revision, &draft, None).await?;
-        let page = visit.page(
+        let what_if = app.what_if(&revision, &draft, None).await?;
+        let page = operator.page(
             "operators/access_preview.html",
             context! {
                 revision => base,
@@ -112,21 +112,21 @@ pub(super) async fn submit(
         );
         return Ok(page.into_response());
     }
-    let (by, now) = (visit.actor(), Timestamp::now());
-    let saved = desk.store().change_access(base, draft, by, now);
+    let (by, now) = (operator.actor(), Timestamp::now());
+    let saved = app.store().change_access(base, draft, by, now);
     match saved.await {
         Ok(_) => {
             let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
             Ok(Redirect::to(&format!("/access?done=saved{portal}")).into_response())
         }
         Err(StoreError::Conflict { .. }) => {
-            let revision = desk.store().access().await?;
+            let revision = app.store().access().await?;
             let view = View {
                 portal: portal.as_ref(),
                 values: form::typed(&sent, &revision.settings, portal.as_ref()),
                 ..View::new(&revision)
             };
-            desk.turn_back(&visit, view, overtaken(&revision)).await
+            app.turn_back(&operator, view, overtaken(&revision)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -164,31 +164,31 @@ impl<'a> View<'a> {
     }
 }
 
-impl Desk {
+impl AppState {
     /// The portal that a form or an address names.
-    fn portal(&self, fields: &Fields) -> Result<Option<PortalName>, Refusal> {
+    fn portal(&self, fields: &Fields) -> Result<Option<PortalName>, Error> {
         let portal = fields.read("portal", |name| PortalName::parse(name).ok())?;
         match portal {
-            Some(name) if self.config().portal(&name).is_none() => Err(Refusal::NotFound("portal")),
+            Some(name) if self.config().portal(&name).is_none() => Err(Error::NotFound("portal")),
             portal => Ok(portal),
         }
     }
 
     async fn turn_back(
         &self,
-        visit: &Visit,
+        operator: &CurrentOperator,
         view: View<'_>,
         fault: String,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Response, Error> {
         let view = View {
             fault: Some(fault),
             ..view
         };
-        let page = self.page(visit, view).await?;
+        let page = self.page(operator, view).await?;
         Ok(page.with_status(StatusCode::CONFLICT).into_response())
     }
 
-    async fn page(&self, visit: &Visit, view: View<'_>) -> Result<Page, StoreError> {
+    async fn page(&self, operator: &CurrentOperator, view: View<'_>) -> Result<Page, StoreError> {
         // One more, so that the oldest that is shown has something to be compared with.
         let revisions = self.store().access_history(HISTORY + 1).await?;
         let nothing = AccessSettings::default();
@@ -215,7 +215,7 @@ impl Desk {
             Some(_) => settings.effective(view.portal).warnings(),
             None => settings.warnings(),
         };
-        Ok(visit.page(
+        Ok(operator.page(
             "operators/access.html",
             context! {
                 portals => portals(&self.config()),

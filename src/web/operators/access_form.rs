@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use minijinja::{Value, context};
 
-use super::fields::Fields;
+use super::form_fields::Fields;
 use crate::access::{self, AccessSettings, Assignment, Key, Settings, Source};
 use crate::domain::{DomainPattern, PortalName};
 

@@ -9,14 +9,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
-use super::Desk;
-use super::act::{Tally, handles};
-use super::fields::{Asked, Fields, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
+use super::AppState;
+use super::actions::{Tally, handles};
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::access::{AccessSettings, Key};
 use crate::domain::{DomainPattern, Timestamp};
-use crate::operations::{MOST_AT_ONCE, each};
+use crate::operations::{MOST_AT_ONCE, bulk};
 use crate::store::{Page as Part, Revision, StoreError};
 use crate::web::page::Page;
 
@@ -24,16 +24,16 @@ use crate::web::page::Page;
 const MOST_RECOVERED: usize = 10 * MOST_AT_ONCE;
 
 /// The domain that an address or a form names. A pattern of subdomains is for the settings' own page.
-fn named(fields: &Fields) -> Result<DomainPattern, Refusal> {
+fn named(fields: &Fields) -> Result<DomainPattern, Error> {
     let Some(text) = fields.one("domain") else {
-        return Err(Refusal::Malformed("There is no domain.".to_owned()));
+        return Err(Error::Malformed("There is no domain.".to_owned()));
     };
     match DomainPattern::parse(text) {
         Ok(pattern @ DomainPattern::Exactly(_)) => Ok(pattern),
-        Ok(DomainPattern::Below(_) | DomainPattern::Address(_)) => Err(Refusal::Malformed(
+        Ok(DomainPattern::Below(_) | DomainPattern::Address(_)) => Err(Error::Malformed(
             "One domain can be let in here; patterns are set under Customer access.".to_owned(),
         )),
-        Err(error) => Err(Refusal::NotAllowed(error.to_string())),
+        Err(error) => Err(Error::NotAllowed(error.to_string())),
     }
 }
 
@@ -44,40 +44,40 @@ fn draft(revision: &Revision, pattern: &DomainPattern) -> AccessSettings {
 }
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
     let pattern = named(&asked)?;
-    desk.allowing(&visit, &pattern, false).await
+    app.allowing(&operator, &pattern, false).await
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     let pattern = named(&sent)?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Refusal::Malformed("There is no revision.".to_owned()))?;
-    let revision = desk.store().access().await?;
+        .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
+    let revision = app.store().access().await?;
     let draft = draft(&revision, &pattern);
     let is_new = !revision.settings.changes_to(&draft).is_empty();
     if is_new || revision.number != base {
-        let (by, now) = (visit.actor(), Timestamp::now());
-        let saved = desk.store().change_access(base, draft, by, now);
+        let (by, now) = (operator.actor(), Timestamp::now());
+        let saved = app.store().change_access(base, draft, by, now);
         match saved.await {
             Ok(_) => {}
             Err(StoreError::Conflict { .. }) => {
-                let page = desk.allowing(&visit, &pattern, true).await?;
+                let page = app.allowing(&operator, &pattern, true).await?;
                 let page = page.with_status(axum::http::StatusCode::CONFLICT);
                 return Ok(page.into_response());
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let tally = recover_all(&desk, &visit, &pattern).await?;
+    let tally = recover_all(&app, &operator, &pattern).await?;
     let to = format!(
         "/dropped?done=allowed&domain={}&count={}&failed={}",
         pattern.domain(),
@@ -89,10 +89,10 @@ pub(super) async fn submit(
 
 /// Decides all again that was dropped of these domains, as much as one press may.
 pub(super) async fn recover_all(
-    desk: &Arc<Desk>,
-    visit: &Visit,
+    app: &Arc<AppState>,
+    operator: &CurrentOperator,
     pattern: &DomainPattern,
-) -> Result<Tally, Refusal> {
+) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let mut after = None;
     while tally.done + tally.failed < MOST_RECOVERED {
@@ -100,11 +100,11 @@ pub(super) async fn recover_all(
             limit: MOST_AT_ONCE,
             after,
         };
-        let listed = desk.store().recoverable(Some(pattern.clone()), page);
+        let listed = app.store().recoverable(Some(pattern.clone()), page);
         let listed = listed.await?;
-        let outcomes = each(listed.rows, |id| {
-            let (desk, visit) = handles(desk, visit);
-            async move { desk.recover(id, &visit).await }
+        let outcomes = bulk(listed.rows, |id| {
+            let (app, operator) = handles(app, operator);
+            async move { app.recover(id, &operator).await }
         });
         let part = Tally::of(&outcomes.await?, |taken| taken.request.is_some());
         tally.done += part.done;
@@ -117,14 +117,14 @@ pub(super) async fn recover_all(
     Ok(tally)
 }
 
-impl Desk {
+impl AppState {
     /// The page that asks for a confirmation.
     async fn allowing(
         &self,
-        visit: &Visit,
+        operator: &CurrentOperator,
         pattern: &DomainPattern,
         overtaken: bool,
-    ) -> Result<Page, Refusal> {
+    ) -> Result<Page, Error> {
         let revision = self.store().access().await?;
         let draft = draft(&revision, pattern);
         let domain = pattern.domain().to_string();
@@ -139,7 +139,7 @@ impl Desk {
             .store()
             .recoverable(Some(pattern.clone()), page)
             .await?;
-        Ok(visit.page(
+        Ok(operator.page(
             "operators/allow.html",
             context! {
                 domain => domain,

@@ -6,19 +6,19 @@ use axum::Extension;
 use axum::extract::State;
 use minijinja::context;
 
-use super::fields::Asked;
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, when};
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::QueryFields;
+use super::{AppState, when};
 use crate::web::display::one_line;
 use crate::web::page::Page;
 
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    let listed = desk.store().audit(asked.page()).await?;
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    let listed = app.store().audit(asked.page()).await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
@@ -34,7 +34,7 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(visit.page(
+    Ok(operator.page(
         "operators/audit.html",
         context! { rows => rows, next_page => asked.next("/audit", listed.next.as_deref()) },
     ))

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::fields::{Asked, Fields, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, messages, requests, when};
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::{AppState, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about};
@@ -23,20 +23,20 @@ use crate::web::page::Page;
 const HISTORY: usize = 100;
 
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    shown(&desk, &visit, &asked, None).await
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    shown(&app, &operator, &asked, None).await
 }
 
 async fn shown(
-    desk: &Desk,
-    visit: &Visit,
+    app: &AppState,
+    operator: &CurrentOperator,
     asked: &Fields,
     fault: Option<String>,
-) -> Result<Page, Refusal> {
-    let listed = desk
+) -> Result<Page, Error> {
+    let listed = app
         .store()
         .customers(CustomerFilter {
             kind: asked.read("kind", Kind::from_name)?,
@@ -47,7 +47,7 @@ async fn shown(
             page: asked.page(),
         })
         .await?;
-    Ok(visit.page(
+    Ok(operator.page(
         "operators/customers.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
@@ -59,7 +59,7 @@ async fn shown(
             domain => asked.one("domain"),
             search => asked.one("search"),
             undeliverable => asked.one("undeliverable") == Some("true"),
-            portals => portals(&desk.config()),
+            portals => portals(&app.config()),
             fault => fault,
         },
     ))
@@ -94,33 +94,33 @@ fn row(account: &Account) -> Value {
 }
 
 pub(super) async fn add(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     let written = sent.one("address").unwrap_or_default();
     let portal = sent.read("portal", |name| PortalName::parse(name).ok())?;
     if let Some(portal) = &portal
-        && desk.config().portal(portal).is_none()
+        && app.config().portal(portal).is_none()
     {
-        return Err(Refusal::NotFound("portal"));
+        return Err(Error::NotFound("portal"));
     }
     let refused = async |why: String| {
-        let page = shown(&desk, &visit, &Fields::default(), Some(why)).await?;
+        let page = shown(&app, &operator, &Fields::default(), Some(why)).await?;
         let page = page.with_status(StatusCode::UNPROCESSABLE_ENTITY);
-        Ok::<_, Refusal>(page.into_response())
+        Ok::<_, Error>(page.into_response())
     };
     let address = match EmailAddress::parse_customer(written) {
         Ok(address) => address,
         Err(error) => return refused(format!("{written:?}: {error}.")).await,
     };
-    let config = desk.config();
+    let config = app.config();
     let added = add_customer(
-        desk.store(),
+        app.store(),
         &config,
         address.clone(),
         portal,
-        visit.actor(),
+        operator.actor(),
     );
     let Some(added) = added.await? else {
         return refused(format!("{address} {NOT_A_CUSTOMER}.")).await;
@@ -148,20 +148,20 @@ pub(super) async fn add(
 }
 
 /// The account of this id.
-async fn found(desk: &Desk, id: &str) -> Result<Account, Refusal> {
-    let id: AccountId = id.parse().map_err(|_| Refusal::NotFound("customer"))?;
-    let account = desk.store().customer_by_id(id).await?;
-    account.ok_or(Refusal::NotFound("customer"))
+async fn found(app: &AppState, id: &str) -> Result<Account, Error> {
+    let id: AccountId = id.parse().map_err(|_| Error::NotFound("customer"))?;
+    let account = app.store().customer_by_id(id).await?;
+    account.ok_or(Error::NotFound("customer"))
 }
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
     Path(id): Path<String>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    let account = found(&desk, &id).await?;
-    let listed = desk
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    let account = found(&app, &id).await?;
+    let listed = app
         .store()
         .requests(RequestFilter {
             account: Some(account.address.clone()),
@@ -172,8 +172,8 @@ pub(super) async fn show(
             ..RequestFilter::default()
         })
         .await?;
-    let history = desk.store().history_of(account.id, HISTORY).await?;
-    Ok(visit.page(
+    let history = app.store().history_of(account.id, HISTORY).await?;
+    Ok(operator.page(
         "operators/customer.html",
         context! {
             account => row(&account),
@@ -188,16 +188,16 @@ pub(super) async fn show(
 }
 
 pub(super) async fn act(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
     Path(id): Path<String>,
-    Sent(sent): Sent,
-) -> Result<Redirect, Refusal> {
+    FormFields(sent): FormFields,
+) -> Result<Redirect, Error> {
     let act = sent
         .read("action", CustomerAct::from_name)?
-        .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
-    let account = found(&desk, &id).await?;
-    act.carry_out(desk.store(), &account, visit.actor(), Timestamp::now())
+        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
+    let account = found(&app, &id).await?;
+    act.carry_out(app.store(), &account, operator.actor(), Timestamp::now())
         .await?;
     let done = act.done();
     Ok(Redirect::to(&format!(

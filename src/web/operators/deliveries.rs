@@ -7,22 +7,22 @@ use axum::extract::State;
 use axum::response::Redirect;
 use minijinja::context;
 
-use super::Desk;
-use super::fields::{Asked, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
+use super::AppState;
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{FormFields, QueryFields};
 use crate::domain::{DestinationName, RequestState, Timestamp};
 use crate::store::Bounded;
 use crate::web::page::Page;
 
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    let config = desk.config();
-    let paused = desk.store().paused_destinations().await?;
-    let backlog = desk.store().backlog().await?;
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    let config = app.config();
+    let paused = app.store().paused_destinations().await?;
+    let backlog = app.store().backlog().await?;
     let mut rows: Vec<_> = config
         .destinations
         .iter()
@@ -54,7 +54,7 @@ pub(super) async fn list(
         })
         .collect();
     for hook in &config.hooks {
-        let count = desk.store().hook_count(hook.name.clone()).await?;
+        let count = app.store().hook_count(hook.name.clone()).await?;
         rows.push(context! {
             name => hook.name.as_str(),
             kind => "hook",
@@ -64,32 +64,32 @@ pub(super) async fn list(
             failed => count.failed,
         });
     }
-    Ok(visit.page(
+    Ok(operator.page(
         "operators/deliveries.html",
         context! { rows => rows, done => asked.one("done") },
     ))
 }
 
 pub(super) async fn act(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Redirect, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Redirect, Error> {
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
         .filter(|name| {
-            let config = desk.config();
+            let config = app.config();
             let is_hook = config.hooks.iter().any(|hook| hook.name == *name);
             is_hook || config.destinations.contains_key(name)
         })
-        .ok_or(Refusal::NotFound("destination"))?;
+        .ok_or(Error::NotFound("destination"))?;
     let paused = match sent.one("action") {
         Some("pause") => true,
         Some("resume") => false,
-        _ => return Err(Refusal::Malformed("There is no such action.".to_owned())),
+        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
     };
-    desk.store()
-        .pause_destination(name, paused, visit.actor(), Timestamp::now())
+    app.store()
+        .pause_destination(name, paused, operator.actor(), Timestamp::now())
         .await?;
     let done = if paused { "paused" } else { "resumed" };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))

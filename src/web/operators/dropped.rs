@@ -7,17 +7,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
-use super::act::{Tally, handles};
+use super::actions::{Tally, handles};
 use super::allow::recover_all;
+use super::auth::CurrentOperator;
 use super::customers::portals;
-use super::fields::{Asked, Fields, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, messages, what_if};
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::{AppState, messages, simulate};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
-use crate::operations::{self, MOST_AT_ONCE, Taken, each, is_recoverable};
+use crate::operations::{self, MOST_AT_ONCE, Taken, bulk, is_recoverable};
 use crate::store::{LedgerFilter, StoreError};
 use crate::web::page::Page;
 
@@ -25,11 +25,11 @@ use crate::web::page::Page;
 const RANKED: usize = 20;
 
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Page, Refusal> {
-    let listed = desk
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Page, Error> {
+    let listed = app
         .store()
         .recent_entries(LedgerFilter {
             verdict: Some(Verdict::Dropped),
@@ -41,9 +41,9 @@ pub(super) async fn list(
         })
         .await?;
     let since = Timestamp::now()
-        .saturating_sub(what_if::OVER)
+        .saturating_sub(simulate::OVER)
         .unwrap_or(Timestamp::MIN);
-    let domains = desk.store().dropped_domains(since, RANKED).await?;
+    let domains = app.store().dropped_domains(since, RANKED).await?;
     let domains: Vec<_> = domains
         .iter()
         .map(|domain| {
@@ -55,21 +55,21 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(visit.page(
+    Ok(operator.page(
         "operators/dropped.html",
         context! {
             rows => listed
                 .rows
                 .iter()
                 .map(|entry| context! {
-                    recoverable => is_recoverable(entry, &desk.config()),
+                    recoverable => is_recoverable(entry, &app.config()),
                     ..messages::row(entry)
                 })
                 .collect::<Vec<_>>(),
             next_page => asked.next("/dropped", listed.next.as_deref()),
             domains => domains,
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&desk.config()),
+            portals => portals(&app.config()),
             reason => asked.one("reason"),
             portal => asked.one("portal"),
             sender => asked.one("sender"),
@@ -83,37 +83,37 @@ pub(super) async fn list(
 
 /// Some messages by id, or all of a domain; or one released as it is.
 pub(super) async fn recover(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     match sent.one("action") {
         None | Some("recover") => {}
-        Some("force") => return force(&desk, &visit, &sent).await,
+        Some("force") => return force(&app, &operator, &sent).await,
         Some(other) => {
-            return Err(Refusal::Malformed(format!("action cannot be {other:?}.")));
+            return Err(Error::Malformed(format!("action cannot be {other:?}.")));
         }
     }
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
     let tally = if let Some(pattern) = pattern {
-        recover_all(&desk, &visit, &pattern).await?
+        recover_all(&app, &operator, &pattern).await?
     } else {
         let ids = sent
             .all("ledger")
             .map(str::parse::<LedgerId>)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Refusal::Malformed(format!("{error}.")))?;
+            .map_err(|error| Error::Malformed(format!("{error}.")))?;
         if ids.len() > MOST_AT_ONCE {
-            return Err(Refusal::TooLarge);
+            return Err(Error::TooLarge);
         }
-        let outcomes = each(ids, |id| {
-            let (desk, visit) = handles(&desk, &visit);
-            async move { desk.recover(id, &visit).await }
+        let outcomes = bulk(ids, |id| {
+            let (app, operator) = handles(&app, &operator);
+            async move { app.recover(id, &operator).await }
         });
         let outcomes = outcomes.await?;
         let tally = Tally::of(&outcomes, |taken| taken.request.is_some());
         if tally.failed > 0 {
-            return Ok(left(&visit, &tally, &outcomes).into_response());
+            return Ok(left(&operator, &tally, &outcomes).into_response());
         }
         tally
     };
@@ -125,7 +125,11 @@ pub(super) async fn recover(
 }
 
 /// Says of each message why it stays dropped.
-fn left(visit: &Visit, tally: &Tally, outcomes: &[(LedgerId, Result<Taken, StoreError>)]) -> Page {
+fn left(
+    operator: &CurrentOperator,
+    tally: &Tally,
+    outcomes: &[(LedgerId, Result<Taken, StoreError>)],
+) -> Page {
     let rows: Vec<_> = outcomes
         .iter()
         .map(|(ledger, outcome)| {
@@ -138,25 +142,29 @@ fn left(visit: &Visit, tally: &Tally, outcomes: &[(LedgerId, Result<Taken, Store
             }
         })
         .collect();
-    visit.page(
+    operator.page(
         "operators/recovered.html",
         context! { rows => rows, back => tally.done },
     )
 }
 
 /// Releases one message as it is.
-async fn force(desk: &Desk, visit: &Visit, sent: &Fields) -> Result<Response, Refusal> {
+async fn force(
+    app: &AppState,
+    operator: &CurrentOperator,
+    sent: &Fields,
+) -> Result<Response, Error> {
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
-        .ok_or_else(|| Refusal::Malformed("There is no ledger entry.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;
     let named = match sent.one("as") {
         Some(text) => Some(
             EmailAddress::parse_customer(text)
-                .map_err(|error| Refusal::NotAllowed(format!("{text:?}: {error}")))?,
+                .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))?,
         ),
         None => None,
     };
-    let (config, by) = (desk.config(), visit.actor());
-    operations::force(desk.store(), &config, ledger, named, by).await?;
+    let (config, by) = (app.config(), operator.actor());
+    operations::force(app.store(), &config, ledger, named, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=forced")).into_response())
 }

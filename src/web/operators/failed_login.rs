@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use super::Desk;
+use super::AppState;
 use crate::domain::{OperatorName, Timestamp};
 use crate::observe::events;
-use crate::web::peer::Allowance;
+use crate::web::rate_limit::ClientLimiter;
 
 /// Between two times that a client is reported as locked out.
 const LOCKED_OUT_EVERY: Duration = Duration::from_mins(10);
@@ -47,7 +47,7 @@ impl Failure {
 
 /// What bounds the reports.
 pub(super) struct FailedLogins {
-    lockouts: Allowance,
+    lockouts: ClientLimiter,
     rows: DefaultDirectRateLimiter,
 }
 
@@ -57,7 +57,7 @@ impl FailedLogins {
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
             .allow_burst(ROWS);
         Self {
-            lockouts: Allowance::new(1, LOCKED_OUT_EVERY),
+            lockouts: ClientLimiter::new(1, LOCKED_OUT_EVERY),
             rows: RateLimiter::direct(rows),
         }
     }
@@ -68,7 +68,7 @@ impl FailedLogins {
     }
 }
 
-impl Desk {
+impl AppState {
     /// Reports a failed login. `name` is an operator's, or none. That it cannot be recorded does not
     /// change the answer.
     pub(super) async fn login_failed(

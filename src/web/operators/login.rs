@@ -11,17 +11,17 @@ use axum::{Extension, http::HeaderValue};
 use jiff::SignedDuration;
 use minijinja::context;
 
-use super::Desk;
+use super::AppState;
+use super::auth::{COOKIE_NAME, CurrentOperator};
+use super::error::Error;
 use super::failed_login::Failure;
-use super::fields::Sent;
-use super::gate::{COOKIE_NAME, Visit};
-use super::refusal::Refusal;
+use super::form_fields::FormFields;
 use crate::domain::{
     Actor, Interface, OperatorName, Password, PasswordHash, Role, Timestamp, Token,
 };
 use crate::store::{Key, KeyKind};
 use crate::web::page::Page;
-use crate::web::peer::{self, Peer};
+use crate::web::rate_limit::{self, Peer};
 
 /// A working day; after it one logs in again.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
@@ -31,18 +31,18 @@ pub(super) async fn show() -> Page {
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    Sent(fields): Sent,
-) -> Result<Response, Refusal> {
+    FormFields(fields): FormFields,
+) -> Result<Response, Error> {
     let name = fields.one("name").unwrap_or_default();
     let peer = peer.map(|Extension(peer)| peer);
-    let client = peer::client(peer, &headers, &desk.config().http.trusted_proxies);
-    if !desk.logins.take(client) {
-        if desk.failed_logins.reports_lockout(client) {
-            let known = desk.known(name).await?;
-            desk.login_failed(client, known, Failure::LockedOut).await;
+    let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
+    if !app.logins.take(client) {
+        if app.failed_logins.reports_lockout(client) {
+            let known = app.known(name).await?;
+            app.login_failed(client, known, Failure::LockedOut).await;
         }
         let later = "Too many attempts. Wait a minute and try again.";
         return Ok(form(name, Some(later))
@@ -51,22 +51,22 @@ pub(super) async fn submit(
     }
     let password = fields.exactly("password").and_then(Password::presented);
     let known = match (OperatorName::parse(name), password) {
-        (Ok(name), Some(password)) => desk.recognise(&name, password).await?.then_some(name),
+        (Ok(name), Some(password)) => app.recognise(&name, password).await?.then_some(name),
         _ => None,
     };
     let Some(name) = known else {
-        let known = desk.known(name).await?;
+        let known = app.known(name).await?;
         let failure = match known {
             Some(_) => Failure::WrongPassword,
             None => Failure::UnknownName,
         };
-        desk.login_failed(client, known, failure).await;
+        app.login_failed(client, known, failure).await;
         return Ok(form(name, Some("The name or the password is wrong."))
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response());
     };
     let token = Token::generate()
-        .map_err(|error| Refusal::Store(crate::store::StoreError::Other(error.to_string())))?;
+        .map_err(|error| Error::Store(crate::store::StoreError::Other(error.to_string())))?;
     let now = Timestamp::now();
     let key = Key {
         hash: token.hash(),
@@ -74,7 +74,7 @@ pub(super) async fn submit(
         role: Role::Admin,
         expires_at: now.saturating_add(SESSION).unwrap_or(Timestamp::MAX),
     };
-    desk.store()
+    app.store()
         .make_key(
             name.clone(),
             key,
@@ -91,16 +91,16 @@ pub(super) async fn submit(
 }
 
 pub(super) async fn logout(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-) -> Result<Response, Refusal> {
-    desk.store().end_key(visit.key).await?;
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+) -> Result<Response, Error> {
+    app.store().end_key(operator.key).await?;
     Ok(with_cookie("", 0, false, "/login"))
 }
 
-impl Desk {
+impl AppState {
     /// The operator of that name, if there is one.
-    async fn known(&self, name: &str) -> Result<Option<OperatorName>, Refusal> {
+    async fn known(&self, name: &str) -> Result<Option<OperatorName>, Error> {
         let Ok(name) = OperatorName::parse(name) else {
             return Ok(None);
         };
@@ -110,10 +110,10 @@ impl Desk {
 
     /// Whether this is the password of that operator. Hashing takes time and memory, so it is done
     /// apart from the other work, and by few at once.
-    async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Refusal> {
+    async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Error> {
         let found = self.store().password_of(name.clone()).await?;
         let busy = |cause: &dyn std::fmt::Display| {
-            Refusal::Store(crate::store::StoreError::Busy(cause.to_string()))
+            Error::Store(crate::store::StoreError::Busy(cause.to_string()))
         };
         let seat = self.hashing.acquire().await.map_err(|error| busy(&error))?;
         let matches = tokio::task::spawn_blocking(move || compare(&password, found))

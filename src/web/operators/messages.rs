@@ -11,27 +11,27 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
+use super::auth::CurrentOperator;
 use super::customers::portals;
-use super::fields::Asked;
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, when};
+use super::error::Error;
+use super::form_fields::QueryFields;
+use super::{AppState, when};
 use crate::access::RuleResult;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
 use crate::mail::{html, readable};
 use crate::operations::{Explanation, bare_message_id, explained, is_recoverable};
 use crate::store::{Event, LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
-use crate::web::dress::Policy;
+use crate::web::render::Policy;
 
 pub(super) async fn find(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(asked): Asked,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
+) -> Result<Response, Error> {
     let what = asked.one("search").unwrap_or_default();
     if let Ok(id) = what.parse::<LedgerId>()
-        && desk.store().ledger_entry(id).await?.is_some()
+        && app.store().ledger_entry(id).await?.is_some()
     {
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
@@ -46,23 +46,23 @@ pub(super) async fn find(
         message_id: message_id.clone().filter(|_| sender.is_none()),
         page: asked.page(),
     };
-    let mut listed = desk.store().recent_entries(filter.clone()).await?;
+    let mut listed = app.store().recent_entries(filter.clone()).await?;
     if listed.rows.is_empty() && sender.is_some() {
         let filter = LedgerFilter {
             sender: None,
             message_id,
             ..filter
         };
-        listed = desk.store().recent_entries(filter).await?;
+        listed = app.store().recent_entries(filter).await?;
     }
-    let page = visit.page(
+    let page = operator.page(
         "operators/messages.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
             next_page => asked.next("/messages", listed.next.as_deref()),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&desk.config()),
+            portals => portals(&app.config()),
             verdict => asked.one("verdict"),
             reason => asked.one("reason"),
             portal => asked.one("portal"),
@@ -94,30 +94,30 @@ fn sender(entry: &LedgerEntry) -> Option<String> {
     }
 }
 
-async fn found(desk: &Desk, id: &str) -> Result<LedgerEntry, Refusal> {
-    let id: LedgerId = id.parse().map_err(|_| Refusal::NotFound("message"))?;
-    let entry = desk.store().ledger_entry(id).await?;
-    entry.ok_or(Refusal::NotFound("message"))
+async fn found(app: &AppState, id: &str) -> Result<LedgerEntry, Error> {
+    let id: LedgerId = id.parse().map_err(|_| Error::NotFound("message"))?;
+    let entry = app.store().ledger_entry(id).await?;
+    entry.ok_or(Error::NotFound("message"))
 }
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
     Path(id): Path<String>,
-    Asked(asked): Asked,
-) -> Result<Response, Refusal> {
-    let entry = found(&desk, &id).await?;
+    QueryFields(asked): QueryFields,
+) -> Result<Response, Error> {
+    let entry = found(&app, &id).await?;
     let Explanation {
         rules,
         events,
         state,
         ..
-    } = explained(desk.store(), entry.clone()).await?;
+    } = explained(app.store(), entry.clone()).await?;
     let account = match &entry.account {
-        Some(address) => desk.store().customer(address).await?,
+        Some(address) => app.store().customer(address).await?,
         None => None,
     };
-    let (text, has_html) = match desk.store().raw(entry.ledger).await? {
+    let (text, has_html) = match app.store().raw(entry.ledger).await? {
         // Reading takes time where the message is large, and this thread is for waiting.
         Some(raw) => tokio::task::spawn_blocking(move || (readable(&raw), !html(&raw).is_empty()))
             .await
@@ -126,11 +126,11 @@ pub(super) async fn show(
     };
     let facts = &entry.facts;
     let evidence = |found: Option<&crate::mail::Evidence>| found.map(ToString::to_string);
-    let page = visit.page(
+    let page = operator.page(
         "operators/message.html",
         context! {
             entry => row(&entry),
-            recoverable => is_recoverable(&entry, &desk.config()),
+            recoverable => is_recoverable(&entry, &app.config()),
             nameable => entry.sender.is_none()
                 || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours),
             written => facts.sender.written().map(one_line),
@@ -183,22 +183,25 @@ pub(super) fn happened(event: &Event) -> Value {
 }
 
 /// An entry and its content, while that is kept.
-pub(super) async fn with_content(desk: &Desk, id: &str) -> Result<(LedgerEntry, Vec<u8>), Refusal> {
-    let entry = found(desk, id).await?;
-    let raw = desk
+pub(super) async fn with_content(
+    app: &AppState,
+    id: &str,
+) -> Result<(LedgerEntry, Vec<u8>), Error> {
+    let entry = found(app, id).await?;
+    let raw = app
         .store()
         .raw(entry.ledger)
         .await?
-        .ok_or(Refusal::NotFound("content; it is not kept any more"))?;
+        .ok_or(Error::NotFound("content; it is not kept any more"))?;
     Ok((entry, raw))
 }
 
 /// The message as it came, to be saved and not to be opened.
 pub(super) async fn raw(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let (entry, raw) = with_content(&desk, &id).await?;
+) -> Result<Response, Error> {
+    let (entry, raw) = with_content(&app, &id).await?;
     let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
     let mut response = raw.into_response();
     let headers = response.headers_mut();

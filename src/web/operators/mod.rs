@@ -4,23 +4,23 @@
 
 mod access;
 mod access_form;
-mod act;
+mod actions;
 mod allow;
 mod audit;
+mod auth;
 mod customers;
 mod deliveries;
 mod dropped;
+mod error;
 mod failed_login;
-mod fields;
-mod framed;
-mod gate;
+mod form_fields;
 mod login;
+mod message_html;
 mod messages;
 mod overview;
 mod plot;
-mod refusal;
 mod requests;
-mod what_if;
+mod simulate;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -39,18 +39,18 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::dress::{CurrentSite, Site, Wardrobe, dress};
+use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
-use super::origin::own_forms_only;
-use super::peer::Allowance;
 use super::public::assets;
+use super::rate_limit::ClientLimiter;
+use super::render::{CurrentSite, Renderer, Site, render};
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
-use crate::wording::{Moment, Wording};
+use crate::templates::{Moment, Wording};
+use auth::{RequiredRole, Route};
 use failed_login::FailedLogins;
-use gate::{Need, Route};
 
 /// Octets of a form. The largest are lists of domains.
 const MOST_BODY: usize = 1024 * 1024;
@@ -69,14 +69,14 @@ pub struct Operators {
 }
 
 /// The state of the handlers.
-struct Desk {
+struct AppState {
     parts: Operators,
-    logins: Allowance,
+    logins: ClientLimiter,
     failed_logins: FailedLogins,
     hashing: Semaphore,
 }
 
-impl Desk {
+impl AppState {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.parts.config.borrow())
     }
@@ -89,28 +89,28 @@ impl Desk {
 /// The operators' pages as a router.
 pub fn operators(mut parts: Operators) -> Router {
     let beside = parts.beside.take().unwrap_or_default();
-    let wardrobe = Arc::new(Wardrobe {
+    let renderer = Arc::new(Renderer {
         version: assets::version(&parts.wording),
         wording: Arc::clone(&parts.wording),
     });
     let config = parts.config.clone();
     let hosts = parts.config.clone();
     let site: CurrentSite = Arc::new(move || Site::in_english(&config.borrow()));
-    let desk = Arc::new(Desk {
+    let app = Arc::new(AppState {
         parts,
-        logins: Allowance::new(10, Duration::from_secs(10)),
+        logins: ClientLimiter::new(10, Duration::from_secs(10)),
         failed_logins: FailedLogins::new(),
         hashing: Semaphore::new(MOST_HASHING),
     });
     routes()
         .into_iter()
-        .map(|route| route.guarded(&desk))
+        .map(|route| route.guarded(&app))
         .fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods)
         })
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
-        .with_state(desk)
+        .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(own_forms_only))
         .merge(beside)
@@ -122,14 +122,14 @@ pub fn operators(mut parts: Operators) -> Router {
             events::fault("web.operators", &"a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
-        .layer(middleware::from_fn_with_state((wardrobe, site), dress))
+        .layer(middleware::from_fn_with_state((renderer, site), render))
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }
 
 /// Every route. What looks takes a viewer; what acts on customers, requests and dropped messages an
 /// agent; what changes how the house works an admin.
 fn routes() -> Vec<Route> {
-    use Need::{Nothing, Session};
+    use RequiredRole::{Nothing, Session};
     use Role::{Admin, Agent, Viewer};
     vec![
         Route::get("/assets/{name}", Nothing, asset),
@@ -147,7 +147,7 @@ fn routes() -> Vec<Route> {
         Route::post("/requests", Session(Agent), requests::act),
         Route::get("/messages", Session(Viewer), messages::find),
         Route::get("/messages/{id}", Session(Viewer), messages::show),
-        Route::get("/messages/{id}/html", Session(Viewer), framed::show),
+        Route::get("/messages/{id}/html", Session(Viewer), message_html::show),
         Route::get("/messages/{id}/raw", Session(Viewer), messages::raw),
         Route::get("/dropped", Session(Viewer), dropped::list),
         Route::post("/dropped", Session(Agent), dropped::recover),
@@ -168,8 +168,8 @@ pub fn operators_paths() -> Vec<&'static str> {
         .collect()
 }
 
-async fn asset(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
-    assets::answer(&desk.parts.wording, &name)
+async fn asset(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
+    assets::answer(&app.parts.wording, &name)
 }
 
 /// A time as these pages show it: in the zone of the site, with its name.

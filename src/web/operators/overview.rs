@@ -10,10 +10,10 @@ use axum::extract::State;
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
-use super::gate::Visit;
+use super::auth::CurrentOperator;
+use super::error::Error;
 use super::plot::{Bar, Plot};
-use super::refusal::Refusal;
-use super::{Desk, what_if};
+use super::{AppState, simulate};
 use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
 use crate::store::{Backlog, DayCount, DroppedDomain};
 use crate::web::page::Page;
@@ -39,12 +39,12 @@ const STEPS: [(&str, Duration); 8] = [
 ];
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-) -> Result<Page, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+) -> Result<Page, Error> {
     let now = Timestamp::now();
-    let month = now.saturating_sub(what_if::OVER).unwrap_or(Timestamp::MIN);
-    let store = desk.store();
+    let month = now.saturating_sub(simulate::OVER).unwrap_or(Timestamp::MIN);
+    let store = app.store();
     let days = store.by_day(midnight(now, DAYS)).await?;
     let backlog = store.backlog().await?;
     let proofs = store.proof_times(month).await?;
@@ -74,7 +74,7 @@ pub(super) async fn show(
             context! { verdict => verdict, reason => reason, messages => messages }
         })
         .collect();
-    Ok(visit.page(
+    Ok(operator.page(
         "operators/overview.html",
         context! {
             accepted => verdict(Verdict::Accepted),

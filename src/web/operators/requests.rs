@@ -11,14 +11,14 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::act::{Tally, handles};
+use super::actions::{Tally, handles};
+use super::auth::CurrentOperator;
 use super::customers::portals;
-use super::fields::{Asked, Fields, Sent};
-use super::gate::Visit;
-use super::refusal::Refusal;
-use super::{Desk, when};
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::{AppState, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::{MOST_AT_ONCE, RequestAct, each};
+use crate::operations::{MOST_AT_ONCE, RequestAct, bulk};
 use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -50,7 +50,7 @@ const AGES: [Age; 6] = [
 ];
 
 /// What a form or an address narrows the list to.
-fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Refusal> {
+fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error> {
     let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
     let then = age.map(|age| {
         Timestamp::now()
@@ -69,10 +69,10 @@ fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Refusal> {
 }
 
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Asked(mut asked): Asked,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(mut asked): QueryFields,
+) -> Result<Response, Error> {
     if let Some(search) = asked.one("search") {
         if search.parse::<LedgerId>().is_err() && EmailAddress::parse(search).is_ok() {
             asked.rename("search", "account");
@@ -82,7 +82,7 @@ pub(super) async fn list(
             return Ok(Redirect::to(&format!("/messages?search={search}")).into_response());
         }
     }
-    let listed = desk
+    let listed = app
         .store()
         .recent_requests(filter(&asked, asked.page())?)
         .await?;
@@ -94,13 +94,13 @@ pub(super) async fn list(
         .iter()
         .map(|age| context! { name => age.name, words => age.words })
         .collect();
-    let page = visit.page(
+    let page = operator.page(
         "operators/requests.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
             next_page => asked.next("/requests", listed.next.as_deref()),
             states => states,
-            portals => portals(&desk.config()),
+            portals => portals(&app.config()),
             ages => ages,
             state => asked.one("state"),
             portal => asked.one("portal"),
@@ -131,27 +131,27 @@ pub(super) fn row(request: &Request) -> Value {
 }
 
 pub(super) async fn act(
-    State(desk): State<Arc<Desk>>,
-    Extension(visit): Extension<Visit>,
-    Sent(sent): Sent,
-) -> Result<Response, Refusal> {
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     let act = sent
         .read("action", RequestAct::from_name)?
-        .ok_or_else(|| Refusal::Malformed("There is no action.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     if sent.one("ask").is_some() {
-        return ask(&desk, &visit, &sent, act).await;
+        return ask(&app, &operator, &sent, act).await;
     }
     let ids = sent
         .all("request")
         .map(str::parse::<RequestId>)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Refusal::Malformed(format!("{error}.")))?;
+        .map_err(|error| Error::Malformed(format!("{error}.")))?;
     if ids.len() > MOST_AT_ONCE {
-        return Err(Refusal::TooLarge);
+        return Err(Error::TooLarge);
     }
-    let outcomes = each(ids, |id| {
-        let (desk, visit) = handles(&desk, &visit);
-        async move { desk.act_on_request(id, act, &visit).await }
+    let outcomes = bulk(ids, |id| {
+        let (app, operator) = handles(&app, &operator);
+        async move { app.act_on_request(id, act, &operator).await }
     })
     .await?;
     let tally = Tally::of(&outcomes, |()| true);
@@ -173,27 +173,24 @@ pub(super) async fn act(
 /// Shows what would be done to which requests: those that were ticked, or all that the list was
 /// narrowed to.
 async fn ask(
-    desk: &Desk,
-    visit: &Visit,
+    app: &AppState,
+    operator: &CurrentOperator,
     sent: &Fields,
     act: RequestAct,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
         let page = Part {
             limit: MOST_AT_ONCE,
             after: None,
         };
-        desk.store()
-            .recent_requests(filter(sent, page)?)
-            .await?
-            .rows
+        app.store().recent_requests(filter(sent, page)?).await?.rows
     } else {
         let mut requests = Vec::new();
         for id in sent.all("request").take(MOST_AT_ONCE) {
             let id: RequestId = id
                 .parse()
-                .map_err(|error| Refusal::Malformed(format!("{error}.")))?;
-            requests.extend(desk.store().request(id).await?);
+                .map_err(|error| Error::Malformed(format!("{error}.")))?;
+            requests.extend(app.store().request(id).await?);
         }
         requests
     };
@@ -204,7 +201,7 @@ async fn ask(
         .into_iter()
         .filter_map(|name| Some(context! { name => name, value => sent.one(name)? }))
         .collect();
-    let page = visit.page(
+    let page = operator.page(
         "operators/requests_confirm.html",
         context! {
             act => act.name(),

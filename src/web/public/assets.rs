@@ -9,11 +9,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::Desk;
-use crate::wording::Wording;
+use super::AppState;
+use crate::templates::Wording;
 
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
-    answer(&desk.wardrobe.wording, &name)
+pub(super) async fn show(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
+    answer(&app.renderer.wording, &name)
 }
 
 pub(in crate::web) fn answer(wording: &Wording, name: &str) -> Response {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use minijinja::{Value, context};
 
-use super::{Desk, Fault, Page};
+use super::{AppState, Page, PageError};
 use crate::access::Effective;
 use crate::config::Config;
 
-pub(super) async fn show(State(desk): State<Arc<Desk>>) -> Result<Page, Fault> {
-    let config = desk.config();
-    let access = desk.store().access().await?.settings;
+pub(super) async fn show(State(app): State<Arc<AppState>>) -> Result<Page, PageError> {
+    let config = app.config();
+    let access = app.store().access().await?.settings;
     let sign_up = config
         .portals
         .iter()

@@ -11,25 +11,25 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{Client, Desk, Fault, Page};
+use super::{AppState, Client, Page, PageError};
 use crate::delivery::Original;
 use crate::domain::Timestamp;
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Path(token): Path<String>,
     Client(client): Client,
-) -> Result<Response, Fault> {
-    let key = desk.store().find_link_key().await?;
+) -> Result<Response, PageError> {
+    let key = app.store().find_link_key().await?;
     let Some(ledger) = key.and_then(|key| key.verify(&token, Timestamp::now())) else {
-        return if desk.guesses.take(client) {
+        return if app.guesses.take(client) {
             Ok(Page::of_status(StatusCode::NOT_FOUND).into_response())
         } else {
-            Err(Fault::TooMany)
+            Err(PageError::TooMany)
         };
     };
-    let hostname = desk.config().hostname.clone();
-    let Some(original) = Original::open(ledger, desk.store(), &hostname).await? else {
+    let hostname = app.config().hostname.clone();
+    let Some(original) = Original::open(ledger, app.store(), &hostname).await? else {
         return Ok(Page::of_status(StatusCode::GONE).into_response());
     };
     let mut response = Body::new(original.into_body()).into_response();

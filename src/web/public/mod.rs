@@ -30,16 +30,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::dress::{CurrentSite, Site, Wardrobe, dress};
-use super::language::{self, Asked};
-use super::origin::own_forms_only;
-use super::page::{Fault, Page};
-use super::peer::{self, Allowance, Peer};
+use super::csrf::own_forms_only;
+use super::language::{self, RequestedLanguage};
+use super::page::{Page, PageError};
+use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
+use super::render::{CurrentSite, Renderer, Site, render};
 use crate::config::Config;
 use crate::observe::events;
 use crate::store::{Store, StoreError};
-use crate::wording::Wording;
+use crate::templates::Wording;
 
 /// Octets of a form. The largest honest one names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
@@ -59,30 +59,30 @@ pub struct Public {
 }
 
 /// The state of the handlers.
-struct Desk {
+struct AppState {
     parts: Public,
     /// Forms that make us write mail.
-    forms: Allowance,
+    forms: ClientLimiter,
     /// Links that nobody was given.
-    guesses: Allowance,
+    guesses: ClientLimiter,
     errands: Arc<Semaphore>,
-    wardrobe: Arc<Wardrobe>,
+    renderer: Arc<Renderer>,
 }
 
 /// The public pages as a router.
 pub fn public(parts: Public) -> Router {
-    let wardrobe = Arc::new(Wardrobe {
+    let renderer = Arc::new(Renderer {
         version: assets::version(&parts.wording),
         wording: Arc::clone(&parts.wording),
     });
     let config = parts.config.clone();
     let site: CurrentSite = Arc::new(move || Site::of(&config.borrow()));
-    let desk = Arc::new(Desk {
+    let app = Arc::new(AppState {
         parts,
-        forms: Allowance::new(20, Duration::from_secs(6)),
-        guesses: Allowance::new(30, Duration::from_secs(2)),
+        forms: ClientLimiter::new(20, Duration::from_secs(6)),
+        guesses: ClientLimiter::new(30, Duration::from_secs(2)),
         errands: Arc::new(Semaphore::new(MOST_ERRANDS)),
-        wardrobe: Arc::clone(&wardrobe),
+        renderer: Arc::clone(&renderer),
     });
     routes()
         .into_iter()
@@ -91,7 +91,7 @@ pub fn public(parts: Public) -> Router {
         })
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
-        .with_state(desk)
+        .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(own_forms_only))
         .layer(TimeoutLayer::with_status_code(
@@ -102,11 +102,11 @@ pub fn public(parts: Public) -> Router {
             events::fault("web", &"a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
-        .layer(middleware::from_fn_with_state((wardrobe, site), dress))
+        .layer(middleware::from_fn_with_state((renderer, site), render))
 }
 
 /// Every route, so that a test can ask each for its headers.
-fn routes() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
     vec![
         ("/", get(home::show)),
         ("/signup", get(sign_up::show).post(sign_up::submit)),
@@ -132,11 +132,11 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(desk): State<Arc<Desk>>) -> Response {
-    ready::answer(&desk.parts.readiness, &desk.parts.store)
+async fn readyz(State(app): State<Arc<AppState>>) -> Response {
+    ready::answer(&app.parts.readiness, &app.parts.store)
 }
 
-impl Desk {
+impl AppState {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.parts.config.borrow())
     }
@@ -150,10 +150,10 @@ impl Desk {
     fn send_on_errand(
         &self,
         errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), PageError> {
         let seat = Arc::clone(&self.errands)
             .try_acquire_owned()
-            .map_err(|_| Fault::Busy)?;
+            .map_err(|_| PageError::Busy)?;
         self.parts.tasks.spawn(async move {
             if let Err(error) = errand.await {
                 events::fault("web", &error);
@@ -167,32 +167,32 @@ impl Desk {
 /// The client's address, as far as trusted proxies tell.
 struct Client(IpAddr);
 
-impl FromRequestParts<Arc<Desk>> for Client {
+impl FromRequestParts<Arc<AppState>> for Client {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(
         parts: &mut Parts,
-        desk: &Arc<Desk>,
+        app: &Arc<AppState>,
     ) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<Peer>().copied();
-        let trusted = &desk.config().http.trusted_proxies;
-        Ok(Self(peer::client(peer, &parts.headers, trusted)))
+        let trusted = &app.config().http.trusted_proxies;
+        Ok(Self(rate_limit::client(peer, &parts.headers, trusted)))
     }
 }
 
 /// A form, in which a name may stand several times.
 struct Fields<T>(T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Fields<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Fields<T> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Response> {
-        match Form::<T>::from_request(request, desk).await {
+    async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Response> {
+        match Form::<T>::from_request(request, app).await {
             Ok(Form(fields)) => Ok(Self(fields)),
             Err(rejection) => {
                 let status = rejection.into_response().status();
                 Err(match status {
-                    StatusCode::UNPROCESSABLE_ENTITY => Fault::Malformed.into_response(),
+                    StatusCode::UNPROCESSABLE_ENTITY => PageError::Malformed.into_response(),
                     other => Page::of_status(other).into_response(),
                 })
             }

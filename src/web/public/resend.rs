@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::{Asked, Client, Desk, Fault, Fields, Page};
+use super::{AppState, Client, Fields, Page, PageError, RequestedLanguage};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Timestamp, Token};
-use crate::store::LetterCause;
+use crate::store::MailCause;
 
 #[derive(Deserialize)]
 pub(super) struct Resend {
@@ -25,22 +25,22 @@ pub(super) async fn show() -> Page {
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Client(client): Client,
-    Extension(asked): Extension<Asked>,
+    Extension(asked): Extension<RequestedLanguage>,
     Fields(resend): Fields<Resend>,
-) -> Result<Page, Fault> {
-    if !desk.forms.take(client) {
-        return Err(Fault::TooMany);
+) -> Result<Page, PageError> {
+    if !app.forms.take(client) {
+        return Err(PageError::TooMany);
     }
-    let store = desk.store().clone();
+    let store = app.store().clone();
     let now = Timestamp::now();
     match (resend.token, resend.email) {
         (Some(token), _) => {
             let token = Token::parse_link(&token)
-                .map_err(|_| Fault::InvalidLink)?
+                .map_err(|_| PageError::InvalidLink)?
                 .hash();
-            desk.send_on_errand(async move {
+            app.send_on_errand(async move {
                 store
                     .renew_expired_link(token, Some(client), asked.wish(), now)
                     .await
@@ -53,21 +53,15 @@ pub(super) async fn submit(
                     form(written, Some("sign_up.invalid")).with_status(StatusCode::BAD_REQUEST)
                 );
             };
-            desk.send_on_errand(async move {
+            app.send_on_errand(async move {
                 store
-                    .renew_link_for(
-                        address,
-                        LetterCause::Resend,
-                        Some(client),
-                        asked.wish(),
-                        now,
-                    )
+                    .renew_link_for(address, MailCause::Resend, Some(client), asked.wish(), now)
                     .await
             })?;
         }
-        (None, None) => return Err(Fault::Malformed),
+        (None, None) => return Err(PageError::Malformed),
     }
-    Ok(sent(&desk.config()))
+    Ok(sent(&app.config()))
 }
 
 /// Promises no mail: whether one comes depends on the account, which this page does not tell about.

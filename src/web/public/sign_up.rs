@@ -12,7 +12,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::resend::no_mail;
-use super::{Asked, Client, Desk, Fault, Fields, Page};
+use super::{AppState, Client, Fields, Page, PageError, RequestedLanguage};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
@@ -32,23 +32,23 @@ pub(super) struct SignUp {
 }
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Page {
     let portal = wanted.ok().and_then(|Query(wanted)| wanted.portal);
-    form(&desk.config(), portal.as_deref(), "", None)
+    form(&app.config(), portal.as_deref(), "", None)
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Client(client): Client,
-    Extension(asked): Extension<Asked>,
+    Extension(asked): Extension<RequestedLanguage>,
     Fields(form_data): Fields<SignUp>,
-) -> Result<Response, Fault> {
-    if !desk.forms.take(client) {
-        return Err(Fault::TooMany);
+) -> Result<Response, PageError> {
+    if !app.forms.take(client) {
+        return Err(PageError::TooMany);
     }
-    let config = desk.config();
+    let config = app.config();
     let wanted = form_data.portal.as_deref();
     let written = form_data.email.trim();
     let refused = |fault| {
@@ -66,7 +66,7 @@ pub(super) async fn submit(
         return refused("sign_up.program");
     }
     let portal = chosen(&config, wanted);
-    let settings = desk.store().access().await?.settings;
+    let settings = app.store().access().await?.settings;
     let settings = settings.effective(portal.map(|portal| &portal.name));
     let may = portal.or(config.portals.first()).is_some_and(|portal| {
         decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
@@ -77,9 +77,9 @@ pub(super) async fn submit(
         let contact = portal.and_then(|portal| portal.contact.as_deref());
         closed(&address, contact.or(config.site.contact.as_deref()))
     };
-    let store = desk.store().clone();
+    let store = app.store().clone();
     let name = portal.map(|portal| portal.name.clone());
-    desk.send_on_errand(async move {
+    app.send_on_errand(async move {
         let added = store
             .sign_up(address, name, client, asked.wish(), Timestamp::now())
             .await?;

@@ -14,7 +14,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::super::display::one_line;
-use super::{Client, Desk, Fault, Fields, Page, language};
+use super::{AppState, Client, Fields, Page, PageError, language};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
@@ -46,12 +46,12 @@ enum Action {
 }
 
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Path(token): Path<String>,
     Client(client): Client,
-) -> Result<Page, Fault> {
-    let config = desk.config();
-    let (token, link) = desk.look(&token, client).await?;
+) -> Result<Page, PageError> {
+    let config = app.config();
+    let (token, link) = app.look(&token, client).await?;
     if let Link::Open {
         account, address, ..
     } = &link
@@ -59,11 +59,11 @@ pub(super) async fn show(
         events::verification_opened(*account, address);
     }
     let page = shown(&config, &token, link, false)?;
-    desk.remembering(page, &token).await
+    app.remembering(page, &token).await
 }
 
 /// What stands behind a link, as a page. `taken_back`: it did not a moment ago.
-fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result<Page, Fault> {
+fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result<Page, PageError> {
     Ok(match link {
         Link::Open {
             address,
@@ -81,36 +81,36 @@ fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result
             may_ask,
         } => refused(&address, quiet_until, valid_until, may_ask),
         Link::Expired => expired(token),
-        Link::Unknown => return Err(Fault::InvalidLink),
+        Link::Unknown => return Err(PageError::InvalidLink),
     })
 }
 
 pub(super) async fn submit(
-    State(desk): State<Arc<Desk>>,
+    State(app): State<Arc<AppState>>,
     Path(token): Path<String>,
     Client(client): Client,
     Fields(answer): Fields<Answer>,
-) -> Result<Response, Fault> {
-    let (token, link) = desk.look(&token, client).await?;
+) -> Result<Response, PageError> {
+    let (token, link) = app.look(&token, client).await?;
     let page = match answer.action {
-        Action::Confirm => desk.confirm(&token, link, &answer).await?,
-        Action::NotMe => desk.refuse(&token).await?,
-        Action::TakeBack => desk.take_back(&token).await?,
-        Action::Language => return desk.speak(&token, answer.lang.as_deref()).await,
+        Action::Confirm => app.confirm(&token, link, &answer).await?,
+        Action::NotMe => app.refuse(&token).await?,
+        Action::TakeBack => app.take_back(&token).await?,
+        Action::Language => return app.speak(&token, answer.lang.as_deref()).await,
     };
-    let page = desk.remembering(page, &token).await?;
+    let page = app.remembering(page, &token).await?;
     Ok(page.into_response())
 }
 
-impl Desk {
+impl AppState {
     /// What stands behind a link. Guessing is bounded: each link that nobody was given takes from
     /// the client's allowance, and without one left the database is not asked.
-    async fn look(&self, text: &str, client: std::net::IpAddr) -> Result<(Token, Link), Fault> {
+    async fn look(&self, text: &str, client: std::net::IpAddr) -> Result<(Token, Link), PageError> {
         let guessed = || {
             if self.guesses.take(client) {
-                Fault::InvalidLink
+                PageError::InvalidLink
             } else {
-                Fault::TooMany
+                PageError::TooMany
             }
         };
         let token = Token::parse_link(text).map_err(|_| guessed())?;
@@ -126,7 +126,7 @@ impl Desk {
 
     /// A page of whoever holds a link: in the language that they chose, where they choose it for mail
     /// too.
-    async fn remembering(&self, page: Page, token: &Token) -> Result<Page, Fault> {
+    async fn remembering(&self, page: Page, token: &Token) -> Result<Page, PageError> {
         let remembered = self.store().find_chosen_language(token.hash()).await?;
         Ok(Page {
             remembered,
@@ -136,7 +136,7 @@ impl Desk {
 
     /// Keeps the language that the holder of a link chose, and leads to the page in it. One that there are no
     /// texts in changes nothing.
-    async fn speak(&self, token: &Token, tag: Option<&str>) -> Result<Response, Fault> {
+    async fn speak(&self, token: &Token, tag: Option<&str>) -> Result<Response, PageError> {
         let wording = &self.parts.wording;
         let chosen = tag.and_then(|tag| language::choice(wording, tag));
         let query = match chosen {
@@ -152,7 +152,7 @@ impl Desk {
         Ok((StatusCode::SEE_OTHER, [(LOCATION, query)]).into_response())
     }
 
-    async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, Fault> {
+    async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, PageError> {
         let (held, offers, portal) = match link {
             Link::Open {
                 requests, offers, ..
@@ -160,7 +160,7 @@ impl Desk {
             Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired(token)),
             link @ Link::Refused { .. } => return shown(&self.config(), token, link, false),
-            Link::Unknown => return Err(Fault::InvalidLink),
+            Link::Unknown => return Err(PageError::InvalidLink),
         };
         let choice = choice(answer, &held, &offers)?;
         let mut known = held;
@@ -177,11 +177,11 @@ impl Desk {
             } => proved_now(&config, &address, &known, &released, discarded.len()),
             Proved::Before { address, .. } => proved_before(&config, &address, portal.as_ref()),
             Proved::Expired => expired(token),
-            Proved::Unknown => return Err(Fault::InvalidLink),
+            Proved::Unknown => return Err(PageError::InvalidLink),
         })
     }
 
-    async fn refuse(&self, token: &Token) -> Result<Page, Fault> {
+    async fn refuse(&self, token: &Token) -> Result<Page, PageError> {
         let hash: TokenHash = token.hash();
         let config = self.config();
         let quiet_for = config.verification.quiet_for;
@@ -195,20 +195,20 @@ impl Desk {
                     address, portal, ..
                 } => refused_too_late(&config, &address, portal.as_ref()),
                 Refused::Expired => expired(token),
-                Refused::Unknown => return Err(Fault::InvalidLink),
+                Refused::Unknown => return Err(PageError::InvalidLink),
             },
         )
     }
 }
 
-impl Desk {
-    async fn take_back(&self, token: &Token) -> Result<Page, Fault> {
+impl AppState {
+    async fn take_back(&self, token: &Token) -> Result<Page, PageError> {
         let config = self.config();
         let (store, hash) = (self.store(), token.hash());
         let hold_for = config.verification.hold_for;
         let outcome = confirm::take_back(store, hash, hold_for, Timestamp::now()).await?;
         if matches!(outcome, TakenBack::Unknown) {
-            return Err(Fault::InvalidLink);
+            return Err(PageError::InvalidLink);
         }
         let link = store.look_at_link(hash, Timestamp::now()).await?;
         shown(
@@ -223,11 +223,11 @@ impl Desk {
 /// What the person left out: what the page showed and they did not tick. A form that does not say
 /// what it showed, as a script sends it, leaves out all that is held but not named; one that names
 /// nothing leaves out nothing. What is offered comes back only where it is ticked.
-fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<Choice, Fault> {
+fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<Choice, PageError> {
     let ids = |texts: &[String]| {
         texts
             .iter()
-            .map(|text| text.parse::<RequestId>().map_err(|_| Fault::Malformed))
+            .map(|text| text.parse::<RequestId>().map_err(|_| PageError::Malformed))
             .collect::<Result<BTreeSet<_>, _>>()
     };
     let ticked = ids(&answer.request)?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::super::routes;
 use super::*;
 
-async fn document(house: &House) -> Value {
-    let answer = house
+async fn document(harness: &Harness) -> Value {
+    let answer = harness
         .send(request(&Method::GET, "/openapi.json", None, None))
         .await;
     object(&answer, StatusCode::OK)
@@ -14,8 +14,8 @@ async fn document(house: &House) -> Value {
 
 #[tokio::test]
 async fn it_has_every_route_and_no_other() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let harness = Harness::open().await;
+    let document = document(&harness).await;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("paths");
     let described: BTreeSet<_> = paths
@@ -34,8 +34,8 @@ async fn it_has_every_route_and_no_other() {
 
 #[tokio::test]
 async fn every_operation_is_complete() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let harness = Harness::open().await;
+    let document = document(&harness).await;
     let mut names = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
@@ -90,8 +90,8 @@ async fn every_operation_is_complete() {
 
 #[tokio::test]
 async fn every_reference_leads_somewhere() {
-    let house = House::open().await;
-    let document = document(&house).await;
+    let harness = Harness::open().await;
+    let document = document(&harness).await;
     let text = document.to_string();
     let mut found = 0;
     for (place, _) in text.match_indices("\"#/components/schemas/") {

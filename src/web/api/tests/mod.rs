@@ -1,9 +1,9 @@
 //! The API against a real database: who gets in, what each route does, and that the document says so.
 
 mod access;
+mod auth;
 mod document;
-mod gate;
-mod once;
+mod idempotency;
 mod routes;
 
 use axum::body::Body;
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::domain::{Actor, Interface, Role, Timestamp, Token};
 use crate::store::{Key, KeyKind};
-use crate::web::operators::tests::{Answer, House, asked_at_once};
+use crate::web::operators::tests::{Answer, Harness, asked_at_once};
 
 /// A token of an operator of this role, valid for an hour.
-async fn token(house: &House, role: Role) -> String {
+async fn token(harness: &Harness, role: Role) -> String {
     key(
-        house,
+        harness,
         role,
         role,
         KeyKind::Token,
@@ -30,13 +30,13 @@ async fn token(house: &House, role: Role) -> String {
 
 /// A key of an operator of one role, for another role, of a kind, valid for a time.
 async fn key(
-    house: &House,
+    harness: &Harness,
     operators: Role,
     own: Role,
     kind: KeyKind,
     valid: SignedDuration,
 ) -> String {
-    let name = house.operator(operators).await;
+    let name = harness.operator(operators).await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let now = Timestamp::now();
     let key = Key {
@@ -45,7 +45,7 @@ async fn key(
         role: own,
         expires_at: now + valid,
     };
-    let made = house.store.make_key(
+    let made = harness.store.make_key(
         name,
         key,
         Actor::operator("root", Interface::CommandLine),
@@ -74,15 +74,15 @@ fn request(
     request.body(body).expect("a request")
 }
 
-async fn get(house: &House, token: &str, path: &str) -> Answer {
-    house
+async fn get(harness: &Harness, token: &str, path: &str) -> Answer {
+    harness
         .send(request(&Method::GET, path, Some(token), None))
         .await
 }
 
-async fn post(house: &House, token: &str, path: &str, body: Value) -> Answer {
+async fn post(harness: &Harness, token: &str, path: &str, body: Value) -> Answer {
     let body = (!body.is_null()).then_some(body);
-    house
+    harness
         .send(request(&Method::POST, path, Some(token), body.as_ref()))
         .await
 }

@@ -4,10 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
-    let house = House::open().await;
-    let agent = token(&house, Role::Agent).await;
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
     let made = post(
-        &house,
+        &harness,
         &agent,
         "/customers",
         json!({"address": "ann@corp.example"}),
@@ -31,7 +31,7 @@ async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
         ("verify", "active"),
     ] {
         let answer = post(
-            &house,
+            &harness,
             &agent,
             &format!("/customers/{id}/{act}"),
             Value::Null,
@@ -40,20 +40,20 @@ async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
         assert_eq!(object(&answer, StatusCode::OK)["status"], status, "{act}");
     }
     let too_late = post(
-        &house,
+        &harness,
         &agent,
         &format!("/customers/{id}/resend"),
         Value::Null,
     )
     .await;
     is_problem(&too_late, StatusCode::CONFLICT, "not-possible", "active");
-    let shown = get(&house, &agent, "/customers/ANN@corp.example").await;
+    let shown = get(&harness, &agent, "/customers/ANN@corp.example").await;
     let shown = object(&shown, StatusCode::OK);
     assert_eq!(shown["verified_by"], "operator:the-agent");
-    let listed = get(&house, &agent, "/customers?status=active&search=ann").await;
+    let listed = get(&harness, &agent, "/customers?status=active&search=ann").await;
     assert_eq!(object(&listed, StatusCode::OK)["items"][0], shown);
     let ours = post(
-        &house,
+        &harness,
         &agent,
         "/customers",
         json!({"address": "it-help@corp.example"}),
@@ -61,7 +61,7 @@ async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
     .await;
     is_problem(&ours, StatusCode::UNPROCESSABLE_ENTITY, "refused", "ours");
 
-    let audit = object(&get(&house, &agent, "/audit").await, StatusCode::OK);
+    let audit = object(&get(&harness, &agent, "/audit").await, StatusCode::OK);
     let deeds: Vec<_> = audit["items"].as_array().expect("rows").iter().collect();
     let expected = [
         "account.verified",
@@ -78,28 +78,30 @@ async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
 
 #[tokio::test]
 async fn requests_are_listed_read_released_and_discarded_one_or_many() {
-    let house = House::open().await;
-    let agent = token(&house, Role::Agent).await;
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
     let mut ids = Vec::new();
     for n in 0..4 {
-        let entry = house.mail("ann@corp.example", &format!("number {n}")).await;
+        let entry = harness
+            .mail("ann@corp.example", &format!("number {n}"))
+            .await;
         ids.push(entry.ledger.to_string());
     }
-    let part = get(&house, &agent, "/requests?state=held&portal=it&limit=3").await;
+    let part = get(&harness, &agent, "/requests?state=held&portal=it&limit=3").await;
     let part = object(&part, StatusCode::OK);
     assert_eq!(part["items"].as_array().map(Vec::len), Some(3));
     let next = part["next"].as_str().expect("more");
     let path = format!("/requests?state=held&account=ann@corp.example&newer_than=1d&after={next}");
-    let part = object(&get(&house, &agent, &path).await, StatusCode::OK);
+    let part = object(&get(&harness, &agent, &path).await, StatusCode::OK);
     assert_eq!(part["items"][0]["subject"], "number 0");
     assert_eq!(part["next"], Value::Null);
     let none = object(
-        &get(&house, &agent, "/requests?older_than=1h").await,
+        &get(&harness, &agent, "/requests?older_than=1h").await,
         StatusCode::OK,
     );
     assert_eq!(none["items"], json!([]));
 
-    let raw = get(&house, &agent, &format!("/requests/{}/raw", ids[0])).await;
+    let raw = get(&harness, &agent, &format!("/requests/{}/raw", ids[0])).await;
     assert_eq!(raw.headers[CONTENT_TYPE], "message/rfc822");
     assert!(
         raw.body.starts_with("From: ann@corp.example\r\n"),
@@ -108,7 +110,7 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
     );
 
     let released = post(
-        &house,
+        &harness,
         &agent,
         &format!("/requests/{}/release", ids[0]),
         Value::Null,
@@ -116,7 +118,7 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
     .await;
     assert_eq!(object(&released, StatusCode::OK)["state"], "released");
     let again = post(
-        &house,
+        &harness,
         &agent,
         &format!("/requests/{}/release", ids[0]),
         Value::Null,
@@ -126,7 +128,7 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
 
     let some = json!({"requests": [ids[0], ids[1], "01J9ZQ4D8N0VXB7T3WKE5M2R6C"]});
     let done = object(
-        &post(&house, &agent, "/requests/release", some).await,
+        &post(&harness, &agent, "/requests/release", some).await,
         StatusCode::OK,
     );
     assert_eq!((&done["done"], &done["failed"]), (&json!(1), &json!(2)));
@@ -135,19 +137,19 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
     assert_eq!(done["items"][2]["problem"]["status"], 404);
     let rest = json!({"requests": [ids[2], ids[3]]});
     let done = object(
-        &post(&house, &agent, "/requests/discard", rest).await,
+        &post(&harness, &agent, "/requests/discard", rest).await,
         StatusCode::OK,
     );
     assert_eq!(done["done"], 2);
     let failed = post(
-        &house,
+        &harness,
         &agent,
         "/requests/retry",
         json!({"all_failed": true}),
     )
     .await;
     assert_eq!(object(&failed, StatusCode::OK)["items"], json!([]));
-    let unclear = post(&house, &agent, "/requests/retry", json!({})).await;
+    let unclear = post(&harness, &agent, "/requests/retry", json!({})).await;
     is_problem(
         &unclear,
         StatusCode::UNPROCESSABLE_ENTITY,
@@ -158,16 +160,16 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
 
 #[tokio::test]
 async fn what_was_dropped_is_explained_and_recovered() {
-    let house = House::open().await;
-    let admin = token(&house, Role::Admin).await;
-    let one = house.mail("eve@elsewhere.example", "one").await.ledger;
-    let two = house.mail("eve@elsewhere.example", "two").await.ledger;
-    let listed = get(&house, &admin, "/dropped?reason=domain_not_allowed").await;
+    let harness = Harness::open().await;
+    let admin = token(&harness, Role::Admin).await;
+    let one = harness.mail("eve@elsewhere.example", "one").await.ledger;
+    let two = harness.mail("eve@elsewhere.example", "two").await.ledger;
+    let listed = get(&harness, &admin, "/dropped?reason=domain_not_allowed").await;
     let listed = object(&listed, StatusCode::OK);
     assert_eq!(listed["items"][0]["ledger"], two.to_string());
     assert_eq!(listed["items"][0]["recoverable"], true);
     let ranked = object(
-        &get(&house, &admin, "/dropped/domains").await,
+        &get(&harness, &admin, "/dropped/domains").await,
         StatusCode::OK,
     );
     assert_eq!(ranked["items"][0]["domain"], "elsewhere.example");
@@ -175,7 +177,7 @@ async fn what_was_dropped_is_explained_and_recovered() {
 
     let path = format!("/dropped/{one}/recover");
     let still = object(
-        &post(&house, &admin, &path, Value::Null).await,
+        &post(&harness, &admin, &path, Value::Null).await,
         StatusCode::OK,
     );
     assert_eq!(
@@ -184,28 +186,28 @@ async fn what_was_dropped_is_explained_and_recovered() {
     );
     let allow = json!({"domains": ["elsewhere.example"]});
     assert_eq!(
-        post(&house, &admin, "/access/allow", allow).await.status,
+        post(&harness, &admin, "/access/allow", allow).await.status,
         StatusCode::OK
     );
     let back = object(
-        &post(&house, &admin, &path, Value::Null).await,
+        &post(&harness, &admin, &path, Value::Null).await,
         StatusCode::OK,
     );
     assert_eq!(back["request"], one.to_string());
     let all = json!({"domain": "elsewhere.example"});
     let all = object(
-        &post(&house, &admin, "/dropped/recover", all).await,
+        &post(&harness, &admin, "/dropped/recover", all).await,
         StatusCode::OK,
     );
     assert_eq!((&all["recovered"], &all["left"]), (&json!(1), &json!(0)));
     let some = json!({"entries": [two.to_string()]});
     let some = object(
-        &post(&house, &admin, "/dropped/recover", some).await,
+        &post(&harness, &admin, "/dropped/recover", some).await,
         StatusCode::OK,
     );
     assert_eq!(some["items"][0]["problem"]["status"], 409);
 
-    let by_id = get(&house, &admin, &format!("/ledger/{one}")).await;
+    let by_id = get(&harness, &admin, &format!("/ledger/{one}")).await;
     let by_id = object(&by_id, StatusCode::OK);
     assert_eq!(by_id["verdict"], "accepted");
     assert!(
@@ -222,13 +224,13 @@ async fn what_was_dropped_is_explained_and_recovered() {
     let mut questions = vec![one.to_string(), "eve@elsewhere.example".to_owned()];
     questions.extend(message_id.map(|id| format!("%3C{id}%3E")));
     for what in questions {
-        let found = get(&house, &admin, &format!("/explain?of={what}")).await;
+        let found = get(&harness, &admin, &format!("/explain?of={what}")).await;
         let found = object(&found, StatusCode::OK);
         let items = found["items"].as_array().expect("items");
         assert!(items.contains(&by_id), "{what}");
     }
     let by_sender = get(
-        &house,
+        &harness,
         &admin,
         "/ledger?sender=eve@elsewhere.example&limit=1",
     )
@@ -236,10 +238,10 @@ async fn what_was_dropped_is_explained_and_recovered() {
     let by_sender = object(&by_sender, StatusCode::OK);
     assert_eq!(by_sender["items"][0]["ledger"], two.to_string());
     assert!(by_sender["next"].is_string());
-    let raw = get(&house, &admin, &format!("/ledger/{one}/raw")).await;
+    let raw = get(&harness, &admin, &format!("/ledger/{one}/raw")).await;
     assert!(raw.body.starts_with("From: eve@elsewhere.example"));
     let stats = object(
-        &get(&house, &admin, "/stats?since=1h&portal=it").await,
+        &get(&harness, &admin, "/stats?since=1h&portal=it").await,
         StatusCode::OK,
     );
     assert_eq!(stats["messages"], 2);
@@ -247,9 +249,9 @@ async fn what_was_dropped_is_explained_and_recovered() {
 
 #[tokio::test]
 async fn a_destination_is_paused_and_goes_on() {
-    let house = House::open().await;
-    let admin = token(&house, Role::Admin).await;
-    let listed = object(&get(&house, &admin, "/deliveries").await, StatusCode::OK);
+    let harness = Harness::open().await;
+    let admin = token(&harness, Role::Admin).await;
+    let listed = object(&get(&harness, &admin, "/deliveries").await, StatusCode::OK);
     let name = listed["items"][0]["destination"].as_str().expect("a name");
     for (act, state) in [
         ("pause", "paused"),
@@ -258,24 +260,24 @@ async fn a_destination_is_paused_and_goes_on() {
     ] {
         let path = format!("/deliveries/{name}/{act}");
         let answer = object(
-            &post(&house, &admin, &path, Value::Null).await,
+            &post(&harness, &admin, &path, Value::Null).await,
             StatusCode::OK,
         );
         assert_eq!(answer["state"], state);
     }
-    let unknown = post(&house, &admin, "/deliveries/nowhere/pause", Value::Null).await;
+    let unknown = post(&harness, &admin, "/deliveries/nowhere/pause", Value::Null).await;
     is_problem(&unknown, StatusCode::NOT_FOUND, "not-found", "nowhere");
 }
 
 #[tokio::test]
 async fn a_dropped_message_is_released_whatever_the_reason() {
-    let house = House::open().await;
-    let agent = token(&house, Role::Agent).await;
-    let one = house.mail("eve@elsewhere.example", "one").await.ledger;
-    let two = house.mail("eve@elsewhere.example", "two").await.ledger;
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let one = harness.mail("eve@elsewhere.example", "one").await.ledger;
+    let two = harness.mail("eve@elsewhere.example", "two").await.ledger;
     let path = format!("/dropped/{one}/recover");
     let still = object(
-        &post(&house, &agent, &path, Value::Null).await,
+        &post(&harness, &agent, &path, Value::Null).await,
         StatusCode::OK,
     );
     assert_eq!(
@@ -300,15 +302,15 @@ async fn a_dropped_message_is_released_whatever_the_reason() {
         ),
         (json!({"force": 1}), StatusCode::BAD_REQUEST, "malformed"),
     ] {
-        let answer = post(&house, &agent, &path, body.clone()).await;
+        let answer = post(&harness, &agent, &path, body.clone()).await;
         is_problem(&answer, status, kind, &body.to_string());
     }
-    let viewer = token(&house, Role::Viewer).await;
+    let viewer = token(&harness, Role::Viewer).await;
     let force = json!({"force": true});
-    let refused = post(&house, &viewer, &path, force.clone()).await;
+    let refused = post(&harness, &viewer, &path, force.clone()).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let released = object(
-        &post(&house, &agent, &path, force.clone()).await,
+        &post(&harness, &agent, &path, force.clone()).await,
         StatusCode::OK,
     );
     assert_eq!(
@@ -319,18 +321,18 @@ async fn a_dropped_message_is_released_whatever_the_reason() {
         ),
         (&json!(one.to_string()), &json!(true), &json!("dropped"))
     );
-    let again = post(&house, &agent, &path, force).await;
+    let again = post(&harness, &agent, &path, force).await;
     assert!(again.body.contains("was released before"), "{}", again.body);
     let many = json!({"entries": [one.to_string(), two.to_string()], "force": true});
     let many = object(
-        &post(&house, &agent, "/dropped/recover", many).await,
+        &post(&harness, &agent, "/dropped/recover", many).await,
         StatusCode::OK,
     );
     assert_eq!((&many["recovered"], &many["left"]), (&json!(1), &json!(1)));
     let all = json!({"domain": "elsewhere.example", "force": true});
-    let refused = post(&house, &agent, "/dropped/recover", all).await;
+    let refused = post(&harness, &agent, "/dropped/recover", all).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let listed = object(&get(&house, &agent, "/dropped").await, StatusCode::OK);
+    let listed = object(&get(&harness, &agent, "/dropped").await, StatusCode::OK);
     assert_eq!(listed["items"][0]["recoverable"], false);
     assert_eq!(listed["items"][0]["request"], two.to_string());
 }

@@ -7,10 +7,10 @@ use crate::domain::Verdict;
 
 #[tokio::test]
 async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_others() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
-    house.mail("eve@elsewhere.example", "one").await;
-    house.mail("eve@elsewhere.example", "two").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
+    harness.mail("eve@elsewhere.example", "one").await;
+    harness.mail("eve@elsewhere.example", "two").await;
     let form = [
         ("internal.enabled", "true"),
         ("internal.approved_domains", "corp.example\r\ngmail.com\r\n"),
@@ -19,7 +19,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
         ("revision", "1"),
     ];
     let with = |action| [&form[..], &[("action", action)]].concat();
-    let preview = house.post(&session, "/access", &with("preview")).await;
+    let preview = harness.post(&session, "/access", &with("preview")).await;
     assert_eq!(preview.status, StatusCode::OK);
     for shown in [
         "internal.approved_domains: + gmail.com",
@@ -31,10 +31,10 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
     ] {
         assert!(preview.body.contains(shown), "{shown}: {}", preview.body);
     }
-    assert_eq!(house.store.access().await.expect("read").number, 1);
+    assert_eq!(harness.store.access().await.expect("read").number, 1);
 
     let mut confirmed = hidden(&preview.body, "action=\"/access\"");
-    let edit = house.post(&session, "/access", &with("edit")).await;
+    let edit = harness.post(&session, "/access", &with("edit")).await;
     assert_eq!(edit.status, StatusCode::OK);
     assert!(
         edit.body
@@ -45,9 +45,9 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let answer = house.post(&session, "/access", &confirmed).await;
+    let answer = harness.post(&session, "/access", &confirmed).await;
     assert_eq!(answer.headers[LOCATION], "/access?done=saved");
-    let revision = house.store.access().await.expect("read");
+    let revision = harness.store.access().await.expect("read");
     assert_eq!(
         (
             revision.number,
@@ -56,7 +56,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
         ),
         (2, "operator:the-admin", "page")
     );
-    let changes = house.config.access.changes_to(&revision.settings);
+    let changes = harness.config.access.changes_to(&revision.settings);
     let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
     assert_eq!(
         changes,
@@ -65,36 +65,36 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
             "external.restrict_domains: true → false"
         ]
     );
-    let page = house.get(&session, "/access?done=saved").await;
+    let page = harness.get(&session, "/access?done=saved").await;
     assert!(page.body.contains("Revision 2 is in force"));
 
     // Made from revision 1, which is not the newest any more.
     for step in ["preview", "save"] {
-        let answer = house.post(&session, "/access", &with(step)).await;
+        let answer = harness.post(&session, "/access", &with(step)).await;
         assert_eq!(answer.status, StatusCode::CONFLICT);
         assert!(answer.body.contains("Somebody else made revision 2"));
         assert!(answer.body.contains("gmail.com"), "what was typed is kept");
     }
-    assert_eq!(house.store.access().await.expect("read").number, 2);
+    assert_eq!(harness.store.access().await.expect("read").number, 2);
 
     // The same again changes nothing, which is said.
     let mut same = with("preview");
     same.retain(|(name, _)| *name != "revision");
     same.push(("revision", "2"));
-    let answer = house.post(&session, "/access", &same).await;
+    let answer = harness.post(&session, "/access", &same).await;
     assert!(answer.body.contains("Nothing would change; revision 2"));
 }
 
 #[tokio::test]
 async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
     let form = [
         ("internal.approved_domains", "co.uk"),
         ("revision", "1"),
         ("action", "save"),
     ];
-    let answer = house.post(&session, "/access", &form).await;
+    let answer = harness.post(&session, "/access", &form).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert!(answer.body.contains("public suffix"), "{}", answer.body);
     assert!(
@@ -106,8 +106,8 @@ async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() 
 
 #[tokio::test]
 async fn a_portal_overrides_what_is_not_ticked_as_inherited() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
     let mut form = vec![("portal", "it"), ("revision", "1"), ("action", "save")];
     form.push(("external.verify", "true"));
     for key in crate::access::Key::ALL {
@@ -115,30 +115,30 @@ async fn a_portal_overrides_what_is_not_ticked_as_inherited() {
             form.push(("inherit", key.as_str()));
         }
     }
-    let answer = house.post(&session, "/access", &form).await;
+    let answer = harness.post(&session, "/access", &form).await;
     assert_eq!(answer.headers[LOCATION], "/access?done=saved&portal=it");
-    let settings = house.store.access().await.expect("read").settings;
-    let changes = house.config.access.changes_to(&settings);
+    let settings = harness.store.access().await.expect("read").settings;
+    let changes = harness.config.access.changes_to(&settings);
     let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
     assert_eq!(changes, ["it: external.verify: inherited → true"]);
-    let site = house.get(&session, "/access").await;
+    let site = harness.get(&session, "/access").await;
     assert!(site.body.contains("Portals with settings of their own"));
-    let own = house.get(&session, "/access?portal=it").await;
+    let own = harness.get(&session, "/access?portal=it").await;
     assert_eq!(own.body.matches("this portal has its own").count(), 1);
     assert!(own.body.contains("As the site has it: <code>off</code>"));
 }
 
 #[tokio::test]
 async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
-    let entry = house.mail("eve@elsewhere.example", "one").await;
-    house.mail("bob@elsewhere.example", "two").await;
-    house.mail("bob@other.example", "three").await;
-    let page = house.get(&session, "/dropped").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
+    harness.mail("bob@elsewhere.example", "two").await;
+    harness.mail("bob@other.example", "three").await;
+    let page = harness.get(&session, "/dropped").await;
     let link = "/dropped/allow?domain=elsewhere.example";
     assert!(page.body.contains(link), "{}", page.body);
-    let asked = house.get(&session, link).await;
+    let asked = harness.get(&session, link).await;
     for shown in [
         "external.allowed_domains: + elsewhere.example",
         "<strong>2 messages</strong> of 2 people would change from",
@@ -146,17 +146,21 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
     ] {
         assert!(asked.body.contains(shown), "{shown}: {}", asked.body);
     }
-    assert_eq!(house.store.access().await.expect("read").number, 1);
+    assert_eq!(harness.store.access().await.expect("read").number, 1);
     let allow = async |domain, revision| {
         let fields = [("domain", domain), ("revision", revision)];
-        house.post(&session, "/dropped/allow", &fields).await
+        harness.post(&session, "/dropped/allow", &fields).await
     };
     let answer = allow("elsewhere.example", "1").await;
     assert_eq!(
         answer.headers[LOCATION],
         "/dropped?done=allowed&domain=elsewhere.example&count=2&failed=0"
     );
-    let now = house.store.ledger_entry(entry.ledger).await.expect("read");
+    let now = harness
+        .store
+        .ledger_entry(entry.ledger)
+        .await
+        .expect("read");
     assert_eq!(now.expect("there").verdict, Verdict::Accepted);
     // What was shown was made from revision 1; now it is shown anew.
     let answer = allow("other.example", "1").await;
@@ -169,22 +173,22 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
     ] {
         assert_eq!(allow(domain, "2").await.status, status, "{domain}");
     }
-    assert_eq!(house.store.access().await.expect("read").number, 2);
-    let agent = house.session(Role::Agent).await;
-    let refused = house.get(&agent, link).await;
+    assert_eq!(harness.store.access().await.expect("read").number, 2);
+    let agent = harness.session(Role::Agent).await;
+    let refused = harness.get(&agent, link).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
 async fn what_was_dropped_comes_back_once_its_domain_may() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
-    let entry = house.mail("eve@elsewhere.example", "one").await;
-    let page = house.get(&session, "/dropped").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
+    let page = harness.get(&session, "/dropped").await;
     assert!(page.body.contains("elsewhere.example"));
     let recover = async || {
         let fields = [("domain", "elsewhere.example")];
-        let answer = house.post(&session, "/dropped", &fields).await;
+        let answer = harness.post(&session, "/dropped", &fields).await;
         answer.headers[LOCATION].to_str().expect("text").to_owned()
     };
     assert_eq!(recover().await, "/dropped?done=recovered&count=0&failed=1");
@@ -193,43 +197,47 @@ async fn what_was_dropped_comes_back_once_its_domain_may() {
         ("revision", "1"),
         ("action", "save"),
     ];
-    house.post(&session, "/access", &form).await;
+    harness.post(&session, "/access", &form).await;
     assert_eq!(recover().await, "/dropped?done=recovered&count=1&failed=0");
-    let entry = house.store.ledger_entry(entry.ledger).await.expect("read");
+    let entry = harness
+        .store
+        .ledger_entry(entry.ledger)
+        .await
+        .expect("read");
     assert_eq!(entry.expect("there").verdict, Verdict::Accepted);
 }
 
 #[tokio::test]
 async fn what_stays_dropped_says_why_and_is_released_all_the_same() {
-    let house = House::open().await;
-    let agent = house.session(Role::Agent).await;
-    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let harness = Harness::open().await;
+    let agent = harness.session(Role::Agent).await;
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
     let ledger = entry.ledger.to_string();
     let fields = [("ledger", ledger.as_str()), ("action", "recover")];
-    let told = house.post(&agent, "/dropped", &fields).await;
+    let told = harness.post(&agent, "/dropped", &fields).await;
     assert_eq!(told.status, StatusCode::OK);
     let why =
         "stays dropped: domain_not_allowed (elsewhere.example is not in external.allowed_domains)";
     assert!(told.body.contains(why), "{}", told.body);
-    let page = house.get(&agent, &format!("/messages/{ledger}")).await;
+    let page = harness.get(&agent, &format!("/messages/{ledger}")).await;
     assert!(page.body.contains("value=\"force\""), "{}", page.body);
     let force = [("ledger", ledger.as_str()), ("action", "force")];
-    let viewer = house.session(Role::Viewer).await;
-    let refused = house.post(&viewer, "/dropped", &force).await;
+    let viewer = harness.session(Role::Viewer).await;
+    let refused = harness.post(&viewer, "/dropped", &force).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let named = [&force[..], &[("as", "bob@elsewhere.example")]].concat();
-    let refused = house.post(&agent, "/dropped", &named).await;
+    let refused = harness.post(&agent, "/dropped", &named).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
-    let done = house.post(&agent, "/dropped", &force).await;
+    let done = harness.post(&agent, "/dropped", &force).await;
     let place = format!("/messages/{ledger}?done=forced");
     assert_eq!(done.headers[LOCATION], place.as_str());
-    let again = house.post(&agent, "/dropped", &force).await;
+    let again = harness.post(&agent, "/dropped", &force).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert!(again.body.contains("was released before"), "{}", again.body);
-    let page = house.get(&agent, &place).await;
+    let page = harness.get(&agent, &place).await;
     assert!(page.body.contains("Released, although it was dropped."));
     assert!(!page.body.contains("value=\"force\""), "{}", page.body);
-    let list = house.get(&agent, "/dropped").await;
+    let list = harness.get(&agent, "/dropped").await;
     assert!(
         !list.body.contains(&format!("value=\"{ledger}\"")),
         "{}",

@@ -6,14 +6,14 @@ use super::*;
 
 #[tokio::test]
 async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
-    let house = House::open().await;
-    let session = house.session(Role::Viewer).await;
-    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
     let path = format!("/messages/{}", entry.ledger);
-    let page = house.get(&session, &path).await;
+    let page = harness.get(&session, &path).await;
     assert!(page.body.contains("domain_not_allowed"));
     assert!(page.body.contains("It &lt;b&gt;burns&lt;/b&gt;."));
-    let saved = house.get(&session, &format!("{path}/raw")).await;
+    let saved = harness.get(&session, &format!("{path}/raw")).await;
     assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");
     let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
     assert_eq!(saved.headers[CONTENT_DISPOSITION], name.as_str());
@@ -22,13 +22,13 @@ async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
         (entry.ledger.to_string(), StatusCode::SEE_OTHER),
         ("eve@elsewhere.example".to_owned(), StatusCode::OK),
     ] {
-        let answer = house
+        let answer = harness
             .get(&session, &format!("/messages?search={search}"))
             .await;
         assert_eq!(answer.status, found, "{search}");
         assert!(found != StatusCode::OK || answer.body.contains(&path));
     }
-    let none = house
+    let none = harness
         .get(&session, "/messages/01J9ZQ4D8N0VXB7T3WKE5M2R6C")
         .await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
@@ -36,16 +36,16 @@ async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
 
 #[tokio::test]
 async fn the_html_of_a_message_stands_behind_two_walls() {
-    let house = House::open().await;
-    let session = house.session(Role::Viewer).await;
-    let entry = house
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let entry = harness
         .mail_of_html(
             "eve@elsewhere.example",
             "<p>Hi</p><img src=https://evil.example/x.png>",
         )
         .await;
     let path = format!("/messages/{}", entry.ledger);
-    let page = house.get(&session, &path).await;
+    let page = harness.get(&session, &path).await;
     let frame = format!("sandbox=\"\" src=\"{path}/html\"");
     assert!(page.body.contains(&frame), "{}", page.body);
     let policy = |answer: &Answer| {
@@ -54,7 +54,7 @@ async fn the_html_of_a_message_stands_behind_two_walls() {
             .map(str::to_owned)
     };
     assert!(policy(&page).expect("text").contains("frame-src 'self'"));
-    let framed = house.get(&session, &format!("{path}/html")).await;
+    let framed = harness.get(&session, &format!("{path}/html")).await;
     assert_eq!(framed.status, StatusCode::OK);
     assert!(framed.body.contains("<p>Hi</p>"), "{}", framed.body);
     assert!(!framed.body.contains("evil.example"), "{}", framed.body);
@@ -65,12 +65,12 @@ async fn the_html_of_a_message_stands_behind_two_walls() {
     assert_eq!(framed.headers["x-frame-options"], "SAMEORIGIN");
     assert_eq!(framed.headers["x-content-type-options"], "nosniff");
     // A message without HTML has no frame, and its page may hold none.
-    let plain = house.mail("eve@elsewhere.example", "plain").await;
+    let plain = harness.mail("eve@elsewhere.example", "plain").await;
     let path = format!("/messages/{}", plain.ledger);
-    let page = house.get(&session, &path).await;
+    let page = harness.get(&session, &path).await;
     assert!(!page.body.contains("<iframe"));
     assert!(!policy(&page).expect("text").contains("frame-src"));
-    let none = house.get(&session, &format!("{path}/html")).await;
+    let none = harness.get(&session, &format!("{path}/html")).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
 }
 
@@ -80,9 +80,9 @@ async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
     let mut config = sample::config("");
     config.site.time_zone = jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone");
     config.site.language = crate::domain::LanguageTag::parse("ar").expect("a tag");
-    let house = House::with(config).await;
-    let session = house.session(Role::Viewer).await;
-    let entry = house.mail("eve@elsewhere.example", "one").await;
+    let harness = Harness::with(config).await;
+    let session = harness.session(Role::Viewer).await;
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
     let zone = jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone");
     let day = Timestamp::now()
         .to_zoned(zone)
@@ -93,7 +93,7 @@ async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
         "/audit?lang=ar".to_owned(),
         "/nothing?lang=ar".to_owned(),
     ] {
-        let page = house.get(&session, &path).await;
+        let page = harness.get(&session, &path).await;
         assert!(
             page.body.contains("<html lang=\"en\""),
             "{path}: {}",

@@ -1,7 +1,7 @@
 //! The operators' pages against a real database: who gets in, and what each page does.
 
 mod access;
-mod gate;
+mod auth;
 mod messages;
 mod pages;
 mod requests;
@@ -18,21 +18,21 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::gate::COOKIE_NAME;
+use super::auth::COOKIE_NAME;
 use super::{Operators, operators};
 use crate::config::Config;
 use crate::domain::{
     Actor, Interface, OperatorName, Password, RequestState, Role, Timestamp, Token,
 };
 use crate::store::{Arrival, Entry, Key, KeyKind, Part, RequestFilter, Store};
+use crate::templates::Wording;
 use crate::verification::tests::sample;
 use crate::web::api_router;
-use crate::wording::Wording;
 
 const PASSWORD: &str = "correct horse battery";
 
 /// A house with a real database and no listener: the pages, and the API beside them.
-pub(in crate::web) struct House {
+pub(in crate::web) struct Harness {
     router: Router,
     pub store: Store,
     pub config: Arc<Config>,
@@ -83,7 +83,7 @@ pub(in crate::web) struct Session {
     csrf: String,
 }
 
-impl House {
+impl Harness {
     /// `corp.example` is approved; of other domains `partner.example` may.
     pub async fn open() -> Self {
         Self::with(sample::config("")).await

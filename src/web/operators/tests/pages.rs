@@ -10,14 +10,14 @@ const HOSTILE: &str = "<script>alert(1)</script> \u{202e}gnp.exe";
 
 #[tokio::test]
 async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
-    let house = House::open().await;
-    let held = house.mail_of_html("ann@corp.example", HOSTILE).await;
-    house.mail("eve@elsewhere.example", HOSTILE).await;
+    let harness = Harness::open().await;
+    let held = harness.mail_of_html("ann@corp.example", HOSTILE).await;
+    harness.mail("eve@elsewhere.example", HOSTILE).await;
     let address = EmailAddress::parse("ann@corp.example").expect("an address");
-    let ann = house.store.customer(&address).await.expect("read");
+    let ann = harness.store.customer(&address).await.expect("read");
     let ann = ann.expect("an account").id.to_string();
     for role in [Role::Viewer, Role::Admin] {
-        let session = house.session(role).await;
+        let session = harness.session(role).await;
         for route in routes() {
             if route.method != Method::GET || route.path.starts_with("/assets") {
                 continue;
@@ -34,7 +34,7 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
                 }
                 path.push_str("?domain=elsewhere.example");
             }
-            let answer = house.get(&session, &path).await;
+            let answer = harness.get(&session, &path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
             if path.ends_with("/raw") || path.ends_with("/html") {
                 continue;
@@ -56,15 +56,15 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
 
 #[tokio::test]
 async fn customers_are_added_verified_and_blocked() {
-    let house = House::open().await;
-    let session = house.session(Role::Agent).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
     let status = async |address: &str| {
         let address = EmailAddress::parse(address).expect("an address");
-        let found = house.store.customer(&address).await.expect("read");
+        let found = harness.store.customer(&address).await.expect("read");
         found.map(|account| account.status)
     };
     let add = async |address| {
-        house
+        harness
             .post(&session, "/customers", &[("address", address)])
             .await
     };
@@ -83,47 +83,47 @@ async fn customers_are_added_verified_and_blocked() {
     let page = place.split('?').next().unwrap_or_default().to_owned();
     assert!(place.ends_with("?done=added"), "{place}");
     assert_eq!(status("ann@corp.example").await, Some(Status::Pending));
-    house.mail("ann@corp.example", "one").await;
+    harness.mail("ann@corp.example", "one").await;
     for (action, after) in [
         ("verify", Status::Active),
         ("block", Status::Blocked),
         ("unblock", Status::Active),
     ] {
-        let answer = house.post(&session, &page, &[("action", action)]).await;
+        let answer = harness.post(&session, &page, &[("action", action)]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{action}");
         assert_eq!(status("ann@corp.example").await, Some(after), "{action}");
     }
-    assert_eq!(house.states().await, [RequestState::Released]);
-    let answer = house.post(&session, &page, &[("action", "resend")]).await;
+    assert_eq!(harness.states().await, [RequestState::Released]);
+    let answer = harness.post(&session, &page, &[("action", "resend")]).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
 async fn a_destination_is_paused_and_resumed() {
-    let house = House::open().await;
-    let session = house.session(Role::Admin).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Admin).await;
     for (action, paused) in [("pause", 1), ("resume", 0)] {
         let fields = [("destination", "helpdesk"), ("action", action)];
-        let answer = house.post(&session, "/deliveries", &fields).await;
+        let answer = harness.post(&session, "/deliveries", &fields).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
-        let now = house.store.paused_destinations().await.expect("read");
+        let now = harness.store.paused_destinations().await.expect("read");
         assert_eq!(now.len(), paused);
     }
     let fields = [("destination", "none"), ("action", "pause")];
-    let answer = house.post(&session, "/deliveries", &fields).await;
+    let answer = harness.post(&session, "/deliveries", &fields).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn a_customer_has_a_history() {
-    let house = House::open().await;
-    let session = house.session(Role::Agent).await;
-    house.mail("ann@corp.example", "one").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    harness.mail("ann@corp.example", "one").await;
     let address = EmailAddress::parse("ann@corp.example").expect("an address");
-    let ann = house.store.customer(&address).await.expect("read");
+    let ann = harness.store.customer(&address).await.expect("read");
     let path = format!("/customers/{}", ann.expect("an account").id);
-    house.post(&session, &path, &[("action", "block")]).await;
-    let page = house.get(&session, &path).await;
+    harness.post(&session, &path, &[("action", "block")]).await;
+    let page = harness.get(&session, &path).await;
     for shown in ["account.created", "account.blocked", "operator:the-agent"] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
@@ -131,14 +131,14 @@ async fn a_customer_has_a_history() {
 
 #[tokio::test]
 async fn the_overview_draws_what_there_is_and_has_the_figures_beside_it() {
-    let house = House::open().await;
-    let session = house.session(Role::Agent).await;
-    let empty = house.get(&session, "/").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let empty = harness.get(&session, "/").await;
     assert_eq!(empty.body.matches("<svg").count(), 1, "{}", empty.body);
     assert!(empty.body.contains("Nothing waits."));
-    house.mail("ann@corp.example", "one").await;
-    house.mail("eve@elsewhere.example", "two").await;
-    let page = house.get(&session, "/").await;
+    harness.mail("ann@corp.example", "one").await;
+    harness.mail("eve@elsewhere.example", "two").await;
+    let page = harness.get(&session, "/").await;
     assert_eq!(page.body.matches("role=\"img\"").count(), 3);
     assert_eq!(
         page.body.matches("<svg").count(),

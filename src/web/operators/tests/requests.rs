@@ -7,26 +7,26 @@ use crate::store::Page;
 
 #[tokio::test]
 async fn requests_are_released_and_discarded_in_bulk() {
-    let house = House::open().await;
-    let session = house.session(Role::Agent).await;
-    let one = house
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let one = harness
         .mail("ann@corp.example", "one")
         .await
         .ledger
         .to_string();
-    let two = house
+    let two = harness
         .mail("bea@corp.example", "two")
         .await
         .ledger
         .to_string();
-    let three = house
+    let three = harness
         .mail("cat@corp.example", "three")
         .await
         .ledger
         .to_string();
-    assert_eq!(house.states().await, [RequestState::Held; 3]);
+    assert_eq!(harness.states().await, [RequestState::Held; 3]);
     let fields = [("action", "release"), ("request", &one), ("request", &two)];
-    let answer = house.post(&session, "/requests", &fields).await;
+    let answer = harness.post(&session, "/requests", &fields).await;
     assert_eq!(
         answer.headers[LOCATION],
         "/requests?done=released&count=2&failed=0"
@@ -36,41 +36,41 @@ async fn requests_are_released_and_discarded_in_bulk() {
         ("request", &one),
         ("request", &three),
     ];
-    let answer = house.post(&session, "/requests", &fields).await;
+    let answer = harness.post(&session, "/requests", &fields).await;
     assert_eq!(
         answer.headers[LOCATION],
         "/requests?done=discarded&count=2&failed=0"
     );
-    let answer = house.post(&session, "/requests", &fields).await;
+    let answer = harness.post(&session, "/requests", &fields).await;
     assert_eq!(
         answer.headers[LOCATION],
         "/requests?done=discarded&count=0&failed=2"
     );
     assert_eq!(
-        house.states().await,
+        harness.states().await,
         [
             RequestState::Discarded,
             RequestState::Released,
             RequestState::Discarded
         ]
     );
-    let audit = house.get(&session, "/audit").await;
+    let audit = harness.get(&session, "/audit").await;
     assert_eq!(audit.body.matches("request.released").count(), 2);
     assert!(audit.body.contains("the-agent"));
 }
 
 #[tokio::test]
 async fn what_is_done_to_many_is_asked_about_first() {
-    let house = House::open().await;
-    let session = house.session(Role::Agent).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
     let mut ids = Vec::new();
     for n in 0..60 {
-        let entry = house.mail(&format!("p{n}@corp.example"), "held").await;
+        let entry = harness.mail(&format!("p{n}@corp.example"), "held").await;
         ids.push(entry.ledger.to_string());
     }
     // Two that were ticked, of which one cannot be released again.
     let release = [("action", "release"), ("request", ids[0].as_str())];
-    house.post(&session, "/requests", &release).await;
+    harness.post(&session, "/requests", &release).await;
     let ask = [
         ("action", "release"),
         ("ask", "yes"),
@@ -78,7 +78,7 @@ async fn what_is_done_to_many_is_asked_about_first() {
         ("request", &ids[0]),
         ("request", &ids[1]),
     ];
-    let asked = house.post(&session, "/requests", &ask).await;
+    let asked = harness.post(&session, "/requests", &ask).await;
     assert_eq!(asked.status, StatusCode::OK);
     assert!(asked.body.contains("Release 1 request<"), "{}", asked.body);
     assert!(asked.body.contains("1 of those chosen is in a state"));
@@ -87,7 +87,7 @@ async fn what_is_done_to_many_is_asked_about_first() {
             state: Some(RequestState::Held),
             ..RequestFilter::default()
         };
-        let listed = house.store.requests(filter).await.expect("read");
+        let listed = harness.store.requests(filter).await.expect("read");
         listed.rows.len()
     };
     assert_eq!(held().await, 59, "nothing is done by asking");
@@ -98,7 +98,7 @@ async fn what_is_done_to_many_is_asked_about_first() {
         ("state", "held"),
         ("every", "yes"),
     ];
-    let asked = house.post(&session, "/requests", &ask).await;
+    let asked = harness.post(&session, "/requests", &ask).await;
     assert!(asked.body.contains("Discard 59 requests"), "{}", asked.body);
     let mut form = hidden(&asked.body, "action=\"/requests\"");
     form.push(("action".to_owned(), "discard".to_owned()));
@@ -106,23 +106,23 @@ async fn what_is_done_to_many_is_asked_about_first() {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let answer = house.post(&session, "/requests", &form).await;
+    let answer = harness.post(&session, "/requests", &form).await;
     assert_eq!(
         answer.headers[LOCATION],
         "/requests?done=discarded&count=59&failed=0&state=held"
     );
     assert_eq!(held().await, 0);
     let ask = [("action", "retry"), ("ask", "yes")];
-    let asked = house.post(&session, "/requests", &ask).await;
+    let asked = harness.post(&session, "/requests", &ask).await;
     assert!(asked.body.contains("None was chosen"));
 }
 
 #[tokio::test]
 async fn requests_are_found_by_person_portal_and_age() {
-    let house = House::open().await;
-    let session = house.session(Role::Viewer).await;
-    let entry = house.mail("ann@corp.example", "one").await;
-    house.mail("bea@corp.example", "two").await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let entry = harness.mail("ann@corp.example", "one").await;
+    harness.mail("bea@corp.example", "two").await;
     for (query, rows) in [
         ("search=ann%40corp.example", 1),
         ("account=Ann%40corp.example", 1),
@@ -133,36 +133,38 @@ async fn requests_are_found_by_person_portal_and_age() {
         ("age=over-day", 0),
         ("age=last-week&state=expired", 0),
     ] {
-        let page = house.get(&session, &format!("/requests?{query}")).await;
+        let page = harness.get(&session, &format!("/requests?{query}")).await;
         assert_eq!(page.status, StatusCode::OK, "{query}");
         assert_eq!(page.body.matches("/messages/").count(), rows, "{query}");
     }
     let id = entry.ledger.to_string();
-    let found = house.get(&session, &format!("/requests?search={id}")).await;
+    let found = harness
+        .get(&session, &format!("/requests?search={id}"))
+        .await;
     assert_eq!(found.headers[LOCATION], format!("/messages?search={id}"));
-    let wrong = house.get(&session, "/requests?age=yesterday").await;
+    let wrong = harness.get(&session, "/requests?age=yesterday").await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn a_long_list_goes_on_behind_a_link_that_keeps_the_question() {
-    let house = House::open().await;
-    let session = house.session(Role::Viewer).await;
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
     for n in 0..60 {
-        house.mail(&format!("p{n}@corp.example"), "one").await;
+        harness.mail(&format!("p{n}@corp.example"), "one").await;
     }
-    let page = house.get(&session, "/requests?state=held").await;
+    let page = harness.get(&session, "/requests?state=held").await;
     assert_eq!(page.body.matches("/messages/").count(), 50);
     let (_, rest) = page
         .body
         .split_once("<a href=\"/requests?state=held&amp;after=")
         .expect("a link");
     let cursor = rest.split('"').next().unwrap_or_default();
-    let page = house
+    let page = harness
         .get(&session, &format!("/requests?state=held&after={cursor}"))
         .await;
     assert_eq!(page.body.matches("/messages/").count(), 10);
     assert!(!page.body.contains("rel=\"next\""));
-    let rest = house.store.audit(Page::default()).await.expect("read");
+    let rest = harness.store.audit(Page::default()).await.expect("read");
     assert!(rest.next.is_none());
 }

@@ -7,29 +7,29 @@ use crate::domain::Status;
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_once() {
-    let house = House::open().await;
-    let first = house.mail("ann@corp.example", "Printer <b>on fire").await;
+    let harness = Harness::open().await;
+    let first = harness.mail("ann@corp.example", "Printer <b>on fire").await;
     let held = first.request.expect("held");
-    let link = house.link().await;
+    let link = harness.link().await;
     for _ in 0..3 {
-        let page = house.get(&link).await;
+        let page = harness.get(&link).await;
         assert_eq!(page.status, StatusCode::OK);
         assert!(page.body.contains("ann@corp.example"));
         assert!(page.body.contains("Printer &lt;b&gt;on fire"));
         assert!(page.body.contains(&format!(
             r#"<input type="checkbox" name="request" value="{held}" checked>"#
         )));
-        house.ask(Method::HEAD, &link).await;
-        assert_eq!(house.state(held).await, "held");
+        harness.ask(Method::HEAD, &link).await;
+        assert_eq!(harness.state(held).await, "held");
     }
     let form = format!("request={held}&shown={held}&action=confirm");
-    let pressed = house.post(&link, &form).await;
+    let pressed = harness.post(&link, &form).await;
     assert_eq!(pressed.status, StatusCode::OK);
     assert!(pressed.body.contains("Your address is confirmed."));
     assert!(pressed.body.contains("Printer &lt;b&gt;on fire"));
     assert!(pressed.body.contains(r#"href="https://desk.corp.example""#));
-    assert_eq!(house.state(held).await, "released");
-    for again in [house.post(&link, &form).await, house.get(&link).await] {
+    assert_eq!(harness.state(held).await, "released");
+    for again in [harness.post(&link, &form).await, harness.get(&link).await] {
         assert_eq!(again.status, StatusCode::OK);
         assert!(again.body.contains("already confirmed"), "{}", again.body);
     }
@@ -56,22 +56,22 @@ async fn only_what_was_shown_can_be_left_out() {
         ),
         ("", ["released", "released", "released"]),
     ] {
-        let house = House::open().await;
+        let harness = Harness::open().await;
         let mut ids = Vec::new();
         for subject in ["one", "two", "three"] {
-            let entry = house.mail("ann@corp.example", subject).await;
+            let entry = harness.mail("ann@corp.example", subject).await;
             ids.push(entry.request.expect("held"));
         }
-        let link = house.link().await;
+        let link = harness.link().await;
         let mut filled = format!("{form}&action=confirm");
         for (number, id) in ids.iter().enumerate() {
             filled = filled.replace(&format!("={}", number + 1), &format!("={id}"));
         }
-        let answer = house.post(&link, &filled).await;
+        let answer = harness.post(&link, &filled).await;
         assert_eq!(answer.status, StatusCode::OK, "{form}: {}", answer.body);
         let mut states = Vec::new();
         for id in ids {
-            states.push(house.state(id).await);
+            states.push(harness.state(id).await);
         }
         assert_eq!(states, expected, "{form}");
     }
@@ -79,46 +79,46 @@ async fn only_what_was_shown_can_be_left_out() {
 
 #[tokio::test]
 async fn nobody_can_name_the_requests_of_somebody_else() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "hers").await;
-    let link = house.link().await;
-    let other = house.mail("bob@corp.example", "his").await;
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "hers").await;
+    let link = harness.link().await;
+    let other = harness.mail("bob@corp.example", "his").await;
     let his = other.request.expect("held");
     for form in [
         format!("action=confirm&shown={his}"),
         format!("action=confirm&request={his}&shown={his}"),
     ] {
-        house.post(&link, &form).await;
-        assert_eq!(house.state(his).await, "held");
+        harness.post(&link, &form).await;
+        assert_eq!(harness.state(his).await, "held");
     }
 }
 
 #[tokio::test]
 async fn this_was_not_me_discards_everything_and_stays_said() {
-    let house = House::open().await;
-    let entry = house.mail("ann@corp.example", "forged").await;
+    let harness = Harness::open().await;
+    let entry = harness.mail("ann@corp.example", "forged").await;
     let held = entry.request.expect("held");
-    let link = house.link().await;
-    let pressed = house
+    let link = harness.link().await;
+    let pressed = harness
         .post(&link, &format!("request={held}&action=not-me"))
         .await;
     assert_eq!(pressed.status, StatusCode::OK);
     assert!(pressed.body.contains("Nothing was passed on"));
-    assert_eq!(house.state(held).await, "discarded");
-    let again = house.post(&link, "action=not-me").await;
+    assert_eq!(harness.state(held).await, "discarded");
+    let again = harness.post(&link, "action=not-me").await;
     assert_eq!(again.status, StatusCode::OK);
-    house.post(&link, "action=confirm").await;
-    assert_eq!(house.state(held).await, "discarded");
+    harness.post(&link, "action=confirm").await;
+    assert_eq!(harness.state(held).await, "discarded");
 }
 
 #[tokio::test]
 async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "forged").await;
-    let link = house.link().await;
-    house.post(&link, "action=confirm").await;
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "forged").await;
+    let link = harness.link().await;
+    harness.post(&link, "action=confirm").await;
     for _ in 0..2 {
-        let pressed = house.post(&link, "action=not-me").await;
+        let pressed = harness.post(&link, "action=not-me").await;
         assert_eq!(pressed.status, StatusCode::OK);
         assert!(!pressed.body.contains("nothing more to do"));
         assert!(
@@ -133,22 +133,22 @@ async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
         );
     }
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
-    let account = house.store.customer(&ann).await.expect("read");
+    let account = harness.store.customer(&ann).await.expect("read");
     assert_eq!(account.expect("an account").status, Status::Active);
 }
 
 #[tokio::test]
 async fn an_unknown_link_says_only_that_it_is_not_valid() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     for path in [
         format!("/verify/{}", token.reveal()),
         "/verify/x".to_owned(),
     ] {
         for answer in [
-            house.get(&path).await,
-            house.post(&path, "action=confirm").await,
-            house.post(&path, "action=not-me").await,
+            harness.get(&path).await,
+            harness.post(&path, "action=confirm").await,
+            harness.post(&path, "action=not-me").await,
         ] {
             assert_eq!(answer.status, StatusCode::NOT_FOUND);
             assert!(answer.body.contains("This link is not valid"));
@@ -158,18 +158,18 @@ async fn an_unknown_link_says_only_that_it_is_not_valid() {
 
 #[tokio::test]
 async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
-    let house = House::open().await;
-    let entry = house.mail("ann@corp.example", "one").await;
+    let harness = Harness::open().await;
+    let entry = harness.mail("ann@corp.example", "one").await;
     let held = entry.request.expect("held");
-    let (_, token) = house
-        .letter_valid_for(Duration::ZERO)
+    let (_, token) = harness
+        .mail_valid_for(Duration::ZERO)
         .await
         .expect("a letter is due");
     let link = format!("/verify/{}", token.reveal());
     for answer in [
-        house.get(&link).await,
-        house.post(&link, "action=confirm").await,
-        house.post(&link, "action=not-me").await,
+        harness.get(&link).await,
+        harness.post(&link, "action=confirm").await,
+        harness.post(&link, "action=not-me").await,
     ] {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.contains("This link has expired"));
@@ -177,13 +177,13 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
             r#"<input type="hidden" name="token" value="{}">"#,
             token.reveal()
         )));
-        assert_eq!(house.state(held).await, "held");
+        assert_eq!(harness.state(held).await, "held");
     }
-    let expired = house
+    let expired = harness
         .post("/resend", &format!("token={}", token.reveal()))
         .await;
     let other = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-    let unknown = house
+    let unknown = harness
         .post("/resend", &format!("token={}", other.reveal()))
         .await;
     assert_eq!(expired.status, StatusCode::OK);
@@ -196,16 +196,16 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
 async fn what_the_quota_dropped_comes_back_when_it_is_ticked() {
     let mut config = sample::config("");
     config.quota.requests = 1;
-    let house = House::with(config).await;
-    let held = house.mail("ann@corp.example", "held").await;
+    let harness = Harness::with(config).await;
+    let held = harness.mail("ann@corp.example", "held").await;
     let held = held.request.expect("held");
-    let dropped = house.mail("ann@corp.example", "dropped <i>one</i>").await;
+    let dropped = harness.mail("ann@corp.example", "dropped <i>one</i>").await;
     assert_eq!(dropped.request, None);
-    let foreign = house.mail("bea@corp.example", "foreign").await;
+    let foreign = harness.mail("bea@corp.example", "foreign").await;
     let foreign = foreign.request.expect("held");
-    let link = house.link_of("ann@corp.example").await;
+    let link = harness.link_of("ann@corp.example").await;
     let offered = RequestId::from_bytes(dropped.ledger.to_bytes());
-    let page = house.get(&link).await.body;
+    let page = harness.get(&link).await.body;
     assert!(
         page.contains(&format!(
             r#"<input type="checkbox" name="request" value="{offered}">"#
@@ -217,10 +217,10 @@ async fn what_the_quota_dropped_comes_back_when_it_is_ticked() {
         "shown={held}&shown={offered}&request={held}&request={offered}&request={foreign}&action=confirm"
     );
     for _ in 0..2 {
-        let answer = house.post(&link, &form).await;
+        let answer = harness.post(&link, &form).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        assert_eq!(house.state(held).await, "released");
-        assert_eq!(house.state(offered).await, "released");
-        assert_eq!(house.state(foreign).await, "held");
+        assert_eq!(harness.state(held).await, "released");
+        assert_eq!(harness.state(offered).await, "released");
+        assert_eq!(harness.state(foreign).await, "held");
     }
 }

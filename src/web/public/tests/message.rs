@@ -5,8 +5,8 @@ use crate::domain::LinkKey;
 
 #[tokio::test]
 async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
-    let house = House::open().await;
-    let entry = house.mail("ann@corp.example", "one").await;
+    let harness = Harness::open().await;
+    let entry = harness.mail("ann@corp.example", "one").await;
     let later = |seconds: i64| {
         let second = Timestamp::now().as_second() + seconds;
         Timestamp::from_second(second).expect("a time")
@@ -14,12 +14,12 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
     let path =
         |key: &LinkKey, seconds| format!("/message/{}", key.sign(entry.ledger, later(seconds)));
     let early = LinkKey::generate().expect("random bytes");
-    let answer = house.get(&path(&early, 60)).await;
+    let answer = harness.get(&path(&early, 60)).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "no link was made yet");
 
-    let key = house.store.link_key().await.expect("a key");
+    let key = harness.store.link_key().await.expect("a key");
     let good = path(&key, 60);
-    let answer = house.get(&good).await;
+    let answer = harness.get(&good).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(
         answer.body,
@@ -35,7 +35,7 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
     }
     let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
     assert_eq!(answer.headers["content-disposition"], name);
-    let head = house.ask(Method::HEAD, &good).await;
+    let head = harness.ask(Method::HEAD, &good).await;
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.body, "");
     assert_eq!(head.headers["content-length"], "46");
@@ -49,13 +49,13 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
         "/message/x".to_owned(),
         format!("/message/{}", "A".repeat(5000)),
     ] {
-        let answer = house.get(&bad).await;
+        let answer = harness.get(&bad).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{bad}");
         assert!(answer.body.contains("<h1>"), "a proper page: {bad}");
     }
     let nowhere = crate::domain::LedgerId::new();
     let gone = format!("/message/{}", key.sign(nowhere, later(60)));
-    let answer = house.get(&gone).await;
+    let answer = harness.get(&gone).await;
     assert_eq!(answer.status, StatusCode::GONE);
     assert!(answer.body.contains("no longer kept"), "{}", answer.body);
 }

@@ -21,14 +21,14 @@ use tokio_util::task::TaskTracker;
 use super::{Public, public};
 use crate::config::Config;
 use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
-use crate::store::{Arrival, Entry, LetterOutcome, Part, Store};
+use crate::store::{Arrival, Entry, MailOutcome, Part, Store};
+use crate::templates::Wording;
 use crate::verification::tests::sample;
 use crate::web::Readiness;
 use crate::web::operators::tests::{Answer, asked, asked_at_once};
-use crate::wording::Wording;
 
 /// A house with a real database and no listener.
-struct House {
+struct Harness {
     router: Router,
     store: Store,
     config: Arc<Config>,
@@ -38,7 +38,7 @@ struct House {
     folder: TempDir,
 }
 
-impl House {
+impl Harness {
     /// `corp.example` is approved; of other domains `partner.example` may.
     async fn open() -> Self {
         Self::with(sample::config("")).await
@@ -114,38 +114,38 @@ impl House {
     }
 
     /// The address of a letter that is due and the token in it; the letter counts as sent.
-    async fn letter(&self) -> Option<(EmailAddress, Token)> {
-        self.letter_valid_for(self.config.verification.token_ttl)
+    async fn verification_mail(&self) -> Option<(EmailAddress, Token)> {
+        self.mail_valid_for(self.config.verification.token_ttl)
             .await
     }
 
-    async fn letter_valid_for(&self, ttl: Duration) -> Option<(EmailAddress, Token)> {
+    async fn mail_valid_for(&self, ttl: Duration) -> Option<(EmailAddress, Token)> {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         let verification = &self.config.verification;
         let now = Timestamp::now();
         let claimed = self
             .store
-            .claim_letters(vec![token.hash()], verification.limits, ttl, now)
+            .claim_mail(vec![token.hash()], verification.limits, ttl, now)
             .await
             .expect("claimed");
-        let letter = claimed.letters.into_iter().next()?;
+        let verification_mail = claimed.verification_mails.into_iter().next()?;
         self.store
-            .settle_letter(&letter, LetterOutcome::Sent, now)
+            .settle_mail(&verification_mail, MailOutcome::Sent, now)
             .await
             .expect("settled");
-        Some((letter.address, token))
+        Some((verification_mail.address, token))
     }
 
     /// The path of the link in the letter that is due.
     async fn link(&self) -> String {
-        let (_, token) = self.letter().await.expect("a letter is due");
+        let (_, token) = self.verification_mail().await.expect("a letter is due");
         format!("/verify/{}", token.reveal())
     }
 
     /// The same, of this address, whoever else gets one.
     async fn link_of(&self, address: &str) -> String {
         loop {
-            let (to, token) = self.letter().await.expect("a letter is due");
+            let (to, token) = self.verification_mail().await.expect("a letter is due");
             if to.to_string() == address {
                 return format!("/verify/{}", token.reveal());
             }

@@ -4,17 +4,17 @@ use minijinja::Value;
 
 use axum::response::IntoResponse;
 
-use super::super::super::dress::Wardrobe;
-use super::super::{Fault, Page, assets, home, resend, sign_up, verify};
+use super::super::super::render::Renderer;
+use super::super::{Page, PageError, assets, home, resend, sign_up, verify};
 use super::*;
 use crate::domain::PortalName;
 use crate::store::{Offer, WaitingRequest};
+use crate::templates::Language;
 use crate::verification::tests::sample;
-use crate::wording::Language;
 
-fn wardrobe() -> Wardrobe {
+fn renderer() -> Renderer {
     let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
-    Wardrobe {
+    Renderer {
         version: assets::version(&wording),
         wording,
     }
@@ -148,7 +148,7 @@ fn pages() -> Vec<(String, Page)> {
             resend::form("x", Some("sign_up.invalid")),
         ),
         ("resend-sent".to_owned(), resend::sent(&config)),
-        ("invalid-link".to_owned(), page_of(Fault::InvalidLink)),
+        ("invalid-link".to_owned(), page_of(PageError::InvalidLink)),
     ];
     for status in [400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503] {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -160,7 +160,7 @@ fn pages() -> Vec<(String, Page)> {
     pages
 }
 
-fn page_of(fault: Fault) -> Page {
+fn page_of(fault: PageError) -> Page {
     let mut response = fault.into_response();
     response.extensions_mut().remove::<Page>().expect("a page")
 }
@@ -168,7 +168,7 @@ fn page_of(fault: Fault) -> Page {
 fn rendered(page: &Page, language: &Language) -> String {
     let context =
         minijinja::context! { site => "Corp Help", version => "0", ..page.context.clone() };
-    wardrobe()
+    renderer()
         .wording
         .render(page.template, language, &context)
         .unwrap_or_else(|error| panic!("{error}"))
@@ -176,7 +176,7 @@ fn rendered(page: &Page, language: &Language) -> String {
 
 #[test]
 fn every_page_is_whole_in_every_language() {
-    let languages: Vec<Language> = wardrobe().wording.languages().cloned().collect();
+    let languages: Vec<Language> = renderer().wording.languages().cloned().collect();
     assert_eq!(languages.len(), crate::domain::BUILT_IN_LANGUAGES.len());
     for (name, page) in pages() {
         for language in &languages {

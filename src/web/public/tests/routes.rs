@@ -1,6 +1,6 @@
 //! What holds for every route, whichever it is.
 
-use super::super::super::dress::HEADERS;
+use super::super::super::render::HEADERS;
 use super::super::routes;
 use super::*;
 
@@ -13,7 +13,7 @@ fn example(pattern: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_of_every_route_has_the_headers() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let mut paths: Vec<String> = routes().iter().map(|(path, _)| example(path)).collect();
     assert!(paths.len() >= 7);
     paths.extend(
@@ -34,7 +34,7 @@ async fn every_answer_of_every_route_has_the_headers() {
             Method::DELETE,
             Method::OPTIONS,
         ] {
-            let answer = house.ask(method.clone(), path).await;
+            let answer = harness.ask(method.clone(), path).await;
             for (name, value) in HEADERS {
                 assert_eq!(answer.headers[name], value, "{method} {path}");
             }
@@ -59,23 +59,23 @@ async fn every_answer_of_every_route_has_the_headers() {
 
 #[tokio::test]
 async fn no_form_is_taken_from_another_site() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (path, _) in routes() {
         let request = Request::post(example(path))
             .header("sec-fetch-site", "cross-site")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Body::from("action=confirm&email=ann@corp.example"))
             .expect("a request");
-        let answer = house.send(request).await;
+        let answer = harness.send(request).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
     }
-    house.errands().await;
-    assert!(house.letter().await.is_none());
+    harness.errands().await;
+    assert!(harness.verification_mail().await.is_none());
 }
 
 #[tokio::test]
 async fn the_language_follows_the_browser() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for (accept, lang, word) in [
         ("de-CH, en;q=0.5", "de", "Hier ist nichts"),
         ("eo, ar;q=0.5", "ar", "dir=\"rtl\""),
@@ -85,7 +85,7 @@ async fn the_language_follows_the_browser() {
             .header("accept-language", accept)
             .body(Body::empty())
             .expect("a request");
-        let answer = house.send(request).await;
+        let answer = harness.send(request).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(answer.headers["content-language"], lang);
         assert!(answer.body.contains(word), "{}", answer.body);
@@ -94,9 +94,9 @@ async fn the_language_follows_the_browser() {
 
 #[tokio::test]
 async fn forms_that_cannot_be_understood() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "one").await;
-    let link = house.link().await;
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "one").await;
+    let link = harness.link().await;
     for (form, status) in [
         (String::new(), StatusCode::BAD_REQUEST),
         ("action=other".to_owned(), StatusCode::BAD_REQUEST),
@@ -106,51 +106,51 @@ async fn forms_that_cannot_be_understood() {
         ),
         ("a".repeat(65 * 1024), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
-        let answer = house.post(&link, &form).await;
+        let answer = harness.post(&link, &form).await;
         assert_eq!(answer.status, status);
         assert!(answer.body.contains("<h1>"));
     }
-    let answer = house.ask(Method::DELETE, &link).await;
+    let answer = harness.ask(Method::DELETE, &link).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(answer.headers.contains_key("allow"));
 }
 
 #[tokio::test]
 async fn readiness_is_the_database_the_listeners_and_the_canary() {
-    let house = House::open().await;
-    assert_eq!(house.get("/healthz").await.body, "ok\n");
-    let before = house.get("/readyz").await;
+    let harness = Harness::open().await;
+    assert_eq!(harness.get("/healthz").await.body, "ok\n");
+    let before = harness.get("/readyz").await;
     assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         before.body,
         r#"{"canary":null,"database":true,"listeners":false,"ready":false}"#
     );
-    house.readiness.listeners_are_up(true);
-    let after = house.get("/readyz").await;
+    harness.readiness.listeners_are_up(true);
+    let after = harness.get("/readyz").await;
     assert_eq!(after.status, StatusCode::OK);
-    house.readiness.canary_arrived(Some(false));
-    let silent = house.get("/readyz").await;
+    harness.readiness.canary_arrived(Some(false));
+    let silent = harness.get("/readyz").await;
     assert_eq!(silent.status, StatusCode::SERVICE_UNAVAILABLE);
-    house.readiness.canary_arrived(Some(true));
-    let sings = house.get("/readyz").await;
+    harness.readiness.canary_arrived(Some(true));
+    let sings = harness.get("/readyz").await;
     assert_eq!(sings.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn guessing_links_is_bounded_and_does_not_shut_out_who_has_one() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "one").await;
-    let link = house.link().await;
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "one").await;
+    let link = harness.link().await;
     let guess = |_| {
         let guess = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         let request = Request::get(format!("/verify/{}", guess.reveal()));
         request.body(Body::empty()).expect("a request")
     };
     // They are looked up side by side, so any of them may be the one too many.
-    let answers = asked_at_once(&house.router, (0..40).map(guess)).await;
+    let answers = asked_at_once(&harness.router, (0..40).map(guess)).await;
     for status in [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS] {
         let found = answers.iter().any(|answer| answer.status == status);
         assert!(found, "none was answered {status}");
     }
-    assert_eq!(house.get(&link).await.status, StatusCode::OK);
+    assert_eq!(harness.get(&link).await.status, StatusCode::OK);
 }

@@ -4,17 +4,19 @@ use super::*;
 
 #[tokio::test]
 async fn whether_an_account_exists_is_not_told() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "one").await;
-    let link = house.link().await;
-    house.post(&link, "action=confirm").await;
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "one").await;
+    let link = harness.link().await;
+    harness.post(&link, "action=confirm").await;
 
     for (path, known, unknown) in [
         ("/signup", "ann@corp.example", "new@corp.example"),
         ("/resend", "ann@corp.example", "new2@corp.example"),
     ] {
-        let one = house.post(path, &format!("email={known}&portal=it")).await;
-        let other = house
+        let one = harness
+            .post(path, &format!("email={known}&portal=it"))
+            .await;
+        let other = harness
             .post(path, &format!("email={unknown}&portal=it"))
             .await;
         assert_eq!(one.status, StatusCode::OK, "{path}: {}", one.body);
@@ -27,9 +29,9 @@ async fn whether_an_account_exists_is_not_told() {
 /// for it: with the writer held up, everybody is answered all the same, and nothing has happened yet.
 #[tokio::test]
 async fn no_answer_waits_for_what_is_done_about_an_account() {
-    let house = House::open().await;
-    house.mail("ann@corp.example", "one").await;
-    let database = house.folder.path().join("vestibule.db");
+    let harness = Harness::open().await;
+    harness.mail("ann@corp.example", "one").await;
+    let database = harness.folder.path().join("vestibule.db");
     let other = rusqlite::Connection::open(database).expect("opened");
     other
         .execute_batch("BEGIN IMMEDIATE")
@@ -67,36 +69,40 @@ async fn no_answer_waits_for_what_is_done_about_an_account() {
             StatusCode::OK,
         ),
     ] {
-        let answer = house.post(path, &form).await;
+        let answer = harness.post(path, &form).await;
         assert_eq!(answer.status, status, "{path} {form}: {}", answer.body);
     }
     let new = EmailAddress::parse("new@corp.example").expect("an address");
-    let made = house.store.customer(&new).await.expect("read");
+    let made = harness.store.customer(&new).await.expect("read");
     assert!(made.is_none(), "the answer came first");
     other.execute_batch("ROLLBACK").expect("released");
-    house.errands().await;
+    harness.errands().await;
 }
 
 #[tokio::test]
-async fn signing_up_makes_a_pending_account_and_a_letter() {
-    let house = House::open().await;
-    let answer = house
+async fn signing_up_makes_a_pending_account_and_a_mail() {
+    let harness = Harness::open().await;
+    let answer = harness
         .post("/signup", "email=%20New@Corp.Example&portal=it")
         .await;
     assert_eq!(answer.status, StatusCode::OK);
-    house.errands().await;
-    let (address, token) = house.letter().await.expect("a letter");
+    harness.errands().await;
+    let (address, token) = harness.verification_mail().await.expect("a letter");
     assert_eq!(address.to_string(), "New@corp.example");
-    let account = house.store.customer(&address).await.expect("the database");
+    let account = harness
+        .store
+        .customer(&address)
+        .await
+        .expect("the database");
     assert_eq!(account.expect("made").status.as_str(), "pending");
-    let page = house.get(&format!("/verify/{}", token.reveal())).await;
+    let page = harness.get(&format!("/verify/{}", token.reveal())).await;
     assert!(page.body.contains("Nothing is waiting"));
 }
 
 #[tokio::test]
 async fn a_domain_that_may_not_is_told_so_and_whom_to_ask() {
-    let house = House::open().await;
-    let answer = house
+    let harness = Harness::open().await;
+    let answer = harness
         .post("/signup", "email=x@other.example&portal=it")
         .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
@@ -106,15 +112,15 @@ async fn a_domain_that_may_not_is_told_so_and_whom_to_ask() {
             .contains("addresses at other.example is not open")
     );
     assert!(answer.body.contains("it-office@corp.example"));
-    house.errands().await;
-    assert!(house.letter().await.is_none());
+    harness.errands().await;
+    assert!(harness.verification_mail().await.is_none());
 }
 
 #[tokio::test]
 async fn what_is_no_address_comes_back_escaped() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     for path in ["/signup", "/resend"] {
-        let answer = house.post(path, "email=%22%3E%3Cscript%3E").await;
+        let answer = harness.post(path, "email=%22%3E%3Cscript%3E").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert!(answer.body.contains("&quot;&gt;&lt;script&gt;"));
         assert!(!answer.body.contains("<script"));
@@ -123,26 +129,26 @@ async fn what_is_no_address_comes_back_escaped() {
 
 #[tokio::test]
 async fn a_portals_own_address_gets_no_account() {
-    let house = House::open().await;
-    let answer = house.post("/signup", "email=it-help@corp.example").await;
+    let harness = Harness::open().await;
+    let answer = harness.post("/signup", "email=it-help@corp.example").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    house.errands().await;
-    assert!(house.letter().await.is_none());
+    harness.errands().await;
+    assert!(harness.verification_mail().await.is_none());
 }
 
 #[tokio::test]
 async fn forms_are_counted_per_client() {
-    let house = House::open().await;
+    let harness = Harness::open().await;
     let resent = (0..25).map(|number| {
         let form = format!("email=a{number}@corp.example");
         posted("/resend", form)
     });
     let signed_up = posted("/signup", "email=new@corp.example".to_owned());
-    let answers = asked_at_once(&house.router, resent.chain([signed_up])).await;
+    let answers = asked_at_once(&harness.router, resent.chain([signed_up])).await;
     for answer in &answers[24..] {
         assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(answer.headers["retry-after"], "60");
     }
-    house.errands().await;
-    assert!(house.letter().await.is_none());
+    harness.errands().await;
+    assert!(harness.verification_mail().await.is_none());
 }

@@ -1,0 +1,124 @@
+//! What most commands begin with: the configuration, the database, and who is asking.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::config::{Config, Destination};
+use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp};
+use crate::store::Store;
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Global {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The configuration [default: $VESTIBULE_CONFIG, else /etc/vestibule/vestibule.toml]"
+    )]
+    pub config: Option<PathBuf>,
+    /// One JSON object a line instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The configuration and the open database.
+pub struct Context {
+    pub config: Config,
+    pub store: Store,
+}
+
+impl Global {
+    /// The configuration without its secrets, which who asks may not be allowed to read.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load_without_secrets(self.config.as_deref())?)
+    }
+
+    /// Opens the database of this configuration, the same one as the daemon's. Only the daemon makes
+    /// one: it would belong to whoever asked first otherwise.
+    pub async fn open(&self) -> Result<Context, Failure> {
+        let config = self.config()?;
+        let path = config.database();
+        if path.try_exists().is_ok_and(|there| !there) {
+            return Err(Failure::Failed(anyhow::anyhow!(
+                "there is no database at {} yet; start vestibule serve once",
+                path.display()
+            )));
+        }
+        let store = Store::open_existing(&path)?;
+        store
+            .seed_access(config.access.clone(), Timestamp::now())
+            .await?;
+        Ok(Context { config, store })
+    }
+}
+
+impl Context {
+    /// A destination of the configuration; one that is not there is a mistake of the command.
+    pub fn destination(&self, name: &DestinationName) -> Result<&Destination, Failure> {
+        self.config.destinations.get(name).ok_or_else(|| {
+            let known: Vec<_> = self
+                .config
+                .destinations
+                .keys()
+                .map(DestinationName::as_str)
+                .collect();
+            Failure::Usage(format!(
+                "there is no destination {name}; the destinations are {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    /// A portal that an option named.
+    pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Failure> {
+        match name {
+            Some(name) if self.config.portal(&name).is_none() => {
+                let known: Vec<_> = self
+                    .config
+                    .portals
+                    .iter()
+                    .map(|portal| portal.name.as_str())
+                    .collect();
+                Err(Failure::Usage(format!(
+                    "there is no portal {name}; the portals are {}",
+                    known.join(", ")
+                )))
+            }
+            name => Ok(name),
+        }
+    }
+}
+
+/// The system user at the keyboard, before `sudo` made him somebody else.
+pub fn operator() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|name| !name.is_empty() && !name.contains(char::is_control));
+    // A service manager or a container sets none of them.
+    named.unwrap_or_else(|| {
+        let uid = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
+        name_of(uid).unwrap_or_else(|| format!("uid-{uid}"))
+    })
+}
+
+/// As passwd(5) has it.
+fn name_of(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// The same as an actor.
+pub fn actor() -> Actor {
+    Actor::operator(&operator(), Interface::CommandLine)
+}

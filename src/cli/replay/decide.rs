@@ -1,0 +1,156 @@
+//! Decides one message, as if it came now and were the only one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::context::Ground;
+use crate::access::{Effective, Question, Standing, decide, sender_for};
+use crate::cli::failure::Failure;
+use crate::cli::try_address;
+use crate::domain::{
+    Account, Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
+};
+use crate::intake::circumstances;
+use crate::mail::{self, Identity, Recorded, recorded};
+
+/// What came out for one message, as `--json` has it.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub file: String,
+    pub portal: PortalName,
+    pub from: Option<String>,
+    pub subject: Option<String>,
+    pub message_id: Option<String>,
+    pub class: Class,
+    pub evidence: Option<String>,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub rule: u8,
+    pub account: Option<Kind>,
+}
+
+/// What every thread decides by.
+pub struct Judge<'a> {
+    ground: &'a Ground,
+    own: Identity,
+    /// The portal that everything is taken to be for.
+    portal: Option<PortalName>,
+    /// What is in force for each portal.
+    settings: HashMap<PortalName, Effective>,
+    runtime: Handle,
+    /// The accounts that were asked for already, by their address's key.
+    accounts: Mutex<HashMap<String, Option<Account>>>,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(ground: &'a Ground, portal: Option<PortalName>, runtime: Handle) -> Self {
+        let config = &ground.config;
+        Self {
+            own: config.identity(),
+            settings: config
+                .portals
+                .iter()
+                .map(|portal| {
+                    let effective = ground.settings.effective(Some(&portal.name));
+                    (portal.name.clone(), effective)
+                })
+                .collect(),
+            accounts: Mutex::default(),
+            ground,
+            portal,
+            runtime,
+        }
+    }
+
+    /// Reads and decides.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub fn decide(&self, file: String, raw: &[u8]) -> Result<Row, Failure> {
+        let recorded = recorded(raw);
+        let (portal, address) = self.portal_of(&recorded);
+        let envelope = Envelope {
+            recipients: vec![Recipient {
+                address,
+                mailbox: Mailbox::Portal(portal.clone()),
+            }],
+            ..Envelope::of_file(recorded.reverse_path)
+        };
+        let facts = mail::read(raw, &envelope, &self.own);
+        let circumstances = circumstances(&self.ground.config, &portal, &facts);
+        let sender = sender_for(&facts, circumstances.own_list.as_deref());
+        let standing = Standing {
+            account: match sender.address() {
+                Some(address) => self
+                    .account(address)?
+                    .map(|account| try_address::standing_of(&account, &portal)),
+                None => None,
+            },
+            original: None,
+        };
+        let decision = decide(&Question {
+            facts: &facts,
+            circumstances: &circumstances,
+            standing: &standing,
+            settings: &self.settings[&portal],
+        });
+        Ok(Row {
+            file,
+            from: sender.written().map(ToOwned::to_owned),
+            class: facts.class(),
+            evidence: facts.evidence().map(ToString::to_string),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            rule: decision.rule,
+            account: try_address::kind_of(standing.account.map(|account| account.kind), &decision),
+            portal,
+            subject: facts.subject,
+            message_id: facts.message_id,
+        })
+    }
+
+    /// The portal a message was for, and the address of it.
+    pub fn portal_of(&self, recorded: &Recorded) -> (PortalName, String) {
+        let config = &self.ground.config;
+        for text in &recorded.recipients {
+            let Ok(address) = EmailAddress::parse(text) else {
+                continue;
+            };
+            if let Some(Mailbox::Portal(name)) = config.mailbox(&address)
+                && self.portal.as_ref().is_none_or(|wanted| *wanted == name)
+            {
+                return (name, text.clone());
+            }
+        }
+        let portal = self
+            .portal
+            .as_ref()
+            .and_then(|name| config.portal(name))
+            .unwrap_or(&config.portals[0]);
+        let address = portal.addresses.first().map(ToString::to_string);
+        (portal.name.clone(), address.unwrap_or_default())
+    }
+
+    fn account(&self, address: &EmailAddress) -> Result<Option<Account>, Failure> {
+        let Some(store) = &self.ground.store else {
+            return Ok(None);
+        };
+        let key = address.key();
+        let known = |this: &Self| {
+            let accounts = this.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.get(&key).cloned()
+        };
+        if let Some(known) = known(self) {
+            return Ok(known);
+        }
+        let account = self.runtime.block_on(store.customer(address))?;
+        self.accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, account.clone());
+        Ok(account)
+    }
+}

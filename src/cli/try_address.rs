@@ -1,0 +1,86 @@
+//! `access test`: what would become of ordinary mail from an address.
+
+use super::context::Context;
+use super::failure::{Failure, Outcome};
+use super::output::Output;
+use crate::access::{AccessSettings, explain};
+use crate::domain::{Account, EmailAddress, PortalName};
+pub use crate::operations::{kind_of, standing_of};
+use crate::operations::{question, tested};
+
+/// Asks the rules about each portal, or about one.
+pub async fn run(
+    context: &Context,
+    address: &EmailAddress,
+    portal: Option<PortalName>,
+    draft: Option<AccessSettings>,
+    out: &mut Output,
+) -> Outcome {
+    let settings = match draft {
+        Some(draft) => draft,
+        None => (*context.store.access().await?.settings).clone(),
+    };
+    let account = context.store.customer(address).await?;
+    let portals = match portal {
+        Some(portal) => vec![portal],
+        None => context
+            .config
+            .portals
+            .iter()
+            .map(|portal| portal.name.clone())
+            .collect(),
+    };
+    for (place, portal) in portals.iter().enumerate() {
+        if place > 0 && !out.is_json() {
+            out.line("")?;
+        }
+        one(context, account.as_ref(), &settings, portal, address, out)?;
+    }
+    Ok(())
+}
+
+fn one(
+    context: &Context,
+    account: Option<&Account>,
+    settings: &AccessSettings,
+    portal: &PortalName,
+    address: &EmailAddress,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let asked = question(&context.config, settings, account, address, portal);
+    let (tested, decision) = tested(&asked, account, address, portal);
+    if out.is_json() {
+        return out.object(&tested);
+    }
+    let title = explain(&asked.question())
+        .pop()
+        .map_or("", |rule| rule.title);
+    out.fields(&[
+        ("address", Some(address.to_string())),
+        ("portal", Some(portal.to_string())),
+        ("verdict", Some(decision.verdict.to_string())),
+        (
+            "because",
+            Some(format!(
+                "rule {}, {}{}",
+                decision.rule,
+                title,
+                decision
+                    .evidence
+                    .filter(|evidence| *evidence != title)
+                    .map(|evidence| format!(" ({evidence})"))
+                    .unwrap_or_default()
+            )),
+        ),
+        ("reason", Some(decision.reason.to_string())),
+        ("pattern", tested.pattern.as_ref().map(ToString::to_string)),
+        (
+            "account",
+            Some(match (account, tested.account) {
+                (Some(account), _) => format!("{}, {}", account.kind, account.status),
+                (None, Some(kind)) => format!("would be {kind}"),
+                (None, None) => "none".to_owned(),
+            }),
+        ),
+    ])
+}

@@ -1,0 +1,104 @@
+//! Tells what operators did, from wherever: the settings they changed, the accounts and requests they
+//! decided about. The command line has no log, and whoever works in the daemon leaves it to us too, so
+//! that nothing is told twice.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Origin;
+use crate::observe::events;
+use crate::store::{OperatorAction, Store, StoreError, Topic};
+
+/// Between two looks: the database changes with every message, operators act rarely.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// More revisions than anybody makes within a pause; of deeds, as many as are read at once.
+const AT_ONCE: usize = 100;
+
+/// Runs until `shutdown`.
+pub async fn run(store: Store, shutdown: CancellationToken) {
+    let mut changes = store.subscribe(Topic::OperatorActions);
+    let watching = async {
+        let mut told = loop {
+            match Told::by_now(&store).await {
+                Ok(told) => break told,
+                Err(error) => events::fault("daemon.herald", &error),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        loop {
+            changes.wait().await;
+            if let Err(error) = told.go_on(&store).await {
+                events::fault("daemon.herald", &error);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    shutdown.run_until_cancelled(watching).await;
+}
+
+/// The last of each that was told.
+struct Told {
+    revision: u64,
+    event: i64,
+}
+
+impl Told {
+    async fn by_now(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self {
+            revision: store.access().await?.number,
+            event: store.newest_event().await?,
+        })
+    }
+
+    async fn go_on(&mut self, store: &Store) -> Result<(), StoreError> {
+        let revisions = store.access_history(AT_ONCE).await?;
+        for revision in revisions.iter().rev() {
+            if revision.number > self.revision {
+                events::access_changed(revision.number, &revision.by, &revision.origin);
+                self.revision = revision.number;
+            }
+        }
+        loop {
+            let actions = store.operator_events_since(self.event, AT_ONCE).await?;
+            for action in &actions {
+                tell(action);
+                self.event = action.n;
+            }
+            if actions.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What the log has no name for stays in the audit only.
+fn tell(action: &OperatorAction) {
+    let (by, origin) = (&action.by, action.origin.as_deref());
+    match (action.event.as_str(), &action.account, &action.request) {
+        ("account.added", Some((account, address, kind)), _) => {
+            events::account_created(*account, address, *kind, Origin::Operator);
+        }
+        ("account.verified", Some((account, address, _)), _) => {
+            events::account_verified(*account, address, by, origin);
+        }
+        ("account.blocked", Some((account, address, _)), _) => {
+            events::account_blocked(*account, address, by, origin);
+        }
+        ("account.unblocked", Some((account, address, _)), _) => {
+            events::account_unblocked(*account, address, by, origin);
+        }
+        ("account.forgotten", ..) => events::account_forgotten(by),
+        ("request.released", Some((account, ..)), Some((request, _, portal))) => {
+            events::request_released(*request, *account, portal, by, origin);
+        }
+        ("request.discarded", _, Some((request, ..))) => {
+            events::request_discarded(*request, by, origin);
+        }
+        ("request.recovered", _, Some((request, ledger, _))) => {
+            events::request_recovered(*request, *ledger, by, origin);
+        }
+        _ => {}
+    }
+}

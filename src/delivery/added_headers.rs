@@ -1,0 +1,292 @@
+//! What is known about a request in; out, the fields that are put on top of its message.
+//!
+//! Names, hosts and addresses in them came from outside: whatever could end a line or a field, or
+//! is not ASCII, is replaced or encoded, so that the fields say what we say and need no SMTPUTF8.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::tz::TimeZone;
+
+use crate::domain::{Domain, Timestamp};
+use crate::mail::LOOP_FIELD;
+use crate::sender_auth;
+use crate::store::Claim;
+
+/// How and when this request was verified, in the words of `X-Vestibule-Verified`.
+pub(super) fn verified(claim: &Claim) -> String {
+    if let Some(operator) = &claim.released_by {
+        return format!("operator {} {}", word(operator), seconds(claim.released_at));
+    }
+    match &claim.verified {
+        Some((how, when)) => match how.strip_prefix("operator:") {
+            Some(operator) => format!("operator {} {}", word(operator), seconds(*when)),
+            None => format!("{} {}", word(how), seconds(*when)),
+        },
+        None => "no".to_owned(),
+    }
+}
+
+/// Who named the sender, where the message names none that can be used.
+pub(super) fn sender_by(claim: &Claim) -> Option<&'static str> {
+    claim.sender_named.then_some("operator")
+}
+
+/// What DMARC says of this message, in the words of `X-Vestibule-Authenticated`. It says nothing of
+/// how the address was verified: a forged message of a verified customer is `fail`.
+pub(super) fn authenticated(claim: &Claim) -> &'static str {
+    let outcome = claim.authentication.outcome(claim.authentication_enforced);
+    outcome.as_str()
+}
+
+/// The added fields, each with its line ending; the same for every attempt at a request.
+pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
+    // Above our own Received, as readers look for it there (RFC 8601 4.1).
+    let mut text = sender_auth::field(&claim.authentication, hostname).unwrap_or_default();
+    text += &received(claim, hostname);
+    let mut field = |name: &str, value: &str| {
+        let _ = write!(text, "{name}: {value}\r\n");
+    };
+    field("X-Vestibule-Request", &claim.request().to_string());
+    field("X-Vestibule-Account", claim.kind.as_str());
+    field("X-Vestibule-Verified", &verified(claim));
+    if let Some(who) = sender_by(claim) {
+        field("X-Vestibule-Sender-By", who);
+    }
+    field("X-Vestibule-Authenticated", authenticated(claim));
+    if !claim.groups.is_empty() {
+        let groups: Vec<String> = claim.groups.iter().map(|group| phrase(group)).collect();
+        field("X-Vestibule-Groups", &groups.join(",\r\n "));
+    }
+    field(LOOP_FIELD, hostname.as_str());
+    text.into_bytes()
+}
+
+/// RFC 5321 4.4, with the protocol names of RFC 3848 and RFC 6531 4.3.
+fn received(claim: &Claim, hostname: &Domain) -> String {
+    let envelope = &claim.envelope;
+    let protocol = match (envelope.smtputf8, envelope.tls) {
+        (false, false) => "ESMTP",
+        (false, true) => "ESMTPS",
+        (true, false) => "UTF8SMTP",
+        (true, true) => "UTF8SMTPS",
+    };
+    let mut text = format!("Received: from {}", host(&envelope.helo));
+    match envelope.peer.map(|peer| peer.to_canonical()) {
+        Some(std::net::IpAddr::V6(peer)) => {
+            let _ = write!(text, " ([IPv6:{peer}])");
+        }
+        Some(peer) => {
+            let _ = write!(text, " ([{peer}])");
+        }
+        None => {}
+    }
+    let _ = write!(
+        text,
+        "\r\n\tby {hostname} with {protocol} id {}",
+        claim.ledger
+    );
+    // The clause is optional, and an address that would have to be changed is no address.
+    let plain = |c: char| c.is_ascii_graphic() && !"<>()\\\"".contains(c);
+    if claim.recipient.len() <= 320 && claim.recipient.chars().all(plain) {
+        let _ = write!(text, "\r\n\tfor <{}>", claim.recipient);
+    }
+    let date = claim
+        .received_at
+        .to_zoned(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S +0000");
+    let _ = write!(text, ";\r\n\t{date}\r\n");
+    text
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What a client called itself, as an atom.
+fn host(helo: &str) -> String {
+    let name: String = helo
+        .chars()
+        .take(255)
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() || ".-_:[]".contains(c) => c,
+            _ => '?',
+        })
+        .collect();
+    if name.is_empty() {
+        "unknown".to_owned()
+    } else {
+        name
+    }
+}
+
+/// One word of printable ASCII.
+fn word(text: &str) -> String {
+    text.chars()
+        .take(100)
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
+}
+
+/// A name as it is where it is plain ASCII, else as encoded words (RFC 2047 2, each up to 75
+/// characters and of whole characters).
+fn phrase(text: &str) -> String {
+    const OCTETS: usize = 42;
+    let plain = |c: char| c == ' ' || c.is_ascii_graphic() && c != ',';
+    if text.len() <= 200 && text.chars().all(plain) && !text.contains("=?") {
+        return text.trim().to_owned();
+    }
+    let mut words = Vec::new();
+    let mut close_idle = text;
+    while !close_idle.is_empty() {
+        let end = close_idle.floor_char_boundary(OCTETS.min(close_idle.len()));
+        let (part, behind) = close_idle.split_at(end);
+        words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(part)));
+        close_idle = behind;
+    }
+    words.join("\r\n ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hostname() -> Domain {
+        Domain::parse("gate.corp.example").expect("a domain")
+    }
+
+    fn shown(claim: &Claim) -> String {
+        String::from_utf8(fields(claim, &hostname())).expect("ASCII")
+    }
+
+    #[test]
+    fn the_fields_say_who_is_behind_a_request() {
+        let claim = Claim::for_testing();
+        let expected = format!(
+            "Received: from mta.corp.example ([192.0.2.7])\r\n\
+             \tby gate.corp.example with ESMTPS id {}\r\n\
+             \tfor <it-help@corp.example>;\r\n\
+             \tMon, 23 Nov 2026 10:00:00 +0000\r\n\
+             X-Vestibule-Request: {}\r\n\
+             X-Vestibule-Account: internal\r\n\
+             X-Vestibule-Verified: link 2026-11-23T10:05:00Z\r\n\
+             X-Vestibule-Authenticated: none\r\n\
+             X-Vestibule-Groups: staff,\r\n =?UTF-8?B?R3LDtsOfZQ==?=\r\n\
+             X-Vestibule-Loop: gate.corp.example\r\n",
+            claim.ledger,
+            claim.request()
+        );
+        assert_eq!(shown(&claim), expected);
+    }
+
+    #[test]
+    fn what_is_known_of_the_domain_stands_on_top() {
+        let mut claim = Claim::for_testing();
+        claim.authentication.dmarc = Some(crate::mail::AuthenticationResult::Pass);
+        let text = shown(&claim);
+        let results = "Authentication-Results: gate.corp.example;\r\n\tdmarc=pass";
+        assert!(text.starts_with(results), "{text}");
+        assert!(text.contains("\r\nReceived: from "), "{text}");
+    }
+
+    #[test]
+    fn every_request_says_what_dmarc_says_of_it() {
+        use crate::mail::{Authentication, AuthenticationFault, AuthenticationResult as R};
+        let dmarc = |result| Authentication {
+            dmarc: Some(result),
+            ..Authentication::default()
+        };
+        let fault = Authentication {
+            fault: Some(AuthenticationFault::Unreadable),
+            ..Authentication::default()
+        };
+        let sealed = Authentication {
+            arc_sealer: Some("list.example".to_owned()),
+            ..dmarc(R::Fail)
+        };
+        for (authentication, is_enforced, word) in [
+            (Authentication::default(), true, "none"),
+            (dmarc(R::Pass), false, "pass"),
+            (dmarc(R::Fail), false, "fail"),
+            (dmarc(R::None), false, "none"),
+            (dmarc(R::PermError), false, "none"),
+            (dmarc(R::TempError), false, "temperror"),
+            (fault.clone(), false, "none"),
+            (fault, true, "fail"),
+            (sealed, true, "pass"),
+        ] {
+            let mut claim = Claim::for_testing();
+            claim.authentication = authentication;
+            claim.authentication_enforced = is_enforced;
+            let expected = format!("X-Vestibule-Authenticated: {word}\r\n");
+            assert!(shown(&claim).contains(&expected), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_address_nobody_proved_is_never_called_verified() {
+        let mut claim = Claim::for_testing();
+        claim.verified = None;
+        assert!(shown(&claim).contains("X-Vestibule-Verified: no\r\n"));
+        claim.released_by = Some("ann".to_owned());
+        assert!(
+            shown(&claim).contains("X-Vestibule-Verified: operator ann 2026-11-23T10:05:01Z\r\n")
+        );
+        claim.released_by = None;
+        claim.verified = Some(("operator:bea".to_owned(), claim.received_at));
+        assert!(shown(&claim).contains("X-Vestibule-Verified: operator bea 2026-"));
+    }
+
+    #[test]
+    fn a_sender_that_an_operator_named_is_told() {
+        let mut claim = Claim::for_testing();
+        assert!(!shown(&claim).contains("Sender-By"));
+        claim.sender_named = true;
+        claim.released_by = Some("ann\r\nX-Vestibule-Account: internal".to_owned());
+        let text = shown(&claim);
+        assert!(
+            text.contains("X-Vestibule-Sender-By: operator\r\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("\r\nX-Vestibule-Account: ").count(),
+            1,
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_came_from_outside_cannot_add_a_field() {
+        let hostile = "x\r\nX-Vestibule-Account: internal\r\n\r\n<>()\"\\;\u{85}\u{2028}ü\0";
+        let mut claim = Claim::for_testing();
+        let lines = shown(&claim).lines().count();
+        claim.envelope.helo = hostile.to_owned();
+        claim.recipient = hostile.to_owned();
+        claim.groups = vec![hostile.repeat(5), "staff".to_owned()];
+        claim.verified = Some((hostile.to_owned(), claim.received_at));
+        let text = shown(&claim);
+        let names: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with([' ', '\t']))
+            .map(|line| line.split(':').next().expect("a first part"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "Received",
+                "X-Vestibule-Request",
+                "X-Vestibule-Account",
+                "X-Vestibule-Verified",
+                "X-Vestibule-Authenticated",
+                "X-Vestibule-Groups",
+                "X-Vestibule-Loop"
+            ]
+        );
+        assert!(text.is_ascii() && lines > 0);
+        assert!(
+            text.split("\r\n")
+                .all(|line| line.len() < 998 && !line.contains(['\r', '\n']))
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! A body and an endpoint in; out, an HTTP POST and what its answer means.
+//!
+//! | answer | outcome |
+//! |---|---|
+//! | 2xx | delivered |
+//! | 400, 413, 415, 422 | refused: the same message would be refused again |
+//! | 3xx, 401, 404, 405, 407, 410, 429, 502, 503, 504 | retry, destination |
+//! | any other | retry |
+//! | none: connecting, TLS, time over | retry, destination |
+//! | none: broken off later | retry |
+//!
+//! Redirects are not followed and no proxy is asked, so that the address that was checked is the
+//! one that is called. A name is resolved once for each connection, and what belongs to the own
+//! network is taken out of the answer: there is no second look-up that could say otherwise.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
+use url::{Host, Url};
+
+use super::signature::Signature;
+use super::{Attempt, Cause, Scope, tls};
+use crate::config::{Endpoint, HttpCredentials};
+use crate::domain::{Timestamp, is_private_address};
+
+/// How much of an answer that is no is read, for its cause.
+const COMPLAINT: usize = 400;
+
+/// An endpoint with its connections.
+pub(super) struct HttpClient {
+    endpoint: Endpoint,
+    /// Connections that are kept.
+    concurrency: usize,
+    client: OnceCell<Client>,
+}
+
+/// What a post says of itself besides its body.
+pub(super) struct RequestMeta<'a> {
+    /// The same for every attempt.
+    pub id: &'a str,
+    /// Seconds since 1970.
+    pub seconds: i64,
+    pub content_type: &'static str,
+    /// None where there is no secret.
+    pub signature: Option<Signature>,
+}
+
+impl HttpClient {
+    pub(super) fn new(endpoint: &Endpoint, concurrency: usize) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            concurrency,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The signature that a body's pieces are to be added to, where there is a secret.
+    pub(super) fn signature(&self, id: &str, seconds: i64) -> Result<Option<Signature>, Cause> {
+        let Some(secret) = &self.endpoint.secret else {
+            return Ok(None);
+        };
+        let begun = Signature::begin(secret, id, seconds).ok_or_else(|| {
+            Cause::of_destination("secret_file holds no key; it is base64 behind whsec_")
+        })?;
+        Ok(Some(begun))
+    }
+
+    pub(super) async fn post(&self, meta: RequestMeta<'_>, body: impl Into<Body>) -> Attempt {
+        let request = match self.request(meta).await {
+            Ok(request) => request.body(body),
+            Err(cause) => return Attempt::Retry(cause),
+        };
+        match request.send().await {
+            Ok(response) => answer(response).await,
+            Err(e) => {
+                let scope = if e.is_connect() || e.is_timeout() {
+                    Scope::Destination
+                } else {
+                    Scope::Request
+                };
+                Attempt::Retry(Cause::new(&chain(&e), scope))
+            }
+        }
+    }
+
+    async fn request(&self, meta: RequestMeta<'_>) -> Result<RequestBuilder, Cause> {
+        let url = self.url()?;
+        let client = self.client.get_or_try_init(async || self.client()).await?;
+        let mut request = client
+            .post(url)
+            .header("content-type", meta.content_type)
+            .header("webhook-id", meta.id)
+            .header("webhook-timestamp", meta.seconds)
+            .header("idempotency-key", meta.id);
+        if let Some(signature) = meta.signature {
+            request = request.header("webhook-signature", signature.end());
+        }
+        request = match &self.endpoint.credentials {
+            Some(HttpCredentials::Bearer(token)) => {
+                request.bearer_auth(token.expose_secret().trim())
+            }
+            Some(HttpCredentials::Basic(user, password)) => {
+                request.basic_auth(user, Some(password.expose_secret()))
+            }
+            None => request,
+        };
+        for (name, value) in &self.endpoint.headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in &self.endpoint.secret_headers {
+            request = request.header(name, secret_value(value)?);
+        }
+        Ok(request)
+    }
+
+    /// The URL, unless it names an address of the own network outright.
+    fn url(&self) -> Result<Url, Cause> {
+        let url = Url::parse(&self.endpoint.url)
+            .map_err(|e| Cause::of_destination(&format!("{}: {e}", self.endpoint.url)))?;
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        match address {
+            Some(address) if !self.endpoint.allow_private && is_private_address(address) => {
+                Err(Cause::of_destination(&unwanted(&address.to_string())))
+            }
+            _ => Ok(url),
+        }
+    }
+
+    fn client(&self) -> Result<Client, Cause> {
+        Client::builder()
+            .tls_backend_preconfigured(tls::client(true)?)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(Resolver {
+                allow_private: self.endpoint.allow_private,
+            }))
+            .timeout(self.endpoint.timeout)
+            .pool_max_idle_per_host(self.concurrency)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| Cause::of_destination(&format!("TLS: {e}")))
+    }
+}
+
+/// Never shown, neither in a log nor where the request is shown.
+fn secret_value(secret: &SecretString) -> Result<HeaderValue, Cause> {
+    let mut value = HeaderValue::from_str(secret.expose_secret().trim())
+        .map_err(|_| Cause::of_destination("a file of header_files cannot be sent as a field"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Resolves a name to the addresses that may be called.
+struct Resolver {
+    allow_private: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = found
+                .filter(|address| allow_private || !is_private_address(address.ip()))
+                .collect();
+            if addresses.is_empty() {
+                return Err(unwanted(name.as_str()).into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn unwanted(host: &str) -> String {
+    format!("{host} has no address outside of the own network; set allow_private if that is meant")
+}
+
+async fn answer(response: Response) -> Attempt {
+    let status = response.status();
+    let not_before = retry_after(response.headers(), SystemTime::now());
+    let (is_refused, scope) = match status.as_u16() {
+        200..=299 => return Attempt::Delivered,
+        400 | 413 | 415 | 422 => (true, Scope::Request),
+        300..=399 | 401 | 404 | 405 | 407 | 410 | 429 | 502..=504 => (false, Scope::Destination),
+        _ => (false, Scope::Request),
+    };
+    let mut cause = Cause::new(&complaint(status, response).await, scope);
+    if is_refused {
+        return Attempt::Refused(cause);
+    }
+    cause.not_before = not_before;
+    Attempt::Retry(cause)
+}
+
+/// The status and the beginning of what came with it.
+async fn complaint(status: StatusCode, mut response: Response) -> String {
+    let mut text = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        let wanted = COMPLAINT.saturating_sub(text.len()).min(piece.len());
+        text.extend_from_slice(&piece[..wanted]);
+        if text.len() == COMPLAINT {
+            break;
+        }
+    }
+    format!("{status} {}", String::from_utf8_lossy(&text))
+}
+
+/// RFC 9110 10.2.3: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Timestamp> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let time = match value.parse::<u32>() {
+        Ok(seconds) => now.checked_add(Duration::from_secs(u64::from(seconds)))?,
+        Err(_) => httpdate::parse_http_date(value).ok()?,
+    };
+    Timestamp::try_from(time).ok()
+}
+
+/// An error and what is behind it, without the URL, which may hold a secret.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        "connect".to_owned()
+    } else {
+        "broken off".to_owned()
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,99 @@
+//! A claim and its content in; out, what every kind of destination needs of one request.
+
+use std::time::Duration;
+
+use super::message::PIECE;
+use super::{Message, added_headers};
+use crate::domain::{Domain, Timestamp};
+use crate::store::{Claim, Store, StoreError};
+
+/// Time for which a link to a message opens it, from the attempt on that tells it.
+const LINK_TTL: Duration = Duration::from_hours(7 * 24);
+
+/// Links to messages that the public pages serve.
+#[derive(Debug, Clone)]
+pub struct Links {
+    pub store: Store,
+    /// `http.public_url`.
+    pub public_url: String,
+}
+
+/// One released request with its message, ready to be handed over.
+#[derive(Debug)]
+pub struct OutgoingMessage {
+    claim: Claim,
+    message: Message,
+    /// None where no page could answer.
+    links: Option<Links>,
+}
+
+impl OutgoingMessage {
+    /// Adds the fields and takes off those that came from outside. None where the content is not
+    /// kept any more.
+    ///
+    /// # Errors
+    /// The content cannot be read.
+    pub async fn open(
+        claim: Claim,
+        links: &Links,
+        hostname: &Domain,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some((content, start)) = links.store.content(claim.ledger, PIECE).await? else {
+            return Ok(None);
+        };
+        let fields = added_headers::fields(&claim, hostname);
+        let message = Message::open(fields, start, content, hostname).await?;
+        Ok(Some(Self {
+            claim,
+            message,
+            links: Some(links.clone()),
+        }))
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory(claim: Claim, raw: Vec<u8>, hostname: &Domain) -> Self {
+        let message = Message::in_memory(added_headers::fields(&claim, hostname), raw, hostname);
+        Self {
+            claim,
+            message,
+            links: None,
+        }
+    }
+
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Where the message as it came is to be had for a week from `now` on.
+    ///
+    /// # Errors
+    /// The key that signs links can be neither read nor made.
+    pub async fn raw_url(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let Some(links) = &self.links else {
+            return Ok(None);
+        };
+        let key = links.store.link_key().await?;
+        let expires_at = now.checked_add(LINK_TTL).unwrap_or(Timestamp::MAX);
+        let token = key.sign(self.claim.ledger, expires_at);
+        Ok(Some(format!("{}/message/{token}", links.public_url)))
+    }
+
+    /// How and when the address was proved, or `no`.
+    pub fn verified(&self) -> String {
+        added_headers::verified(&self.claim)
+    }
+
+    /// `operator` where an operator named the sender.
+    pub fn sender_by(&self) -> Option<&'static str> {
+        added_headers::sender_by(&self.claim)
+    }
+
+    /// What DMARC says of this message: `pass`, `fail`, `none` or `temperror`.
+    pub fn authenticated(&self) -> &'static str {
+        added_headers::authenticated(&self.claim)
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether a server could be handed something, found out without sending anything.
+//!
+//! Blocking: it is for a person at a command line, never for the daemon.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use lettre::SmtpTransport;
+use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use rustls::CertificateError;
+use secrecy::ExposeSecret;
+
+use crate::config::{SmtpSecurity, SmtpServer};
+use crate::domain::Domain;
+
+/// What was in the way, and what was said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub obstacle: Obstacle,
+    /// One line.
+    pub text: String,
+}
+
+/// The step at which it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Nobody answers there.
+    Unreachable,
+    /// It has no STARTTLS.
+    StartTls,
+    /// It does not speak TLS on this port, or none that we do.
+    Tls,
+    /// Nobody whom we trust signed its certificate.
+    Signature,
+    /// Its certificate is for others.
+    Name,
+    /// Its certificate is over, or not valid yet.
+    Dates,
+    /// It does not take the user and the password.
+    Login,
+    /// It said no.
+    Refusal,
+}
+
+/// Connects, says EHLO, negotiates TLS and logs in as far as the configuration says so.
+///
+/// # Errors
+/// The step that failed.
+pub fn smtp(server: &SmtpServer, hello: &Domain, timeout: Duration) -> Result<(), Trouble> {
+    let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
+    let parameters = || {
+        TlsParameters::builder(server.host.clone())
+            .dangerous_accept_invalid_certs(!verify)
+            .dangerous_accept_invalid_hostnames(!verify)
+            .build()
+            .map_err(|cause| Trouble {
+                obstacle: Obstacle::Tls,
+                text: in_one_line(&cause),
+            })
+    };
+    let tls = match server.security {
+        SmtpSecurity::None => Tls::None,
+        SmtpSecurity::Opportunistic => Tls::Opportunistic(parameters()?),
+        SmtpSecurity::StartTls => Tls::Required(parameters()?),
+        SmtpSecurity::Tls => Tls::Wrapper(parameters()?),
+    };
+    let mut transport = SmtpTransport::builder_dangerous(&server.host)
+        .port(server.port)
+        .tls(tls)
+        .hello_name(ClientId::Domain(hello.to_string()))
+        .timeout(Some(timeout))
+        .pool_config(PoolConfig::new().min_idle(0).max_size(1));
+    if let Some((user, password)) = &server.login {
+        transport = transport.credentials(Credentials::new(
+            user.clone(),
+            password.expose_secret().to_owned(),
+        ));
+    }
+    match transport.build().test_connection() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble {
+            obstacle: Obstacle::Refusal,
+            text: "it closed the connection after the greeting".to_owned(),
+        }),
+        Err(cause) => Err(trouble(&cause, timeout)),
+    }
+}
+
+fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble {
+    /// RFC 4954 6; 454 is one that STARTTLS has, too, and means the same for whoever waits.
+    const LOGIN: [u16; 6] = [432, 454, 530, 534, 535, 538];
+    let found = |obstacle, text: String| Trouble { obstacle, text };
+    if let Some(code) = error.status() {
+        let obstacle = match u16::from(code) {
+            code if LOGIN.contains(&code) => Obstacle::Login,
+            _ => Obstacle::Refusal,
+        };
+        return found(obstacle, in_one_line(error));
+    }
+    // What lettre adds to its source says only which part of lettre it was.
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), in_one_line);
+    if error.is_client() {
+        let obstacle = if text.contains("STARTTLS") {
+            Obstacle::StartTls
+        } else {
+            Obstacle::Login
+        };
+        return found(obstacle, text);
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(network) = error.downcast_ref::<io::Error>() {
+            if let Some(tls) = network.get_ref().and_then(|inner| inner.downcast_ref()) {
+                return found(of_tls(tls), text);
+            }
+            // A socket whose time is over says so in one of two ways.
+            if matches!(network.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+                let text = format!("it did not answer within {} s", timeout.as_secs());
+                return found(Obstacle::Unreachable, text);
+            }
+        }
+        cause = error.source();
+    }
+    found(Obstacle::Unreachable, text)
+}
+
+fn of_tls(error: &rustls::Error) -> Obstacle {
+    match error {
+        rustls::Error::InvalidCertificate(refusal) => match refusal {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Obstacle::Name
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Obstacle::Dates,
+            _ => Obstacle::Signature,
+        },
+        _ => Obstacle::Tls,
+    }
+}
+
+/// Only connects: any request to a webhook would be one that it acts on.
+///
+/// # Errors
+/// A name that has no address, and what the network says.
+pub fn tcp(host: &str, port: u16, timeout: Duration) -> Result<(), String> {
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .map_err(|cause| in_one_line(&cause))?;
+    let mut last = format!("{host} has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(()),
+            Err(cause) => last = in_one_line(&cause),
+        }
+    }
+    Err(last)
+}
+
+/// The error with its causes. What the other side said cannot forge a line.
+fn in_one_line(cause: &dyn Error) -> String {
+    let mut text = cause.to_string();
+    let mut source = cause.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text += ": ";
+            text += &said;
+        }
+        source = cause.source();
+    }
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! A raw message in; out, the parts of it that are passed on: all but the fields of our own names.
+//!
+//! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so
+//! nobody outside may set one. Readers differ in what they
+//! take for the beginning of a field: some end lines at a bare CR or a form feed, some skip control
+//! characters or allow space before the colon. A field that *any* of them could take for ours is
+//! left out; so are the lines that an mbox file has on top of a message. Only the header section is looked at, once and from left to right, and whatever is
+//! kept stays as it is, byte for byte.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::domain::Domain;
+use crate::mail::mbox_lines;
+use crate::sender_auth::claims_to_be_ours;
+
+/// How the names of our fields begin; compared without regard to case, `_` counting as `-`.
+const PREFIX: &[u8] = b"x-vestibule-";
+
+/// The name of a field that is ours when its value begins with our own.
+const RESULTS: &[u8] = b"authentication-results:";
+
+/// The ranges of `raw` to pass on, in order.
+pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
+    let mut kept = Kept::default();
+    // A later MTA would take the line of an mbox for the end of the header.
+    let start = mbox_lines(raw);
+    kept.skip(0..start);
+    let mut at = start;
+    while at < raw.len() {
+        let end = end_of_field(raw, at);
+        let field = &raw[at..end];
+        if is_empty_line(field) {
+            break;
+        }
+        if at == start && is_blank(field[0]) {
+            // A continuation of no field: behind ours, it would become part of the last of them.
+            kept.skip(start..end);
+        } else if let Some(mark) = first_mark(field, hostname) {
+            if field[..mark].iter().any(u8::is_ascii_graphic) {
+                // Ours behind an end of line that only some see. The line's own end remains.
+                let content = end - line_ending(field);
+                kept.skip(at + mark - 1..content);
+            } else {
+                // Nothing but ours; an empty line left in its place would end the header section.
+                kept.skip(at..end);
+            }
+        }
+        at = end;
+    }
+    kept.finish(raw.len())
+}
+
+/// The end of the field (RFC 5322 2.2.3) that begins at `start`, its continuation lines included.
+fn end_of_field(raw: &[u8], start: usize) -> usize {
+    let mut end = start;
+    loop {
+        end = match raw[end..].iter().position(|&b| b == b'\n') {
+            Some(offset) => end + offset + 1,
+            None => return raw.len(),
+        };
+        let folded = raw.get(end).is_some_and(|&b| is_blank(b));
+        if !folded || is_empty_line(&raw[start..end]) {
+            return end;
+        }
+    }
+}
+
+/// Where in `field` a line begins whose name is one of ours, under any reading of "line".
+fn first_mark(field: &[u8], hostname: &Domain) -> Option<usize> {
+    let mut start = 0;
+    let mut name = Name::default();
+    for (i, &byte) in field.iter().enumerate() {
+        if may_end_line(byte) {
+            start = i + 1;
+            name = Name::default();
+        } else if i == start && i > 0 && is_blank(byte) {
+            name = Name::of_another();
+        } else if byte.is_ascii_graphic() && name.may_be_ours() {
+            name.push(byte);
+            let is_ours = name.has_prefix()
+                || name.is_results() && claims_to_be_ours(&field[i + 1..], hostname);
+            if is_ours {
+                return Some(start);
+            }
+        }
+    }
+    None
+}
+
+/// How much of each of our names was seen since a line began; none once it is certain to be another.
+struct Name {
+    prefix: Option<usize>,
+    results: Option<usize>,
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self {
+            prefix: Some(0),
+            results: Some(0),
+        }
+    }
+}
+
+impl Name {
+    fn of_another() -> Self {
+        Self {
+            prefix: None,
+            results: None,
+        }
+    }
+
+    fn may_be_ours(&self) -> bool {
+        self.prefix.is_some() || self.results.is_some()
+    }
+
+    fn push(&mut self, byte: u8) {
+        let plain = if byte == b'_' { b'-' } else { byte }.to_ascii_lowercase();
+        for (seen, name) in [(&mut self.prefix, PREFIX), (&mut self.results, RESULTS)] {
+            *seen = seen
+                .filter(|count| name.get(*count) == Some(&plain))
+                .map(|count| count + 1);
+        }
+    }
+
+    fn has_prefix(&self) -> bool {
+        self.prefix == Some(PREFIX.len())
+    }
+
+    fn is_results(&self) -> bool {
+        self.results == Some(RESULTS.len())
+    }
+}
+
+/// CR and LF, and what Python's `splitlines` takes for an end of line among the ASCII characters.
+fn may_end_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | 0x0b | 0x0c | 0x1c..=0x1e)
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn is_empty_line(line: &[u8]) -> bool {
+    line == b"\r\n" || line == b"\n"
+}
+
+fn line_ending(field: &[u8]) -> usize {
+    match field {
+        [.., b'\r', b'\n'] => 2,
+        [.., b'\n'] => 1,
+        _ => 0,
+    }
+}
+
+/// Ranges between what is skipped.
+#[derive(Default)]
+struct Kept {
+    ranges: Vec<Range<usize>>,
+    from: usize,
+}
+
+impl Kept {
+    fn skip(&mut self, range: Range<usize>) {
+        if self.from < range.start {
+            self.ranges.push(self.from..range.start);
+        }
+        self.from = range.end;
+    }
+
+    fn finish(mut self, len: usize) -> Vec<Range<usize>> {
+        if self.from < len {
+            self.ranges.push(self.from..len);
+        }
+        self.ranges
+    }
+}

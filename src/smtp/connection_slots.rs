@@ -1,0 +1,499 @@
+//! How many clients may be in at once, and who has to go when one more comes.
+//!
+//! When all seats are taken, the client that has made us wait the longest — for a command to come
+//! whole, or for more of a message — gives up its own, if that is longer than one that means to
+//! send mail ever does. So connections that dawdle cannot keep the others out. And the last tenth of
+//! the seats is for peers that have less than a tenth of them: one that opens connection after
+//! connection, for whatever reason, leaves room for the others.
+//!
+//! The same goes for the memory of the budget. While a connection waits for memory, those that have some
+//! and are idle or slow with their messages are evicted, one after the other, those of the peer that
+//! has most first. When none is slow and the wait is long, a peer that holds more than its share loses
+//! its slowest connection to one that holds less.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::rate::Rate;
+
+/// Whoever waits for less than this keeps its seat.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one who waits for memory waits between two who are sent away for it.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection that has brought no message for this long gives up its seat when all are taken, even
+/// if it says something all the while.
+const NO_MESSAGE_LIMIT: Duration = Duration::from_mins(1);
+
+/// All seats of a listener.
+pub struct ConnectionSlots {
+    /// Times are milliseconds since.
+    opened: Instant,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    connection_slots: HashMap<u64, Arc<Mark>>,
+    by_peer: HashMap<IpAddr, usize>,
+}
+
+/// What is known of the one in a seat.
+struct Mark {
+    peer: IpAddr,
+    /// Since when it is waited for; [`BUSY`] while it is not.
+    waiting_since: AtomicU64,
+    /// Octets of the budget that it has.
+    memory: AtomicUsize,
+    /// Since when it has brought no whole message.
+    last_message: AtomicU64,
+    /// Of the message that is coming in, if one is.
+    rate: Mutex<Option<Rate>>,
+    evicted: CancellationToken,
+}
+
+impl Mark {
+    fn waits_since(&self) -> u64 {
+        self.waiting_since.load(Ordering::Relaxed)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waits_since() != BUSY
+    }
+
+    fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Option<Rate>> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        self.rate().is_some_and(|rate| rate.is_slow(now))
+    }
+
+    /// Whether it keeps its seat only by saying something now and then.
+    fn lingers(&self, latest: u64, now: Instant) -> bool {
+        self.is_waited_for()
+            && self.last_message.load(Ordering::Relaxed) <= latest
+            && self.rate().is_none_or(|rate| rate.is_slow(now))
+    }
+}
+
+const BUSY: u64 = u64::MAX;
+
+/// One client's seat; free again when dropped.
+pub struct Slot {
+    connection_slots: Arc<ConnectionSlots>,
+    id: u64,
+    mark: Arc<Mark>,
+}
+
+impl ConnectionSlots {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            taken: Mutex::default(),
+        }
+    }
+
+    /// A seat for this peer, if fewer than `max` are taken or one can be made free.
+    pub fn take(self: &Arc<Self>, max: usize, peer: IpAddr) -> Option<Slot> {
+        let mut taken = self.lock();
+        let tenth = max / 10;
+        let has_many = taken.by_peer.get(&peer).is_some_and(|own| *own >= tenth);
+        let room = if has_many { max - tenth } else { max };
+        if taken.connection_slots.len() >= room {
+            // Whoever has many makes room for itself, and for others.
+            let is_full = taken.connection_slots.len() >= max;
+            self.send_away(&mut taken, |mark| is_full || mark.peer == peer)?;
+        }
+        let id = taken.next;
+        taken.next += 1;
+        let mark = Arc::new(Mark {
+            peer,
+            waiting_since: AtomicU64::new(BUSY),
+            memory: AtomicUsize::new(0),
+            last_message: AtomicU64::new(self.now()),
+            rate: Mutex::default(),
+            evicted: CancellationToken::new(),
+        });
+        taken.connection_slots.insert(id, Arc::clone(&mark));
+        *taken.by_peer.entry(peer).or_default() += 1;
+        Some(Slot {
+            connection_slots: Arc::clone(self),
+            id,
+            mark,
+        })
+    }
+
+    /// The one of these who dawdles longest goes, if it has dawdled for long. It says its last words
+    /// without a seat.
+    fn send_away(&self, taken: &mut Taken, these: impl Fn(&Mark) -> bool) -> Option<()> {
+        let before = |time: Duration| {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
+            self.now().checked_sub(millis)
+        };
+        let latest = before(IDLE_LIMIT)?;
+        let these = || {
+            taken
+                .connection_slots
+                .iter()
+                .filter(|(_, mark)| these(mark))
+        };
+        let idle = these()
+            .filter(|(_, mark)| mark.waits_since() <= latest)
+            .min_by_key(|(_, mark)| mark.waits_since());
+        let lingering = || {
+            let (latest, now) = (before(NO_MESSAGE_LIMIT)?, Instant::now());
+            these()
+                .filter(|(_, mark)| mark.lingers(latest, now))
+                .min_by_key(|(_, mark)| mark.last_message.load(Ordering::Relaxed))
+        };
+        let id = *idle.or_else(lingering)?.0;
+        taken.evict(id);
+        Some(())
+    }
+
+    /// Evicts a connection that has memory, for one of `peer` that has waited for so long: one that is
+    /// idle or slow, of the peer that holds most; after [`IDLE_LIMIT`] any, of a peer that holds more than
+    /// its share, if `peer` holds less.
+    fn evict_for_memory(&self, peer: IpAddr, waited: Duration) {
+        let latest = self.now().checked_sub(IDLE_LIMIT.as_secs() * 1000);
+        let now = Instant::now();
+        let mut taken = self.lock();
+        let mut held: HashMap<IpAddr, usize> = HashMap::from([(peer, 0)]);
+        for mark in taken.connection_slots.values() {
+            let octets = mark.memory();
+            if octets > 0 {
+                *held.entry(mark.peer).or_default() += octets;
+            }
+        }
+        let reservation = held.values().sum::<usize>() / held.len();
+        let of_peer = |mark: &Mark| held.get(&mark.peer).copied().unwrap_or(0);
+        let candidates = || {
+            let connection_slots = taken.connection_slots.iter();
+            connection_slots.filter(|(_, mark)| mark.memory() > 0 && mark.is_waited_for())
+        };
+        let slow = candidates()
+            .filter(|(_, mark)| {
+                latest.is_some_and(|latest| mark.waits_since() <= latest) || mark.is_slow(now)
+            })
+            .max_by_key(|(_, mark)| (of_peer(mark), Reverse(mark.waits_since())));
+        let beyond_its_share = || {
+            candidates()
+                .filter(|(_, mark)| of_peer(mark) > reservation)
+                .min_by_key(|(_, mark)| {
+                    let rate = mark.rate().and_then(|rate| rate.octets_a_second(now));
+                    rate.unwrap_or(u64::MAX)
+                })
+        };
+        let insists = waited >= IDLE_LIMIT && held[&peer] < reservation;
+        let victim = slow.or_else(|| insists.then(beyond_its_share).flatten());
+        if let Some(id) = victim.map(|(id, _)| *id) {
+            taken.evict(id);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(BUSY)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn evict(&mut self, id: u64) {
+        if let Some(mark) = self.connection_slots.get(&id) {
+            mark.evicted.cancel();
+        }
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(mark) = self.connection_slots.remove(&id) else {
+            return;
+        };
+        if let Some(own) = self.by_peer.get_mut(&mark.peer) {
+            *own -= 1;
+            if *own == 0 {
+                self.by_peer.remove(&mark.peer);
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// The client is waited for from now on.
+    pub fn waits(&self) {
+        let now = self.connection_slots.now();
+        self.mark.waiting_since.store(now, Ordering::Relaxed);
+    }
+
+    /// The client has said something.
+    pub fn is_busy(&self) {
+        self.mark.waiting_since.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The client has this many octets of the budget from now on.
+    pub fn has_memory(&self, octets: usize) {
+        self.mark.memory.store(octets, Ordering::Relaxed);
+    }
+
+    /// A message begins to come in.
+    pub fn message_begins(&self) {
+        *self.mark.rate() = Some(Rate::begin(Instant::now()));
+    }
+
+    /// Some of the message has come.
+    pub fn received(&self, octets: usize) {
+        if let Some(rate) = self.mark.rate().as_mut() {
+            rate.received(octets, Instant::now());
+        }
+    }
+
+    /// All of the message has come.
+    pub fn message_ends(&self) {
+        *self.mark.rate() = None;
+        let now = self.connection_slots.now();
+        self.mark.last_message.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits for memory of the budget. While that takes, others that have some are evicted. The time is
+    /// not the client's.
+    pub async fn acquire_evicting(&self, memory: impl Future<Output = ()>) {
+        let began = Instant::now();
+        let mut memory = std::pin::pin!(memory);
+        while tokio::time::timeout(EVICTION_INTERVAL, memory.as_mut())
+            .await
+            .is_err()
+        {
+            self.connection_slots
+                .evict_for_memory(self.mark.peer, began.elapsed());
+        }
+        if let Some(rate) = self.mark.rate().as_mut() {
+            rate.pause(began.elapsed());
+        }
+    }
+
+    /// Returns when this client is to go, for the sake of others.
+    pub async fn evicted(&self) {
+        self.mark.evicted.cancelled().await;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connection_slots.lock().remove(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_who_dawdles_longest_goes() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let take = || connection_slots.take(3, [127, 0, 0, 1].into());
+        let (busy, first, second) = (take().expect("1"), take().expect("2"), take().expect("3"));
+        first.waits();
+        advance(Duration::from_secs(1)).await;
+        second.waits();
+        assert!(take().is_none(), "nobody has waited long");
+        advance(Duration::from_secs(9)).await;
+
+        let fourth = take().expect("the seat of the first");
+        assert!(first.mark.evicted.is_cancelled());
+        assert!(!second.mark.evicted.is_cancelled());
+        assert!(take().is_none(), "the second has waited nine seconds");
+        second.is_busy();
+        advance(Duration::from_mins(10)).await;
+        assert!(take().is_none(), "all are busy");
+        assert!(!busy.mark.evicted.is_cancelled());
+
+        drop(first);
+        assert!(take().is_none(), "its seat is another's");
+        drop(fourth);
+        assert!(take().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_memory_goes_for_the_sake_of_memory() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let take = || {
+            connection_slots
+                .take(10, [127, 0, 0, 1].into())
+                .expect("a seat")
+        };
+        let (without, with, busy, waiting) = (take(), take(), take(), take());
+        without.waits();
+        with.has_memory(1);
+        with.waits();
+        busy.has_memory(1);
+        let begin = Instant::now();
+        let memory = tokio::time::timeout(Duration::from_mins(1), async {
+            waiting.acquire_evicting(with.evicted()).await;
+        });
+        memory.await.expect("who has memory goes");
+        assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < IDLE_LIMIT + 2 * EVICTION_INTERVAL);
+        let idle_limit = tokio::time::timeout(Duration::from_hours(1), async {
+            waiting.acquire_evicting(std::future::pending()).await;
+        });
+        assert!(idle_limit.await.is_err(), "nobody has any to spare");
+        assert!(!without.mark.evicted.is_cancelled() && !busy.mark.evicted.is_cancelled());
+        assert_eq!(connection_slots.lock().connection_slots.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_keeps_no_memory_that_others_wait_for() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let take = || {
+            connection_slots
+                .take(100, [127, 0, 0, 1].into())
+                .expect("a seat")
+        };
+        let trickling: Vec<_> = (0..40).map(|_| take()).collect();
+        for slot in &trickling {
+            slot.has_memory(8 << 20);
+            slot.message_begins();
+            slot.received(8 << 20);
+            slot.waits();
+        }
+        let waiting = take();
+        let gone = || {
+            let connection_slots = trickling.iter();
+            connection_slots
+                .filter(|slot| slot.mark.evicted.is_cancelled())
+                .count()
+        };
+        let trickle = async {
+            while gone() == 0 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                for slot in &trickling {
+                    slot.received(5000);
+                    slot.is_busy();
+                    slot.waits();
+                }
+            }
+        };
+        let begin = Instant::now();
+        waiting.acquire_evicting(trickle).await;
+        assert!(begin.elapsed() <= 3 * IDLE_LIMIT, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_peer_gives_up_what_is_beyond_its_share() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let take = |peer| connection_slots.take(100, peer).expect("a seat");
+        let fast: Vec<_> = (0..4).map(|_| take(greedy)).collect();
+        for slot in &fast {
+            slot.has_memory(8 << 20);
+            slot.message_begins();
+            slot.waits();
+        }
+        let gone = || fast.iter().any(|slot| slot.mark.evicted.is_cancelled());
+        let send = async |until: Duration| {
+            let begin = Instant::now();
+            while !gone() && begin.elapsed() < until {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                for (rate, slot) in fast.iter().enumerate() {
+                    slot.received(100_000 * (rate + 1));
+                    slot.waits();
+                }
+            }
+        };
+        // One of its own waits like everybody else.
+        take(greedy)
+            .acquire_evicting(send(Duration::from_mins(1)))
+            .await;
+        assert!(!gone());
+        let begin = Instant::now();
+        take(modest)
+            .acquire_evicting(send(Duration::from_mins(1)))
+            .await;
+        assert!(fast[0].mark.evicted.is_cancelled(), "the slowest goes");
+        assert!(
+            begin.elapsed() <= IDLE_LIMIT + 2 * EVICTION_INTERVAL,
+            "{:?}",
+            begin.elapsed()
+        );
+
+        // And nobody goes for one who holds its share already.
+        let slot = take(modest);
+        slot.has_memory(20 << 20);
+        let rest = &fast[1..];
+        slot.acquire_evicting(tokio::time::sleep(Duration::from_secs(9)))
+            .await;
+        for slot in rest {
+            slot.waits();
+        }
+        assert!(rest.iter().all(|slot| !slot.mark.evicted.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_now_and_then_keep_no_seat() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let take = || connection_slots.take(2, [127, 0, 0, 1].into());
+        let (talking, working) = (take().expect("1"), take().expect("2"));
+        for second in 0..60 {
+            advance(Duration::from_secs(1)).await;
+            for slot in [&talking, &working] {
+                slot.is_busy();
+                slot.waits();
+            }
+            if second % 10 == 0 {
+                working.message_ends();
+            }
+            assert_eq!(take().is_some(), second == 59, "{second}");
+        }
+        assert!(talking.mark.evicted.is_cancelled());
+        assert!(!working.mark.evicted.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_peer_leaves_a_tenth_to_the_others() {
+        let connection_slots = Arc::new(ConnectionSlots::new());
+        let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let take = |peer| connection_slots.take(20, peer);
+        let held: Vec<_> = std::iter::from_fn(|| take(greedy)).collect();
+        assert_eq!(held.len(), 18);
+        let first = take(modest).expect("a seat is kept");
+        let second = take(modest).expect("and another");
+        assert!(take(modest).is_none(), "all are taken");
+        drop(first);
+        assert!(take(greedy).is_none(), "it is not for who has many");
+        let first = take(modest).expect("it is for who has few");
+
+        // One of its own goes when the greedy one insists, never another's.
+        for slot in &held {
+            slot.waits();
+        }
+        advance(Duration::from_secs(5)).await;
+        first.waits();
+        second.waits();
+        advance(IDLE_LIMIT).await;
+        let again = take(greedy).expect("in place of one of its own");
+        assert!(!first.mark.evicted.is_cancelled() && !second.mark.evicted.is_cancelled());
+        assert_eq!(connection_slots.lock().by_peer[&greedy], 18);
+        drop((held, again, first, second));
+        assert!(connection_slots.lock().by_peer.is_empty());
+    }
+}

@@ -1,0 +1,309 @@
+//! One line of the client in, one reply and what is to be done next out. No I/O.
+//!
+//! mailin's session knows which command may follow which, and the grammar of those that
+//! [`extensions`] does not read. The reception is asked about recipients before mailin is, so that
+//! mailin only ever hears of what is granted.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mailin::{Handler, Session, SessionBuilder};
+
+use super::command::{Command, Verb};
+use super::data::TooLarge;
+use super::extensions::{self, Mail};
+use super::handler::{DataOutcome, MessageHandler};
+use super::reply::Reply;
+use super::settings::Settings;
+use super::xforward;
+use crate::domain::{Envelope, ForwardedClient, Recipient};
+
+/// What mailin asks about has been settled before it hears of it.
+struct Granted;
+
+impl Handler for Granted {}
+
+/// What the connection does after the reply.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Command,
+    /// Reads the body of this message, of which the client announced the size.
+    Body(Box<Envelope>, Option<u64>),
+    Tls,
+    Close,
+}
+
+/// The answer to one line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub reply: Reply,
+    pub next: Next,
+}
+
+impl Answer {
+    fn close(reply: Reply) -> Self {
+        Self {
+            reply,
+            next: Next::Close,
+        }
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            next: Next::Command,
+        }
+    }
+}
+
+/// Where a client is in its mail transactions.
+enum Phase {
+    Between,
+    /// Behind MAIL.
+    Addressed(Mail, Vec<Recipient>),
+    /// Behind DATA; the envelope is handed over.
+    Body,
+}
+
+/// One client's conversation, from the greeting to the end.
+pub struct Protocol<R> {
+    engine: Session<Granted>,
+    handler: Arc<R>,
+    settings: Arc<Settings>,
+    peer: IpAddr,
+    helo: String,
+    client: Option<ForwardedClient>,
+    phase: Phase,
+    tls: bool,
+    /// Refusals since the last message.
+    errors: usize,
+}
+
+impl<R: MessageHandler> Protocol<R> {
+    pub fn new(handler: Arc<R>, settings: Arc<Settings>, peer: IpAddr) -> Self {
+        let mut builder = SessionBuilder::new(settings.hostname.as_str());
+        if settings.tls.is_some() {
+            builder.enable_start_tls();
+        }
+        Self {
+            engine: builder.build(peer, Granted),
+            handler,
+            settings,
+            peer,
+            helo: String::new(),
+            client: None,
+            phase: Phase::Between,
+            tls: false,
+            errors: 0,
+        }
+    }
+
+    /// Whether the client has begun something that it should be let finish.
+    pub fn in_transaction(&self) -> bool {
+        !matches!(self.phase, Phase::Between)
+    }
+
+    /// Answers a line. When `leaving`, nothing new is begun.
+    pub fn answer(&mut self, line: &[u8], leaving: bool) -> Answer {
+        match Command::read(line).and_then(|command| self.obey(command, leaving)) {
+            Ok(answer) => answer,
+            Err(reply) => self.refuse(reply),
+        }
+    }
+
+    /// The answer to a line, or a message, that is refused. One too many ends the conversation. A
+    /// recipient beyond the limit is no error of the client, which sends the rest apart (RFC 5321
+    /// 4.5.3.1.10).
+    pub fn refuse(&mut self, reply: Reply) -> Answer {
+        if reply == Reply::TooManyRecipients {
+            return reply.into();
+        }
+        self.errors += 1;
+        if self.errors > self.settings.max_errors {
+            Answer::close(Reply::TooManyErrors)
+        } else {
+            reply.into()
+        }
+    }
+
+    fn obey(&mut self, command: Command<'_>, leaving: bool) -> Result<Answer, Reply> {
+        let Command { verb, argument } = command;
+        Ok(match verb {
+            Verb::Ehlo | Verb::Helo => self.hello(verb, argument)?.into(),
+            Verb::Mail if leaving => Answer::close(Reply::ShuttingDown),
+            Verb::Mail => self.mail(argument)?.into(),
+            Verb::Rcpt => self.rcpt(argument)?.into(),
+            Verb::Data => self.data(argument)?,
+            Verb::Rset => {
+                self.ask("RSET", argument)?;
+                self.forget_transaction();
+                Reply::Ok.into()
+            }
+            Verb::Noop => {
+                // RFC 5321 4.1.1.9: an argument is ignored.
+                self.ask("NOOP", "")?;
+                Reply::Ok.into()
+            }
+            Verb::Quit => {
+                self.ask("QUIT", argument)?;
+                Answer::close(Reply::Goodbye)
+            }
+            // mailin takes VRFY between transactions only; RFC 5321 4.1.4 at any time.
+            Verb::Vrfy if argument.is_empty() => return Err(Reply::Arguments),
+            Verb::Vrfy => Reply::CannotVerify.into(),
+            Verb::Help => Reply::Help.into(),
+            Verb::StartTls => {
+                if self.settings.tls.is_none() {
+                    return Err(Reply::NotOffered);
+                }
+                self.ask("STARTTLS", argument)?;
+                Answer {
+                    reply: Reply::ReadyForTls,
+                    next: Next::Tls,
+                }
+            }
+            Verb::Xforward if self.in_transaction() => return Err(Reply::OutOfOrder),
+            Verb::Xforward => {
+                let mut client = self.client.take().unwrap_or_default();
+                let result = xforward::update(&mut client, argument);
+                self.client = Some(client);
+                result?;
+                Reply::Ok.into()
+            }
+            Verb::NotOffered => return Err(Reply::NotOffered),
+            Verb::Http => Answer::close(Reply::NotHttp),
+        })
+    }
+
+    fn hello(&mut self, verb: Verb, argument: &str) -> Result<Reply, Reply> {
+        if !argument.is_ascii() {
+            return Err(Reply::Arguments);
+        }
+        let hostname = self.settings.hostname.clone();
+        let reply = if verb == Verb::Ehlo {
+            self.ask("EHLO", argument)?;
+            let offered = extensions::offered(&self.settings, self.tls);
+            Reply::Extensions { hostname, offered }
+        } else {
+            self.ask("HELO", argument)?;
+            Reply::Hello(hostname)
+        };
+        argument.clone_into(&mut self.helo);
+        self.phase = Phase::Between;
+        Ok(reply)
+    }
+
+    fn mail(&mut self, argument: &str) -> Result<Reply, Reply> {
+        if !self.tls && self.settings.tls.as_ref().is_some_and(|tls| tls.required) {
+            return Err(Reply::TlsRequired);
+        }
+        let mail = Mail::read(argument)?;
+        if mail.size.unwrap_or(0) > self.settings.max_message_size {
+            return Err(Reply::MessageTooLarge);
+        }
+        self.ask("MAIL", "FROM:<path>")?;
+        self.phase = Phase::Addressed(mail, Vec::new());
+        Ok(Reply::SenderOk)
+    }
+
+    fn rcpt(&mut self, argument: &str) -> Result<Reply, Reply> {
+        let address = extensions::recipient(argument)?;
+        // Out of order comes before everything else; mailin says so.
+        let mailbox = match &self.phase {
+            Phase::Addressed(mail, recipients) => {
+                if !address.is_ascii() && !mail.smtputf8 {
+                    return Err(Reply::NeedsSmtpUtf8);
+                }
+                if recipients.len() >= self.settings.max_recipients {
+                    return Err(Reply::TooManyRecipients);
+                }
+                let mailbox = self.handler.recipient(address);
+                Some(mailbox.map_err(|_| Reply::UnknownRecipient(address.to_owned()))?)
+            }
+            Phase::Between | Phase::Body => None,
+        };
+        self.ask("RCPT", "TO:<path>")?;
+        if let (Phase::Addressed(_, recipients), Some(mailbox)) = (&mut self.phase, mailbox) {
+            let address = address.to_owned();
+            recipients.push(Recipient { address, mailbox });
+        }
+        Ok(Reply::RecipientOk)
+    }
+
+    fn data(&mut self, argument: &str) -> Result<Answer, Reply> {
+        self.ask("DATA", argument)?;
+        let Phase::Addressed(mail, recipients) = std::mem::replace(&mut self.phase, Phase::Body)
+        else {
+            return Err(Reply::OutOfOrder);
+        };
+        let envelope = Envelope {
+            reverse_path: mail.reverse_path,
+            recipients,
+            helo: self.helo.clone(),
+            peer: Some(self.peer),
+            client: self.client.take(),
+            tls: self.tls,
+            smtputf8: mail.smtputf8,
+        };
+        Ok(Answer {
+            reply: Reply::StartBody,
+            next: Next::Body(Box::new(envelope), mail.size),
+        })
+    }
+
+    /// Whether mailin finds the command in order and well-formed.
+    fn ask(&mut self, verb: &str, argument: &str) -> Result<(), Reply> {
+        let blank = if argument.is_empty() { "" } else { " " };
+        let line = format!("{verb}{blank}{argument}\r\n");
+        match self.engine.process(line.as_bytes()).code {
+            200..400 => Ok(()),
+            503 => Err(Reply::OutOfOrder),
+            // mailin says 500 of every line that it cannot read; the verb, we know, is good.
+            _ => Err(Reply::Arguments),
+        }
+    }
+
+    /// The answer to a message that the reception was given.
+    pub fn received(&mut self, outcome: DataOutcome) -> Answer {
+        self.message_ends();
+        if let DataOutcome::Stored(_) = outcome {
+            self.errors = 0;
+        }
+        Reply::from(outcome).into()
+    }
+
+    /// The answer to a message that is not given to the reception at all.
+    pub fn too_large(&mut self, bound: TooLarge) -> Answer {
+        self.message_ends();
+        self.refuse(match bound {
+            TooLarge::Message => Reply::MessageTooLarge,
+            TooLarge::Header => Reply::HeaderTooLarge,
+        })
+    }
+
+    /// mailin gets the final dot. It always grants it: after a refusal it would wait for more of
+    /// the message, while the client goes on with the next command.
+    fn message_ends(&mut self) {
+        self.engine.process(b".\r\n");
+        self.forget_transaction();
+    }
+
+    /// XFORWARD is for one transaction, too.
+    fn forget_transaction(&mut self) {
+        self.phase = Phase::Between;
+        self.client = None;
+    }
+
+    /// The handshake is done: nothing said in the clear counts any more (RFC 3207 4.2).
+    pub fn secured(&mut self) {
+        self.engine.tls_active();
+        self.tls = true;
+        self.helo.clear();
+        self.forget_transaction();
+    }
+}
+
+#[cfg(test)]
+mod tests;

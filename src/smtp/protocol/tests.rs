@@ -1,0 +1,145 @@
+//! Any order of commands against a model of three states.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Domain, LedgerId, Mailbox, PortalName, ReversePath};
+use crate::smtp::handler::UnknownRecipient;
+
+/// Knows one address.
+struct Desk;
+
+impl MessageHandler for Desk {
+    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+        match address {
+            "it@corp.example" => PortalName::parse("it")
+                .map(Mailbox::Portal)
+                .map_err(|_| UnknownRecipient),
+            _ => Err(UnknownRecipient),
+        }
+    }
+
+    fn memory(&self, header: usize) -> usize {
+        header
+    }
+
+    async fn receive(&self, _: Envelope, _: Vec<u8>) -> DataOutcome {
+        DataOutcome::Stored(LedgerId::new())
+    }
+}
+
+fn protocol() -> Protocol<Desk> {
+    let mut settings = Settings::new(Domain::parse("gate.corp.example").expect("a domain"));
+    settings.max_errors = usize::MAX;
+    settings.max_recipients = 3;
+    Protocol::new(Arc::new(Desk), Arc::new(settings), [127, 0, 0, 1].into())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    Ehlo,
+    Mail,
+    Rcpt,
+    Stranger,
+    /// DATA, and if it is granted, whether the message is small enough.
+    Data(bool),
+    Rset,
+    Noop,
+    Rubbish,
+}
+
+/// What a client may do next, by RFC 5321 4.1.4.
+#[derive(Debug, PartialEq, Eq)]
+enum Model {
+    Unknown,
+    Greeted,
+    Sender(usize),
+}
+
+impl Model {
+    /// The code that `said` must get, and what follows from it.
+    fn expect(self, said: Said) -> (u16, Self) {
+        match (said, self) {
+            (Said::Mail, Self::Greeted) => (250, Self::Sender(0)),
+            (Said::Rcpt, Self::Sender(count)) if count < 3 => (250, Self::Sender(count + 1)),
+            (Said::Rcpt | Said::Stranger, Self::Sender(count)) if count >= 3 => {
+                (452, Self::Sender(count))
+            }
+            (Said::Stranger, Self::Sender(count)) => (550, Self::Sender(count)),
+            (Said::Data(_), Self::Sender(count)) if count > 0 => (354, Self::Greeted),
+            (Said::Rset, Self::Unknown) => (250, Self::Unknown),
+            (Said::Ehlo | Said::Rset, _) => (250, Self::Greeted),
+            (Said::Noop, state) => (250, state),
+            (Said::Rubbish, state) => (500, state),
+            (Said::Mail | Said::Rcpt | Said::Stranger | Said::Data(_), state) => (503, state),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_commands(said in prop::collection::vec(
+        prop::sample::select(vec![
+            Said::Ehlo, Said::Mail, Said::Rcpt, Said::Rcpt, Said::Stranger, Said::Data(true),
+            Said::Data(false), Said::Rset, Said::Noop, Said::Rubbish,
+        ]),
+        0..40,
+    )) {
+        let mut protocol = protocol();
+        let mut model = Model::Unknown;
+        for said in said {
+            let line: &[u8] = match said {
+                Said::Ehlo => b"EHLO mta.example",
+                Said::Mail => b"MAIL FROM:<>",
+                Said::Rcpt => b"RCPT TO:<it@corp.example>",
+                Said::Stranger => b"RCPT TO:<no@corp.example>",
+                Said::Data(_) => b"DATA",
+                Said::Rset => b"RSET",
+                Said::Noop => b"NOOP",
+                Said::Rubbish => b"RUBBISH",
+            };
+            let recipients = if let Model::Sender(count) = model { count } else { 0 };
+            let answer = protocol.answer(line, false);
+            let (code, next) = model.expect(said);
+            prop_assert_eq!(answer.reply.code(), code, "{:?}", said);
+            if let Next::Body(envelope, _) = answer.next {
+                prop_assert_eq!(envelope.recipients.len(), recipients);
+                prop_assert_eq!(envelope.reverse_path, ReversePath::Null);
+                prop_assert!(protocol.in_transaction());
+                let (answer, code) = if matches!(said, Said::Data(true)) {
+                    (protocol.received(DataOutcome::Stored(LedgerId::new())), 250)
+                } else {
+                    (protocol.too_large(TooLarge::Header), 552)
+                };
+                prop_assert_eq!(answer.reply.code(), code);
+            }
+            model = next;
+            prop_assert_eq!(protocol.in_transaction(), matches!(model, Model::Sender(_)));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_begun_by_who_is_leaving() {
+    let mut protocol = protocol();
+    protocol.answer(b"EHLO mta.example", true);
+    let answer = protocol.answer(b"MAIL FROM:<>", true);
+    assert_eq!(answer, Answer::close(Reply::ShuttingDown));
+}
+
+#[test]
+fn recipients_beyond_the_limit_are_no_errors() {
+    let mut protocol = protocol();
+    Arc::make_mut(&mut protocol.settings).max_errors = 5;
+    for line in [&b"HELO mta.example"[..], b"MAIL FROM:<>"] {
+        assert_eq!(protocol.answer(line, false).reply.code(), 250);
+    }
+    let most = protocol.settings.max_recipients;
+    for number in 0..most + protocol.settings.max_errors + 10 {
+        let answer = protocol.answer(b"RCPT TO:<it@corp.example>", false);
+        let code = if number < most { 250 } else { 452 };
+        assert_eq!((answer.reply.code(), answer.next), (code, Next::Command));
+    }
+    let answer = protocol.answer(b"DATA", false);
+    assert_eq!(answer.reply.code(), 354);
+}

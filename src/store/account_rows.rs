@@ -1,0 +1,241 @@
+//! An account as the other operations know it: which it is, how it stands, and whether it may get mail.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+use super::events::NewEvent;
+use super::sql_types::{Millis, json};
+use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
+
+/// What the operations of the store have to know of an account.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent columns of the row"
+)]
+pub(super) struct AccountRow {
+    pub(super) n: i64,
+    pub(super) id: AccountId,
+    pub(super) kind: Kind,
+    pub(super) status: Status,
+    pub(super) takes_automatic: bool,
+    pub(super) verified: bool,
+    undeliverable: bool,
+    quiet_until: Option<Millis>,
+    /// What "This was not me" was said of had passed its authentication.
+    refused_authenticated: bool,
+    /// The one mail was owed that goes to an address while it gets no other.
+    quiet_mailed: bool,
+}
+
+const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
+     verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0";
+
+impl AccountRow {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            id: row.get(1)?,
+            kind: row.get(2)?,
+            status: row.get(3)?,
+            takes_automatic: row.get(4)?,
+            undeliverable: row.get(5)?,
+            quiet_until: row.get(6)?,
+            verified: row.get(7)?,
+            refused_authenticated: row.get(8)?,
+            quiet_mailed: row.get(9)?,
+        })
+    }
+
+    /// A verification changes something: the account is pending, or active for the portals alone that
+    /// let it in unverified.
+    pub(super) fn can_be_verified(&self) -> bool {
+        match self.status {
+            Status::Pending => true,
+            Status::Active => !self.verified,
+            Status::Blocked => false,
+        }
+    }
+
+    /// True for an active account that was never verified and that the portal never let in.
+    pub(super) fn is_unverified_at(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<bool, StoreError> {
+        if self.status != Status::Active || self.verified {
+            return Ok(false);
+        }
+        let let_in = connection
+            .prepare_cached("SELECT 1 FROM let_in WHERE account = ? AND portal = ?")?
+            .exists(params![self.n, portal])?;
+        Ok(!let_in)
+    }
+
+    /// Records that the portal lets the account in although nobody verified it. Does nothing for one
+    /// that is verified.
+    pub(super) fn let_in(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<(), StoreError> {
+        if self.status == Status::Active && !self.verified {
+            connection
+                .prepare_cached(
+                    "INSERT INTO let_in (account, portal) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![self.n, portal])?;
+        }
+        Ok(())
+    }
+
+    /// The address is not to get mail of ours: it comes back, its owner said "not me", or an
+    /// operator shut it out.
+    pub(super) fn is_quiet(&self, now: Millis) -> bool {
+        self.undeliverable
+            || self.status == Status::Blocked
+            || self.quiet_until.is_some_and(|until| until > now)
+    }
+
+    /// An operator said that it may get mail again.
+    pub(super) fn speak(&mut self) {
+        self.undeliverable = false;
+        self.quiet_until = None;
+    }
+
+    /// Until when the address gets no mail because its owner said "This was not me".
+    pub(super) fn quiet_until(&self, now: Millis) -> Option<Millis> {
+        self.quiet_until.filter(|until| *until > now)
+    }
+
+    /// Nothing but "This was not me" keeps mail from the address.
+    pub(super) fn is_only_refused(&self, now: Millis) -> bool {
+        self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
+    }
+
+    /// It may get the one mail by which that can be taken back.
+    pub(super) fn may_be_mailed_once(&self, now: Millis) -> bool {
+        self.is_only_refused(now) && self.can_be_verified() && !self.quiet_mailed
+    }
+
+    /// Records that it gets that mail.
+    pub(super) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("UPDATE account SET quiet_mailed = -1 WHERE n = ?")?
+            .execute([self.n])?;
+        Ok(())
+    }
+
+    /// A message of this account came that passes DMARC: its owner wrote it, so they want our mail. Says
+    /// nothing where what was refused had passed as well.
+    pub(super) fn wrote_again(
+        &mut self,
+        connection: &Connection,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        if self.quiet_until(now).is_none() || self.refused_authenticated {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = NULL, refused_at = NULL, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([self.n])?;
+        self.quiet_until = None;
+        NewEvent::named("account.quiet_ended")
+            .account(self.n)
+            .detail("a message came that passes DMARC")
+            .record(connection, &Actor::Daemon, now)
+    }
+
+    pub(super) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
+        Ok(connection
+            .prepare_cached("SELECT address FROM account WHERE n = ?")?
+            .query_row([self.n], |row| row.get(0))?)
+    }
+}
+
+pub(super) fn find_account(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE key = ?"))?
+        .query_row([key], AccountRow::from_row)
+        .optional()?)
+}
+
+pub(super) fn account_by_number(connection: &Connection, n: i64) -> Result<AccountRow, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
+        .query_row([n], AccountRow::from_row)?)
+}
+
+pub(super) fn account_by_id(
+    connection: &Connection,
+    id: AccountId,
+) -> Result<AccountRow, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE id = ?"))?
+        .query_row([id], AccountRow::from_row)
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "account",
+            name: id.to_string(),
+        })
+}
+
+/// Makes the account that a decision calls for. `entry` is the ledger entry behind it.
+pub(super) fn make(
+    connection: &Connection,
+    address: &EmailAddress,
+    new: NewAccount,
+    groups: &[String],
+    origin: Origin,
+    entry: Option<i64>,
+    now: Millis,
+) -> Result<AccountRow, StoreError> {
+    let id = AccountId::new();
+    let status = if new.proof_needed {
+        Status::Pending
+    } else {
+        Status::Active
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
+                 created_at, created_by)
+             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            id,
+            address.key(),
+            address.to_string(),
+            address.domain().as_str(),
+            new.kind,
+            status,
+            new.proof_needed,
+            json(&groups)?,
+            now,
+            origin
+        ])?;
+    let n = connection.last_insert_rowid();
+    let mut created = NewEvent::named("account.created").account(n);
+    if let Some(entry) = entry {
+        created = created.entry(entry);
+    }
+    created.record(connection, &Actor::Daemon, now)?;
+    Ok(AccountRow {
+        n,
+        id,
+        kind: new.kind,
+        status,
+        takes_automatic: false,
+        verified: false,
+        undeliverable: false,
+        quiet_until: None,
+        refused_authenticated: false,
+        quiet_mailed: false,
+    })
+}

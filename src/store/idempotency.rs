@@ -1,0 +1,138 @@
+//! What the API answered to a request that carries a key, so that its repeat is answered the same and
+//! done only once. A key is its operator's own, and is forgotten after a time.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::operators::n_of;
+use super::sql_types::{Json, Millis, json};
+use super::{Store, StoreError};
+use crate::domain::{OperatorName, Timestamp};
+
+/// An operator's key, and what the request was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerKey {
+    pub operator: OperatorName,
+    pub key: String,
+    /// SHA-256.
+    pub request: [u8; 32],
+}
+
+/// An answer as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    pub status: u16,
+    /// The fields that belong to it, in lower case.
+    pub head: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// What is known about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// Nothing until now. Whoever asked does the work, and keeps or gives up the answer.
+    New,
+    Answered(KeptAnswer),
+    /// Another one is at work on it.
+    Underway,
+    /// It was another request's.
+    Other,
+}
+
+fn find_account(
+    connection: &Connection,
+    n: i64,
+    asked: &AnswerKey,
+) -> Result<Option<Claimed>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT request, status, head, body FROM answer WHERE operator = ? AND key = ?",
+        )?
+        .query_row(params![n, asked.key], |row| {
+            let request: [u8; 32] = row.get(0)?;
+            let status: Option<u16> = row.get(1)?;
+            Ok(match status {
+                _ if request != asked.request => Claimed::Other,
+                None => Claimed::Underway,
+                Some(status) => Claimed::Answered(KeptAnswer {
+                    status,
+                    head: row.get::<_, Json<_>>(2)?.0,
+                    body: row.get(3)?,
+                }),
+            })
+        })
+        .optional()?)
+}
+
+impl Store {
+    /// Asks what a key stands for, and takes it until `until` where it stands for nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such operator.
+    pub async fn claim_answer(
+        &self,
+        asked: AnswerKey,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &asked.operator)?;
+            work.connection
+                .prepare_cached(
+                    "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
+                )?
+                .execute(params![n, asked.key, Millis::from(now)])?;
+            if let Some(find_account) = find_account(work.connection, n, &asked)? {
+                return Ok(find_account);
+            }
+            work.connection
+                .prepare_cached(
+                    "INSERT INTO answer (n, operator, key, request, expires_at)
+                     VALUES (next_number(), ?, ?, ?, ?)",
+                )?
+                .execute(params![n, asked.key, asked.request, Millis::from(until)])?;
+            Ok(Claimed::New)
+        })
+        .await
+    }
+
+    /// Keeps what was answered, until `until`.
+    pub async fn keep_answer(
+        &self,
+        asked: AnswerKey,
+        answer: KeptAnswer,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &asked.operator)?;
+            work.connection
+                .prepare_cached(
+                    "UPDATE answer SET status = ?3, head = ?4, body = ?5, expires_at = ?6
+                     WHERE operator = ?1 AND key = ?2 AND status IS NULL",
+                )?
+                .execute(params![
+                    n,
+                    asked.key,
+                    answer.status,
+                    json(&answer.head)?,
+                    answer.body,
+                    Millis::from(until)
+                ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a key up whose request came to nothing: the next one may try.
+    pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &asked.operator)?;
+            work.connection
+                .prepare_cached(
+                    "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL",
+                )?
+                .execute(params![n, asked.key])?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,260 @@
+//! Claimed letters: kept while they wait for a connection, and settled.
+//!
+//! A claim has a share of the limits. Whoever has surely sent nothing gives it back, also when somebody
+//! else holds the letter by then; and a letter that was sent is sent, whoever holds it: so a person gets
+//! no second one, and each mail counts once.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::bounces::note_failure;
+use super::events::NewEvent;
+use super::holder::Holder;
+use super::lanes::Place;
+use super::leases::{ClaimNumber, LETTERS, Lease, Settled};
+use super::rate_limits::give_back;
+use super::sql_types::Millis;
+use super::{MailOutcome, Store, StoreError, Topic, VerificationMail};
+use crate::domain::{Actor, EmailAddress, Timestamp};
+use crate::mail::Failure;
+
+/// For so long a claim is its holder's alone.
+pub(super) const LEASE: Duration = Duration::from_mins(15);
+
+/// A lease that began so long ago is begun anew before its mail is sent: sending takes less than what is
+/// left.
+const FRESH: Duration = Duration::from_mins(5);
+
+/// What its holder has to name.
+#[derive(Debug, Clone)]
+pub struct MailClaim {
+    pub(super) lease: Lease,
+    /// Under which its share of the limits was taken.
+    pub(super) at: Millis,
+    pub(super) place: Place,
+}
+
+impl MailClaim {
+    /// One that nobody made.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self {
+            lease: Lease::sample(),
+            at: Millis(0),
+            place: Place::of_page(
+                None,
+                &crate::domain::Domain::parse("x.example").expect("one"),
+            ),
+        }
+    }
+}
+
+impl VerificationMail {
+    /// Higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.claim.lease.number
+    }
+}
+
+/// Records what came of a claimed letter.
+fn settle(
+    connection: &Connection,
+    claim: &MailClaim,
+    outcome: &MailOutcome,
+    now: Millis,
+) -> Result<Settled, StoreError> {
+    let n = claim.lease.row;
+    let found: Option<(i64, EmailAddress, bool)> = connection
+        .prepare_cached(
+            "SELECT account, address, state = 'waiting' OR state = 'claimed'
+             FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
+        )?
+        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((account, address, is_owed)) = found else {
+        return Ok(Settled::ClaimLost);
+    };
+    let holds = LETTERS.holds(connection, &claim.lease)?;
+    match outcome {
+        MailOutcome::Sent if is_owed => {
+            end(connection, n, "sent", None, now)?;
+            NewEvent::named("verification.sent")
+                .account(account)
+                .record(connection, &Actor::Daemon, now)?;
+        }
+        MailOutcome::Retry { at, cause } => {
+            give_back(connection, &address, n, claim.place, claim.at)?;
+            if !holds {
+                return Ok(Settled::ClaimLost);
+            }
+            put_back(connection, n, account, (*at).into(), cause, now)?;
+        }
+        MailOutcome::Unknown { at, cause } if holds => {
+            put_back(connection, n, account, (*at).into(), cause, now)?;
+        }
+        MailOutcome::Refused { cause } if holds => {
+            end(connection, n, "refused", Some(cause), now)?;
+            note_failure(connection, account, None, Failure::Passing, now)?;
+        }
+        _ => return Ok(Settled::ClaimLost),
+    }
+    Ok(Settled::Recorded)
+}
+
+fn put_back(
+    connection: &Connection,
+    n: i64,
+    account: i64,
+    due: Millis,
+    cause: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    back(connection, n, due, Some(cause), now)?;
+    NewEvent::named("verification.deferred")
+        .account(account)
+        .detail(cause)
+        .record(connection, &Actor::Daemon, now)
+}
+
+/// Has a letter wait again, if there is still a reason to send it.
+fn back(
+    connection: &Connection,
+    n: i64,
+    due: Millis,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let is_needed: bool = connection
+        .prepare_cached(
+            "SELECT t.kind = 'already_registered' OR a.status = 'pending'
+                 OR (a.status = 'active' AND a.verified_at IS NULL)
+             FROM letter AS t JOIN account AS a ON a.n = t.account WHERE t.n = ?",
+        )?
+        .query_row([n], |row| row.get(0))?;
+    if is_needed {
+        LETTERS.put_back(connection, n, due, error)
+    } else {
+        end(connection, n, "cancelled", error, now)
+    }
+}
+
+/// Has the letters wait again that holders of other openings have; says how many. They keep their share
+/// of the limits: they may have been sent.
+pub(super) fn end_others(
+    connection: &Connection,
+    holder: &Holder,
+    now: Millis,
+) -> Result<usize, StoreError> {
+    let verification_mails = LETTERS.held_by_others(connection, holder)?;
+    for n in &verification_mails {
+        back(connection, *n, now, None, now)?;
+    }
+    Ok(verification_mails.len())
+}
+
+/// Ends a letter, in whosever hands it is.
+pub(super) fn end(
+    connection: &Connection,
+    n: i64,
+    state: &str,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE letter SET state = ?2, due_at = NULL, settled_at = ?3, last_error = ?4,
+                 claim = NULL, holder = NULL
+             WHERE n = ?1",
+        )?
+        .execute(params![n, state, now, error])?;
+    Ok(())
+}
+
+/// The share of a letter that nobody was given to send.
+fn give_share_back(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let (address, place, at) = connection
+        .prepare_cached(
+            "SELECT address, lane, flow, claimed_at
+             FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
+        )?
+        .query_row([n], |row| {
+            let place = Place {
+                lane: row.get(1)?,
+                flow: row.get(2)?,
+            };
+            Ok((row.get(0)?, place, row.get(3)?))
+        })?;
+    give_back(connection, &address, n, place, at)
+}
+
+impl Store {
+    /// Asks, right before a claimed letter is sent, whether it is still this claim's, and keeps it so
+    /// for long enough to send it. False means that it is not to be sent: another worker has it, or it
+    /// was sent.
+    ///
+    /// # Errors
+    /// The database cannot be asked.
+    pub async fn confirm_claim(
+        &self,
+        verification_mail: &VerificationMail,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let claim = verification_mail.claim.clone();
+        let now = Millis::from(now);
+        if now <= claim.at.plus(FRESH) {
+            let holds = self.read(move |connection| LETTERS.holds(connection, &claim.lease));
+            return holds.await;
+        }
+        self.write(move |work| {
+            let holds = LETTERS.holds(work.connection, &claim.lease)?;
+            if holds {
+                work.connection
+                    .prepare_cached("UPDATE letter SET due_at = ?2 WHERE n = ?1")?
+                    .execute(params![claim.lease.row, now.plus(LEASE)])?;
+            }
+            Ok(holds)
+        })
+        .await
+    }
+
+    /// Records what came of a claimed letter. A letter that was sent is recorded as sent even when the
+    /// claim is lost, as long as nothing else came of it.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn settle_mail(
+        &self,
+        verification_mail: &VerificationMail,
+        outcome: MailOutcome,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let claim = verification_mail.claim.clone();
+        self.write(move |work| settle(work.connection, &claim, &outcome, now.into()))
+            .await
+    }
+
+    /// Gives back the letters that this handle claimed after the claim of that number, with their share
+    /// of the limits: for a worker whose claim failed, and may all the same have been recorded.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn give_back_mail(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            for n in LETTERS.held_after(connection, &holder, after)? {
+                give_share_back(connection, n)?;
+                back(connection, n, now, None, now)?;
+                work.wakeups.add(Topic::VerificationMail);
+            }
+            Ok(())
+        })
+        .await
+    }
+}

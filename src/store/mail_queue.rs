@@ -1,0 +1,270 @@
+//! Claiming letters: what is due and still needed, within the limits, with a token for each.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::StoreError;
+use super::account_rows::{AccountRow, account_by_number};
+use super::bounces::paused_until;
+use super::holder::Holder;
+use super::lanes::{Lane, Place};
+use super::leases::LETTERS;
+use super::mail_claims::{LEASE, MailClaim, end};
+use super::rate_limits::{Share, Shares};
+use super::sql_types::Millis;
+use super::verification_mail::{ClaimedMail, MailCause, MailKind, TokenHashes, VerificationMail};
+use crate::config::MailLimits;
+use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
+
+/// How many letters a claim looks at, for each that it may take: those over a limit are put off.
+const LOOKS: usize = 4;
+
+/// How many quiet addresses of one domain are compared.
+const MOST_QUIET: i64 = 1000;
+
+/// A letter that is due, before the limits are asked.
+pub(super) struct Due {
+    n: i64,
+    id: MailId,
+    kind: MailKind,
+    cause: MailCause,
+    portal: Option<PortalName>,
+    in_reply_to: Option<String>,
+    attempts: u32,
+    account: i64,
+    place: Place,
+}
+
+impl Due {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get("n")?,
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            cause: row.get("cause")?,
+            portal: row.get("portal")?,
+            in_reply_to: row.get("in_reply_to")?,
+            attempts: row.get("attempts")?,
+            account: row.get("account")?,
+            place: Place {
+                lane: row.get("lane")?,
+                flow: row.get("flow")?,
+            },
+        })
+    }
+
+    /// Whether there is still a reason to send it.
+    fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
+        let may_be_mailed = match self.cause {
+            MailCause::TakeBack => account.is_only_refused(now),
+            _ => !account.is_quiet(now),
+        };
+        may_be_mailed
+            && match self.kind {
+                MailKind::Verification => account.can_be_verified(),
+                MailKind::Reminder => account.can_be_verified() && waiting > 0,
+                MailKind::AlreadyRegistered => account.status == Status::Active,
+            }
+    }
+}
+
+/// The person behind the mailbox said "This was not me" to mail for another address of it. Whoever
+/// forges one address of a mailbox can forge all of them. A person who asks for a link gets one all the
+/// same, once: `Once` has the quiet accounts, to be marked when `verification_mail` goes out.
+fn mailbox_quiet(
+    connection: &Connection,
+    address: &EmailAddress,
+    (verification_mail, cause): (i64, MailCause),
+    limits: MailLimits,
+    now: Millis,
+) -> Result<Quiet, StoreError> {
+    let key = MailboxKey::of(address, limits.delimiters);
+    let mut statement = connection.prepare_cached(
+        "SELECT address, n, quiet_mailed FROM account
+         WHERE domain = ? AND quiet_until > ? LIMIT ?",
+    )?;
+    let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
+    let mut quiet_accounts = Vec::new();
+    for domain in MailboxKey::domains_of(address) {
+        let quiet = statement.query_map(params![domain, now, MOST_QUIET], |row| {
+            Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        for other in quiet {
+            let (other, n, mailed): (_, i64, i64) = other?;
+            if MailboxKey::of(&other, limits.delimiters) != key {
+                continue;
+            }
+            if !asks || (mailed != 0 && mailed != verification_mail) {
+                return Ok(Quiet::NoMail);
+            }
+            quiet_accounts.push(n);
+        }
+    }
+    Ok(Quiet::Once(quiet_accounts))
+}
+
+/// Mail to a mailbox of which some address may be quiet.
+enum Quiet {
+    NoMail,
+    /// Of these accounts; empty where none is quiet.
+    Once(Vec<i64>),
+}
+
+/// Held requests of an account, and when the first of them expires.
+fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// What is due in a lane, in the order in which it is served: by turns, and among mails of one turn
+/// first come, first served. For the lane of others every second place is the newest's: no flood that
+/// came before somebody then stands in front of them.
+pub(super) fn due(
+    connection: &Connection,
+    lane: Lane,
+    now: Millis,
+    most: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
+        Ok(connection
+            .prepare_cached(&format!(
+                "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
+                 FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
+            ))?
+            .query_map(params![lane, now, limit], Due::from_row)?
+            .collect::<Result<_, _>>()?)
+    };
+    let oldest = look("n", limit)?;
+    if lane != Lane::Others || oldest.len() < 2 {
+        return Ok(oldest);
+    }
+    let newest = look("n DESC", limit)?;
+    let mut seen = HashSet::with_capacity(most);
+    let mut due: Vec<Due> = oldest
+        .into_iter()
+        .zip(newest)
+        .flat_map(|(oldest, newest)| [oldest, newest])
+        .filter(|verification_mail| seen.insert(verification_mail.n))
+        .collect();
+    due.truncate(most);
+    Ok(due)
+}
+
+/// Takes what is due, lane after lane, as far as the limits go.
+pub(super) fn claim(
+    connection: &Connection,
+    tokens: &[TokenHashes],
+    holder: &Holder,
+    limits: MailLimits,
+    token_ttl: Duration,
+    now: Millis,
+) -> Result<ClaimedMail, StoreError> {
+    let mut claimed = ClaimedMail {
+        verification_mails: Vec::new(),
+        next_due: None,
+        deferred: Vec::new(),
+    };
+    let mut due_now = Vec::new();
+    for lane in Lane::ALL {
+        due_now.extend(due(connection, lane, now, tokens.len() * LOOKS)?);
+    }
+    let mut shares = Shares::at(connection, limits, now);
+    for verification_mail in due_now {
+        let Some(token) = tokens.get(claimed.verification_mails.len()) else {
+            break;
+        };
+        let account = account_by_number(connection, verification_mail.account)?;
+        let (waiting, expires) = waiting(connection, verification_mail.account)?;
+        let address = account.address(connection)?;
+        let quiet = match verification_mail.cause {
+            MailCause::Operator | MailCause::TakeBack => Quiet::Once(Vec::new()),
+            cause => mailbox_quiet(
+                connection,
+                &address,
+                (verification_mail.n, cause),
+                limits,
+                now,
+            )?,
+        };
+        let is_needed = verification_mail.is_needed(&account, waiting, now);
+        let quiet_accounts = match quiet {
+            Quiet::Once(accounts) if is_needed && address.is_usable() => accounts,
+            Quiet::Once(_) | Quiet::NoMail => {
+                end(connection, verification_mail.n, "cancelled", None, now)?;
+                continue;
+            }
+        };
+        // An operator knows better than the reports.
+        let paused = match verification_mail.cause {
+            MailCause::Operator => None,
+            _ => paused_until(connection, verification_mail.account, now)?,
+        };
+        let share = match paused {
+            Some(until) => Share::FreeAt(until),
+            None => shares.take(&address, verification_mail.n, verification_mail.place)?,
+        };
+        let claimed_at = match share {
+            Share::Taken(at) => at,
+            Share::FreeAt(free) => {
+                LETTERS.put_back(connection, verification_mail.n, free, None)?;
+                claimed
+                    .deferred
+                    .push((account.id, address, free.timestamp()));
+                continue;
+            }
+        };
+        for n in quiet_accounts {
+            connection
+                .prepare_cached("UPDATE account SET quiet_mailed = ?2 WHERE n = ?1")?
+                .execute(params![n, verification_mail.n])?;
+        }
+        let lease = LETTERS.take(connection, verification_mail.n, holder, now.plus(LEASE))?;
+        connection
+            .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?
+            .execute(params![verification_mail.n, claimed_at])?;
+        if verification_mail.kind != MailKind::AlreadyRegistered {
+            for hash in [Some(token.link), token.reply].into_iter().flatten() {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
+                    )?
+                    .execute(params![
+                        hash,
+                        account.n,
+                        verification_mail.n,
+                        now.plus(token_ttl)
+                    ])?;
+            }
+        }
+        claimed.verification_mails.push(VerificationMail {
+            id: verification_mail.id,
+            kind: verification_mail.kind,
+            cause: verification_mail.cause,
+            account: account.id,
+            address,
+            portal: verification_mail.portal,
+            in_reply_to: verification_mail.in_reply_to,
+            waiting,
+            expires_at: expires.map(Millis::timestamp),
+            attempt: verification_mail.attempts + 1,
+            claim: MailClaim {
+                lease,
+                at: claimed_at,
+                place: verification_mail.place,
+            },
+            token: claimed.verification_mails.len(),
+        });
+    }
+    shares.keep()?;
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    claimed.next_due = next.map(Millis::timestamp);
+    Ok(claimed)
+}

@@ -1,0 +1,433 @@
+//! One claimed [`VerificationMail`] and a fresh token in, a complete mail and its envelope out.
+//!
+//! The mail is made of the operator's words and ours, the person's own mailbox and two dates.
+//! Nothing a sender wrote is in it, or anyone could use us to mail anyone anything.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use lettre::Message;
+use lettre::address::{Address, AddressError, Envelope};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue, InReplyTo, MessageId,
+    References,
+};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
+use minijinja::context;
+
+use super::message_id;
+use crate::config::Config;
+use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
+use crate::mail::LOOP_FIELD;
+use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
+use crate::templates::{self, Language, Wording, WordingError, Zone};
+
+/// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
+const TEXT_WIDTH: usize = 72;
+
+/// RFC 5322 2.1.1, without the CRLF.
+const LONGEST_LINE: usize = 998;
+
+/// A mail that is ready to leave.
+#[derive(Debug)]
+pub struct Mail {
+    pub id: MailId,
+    pub envelope: Envelope,
+    /// The whole message, lines ending in CRLF.
+    pub content: Vec<u8>,
+}
+
+/// Why a letter could not be written. None of it changes by trying again with the same templates.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    #[error(transparent)]
+    Wording(#[from] WordingError),
+    #[error("{address} cannot be written to: {cause}")]
+    Address {
+        address: String,
+        cause: AddressError,
+    },
+    #[error("letter.txt must begin with the subject and an empty line")]
+    NoSubject,
+    #[error("the mail could not be put together: {0}")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// The name of the text that is the word by which an answer confirms.
+pub(super) const REPLY_WORD: &str = "letter.reply_word";
+
+/// The secrets of one mail, each for its one purpose.
+pub struct MailTokens {
+    /// Opens the link.
+    pub link: Token,
+    /// The detail of the reply address.
+    pub reply: ReplyToken,
+}
+
+impl MailTokens {
+    /// Makes new ones.
+    ///
+    /// # Errors
+    /// Only when the operating system has no random numbers.
+    pub fn generate() -> Result<Self, TokenError> {
+        Ok(Self {
+            link: Token::generate()?,
+            reply: ReplyToken::generate()?,
+        })
+    }
+
+    /// What is stored of them.
+    #[must_use]
+    pub fn hashes(&self) -> TokenHashes {
+        TokenHashes {
+            link: self.link.hash(),
+            reply: Some(self.reply.hash()),
+        }
+    }
+}
+
+/// Writes a letter, with its link and, where one is configured, its reply address.
+///
+/// # Errors
+/// A template of the operator's that cannot be filled; an address that SMTP cannot carry.
+pub fn compose(
+    verification_mail: &VerificationMail,
+    tokens: &MailTokens,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, ComposeError> {
+    let carries_token = verification_mail.kind != MailKind::AlreadyRegistered;
+    let outline = Outline {
+        id: verification_mail.id,
+        kind: kind_name(verification_mail.kind),
+        why: why(verification_mail),
+        address: &verification_mail.address,
+        portal: verification_mail.portal.as_ref(),
+        in_reply_to: verification_mail.in_reply_to.as_deref(),
+        waiting: verification_mail.waiting,
+        expires_at: verification_mail.expires_at,
+        tokens: carries_token.then_some(tokens),
+        takes_answer: verification_mail.cause != MailCause::TakeBack,
+        takes_reports: true,
+    };
+    write(&outline, config, wording, language, now)
+}
+
+/// Writes a notice, which says whom to ask and has no link.
+///
+/// # Errors
+/// As [`compose`].
+pub(super) fn compose_notice(
+    notice: &Notice,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, ComposeError> {
+    let has_contact = contact(config, Some(&notice.portal)).is_some();
+    let outline = Outline {
+        id: notice.id,
+        kind: "not_taken",
+        why: match (notice.reason, has_contact) {
+            (Reason::ExternalAccountsDisabled, true) => "externals_not_taken_contact",
+            (Reason::ExternalAccountsDisabled, false) => "externals_not_taken_nobody",
+            (_, true) => "domain_not_taken_contact",
+            (_, false) => "domain_not_taken_nobody",
+        },
+        address: &notice.address,
+        portal: Some(&notice.portal),
+        in_reply_to: notice.in_reply_to.as_deref(),
+        waiting: 0,
+        expires_at: None,
+        tokens: None,
+        takes_answer: false,
+        // Nothing follows from it that a notice did not arrive.
+        takes_reports: false,
+    };
+    write(&outline, config, wording, language, now)
+}
+
+/// What a mail of ours says.
+struct Outline<'a> {
+    id: MailId,
+    /// The last part of `verification_mail.subject.…`.
+    kind: &'static str,
+    /// The name of the text that says why it comes.
+    why: &'static str,
+    address: &'a EmailAddress,
+    portal: Option<&'a PortalName>,
+    in_reply_to: Option<&'a str>,
+    waiting: u32,
+    expires_at: Option<Timestamp>,
+    /// None for one without a link.
+    tokens: Option<&'a MailTokens>,
+    /// It can be answered, to confirm.
+    takes_answer: bool,
+    /// Reports on it come to the return address.
+    takes_reports: bool,
+}
+
+/// Whom a person may ask.
+fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c str> {
+    let portal = portal.and_then(|name| config.portal(name));
+    portal
+        .and_then(|portal| portal.contact.as_deref())
+        .or(config.site.contact.as_deref())
+}
+
+fn write(
+    outline: &Outline,
+    config: &Config,
+    wording: &Wording,
+    language: &Language,
+    now: Timestamp,
+) -> Result<Mail, ComposeError> {
+    let verification = &config.verification;
+    let site = templates::site_name(config);
+    let concerned = outline.portal.and_then(|name| config.portal(name));
+    let portal = concerned.map_or(site.as_str(), |portal| portal.title.as_str());
+    let from = concerned
+        .and_then(|portal| portal.from.as_ref())
+        .unwrap_or(&verification.from);
+    let reply_to = verification
+        .reply_address
+        .as_ref()
+        .zip(outline.tokens.filter(|_| outline.takes_answer))
+        .and_then(|(address, tokens)| with_detail(address, &tokens.reply.reveal()).ok());
+    let link = outline.tokens.map(|tokens| {
+        let token = tokens.link.reveal_for_link();
+        format!("{}/verify/{token}", config.http.public_url)
+    });
+    let domain = outline.address.domain().to_string();
+    let context = context! {
+        site => site.as_str(),
+        zone => Zone(config.site.time_zone.clone()).value(),
+        portal => portal,
+        hostname => config.hostname.as_str(),
+        // The local part is text that whoever wrote in its name could choose.
+        domain => domain.as_str(),
+        // For templates and texts that were made for version 0.1.
+        address => format!("…@{domain}"),
+        word => wording.text(language, REPLY_WORD).unwrap_or_default(),
+        kind => outline.kind,
+        why => outline.why,
+        contact => contact(config, outline.portal).unwrap_or_default(),
+        link => link,
+        reply => reply_to.is_some(),
+        waiting => outline.waiting,
+        expires_at => outline.expires_at.map(|at| at.to_string()),
+        valid_until => later(now, verification.token_ttl).to_string(),
+    };
+    let text = wording.render("letter.txt", language, &context)?;
+    let html = wording.render("letter.html", language, &context)?;
+    let (subject, text) = text.split_once("\n\n").ok_or(ComposeError::NoSubject)?;
+
+    let to = mailbox(outline.address)?;
+    let mut builder = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        // What isolates values in a right-to-left text is noise to programs that list subjects.
+        .subject(subject.trim().replace(
+            [templates::FIRST_STRONG_ISOLATE, templates::POP_ISOLATE],
+            "",
+        ))
+        .date(SystemTime::from(now))
+        .header(MessageId::from(format!(
+            "<{}@{}>",
+            outline.id, config.hostname
+        )))
+        .header(ContentLanguage(language.as_str().to_owned()))
+        .header(AutoSubmitted)
+        .header(AutoResponseSuppress)
+        .header(LoopMark(config.hostname.to_string()))
+        .envelope(Envelope::new(return_path(outline, config)?, vec![to])?);
+    if let Some(address) = reply_to {
+        builder = builder.reply_to(Mailbox::new(None, address));
+    }
+    if let Some(reference) = outline.in_reply_to.and_then(message_id::reference) {
+        builder = builder
+            .header(InReplyTo::from(reference.clone()))
+            .header(References::from(reference));
+    }
+    let message = builder.multipart(
+        MultiPart::alternative()
+            // The boundary of every letter can be its own id: no line of ours begins with that.
+            .boundary(format!("={}", outline.id))
+            .singlepart(text_part(text))
+            .singlepart(html_part(html)),
+    )?;
+    Ok(Mail {
+        id: outline.id,
+        envelope: message.envelope().clone(),
+        content: message.formatted(),
+    })
+}
+
+/// Plain ASCII goes as it is, so that the link stands in one piece for whoever reads the source.
+fn text_part(text: &str) -> SinglePart {
+    let text = wrapped(text);
+    let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
+    if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
+        let encoding = ContentTransferEncoding::SevenBit;
+        return part.body(Body::dangerous_pre_encoded(text.into_bytes(), encoding));
+    }
+    part.header(ContentTransferEncoding::QuotedPrintable)
+        .body(text)
+}
+
+/// HTML has lines of any length; quoted-printable passes every server.
+fn html_part(html: String) -> SinglePart {
+    SinglePart::builder()
+        .header(ContentTransferEncoding::QuotedPrintable)
+        .content_type(ContentType::TEXT_HTML)
+        .body(html)
+}
+
+/// Breaks long lines at spaces, except for indented ones: those are links.
+fn wrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    for line in text.lines() {
+        let mut column = 0;
+        for word in line.split_inclusive(' ') {
+            let width = word.trim_end().chars().count();
+            if column > 0 && column + width > TEXT_WIDTH && !line.starts_with(' ') {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push_str("\r\n");
+                column = 0;
+            }
+            out.push_str(word);
+            column += word.chars().count();
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+/// The last part of `verification_mail.subject.…`.
+fn kind_name(kind: MailKind) -> &'static str {
+    match kind {
+        MailKind::Verification => "verification",
+        MailKind::Reminder => "reminder",
+        MailKind::AlreadyRegistered => "already_registered",
+    }
+}
+
+/// The name of the text that says who asked for the letter.
+fn why(verification_mail: &VerificationMail) -> &'static str {
+    match (verification_mail.kind, verification_mail.cause) {
+        (MailKind::AlreadyRegistered, _) => "already_registered",
+        (MailKind::Reminder, _) => "reminder",
+        (MailKind::Verification, MailCause::Mail) => "mail",
+        (MailKind::Verification, MailCause::SignUp) => "sign_up",
+        (MailKind::Verification, MailCause::Resend) => "resend",
+        (MailKind::Verification, MailCause::Operator) => "operator",
+        (MailKind::Verification, MailCause::Reply) => "reply_unclear",
+        (MailKind::Verification, MailCause::TakeBack) => "take_back",
+    }
+}
+
+/// The envelope sender: VERP where reports have an address to return to, null otherwise, so that a
+/// report about this letter never makes another one (RFC 3834 3.3).
+fn return_path(outline: &Outline, config: &Config) -> Result<Option<Address>, ComposeError> {
+    config
+        .verification
+        .return_address
+        .as_ref()
+        .filter(|_| outline.takes_reports)
+        .map(|address| with_detail(address, &outline.id.to_string()))
+        .transpose()
+}
+
+/// `user+detail@domain` (RFC 5233); an error where that makes the local part too long.
+fn with_detail(address: &EmailAddress, detail: &str) -> Result<Address, ComposeError> {
+    let local = format!("{}+{detail}", address.local());
+    address_of(&local, address)
+}
+
+/// The mailbox to send to; the store gives out usable addresses only.
+fn mailbox(address: &EmailAddress) -> Result<Address, ComposeError> {
+    address_of(address.local(), address)
+}
+
+fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, ComposeError> {
+    Address::new(local, whole.domain().as_str()).map_err(|cause| ComposeError::Address {
+        address: whole.to_string(),
+        cause,
+    })
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A field with a fixed name that lettre has no type for.
+macro_rules! field {
+    ($(#[$doc:meta])* $type:ident, $name:expr, $value:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        struct $type;
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self)
+            }
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), $value.to_owned())
+            }
+        }
+    };
+}
+
+field!(
+    /// RFC 3834 5: an answer that a program gave. Nobody answers it automatically.
+    AutoSubmitted,
+    "Auto-Submitted",
+    "auto-replied"
+);
+field!(
+    /// [MS-OXCMAIL]: Exchange answers with no out-of-office mail, automatic reply, receipt
+    /// or delivery report. A report that it could not be delivered (NDR) is wanted.
+    AutoResponseSuppress,
+    "X-Auto-Response-Suppress",
+    "OOF, AutoReply, DR, RN, NRN"
+);
+
+/// RFC 3282 2: the language that the mail is in.
+#[derive(Clone)]
+struct ContentLanguage(String);
+
+impl Header for ContentLanguage {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Language")
+    }
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+/// Our own mark; mail that comes back with it has gone round.
+#[derive(Clone)]
+struct LoopMark(String);
+
+impl Header for LoopMark {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str(LOOP_FIELD)
+    }
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

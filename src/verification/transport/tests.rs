@@ -1,0 +1,192 @@
+//! Against a real SMTP server that is not ours: mailin-embedded. It takes no null reverse-path, so
+//! these letters return to an address.
+
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+
+use lettre::address::{Address, Envelope};
+use mailin_embedded::{Handler, Response, Server as Mailin, SslConfig, response};
+
+use super::*;
+use crate::domain::MailId;
+
+/// What came in, and one answer for each local part that is not taken.
+#[derive(Clone, Default)]
+struct Sink {
+    content: Vec<u8>,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
+    greetings: Arc<Mutex<usize>>,
+}
+
+impl Handler for Sink {
+    fn helo(&mut self, _: IpAddr, _: &str) -> Response {
+        *self.greetings.lock().expect("a lock") += 1;
+        response::OK
+    }
+
+    fn rcpt(&mut self, to: &str) -> Response {
+        match to.split('@').next() {
+            Some("451") => Response::custom(451, "4.7.1 later".to_owned()),
+            Some("550") => Response::custom(550, "5.1.1 nobody".to_owned()),
+            _ => response::OK,
+        }
+    }
+
+    fn data(&mut self, line: &[u8]) -> std::io::Result<()> {
+        self.content.extend_from_slice(line);
+        Ok(())
+    }
+
+    fn data_end(&mut self) -> Response {
+        let content = std::mem::take(&mut self.content);
+        self.received.lock().expect("a lock").push(content);
+        response::OK
+    }
+}
+
+/// Starts the server on a free port; it lives as long as the test.
+fn sink(ssl: SslConfig) -> (Sink, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let sink = Sink::default();
+    let mut server = Mailin::new(sink.clone());
+    server
+        .with_name("sink.example")
+        .with_ssl(ssl)
+        .expect("a certificate")
+        .with_num_threads(4)
+        .with_tcp_listener(listener);
+    std::thread::spawn(move || {
+        server.serve().expect("a server that runs");
+    });
+    (sink, port)
+}
+
+pub(super) fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> MailTransport {
+    let server = SmtpServer {
+        host: "localhost".to_owned(),
+        port,
+        security,
+        tls_verify,
+        login: None,
+    };
+    let hostname = Domain::parse("gate.corp.example").expect("a domain");
+    MailTransport::new(&Outgoing::Smtp(server), &hostname).expect("a way out")
+}
+
+pub(super) fn mail(to: &str) -> Mail {
+    let address = |text: &str| text.parse::<Address>().expect("an address");
+    Mail {
+        id: MailId::new(),
+        envelope: Envelope::new(Some(address("return@corp.example")), vec![address(to)])
+            .expect("a recipient"),
+        content: b"Subject: x\r\n\r\nline\r\n.dot\r\n".to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written_and_the_connection_is_used_again() {
+    let (sink, port) = sink(SslConfig::None);
+    let way_out = post(port, SmtpSecurity::None, true);
+    for _ in 0..3 {
+        assert_eq!(way_out.send(&mail("ann@corp.example")).await, Attempt::Sent);
+    }
+    assert!(way_out.holds_connections());
+    way_out.close_idle().await;
+    assert!(!way_out.holds_connections());
+    let received = sink.received.lock().expect("a lock");
+    assert_eq!(received.len(), 3);
+    assert!(String::from_utf8_lossy(&received[0]).starts_with("Subject: x\r\n\r\nline\r\n"));
+    assert_eq!(*sink.greetings.lock().expect("a lock"), 1);
+}
+
+#[tokio::test]
+async fn what_the_server_answers_decides() {
+    let (_sink, port) = sink(SslConfig::None);
+    let way_out = post(port, SmtpSecurity::None, true);
+    let later = way_out.send(&mail("451@corp.example")).await;
+    assert!(
+        matches!(&later, Attempt::Later(cause) if cause.contains("4.7.1")),
+        "{later:?}"
+    );
+    let never = way_out.send(&mail("550@corp.example")).await;
+    assert!(
+        matches!(&never, Attempt::Never(cause) if cause.contains("5.1.1")),
+        "{never:?}"
+    );
+    assert_eq!(way_out.send(&mail("ann@corp.example")).await, Attempt::Sent);
+    let unfit = way_out.send(&mail("dörte@corp.example")).await;
+    assert!(
+        matches!(unfit, Attempt::Never(_)),
+        "no SMTPUTF8 there: {unfit:?}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_there_is_no_reason_to_give_up() {
+    // A port below those that are given out by chance, so nobody takes it meanwhile.
+    let attempt = post(1, SmtpSecurity::None, true)
+        .send(&mail("ann@corp.example"))
+        .await;
+    assert!(matches!(attempt, Attempt::Later(_)), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn starttls_is_required_where_configured_and_the_certificate_checked() {
+    let (_plain, port) = sink(SslConfig::None);
+    let attempt = post(port, SmtpSecurity::StartTls, false)
+        .send(&mail("ann@corp.example"))
+        .await;
+    assert!(
+        matches!(attempt, Attempt::Later(_)),
+        "never in the clear: {attempt:?}"
+    );
+
+    // mailin-embedded takes the provider of the process; another test may have set it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
+    let (cert_path, key_path) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&cert_path, key.cert.pem()).expect("writable");
+    std::fs::write(&key_path, key.signing_key.serialize_pem()).expect("writable");
+    let (sink, port) = sink(SslConfig::SelfSigned {
+        cert_path: cert_path.display().to_string(),
+        key_path: key_path.display().to_string(),
+    });
+    let attempt = post(port, SmtpSecurity::StartTls, true)
+        .send(&mail("ann@corp.example"))
+        .await;
+    assert!(
+        matches!(attempt, Attempt::Later(_)),
+        "nobody vouches for it: {attempt:?}"
+    );
+    assert!(sink.received.lock().expect("a lock").is_empty());
+    let attempt = post(port, SmtpSecurity::StartTls, false)
+        .send(&mail("ann@corp.example"))
+        .await;
+    assert_eq!(attempt, Attempt::Sent);
+    assert_eq!(sink.received.lock().expect("a lock").len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_gets_one_whole_file_for_each_mail() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = folder.path().join("made/when/needed");
+    let hostname = Domain::parse("gate.corp.example").expect("a domain");
+    let post = MailTransport::new(&Outgoing::File(inside.clone()), &hostname).expect("a way out");
+    let mail = mail("ann@corp.example");
+    assert_eq!(post.send(&mail).await, Attempt::Sent);
+    let names: Vec<_> = std::fs::read_dir(&inside)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(
+        names,
+        [std::ffi::OsString::from(format!("{}.eml", mail.id))]
+    );
+    let content = std::fs::read(inside.join(&names[0])).expect("the file");
+    assert_eq!(content, mail.content);
+}

@@ -1,0 +1,82 @@
+//! The one door of the API: past it only with a token whose role is enough. A cookie opens nothing
+//! here, so that no other site can act with somebody's session.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+
+use super::AppState;
+use super::problem::{Kind, Problem};
+use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token};
+use crate::store::KeyKind;
+use crate::web::rate_limit::{self, Peer};
+
+/// What a route asks of who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum RequiredRole {
+    /// Nothing: the document.
+    Nothing,
+    /// A token of at least this role.
+    Token(Role),
+}
+
+/// Who came through the gate.
+#[derive(Debug, Clone)]
+pub(super) struct TokenHolder {
+    pub name: OperatorName,
+}
+
+impl TokenHolder {
+    pub fn actor(&self) -> Actor {
+        Actor::operator(self.name.as_str(), Interface::Api)
+    }
+}
+
+impl AppState {
+    /// Lets in whoever has a token that is good for it. Only tokens that open nothing count against
+    /// a client's allowance: a good one is served whatever else comes from its address.
+    pub async fn admit(
+        &self,
+        least: Role,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<TokenHolder, Problem> {
+        let Some(presented) = headers.get(AUTHORIZATION) else {
+            return Err(Problem::new(
+                Kind::NoToken,
+                "send Authorization: Bearer TOKEN; vestibule operators token makes one",
+            ));
+        };
+        let token = presented.to_str().ok().and_then(bearer);
+        let holder = match token {
+            Some(token) => {
+                let now = Timestamp::now();
+                self.store
+                    .key_holder(token.hash(), KeyKind::Token, now)
+                    .await?
+            }
+            None => None,
+        };
+        let Some((name, role)) = holder else {
+            let client = rate_limit::client(peer, headers, &self.config().http.trusted_proxies);
+            return Err(if self.failures.take(client) {
+                Problem::new(
+                    Kind::InvalidToken,
+                    "it is unknown, has expired or was revoked",
+                )
+            } else {
+                Problem::bare(Kind::TooMany)
+            });
+        };
+        if role < least {
+            return Err(Problem::role(least, role));
+        }
+        Ok(TokenHolder { name })
+    }
+}
+
+/// RFC 6750 2.1; the scheme in any case (RFC 9110 11.1).
+fn bearer(field: &str) -> Option<Token> {
+    let (scheme, token) = field.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| Token::parse(token.trim()).ok()).flatten()
+}

@@ -1,0 +1,118 @@
+//! `Idempotency-Key`: the same request with the same key is done once, and its repeat is answered
+//! what the first was answered.
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use jiff::SignedDuration;
+use sha2::{Digest, Sha256};
+
+use super::AppState;
+use super::input::RawRequest;
+use super::problem::{Kind, Problem};
+use crate::domain::{OperatorName, Timestamp};
+use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
+
+const FIELD: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// On an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// How long an answer is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longer than a request may take; after it a claim is that of a request which was cut off.
+const WORK: SignedDuration = SignedDuration::from_mins(1);
+
+/// What an answer consists of besides its status and body.
+const HEAD: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
+
+/// The key that a request carries.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut fields = headers.get_all(FIELD).iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    let text = field.to_str().unwrap_or_default();
+    let good = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if good && fields.next().is_none() {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err(Problem::malformed(
+            "Idempotency-Key has 1 to 255 printable ASCII characters without a space",
+        ))
+    }
+}
+
+/// The key with what was asked under it.
+pub(super) fn asked(operator: &OperatorName, key: String, request: &RawRequest) -> AnswerKey {
+    let mut digest = Sha256::new();
+    for part in [
+        request.method.as_str().as_bytes(),
+        request.uri.to_string().as_bytes(),
+        &request.body,
+    ] {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    AnswerKey {
+        operator: operator.clone(),
+        key,
+        request: digest.finalize().into(),
+    }
+}
+
+/// Does the work, unless it was done before.
+pub(super) async fn once(
+    app: &AppState,
+    asked: AnswerKey,
+    work: impl Future<Output = Response>,
+) -> Result<Response, Problem> {
+    let now = Timestamp::now();
+    let until = now.saturating_add(WORK).unwrap_or(Timestamp::MAX);
+    match app.store.claim_answer(asked.clone(), until, now).await? {
+        Claimed::New => {}
+        Claimed::Answered(kept) => return Ok(again(kept)),
+        Claimed::Underway => return Err(Problem::bare(Kind::Underway)),
+        Claimed::Other => {
+            return Err(Problem::new(
+                Kind::KeyReused,
+                "take another key for another request",
+            ));
+        }
+    }
+    let (parts, body) = work.await.into_parts();
+    let body = to_bytes(body, usize::MAX)
+        .await
+        .map_err(|error| StoreError::Other(error.to_string()))?;
+    if parts.status.is_server_error() {
+        app.store.give_up_answer(asked).await?;
+    } else {
+        let head = HEAD.iter().filter_map(|name| {
+            let value = parts.headers.get(name)?.to_str().ok()?;
+            Some((name.to_string(), value.to_owned()))
+        });
+        let kept = KeptAnswer {
+            status: parts.status.as_u16(),
+            head: head.collect(),
+            body: body.to_vec(),
+        };
+        let until = now.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
+        app.store.keep_answer(asked, kept, until).await?;
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn again(kept: KeptAnswer) -> Response {
+    let mut response = Response::new(Body::from(kept.body));
+    *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    for (name, value) in kept.head {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}

@@ -1,0 +1,73 @@
+//! `Idempotency-Key`.
+
+use super::*;
+
+async fn keyed(harness: &Harness, token: &str, key: &str, path: &str, body: Value) -> Answer {
+    let mut request = request(&Method::POST, path, Some(token), Some(&body));
+    let key = key.parse().expect("a value");
+    request.headers_mut().insert("idempotency-key", key);
+    harness.send(request).await
+}
+
+#[tokio::test]
+async fn the_same_request_is_done_once_and_answered_the_same() {
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let bob = json!({"address": "bob@partner.example"});
+    let first = keyed(&harness, &agent, "k-1", "/customers", bob.clone()).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
+    let again = keyed(&harness, &agent, "k-1", "/customers", bob.clone()).await;
+    assert_eq!(again.status, StatusCode::CREATED);
+    assert_eq!(again.body, first.body);
+    assert_eq!(again.headers["location"], first.headers["location"]);
+    assert_eq!(again.headers[CONTENT_TYPE], "application/json");
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    // Without the key, and with another one, it is asked again.
+    let anew = post(&harness, &agent, "/customers", bob.clone()).await;
+    assert_eq!(anew.status, StatusCode::OK);
+    let anew = keyed(&harness, &agent, "k-2", "/customers", bob).await;
+    assert_eq!(anew.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_key_is_one_requests_and_one_operators() {
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let admin = token(&harness, Role::Admin).await;
+    let bob = json!({"address": "bob@partner.example"});
+    let first = keyed(&harness, &agent, "k", "/customers", bob.clone()).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let ann = json!({"address": "ann@corp.example"});
+    let other = keyed(&harness, &agent, "k", "/customers", ann).await;
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    is_problem(&other, status, "key-reused", "another body");
+    let path = "/customers/bob@partner.example/block";
+    let other = keyed(&harness, &agent, "k", path, bob.clone()).await;
+    is_problem(&other, status, "key-reused", "another path");
+    let others = keyed(&harness, &admin, "k", "/customers", bob).await;
+    assert_eq!(others.status, StatusCode::OK, "another operator's");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_refused_again_and_a_bad_key_at_once() {
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let eve = json!({"address": "eve@elsewhere.example"});
+    for replayed in [false, true] {
+        let answer = keyed(&harness, &agent, "k", "/customers", eve.clone()).await;
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        is_problem(&answer, status, "access-settings", "not allowed");
+        let problem = object(&answer, status);
+        assert_eq!(problem["reason"], "domain_not_allowed");
+        assert_eq!(problem["rule"], 16);
+        assert_eq!(
+            answer.headers.contains_key("idempotency-replayed"),
+            replayed
+        );
+    }
+    let long = "k".repeat(256);
+    for key in ["", "a b", &long] {
+        let answer = keyed(&harness, &agent, key, "/customers", eve.clone()).await;
+        is_problem(&answer, StatusCode::BAD_REQUEST, "malformed", key);
+    }
+}

@@ -1,0 +1,82 @@
+//! Forms are taken from our own pages only.
+//!
+//! The token in the address is what a forger lacks; this is the second lock, and the only one of
+//! the forms without a token. Browsers say where a form came from in `Sec-Fetch-Site`; older ones
+//! in `Origin`, which is `null` from our own pages too, since they send no referrer. Clients that
+//! are no browsers say nothing and carry nobody's cookies.
+
+use axum::extract::Request;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::page::PageError;
+
+pub(super) async fn own_forms_only(request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || is_ours(request.headers()) {
+        next.run(request).await
+    } else {
+        PageError::CrossSite.into_response()
+    }
+}
+
+fn is_ours(headers: &HeaderMap) -> bool {
+    let field = |name: &str| headers.get(name).map(|value| value.to_str().ok());
+    match field("sec-fetch-site") {
+        Some(site) => matches!(site, Some("same-origin" | "none")),
+        None => match field(ORIGIN.as_str()) {
+            None | Some(Some("null")) => true,
+            Some(Some(origin)) => {
+                let host = field(HOST.as_str()).flatten();
+                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                host.is_some() && authority == host
+            }
+            Some(None) => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    #[test]
+    fn where_a_form_may_come_from() {
+        for (fields, ours) in [
+            (vec![], true),
+            (vec![("sec-fetch-site", "same-origin")], true),
+            (vec![("sec-fetch-site", "none")], true),
+            (vec![("sec-fetch-site", "same-site")], false),
+            (vec![("sec-fetch-site", "cross-site")], false),
+            (
+                vec![
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://a.example"),
+                ],
+                false,
+            ),
+            (
+                vec![("sec-fetch-site", "same-origin"), ("origin", "null")],
+                true,
+            ),
+            (vec![("origin", "null")], true),
+            (vec![("origin", "https://a.example")], true),
+            (vec![("origin", "https://evil.example")], false),
+            (vec![("origin", "https://a.example.evil.example")], false),
+            (vec![("origin", "a.example")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("a.example"));
+            for (name, value) in &fields {
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+            }
+            assert_eq!(is_ours(&headers), ours, "{fields:?}");
+        }
+    }
+}

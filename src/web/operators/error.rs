@@ -1,0 +1,107 @@
+//! Why an operator's request is not served, each as a page in plain words.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+
+use crate::domain::Role;
+use crate::observe::events;
+use crate::store::StoreError;
+use crate::web::page::Page;
+
+#[derive(Debug)]
+pub(super) enum Error {
+    NoSession,
+    /// The role that it takes.
+    Role(Role),
+    /// The form does not hold the session's mark.
+    NotOurForm,
+    TooLarge,
+    Malformed(String),
+    /// What is asked for, as in `request`.
+    NotFound(&'static str),
+    NotAllowed(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what, .. } => Self::NotFound(what),
+            StoreError::NotAllowed(why) => Self::NotAllowed(why),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl Error {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSession => StatusCode::UNAUTHORIZED,
+            Self::Role(_) | Self::NotOurForm => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotAllowed(_) | Self::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
+            Self::Store(
+                StoreError::Full(_)
+                | StoreError::Busy(_)
+                | StoreError::ReadOnly(_)
+                | StoreError::Closed
+                | StoreError::WriterFailed(_),
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What it is, and what to do about it.
+    fn words(&self) -> (&'static str, String) {
+        match self {
+            Self::NoSession => (
+                "You are not logged in",
+                "The session has ended. Log in and do it again.".to_owned(),
+            ),
+            Self::Role(role) => (
+                "You may not do this",
+                format!("It takes the role {role}. Nothing was changed."),
+            ),
+            Self::NotOurForm => (
+                "This form is out of date",
+                "It belongs to another session or another site, so nothing was changed. Open the \
+                 page again and repeat what you did."
+                    .to_owned(),
+            ),
+            Self::TooLarge => (
+                "This is too much at once",
+                "Nothing was changed. Choose fewer and do it again.".to_owned(),
+            ),
+            Self::Malformed(why) => ("This cannot be understood", why.clone()),
+            Self::NotFound(what) => ("There is nothing here", format!("There is no such {what}.")),
+            Self::NotAllowed(why) => ("This cannot be done", format!("{why}.")),
+            Self::Store(StoreError::Conflict { .. }) => (
+                "The settings were changed meanwhile",
+                "Open the page again to see them. Nothing was changed.".to_owned(),
+            ),
+            Self::Store(_) => (
+                "Something went wrong on our side",
+                "The log says what. Try again later.".to_owned(),
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if let (Self::Store(error), true) = (&self, status.is_server_error()) {
+            events::fault("web.operators", error);
+        }
+        let (title, text) = self.words();
+        Page::new(
+            "operators/refused.html",
+            context! { title => title, text => text },
+        )
+        .with_status(status)
+        .into_response()
+    }
+}

@@ -1,0 +1,113 @@
+//! What a form or the part behind `?` says, as names and values in their order. An empty value is
+//! the same as none, since a browser sends every field of a form.
+
+use axum::Form;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use url::form_urlencoded;
+
+use super::error::Error;
+use crate::store::Page;
+
+/// Rows on one page.
+const ROWS: usize = 50;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub fn one(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(own, _)| own == name);
+        found
+            .find(|(_, value)| !value.trim().is_empty())
+            .map(|(_, value)| value.trim())
+    }
+
+    /// Of a field in which white space counts.
+    pub fn exactly(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(own, _)| own == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    /// Has what is called `from` called `to` instead.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        self.0.retain(|(name, _)| name != to);
+        for (name, _) in self.0.iter_mut().filter(|(name, _)| name == from) {
+            to.clone_into(name);
+        }
+    }
+
+    /// Every value, white space around it taken off.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(own, value)| own == name && !value.trim().is_empty())
+            .map(|(_, value)| value.trim())
+    }
+
+    /// A value that must be one of its kind, where it is there.
+    ///
+    /// # Errors
+    /// `Malformed` for any other.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        self.one(name)
+            .map(|text| {
+                parse(text).ok_or_else(|| Error::Malformed(format!("{name} cannot be {text:?}.")))
+            })
+            .transpose()
+    }
+
+    /// The part of a list that is asked for.
+    pub fn page(&self) -> Page {
+        Page {
+            limit: ROWS,
+            after: self.one("after").map(ToOwned::to_owned),
+        }
+    }
+
+    /// The address of the next part: the same question, behind another cursor.
+    pub fn next(&self, path: &str, cursor: Option<&str>) -> Option<String> {
+        let cursor = cursor?;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.0 {
+            if !matches!(name.as_str(), "after" | "done" | "count" | "failed") && !value.is_empty()
+            {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("after", cursor);
+        Some(format!("{path}?{}", query.finish()))
+    }
+}
+
+/// Of the address.
+pub(super) struct QueryFields(pub Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Query(pairs) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Error::Malformed(error.body_text()))?;
+        Ok(Self(Fields(pairs)))
+    }
+}
+
+/// Of a form.
+pub(super) struct FormFields(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for FormFields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let Form(pairs) = Form::from_request(request, state)
+            .await
+            .map_err(|error| Error::Malformed(error.body_text()))?;
+        Ok(Self(Fields(pairs)))
+    }
+}

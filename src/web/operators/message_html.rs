@@ -1,0 +1,230 @@
+//! `/messages/{id}/html`: the HTML of a message, for the frame on its page and for nothing else.
+//!
+//! A stranger wrote it. What comes out has the elements of plain writing and tables, and no attribute
+//! but those that a table, a list or a link needs: no script, no style, no form, no picture, nothing
+//! that is fetched. Two walls stand around what this might miss: the frame is a sandbox that may do
+//! nothing, and the answer's own policy says the same and forbids every source. A link shows where it
+//! leads; the policy of the page around lets the frame go nowhere but to this house.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ammonia::Builder;
+use axum::extract::{Path, State};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::AppState;
+use super::error::Error;
+use super::messages::with_content;
+use crate::mail;
+use crate::store::StoreError;
+use crate::web::render::Policy;
+
+/// What a person writes with.
+const ELEMENTS: &[&str] = &[
+    "a",
+    "abbr",
+    "b",
+    "blockquote",
+    "br",
+    "caption",
+    "code",
+    "col",
+    "colgroup",
+    "dd",
+    "del",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "ins",
+    "kbd",
+    "li",
+    "mark",
+    "ol",
+    "p",
+    "pre",
+    "q",
+    "s",
+    "small",
+    "span",
+    "strike",
+    "strong",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "tt",
+    "u",
+    "ul",
+    "var",
+];
+
+/// Written for the frame; it says itself that it is no page of ours.
+const BEFORE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+    <meta name=\"color-scheme\" content=\"light dark\">\n<title>HTML of a message</title>\n</head>\n\
+    <body>\n";
+const AFTER: &str = "\n</body>\n</html>\n";
+
+pub(super) async fn show(
+    State(app): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let (_, raw) = with_content(&app, &id).await?;
+    // Reading takes time where the message is large, and this thread is for waiting.
+    // Each part by itself: an element that one leaves open must not take in the next.
+    let parts = tokio::task::spawn_blocking(move || {
+        let parts = mail::html(&raw).into_iter();
+        parts.map(|html| clean(&html)).collect::<Vec<_>>()
+    })
+    .await
+    .map_err(|error| StoreError::Other(error.to_string()))?;
+    if parts.is_empty() {
+        return Err(Error::NotFound("HTML in this message"));
+    }
+    let clean = parts.join("\n<hr>\n");
+    let mut response = Html(format!("{BEFORE}{clean}{AFTER}")).into_response();
+    response.extensions_mut().insert(Policy::Framed);
+    Ok(response)
+}
+
+/// Nothing in it does anything.
+fn clean(html: &str) -> String {
+    Builder::empty()
+        .tags(ELEMENTS.iter().copied().collect())
+        .clean_content_tags(HashSet::from(["script", "style", "title", "head"]))
+        .tag_attributes(HashMap::from([
+            ("a", HashSet::from(["href"])),
+            ("col", HashSet::from(["span"])),
+            ("ol", HashSet::from(["start"])),
+            ("td", HashSet::from(["colspan", "rowspan"])),
+            ("th", HashSet::from(["colspan", "rowspan"])),
+        ]))
+        .generic_attributes(HashSet::from(["dir", "lang"]))
+        .url_schemes(HashSet::from(["http", "https", "mailto"]))
+        .url_relative(ammonia::UrlRelative::Deny)
+        .link_rel(Some("noopener noreferrer nofollow"))
+        .strip_comments(true)
+        .clean(html)
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_acts_or_is_fetched_is_left() {
+        for hostile in [
+            "<script>alert(1)</script>",
+            "<img src=x onerror=alert(1)>",
+            "<svg><script>alert(1)</script></svg>",
+            "<svg/onload=alert(1)>",
+            "<math><mtext><style><img src=x onerror=alert(1)></style></mtext></math>",
+            "<iframe src=https://evil.example></iframe>",
+            "<object data=https://evil.example></object>",
+            "<embed src=https://evil.example>",
+            "<form action=https://evil.example><input name=password><button>Log in</button></form>",
+            "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+            "<base href=https://evil.example/>",
+            "<link rel=stylesheet href=https://evil.example/x.css>",
+            "<style>@import 'https://evil.example/x.css';</style>",
+            "<p style='background:url(https://evil.example/x)'>x</p>",
+            "<body background=https://evil.example/x.png>",
+            "<table background=https://evil.example/x.png><tr><td>x</td></tr></table>",
+            "<a href='javascript:alert(1)'>x</a>",
+            "<a href='java\tscript:alert(1)'>x</a>",
+            "<a href='data:text/html,<script>alert(1)</script>'>x</a>",
+            "<a href='/customers' target=_top>x</a>",
+            "<a ping=https://evil.example>x</a>",
+            "<video src=https://evil.example autoplay></video>",
+            "<input onfocus=alert(1) autofocus>",
+            "<details open ontoggle=alert(1)>x</details>",
+            "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\"></noscript>",
+            "<template><script>alert(1)</script></template>",
+            "<plaintext><script>alert(1)</script>",
+            "<xmp><script>alert(1)</script></xmp>",
+            "<!--><script>alert(1)</script>-->",
+            "<p id=main class=fault name=csrf>x</p>",
+        ] {
+            let clean = clean(hostile);
+            for bad in [
+                "<script",
+                "<img",
+                "<svg",
+                "<iframe",
+                "<object",
+                "<embed",
+                "<form",
+                "<input",
+                "<button",
+                "<meta",
+                "<base",
+                "<link",
+                "<style",
+                "<video",
+                "<math",
+                "style=",
+                "src=",
+                "background=",
+                "onerror=",
+                "onload",
+                "href=",
+                "ping=",
+                "target=",
+                "id=",
+                "class=",
+                "name=",
+            ] {
+                let tags: Vec<_> = clean.split('<').skip(1).map(tag).collect();
+                assert!(
+                    !tags.iter().any(|tag| format!("<{tag}").contains(bad)),
+                    "{hostile}: {clean}"
+                );
+            }
+        }
+    }
+
+    /// What stands between the signs of one element.
+    fn tag(after: &str) -> String {
+        after.split('>').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_a_person_wrote_stays() {
+        let html = "<head><title>x</title></head><h1>Hello</h1><p dir=rtl><b>It</b> burns, \
+            <a href='https://corp.example/a?b=c' onclick=x() target=_blank>look</a>.</p>\
+            <table><tr><td colspan=2>1</td></tr></table>";
+        assert_eq!(
+            clean(html),
+            "<h1>Hello</h1><p dir=\"rtl\"><b>It</b> burns, \
+             <a href=\"https://corp.example/a?b=c\" rel=\"noopener noreferrer nofollow\">look</a>.</p>\
+             <table><tbody><tr><td colspan=\"2\">1</td></tr></tbody></table>"
+        );
+    }
+
+    #[test]
+    fn elements_in_elements_without_end_do_no_harm() {
+        let deep = "<div><b><i>".repeat(20_000);
+        let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+        let length = thread
+            .spawn(move || clean(&deep).len())
+            .expect("a thread")
+            .join()
+            .expect("no overflow");
+        assert!(length > 0);
+    }
+}

@@ -1,0 +1,157 @@
+//! Who asks, and how often they may. In: the connection's address and, from proxies we trust, what
+//! they say of the client. Memory is bounded whatever number of addresses ask.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
+
+/// The other end of the connection; put into each request by [`serve`](super::serve()).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub SocketAddr);
+
+/// The client's address. `X-Forwarded-For` is read from the right, and only as far as trusted
+/// proxies wrote it; what a client puts there itself stands to the left of that.
+pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| {
+        peer.ip().to_canonical()
+    });
+    let is_proxy = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let fields: Vec<_> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    for entry in fields.into_iter().rev() {
+        if !is_proxy(client) {
+            break;
+        }
+        let entry = entry.trim();
+        let parsed = entry
+            .parse::<IpAddr>()
+            .or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()));
+        match parsed {
+            Ok(address) => client = address.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    client
+}
+
+/// Clients that are told apart at one moment; beyond that number newcomers share one allowance.
+const MOST_CLIENTS: usize = 50_000;
+
+/// After so many questions those are forgotten who have their whole allowance back.
+const SWEEP_AFTER: usize = 10_000;
+
+/// So many at once, and then one each `every`.
+pub(super) struct ClientLimiter {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    asked: AtomicUsize,
+}
+
+impl ClientLimiter {
+    /// `at_once` is at least 1, `every` longer than nothing.
+    pub fn new(at_once: u32, every: Duration) -> Self {
+        let at_once = NonZeroU32::new(at_once).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(every)
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(at_once);
+        Self {
+            limiter: RateLimiter::keyed(quota),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes one from the client's allowance; false when it is used up.
+    pub fn take(&self, client: IpAddr) -> bool {
+        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_AFTER == SWEEP_AFTER - 1 {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
+        let key = if self.limiter.len() < MOST_CLIENTS {
+            network(client)
+        } else {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        };
+        self.limiter.check_key(&key).is_ok()
+    }
+}
+
+/// One household: an IPv4 address, or the 64 bits of an IPv6 network, within which anyone may take
+/// as many addresses as they like.
+pub(super) fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let trusted = [
+            "10.0.0.0/8".parse().expect("a net"),
+            "::1/128".parse().expect("a net"),
+        ];
+        for (peer, forwarded, expected) in [
+            ("192.0.2.1", "", "192.0.2.1"),
+            ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+            ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+            ("10.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+            ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
+            ("10.0.0.1", "1.1.1.1, rubbish", "10.0.0.1"),
+            ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+            ("::1", "::ffff:198.51.100.7", "198.51.100.7"),
+            ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !forwarded.is_empty() {
+                let value = HeaderValue::from_str(forwarded).expect("a value");
+                headers.insert("x-forwarded-for", value);
+            }
+            let peer = Peer(SocketAddr::new(ip(peer), 1));
+            assert_eq!(
+                client(Some(peer), &headers, &trusted),
+                ip(expected),
+                "{forwarded}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_allowance_is_one_households() {
+        let limiter = ClientLimiter::new(2, Duration::from_hours(1));
+        assert!(limiter.take(ip("2001:db8::1")));
+        assert!(limiter.take(ip("2001:db8::2")));
+        assert!(!limiter.take(ip("2001:db8::3")), "the same network");
+        assert!(limiter.take(ip("2001:db8:0:1::1")), "another one");
+        assert!(limiter.take(ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn memory_is_bounded_whoever_asks() {
+        let limiter = ClientLimiter::new(1, Duration::from_hours(1));
+        for n in 0..u32::try_from(MOST_CLIENTS).expect("a small number") + 1000 {
+            limiter.take(IpAddr::V4(Ipv4Addr::from(n + 1)));
+        }
+        assert!(limiter.limiter.len() <= MOST_CLIENTS + 1);
+        assert!(!limiter.take(ip("203.0.113.200")), "newcomers share one");
+    }
+}

@@ -1,0 +1,251 @@
+//! A store in a temporary folder, a configuration with two portals, and mail for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::config::Config;
+use vestibule::delivery;
+use vestibule::domain::{
+    Domain, Envelope, Mailbox, PortalName, Recipient, RequestId, RequestState, ReversePath,
+    Timestamp,
+};
+use vestibule::mail::{self, Identity};
+use vestibule::store::{Arrival, Page, Part, RequestFilter, Store};
+
+/// Nothing in a test takes longer, on a machine that does other work either.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+pub struct Harness {
+    pub folder: TempDir,
+    pub store: Store,
+    config: watch::Sender<Arc<Config>>,
+}
+
+/// The workers of a house, until they are told to stop.
+pub struct Workers {
+    pub stop: CancellationToken,
+    pub running: JoinHandle<()>,
+}
+
+impl Harness {
+    /// The portal `it` hands over to a Maildir, `shop` as `shop` says.
+    pub async fn open(shop: &str) -> Self {
+        Self::open_with(shop, &[]).await
+    }
+
+    /// The same with files that the configuration names.
+    pub async fn open_with(shop: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        }
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let seeded = store.seed_access(AccessSettings::default(), Timestamp::now());
+        assert!(seeded.await.expect("settings"));
+        let config = watch::Sender::new(Arc::new(configuration(&folder, "Maildir", shop)));
+        Self {
+            folder,
+            store,
+            config,
+        }
+    }
+
+    /// Another process on the same database, or the same one after a restart.
+    pub fn store_again(&self) -> Store {
+        Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
+    }
+
+    pub fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    pub fn reload(&self, maildir: &str, shop: &str) {
+        let config = configuration(&self.folder, maildir, shop);
+        self.config.send_replace(Arc::new(config));
+    }
+
+    pub fn start(&self) -> Workers {
+        let stop = CancellationToken::new();
+        let workers = delivery::run(self.config(), self.store.clone(), stop.clone());
+        Workers {
+            stop,
+            running: tokio::spawn(workers),
+        }
+    }
+
+    /// A message of an external customer of their own, which needs no proof.
+    pub async fn mail(&self, portal: &str, number: usize) -> RequestId {
+        let from = format!("customer{number}@shop.example");
+        self.mail_from(from, portal, number).await
+    }
+
+    /// The same of whomever else.
+    pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
+        let to = format!("{portal}-help@corp.example");
+        let name = PortalName::parse(portal).expect("a name");
+        let raw = format!(
+            "From: {from}\r\nTo: {to}\r\nMessage-ID: <{number}.{portal}@shop.example>\r\n\
+             Subject: Request {number}\r\n\r\nIt is on fire.\r\n"
+        );
+        let envelope = Envelope {
+            reverse_path: ReversePath::Mailbox(from),
+            recipients: vec![Recipient {
+                address: to.clone(),
+                mailbox: Mailbox::Portal(name.clone()),
+            }],
+            helo: "mta.corp.example".to_owned(),
+            peer: Some("127.0.0.1".parse().expect("an address")),
+            client: None,
+            tls: false,
+            smtputf8: false,
+        };
+        let own = Identity {
+            hostname: Domain::parse("gate.corp.example").expect("a domain"),
+            authserv_id: None,
+            spam: [].into(),
+        };
+        let config = self.config.borrow().clone();
+        let arrival = Arrival {
+            facts: mail::read(raw.as_bytes(), &envelope, &own),
+            envelope,
+            raw: raw.into_bytes(),
+            parts: vec![Part::Portal {
+                recipient: to,
+                circumstances: Circumstances {
+                    portal: name,
+                    takes_automatic: false,
+                    own_list: None,
+                    sender_is_ours: false,
+                    enforcement: Enforcement::Report,
+                },
+            }],
+            received_at: Timestamp::now(),
+            quota: config.quota,
+            hold_for: config.verification.hold_for,
+            keep_dropped: config.dropped.keep_content,
+            max_dropped: config.dropped.max_content,
+            client: None,
+        };
+        let entries = self.store.accept(arrival).await.expect("accepted");
+        entries[0].request.expect("released")
+    }
+
+    pub async fn in_state(&self, portal: &str, state: RequestState) -> Vec<RequestId> {
+        let filter = RequestFilter {
+            state: Some(state),
+            portal: Some(PortalName::parse(portal).expect("a name")),
+            page: Page {
+                limit: 100_000,
+                after: None,
+            },
+            ..RequestFilter::default()
+        };
+        let listed = self.store.requests(filter).await.expect("a list");
+        listed.rows.into_iter().map(|request| request.id).collect()
+    }
+
+    /// As many as there are, which is found faster than who they are.
+    pub async fn count(&self, portal: &str, state: RequestState) -> usize {
+        let counts = self.store.counts(Timestamp::now()).await.expect("counts");
+        let here = counts
+            .requests
+            .iter()
+            .filter(|count| count.portal.as_str() == portal && count.state == state);
+        let count: u64 = here.map(|count| count.requests).sum();
+        usize::try_from(count).expect("few")
+    }
+
+    pub fn messages(&self, maildir: &str) -> Vec<PathBuf> {
+        std::fs::read_dir(self.folder.path().join(maildir).join("new"))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
+    }
+}
+
+impl Workers {
+    /// As SIGTERM does.
+    pub async fn drain(self) {
+        self.stop.cancel();
+        self.running.await.expect("no panic");
+    }
+}
+
+fn configuration(folder: &TempDir, maildir: &str, shop: &str) -> Config {
+    Config::parse(&text(maildir, shop), &folder.path().join("vestibule.toml"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+pub fn text(maildir: &str, shop: &str) -> String {
+    format!(
+        r#"
+        hostname = "gate.corp.example"
+        data_dir = "."
+        [[portal]]
+        name = "it"
+        addresses = ["it-help@corp.example"]
+        destination = "it"
+        [[portal]]
+        name = "shop"
+        addresses = ["shop-help@corp.example"]
+        destination = "shop"
+        [destination.it]
+        type = "maildir"
+        path = "{maildir}"
+        [destination.shop]
+        {shop}
+        [verification]
+        from = "IT Help <no-reply@corp.example>"
+        [outgoing]
+        type = "file"
+        dir = "outgoing"
+        "#
+    )
+}
+
+/// Waits until something is so, but not for ever.
+pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, is_so).await;
+}
+
+pub async fn until_within(patience: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(2);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// All of them at a time, in their order.
+pub async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut is_done = true;
+        for (future, result) in &mut waiting {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    let results = waiting.into_iter().map(|(_, result)| result);
+    results.map(|result| result.expect("done")).collect()
+}

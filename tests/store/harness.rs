@@ -1,0 +1,220 @@
+//! A store in a temporary folder, with a clock that the test owns, and mail to put into it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::config::{MailLimits, Quota};
+use vestibule::domain::{
+    Actor, DomainPattern, EmailAddress, Envelope, Interface, Mailbox, PortalName, Recipient,
+    ReversePath, Token, TokenHash,
+};
+use vestibule::mail::{Authentication, Facts, Fingerprint, Sender};
+use vestibule::store::{Arrival, Entry, MailOutcome, Part, Store, VerificationMail};
+
+pub const LIMITS: MailLimits = MailLimits {
+    per_address_hour: 1,
+    per_address_day: 3,
+    per_domain_hour: 100,
+    total_hour: 1000,
+    sign_up_hour: 200,
+    sign_up_per_client_hour: 40,
+    authenticated_hour: 200,
+    delimiters: vestibule::domain::AddressDelimiters::PLUS,
+};
+
+pub const DAY: Duration = Duration::from_hours(24);
+
+pub struct Harness {
+    pub store: Store,
+    pub folder: TempDir,
+}
+
+/// The moment at which every test begins, and moments after it.
+pub fn at(after: Duration) -> Timestamp {
+    let start = Timestamp::from_second(1_800_000_000).expect("a time");
+    start
+        .checked_add(SignedDuration::try_from(after).expect("not that long"))
+        .expect("a time")
+}
+
+pub fn start() -> Timestamp {
+    at(Duration::ZERO)
+}
+
+pub fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).expect(text)
+}
+
+/// At the command line.
+pub fn operator(name: &str) -> Actor {
+    Actor::operator(name, Interface::CommandLine)
+}
+
+pub fn portal(name: &str) -> PortalName {
+    PortalName::parse(name).expect(name)
+}
+
+/// `corp.example` is internal, `closed.example` nothing, everybody else needs no proof.
+pub fn settings() -> AccessSettings {
+    let mut settings = AccessSettings::default();
+    let pattern = DomainPattern::parse("corp.example").expect("a pattern");
+    settings.site.internal.approved_domains = vec![pattern];
+    settings.site.internal.default_groups = vec!["desk-users".to_owned()];
+    settings
+}
+
+impl Harness {
+    /// With the access settings above as revision 1.
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let seeded = store.seed_access(settings(), start()).await;
+        assert!(seeded.expect("settings"));
+        Self { store, folder }
+    }
+
+    /// Another process on the same database, or the same one after a restart.
+    pub fn again(&self) -> Store {
+        Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
+    }
+
+    /// The process dies, perhaps while a transaction is on its way into the files: what it had written
+    /// is there for [`again`](Self::again), and it goes on in the old folder without anybody.
+    pub fn crash(&mut self, in_the_midst: bool) -> TempDir {
+        let path = self.folder.path().join("vestibule.db");
+        let doomed = in_the_midst.then(|| {
+            let doomed = rusqlite::Connection::open(&path).expect("the database");
+            doomed
+                .execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; DELETE FROM request")
+                .and_then(|()| doomed.cache_flush())
+                .expect("written, and never committed");
+            doomed
+        });
+        let next = tempfile::tempdir().expect("a folder");
+        // The log first: what is moved from it into the database meanwhile then stands in both.
+        for name in ["vestibule.db-wal", "vestibule.db"] {
+            let from = self.folder.path().join(name);
+            if from.exists() {
+                std::fs::copy(from, next.path().join(name)).expect("a copy");
+            }
+        }
+        drop(doomed);
+        std::mem::replace(&mut self.folder, next)
+    }
+
+    pub async fn accept(&self, arrival: Arrival) -> Entry {
+        let entries = self.store.accept(arrival).await.expect("accepted");
+        entries.into_iter().next().expect("one entry for each part")
+    }
+
+    /// Claims one letter at most, with its token.
+    pub async fn verification_mail(&self, now: Timestamp) -> Option<(VerificationMail, TokenHash)> {
+        let token = token();
+        let claimed = self
+            .store
+            .claim_mail(vec![token], LIMITS, 7 * DAY, now)
+            .await
+            .expect("a claim");
+        claimed
+            .verification_mails
+            .into_iter()
+            .next()
+            .map(|verification_mail| (verification_mail, token))
+    }
+
+    /// A letter that was sent, with its token.
+    pub async fn sent(&self, now: Timestamp) -> TokenHash {
+        let (verification_mail, token) =
+            self.verification_mail(now).await.expect("a letter is owed");
+        self.store
+            .settle_mail(&verification_mail, MailOutcome::Sent, now)
+            .await
+            .expect("settled");
+        token
+    }
+}
+
+pub fn token() -> TokenHash {
+    Token::generate().expect("random bytes").hash()
+}
+
+pub fn facts(from: &str, message_id: &str) -> Facts {
+    let mut print = [0; 32];
+    for (octet, value) in print.iter_mut().zip(message_id.bytes()) {
+        *octet = value;
+    }
+    Facts {
+        sender: Sender::Usable {
+            address: address(from),
+            written: from.to_owned(),
+            lookalike: None,
+            lenient: false,
+        },
+        author_behind_list: None,
+        from_is_list: false,
+        subject: Some("The printer".to_owned()),
+        message_id: Some(message_id.to_owned()),
+        date: None,
+        automatic: None,
+        presumed_automatic: None,
+        bulk: None,
+        list_ids: Vec::new(),
+        languages: vestibule::domain::LanguagePriority::default(),
+        report: None,
+        own_mark: None,
+        spam: None,
+        received_fields: 2,
+        masked_links: 0,
+        mbox_line: None,
+        authentication: Authentication::default(),
+        fingerprint: Fingerprint(print),
+        size: 5000,
+    }
+}
+
+pub fn to(name: &str) -> Part {
+    Part::Portal {
+        recipient: format!("{name}-help@corp.example"),
+        circumstances: Circumstances {
+            portal: portal(name),
+            takes_automatic: false,
+            own_list: None,
+            sender_is_ours: false,
+            enforcement: Enforcement::Report,
+        },
+    }
+}
+
+/// Mail for the portal `it`.
+pub fn mail(from: &str, message_id: &str, received_at: Timestamp) -> Arrival {
+    Arrival {
+        envelope: Envelope {
+            reverse_path: ReversePath::Mailbox(from.to_owned()),
+            recipients: vec![Recipient {
+                address: "it-help@corp.example".to_owned(),
+                mailbox: Mailbox::Portal(portal("it")),
+            }],
+            helo: "mta.corp.example".to_owned(),
+            peer: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            client: None,
+            tls: false,
+            smtputf8: false,
+        },
+        facts: facts(from, message_id),
+        raw: format!("From: {from}\r\nMessage-ID: <{message_id}>\r\n\r\nIt is on fire.\r\n")
+            .into_bytes(),
+        parts: vec![to("it")],
+        received_at,
+        quota: Quota {
+            requests: 20,
+            bytes: 100 * 1024 * 1024,
+        },
+        hold_for: 14 * DAY,
+        keep_dropped: 7 * DAY,
+        max_dropped: 1 << 30,
+        client: None,
+    }
+}

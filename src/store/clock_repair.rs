@@ -142,7 +142,21 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
+    TimeRepair {
+        find: "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
+        repair: "UPDATE notice SET
+                     created_at = min(created_at, ?2), claimed_at = min(claimed_at, ?2)
+                 WHERE n = ?1",
+        latest: |_| Millis(TOLERANCE),
+        becomes: Becomes::Now,
+    },
     // What is due.
+    TimeRepair {
+        find: "SELECT n FROM notice WHERE due_at > ?",
+        repair: "UPDATE notice SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
+        latest: |_| Millis(LONGEST_PAUSE),
+        becomes: Becomes::Now,
+    },
     TimeRepair {
         find: "SELECT ledger FROM request
                WHERE state = 'released' AND in_work = 0 AND due_at > ?",

@@ -326,3 +326,73 @@ fn the_commands_in_the_readme_are_true() {
         assert!(output.status.success(), "README: vestibule {command}");
     }
 }
+
+/// Modules that each module's code names.
+fn arrows() -> BTreeMap<String, BTreeSet<String>> {
+    let modules: BTreeSet<_> = USES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut arrows = BTreeMap::<_, BTreeSet<_>>::new();
+    for (module, _, code) in sources() {
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let mut used = uses(&code);
+        used.retain(|name| *name != module && modules.contains(name));
+        arrows.entry(module).or_default().extend(used);
+    }
+    arrows
+}
+
+/// Whether arrows lead from one module to another.
+fn reaches(arrows: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
+    arrows.get(from).is_some_and(|used| {
+        used.iter()
+            .any(|next| next == to || reaches(arrows, next, to))
+    })
+}
+
+/// The diagram in the architecture page is that of the code, and has no circle.
+#[test]
+fn the_diagram_of_the_modules_is_true() {
+    let arrows = arrows();
+    // A module that reaches itself would make `reaches` endless, so circles are looked for level by level.
+    let mut left: BTreeSet<_> = arrows.keys().cloned().collect();
+    while let Some(leaf) = left
+        .iter()
+        .find(|module| arrows[*module].is_disjoint(&left))
+        .cloned()
+    {
+        left.remove(&leaf);
+    }
+    assert!(
+        left.is_empty(),
+        "modules use each other in circles: {left:?}"
+    );
+
+    let mut diagram = "```mermaid\nflowchart TD\n".to_owned();
+    for (module, used) in &arrows {
+        for name in used {
+            if !used
+                .iter()
+                .any(|other| other != name && reaches(&arrows, other, name))
+            {
+                diagram.push_str(&format!("    {module} --> {name}\n"));
+            }
+        }
+    }
+    diagram.push_str("```\n");
+
+    let path = root().join("docs/ARCHITECTURE.md");
+    let page = fs::read_to_string(&path).expect("UTF-8");
+    let (head, rest) = page
+        .split_once("<!-- diagram -->\n")
+        .expect("the beginning of the diagram");
+    let (shown, tail) = rest
+        .split_once("<!-- end of diagram -->")
+        .expect("the end of the diagram");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let page = format!("{head}<!-- diagram -->\n{diagram}<!-- end of diagram -->{tail}");
+        fs::write(&path, page).expect("written");
+        return;
+    }
+    assert!(shown == diagram, "{diagram}");
+}

@@ -1,10 +1,10 @@
-//! The connections of an HTTP listener: how many there are, of whom, and which is closed for another.
+//! The connections of an HTTP listener: their limits, in all and by peer, and eviction.
 //!
-//! Every connection is accepted at once. It is a full one while there is room, in all and for its peer;
-//! where there is none, the connection that the client has left idle or stalled longest is closed for it.
-//! Otherwise it is a brief one: for a few seconds, for the health and metrics of the daemon only, and the
-//! oldest brief one is closed for it where there are too many. So a peer that takes all it can get
-//! neither keeps others out nor keeps the machine from being watched.
+//! Every connection is accepted at once. It is a full connection while a slot is free, in all and for its
+//! peer. Otherwise the connection that has been idle or stalled longest is evicted for it. If none can be
+//! evicted, the new one is a brief connection: it lasts a few seconds and serves only the health and metrics
+//! of the daemon. The oldest brief connection is evicted when there are too many. So a peer that opens as
+//! many connections as it can neither keeps others out nor stops the monitoring.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -17,17 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::rate_limit::network;
 
-/// Full connections, all together, and of one peer.
+/// Maximum full connections, in all and of one peer.
 const MOST: usize = 1024;
 const MOST_OF_ONE_PEER: usize = 128;
 
-/// Brief connections.
+/// Maximum brief connections.
 const MOST_BRIEF: usize = 128;
 
-/// A connection whose client has done nothing for this long may be closed for another.
+/// A connection that has been idle for this long may be evicted.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// One that is being answered may be closed after this time; few answers take as long.
+/// A connection that is being answered may be evicted after this time; few answers take as long.
 const ANSWERING: Duration = Duration::from_secs(10);
 
 /// All connections of a listener.
@@ -44,14 +44,14 @@ struct State {
     brief: BTreeMap<u64, Arc<Activity>>,
 }
 
-/// When something last happened on a connection.
+/// Time of the last activity on a connection.
 pub(super) struct Activity {
     peer: IpAddr,
     opened: Instant,
-    /// Milliseconds after it was opened.
+    /// Milliseconds since the connection was opened.
     last: AtomicU64,
     is_answering: AtomicBool,
-    /// Requests so far.
+    /// Requests received.
     requests: AtomicU64,
     closed: CancellationToken,
 }
@@ -68,20 +68,20 @@ impl Activity {
         }
     }
 
-    /// The client has taken some of an answer.
+    /// Records that the client has read a part of an answer.
     pub(super) fn progressed(&self) {
         let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Relaxed);
     }
 
-    /// A request has come.
+    /// Records a request.
     pub(super) fn asked(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.is_answering.store(true, Ordering::Relaxed);
         self.progressed();
     }
 
-    /// Its answer is ready to be written.
+    /// Records that the answer is ready to be written.
     pub(super) fn answered(&self) {
         self.is_answering.store(false, Ordering::Relaxed);
         self.progressed();
@@ -91,7 +91,7 @@ impl Activity {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How long nothing has happened, if that is long enough for the connection to be closed.
+    /// Idle time, if it is long enough for the connection to be evicted.
     fn idle(&self) -> Option<Duration> {
         let last = self.opened + Duration::from_millis(self.last.load(Ordering::Relaxed));
         let idle = last.elapsed();
@@ -100,7 +100,7 @@ impl Activity {
     }
 }
 
-/// One connection; its place is free again when this is dropped.
+/// One connection. Its slot is free again when this is dropped.
 pub(super) struct Connection {
     connections: Arc<Connections>,
     id: u64,
@@ -109,8 +109,8 @@ pub(super) struct Connection {
 }
 
 impl Connections {
-    /// Takes a connection in. A trusted proxy brings the requests of many people, so that there is no
-    /// limit for it alone.
+    /// Admits a connection. A trusted proxy carries the requests of many people, so it has no limit of its
+    /// own.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Connection {
         let peer = network(peer.to_canonical());
         let activity = Arc::new(Activity::new(peer));
@@ -144,7 +144,7 @@ impl Connections {
 }
 
 impl State {
-    /// Whether there is room for one more full connection, if need be in place of another.
+    /// True if one more full connection can be admitted, evicting another if necessary.
     fn has_room_for(&mut self, peer: IpAddr, is_proxy: bool) -> bool {
         let own = self.by_peer.get(&peer).copied().unwrap_or(0);
         if own >= MOST_OF_ONE_PEER && !is_proxy {
@@ -191,7 +191,7 @@ impl State {
 }
 
 impl Connection {
-    /// Returns when the connection is to be closed for another.
+    /// Returns when the connection is evicted.
     pub(super) async fn closed(&self) {
         self.activity.closed.cancelled().await;
     }

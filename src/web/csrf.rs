@@ -1,9 +1,9 @@
-//! Forms are taken from our own pages only.
+//! Protection against cross-site requests: only forms of our own pages are accepted.
 //!
-//! The token in the address is what a forger lacks; this is the second lock, and the only one of
-//! the forms without a token. Browsers say where a form came from in `Sec-Fetch-Site`; older ones
-//! in `Origin`, which is `null` from our own pages too, since they send no referrer. Clients that
-//! are no browsers say nothing and carry nobody's cookies.
+//! A forger does not know the token in the address. This check is the second line of defence, and the only
+//! one for forms without a token. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
+//! `Origin`; the latter is `null` from our own pages too, since they send no referrer. Clients other than
+//! browsers send neither field and carry no cookies of other people.
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};

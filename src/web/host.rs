@@ -1,10 +1,10 @@
 //! The host that a request is meant for (RFC 9110 7.2, RFC 9112 3.2), and the hosts that the operators'
 //! port answers to.
 //!
-//! A page of another site can have its own name lead to this machine (DNS rebinding); to the browser it
-//! is then the same site as ours. What gives it away is the name in Host. So the operators' port answers
-//! under IP addresses and names of loopback, which nobody else can give out, and under the names that
-//! the configuration lists.
+//! A page of another site can point its own name at this machine (DNS rebinding); to the browser it is then
+//! the same site as ours. Only the name in Host reveals it. So the operators' listener answers under IP
+//! addresses and loopback names, which other sites cannot have, and under the names that the configuration
+//! lists.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::config::Config;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Host {
     Address(IpAddr),
-    /// Lower case, without a trailing dot.
+    /// In lower case, without a trailing dot.
     Name(String),
 }
 
-/// Why a request has no host. Each is answered 400.
+/// Reasons why a request has no usable host. Each is answered 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadHost {
-    /// HTTP/1.0 knows no Host; HTTP/1.1 asks for one.
+    /// HTTP/1.0 has no Host field; HTTP/1.1 requires it.
     Missing,
     Several,
     Malformed,
@@ -47,8 +47,8 @@ impl BadHost {
 }
 
 impl Host {
-    /// Reads the host of a request; none where HTTP/1.0 leaves it out. The one in an absolute target
-    /// takes precedence over the field.
+    /// Reads the host of a request; `None` where HTTP/1.0 leaves it out. The host of an absolute target takes
+    /// precedence over the field.
     pub(super) fn of(
         version: Version,
         target: &Uri,
@@ -101,8 +101,8 @@ impl Host {
         is_name.then(|| Self::Name(name.to_ascii_lowercase()))
     }
 
-    /// Whether no other site can have this host. `localhost` and what is below it never come from DNS
-    /// (RFC 6761 6.3); the other two are in the `/etc/hosts` of Debian.
+    /// True if another site cannot have this host. `localhost` and its subdomains never come from DNS (RFC
+    /// 6761 6.3); the other two names are in the `/etc/hosts` of Debian.
     fn is_of_this_machine(&self) -> bool {
         match self {
             Self::Address(_) => true,
@@ -116,14 +116,14 @@ impl Host {
     }
 }
 
-/// Answers only requests for a host of the operators' port.
+/// Answers only requests for a host of the operators' listener.
 pub(super) async fn own_hosts_only(
     State(config): State<watch::Receiver<Arc<Config>>>,
     request: Request,
     next: Next,
 ) -> Response {
     match Host::of(request.version(), request.uri(), request.headers()) {
-        // What has none came from no browser.
+        // A request without a host did not come from a browser.
         Ok(None) | Err(BadHost::Missing) => {}
         Ok(Some(host)) => {
             let is_listed = |name: &String| config.borrow().http.admin_hosts.contains(name);
@@ -166,7 +166,7 @@ mod tests {
             ("127.0.0.1:8081", address("127.0.0.1")),
             ("[::1]", address("::1")),
             ("[::ffff:192.0.2.1]:80", address("::ffff:192.0.2.1")),
-            // Names, to browsers addresses in another form; they never send them.
+            // Names to us. A browser takes them for addresses and normalizes them, so it never sends them.
             ("2130706433", name("2130706433")),
             ("127.1", name("127.1")),
             ("", None),

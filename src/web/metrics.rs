@@ -1,5 +1,5 @@
-//! What machines ask on the operators' listener: `/metrics`, `/healthz`, `/readyz`. Numbers only, and
-//! no login; who may reach the listener may read them.
+//! Monitoring endpoints of the operators' listener: `/metrics`, `/healthz`, `/readyz`. They hold numbers only
+//! and need no login: everyone who can reach the listener may read them.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::ready::{self, Readiness};
 use crate::observe::{events, metrics};
 use crate::store::Store;
 
-/// The text format of Prometheus.
+/// The text exposition format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 struct AppState {
@@ -22,7 +22,7 @@ struct AppState {
     readiness: Readiness,
 }
 
-/// To be served beside the operators' pages.
+/// Builds the router of the monitoring endpoints. The listener serves it beside the operators' pages.
 pub fn metrics_router(store: Store, readiness: Readiness) -> Router {
     let app = Arc::new(AppState { store, readiness });
     Router::new()

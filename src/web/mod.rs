@@ -1,8 +1,8 @@
-//! HTTP. What comes in here came from anybody: bodies are bounded, time is bounded, nothing is
-//! trusted, and every answer carries the same set of headers.
+//! HTTP. Input is untrusted: the size of bodies and the time of requests are bounded, and every answer
+//! carries the same set of headers.
 //!
-//! [`public`] makes the pages for the people who write, [`operators`] those for the people who run
-//! the house; [`api_router`] their programs, [`metrics_router`] other machines; [`serve`] runs any router on a listener.
+//! [`public`] serves the pages for senders, [`operators`] the pages for operators, [`api_router`] the API,
+//! and [`metrics_router`] monitoring; [`serve`] runs any router on a listener.
 
 mod api;
 mod connections;
@@ -29,5 +29,5 @@ pub use public::{Public, public, public_paths};
 pub use ready::Readiness;
 pub use serve::serve;
 
-/// From the head of a request to its answer, a dawdling body included.
+/// Time limit from the head of a request to its answer, including a slowly sent body.
 const TIME_LIMIT: Duration = Duration::from_secs(30);

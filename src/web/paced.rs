@@ -1,4 +1,4 @@
-//! A stream whose other end has to take what is written, at a least pace.
+//! A stream that enforces a minimum rate at which the peer reads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::connections::Activity;
 
-/// The time in which a client has to take [`LEAST`], once it makes us wait.
+/// Time in which a client has to read [`LEAST`] octets once a write had to wait.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
 
 /// Octets that count as progress; about a kilobyte a second.
@@ -21,15 +21,15 @@ const LEAST: usize = 16 * 1024;
 pub(super) struct Paced<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// Since a write had to wait.
+    /// Progress since a write had to wait.
     wait: Option<Wait>,
 }
 
 struct Wait {
     limit: Pin<Box<Sleep>>,
-    /// Octets written since.
+    /// Octets written since then.
     written: usize,
-    /// The request whose answer it was.
+    /// The request that the answer belongs to.
     request: u64,
 }
 
@@ -61,7 +61,7 @@ impl<S> Paced<S> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
                 let request = self.activity.requests();
-                // With the next request the answer before is done.
+                // A new request shows that the previous answer was read.
                 let wait = match &mut self.wait {
                     Some(wait) if wait.request == request => wait,
                     other => other.insert(Wait {

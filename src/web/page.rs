@@ -1,7 +1,7 @@
-//! What a handler answers: the name of a template and what it shows, not yet in a language.
+//! The content of an answer: the name of a template and its data, before a language is chosen.
 //!
-//! A [`Page`] travels in the response's extensions until [`render`](super::dress) has chosen the
-//! language and renders it. So handlers, rejections and faults all become pages in one place.
+//! A [`Page`] travels in the response's extensions until [`render`](super::render) has chosen the language
+//! and renders it. So handlers, rejections and errors all become pages in one place.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ pub(super) struct Page {
     pub status: StatusCode,
     pub template: &'static str,
     pub context: Value,
-    /// The language that the person chose before, where the page is somebody's.
+    /// The language that the person chose before, on a page of one person.
     pub remembered: Option<LanguageTag>,
 }
 
@@ -34,7 +34,7 @@ impl Page {
         Self { status, ..self }
     }
 
-    /// A title, and a paragraph for each of `lines`; all are names of texts.
+    /// A page of a title and one paragraph for each of `lines`; all are names of texts.
     pub fn message(title: &str, lines: &[&str]) -> Self {
         Self::new(
             "message.html",
@@ -46,7 +46,7 @@ impl Page {
         )
     }
 
-    /// Adds to what the template is filled with.
+    /// Adds data for the template.
     pub fn with(self, more: Value) -> Self {
         let context = context! { ..more, ..self.context };
         Self { context, ..self }
@@ -75,18 +75,18 @@ impl IntoResponse for Page {
     }
 }
 
-/// Why a request is not served. The person reads the page; the cause, where there is one, goes to
-/// the log.
+/// Reasons why a request is not served. The person sees the page; the cause, if there is one, goes to the
+/// log.
 #[derive(Debug)]
 pub(super) enum PageError {
-    /// The form does not say what the page needs.
+    /// The form lacks a field that the page needs.
     Malformed,
     /// The form was sent from another site.
     CrossSite,
-    /// No such link, or none any more. Says no more than that.
+    /// The link does not exist or has expired. The page does not tell which.
     InvalidLink,
     TooMany,
-    /// More is under way than memory is set aside for.
+    /// Too many background tasks are running.
     Busy,
     Store(StoreError),
 }

@@ -1,5 +1,5 @@
-//! Who asks, and how often they may. In: the connection's address and, from proxies we trust, what
-//! they say of the client. Memory is bounded whatever number of addresses ask.
+//! Rate limits by client. In: the connection's address and, from trusted proxies, the client that they
+//! report. Memory is bounded, however many addresses send requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -10,12 +10,12 @@ use axum::http::HeaderMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
-/// The other end of the connection; put into each request by [`serve`](super::serve()).
+/// The remote end of the connection; [`serve`](super::serve()) adds it to each request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
 
-/// The client's address. `X-Forwarded-For` is read from the right, and only as far as trusted
-/// proxies wrote it; what a client puts there itself stands to the left of that.
+/// The client's address. `X-Forwarded-For` is read from the right, and only as far as trusted proxies wrote
+/// it; values that a client adds itself are further left.
 pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| {
         peer.ip().to_canonical()
@@ -43,20 +43,20 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
     client
 }
 
-/// Clients that are told apart at one moment; beyond that number newcomers share one allowance.
+/// Maximum clients that are tracked at one moment. Beyond that number, new clients share one bucket.
 const MOST_CLIENTS: usize = 50_000;
 
-/// After so many questions those are forgotten who have their whole allowance back.
+/// Interval, in requests, at which clients with a full bucket are forgotten.
 const SWEEP_AFTER: usize = 10_000;
 
-/// So many at once, and then one each `every`.
+/// A token bucket for each client: a burst, then one token each `every`.
 pub(super) struct ClientLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     asked: AtomicUsize,
 }
 
 impl ClientLimiter {
-    /// `at_once` is at least 1, `every` longer than nothing.
+    /// `at_once` is at least 1, `every` above zero.
     pub fn new(at_once: u32, every: Duration) -> Self {
         let at_once = NonZeroU32::new(at_once).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(every)
@@ -68,7 +68,7 @@ impl ClientLimiter {
         }
     }
 
-    /// Takes one from the client's allowance; false when it is used up.
+    /// Takes a token from the client's bucket; false if it is empty.
     pub fn take(&self, client: IpAddr) -> bool {
         if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_AFTER == SWEEP_AFTER - 1 {
             self.limiter.retain_recent();
@@ -83,7 +83,7 @@ impl ClientLimiter {
     }
 }
 
-/// One household: an IPv4 address, or the 64 bits of an IPv6 network, within which anyone may take
+/// The network of one household: an IPv4 address, or the /64 of an IPv6 address, within which anyone may take
 /// as many addresses as they like.
 pub(super) fn network(client: IpAddr) -> IpAddr {
     match client {

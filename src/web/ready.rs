@@ -1,4 +1,4 @@
-//! Liveness and readiness, for whoever supervises the daemon.
+//! Liveness and readiness, for supervisors of the daemon.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::store::Store;
 
-/// Whether all listeners are up, and whether the last canary came through. A clone is another handle on the same.
+/// State of the listeners and of the last canary. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     listeners: Arc<AtomicBool>,
@@ -18,24 +18,24 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// `true` once all are up, `false` when the drain begins.
+    /// Set to `true` once all listeners are up, and to `false` when the drain begins.
     pub fn listeners_are_up(&self, up: bool) {
         self.listeners.store(up, Ordering::Release);
     }
 
-    /// Whether the last canary arrived; None where none is sent.
+    /// Result of the last canary; `None` if canaries are not sent.
     pub fn canary_arrived(&self, arrived: Option<bool>) {
         *self.canary() = arrived;
     }
 
     fn canary(&self) -> MutexGuard<'_, Option<bool>> {
-        // A word is whole after any panic.
+        // The value is valid even after a panic.
         self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `200` or `503`, with the parts that are missing. The reason is for the log only. Anyone may ask, so
-/// the answer comes from memory.
+/// `200` or `503`, with the parts that are missing. The reason goes to the log only. Anyone may ask, so the
+/// answer comes from memory.
 pub(super) fn answer(readiness: &Readiness, store: &Store) -> Response {
     let database = store.is_writable();
     let listeners = readiness.listeners.load(Ordering::Acquire);

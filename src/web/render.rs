@@ -1,5 +1,5 @@
-//! The outermost layer: chooses the language, renders the [`Page`], turns what came without one
-//! (404, 405, 413, a panic) into a page, and puts the headers on every answer.
+//! The outermost layer: chooses the language, renders the [`Page`], turns answers without a page (404, 405,
+//! 413, a panic) into one, and sets the headers of every answer.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ use crate::domain::LanguageTag;
 use crate::observe::events;
 use crate::templates::{Wording, Zone};
 
-/// On every answer. The policy allows our own style sheet, images and forms and nothing else: no
-/// script at all, no frame around us, no base that turns links away.
+/// Headers of every answer. The policy allows only our own style sheet, images and forms: no script, no frame
+/// around our pages, and no base that diverts links.
 pub(super) const HEADERS: [(&str, &str); 7] = [
     (
         "content-security-policy",
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
          frame-ancestors 'none'; base-uri 'none'",
     ),
-    // The address of a page holds a token.
+    // The URL of a page holds a token.
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -38,12 +38,12 @@ pub(super) const HEADERS: [(&str, &str); 7] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// Answers of which one is a frame within the other have policies of their own.
+/// Roles of answers that are framed or hold a frame; they have policies of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
-    /// The page around the frame: it may hold one, of this house.
+    /// The page around the frame: it may hold one of this site.
     Framing,
-    /// The frame: it may do and fetch nothing, and stand within our own pages only.
+    /// The frame: it may neither run nor fetch anything, and only our own pages may hold it.
     Framed,
 }
 
@@ -62,27 +62,27 @@ impl Policy {
     }
 }
 
-/// What pages are made with.
+/// Templates and texts that pages are rendered with.
 #[derive(Debug)]
 pub(super) struct Renderer {
     pub wording: Arc<Wording>,
-    /// Changes with the assets, so that browsers can keep them for ever.
+    /// Changes with the assets, so that browsers can cache them forever.
     pub version: String,
 }
 
-/// What every template is given besides its own.
+/// Data that every template is given.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     pub name: String,
     pub zone: Zone,
-    /// Of pages for people who ask for none that there are texts in.
+    /// Language of pages for people who prefer no supported language.
     pub language: LanguageTag,
-    /// Whether people choose; otherwise every page is in `language`.
+    /// True if people can choose; otherwise every page is in `language`.
     pub has_choice: bool,
 }
 
 impl Site {
-    /// As the configuration in force has it.
+    /// Reads the current configuration.
     pub fn of(config: &Config) -> Self {
         Self {
             name: config.site.name.clone(),
@@ -92,7 +92,7 @@ impl Site {
         }
     }
 
-    /// The same for pages that speak English, whatever anybody asks for.
+    /// The same for pages that are always in English.
     pub fn in_english(config: &Config) -> Self {
         Self {
             language: LanguageTag::default(),
@@ -102,7 +102,7 @@ impl Site {
     }
 }
 
-/// Gives the [`Site`] of the configuration in force.
+/// Returns the [`Site`] of the current configuration.
 pub(super) type CurrentSite = Arc<dyn Fn() -> Site + Send + Sync>;
 
 pub(super) async fn render(
@@ -144,7 +144,7 @@ pub(super) async fn render(
     response
 }
 
-/// What a bare answer says beside its body: which methods there are, when to come again.
+/// Copies the headers of an answer without a page that matter without its body: `Allow` and `Retry-After`.
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
         if name != CONTENT_TYPE && name != CONTENT_LENGTH {
@@ -153,7 +153,7 @@ fn keep(from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// What is written for programs, problems of the API among it, stays as it is.
+/// True for answers to programs, such as problems of the API, which are left as they are.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| {

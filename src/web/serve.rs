@@ -1,7 +1,7 @@
-//! Runs a router on a listener until told to stop, then lets the answers under way go out.
+//! Runs a router on a listener until shutdown, then drains the answers in progress.
 //!
-//! A client can cost no more than some connections out of a fixed number ([`connections`](super::connections)), and
-//! each for a short time while it sends nothing or takes nothing.
+//! A client occupies at most some of a fixed number of connections ([`connections`](super::connections)), and
+//! each only for a short time while it neither sends nor reads.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -28,23 +28,24 @@ use super::paced::Paced;
 use super::rate_limit::Peer;
 use crate::observe::events;
 
-/// From the start of a connection, or the end of the answer before, to the end of the next head.
+/// Time limit from the start of a connection, or the end of the previous answer, to the end of the next head.
 const HEAD_LIMIT: Duration = Duration::from_secs(15);
 
-/// The same of a brief connection, and all of it.
+/// The same limit for a brief connection, and the limit of its whole lifetime.
 const BRIEF_HEAD_LIMIT: Duration = Duration::from_secs(2);
 const BRIEF_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a brief connection may ask for.
+/// Paths that a brief connection may request.
 const WATCHED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// How long answers under way may take when the drain begins.
+/// Time limit of the answers in progress when the drain begins.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
-/// After an accept that failed for want of file descriptors.
+/// Pause after an accept that failed for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves HTTP/1.1 until `shutdown`. `is_proxy` tells the peers that bring the requests of many.
+/// Serves HTTP/1.1 until `shutdown`. `is_proxy` tells which peers are proxies that carry the requests of many
+/// clients.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -73,7 +74,7 @@ pub async fn serve(
                         }
                     };
                     tokio::select! {
-                        // What goes wrong on one connection is its client's business.
+                        // An error on one connection concerns its client only.
                         _ = served => {}
                         () = place.closed() => {}
                         () = limit => {}
@@ -96,7 +97,7 @@ fn connection(
     place: &connections::Connection,
     router: Router,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
-    // An answer is written in one piece; waiting for more would only delay it.
+    // An answer is written in one piece; Nagle's algorithm would only delay it.
     let _ = stream.set_nodelay(true);
     let (activity, is_brief) = (Arc::clone(&place.activity), place.is_brief);
     let stream = Paced::new(stream, Arc::clone(&activity));
@@ -134,10 +135,11 @@ fn too_many_connections() -> Response<Body> {
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    // A length beside Transfer-Encoding may mean another end of the request to a proxy than to us
-    // (RFC 9112 6.1), and the HTTP library does not tell of it: nothing behind it is read.
+    // With both Transfer-Encoding and Content-Length, a proxy may see another end of the request than we do
+    // (RFC 9112 6.1), and the HTTP library does not report the combination. So nothing after such a request
+    // is read.
     let has_coding = request.headers().contains_key(TRANSFER_ENCODING);
-    // Two programs could take two Host fields for two hosts (RFC 9112 3.2).
+    // Two programs could choose different ones of two Host fields (RFC 9112 3.2).
     if let Err(bad) = Host::of(request.version(), request.uri(), request.headers()) {
         return Ok(bad.answer());
     }
@@ -158,7 +160,7 @@ mod tests {
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
-    /// On a machine that does other work, too.
+    /// Generous, for a machine under load.
     const PATIENCE: Duration = Duration::from_mins(5);
 
     async fn started(router: Router) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
@@ -199,7 +201,7 @@ mod tests {
                 "done"
             }),
         );
-        // An address that no other test has, so that nobody else is found there afterwards.
+        // An address that no other test uses, so that no other listener is found there afterwards.
         let (address, server, stop) = started_at("127.0.0.77:0", router).await;
         let idle = TcpStream::connect(address).await.expect("connected");
         let asking =

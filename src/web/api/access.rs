@@ -1,5 +1,5 @@
-//! `/access`: the settings that decide who gets in. Every change is a new revision, and says what it
-//! changed and what there is to be warned of.
+//! `/access`: the settings that decide who may write to a portal. Every change makes a new revision; its
+//! answer lists the changes and the warnings.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use crate::store::{Revision, WhatIf};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// What is in force for this portal, instead of the site's settings.
+    /// The settings that are in force for this portal, instead of the site's.
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
     /// An earlier revision.
@@ -51,11 +51,11 @@ async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryPart {
-    /// At most so many revisions.
+    /// Maximum number of revisions.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// Those before this revision: `next` of the part before.
+    /// Revisions before this one: `next` of the previous page.
     #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
     after: Option<u32>,
 }
@@ -78,7 +78,7 @@ pub(super) async fn history(
 pub(super) struct Two {
     #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     from: u32,
-    /// A later one; what is in force otherwise.
+    /// A later revision; the current one by default.
     #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
     to: Option<u32>,
 }
@@ -98,7 +98,7 @@ pub(super) struct Who {
     /// The sender's address.
     #[param(example = "bob@partner.example")]
     address: String,
-    /// The portal it would write to; every portal otherwise.
+    /// The recipient portal; every portal by default.
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
 }
@@ -123,7 +123,7 @@ pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Test
     Ok(Part::whole(items.collect()))
 }
 
-/// Settings to be set, and how.
+/// Settings to change, and how.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -133,16 +133,16 @@ pub(super) struct Set {
     settings: Wanted,
     /// The portal's settings instead of the site's.
     portal: Option<PortalName>,
-    /// Only say what would change.
+    /// Only report what would change.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
-    /// The revision that you saw: where another one is in force, nothing changes.
+    /// The revision that you saw; if another one is in force, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
 
-/// New values by the names of the settings; null to have a portal inherit the site's.
+/// New values by the names of the settings; null makes a portal inherit the site's value.
 #[derive(Deserialize)]
 pub(super) struct Wanted(BTreeMap<String, Option<Given>>);
 
@@ -183,7 +183,7 @@ impl PartialSchema for Wanted {
 
 impl ToSchema for Wanted {}
 
-/// A group can stand in a list with commas between, and in a header field.
+/// A group name can stand in a comma-separated list and in a header field.
 const GROUP: &str = "^[!-+.-~-]{1,64}$";
 
 impl Wanted {
@@ -246,7 +246,7 @@ pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed
     .await
 }
 
-/// A draft: what is in force with some settings changed.
+/// A draft: the current settings with some changes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"settings": {"external.restrict_domains": true}, "since": "30d"}))]
@@ -254,9 +254,9 @@ pub(super) struct Draft {
     settings: Wanted,
     /// The portal's settings instead of the site's.
     portal: Option<PortalName>,
-    /// Messages of so long ago until now; 30 days otherwise.
+    /// Decide the messages since then again; 30 days by default.
     since: Option<Age>,
-    /// At most so many domains, and so many messages, one by one.
+    /// Maximum number of domains and of messages that are listed.
     #[serde(default)]
     #[schema(required = false)]
     limit: Limit,
@@ -292,7 +292,7 @@ fn with(
         .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
 }
 
-/// Domains and addresses, and what is changed by them.
+/// Domains and addresses, and how to change the list.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Domains, example = json!({"domains": ["partner.example", "*.partner.example"]}))]
@@ -303,11 +303,11 @@ pub(super) struct Patterns {
     domains: Vec<String>,
     /// The portal's list instead of the site's.
     portal: Option<PortalName>,
-    /// Only say what would change.
+    /// Only report what would change.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
-    /// The revision that you saw: where another one is in force, nothing changes.
+    /// The revision that you saw; if another one is in force, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
@@ -356,7 +356,7 @@ pub(super) async fn remove(
     call: Call,
     Body(domains): Body<Patterns>,
 ) -> Result<Json<Changed>, Problem> {
-    // Whatever can stand in any list can be taken off it.
+    // A pattern that is valid in any list can be removed from it.
     let patterns = domains.patterns(Key::Denied)?;
     let portal = call.app.portal(domains.portal)?;
     let author = author(&call, domains.dry_run, domains.revision);

@@ -1,5 +1,5 @@
-//! The one door of the API: past it only with a token whose role is enough. A cookie opens nothing
-//! here, so that no other site can act with somebody's session.
+//! Authentication of API requests: a token whose role is sufficient is required. Cookies are ignored, so
+//! another site cannot act with an operator's session.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -10,16 +10,16 @@ use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token};
 use crate::store::KeyKind;
 use crate::web::rate_limit::{self, Peer};
 
-/// What a route asks of who comes.
+/// Authorization that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum RequiredRole {
-    /// Nothing: the document.
+    /// None: the `OpenAPI` document.
     Nothing,
     /// A token of at least this role.
     Token(Role),
 }
 
-/// Who came through the gate.
+/// The operator that a request was authenticated as.
 #[derive(Debug, Clone)]
 pub(super) struct TokenHolder {
     pub name: OperatorName,
@@ -32,8 +32,8 @@ impl TokenHolder {
 }
 
 impl AppState {
-    /// Lets in whoever has a token that is good for it. Only tokens that open nothing count against
-    /// a client's allowance: a good one is served whatever else comes from its address.
+    /// Admits requests with a valid token of sufficient role. Only invalid tokens count against a client's
+    /// rate limit: a valid token is served whatever other requests come from the same address.
     pub async fn admit(
         &self,
         least: Role,
@@ -74,7 +74,7 @@ impl AppState {
     }
 }
 
-/// RFC 6750 2.1; the scheme in any case (RFC 9110 11.1).
+/// Reads a bearer token (RFC 6750 2.1). The scheme is case-insensitive (RFC 9110 11.1).
 fn bearer(field: &str) -> Option<Token> {
     let (scheme, token) = field.split_once(' ')?;
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");

@@ -1,4 +1,4 @@
-//! `/customers`: accounts, and what can be done for one.
+//! `/customers`: accounts, and the actions on one account.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,21 +20,21 @@ pub(super) struct Filter {
     kind: Option<Kind>,
     #[param(inline, nullable = false)]
     status: Option<Status>,
-    /// Of this domain.
+    /// Only accounts of this domain.
     #[param(nullable = false, example = "partner.example")]
     domain: Option<String>,
-    /// With this text in the address.
+    /// Only accounts with this text in the address.
     #[param(nullable = false)]
     search: Option<String>,
-    /// Only those that our mail cannot reach.
+    /// Only accounts that our mail cannot reach.
     #[serde(default)]
     #[param(required = false)]
     undeliverable: bool,
-    /// At most so many.
+    /// Maximum number of accounts.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(nullable = false)]
     after: Option<String>,
 }
@@ -54,18 +54,18 @@ pub(super) async fn list(
     Ok(call.app.store.customers(filter).await?.into())
 }
 
-/// Whom to make an account for.
+/// The account to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"address": "bob@partner.example", "portal": "it"}))]
 pub(super) struct NewCustomer {
-    /// The person's address; it gets a verification mail where a proof is needed.
+    /// The person's address; it gets a verification mail where verification is required.
     address: String,
-    /// The portal whose access settings decide; the site's otherwise.
+    /// The portal whose access settings decide; the site's by default.
     portal: Option<PortalName>,
 }
 
-/// An account, and what its operator should know about the address.
+/// An account, with notes on the address for the operator.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AddedCustomer {
     #[serde(flatten)]
@@ -113,7 +113,7 @@ pub(super) async fn create(
     }
 }
 
-/// The account with this id or address.
+/// Finds the account with this id or address.
 async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
     let Whom(text) = whom;
     let store = &call.app.store;
@@ -129,7 +129,7 @@ pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>
     found(&call, &whom).await.map(Json)
 }
 
-/// A handler that does this to the account in the path.
+/// Makes a handler that applies the action to the account in the path.
 pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
         let account = found(&call, &whom).await?;

@@ -1,4 +1,4 @@
-//! `/deliveries`: destinations and hooks, what waits for them, and a hand on the tap.
+//! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
 
 use super::input::At;
 use super::output::{Json, Part};
@@ -12,7 +12,7 @@ pub(super) async fn list(call: Call, (): ()) -> Result<Part<Queue>, Problem> {
     Ok(Part::whole(queues))
 }
 
-/// A handler that pauses the destination in the path, or goes on with it.
+/// Makes a handler that pauses or resumes the destination in the path.
 pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>> {
     move |call: Call, At(name): At<DestinationName>| async move {
         let config = call.app.config();

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, made of the table of routes and of the types of their handlers.
+//! The `OpenAPI` document, generated from the table of routes and the types of their handlers.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ const TAGS: [(&str, &str); 10] = [
     ("openapi", "This document"),
 ];
 
-/// The document as JSON.
+/// Writes the document as JSON.
 pub(super) fn write(routes: &[Route]) -> Bytes {
     let mut schemas = input::Schemas::new();
     input::named::<ProblemBody>(&mut schemas);
@@ -119,7 +119,7 @@ pub(super) fn security(required: RequiredRole) -> Vec<SecurityRequirement> {
     }
 }
 
-/// What can go wrong, by status; with an example of each kind.
+/// Problem responses by status, each with an example of every kind.
 pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, ResponseDoc)> {
     let mut by_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
     for kind in kinds {

@@ -1,4 +1,4 @@
-//! `/dropped`: what was not passed on, the domains it came from, and the way back.
+//! `/dropped`: dropped messages, the domains they came from, and their recovery.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -23,11 +23,11 @@ pub(super) struct Filter {
     portal: Option<PortalName>,
     #[param(nullable = false, example = "bob@acme.example")]
     sender: Option<String>,
-    /// At most so many.
+    /// Maximum number of messages.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(inline, value_type = Option<LedgerId>, nullable = false)]
     after: Option<String>,
 }
@@ -57,10 +57,10 @@ pub(super) async fn list(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ranking {
-    /// Of so long ago until now; 30 days otherwise.
+    /// Only messages since then; 30 days by default.
     #[param(inline, nullable = false)]
     since: Option<Age>,
-    /// At most so many.
+    /// Maximum number of domains.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -75,16 +75,16 @@ pub(super) async fn domains(
     Ok(Part::whole(domains.await?))
 }
 
-/// How to take a message up again; without it, it is decided again.
+/// How the message is recovered; by default it is decided again.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"force": true}))]
 pub(super) struct Recovery {
-    /// Release it as it is, whatever the reason; nobody gets a lasting pass by it.
+    /// Release it as it is, whatever the reason. Later messages of the sender are not affected.
     #[serde(default)]
     #[schema(required = false)]
     force: bool,
-    /// With `force`: its sender, where it names none that can be used.
+    /// With `force`: the sender, if the message has no usable one.
     #[serde(rename = "as")]
     #[schema(example = "bob@acme.example")]
     named: Option<String>,
@@ -117,7 +117,7 @@ pub(super) async fn recover(
     Ok(Json(taken?))
 }
 
-/// Which entries: by their ids, or of a domain.
+/// Entries to recover: by their ids, or of a domain.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"domain": "acme.example"}))]
@@ -133,17 +133,17 @@ pub(super) struct Entries {
     force: bool,
 }
 
-/// What became of each.
+/// The outcome for each entry.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EntriesRecovered {
-    /// Requests from now on.
+    /// Entries that are requests now.
     recovered: usize,
-    /// Those that the settings of now drop too, and those that cannot be recovered.
+    /// Entries that the current settings drop, too, and those that cannot be recovered.
     left: usize,
     items: Vec<EntryRecovered>,
 }
 
-/// One of many: what it is now, or why it cannot be recovered.
+/// One entry of a bulk recovery: its new state, or the reason why it cannot be recovered.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EntryRecovered {
     ledger: LedgerId,

@@ -1,5 +1,4 @@
-//! `Idempotency-Key`: the same request with the same key is done once, and its repeat is answered
-//! what the first was answered.
+//! `Idempotency-Key`: a request with the same key is carried out once. A repeat gets the answer of the first.
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -16,19 +15,20 @@ use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
 
 const FIELD: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// On an answer that was given before.
+/// Header that marks a replayed answer.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// How long an answer is kept.
+/// Retention of a stored answer.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// Longer than a request may take; after it a claim is that of a request which was cut off.
+/// Maximum age of a claim. It is longer than any request may take, so an older claim belongs to a request
+/// that was cut off.
 const WORK: SignedDuration = SignedDuration::from_mins(1);
 
-/// What an answer consists of besides its status and body.
+/// Header fields that are stored with an answer, besides its status and body.
 const HEAD: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
 
-/// The key that a request carries.
+/// Reads the key of a request.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut fields = headers.get_all(FIELD).iter();
     let Some(field) = fields.next() else {
@@ -45,7 +45,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The key with what was asked under it.
+/// The key, with a digest of the request that was sent under it.
 pub(super) fn asked(operator: &OperatorName, key: String, request: &RawRequest) -> AnswerKey {
     let mut digest = Sha256::new();
     for part in [
@@ -63,7 +63,7 @@ pub(super) fn asked(operator: &OperatorName, key: String, request: &RawRequest) 
     }
 }
 
-/// Does the work, unless it was done before.
+/// Carries out the request, unless it was carried out before.
 pub(super) async fn once(
     app: &AppState,
     asked: AnswerKey,

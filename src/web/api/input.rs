@@ -1,7 +1,8 @@
-//! What a request says, as types: the parameter in the path, the query, the body. Each type reads
-//! itself and describes itself, so that the document says what is read.
+//! Typed parts of a request: the path parameter, the query, the body. Each type parses and documents itself,
+//! so the `OpenAPI` document cannot differ from the parser.
 //!
-//! What does not have the described form is `400`; what has it and cannot be is the handler's `422`.
+//! Input that does not have the documented form is answered `400`. Well-formed input with an impossible value
+//! is the handler's `422`.
 
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
@@ -19,17 +20,17 @@ use super::problem::{Kind, Problem};
 /// Schemas by name, for the document's components.
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// A request, read and not yet understood.
+/// A request that is read and not yet parsed.
 pub(super) struct RawRequest {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
-    /// By their names in the pattern of the route.
+    /// Path parameters by their names in the pattern of the route.
     pub path: Vec<(String, String)>,
     pub body: Bytes,
 }
 
-/// Something that a handler is given of a request.
+/// A handler argument that is extracted from a request.
 pub(super) trait Input: Sized + Send + 'static {
     const HAS_PATH: bool = false;
     const HAS_QUERY: bool = false;
@@ -64,7 +65,7 @@ impl<A: Input, B: Input> Input for (A, B) {
     }
 }
 
-/// What stands behind the `?`.
+/// The query string.
 pub(super) struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + IntoParams + Send + 'static> Input for Query<T> {
@@ -113,7 +114,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     }
 }
 
-/// A JSON object in the body, or none.
+/// An optional JSON object in the body.
 pub(super) struct MaybeBody<T>(pub T);
 
 impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeBody<T> {
@@ -137,7 +138,7 @@ impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeB
     }
 }
 
-/// A type other than a browser can send from another site without asking first.
+/// True for JSON types. A browser cannot send them across sites without a preflight request.
 fn is_json(headers: &HeaderMap) -> bool {
     let written = headers
         .get(CONTENT_TYPE)
@@ -146,13 +147,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// What stands in the path: the one parameter of the route's pattern.
+/// The path parameter of the route's pattern.
 pub(super) struct At<T>(pub T);
 
-/// Something that can stand there.
+/// A type that can be a path parameter.
 pub(super) trait Place: Sized + Send + 'static {
     const WHAT: &'static str;
-    /// As in the pattern of the route.
+    /// The parameter's name in the pattern of the route.
     const NAME: &'static str;
 
     fn parse(text: &str) -> Option<Self>;
@@ -225,7 +226,8 @@ impl Place for Whom {
     }
 }
 
-/// A reference to the schema of `T`, which with all that it refers to joins the components.
+/// Returns a reference to the schema of `T` and adds the schema, with all that it refers to, to the
+/// components.
 pub(super) fn named<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     let name = T::name();
     if !schemas.iter().any(|(known, _)| *known == name) {
@@ -235,7 +237,7 @@ pub(super) fn named<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
-/// The header by which a request says that it is the same one again.
+/// The header that identifies repeats of a request.
 pub(super) fn idempotency_key() -> Parameter {
     ParameterBuilder::new()
         .name("Idempotency-Key")

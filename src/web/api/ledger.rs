@@ -1,5 +1,4 @@
-//! `/ledger` and `/explain`: every message that was taken, why it was decided as it was, and all that
-//! happened to it since.
+//! `/ledger` and `/explain`: every accepted message, the reason of its verdict, and all later events.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -27,11 +26,11 @@ pub(super) struct Filter {
     /// With or without its angle brackets.
     #[param(nullable = false)]
     message_id: Option<String>,
-    /// At most so many.
+    /// Maximum number of entries.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(inline, value_type = Option<LedgerId>, nullable = false)]
     after: Option<String>,
 }
@@ -87,11 +86,11 @@ pub(super) struct What {
     /// A ledger id, a request's id, a Message-ID or an address.
     #[param(min_length = 1, example = "ann@corp.example")]
     of: String,
-    /// At most so many.
+    /// Maximum number of entries.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(inline, value_type = Option<LedgerId>, nullable = false)]
     after: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! The operators' JSON API, `/api/v1`: the same operations as at the command line, with a token.
+//! The operators' JSON API, `/api/v1`: the operations of the command line, authenticated by a token.
 //!
 //! [`routes`] is the one table: what is served, by which role, and what the document says of it.
-//! [`gate`] lets in, [`input`] reads, [`output`] and [`problem`] answer; all of it is JSON, whatever
+//! [`auth`] authenticates, [`input`] parses, [`output`] and [`problem`] answer; all of it is JSON, whatever
 //! goes wrong.
 
 mod access;
@@ -48,19 +48,19 @@ use crate::store::Store;
 use problem::{Kind, Problem};
 use route::Route;
 
-/// Where the API begins.
+/// Base path of the API.
 const BASE: &str = "/api/v1";
 
-/// Octets of a body. The largest are lists of a thousand ids or domains.
+/// Maximum size of a body, in octets. The largest bodies are lists of a thousand ids or domains.
 const MOST_BODY: usize = 1024 * 1024;
 
-/// What the handlers work with.
+/// State shared by the handlers.
 struct AppState {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
-    /// Tokens that opened nothing, by client.
+    /// Failed authentications, by client.
     failures: ClientLimiter,
-    /// Made when it is asked for the first time.
+    /// The `OpenAPI` document, generated at the first request for it.
     document: OnceLock<Bytes>,
 }
 
@@ -73,7 +73,7 @@ impl AppState {
         self.document.get_or_init(|| document::write(&routes()))
     }
 
-    /// A portal that a request names.
+    /// Finds the portal that a request names.
     fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Problem> {
         match name {
             Some(name) if self.config().portal(&name).is_none() => Err(Problem::refused(
@@ -85,7 +85,7 @@ impl AppState {
     }
 }
 
-/// Everything below `/api`, to be served beside the operators' pages.
+/// Builds the router of everything below `/api`. The listener serves it beside the operators' pages.
 pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
     let app = Arc::new(AppState {
         config,
@@ -113,8 +113,8 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
         .layer(middleware::from_fn(finish))
 }
 
-/// Every route. What looks takes a viewer; what acts on customers, requests and dropped messages an
-/// agent; what changes how the house works an admin.
+/// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
+/// changing settings an admin.
 fn routes() -> Vec<Route> {
     use Role::{Admin, Agent, Viewer};
     vec![
@@ -302,8 +302,8 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// The outermost layer: a problem in place of what came without a body, and the headers of every
-/// answer of this house.
+/// The outermost layer: turns error statuses without a body into problems and sets the common response
+/// headers.
 async fn finish(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();

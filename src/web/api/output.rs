@@ -1,4 +1,4 @@
-//! What a handler answers, as types that write and describe themselves.
+//! Types of answers, each of which writes and documents itself.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
@@ -17,11 +17,11 @@ use crate::domain::LedgerId;
 use crate::observe::events;
 use crate::store::Listed;
 
-/// Something that a handler answers.
+/// An answer of a handler.
 pub(super) trait Output: Send + 'static {
     fn answer(self) -> Response;
 
-    /// What can come, by status.
+    /// Possible responses, by status.
     fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)>;
 }
 
@@ -39,7 +39,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Json<T> {
     }
 }
 
-/// Something that was made, with where it is from now on; or that was there already.
+/// A created object with its location, or one that already existed.
 pub(super) enum Made<T> {
     Now { at: String, what: T },
     Before(T),
@@ -78,11 +78,11 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
     }
 }
 
-/// A part of a list, or all of a short one.
+/// One page of a list, or all of a short list.
 #[derive(Serialize)]
 pub(super) struct Part<T> {
     pub items: Vec<T>,
-    /// The cursor of the next part.
+    /// The cursor of the next page.
     pub next: Option<String>,
 }
 
@@ -131,7 +131,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Part<T> {
     }
 }
 
-/// A message as it came, to be saved and not to be opened.
+/// A raw message, sent as an attachment so that a browser saves it instead of opening it.
 pub(super) struct Raw {
     pub ledger: LedgerId,
     pub octets: Vec<u8>,

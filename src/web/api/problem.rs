@@ -1,5 +1,5 @@
-//! Why a request is not served, as RFC 9457 has it: `application/problem+json` with a type that
-//! programs can rely on, and a detail for people.
+//! Error answers as RFC 9457 problems: `application/problem+json` with a stable type for programs and a
+//! detail for people.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The kinds of problems there are.
+/// Kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Malformed,
@@ -59,7 +59,7 @@ impl Kind {
         Self::Unavailable,
     ];
 
-    /// The status, the last part of the type, and the title.
+    /// The status, the last segment of the type URI, and the title.
     pub const fn words(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed => (
@@ -151,7 +151,7 @@ impl Kind {
         self.words().0
     }
 
-    /// The kind for an answer that came without a body.
+    /// The kind for a response that has no body.
     pub fn of_status(status: StatusCode) -> Self {
         let same = Self::ALL.into_iter().find(|kind| kind.status() == status);
         same.unwrap_or(if status.is_server_error() {
@@ -166,7 +166,7 @@ impl Kind {
     }
 }
 
-/// A problem on its way out.
+/// A problem to be sent.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub kind: Kind,
@@ -174,11 +174,11 @@ pub(super) struct Problem {
     decision: Option<(Verdict, Reason, u8)>,
 }
 
-/// What went wrong (RFC 9457).
+/// A problem (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody {
-    /// What kind of problem it is; stays the same.
+    /// The kind of problem; a stable URI.
     #[serde(rename = "type")]
     #[schema(example = "urn:vestibule:problem:not-found")]
     kind: String,
@@ -186,11 +186,11 @@ pub(super) struct ProblemBody {
     title: &'static str,
     #[schema(example = 404)]
     status: u16,
-    /// For people: what was wrong here, and what to do.
+    /// For people: the cause and the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "there is no request 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     detail: Option<String>,
-    /// Of a problem with the access settings: what they say.
+    /// Of a problem with the access settings: their error messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,7 +220,7 @@ impl Problem {
         Self::new(Kind::Malformed, detail)
     }
 
-    /// A value that has the form and cannot be, with where it stands.
+    /// A well-formed value that cannot be accepted, with its place in the request.
     pub fn refused(place: &str, why: impl std::fmt::Display) -> Self {
         Self::new(Kind::Refused, format!("{place}: {why}"))
     }
@@ -273,7 +273,7 @@ impl From<StoreError> for Problem {
             _ => Kind::PageError,
         };
         if kind.status().is_server_error() {
-            // The cause is for the log; whoever asked can do nothing with it.
+            // The cause goes to the log only: the client can do nothing with it.
             events::fault("web.api", &error);
             return Self::new(kind, "the log says what; try again later");
         }

@@ -1,4 +1,5 @@
-//! `/requests`: what waits, what went on, what failed; released, discarded and retried, one or many.
+//! `/requests`: held, released, failed and delivered requests; releasing, discarding and retrying them, one
+//! or many.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -69,7 +70,7 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
     Ok(Raw { ledger, octets })
 }
 
-/// A handler that does this to the request in the path.
+/// Makes a handler that applies the action to the request in the path.
 pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
         let by = call.holder.actor();
@@ -118,7 +119,7 @@ pub(super) struct RequestDone {
     problem: Option<ProblemBody>,
 }
 
-/// A handler that does this to many.
+/// Makes a handler that applies the action to many requests.
 pub(super) fn act_on_many(act: RequestAct) -> impl Serve<Body<Several>, Json<RequestsDone>> {
     move |call: Call, Body(several): Body<Several>| async move {
         many(&call, act, bounded(several.requests)?).await

@@ -1,8 +1,8 @@
-//! A line of the table of routes: what it is called, what it asks of who comes, and the handler, of
-//! whose types the document says what goes in and what comes out.
+//! A line of the table of routes: the operation's name, the authorization that it requires, and its handler.
+//! The handler's types document its input and output.
 //!
-//! Every request goes the same way: gate, body, `Idempotency-Key`, reading, handler. No handler can
-//! forget a part of it.
+//! Every request passes the same steps: authentication, body, `Idempotency-Key`, parsing, handler. A handler
+//! cannot skip one.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::{MOST_BODY, document, idempotency};
 use crate::domain::Role;
 use crate::web::rate_limit::Peer;
 
-/// What a handler works with, besides what was said.
+/// The context of a handler, besides its input.
 #[derive(Clone)]
 pub(super) struct Call {
     pub app: Arc<AppState>,
@@ -34,7 +34,7 @@ pub(super) struct Call {
 
 pub(super) struct Route {
     pub method: Method,
-    /// Below `/api/v1`.
+    /// The path below `/api/v1`.
     pub path: &'static str,
     pub required: RequiredRole,
     id: &'static str,
@@ -45,8 +45,7 @@ pub(super) struct Route {
     pub handler: MethodRouter<Arc<AppState>>,
 }
 
-/// What the types of a handler say for the document. Made when somebody asks for it: all of them take
-/// some megabytes.
+/// The schemas of a handler's types. They are built on demand, because all of them take some megabytes.
 pub(super) struct Types {
     operation: Operation,
     answers: Vec<(StatusCode, ResponseDoc)>,
@@ -76,7 +75,7 @@ impl Types {
     }
 }
 
-/// A handler: who asks and what they say in, an answer or a problem out.
+/// A handler: takes the operator and the input, returns an output or a problem.
 pub(super) trait Serve<I, O>: Clone + Send + Sync + 'static {
     fn serve(
         self,
@@ -160,7 +159,7 @@ impl Route {
         }
     }
 
-    /// The document itself: to be read before one has a token.
+    /// Makes the route of the document itself, which needs no token.
     pub fn document(path: &'static str) -> Self {
         let serve = async |State(app): State<Arc<AppState>>| document::answer(app.document());
         Self {
@@ -176,19 +175,19 @@ impl Route {
         }
     }
 
-    /// The name for programs, and what it does in a few words.
+    /// Sets the operation id and a short summary.
     pub fn called(mut self, id: &'static str, summary: &'static str) -> Self {
         (self.id, self.summary) = (id, summary);
         self
     }
 
-    /// What else there is to say.
+    /// Sets the long description.
     pub fn explained(mut self, description: &'static str) -> Self {
         self.description = Some(description);
         self
     }
 
-    /// Problems that only this route has.
+    /// Adds problems that only this route returns.
     pub fn may(mut self, kinds: &[Kind]) -> Self {
         self.problems.extend(kinds);
         self
@@ -206,7 +205,7 @@ impl Route {
         (self.types)(&self.method)
     }
 
-    /// As the document has it.
+    /// The route as an operation of the document.
     pub fn operation(&self, types: Types) -> Operation {
         let tag = self.path.split('/').nth(1).unwrap_or_default();
         let operation = OperationBuilder::from(types.operation)
@@ -266,7 +265,7 @@ async fn answer<I: Input, O: Output>(
     }
 }
 
-/// The whole request, within bounds.
+/// Reads the whole request, within bounds.
 async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
     let (mut parts, body) = request.into_parts();
     let path = parts

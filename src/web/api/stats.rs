@@ -1,4 +1,4 @@
-//! `/stats` and `/audit`: how much there is of what, and what operators did.
+//! `/stats` and `/audit`: counts, and the audit log of operators' actions.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,7 +15,7 @@ use crate::store::AuditEntry;
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// Count messages that came within this time; 7 days otherwise.
+    /// Count messages of this period; 7 days by default.
     #[param(inline, nullable = false)]
     since: Option<Age>,
     #[param(inline, nullable = false)]
@@ -32,11 +32,11 @@ pub(super) async fn show(call: Call, Query(wanted): Query<Wanted>) -> Result<Jso
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditPart {
-    /// At most so many.
+    /// Maximum number of entries.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
     after: Option<u32>,
 }

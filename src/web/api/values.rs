@@ -1,4 +1,4 @@
-//! Values that several routes take: how much of a list, how long ago.
+//! Values that several routes take: page sizes and ages.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::config::parse_time;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::Page;
 
-/// Rows of a list that are asked for at once.
+/// Rows of a list that are requested at once.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u32")]
 pub(super) struct Limit(u16);
@@ -24,7 +24,7 @@ impl Limit {
         usize::from(self.0)
     }
 
-    /// The part behind a cursor.
+    /// The page after a cursor.
     pub fn page(self, after: Option<String>) -> Page {
         Page {
             limit: self.rows(),
@@ -75,7 +75,7 @@ impl Age {
         Self(Duration::from_hours(24 * days))
     }
 
-    /// So long ago, as the database has its times.
+    /// The time that long ago, in the database's precision.
     pub fn ago(self) -> Timestamp {
         let then = Timestamp::now()
             .checked_sub(self.0)
@@ -118,7 +118,7 @@ impl PartialSchema for Age {
 
 impl ToSchema for Age {}
 
-/// An address that stands at `place` of a request.
+/// Parses an address that stands at `place` of a request.
 pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
     EmailAddress::parse(text)
         .map_err(|error| Problem::refused(place, format_args!("{text:?}: {error}")))

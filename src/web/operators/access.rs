@@ -1,10 +1,10 @@
-//! `/access`: the settings that decide who gets in, as one page with the two groups Internal and
-//! External; for the site, or for one portal with what it inherits.
+//! `/access`: the access settings as one page with the two groups Internal and External, for the site or for
+//! one portal with the values that it inherits.
 //!
-//! A form leads to a preview: what would differ, what an operator should hear about it, and what it
-//! would have changed for the mail of the last 30 days. Only the preview has a button that saves, and
-//! what it saves is what it showed: it holds the fields and the revision that they were compared with,
-//! and where somebody else made another one meanwhile nothing is saved.
+//! A form leads to a preview: the differences, the warnings, and the effect that the change would have had on
+//! the mail of the last 30 days. Only the preview has a button that saves, and it saves exactly what it
+//! showed: it holds the fields and the revision that they were compared with. If there is a newer revision
+//! meanwhile, nothing is saved.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::domain::{PortalName, Timestamp};
 use crate::store::{Revision, StoreError};
 use crate::web::page::Page;
 
-/// Revisions that the page lists.
+/// Number of revisions that the page lists.
 const HISTORY: usize = 10;
 
 pub(super) async fn show(
@@ -44,11 +44,11 @@ pub(super) async fn show(
     Ok(app.page(&operator, view).await?)
 }
 
-/// What the buttons of the form and of its preview ask for.
+/// Actions of the buttons of the form and its preview.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Preview,
-    /// Back from the preview, with what was typed.
+    /// Back from the preview, with the typed values.
     Edit,
     Save,
 }
@@ -140,12 +140,12 @@ fn overtaken(revision: &Revision) -> String {
     )
 }
 
-/// What the page shows.
+/// Content of the page.
 struct View<'a> {
     portal: Option<&'a PortalName>,
     revision: &'a Revision,
     values: Shown,
-    /// A preview was asked for, and there is nothing to be saved.
+    /// A preview was requested, and there is nothing to save.
     unchanged: bool,
     fault: Option<String>,
     done: Option<&'a str>,
@@ -165,7 +165,7 @@ impl<'a> View<'a> {
 }
 
 impl AppState {
-    /// The portal that a form or an address names.
+    /// The portal that a form or a query names.
     fn portal(&self, fields: &Fields) -> Result<Option<PortalName>, Error> {
         let portal = fields.read("portal", |name| PortalName::parse(name).ok())?;
         match portal {
@@ -189,7 +189,7 @@ impl AppState {
     }
 
     async fn page(&self, operator: &CurrentOperator, view: View<'_>) -> Result<Page, StoreError> {
-        // One more, so that the oldest that is shown has something to be compared with.
+        // One more, to compare the oldest shown revision with.
         let revisions = self.store().access_history(HISTORY + 1).await?;
         let nothing = AccessSettings::default();
         let history: Vec<_> = revisions
@@ -235,7 +235,7 @@ impl AppState {
     }
 }
 
-/// What portals set for themselves.
+/// Settings that portals override.
 fn overrides(settings: &AccessSettings) -> Vec<Value> {
     let mut rows = Vec::new();
     for (portal, own) in &settings.portals {

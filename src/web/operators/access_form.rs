@@ -1,6 +1,6 @@
-//! The form of the access settings: what is in force or was typed in, as its fields; and the fields
-//! back into settings. A form has all settings of the site or of one portal, since a box that is not
-//! ticked is not sent.
+//! The form of the access settings: turns the current or typed settings into fields, and the fields into
+//! settings. A form holds all settings of the site or of one portal, because a browser does not send an
+//! unticked box.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::domain::{DomainPattern, PortalName};
 /// The fields of the form, by the name of the setting.
 pub(super) type Shown = BTreeMap<&'static str, Value>;
 
-/// What is in force.
+/// The current settings.
 pub(super) fn in_force(settings: &AccessSettings, portal: Option<&PortalName>) -> Shown {
     let effective = settings.effective(portal);
     let fields = Key::ALL.into_iter().map(|key| {
@@ -29,7 +29,7 @@ pub(super) fn in_force(settings: &AccessSettings, portal: Option<&PortalName>) -
     fields.collect()
 }
 
-/// What somebody typed, right or wrong.
+/// The typed values, valid or not.
 pub(super) fn typed(
     sent: &Fields,
     settings: &AccessSettings,
@@ -47,7 +47,7 @@ pub(super) fn typed(
     fields.collect()
 }
 
-/// The same as names and values, for a form that only confirms.
+/// The same as names and values, for a form with only a confirmation.
 pub(super) fn confirmed(sent: &Fields) -> Vec<Value> {
     let names = Key::ALL.into_iter().map(Key::as_str);
     names
@@ -57,10 +57,10 @@ pub(super) fn confirmed(sent: &Fields) -> Vec<Value> {
         .collect()
 }
 
-/// The settings as the form has them.
+/// Parses the fields into settings.
 ///
 /// # Errors
-/// What cannot be a value, in words.
+/// Returns the messages of the invalid values.
 pub(super) fn draft(
     sent: &Fields,
     settings: &AccessSettings,
@@ -74,7 +74,7 @@ pub(super) fn draft(
             }
             let text = match key.of(&settings.site) {
                 access::Value::Switch(_) => sent.one(key.as_str()).is_some().to_string(),
-                // A list on the page has a line for each, a list as typed elsewhere commas.
+                // A list in a text area has one item a line; lists elsewhere are comma-separated.
                 _ => sent
                     .exactly(key.as_str())
                     .unwrap_or_default()
@@ -92,7 +92,7 @@ pub(super) fn draft(
         .map_err(|error| error.to_string())
 }
 
-/// A field, with what stands beside it for a portal: the site's value, which it may inherit.
+/// A field, and for a portal the site's value, which it may inherit.
 fn field(key: Key, value: Value, inherited: bool, site: &Settings) -> Value {
     let of_site = match key.of(site) {
         access::Value::Switch(true) => "on".to_owned(),

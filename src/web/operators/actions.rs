@@ -1,5 +1,5 @@
-//! What operators do to one thing, each as an operation of the store; and the same done to many. The
-//! log hears of it from the audit, as of what is done at the command line.
+//! Operators' actions on one thing, each an operation of the store, and the same actions in bulk. They are
+//! logged through the audit log, as those of the command line are.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::domain::{LedgerId, RequestId, Timestamp};
 use crate::operations::{self, RequestAct, Taken};
 use crate::store::StoreError;
 
-/// How many of many things were done.
+/// Count of the successful actions of a bulk action.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub done: usize,
@@ -17,7 +17,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// `is_done` tells of what could be acted on whether that did anything.
+    /// Counts outcomes. `is_done` tells whether an action changed anything.
     pub fn of<T, R>(outcomes: &[(T, Result<R, StoreError>)], is_done: impl Fn(&R) -> bool) -> Self {
         let done =
             |(_, outcome): &&(T, Result<R, StoreError>)| outcome.as_ref().is_ok_and(&is_done);
@@ -42,7 +42,7 @@ impl AppState {
         Ok(())
     }
 
-    /// Decides about a dropped message again.
+    /// Decides a dropped message again.
     pub async fn recover(
         &self,
         ledger: LedgerId,
@@ -53,7 +53,7 @@ impl AppState {
     }
 }
 
-/// A handle on the desk for each of many.
+/// A clone of the request queue for each of many actions.
 pub(super) fn handles(
     app: &Arc<AppState>,
     operator: &CurrentOperator,

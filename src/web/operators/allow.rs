@@ -1,6 +1,5 @@
-//! `/dropped/allow`: letting a domain in whose mail was dropped, and taking that mail up again. Shows
-//! first what it would change; confirming does that and nothing else, unless somebody else changed
-//! the settings meanwhile.
+//! `/dropped/allow`: allows a domain whose mail was dropped and recovers that mail. A preview shows the
+//! change; confirming makes exactly that change, unless the settings were changed meanwhile.
 
 use std::sync::Arc;
 
@@ -20,10 +19,10 @@ use crate::operations::{MOST_AT_ONCE, bulk};
 use crate::store::{Page as Part, Revision, StoreError};
 use crate::web::page::Page;
 
-/// The most messages of a domain that one press of the button takes up.
+/// Maximum messages of a domain that one confirmation recovers.
 const MOST_RECOVERED: usize = 10 * MOST_AT_ONCE;
 
-/// The domain that an address or a form names. A pattern of subdomains is for the settings' own page.
+/// The domain that a query or a form names. Patterns of subdomains belong to the page of the settings.
 fn named(fields: &Fields) -> Result<DomainPattern, Error> {
     let Some(text) = fields.one("domain") else {
         return Err(Error::Malformed("There is no domain.".to_owned()));
@@ -87,7 +86,7 @@ pub(super) async fn submit(
     Ok(Redirect::to(&to).into_response())
 }
 
-/// Decides all again that was dropped of these domains, as much as one press may.
+/// Decides all dropped messages of these domains again, up to the limit of one confirmation.
 pub(super) async fn recover_all(
     app: &Arc<AppState>,
     operator: &CurrentOperator,
@@ -118,7 +117,7 @@ pub(super) async fn recover_all(
 }
 
 impl AppState {
-    /// The page that asks for a confirmation.
+    /// Renders the confirmation page.
     async fn allowing(
         &self,
         operator: &CurrentOperator,

@@ -1,4 +1,4 @@
-//! `/audit`: what operators did, newest first; at the command line as on these pages.
+//! `/audit`: operators' actions, newest first, from the command line as well as from these pages.
 
 use std::sync::Arc;
 

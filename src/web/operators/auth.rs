@@ -1,8 +1,8 @@
-//! The one door of the operators' pages: a request in, and past it only with a session, a role that
-//! is enough and, where something may change, a form of our own.
+//! Authentication of the operators' pages. A request needs a session, a sufficient role and, where it may
+//! change something, a form of our own pages.
 //!
-//! Every route stands in a table with the role it needs, and goes through here because of that; so
-//! no handler can forget to ask.
+//! Every route is in a table with the role that it requires, and passes this check because of it, so a
+//! handler cannot skip it.
 
 use std::sync::Arc;
 
@@ -29,10 +29,10 @@ use crate::web::page::Page;
 
 pub(super) const COOKIE_NAME: &str = "vestibule_session";
 
-/// What a route asks of who comes.
+/// Authorization that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequiredRole {
-    /// Nothing: the way to a session.
+    /// None: the login.
     Nothing,
     /// A session of at least this role.
     Session(Role),
@@ -75,7 +75,7 @@ impl Route {
         }
     }
 
-    /// The handler behind the gate.
+    /// The handler, wrapped in the check.
     pub fn guarded(self, app: &Arc<AppState>) -> (&'static str, MethodRouter<Arc<AppState>>) {
         let state = Guard {
             app: Arc::clone(app),
@@ -87,14 +87,14 @@ impl Route {
     }
 }
 
-/// Who came through the gate.
+/// The operator that a request was authenticated as.
 #[derive(Debug, Clone)]
 pub(super) struct CurrentOperator {
     pub name: OperatorName,
     pub role: Role,
     pub key: TokenHash,
-    /// Stands in every form of this session. Follows from the session's key and cannot be turned back
-    /// into it.
+    /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
+    /// computed from it.
     pub csrf: String,
 }
 
@@ -103,7 +103,7 @@ impl CurrentOperator {
         Actor::operator(self.name.as_str(), Interface::Page)
     }
 
-    /// A page with what every page shows of the visitor.
+    /// Builds a page with the operator's details that every page shows.
     pub fn page(&self, template: &'static str, context: Value) -> Page {
         Page::new(
             template,
@@ -121,12 +121,12 @@ impl CurrentOperator {
     }
 }
 
-/// What stands before one route.
+/// Middleware state of one route.
 #[derive(Clone)]
 struct Guard {
     app: Arc<AppState>,
     required: RequiredRole,
-    /// Nothing can change by it.
+    /// True if the route changes nothing.
     reads: bool,
 }
 
@@ -184,7 +184,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
     }))
 }
 
-/// The session's key out of the cookies.
+/// Reads the session's key from the cookies.
 fn session_key(headers: &HeaderMap) -> Option<Token> {
     headers
         .get_all(COOKIE)
@@ -203,7 +203,7 @@ fn csrf(key: &Token) -> String {
     URL_SAFE_NO_PAD.encode(digest.finalize())
 }
 
-/// Takes the form only if it holds what our own pages put into each.
+/// Accepts the form only if it holds the token that our own pages put into every form.
 async fn own_form(request: Request, operator: &CurrentOperator) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MOST_BODY)

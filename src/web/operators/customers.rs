@@ -1,4 +1,4 @@
-//! `/customers`: accounts, and what can be done for one.
+//! `/customers`: accounts, and the actions on one account.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::page::Page;
 
-/// As much of what happened to an account is shown.
+/// Maximum events of an account that are shown.
 const HISTORY: usize = 100;
 
 pub(super) async fn list(
@@ -65,7 +65,7 @@ async fn shown(
     ))
 }
 
-/// For choices.
+/// Portals as choices of a select field.
 pub(super) fn portals(config: &Config) -> Vec<Value> {
     config
         .portals
@@ -147,7 +147,7 @@ pub(super) async fn add(
     }
 }
 
-/// The account of this id.
+/// Finds the account with this id.
 async fn found(app: &AppState, id: &str) -> Result<Account, Error> {
     let id: AccountId = id.parse().map_err(|_| Error::NotFound("customer"))?;
     let account = app.store().customer_by_id(id).await?;

@@ -1,4 +1,4 @@
-//! `/deliveries`: destinations and hooks, what waits for them, and a hand on the tap.
+//! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/dropped`: what was not passed on, the domains it came from, and the way back.
+//! `/dropped`: dropped messages, the domains they came from, and their recovery.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::operations::{self, MOST_AT_ONCE, Taken, bulk, is_recoverable};
 use crate::store::{LedgerFilter, StoreError};
 use crate::web::page::Page;
 
-/// The ranking looks so far down; as far back as what is decided again.
+/// Length of the ranking of domains, which covers the same period as deciding again.
 const RANKED: usize = 20;
 
 pub(super) async fn list(
@@ -81,7 +81,7 @@ pub(super) async fn list(
     ))
 }
 
-/// Some messages by id, or all of a domain; or one released as it is.
+/// Recovers messages by id, or all of a domain, or releases one as it is.
 pub(super) async fn recover(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
@@ -124,7 +124,7 @@ pub(super) async fn recover(
     .into_response())
 }
 
-/// Says of each message why it stays dropped.
+/// Explains for each message why it stays dropped.
 fn left(
     operator: &CurrentOperator,
     tally: &Tally,

@@ -1,4 +1,4 @@
-//! Why an operator's request is not served, each as a page in plain words.
+//! Errors of operators' requests, each shown as a page in plain words.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,13 +12,13 @@ use crate::web::page::Page;
 #[derive(Debug)]
 pub(super) enum Error {
     NoSession,
-    /// The role that it takes.
+    /// The role that is required.
     Role(Role),
-    /// The form does not hold the session's mark.
+    /// The form lacks the session's CSRF token.
     NotOurForm,
     TooLarge,
     Malformed(String),
-    /// What is asked for, as in `request`.
+    /// Kind of the missing thing, such as `request`.
     NotFound(&'static str),
     NotAllowed(String),
     Store(StoreError),
@@ -54,7 +54,7 @@ impl Error {
         }
     }
 
-    /// What it is, and what to do about it.
+    /// The title and the explanation with the remedy.
     fn words(&self) -> (&'static str, String) {
         match self {
             Self::NoSession => (

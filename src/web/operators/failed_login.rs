@@ -1,8 +1,8 @@
-//! A login that failed: an event, and a row of the audit.
+//! Failed logins: an event, and a row of the audit log.
 //!
-//! Anybody who reaches the port can fail. A client has only so many attempts (`logins`), being locked out
-//! is told once in a while, and the audit has only so many rows for all of them together: what is beyond
-//! is in the log only. The name is told where there is an operator of that name; anything else may be a
+//! Anyone who can reach the listener can fail. So attempts are limited by client (`logins`), a lockout is
+//! reported at intervals, and the audit log takes a limited number of rows for all clients together; the rest
+//! is in the log only. The name is recorded only if there is an operator of that name: anything else may be a
 //! password in the wrong field.
 
 use std::net::IpAddr;
@@ -16,22 +16,22 @@ use crate::domain::{OperatorName, Timestamp};
 use crate::observe::events;
 use crate::web::rate_limit::ClientLimiter;
 
-/// Between two times that a client is reported as locked out.
+/// Interval between two reports that a client is locked out.
 const LOCKED_OUT_EVERY: Duration = Duration::from_mins(10);
 
-/// Rows at once, and the time after which there may be one more: 1,440 a day.
+/// Burst of rows, and the interval of the rows after it: 1,440 a day.
 const ROWS: NonZeroU32 = match NonZeroU32::new(100) {
     Some(rows) => rows,
     None => NonZeroU32::MIN,
 };
 const ROW_EVERY: Duration = Duration::from_mins(1);
 
-/// Why a login failed.
+/// Reasons why a login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     WrongPassword,
     UnknownName,
-    /// Too many attempts; the password was not looked at.
+    /// Too many attempts; the password was not checked.
     LockedOut,
 }
 
@@ -45,7 +45,7 @@ impl Failure {
     }
 }
 
-/// What bounds the reports.
+/// Limits of the reports.
 pub(super) struct FailedLogins {
     lockouts: ClientLimiter,
     rows: DefaultDirectRateLimiter,
@@ -62,14 +62,14 @@ impl FailedLogins {
         }
     }
 
-    /// Whether this client's being locked out is to be reported once more.
+    /// True if another lockout of this client is to be reported.
     pub(super) fn reports_lockout(&self, client: IpAddr) -> bool {
         self.lockouts.take(client)
     }
 }
 
 impl AppState {
-    /// Reports a failed login. `name` is an operator's, or none. That it cannot be recorded does not
+    /// Reports a failed login. `name` is an operator's name, or `None`. A failure to record it does not
     /// change the answer.
     pub(super) async fn login_failed(
         &self,

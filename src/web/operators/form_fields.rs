@@ -1,5 +1,5 @@
-//! What a form or the part behind `?` says, as names and values in their order. An empty value is
-//! the same as none, since a browser sends every field of a form.
+//! The fields of a form or a query as names and values, in their order. An empty value is the same as a
+//! missing one, since a browser sends every field of a form.
 
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -23,13 +23,13 @@ impl Fields {
             .map(|(_, value)| value.trim())
     }
 
-    /// Of a field in which white space counts.
+    /// The value of a field in which white space counts.
     pub fn exactly(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(own, _)| own == name);
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// Has what is called `from` called `to` instead.
+    /// Renames the field `from` to `to`.
     pub fn rename(&mut self, from: &str, to: &str) {
         self.0.retain(|(name, _)| name != to);
         for (name, _) in self.0.iter_mut().filter(|(name, _)| name == from) {
@@ -37,7 +37,7 @@ impl Fields {
         }
     }
 
-    /// Every value, white space around it taken off.
+    /// All values of the name, trimmed.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -45,10 +45,10 @@ impl Fields {
             .map(|(_, value)| value.trim())
     }
 
-    /// A value that must be one of its kind, where it is there.
+    /// Parses an optional value.
     ///
     /// # Errors
-    /// `Malformed` for any other.
+    /// `Malformed` for a value that cannot be parsed.
     pub fn read<T>(
         &self,
         name: &str,
@@ -61,7 +61,7 @@ impl Fields {
             .transpose()
     }
 
-    /// The part of a list that is asked for.
+    /// The requested page of a list.
     pub fn page(&self) -> Page {
         Page {
             limit: ROWS,
@@ -69,7 +69,7 @@ impl Fields {
         }
     }
 
-    /// The address of the next part: the same question, behind another cursor.
+    /// The address of the next page: the same query with another cursor.
     pub fn next(&self, path: &str, cursor: Option<&str>) -> Option<String> {
         let cursor = cursor?;
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -84,7 +84,7 @@ impl Fields {
     }
 }
 
-/// Of the address.
+/// Fields of the query.
 pub(super) struct QueryFields(pub Fields);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
@@ -98,7 +98,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryFields {
     }
 }
 
-/// Of a form.
+/// Fields of a form.
 pub(super) struct FormFields(pub Fields);
 
 impl<S: Send + Sync> FromRequest<S> for FormFields {

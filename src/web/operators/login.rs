@@ -1,5 +1,5 @@
-//! `GET, POST /login`, `POST /logout`: a password for a session. The answer to a wrong name is the
-//! answer to a wrong password, and takes as long.
+//! `GET, POST /login`, `POST /logout`: exchanges a password for a session. The answer to an unknown name is
+//! the same as to a wrong password, and takes as long.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::store::{Key, KeyKind};
 use crate::web::page::Page;
 use crate::web::rate_limit::{self, Peer};
 
-/// A working day; after it one logs in again.
+/// Lifetime of a session: a working day.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
 
 pub(super) async fn show() -> Page {
@@ -82,7 +82,7 @@ pub(super) async fn submit(
             now,
         )
         .await?;
-    // Behind a proxy that speaks TLS the cookie stays on TLS. On loopback there is none.
+    // After a proxy that terminates TLS, the cookie is restricted to TLS. On loopback there is no TLS.
     let secure = headers
         .get("x-forwarded-proto")
         .is_some_and(|proto| proto == "https");
@@ -99,7 +99,7 @@ pub(super) async fn logout(
 }
 
 impl AppState {
-    /// The operator of that name, if there is one.
+    /// Finds the operator of that name.
     async fn known(&self, name: &str) -> Result<Option<OperatorName>, Error> {
         let Ok(name) = OperatorName::parse(name) else {
             return Ok(None);
@@ -108,8 +108,8 @@ impl AppState {
         Ok(found.map(|_| name))
     }
 
-    /// Whether this is the password of that operator. Hashing takes time and memory, so it is done
-    /// apart from the other work, and by few at once.
+    /// Checks an operator's password. Hashing takes time and memory, so it runs on a blocking thread and with
+    /// bounded concurrency.
     async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Error> {
         let found = self.store().password_of(name.clone()).await?;
         let busy = |cause: &dyn std::fmt::Display| {
@@ -124,7 +124,7 @@ impl AppState {
     }
 }
 
-/// Costs one hash, whether there is somebody of that name or not.
+/// Costs one hash, whether the name exists or not.
 fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
     let Some(hash) = found else {
         let _ = password.hash();

@@ -1,10 +1,10 @@
-//! `/messages/{id}/html`: the HTML of a message, for the frame on its page and for nothing else.
+//! `/messages/{id}/html`: the HTML of a message, for the frame on its page only.
 //!
-//! A stranger wrote it. What comes out has the elements of plain writing and tables, and no attribute
-//! but those that a table, a list or a link needs: no script, no style, no form, no picture, nothing
-//! that is fetched. Two walls stand around what this might miss: the frame is a sandbox that may do
-//! nothing, and the answer's own policy says the same and forbids every source. A link shows where it
-//! leads; the policy of the page around lets the frame go nowhere but to this house.
+//! The HTML is untrusted. The output has the elements of text and tables, and only those attributes that a
+//! table, a list or a link needs: no script, style, form, picture or other resource. Two more layers protect
+//! against whatever the filter misses: the frame is a sandbox without permissions, and the answer's own
+//! policy says the same and forbids every source. The text of a link shows its target; the policy of the
+//! surrounding page lets the frame navigate only within this site.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::mail;
 use crate::store::StoreError;
 use crate::web::render::Policy;
 
-/// What a person writes with.
+/// Elements that may remain.
 const ELEMENTS: &[&str] = &[
     "a",
     "abbr",
@@ -73,7 +73,7 @@ const ELEMENTS: &[&str] = &[
     "var",
 ];
 
-/// Written for the frame; it says itself that it is no page of ours.
+/// The beginning of the document, which states that it is not a page of ours.
 const BEFORE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
     <meta name=\"color-scheme\" content=\"light dark\">\n<title>HTML of a message</title>\n</head>\n\
     <body>\n";
@@ -84,8 +84,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let (_, raw) = with_content(&app, &id).await?;
-    // Reading takes time where the message is large, and this thread is for waiting.
-    // Each part by itself: an element that one leaves open must not take in the next.
+    // Parsing a large message takes time, and async threads must not block. Each part is cleaned by itself:
+    // an element that one leaves open must not enclose the next.
     let parts = tokio::task::spawn_blocking(move || {
         let parts = mail::html(&raw).into_iter();
         parts.map(|html| clean(&html)).collect::<Vec<_>>()
@@ -101,7 +101,7 @@ pub(super) async fn show(
     Ok(response)
 }
 
-/// Nothing in it does anything.
+/// Removes everything active.
 fn clean(html: &str) -> String {
     Builder::empty()
         .tags(ELEMENTS.iter().copied().collect())
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// What stands between the signs of one element.
+    /// The text between the delimiters of one tag.
     fn tag(after: &str) -> String {
         after.split('>').next().unwrap_or_default().to_owned()
     }

@@ -1,6 +1,5 @@
-//! `/messages`: the ledger searched, and one entry explained rule by rule. The message itself is
-//! shown as text and can be taken away as it came; its HTML stands in a frame, made fit for it by
-//! [`framed`](super::framed).
+//! `/messages`: searches the ledger and explains one entry rule by rule. The message is shown as text and can
+//! be downloaded as it came; its HTML is shown in a frame, cleaned by [`message_html`](super::message_html).
 
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ pub(super) async fn find(
     }
     let sender = EmailAddress::parse(what).ok();
     let message_id = Some(bare_message_id(what).to_owned()).filter(|id| !id.is_empty());
-    // A Message-ID often looks like an address; what no sender has may be one.
+    // A Message-ID often looks like an address; text that cannot be a sender's address may be a Message-ID.
     let filter = LedgerFilter {
         verdict: asked.read("verdict", Verdict::from_name)?,
         reason: asked.read("reason", Reason::from_name)?,
@@ -118,7 +117,7 @@ pub(super) async fn show(
         None => None,
     };
     let (text, has_html) = match app.store().raw(entry.ledger).await? {
-        // Reading takes time where the message is large, and this thread is for waiting.
+        // Parsing a large message takes time, and async threads must not block.
         Some(raw) => tokio::task::spawn_blocking(move || (readable(&raw), !html(&raw).is_empty()))
             .await
             .map_err(|error| StoreError::Other(error.to_string()))?,
@@ -172,7 +171,7 @@ fn rule(rule: &RuleResult) -> Value {
     }
 }
 
-/// Something that happened, as a line of a history.
+/// An event as a line of a history.
 pub(super) fn happened(event: &Event) -> Value {
     context! {
         at => when(event.at),
@@ -182,7 +181,7 @@ pub(super) fn happened(event: &Event) -> Value {
     }
 }
 
-/// An entry and its content, while that is kept.
+/// Finds an entry and its content, if that is still kept.
 pub(super) async fn with_content(
     app: &AppState,
     id: &str,
@@ -196,7 +195,7 @@ pub(super) async fn with_content(
     Ok((entry, raw))
 }
 
-/// The message as it came, to be saved and not to be opened.
+/// The raw message, sent as an attachment so that a browser saves it instead of opening it.
 pub(super) async fn raw(
     State(app): State<Arc<AppState>>,
     Path(id): Path<String>,

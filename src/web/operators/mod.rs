@@ -1,6 +1,6 @@
-//! The operators' pages, for those who have a session. None needs a script.
+//! The operators' pages, which require a session. None needs a script.
 //!
-//! [`routes`] is the table of them with the role that each takes; [`gate`] enforces it.
+//! [`routes`] is the table of them with the role that each requires; [`auth`] enforces it.
 
 mod access;
 mod access_form;
@@ -52,19 +52,19 @@ use crate::templates::{Moment, Wording};
 use auth::{RequiredRole, Route};
 use failed_login::FailedLogins;
 
-/// Octets of a form. The largest are lists of domains.
+/// Maximum size of a form, in octets. The largest forms are lists of domains.
 const MOST_BODY: usize = 1024 * 1024;
 
 /// Passwords that are hashed at the same time, at 19 MiB each.
 const MOST_HASHING: usize = 2;
 
-/// What the operators' pages work with.
+/// Dependencies of the operators' pages.
 #[derive(Debug)]
 pub struct Operators {
     pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
     pub wording: Arc<Wording>,
-    /// What is served on the same listener and guards itself.
+    /// Router that is served on the same listener and does its own authentication.
     pub beside: Option<Router>,
 }
 
@@ -86,7 +86,7 @@ impl AppState {
     }
 }
 
-/// The operators' pages as a router.
+/// Builds the router of the operators' pages.
 pub fn operators(mut parts: Operators) -> Router {
     let beside = parts.beside.take().unwrap_or_default();
     let renderer = Arc::new(Renderer {
@@ -126,8 +126,8 @@ pub fn operators(mut parts: Operators) -> Router {
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }
 
-/// Every route. What looks takes a viewer; what acts on customers, requests and dropped messages an
-/// agent; what changes how the house works an admin.
+/// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
+/// changing settings an admin.
 fn routes() -> Vec<Route> {
     use RequiredRole::{Nothing, Session};
     use Role::{Admin, Agent, Viewer};
@@ -159,7 +159,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// What `GET` answers, so that a test can look at every page.
+/// Paths that answer `GET`, so that a test can fetch every page.
 pub fn operators_paths() -> Vec<&'static str> {
     routes()
         .into_iter()
@@ -172,7 +172,7 @@ async fn asset(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Re
     assets::answer(&app.parts.wording, &name)
 }
 
-/// A time as these pages show it: in the zone of the site, with its name.
+/// A time as these pages show it: in the time zone of the site, with the zone's name.
 fn when(at: Timestamp) -> Value {
     Moment(at).value()
 }

@@ -1,5 +1,5 @@
-//! `/`: how the house stands, in figures and plots. Nothing is counted for it that grows with the
-//! ledger: entries are counted by day as they come, and what waits only up to a bound.
+//! `/`: the state of the installation in figures and plots. Its cost does not grow with the ledger: entries
+//! are counted by day as they arrive, and queues only up to a bound.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
 use crate::store::{Backlog, DayCount, DroppedDomain};
 use crate::web::page::Page;
 
-/// Days in the plot of verdicts, and in the figures; today among them.
+/// Days in the plot of verdicts, and in the figures, including today.
 const DAYS: i64 = 14;
 const WEEK: i64 = 7;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Domains in the plot of what was dropped.
+/// Domains in the plot of dropped messages.
 const DOMAINS: usize = 10;
 
-/// Where the columns of the plot of proofs end.
+/// Upper bounds of the columns in the plot of verification times.
 const STEPS: [(&str, Duration); 8] = [
     ("5 min", Duration::from_mins(5)),
     ("15 min", Duration::from_mins(15)),
@@ -96,7 +96,7 @@ pub(super) async fn show(
     ))
 }
 
-/// Midnight, UTC, of the first of so many days of which today is the last.
+/// Midnight (UTC) of the first of `days` days, the last of which is today.
 fn midnight(now: Timestamp, days: i64) -> Timestamp {
     let today = now.as_second().div_euclid(DAY.as_secs());
     Timestamp::from_second((today - days + 1) * DAY.as_secs()).unwrap_or(Timestamp::MIN)
@@ -115,7 +115,7 @@ fn verdicts(counts: &[DayCount], now: Timestamp) -> Value {
             };
             Bar {
                 name: day.strftime("%Y-%m-%d").to_string(),
-                // The month where it begins.
+                // The month on its first day.
                 label: Some(if place == 0 || day.strftime("%d").to_string() == "01" {
                     day.strftime("%-d %b").to_string()
                 } else {

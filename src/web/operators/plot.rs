@@ -1,21 +1,20 @@
-//! Plots as plain SVG, made here: columns of pieces that stand on each other, or bars beside their
-//! names. All numbers are whole and stand in attributes, so that a plot needs neither a script nor a
-//! style of its own; each comes with its figures as a table.
+//! Plots as plain SVG: stacked columns, or bars beside their names. All numbers are integers in attributes,
+//! so a plot needs neither a script nor a style of its own; each comes with its figures as a table.
 
 use minijinja::{Value, context};
 
-/// The plot's own units.
+/// Height in the plot's own units.
 const HEIGHT: u64 = 120;
 const COLUMN: u64 = 40;
 const BAR: u64 = 18;
 const LENGTH: u64 = 240;
-/// Room for the names of bars.
+/// Width of the names of bars.
 const NAMES: u64 = 180;
 
-/// One column or bar: what stands beneath or before it, and a number for each piece.
+/// One column or bar: its label, and a number for each piece.
 pub(super) struct Bar {
     pub name: String,
-    /// A shorter one for the plot; the table has the whole.
+    /// A shorter label for the plot; the table has the full one.
     pub label: Option<String>,
     pub pieces: Vec<u64>,
 }
@@ -26,19 +25,19 @@ impl Bar {
     }
 }
 
-/// What every plot has.
+/// Properties common to all plots.
 pub(super) struct Plot<'a> {
-    /// Names its elements; no other plot of the page has it.
+    /// Prefix of the ids of its elements, unique on the page.
     pub id: &'a str,
     pub title: &'a str,
-    /// What a row of the table is about.
+    /// Heading of the first column of the table.
     pub about: &'a str,
-    /// The words for the pieces, which are also the names of their colours.
+    /// Names of the pieces, which are also the names of their colours.
     pub pieces: &'a [&'a str],
 }
 
 impl Plot<'_> {
-    /// Columns from left to right, as of days.
+    /// Draws columns from left to right, as of days.
     pub fn columns(&self, bars: &[Bar]) -> Value {
         let highest = bars.iter().map(Bar::total).max().unwrap_or(0);
         let columns: Vec<_> = (0..)
@@ -70,7 +69,7 @@ impl Plot<'_> {
         self.drawn(columns, highest, width, HEIGHT + 20)
     }
 
-    /// Bars below each other, with their names before them.
+    /// Draws bars below each other, with their names before them.
     pub fn bars(&self, bars: &[Bar]) -> Value {
         let highest = bars.iter().map(Bar::total).max().unwrap_or(0);
         let rows: Vec<_> = (0..)
@@ -121,14 +120,14 @@ fn rectangle(class: &str, x: u64, y: u64, width: u64, height: u64) -> Value {
     context! { class => class, x => x, y => y, width => width, height => height }
 }
 
-/// What is there at all can be seen.
+/// The length of a piece. A number above zero gets at least one unit, so that it is visible.
 fn share(number: u64, highest: u64, of: u64) -> u64 {
     let share = u128::from(number) * u128::from(of) / u128::from(highest.max(1));
     let share = u64::try_from(share).unwrap_or(of);
     if number > 0 { share.max(1) } else { 0 }
 }
 
-/// So that a name stays in its room; the table has it whole.
+/// Shortens a name to fit its width; the table has the full one.
 fn shortened(name: &str) -> String {
     const MOST: usize = 25;
     if name.chars().count() <= MOST {

@@ -1,6 +1,6 @@
-//! `/requests`: what waits, what went on, what failed; searched and narrowed, and released, discarded
-//! and retried in bulk. What is done to many is asked about first: the page that asks holds the very
-//! requests that it shows.
+//! `/requests`: held, released, failed and delivered requests; searches and filters them, and releases,
+//! discards and retries them in bulk. A bulk action asks for confirmation first: the confirmation page holds
+//! exactly the requests that it shows.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ use crate::operations::{MOST_AT_ONCE, RequestAct, bulk};
 use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
-/// When a request came, as the page lets one choose.
+/// A choice of the filter by age.
 struct Age {
     name: &'static str,
     words: &'static str,
     hours: i64,
-    /// Longer ago than that, rather than since.
+    /// Older than the age, instead of newer.
     over: bool,
 }
 
@@ -49,7 +49,7 @@ const AGES: [Age; 6] = [
     age("over-week", "more than 7 days ago", 7 * 24, true),
 ];
 
-/// What a form or an address narrows the list to.
+/// Reads the filter of the list from a form or a query.
 fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error> {
     let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
     let then = age.map(|age| {
@@ -77,7 +77,7 @@ pub(super) async fn list(
         if search.parse::<LedgerId>().is_err() && EmailAddress::parse(search).is_ok() {
             asked.rename("search", "account");
         } else {
-            // An id or a Message-ID: the ledger knows them.
+            // An id or a Message-ID, which the ledger can find.
             let search: String = form_urlencoded::byte_serialize(search.as_bytes()).collect();
             return Ok(Redirect::to(&format!("/messages?search={search}")).into_response());
         }
@@ -155,7 +155,7 @@ pub(super) async fn act(
     })
     .await?;
     let tally = Tally::of(&outcomes, |()| true);
-    // Back to the list as it was narrowed.
+    // Back to the list with the same filter.
     filter(&sent, Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
@@ -170,8 +170,7 @@ pub(super) async fn act(
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
 }
 
-/// Shows what would be done to which requests: those that were ticked, or all that the list was
-/// narrowed to.
+/// Shows the requests that a bulk action would affect: the ticked ones, or all that match the filter.
 async fn ask(
     app: &AppState,
     operator: &CurrentOperator,

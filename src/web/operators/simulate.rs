@@ -1,5 +1,5 @@
-//! What a draft of the access settings would change, as pages show it: the settings that differ, what
-//! an operator should hear about them, and the messages of the last 30 days decided again.
+//! Effects of a draft of the access settings, as pages show them: the changed settings, the warnings, and the
+//! messages of the last 30 days decided again.
 
 use jiff::SignedDuration;
 use minijinja::{Value, context};
@@ -11,14 +11,14 @@ use crate::operations::stopped;
 use crate::store::{Revision, Simulated, StoreError, WhatIf};
 use crate::web::display::one_line;
 
-/// So far back messages are decided again.
+/// Period whose messages are decided again.
 pub(super) const OVER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Domains and messages that are told one by one.
+/// Maximum domains and messages that are listed one by one.
 const MOST: usize = 20;
 
 impl AppState {
-    /// Compares a draft with a revision, over all messages or over those of one domain.
+    /// Compares a draft with a revision, over all messages or those of one domain.
     pub async fn what_if(
         &self,
         revision: &Revision,

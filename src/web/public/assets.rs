@@ -1,4 +1,4 @@
-//! The style sheet and the icon. Their address changes with their content, so they may be kept.
+//! The style sheet and the icon. Their URLs change with their content, so browsers may cache them.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(in crate::web) fn answer(wording: &Wording, name: &str) -> Response {
     }
 }
 
-/// A short name for the content of all assets.
+/// A short hash of the content of all assets.
 pub(in crate::web) fn version(wording: &Wording) -> String {
     let mut digest = Sha256::new();
     for (name, content) in wording.assets() {

@@ -1,4 +1,4 @@
-//! `GET /`: where to write to, and the way to sign up.
+//! `GET /`: the addresses of the portals, and the link to sign up.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) fn page(config: &Config, sign_up: bool) -> Page {
     )
 }
 
-/// Whether there is any address at all that the settings let in.
+/// True if the settings accept any newcomer at all.
 fn anybody_may_join(settings: &Effective) -> bool {
     let (internal, external) = (&settings.internal, &settings.external);
     (internal.enabled && !internal.approved_domains.is_empty())

@@ -1,7 +1,7 @@
-//! `GET /message/{token}`: a message as it came, for a program that holds the `raw_url` of a webhook.
+//! `GET /message/{token}`: a raw message, for a program that holds the `raw_url` of a webhook.
 //!
-//! To be saved and not to be opened: somebody outside wrote it. A link that was not made here or has
-//! expired is an address with nothing behind it.
+//! It is sent as an attachment, so that a browser saves the untrusted content instead of opening it. A forged
+//! or expired link is answered 404.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The pages for the people who write. None needs a script, none sets a cookie, none says whether
-//! an account exists to anyone but who holds a link from its mail.
+//! The pages for senders. None needs a script, none sets a cookie, and none reveals whether an account
+//! exists, except to the holder of a link from the account's mail.
 
 pub(super) mod assets;
 mod home;
@@ -41,35 +41,36 @@ use crate::observe::events;
 use crate::store::{Store, StoreError};
 use crate::templates::Wording;
 
-/// Octets of a form. The largest honest one names some thousand requests.
+/// Maximum size of a form, in octets. The largest legitimate form names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
 
-/// Errands under way: what a form asked for while its answer, the same in any case, has gone out.
+/// Maximum background tasks. A form is answered at once, the same in any case, and its work is done after the
+/// answer.
 const MOST_ERRANDS: usize = 256;
 
-/// What the public pages work with.
+/// Dependencies of the public pages.
 #[derive(Debug)]
 pub struct Public {
     pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
     pub wording: Arc<Wording>,
     pub readiness: Readiness,
-    /// Errands are counted here, so that the drain waits for them.
+    /// Tracks the background tasks, so that the drain waits for them.
     pub tasks: TaskTracker,
 }
 
 /// The state of the handlers.
 struct AppState {
     parts: Public,
-    /// Forms that make us write mail.
+    /// Rate limit of forms that cause mail.
     forms: ClientLimiter,
-    /// Links that nobody was given.
+    /// Rate limit of invalid links.
     guesses: ClientLimiter,
     errands: Arc<Semaphore>,
     renderer: Arc<Renderer>,
 }
 
-/// The public pages as a router.
+/// Builds the router of the public pages.
 pub fn public(parts: Public) -> Router {
     let renderer = Arc::new(Renderer {
         version: assets::version(&parts.wording),
@@ -105,13 +106,13 @@ pub fn public(parts: Public) -> Router {
         .layer(middleware::from_fn_with_state((renderer, site), render))
 }
 
-/// Every route, so that a test can ask each for its headers.
+/// All routes, so that a test can check the headers of each.
 fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
     vec![
         ("/", get(home::show)),
         ("/signup", get(sign_up::show).post(sign_up::submit)),
         ("/verify/{token}", get(verify::show).post(verify::submit)),
-        // What mail programs make of a link.
+        // Variants of a link that mail programs produce.
         ("/verify/{token}/", get(verify::show).post(verify::submit)),
         ("/VERIFY/{token}", get(verify::show).post(verify::submit)),
         ("/resend", get(resend::show).post(resend::submit)),
@@ -122,12 +123,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
     ]
 }
 
-/// What `GET` answers, so that a test can look at every page.
+/// Paths that answer `GET`, so that a test can fetch every page.
 pub fn public_paths() -> Vec<&'static str> {
     routes().into_iter().map(|(path, _)| path).collect()
 }
 
-/// The process answers; nothing more is claimed.
+/// Tells only that the process answers.
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -145,8 +146,7 @@ impl AppState {
         &self.parts.store
     }
 
-    /// Does something after the answer has gone out, so that the answer tells nothing about it, not
-    /// even by its time.
+    /// Runs a task after the answer is sent, so that neither the answer nor its timing reveals the result.
     fn send_on_errand(
         &self,
         errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -164,7 +164,7 @@ impl AppState {
     }
 }
 
-/// The client's address, as far as trusted proxies tell.
+/// The client's address, as far as trusted proxies report it.
 struct Client(IpAddr);
 
 impl FromRequestParts<Arc<AppState>> for Client {
@@ -180,7 +180,7 @@ impl FromRequestParts<Arc<AppState>> for Client {
     }
 }
 
-/// A form, in which a name may stand several times.
+/// A form in which a name may occur several times.
 struct Fields<T>(T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Fields<T> {

@@ -1,5 +1,5 @@
-//! `GET, POST /resend`: a new link, by address or for an expired link. The answer is the same
-//! whether there is an account or not, and does not wait to find out.
+//! `GET, POST /resend`: requests a new link, by address or with an expired link. The answer is the same
+//! whether there is an account or not, and is sent before the account is looked up.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::MailCause;
 #[derive(Deserialize)]
 pub(super) struct Resend {
     email: Option<String>,
-    /// Of an expired link.
+    /// The token of an expired link.
     token: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn submit(
     Ok(sent(&app.config()))
 }
 
-/// Promises no mail: whether one comes depends on the account, which this page does not tell about.
+/// The answer. It promises no mail: that depends on the account, which this page does not reveal.
 pub(super) fn sent(config: &Config) -> Page {
     let (no_mail, contact) = no_mail(config, None);
     let lines = [
@@ -76,8 +76,7 @@ pub(super) fn sent(config: &Config) -> Page {
     Page::message("resend.sent", &lines).with(context! { contact => contact })
 }
 
-/// The text that says what to do when no mail comes, and whom to ask: of this portal, or of the only
-/// one.
+/// The text for people who get no mail, with the contact of this portal or of the only one.
 pub(super) fn no_mail(config: &Config, portal: Option<&Portal>) -> (&'static str, String) {
     let portal = match (portal, config.portals.as_slice()) {
         (None, [only]) => Some(only),

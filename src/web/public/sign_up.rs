@@ -1,6 +1,6 @@
-//! `GET, POST /signup`. Whether a domain may is public; whether an account exists is not: the
-//! answer follows from the address's domain and the settings alone, and what is done about the
-//! account is done after it.
+//! `GET, POST /signup`. The access rules of a domain are public, the existence of an account is not: the
+//! answer depends on the address's domain and the settings alone, and the account is handled after the
+//! answer.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ pub(super) async fn submit(
     Ok(answer.into_response())
 }
 
-/// The portal that was named, or the only one there is.
+/// The named portal, or the only one.
 fn chosen<'a>(config: &'a Config, wanted: Option<&str>) -> Option<&'a Portal> {
     match (config.portals.as_slice(), wanted) {
         ([only], _) => Some(only),
@@ -124,7 +124,7 @@ pub(super) fn form(
     )
 }
 
-/// Promises no mail: whether one comes depends on the account, which this page does not tell about.
+/// The answer. It promises no mail: that depends on the account, which this page does not reveal.
 pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Portal>) -> Page {
     let (no_mail, contact) = no_mail(config, portal);
     let lines = [
@@ -140,7 +140,7 @@ pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Port
     })
 }
 
-/// `contact`: whom to ask, if there is somebody.
+/// The answer for a domain that may not sign up. `contact` is the person to ask, if configured.
 pub(super) fn closed(address: &EmailAddress, contact: Option<&str>) -> Page {
     let lines: &[&str] = match contact {
         Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],

@@ -1,6 +1,6 @@
-//! `GET, POST /verify/{token}`: what waits in somebody's name, and the button that lets it go.
+//! `GET, POST /verify/{token}`: the held requests of a sender, and the button that releases them.
 //!
-//! Looking changes nothing, whoever looks: mail scanners open links. Only the button's form does,
+//! Opening the link changes nothing, because mail scanners open links, too. Only the button's form releases,
 //! and pressing it twice shows that all is well.
 
 use std::collections::BTreeSet;
@@ -23,15 +23,15 @@ use crate::verification::confirm;
 
 #[derive(Deserialize)]
 pub(super) struct Answer {
-    /// The ids ticked.
+    /// The ticked ids.
     #[serde(default)]
     request: Vec<String>,
-    /// The ids that the page showed. What came after it was rendered is not among them, and so was
-    /// not left out by anybody.
+    /// The ids that the page showed. A request that came later is not among them, so the person did not leave
+    /// it out.
     #[serde(default)]
     shown: Vec<String>,
     action: Action,
-    /// The tag of the language chosen.
+    /// The tag of the chosen language.
     lang: Option<String>,
 }
 
@@ -41,7 +41,7 @@ enum Action {
     Confirm,
     NotMe,
     TakeBack,
-    /// Shows the page in another language, and keeps the choice for mail.
+    /// Shows the page in another language and stores the choice for mail.
     Language,
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn show(
     app.remembering(page, &token).await
 }
 
-/// What stands behind a link, as a page. `taken_back`: it did not a moment ago.
+/// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
 fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result<Page, PageError> {
     Ok(match link {
         Link::Open {
@@ -103,8 +103,8 @@ pub(super) async fn submit(
 }
 
 impl AppState {
-    /// What stands behind a link. Guessing is bounded: each link that nobody was given takes from
-    /// the client's allowance, and without one left the database is not asked.
+    /// Finds the target of a link. Guessing is bounded: each invalid link counts against the client's rate
+    /// limit, and beyond it the database is not queried.
     async fn look(&self, text: &str, client: std::net::IpAddr) -> Result<(Token, Link), PageError> {
         let guessed = || {
             if self.guesses.take(client) {
@@ -124,8 +124,7 @@ impl AppState {
         }
     }
 
-    /// A page of whoever holds a link: in the language that they chose, where they choose it for mail
-    /// too.
+    /// Renders a page in the language that the holder of the link chose; the same choice holds for mail.
     async fn remembering(&self, page: Page, token: &Token) -> Result<Page, PageError> {
         let remembered = self.store().find_chosen_language(token.hash()).await?;
         Ok(Page {
@@ -134,8 +133,8 @@ impl AppState {
         })
     }
 
-    /// Keeps the language that the holder of a link chose, and leads to the page in it. One that there are no
-    /// texts in changes nothing.
+    /// Stores the language that the holder of a link chose and redirects to the page in it. An unsupported
+    /// language changes nothing.
     async fn speak(&self, token: &Token, tag: Option<&str>) -> Result<Response, PageError> {
         let wording = &self.parts.wording;
         let chosen = tag.and_then(|tag| language::choice(wording, tag));
@@ -148,7 +147,7 @@ impl AppState {
             }
             None => "?".to_owned(),
         };
-        // The path stays as it is: it holds the token.
+        // A relative redirect keeps the path, which holds the token.
         Ok((StatusCode::SEE_OTHER, [(LOCATION, query)]).into_response())
     }
 
@@ -220,9 +219,9 @@ impl AppState {
     }
 }
 
-/// What the person left out: what the page showed and they did not tick. A form that does not say
-/// what it showed, as a script sends it, leaves out all that is held but not named; one that names
-/// nothing leaves out nothing. What is offered comes back only where it is ticked.
+/// The requests that the person left out: those that the page showed and that are not ticked. A form that
+/// does not say what it showed, such as one that a script sends, leaves out all held requests that it does
+/// not name; a form that names none leaves out none. Offered requests are recovered only if they are ticked.
 fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<Choice, PageError> {
     let ids = |texts: &[String]| {
         texts
@@ -313,7 +312,7 @@ pub(super) fn proved_before(
     )
 }
 
-/// With a way on to the portals concerned; where none is, to the only one there is.
+/// With links to the portals concerned, or to the only one there is.
 fn proved<'a>(
     config: &Config,
     address: &EmailAddress,
@@ -337,7 +336,7 @@ fn proved<'a>(
     })
 }
 
-/// What was said, until when it holds, and how it can be taken back.
+/// The recorded refusal: its end, and how to withdraw it.
 pub(super) fn refused(
     address: &EmailAddress,
     quiet_until: Option<Timestamp>,
@@ -355,7 +354,7 @@ pub(super) fn refused(
     )
 }
 
-/// The address is proved, and stays so; with whom to ask, of the portal concerned or the only one.
+/// The address is verified and stays so. Names the contact of the portal concerned or of the only one.
 pub(super) fn refused_too_late(
     config: &Config,
     address: &EmailAddress,
@@ -392,7 +391,7 @@ fn described(config: &Config, request: &WaitingRequest) -> Value {
     }
 }
 
-/// What people call a portal; its name where it is not configured any more.
+/// Display name of a portal; its plain name if it is not configured any more.
 fn title(config: &Config, name: &PortalName) -> String {
     config
         .portal(name)

@@ -1,4 +1,4 @@
-//! What the routes do with the access settings.
+//! Routes of the access settings.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The table of routes, each asked by whom it must refuse. A new route is in the table, or it is not
-//! served; so none can be forgotten here.
+//! Every route of the table, requested with each credential that it must refuse. A route is served only from
+//! the table, so none can be missing here.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::web::rate_limit::Peer;
 use crate::web::render::HEADERS;
 
-/// A path that matches the pattern of a route, and nothing stands behind it.
+/// A path that matches the pattern of a route and names nothing that exists.
 fn example(pattern: &str) -> String {
     pattern
         .replace("{customer}", "nobody@corp.example")
@@ -42,7 +42,7 @@ fn only_the_document_is_open_to_all_and_no_viewer_changes_anything() {
         })
         .map(|route| route.path)
         .collect();
-    // It compares, and changes nothing.
+    // A comparison: it changes nothing.
     assert_eq!(by_viewers, ["/access/simulate"]);
 }
 
@@ -54,7 +54,8 @@ async fn every_route_refuses_who_has_no_token_that_opens_it() {
         if route.required == RequiredRole::Nothing {
             continue;
         }
-        // A client for each route: so many tokens that open nothing would use up one's allowance.
+        // One client for each route: this many invalid tokens would exhaust the rate limit of a single
+        // client.
         let client = SocketAddr::from(([192, 0, 2, number], 1));
         let session = harness.session(Role::Admin).await;
         let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
@@ -82,7 +83,7 @@ async fn every_route_refuses_who_has_no_token_that_opens_it() {
             .insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
         for (request, kind) in [
             (plain(), "no-token"),
-            // A session opens pages only, wherever it comes from.
+            // A session opens pages only, whichever header carries it.
             (with(COOKIE, &session.cookie), "no-token"),
             (from_elsewhere, "no-token"),
             (with(AUTHORIZATION, ""), "invalid-token"),
@@ -137,7 +138,7 @@ async fn every_route_refuses_the_role_below_its_own() {
         };
         let path = example(route.path);
         let less = token(&harness, *below).await;
-        // A token that says it is more than its operator is.
+        // A token with a higher role than its operator has.
         let boasts = key(&harness, *below, least, KeyKind::Token, hour).await;
         for token in [less, boasts] {
             let answer = post(&harness, &token, &path, json!({})).await;

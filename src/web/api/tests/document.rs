@@ -1,4 +1,4 @@
-//! The document is made of the table, and says all that there is to say.
+//! The document is generated from the table and is complete.
 
 use std::collections::BTreeSet;
 

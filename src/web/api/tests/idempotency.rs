@@ -22,7 +22,7 @@ async fn the_same_request_is_done_once_and_answered_the_same() {
     assert_eq!(again.headers["location"], first.headers["location"]);
     assert_eq!(again.headers[CONTENT_TYPE], "application/json");
     assert_eq!(again.headers["idempotency-replayed"], "true");
-    // Without the key, and with another one, it is asked again.
+    // Without the key, or with another one, the request is carried out again.
     let anew = post(&harness, &agent, "/customers", bob.clone()).await;
     assert_eq!(anew.status, StatusCode::OK);
     let anew = keyed(&harness, &agent, "k-2", "/customers", bob).await;

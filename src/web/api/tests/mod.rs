@@ -1,4 +1,5 @@
-//! The API against a real database: who gets in, what each route does, and that the document says so.
+//! The API against a real database: authentication, the effect of each route, and agreement with the
+//! document.
 
 mod access;
 mod auth;
@@ -87,13 +88,13 @@ async fn post(harness: &Harness, token: &str, path: &str, body: Value) -> Answer
         .await
 }
 
-/// The JSON of an answer of this status.
+/// Asserts the status of an answer and returns its JSON.
 fn object(answer: &Answer, status: StatusCode) -> Value {
     assert_eq!(answer.status, status, "{}", answer.body);
     serde_json::from_str(&answer.body).expect("JSON")
 }
 
-/// That an answer is a problem of this kind.
+/// Asserts that an answer is a problem of this kind.
 fn is_problem(answer: &Answer, status: StatusCode, kind: &str, what: &str) {
     assert_eq!(answer.status, status, "{what}: {}", answer.body);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What the routes do for customers, requests, dropped messages and deliveries.
+//! Routes of customers, requests, dropped messages and deliveries.
 
 use super::*;
 

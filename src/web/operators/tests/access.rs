@@ -1,4 +1,4 @@
-//! The access settings on the pages: previewed, saved, and what was dropped taken up by them.
+//! The access settings on the pages: preview, saving, and recovery of dropped mail.
 
 use axum::http::header::LOCATION;
 
@@ -77,7 +77,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
     }
     assert_eq!(harness.store.access().await.expect("read").number, 2);
 
-    // The same again changes nothing, which is said.
+    // The same values again: the page says that nothing would change.
     let mut same = with("preview");
     same.retain(|(name, _)| *name != "revision");
     same.push(("revision", "2"));
@@ -162,7 +162,7 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
         .await
         .expect("read");
     assert_eq!(now.expect("there").verdict, Verdict::Accepted);
-    // What was shown was made from revision 1; now it is shown anew.
+    // The preview was made from revision 1, so it is shown again.
     let answer = allow("other.example", "1").await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert!(answer.body.contains("Somebody else made revision 2"));

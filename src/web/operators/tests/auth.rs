@@ -1,5 +1,5 @@
-//! The table of routes, each asked by whom it must refuse. A new route is in the table, or it is not
-//! served; so none can be forgotten here.
+//! Every route of the table, requested with each credential that it must refuse. A route is served only from
+//! the table, so none can be missing here.
 
 use axum::http::header::{LOCATION, SET_COOKIE};
 
@@ -8,7 +8,7 @@ use super::super::routes;
 use super::*;
 use crate::web::render::HEADERS;
 
-/// A path that matches the pattern of a route, and whether anything stands behind it.
+/// A path that matches the pattern of a route, and whether it names something that exists.
 fn example(pattern: &str) -> String {
     pattern
         .replace("{name}", "operators.css")
@@ -146,7 +146,7 @@ async fn every_form_is_refused_from_elsewhere_and_without_the_mark_of_its_sessio
     assert!(forms >= 7);
     let history = harness.store.access_history(10).await.expect("read");
     assert_eq!(history.len(), 1, "nothing was changed");
-    // The session is still there: the logout was refused, too.
+    // The session still exists: the logout was refused, too.
     assert_eq!(harness.get(&session, "/").await.status, StatusCode::OK);
 }
 
@@ -244,7 +244,7 @@ async fn a_failed_login_is_in_the_audit_and_no_flood_of_them() {
             .collect::<Vec<_>>()
     };
     let router = harness.router();
-    // A password in the wrong field is not to be read there.
+    // A password in the wrong field must not appear in the log.
     let names = [name.as_str(), "hunter2", "no+name", ""];
     asked_at_once(router, names.iter().map(|name| guess(name))).await;
     let mut by = audited().await;

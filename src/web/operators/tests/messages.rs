@@ -1,4 +1,4 @@
-//! One message on the pages: explained, as text, as HTML behind two walls, as it came.
+//! One message on the pages: the explanation, the text, the HTML in its sandbox, the raw message.
 
 use axum::http::header::CONTENT_DISPOSITION;
 
@@ -64,7 +64,7 @@ async fn the_html_of_a_message_stands_behind_two_walls() {
     );
     assert_eq!(framed.headers["x-frame-options"], "SAMEORIGIN");
     assert_eq!(framed.headers["x-content-type-options"], "nosniff");
-    // A message without HTML has no frame, and its page may hold none.
+    // A message without HTML has no frame, and the policy of its page allows none.
     let plain = harness.mail("eve@elsewhere.example", "plain").await;
     let path = format!("/messages/{}", plain.ledger);
     let page = harness.get(&session, &path).await;
@@ -74,7 +74,7 @@ async fn the_html_of_a_message_stands_behind_two_walls() {
     assert_eq!(none.status, StatusCode::NOT_FOUND);
 }
 
-/// The pages speak English, whatever is asked for, and have the times of the site.
+/// The pages are in English, whatever language is requested, and show times in the zone of the site.
 #[tokio::test]
 async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
     let mut config = sample::config("");

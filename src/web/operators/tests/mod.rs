@@ -1,4 +1,4 @@
-//! The operators' pages against a real database: who gets in, and what each page does.
+//! The operators' pages against a real database: authentication, and the effect of each page.
 
 mod access;
 mod auth;
@@ -31,7 +31,7 @@ use crate::web::api_router;
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A house with a real database and no listener: the pages, and the API beside them.
+/// A site with a real database and no listener: the pages, and the API beside them.
 pub(in crate::web) struct Harness {
     router: Router,
     pub store: Store,
@@ -40,14 +40,14 @@ pub(in crate::web) struct Harness {
     _folder: TempDir,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 pub(in crate::web) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
 }
 
-/// Asks a router and reads its answer to the end.
+/// Sends a request to a router and reads the complete answer.
 pub(in crate::web) async fn asked(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await;
     let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
@@ -59,8 +59,8 @@ pub(in crate::web) async fn asked(router: &Router, request: Request<Body>) -> An
     }
 }
 
-/// Asks all of them before any answer is waited for, so that none comes to have an allowance back for the
-/// time that the others took. Gives the answers in the order of the requests.
+/// Sends all requests before it awaits any answer, so that no rate limit is refilled meanwhile. Returns the
+/// answers in the order of the requests.
 pub(in crate::web) async fn asked_at_once(
     router: &Router,
     requests: impl IntoIterator<Item = Request<Body>>,
@@ -77,14 +77,14 @@ pub(in crate::web) async fn asked_at_once(
     answers
 }
 
-/// Somebody's session: the cookie, and what stands in the forms.
+/// An operator's session: the cookie, and the CSRF token of its forms.
 pub(in crate::web) struct Session {
     pub cookie: String,
     csrf: String,
 }
 
 impl Harness {
-    /// `corp.example` is approved; of other domains `partner.example` may.
+    /// `corp.example` is internal and active; senders of `partner.example` may register.
     pub async fn open() -> Self {
         Self::with(sample::config("")).await
     }
@@ -126,7 +126,7 @@ impl Harness {
             .await
     }
 
-    /// A form of the session's own page.
+    /// Submits a form of the session's own page.
     async fn post(&self, session: &Session, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("csrf", &session.csrf).extend_pairs(fields);
@@ -180,7 +180,7 @@ impl Harness {
         self.enter(cookie).await
     }
 
-    /// Reads what stands in the forms of this session.
+    /// Reads the CSRF token from the forms of this session.
     async fn enter(&self, cookie: String) -> Session {
         let mut session = Session {
             cookie,
@@ -196,7 +196,7 @@ impl Harness {
         session
     }
 
-    /// A message of `from` to the IT portal comes in.
+    /// Accepts a message from `from` to the IT portal.
     pub async fn mail(&self, from: &str, subject: &str) -> Entry {
         let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n");
         self.receive(from, subject, raw).await
@@ -235,7 +235,7 @@ fn posted(path: &str, cookie: Option<&str>, form: String) -> Request<Body> {
         .expect("a request")
 }
 
-/// The fields of the form on a page that carry something, as its button would send them.
+/// The hidden fields of the form on a page, as its button would send them.
 fn hidden(page: &str, form: &str) -> Vec<(String, String)> {
     let (_, form) = page.split_once(form).expect("the form");
     let form = form.split("</form>").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What every page keeps to, and what the overview, the customers and the deliveries show and do.
+//! Properties of every page, and the content and actions of the overview, the customers and the deliveries.
 
 use axum::http::header::LOCATION;
 
@@ -43,7 +43,7 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
             assert!(!answer.body.contains("<script"), "{path}");
             assert!(!answer.body.contains('\u{202e}'), "{path}");
             assert!(!answer.body.contains("style="), "{path}");
-            // Looking is all that a viewer is offered, but for the way out.
+            // The logout is the only form that a viewer gets.
             let forms = answer.body.matches("method=\"post\"").count();
             if role == Role::Viewer
                 && !["/login", "/access", "/requests", "/dropped"].contains(&path.as_str())

@@ -1,4 +1,4 @@
-//! Requests on the pages: found, asked about, released and discarded, one or many.
+//! Requests on the pages: search, confirmation, release and discard, one or many.
 
 use axum::http::header::LOCATION;
 
@@ -68,7 +68,7 @@ async fn what_is_done_to_many_is_asked_about_first() {
         let entry = harness.mail(&format!("p{n}@corp.example"), "held").await;
         ids.push(entry.ledger.to_string());
     }
-    // Two that were ticked, of which one cannot be released again.
+    // Two ticked requests, one of which is released already.
     let release = [("action", "release"), ("request", ids[0].as_str())];
     harness.post(&session, "/requests", &release).await;
     let ask = [
@@ -91,7 +91,7 @@ async fn what_is_done_to_many_is_asked_about_first() {
         listed.rows.len()
     };
     assert_eq!(held().await, 59, "nothing is done by asking");
-    // All that the list was narrowed to, though a page shows fifty.
+    // All that match the filter, though a page shows fifty.
     let ask = [
         ("action", "discard"),
         ("ask", "yes"),

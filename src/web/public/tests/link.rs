@@ -1,4 +1,4 @@
-//! The link: looking changes nothing, the button releases, twice is fine.
+//! The link: opening it changes nothing, the button releases, pressing it twice is harmless.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ async fn looking_changes_nothing_and_the_button_releases_once() {
     }
 }
 
-/// What becomes of three requests, of which the page showed two: for each form, the states of the
-/// two that were shown and of the one that came later.
+/// Three requests, two of which the page showed. For each form: the states of the two shown requests and of
+/// the later one.
 #[tokio::test]
 async fn only_what_was_shown_can_be_left_out() {
     for (form, expected) in [
@@ -190,8 +190,8 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
     assert_eq!(expired.body, unknown.body);
 }
 
-/// What the quota dropped is offered unticked, unless a domain vouches for it, and comes back when it is
-/// ticked.
+/// Requests that the quota dropped are offered unticked, unless a domain vouches for them, and are recovered
+/// when they are ticked.
 #[tokio::test]
 async fn what_the_quota_dropped_comes_back_when_it_is_ticked() {
     let mut config = sample::config("");

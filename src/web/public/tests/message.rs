@@ -1,4 +1,4 @@
-//! Links to messages as they came.
+//! Links to raw messages.
 
 use super::*;
 use crate::domain::LinkKey;

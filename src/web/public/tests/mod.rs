@@ -1,4 +1,4 @@
-//! The public pages: each alone, all routes' headers, and the way from a held message to the
+//! The public pages: each page alone, the headers of all routes, and the path from a held message to the
 //! button against a real database.
 
 mod link;
@@ -27,7 +27,7 @@ use crate::verification::tests::sample;
 use crate::web::Readiness;
 use crate::web::operators::tests::{Answer, asked, asked_at_once};
 
-/// A house with a real database and no listener.
+/// A site with a real database and no listener.
 struct Harness {
     router: Router,
     store: Store,
@@ -39,7 +39,7 @@ struct Harness {
 }
 
 impl Harness {
-    /// `corp.example` is approved; of other domains `partner.example` may.
+    /// `corp.example` is internal and active; senders of `partner.example` may register.
     async fn open() -> Self {
         Self::with(sample::config("")).await
     }
@@ -91,14 +91,14 @@ impl Harness {
         self.send(posted(path, form.to_owned())).await
     }
 
-    /// Waits until what the forms asked for is done.
+    /// Waits until the background tasks of the forms are done.
     async fn errands(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
     }
 
-    /// A message of `from` to the IT portal comes in.
+    /// Accepts a message from `from` to the IT portal.
     async fn mail(&self, from: &str, subject: &str) -> Entry {
         let arrival = Arrival {
             facts: sample::facts(from, subject),
@@ -113,7 +113,7 @@ impl Harness {
         entries.remove(0)
     }
 
-    /// The address of a letter that is due and the token in it; the letter counts as sent.
+    /// The address and the token of the verification mail that is due; marks the mail as sent.
     async fn verification_mail(&self) -> Option<(EmailAddress, Token)> {
         self.mail_valid_for(self.config.verification.token_ttl)
             .await
@@ -136,13 +136,13 @@ impl Harness {
         Some((verification_mail.address, token))
     }
 
-    /// The path of the link in the letter that is due.
+    /// The path of the link in the verification mail that is due.
     async fn link(&self) -> String {
         let (_, token) = self.verification_mail().await.expect("a letter is due");
         format!("/verify/{}", token.reveal())
     }
 
-    /// The same, of this address, whoever else gets one.
+    /// The same for this address, if mail to others is due, too.
     async fn link_of(&self, address: &str) -> String {
         loop {
             let (to, token) = self.verification_mail().await.expect("a letter is due");

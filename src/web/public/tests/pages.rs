@@ -42,7 +42,7 @@ fn waiting_requests() -> Vec<WaitingRequest> {
     ]
 }
 
-/// What the quota dropped: one that a domain vouches for, and others.
+/// Requests that the quota dropped: one that a domain vouches for, and others.
 fn offers() -> Vec<Offer> {
     let mut first = true;
     waiting_requests()
@@ -54,7 +54,7 @@ fn offers() -> Vec<Offer> {
         .collect()
 }
 
-/// Every page there is, by a name for it.
+/// Every page, with a name for it.
 fn pages() -> Vec<(String, Page)> {
     let config = sample::config("");
     let ann = EmailAddress::parse("ann.bartholomew@corp.example").expect("an address");
@@ -217,7 +217,7 @@ fn the_page_behind_the_link() {
     insta::assert_snapshot!(without_ids(&html));
 }
 
-/// How many values are the ids of requests.
+/// Number of values that are ids of requests.
 fn count_of_ids(html: &str) -> usize {
     html.split("value=\"")
         .skip(1)

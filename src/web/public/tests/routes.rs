@@ -1,4 +1,4 @@
-//! What holds for every route, whichever it is.
+//! Properties of every route.
 
 use super::super::super::render::HEADERS;
 use super::super::routes;
@@ -146,7 +146,7 @@ async fn guessing_links_is_bounded_and_does_not_shut_out_who_has_one() {
         let request = Request::get(format!("/verify/{}", guess.reveal()));
         request.body(Body::empty()).expect("a request")
     };
-    // They are looked up side by side, so any of them may be the one too many.
+    // They are handled concurrently, so any of them may be the one that is refused.
     let answers = asked_at_once(&harness.router, (0..40).map(guess)).await;
     for status in [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS] {
         let found = answers.iter().any(|answer| answer.status == status);

@@ -1,4 +1,4 @@
-//! Forms that make us write mail tell nothing about who has an account.
+//! Forms that cause mail do not reveal who has an account.
 
 use super::*;
 
@@ -25,8 +25,8 @@ async fn whether_an_account_exists_is_not_told() {
     }
 }
 
-/// Whatever has to be done for an account is done by the database's one writer, and no answer waits
-/// for it: with the writer held up, everybody is answered all the same, and nothing has happened yet.
+/// The database's single writer does all work for an account, and no answer waits for it: while the writer is
+/// blocked, everyone is answered all the same and nothing has happened yet.
 #[tokio::test]
 async fn no_answer_waits_for_what_is_done_about_an_account() {
     let harness = Harness::open().await;

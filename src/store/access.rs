@@ -30,7 +30,7 @@ fn insert(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreE
 }
 
 impl Store {
-    /// Makes the first revision if there is none; says whether it did.
+    /// Creates the first revision if there is none. Returns true if it did.
     pub async fn seed_access(
         &self,
         settings: AccessSettings,
@@ -53,7 +53,7 @@ impl Store {
         .await
     }
 
-    /// What is in force. The defaults as revision 0 when nothing was ever set.
+    /// The settings in force: the defaults, as revision 0, when nothing was ever set.
     pub async fn access(&self) -> Result<Revision, StoreError> {
         self.read(newest).await
     }
@@ -71,12 +71,12 @@ impl Store {
         .await
     }
 
-    /// Newest first.
+    /// Revisions, newest first.
     pub async fn access_history(&self, limit: usize) -> Result<Vec<Revision>, StoreError> {
         self.access_history_before(u64::MAX, limit).await
     }
 
-    /// Those before revision `number`, newest first.
+    /// Revisions before `number`, newest first.
     pub async fn access_history_before(
         &self,
         number: u64,
@@ -96,7 +96,7 @@ impl Store {
     /// Puts new settings in force, provided that nobody changed them since revision `base`.
     ///
     /// # Errors
-    /// `Conflict`.
+    /// `Conflict` if somebody did.
     pub async fn change_access(
         &self,
         base: u64,

@@ -1,4 +1,4 @@
-//! An account as the other operations know it: which it is, how it stands, and whether it may get mail.
+//! Account rows as the other operations read them: identity, status, and whether mail may be sent.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -7,7 +7,7 @@ use super::events::NewEvent;
 use super::sql_types::{Millis, json};
 use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
 
-/// What the operations of the store have to know of an account.
+/// The columns of an account that the operations of the store need.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -22,9 +22,9 @@ pub(super) struct AccountRow {
     pub(super) verified: bool,
     undeliverable: bool,
     quiet_until: Option<Millis>,
-    /// What "This was not me" was said of had passed its authentication.
+    /// The message behind "This was not me" had passed authentication.
     refused_authenticated: bool,
-    /// The one mail was owed that goes to an address while it gets no other.
+    /// The account was owed the one mail that a quiet address still gets.
     quiet_mailed: bool,
 }
 
@@ -47,8 +47,8 @@ impl AccountRow {
         })
     }
 
-    /// A verification changes something: the account is pending, or active for the portals alone that
-    /// let it in unverified.
+    /// True where verification changes something: the account is pending, or active only for portals that
+    /// accept it unverified.
     pub(super) fn can_be_verified(&self) -> bool {
         match self.status {
             Status::Pending => true,
@@ -57,7 +57,7 @@ impl AccountRow {
         }
     }
 
-    /// True for an active account that was never verified and that the portal never let in.
+    /// True for an active account that was never verified and that this portal never accepted.
     pub(super) fn is_unverified_at(
         &self,
         connection: &Connection,
@@ -72,8 +72,7 @@ impl AccountRow {
         Ok(!let_in)
     }
 
-    /// Records that the portal lets the account in although nobody verified it. Does nothing for one
-    /// that is verified.
+    /// Records that the portal accepts the account unverified. Does nothing for a verified account.
     pub(super) fn let_in(
         &self,
         connection: &Connection,
@@ -89,36 +88,36 @@ impl AccountRow {
         Ok(())
     }
 
-    /// The address is not to get mail of ours: it comes back, its owner said "not me", or an
-    /// operator shut it out.
+    /// True while we send no mail to the address: it bounces, its owner said "not me", or an operator blocked
+    /// it.
     pub(super) fn is_quiet(&self, now: Millis) -> bool {
         self.undeliverable
             || self.status == Status::Blocked
             || self.quiet_until.is_some_and(|until| until > now)
     }
 
-    /// An operator said that it may get mail again.
+    /// Records that an operator allows mail to the account again.
     pub(super) fn speak(&mut self) {
         self.undeliverable = false;
         self.quiet_until = None;
     }
 
-    /// Until when the address gets no mail because its owner said "This was not me".
+    /// End of the time in which the address gets no mail because its owner said "This was not me".
     pub(super) fn quiet_until(&self, now: Millis) -> Option<Millis> {
         self.quiet_until.filter(|until| *until > now)
     }
 
-    /// Nothing but "This was not me" keeps mail from the address.
+    /// True where "This was not me" is the only thing that keeps mail from the address.
     pub(super) fn is_only_refused(&self, now: Millis) -> bool {
         self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
     }
 
-    /// It may get the one mail by which that can be taken back.
+    /// True while it may get the one mail with which the objection can be taken back.
     pub(super) fn may_be_mailed_once(&self, now: Millis) -> bool {
         self.is_only_refused(now) && self.can_be_verified() && !self.quiet_mailed
     }
 
-    /// Records that it gets that mail.
+    /// Records that the account gets that mail.
     pub(super) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
         connection
             .prepare_cached("UPDATE account SET quiet_mailed = -1 WHERE n = ?")?
@@ -126,8 +125,8 @@ impl AccountRow {
         Ok(())
     }
 
-    /// A message of this account came that passes DMARC: its owner wrote it, so they want our mail. Says
-    /// nothing where what was refused had passed as well.
+    /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume.
+    /// Does nothing where the refused message had passed as well.
     pub(super) fn wrote_again(
         &mut self,
         connection: &Connection,
@@ -186,7 +185,7 @@ pub(super) fn account_by_id(
         })
 }
 
-/// Makes the account that a decision calls for. `entry` is the ledger entry behind it.
+/// Creates the account that a decision calls for. `entry` is the ledger entry that caused it.
 pub(super) fn make(
     connection: &Connection,
     address: &EmailAddress,

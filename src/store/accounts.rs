@@ -1,4 +1,4 @@
-//! Accounts, for those who ask about them and for an operator's hand.
+//! Accounts: listing, sign-up and the actions of operators.
 
 use std::net::IpAddr;
 
@@ -23,17 +23,17 @@ pub struct CustomerFilter {
     pub kind: Option<Kind>,
     pub status: Option<Status>,
     pub domain: Option<String>,
-    /// A part of the address.
+    /// Part of the address.
     pub search: Option<String>,
-    /// Only those that our mail cannot reach.
+    /// Only accounts that our mail cannot reach.
     pub undeliverable: bool,
     pub page: Page,
 }
 
-/// What came of asking for a new account.
+/// Outcome of a request for a new account.
 #[derive(Debug, Clone)]
 pub enum Added {
-    /// Made, or there already; a letter is owed either way.
+    /// Created, or it existed already; a verification mail is owed either way.
     Now(Account),
     Before(Account),
     /// The access settings do not allow it.
@@ -82,7 +82,7 @@ pub(super) fn list(
     filter: &CustomerFilter,
 ) -> Result<Listed<Account>, StoreError> {
     let limit = filter.page.rows();
-    // As accounts have it; what is no domain is nobody's.
+    // Normalized like the domains of accounts; an invalid domain matches no account.
     let domain = filter
         .domain
         .as_ref()
@@ -104,7 +104,7 @@ pub(super) fn list(
     }
     wanted.ask("a.key > :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);
-    // Each has the order of the addresses, and so nothing has to be sorted.
+    // Each index is in the order of addresses, so nothing has to be sorted.
     let index = match filter {
         CustomerFilter {
             undeliverable: true,
@@ -153,7 +153,7 @@ impl Work<'_> {
             Origin::Mail | Origin::Operator => MailCause::Operator,
         };
         let (_, settings) = self.settings.in_force(connection, portal)?;
-        // Without a portal the site's settings are asked under a name that none has.
+        // Without a portal, the settings of the site decide, looked up under a name that no portal has.
         let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
         let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
         if decision.reason == Reason::SenderDenied {
@@ -162,7 +162,7 @@ impl Work<'_> {
         if let Some(there) = find_account(connection, &address.key())? {
             let kind = match there.status {
                 Status::Pending => Some(MailKind::Verification),
-                // An account that nobody verified becomes so by signing up.
+                // Sign-up verifies an account that is active but was never verified.
                 Status::Active if origin == Origin::SignUp && !there.verified => {
                     Some(MailKind::Verification)
                 }
@@ -182,7 +182,8 @@ impl Work<'_> {
             Kind::Internal => &settings.internal.default_groups,
             Kind::External => &[],
         };
-        // Who signs up may be anybody; for whom an operator knows, the settings decide as for mail.
+        // Anybody can sign up, so sign-up needs verification; for an account that an operator adds, the
+        // settings decide as for mail.
         let new = NewAccount {
             proof_needed: new.proof_needed || origin == Origin::SignUp,
             ..new
@@ -226,7 +227,7 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// By address.
+    /// Accounts in the order of their addresses.
     pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
         self.read(move |connection| list(connection, &filter)).await
     }
@@ -252,9 +253,9 @@ impl Store {
         .await
     }
 
-    /// The two ways in besides mail: sign-up, and an operator. The access settings in force decide
-    /// as they do for mail, but who signs up must prove the address whatever they say. A new account
-    /// that is pending, and on sign-up an old one, is owed a letter.
+    /// Adds an account by sign-up or by an operator, the two ways in besides mail. The access settings decide
+    /// as they do for mail, but a person who signs up must always verify the address. Owes a verification
+    /// mail to a new pending account and, on sign-up, to an existing account.
     pub async fn add_customer(
         &self,
         address: EmailAddress,
@@ -266,7 +267,7 @@ impl Store {
             .await
     }
 
-    /// Signing up on the page; `client` has a share of the mail that the pages send.
+    /// Signs a person up on the page. `client` has its own share of the limit for mail from the pages.
     pub async fn sign_up(
         &self,
         address: EmailAddress,
@@ -284,8 +285,8 @@ impl Store {
         .await
     }
 
-    /// Shuts an account out. Its held requests stay held, its links stop working, and what was released
-    /// and not handed on yet is stopped until it is unblocked.
+    /// Blocks an account. Its held requests stay held, its links stop working, and requests that are released
+    /// but not delivered stop until it is unblocked.
     pub async fn block_customer(
         &self,
         id: AccountId,
@@ -313,8 +314,8 @@ impl Store {
         .await
     }
 
-    /// Lets it in again: active if its address was proved or needed no proof, pending otherwise. What
-    /// was stopped goes on.
+    /// Unblocks an account: active if its address was verified or needed no verification, pending otherwise.
+    /// Stopped requests resume.
     pub async fn unblock_customer(
         &self,
         id: AccountId,
@@ -343,7 +344,7 @@ impl Store {
         .await
     }
 
-    /// Whether automatic mail of this account is taken as if a person had written it.
+    /// Sets whether automatic mail of this account is accepted as if a person had written it.
     pub async fn take_automatic_of(
         &self,
         id: AccountId,

@@ -1,7 +1,7 @@
-//! A copy of the database while others write it: the state of one moment, whole and looked through.
+//! A consistent copy of the database, made and examined while other processes write to it.
 //!
-//! The source is only ever read, and not brought to a newer schema, so that a newer program can make
-//! the copy of before its own upgrade.
+//! The source is only read and its schema is not migrated, so a newer program can back up before its own
+//! upgrade.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,19 +15,17 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Examination, StoreError, connection};
 
-/// How many pages are copied between two looks at the progress.
+/// Pages copied between two progress reports.
 const PAGES: i32 = 1024;
 
-/// When a page of the source is in somebody's hands.
+/// Pause before a retry when another process holds a lock on the source.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Copies `database` to `file`, which must not be there yet, and examines the copy. It has its final
-/// name only when it is complete and on disk. `progress` is told the octets copied and all of them.
-/// Blocks.
+/// Copies `database` to `file`, which must not exist, and examines the copy. The copy gets its final name
+/// only when it is complete and on disk. `progress` receives the octets copied and the total. Blocks.
 ///
 /// # Errors
-/// A file that is there already, a folder that cannot be written, or a copy that is damaged; then
-/// nothing is left behind.
+/// The file exists, the folder is not writable, or the copy is damaged; then no file is left over.
 pub fn backup(
     database: &Path,
     file: &Path,
@@ -46,11 +44,11 @@ pub fn backup(
     Ok(found)
 }
 
-/// The copy while it is made; gone with this, unless it is finished.
+/// An unfinished copy, deleted on drop unless it is finished.
 struct Draft(PathBuf);
 
 impl Draft {
-    /// Readable by nobody else: it holds people's mail.
+    /// Creates the file with access for its owner only: it holds people's mail.
     fn beside(file: &Path) -> Result<Self, StoreError> {
         let mut name = file.as_os_str().to_owned();
         name.push(".incomplete");
@@ -72,7 +70,7 @@ impl Draft {
         File::open(&self.0)
             .and_then(|draft| draft.sync_all())
             .and_then(|()| {
-                // Another may have made a file of this name meanwhile.
+                // Another process may have created a file of this name meanwhile.
                 Ok(renameat_with(
                     CWD,
                     &self.0,
@@ -99,7 +97,7 @@ fn copy(
 ) -> Result<(), StoreError> {
     let source = connection::reading(database)?;
     let page: u64 = source.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    // All pages of one moment: a writer goes on meanwhile, and the copy does not begin anew.
+    // One read transaction for all pages: writers continue, and the copy need not restart.
     let moment = source.unchecked_transaction()?;
     let mut target = Connection::open(draft)?;
     {
@@ -117,7 +115,7 @@ fn copy(
             }
         }
     }
-    // One file, without the two that a write-ahead log has beside it.
+    // A single file, without the two extra files of a write-ahead log.
     target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Reports on our verification mail: the letter that one is about, and what follows for the account.
+//! Bounces of verification mail: finds the mail that a report is about and records the consequences for the
+//! account.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,16 +9,16 @@ use super::sql_types::Millis;
 use crate::domain::{AccountId, Actor, EmailAddress, MailId};
 use crate::mail::{Failure, Report};
 
-/// From this many passing failures within [`SOFT_WITHIN`] on, the account's mail waits.
+/// Number of temporary failures within [`SOFT_WITHIN`] after which mail to the account is paused.
 const SOFT_FAILURES: u32 = 3;
 const SOFT_WITHIN: i64 = 30 * Millis::DAY;
 
-/// The first pause; each further failure doubles it, up to the last.
+/// Length of the first pause. Each further failure doubles it, up to the longest.
 const PAUSE: i64 = Millis::DAY;
 const LONGEST_PAUSE: i64 = 8 * Millis::DAY;
 
-/// The letter that a report is about: named in the subaddress it returned to, or by the Message-ID
-/// that we gave it.
+/// Identifies the verification mail that a report is about, by the subaddress it returned to or by the
+/// Message-ID that we gave it.
 pub(super) fn mail_of(report: &Report, return_recipient: Option<&String>) -> Option<MailId> {
     let by_address = || {
         let recipient = EmailAddress::parse(return_recipient?).ok()?;
@@ -30,7 +31,7 @@ pub(super) fn mail_of(report: &Report, return_recipient: Option<&String>) -> Opt
     by_address().or_else(by_message_id)
 }
 
-/// Notes what the report says. The account's id when it gets no more letters from now on.
+/// Records the report. Returns the account's id if it gets no more verification mail from now on.
 pub(super) fn note_report(
     connection: &Connection,
     report: &Report,
@@ -54,7 +55,7 @@ pub(super) fn note_report(
     }
 }
 
-/// Notes that a letter did not arrive; marks the account when that is for good.
+/// Records a failed verification mail. Marks the account as undeliverable if the failure is permanent.
 pub(super) fn note_failure(
     connection: &Connection,
     account: i64,
@@ -88,8 +89,8 @@ pub(super) fn note_failure(
     Ok(marked)
 }
 
-/// When an account gets mail again that has failed too often for now; None for at once. A passing
-/// failure ends nothing for good: the pause grows with their number, and they are forgotten in time.
+/// End of the pause for an account with too many temporary failures; None if mail may go at once. Temporary
+/// failures never end mail for good: the pause grows with their number, and they expire.
 pub(super) fn paused_until(
     connection: &Connection,
     account: i64,

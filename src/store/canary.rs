@@ -1,7 +1,7 @@
-//! What a canary leaves behind: nothing. It is a message of our own, and the ledger is for others'.
+//! Removal of canaries: our own test messages, which must leave no trace in the ledger.
 //!
-//! What counts is the portal that nobody else can write to. Anyone can forge a sender that looks like a
-//! canary's, and what came in that name for another portal stays.
+//! A canary is recognised by its portal, which nobody else can write to. Anyone can forge a canary's sender,
+//! so messages with that sender to another portal stay.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +9,7 @@ use super::{Store, StoreError};
 use crate::domain::canary;
 
 impl Store {
-    /// Removes every canary that was ever sung, and the accounts under whose names they were.
+    /// Removes all canaries and the accounts of their senders.
     pub async fn forget_canaries(&self) -> Result<(), StoreError> {
         let there = self.read(accounts).await?;
         if there.is_empty() {
@@ -25,7 +25,7 @@ impl Store {
     }
 }
 
-/// Found by the key, which begins as theirs do; without those that somebody else made.
+/// Accounts whose key begins with the canary prefix, without those that other messages created.
 fn accounts(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT n, key FROM account AS a

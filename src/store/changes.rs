@@ -1,8 +1,8 @@
-//! Waking the workers: a counter for each topic that a commit moves on when it makes something due.
+//! Wakeups for the workers: one counter for each topic, advanced by a commit that makes something due.
 //!
-//! A worker that subscribed before it looked for work cannot miss a change: waiting returns at once
-//! when the counter moved since. Another process (the command line) rings a datagram socket beside
-//! the database after its commits, and the daemon listens there; nobody polls.
+//! A worker subscribes before it looks for work, so it cannot miss a change: waiting returns at once if the
+//! counter advanced since. Another process (the command line) sends a datagram to a socket beside the
+//! database after its commits, and the daemon listens there. Nothing polls.
 
 use std::io;
 use std::os::unix::net::UnixDatagram as Ringer;
@@ -15,23 +15,23 @@ use tokio::sync::watch;
 
 use super::{Store, StoreError};
 
-/// What a worker waits for. One that is woken for nothing reads the database for nothing, with every
-/// message that comes in.
+/// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a query
+/// of the database, with every message that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// A letter is owed.
+    /// A verification mail is owed.
     VerificationMail,
-    /// A released request may be handed over, or a destination is paused.
+    /// A released request may be delivered, or a destination is paused.
     Requests,
-    /// An operator did something, or a destination goes on.
+    /// An operator did something, or a destination resumes.
     OperatorActions,
-    /// A hook is to be told something.
+    /// A hook call is owed.
     Calls,
-    /// A sender is to be told that their mail is not taken.
+    /// A notice is owed to a sender whose mail is not accepted.
     Notices,
 }
 
-/// What a transaction made due.
+/// The topics in which a transaction made something due.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wakeups([bool; 5]);
 
@@ -49,16 +49,16 @@ impl Wakeups {
     }
 }
 
-/// One worker's view of the changes.
+/// One worker's subscription.
 #[derive(Debug, Clone)]
 pub struct Changes {
     counter: watch::Receiver<u64>,
 }
 
 impl Changes {
-    /// Resolves when something of the topic may have become due since the last time that it
-    /// resolved, or since the subscription, by this process or by another one. May resolve without a
-    /// cause. Never resolves once the store is gone.
+    /// Resolves when something of the topic may have become due, through this or another process, since it
+    /// last resolved or since the subscription. May resolve spuriously. Never resolves after the store is
+    /// dropped.
     pub async fn wait(&mut self) {
         if self.counter.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -66,13 +66,13 @@ impl Changes {
     }
 }
 
-/// The other side of [`Changes`].
+/// Sender side of [`Changes`].
 #[derive(Debug)]
 pub(super) struct Notifier {
-    /// By topic.
+    /// One counter for each topic.
     counters: [watch::Sender<u64>; 5],
     socket: PathBuf,
-    /// This process listens on the socket itself, and need not ring there.
+    /// True where this process listens on the socket itself and need not send to it.
     listening: AtomicBool,
     ringer: OnceLock<Option<Ringer>>,
 }
@@ -93,11 +93,12 @@ impl Notifier {
         }
     }
 
-    /// Something may be due: tells the workers here, and the daemon where this is another process.
+    /// Announces that something may be due: to the workers of this process, and to the daemon where that is
+    /// another process.
     pub(super) fn ring(&self, wakeups: Wakeups) {
         self.wake(wakeups);
         if wakeups.0.contains(&true) && !self.listening.load(Ordering::Relaxed) {
-            // Without a daemon there is no socket, and nobody to tell.
+            // Without a daemon there is no socket and no listener.
             let ringer = self.ringer.get_or_init(|| {
                 let ringer = Ringer::unbound().ok()?;
                 ringer.set_nonblocking(true).ok()?;
@@ -119,17 +120,17 @@ impl Notifier {
 }
 
 impl Store {
-    /// Subscribe first, then look for work, then wait: no change can be lost in between.
+    /// Subscribes to a topic. Subscribe first, then look for work, then wait: so no change is lost in
+    /// between.
     #[must_use]
     pub fn subscribe(&self, topic: Topic) -> Changes {
         self.notifier.subscribe(topic)
     }
 
-    /// Listens for other processes that changed the database, until the returned future is dropped.
-    /// For the daemon: spawn it.
+    /// Listens for changes by other processes until the returned future is dropped. The daemon spawns it.
     ///
     /// # Errors
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     pub fn listen_for_others(
         &self,
     ) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
@@ -146,7 +147,7 @@ impl Store {
         notifier.listening.store(true, Ordering::Relaxed);
         Ok(async move {
             let mut one = [0; 1];
-            // What came before the socket was there is found by looking once.
+            // One look finds changes made before the socket existed.
             notifier.wake(Wakeups::all());
             while socket.recv(&mut one).await.is_ok() {
                 notifier.wake(Wakeups::all());

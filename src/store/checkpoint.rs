@@ -1,9 +1,8 @@
-//! Moving what is committed from the write-ahead log into the database, beside the writer and not
-//! in its way.
+//! Checkpoints: moves committed pages from the write-ahead log into the database without blocking the writer.
 //!
-//! A thread copies pages while the writer goes on. Only a log that was copied to its end can begin
-//! anew, and under load it never is at its end; so from time to time the writer copies the little
-//! that is left itself, between two transactions.
+//! A thread copies pages while the writer continues. The log can restart only after it was copied to its end,
+//! and under load new pages always follow. So the writer copies the small remainder itself from time to time,
+//! between two transactions.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -16,19 +15,19 @@ use rusqlite::Connection;
 use super::file_identity::Whereabouts;
 use super::{StoreError, connection};
 
-/// Pages of the log that are worth a copy: 24 MiB. The longer it is, the more often a page stands in
-/// it that is copied once.
+/// Length of the log, in pages, that is worth a copy: 24 MiB. A longer log holds more versions of the same
+/// page, of which only one is copied.
 const WORTH_A_COPY: i32 = 6144;
 
-/// Pages of the log at which the writer brings it to an end: 96 MiB.
+/// Length of the log, in pages, at which the writer copies the remainder: 96 MiB.
 const TOO_LONG: i32 = 24_576;
 
 thread_local! {
-    /// How long the log was after the last commit of this thread.
+    /// Length of the log after the last commit of this thread.
     static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
-/// The writer's side.
+/// The writer's handle of the checkpoint thread.
 pub(super) struct Checkpointer {
     notifier: SyncSender<()>,
     copying: Arc<AtomicBool>,
@@ -47,7 +46,7 @@ impl Checkpointer {
         Ok(Self { notifier, copying })
     }
 
-    /// Has the length of the log noted after each commit on this connection.
+    /// Installs a hook that records the length of the log after each commit on this connection.
     pub(super) fn watch(connection: &Connection) {
         connection.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(pages);
@@ -65,7 +64,7 @@ impl Checkpointer {
             return;
         }
         if pages > TOO_LONG {
-            // What fails here fails again at the next commit, and is reported there.
+            // A failure here recurs at the next commit and is reported there.
             let _ = copy(connection);
             LOG_PAGES.set(0);
         } else {
@@ -89,7 +88,7 @@ fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
     }
 }
 
-/// Copies what no reader needs where it is, and waits for nobody.
+/// Copies the pages that no reader needs in the log, and waits for nothing.
 fn copy(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }

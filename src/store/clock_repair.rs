@@ -1,10 +1,10 @@
-//! Repair of times that a wrong clock wrote: after the clock was set back, no row keeps a time that
-//! lies further ahead than the daemon ever plans.
+//! Repair of times that a wrong clock wrote: after the clock was set back, no row keeps a time further ahead
+//! than the daemon ever plans.
 //!
-//! A time that something was due, or expires, is brought back to the latest that may stand there. A
-//! time at which something happened becomes that of the row before it, the latest time that is known
-//! to be no later; where there is none, now. Nothing happens twice for it: what is brought forward is
-//! due, and whoever claims it asks the limits and the state as always.
+//! A due or expiry time becomes the latest time allowed for its kind. The time of a past event becomes that
+//! of the row before it, the latest time known to be no later; without such a row, it becomes now. Nothing
+//! happens twice: a row moved forward is due, and the worker that claims it checks limits and state as
+//! always.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use super::sql_types::Millis;
 use super::{Store, StoreError, Topic};
 use crate::domain::Timestamp;
 
-/// Longer than the longest pause between two attempts that nobody configured (four hours), and any
-/// lease. One that was configured longer is cut short.
+/// Upper bound for the pauses between attempts that are not configured (four hours at most) and for all
+/// leases. A longer configured pause is cut to this.
 const LONGEST_PAUSE: i64 = 5 * Millis::HOUR;
 
-/// The longest time that the API keeps an answer for.
+/// Longest time for which the API keeps an answer.
 const LONGEST_ANSWER: i64 = Millis::DAY;
 
-/// Tolerance: two machines, or a clock that is corrected little by little.
+/// Tolerance for the clocks of two machines, or for a clock under gradual correction.
 const TOLERANCE: i64 = Millis::MINUTE;
 
-/// Events that are looked through, newest first, for one from the future.
+/// Number of newest events that are checked for a time in the future.
 const RECENT_EVENTS: i64 = 1000;
 
-/// How far ahead of now each kind of time may lie at most.
+/// Upper bounds for how far ahead of now each kind of time may be.
 #[derive(Debug, Clone, Copy)]
 pub struct MaxDelays {
     pub hold_for: Duration,
@@ -37,13 +37,13 @@ pub struct MaxDelays {
     pub quiet_for: Duration,
 }
 
-/// One kind of time that a row can have.
+/// The repair of one kind of time.
 struct TimeRepair {
-    /// Selects the keys of the rows whose time lies after `?1`, in the order of the rows.
+    /// Selects the keys of the rows with a time after `?1`, in row order.
     find: &'static str,
-    /// Corrects the row `?1` to the time `?2`.
+    /// Sets the time of row `?1` to `?2`.
     repair: &'static str,
-    /// The latest time that may stand there, after now.
+    /// Latest allowed time, relative to now.
     latest: fn(MaxDelays) -> Millis,
     becomes: Becomes,
 }
@@ -55,7 +55,7 @@ enum Becomes {
 }
 
 const REPAIRS: &[TimeRepair] = &[
-    // What happened. Where rows are ordered by number, retention goes through them in that order.
+    // Past events. Retention walks rows ordered by number in that order.
     TimeRepair {
         find: "SELECT n FROM ledger WHERE received_at > ? ORDER BY n",
         repair: "UPDATE ledger SET received_at = coalesce((
@@ -136,7 +136,7 @@ const REPAIRS: &[TimeRepair] = &[
         becomes: Becomes::Now,
     },
     TimeRepair {
-        // It was sent, perhaps just now: it counts from now on, and no longer than any other.
+        // It was sent, perhaps just now: it counts from now, and no longer than any other.
         find: "SELECT letter FROM letter_claim WHERE at > ?",
         repair: "UPDATE OR IGNORE letter_claim SET at = ?2 WHERE letter = ?1 AND at > ?2",
         latest: |_| Millis(0),
@@ -150,7 +150,7 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(TOLERANCE),
         becomes: Becomes::Now,
     },
-    // What is due.
+    // Due times.
     TimeRepair {
         find: "SELECT n FROM notice WHERE due_at > ?",
         repair: "UPDATE notice SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
@@ -166,7 +166,7 @@ const REPAIRS: &[TimeRepair] = &[
         becomes: Becomes::Now,
     },
     TimeRepair {
-        // A worker may have it.
+        // A worker may hold it.
         find: "SELECT ledger FROM request
                WHERE state = 'released' AND in_work = 1 AND due_at > ?",
         repair: "UPDATE request SET due_at = ?2
@@ -183,7 +183,7 @@ const REPAIRS: &[TimeRepair] = &[
         becomes: Becomes::Latest,
     },
     TimeRepair {
-        // The limits are asked again when it is claimed.
+        // The limits are checked again when it is claimed.
         find: "SELECT n FROM letter WHERE state = 'waiting' AND due_at > ?",
         repair: "UPDATE letter SET due_at = ?2
                  WHERE n = ?1 AND state = 'waiting' AND due_at > ?2",
@@ -208,11 +208,11 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(LONGEST_PAUSE),
         becomes: Becomes::Latest,
     },
-    // What ends.
+    // Expiry times.
     TimeRepair {
         find: "SELECT n FROM ledger WHERE forget_at > ?",
         repair: "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at > ?2",
-        // What the hold quota dropped is kept as long as what is held.
+        // Content that the hold quota dropped is kept as long as held content.
         latest: |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)),
         becomes: Becomes::Latest,
     },
@@ -258,7 +258,7 @@ const REPAIRS: &[TimeRepair] = &[
 ];
 
 impl Store {
-    /// The latest time at which anything was written, as far as an index or the newest rows tell.
+    /// Latest time of any write, as far as an index or the newest rows show.
     pub async fn latest_time(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| {
             let latest: Option<Millis> = connection
@@ -278,10 +278,10 @@ impl Store {
         .await
     }
 
-    /// Corrects all times that lie too far ahead of `now`, `limit` rows at a time. Returns their
-    /// number.
+    /// Corrects all times too far ahead of `now`, `limit` rows at a time. Returns the number of corrected
+    /// rows.
     ///
-    /// Reads each table that has a time without an index: for when the clock was set back.
+    /// Scans each table that has a time without an index, so call it only after the clock was set back.
     pub async fn repair_times(
         &self,
         now: Timestamp,
@@ -331,8 +331,8 @@ fn find(connection: &Connection, sql: &str, after: Millis) -> Result<Vec<i64>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Tables with a row for each destination, session or token. A session lasts as long as it was meant
-/// to, from now on.
+/// Repairs tables with one row for each destination, session or token. A session keeps its intended length,
+/// from now on.
 fn repair_small_tables(connection: &Connection, now: Millis) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -350,7 +350,7 @@ fn repair_small_tables(connection: &Connection, now: Millis) -> Result<(), Store
 mod tests {
     use super::*;
 
-    /// Columns of times that need no repair, and why.
+    /// Time columns that need no repair, with the reason.
     const EXCEPT: &[(&str, &str)] = &[
         ("day_count.day", "follows the ledger by triggers"),
         ("shut_out.day", "follows the ledger by triggers"),

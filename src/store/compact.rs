@@ -1,23 +1,23 @@
-//! Writing a database anew, without the gaps that years leave in it: a path in, its size before and
-//! after out. Nobody else may have it open, which the caller sees to.
+//! Compaction: rewrites a database without free pages. Takes a path and returns the sizes before and after.
+//! The caller makes sure that no other process has it open.
 
 use std::path::Path;
 
 use super::{StoreError, connection};
 
-/// Octets of the file.
+/// Size of the file in octets, before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted {
     pub before: u64,
     pub after: u64,
 }
 
-/// Rewrites all of it, brought to the schema of this program. Needs as much room again as it takes.
-/// What was deleted stands nowhere in the files afterwards, and the file gives pages back by itself
-/// from then on, whoever made it. Blocks.
+/// Rewrites the whole database with the schema of this program. Needs as much free disk space as the result
+/// takes. Afterwards no deleted data remains in the files, and the file returns free pages by itself,
+/// whichever program created it. Blocks.
 ///
 /// # Errors
-/// Somebody has it open, the disk is full, or it is damaged; then nothing has changed.
+/// Another process has it open, the disk is full, or it is damaged; then nothing has changed.
 pub fn compact(database: &Path) -> Result<Compacted, StoreError> {
     let connection = connection::writing(database)?;
     let octets = || -> rusqlite::Result<u64> {

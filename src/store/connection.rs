@@ -1,4 +1,4 @@
-//! Opening: a path in, a connection with the right settings and the newest schema out.
+//! Connections: takes a path and returns a connection with the right settings and the newest schema.
 
 use std::cmp::Ordering;
 use std::fs::OpenOptions;
@@ -11,7 +11,7 @@ use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 
 use super::StoreError;
 
-/// One file for each step of the schema; a step that was released is never changed.
+/// Schema migrations, one file each. A released migration never changes.
 const STEPS: &[M] = &[
     M::up(include_str!("schema/0001-foundation.sql")),
     M::up(include_str!("schema/0002-operators.sql")),
@@ -40,13 +40,13 @@ const STEPS: &[M] = &[
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 
-/// How long a transaction waits for one of another process.
+/// Time that a transaction waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than there are statements, so that each is compiled once.
+/// Capacity of the statement cache. More than there are statements, so that each is compiled once.
 const STATEMENTS: usize = 200;
 
-/// Makes the file where there is none, readable by nobody else: it holds people's mail.
+/// Creates the file if there is none, with access for its owner only: it holds people's mail.
 pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.as_os_str().is_empty() && !folder.is_dir() {
@@ -70,19 +70,19 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         })
 }
 
-/// The connection that writes, to a database with the schema of this program.
+/// Opens the writer's connection, to a database with the schema of this program.
 pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
     let connection = open_writing(path)?;
     check(&connection)?;
     Ok(connection)
 }
 
-/// Brings the schema up to date; makes it in a new file.
+/// Migrates the schema to the newest version, or creates it in a new file.
 pub(super) fn migrate(path: &Path) -> Result<(), StoreError> {
     apply_steps(path, &mut open_writing(path)?)
 }
 
-/// Refuses a schema that this program does not know, without writing anything.
+/// Checks that this program knows the schema. Writes nothing.
 pub(super) fn check_schema(path: &Path) -> Result<(), StoreError> {
     check(&reading(path)?)
 }
@@ -110,8 +110,8 @@ fn open_writing(path: &Path) -> Result<Connection, StoreError> {
     .map_err(|error| opening(path, error))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // auto_vacuum comes first: it counts only before the first table, and journal_mode writes. The
-    // log may keep the length that it has under load, so that it is not made anew all the time.
+    // auto_vacuum comes first: it takes effect only before the first table is created, and journal_mode
+    // writes. The log keeps the size that it reaches under load, so that it is not extended again and again.
     connection
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL;
@@ -129,7 +129,7 @@ fn open_writing(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that only moves pages from the log into the database.
+/// Opens a connection that only checkpoints.
 pub(super) fn copying(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,
@@ -140,16 +140,16 @@ pub(super) fn copying(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// How long the writer may wait behind one attempt to empty the log, and how often it is tried.
+/// Time that the writer waits in one attempt to empty the log, and the number of attempts.
 const EMPTYING: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 100;
 
-/// Copies all of the log into the database and cuts it off, so that nothing old stands in it. Says
-/// whether nobody held it open all the time. Blocks.
+/// Copies the whole log into the database and truncates it, so that no old data remains in it. Returns false
+/// if a reader kept it open throughout. Blocks.
 pub(super) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
     connection.busy_timeout(EMPTYING)?;
     for _ in 0..ATTEMPTS {
-        // Most of it beside the writer; the rest while it waits.
+        // Copy most of it without blocking the writer, and the remainder while it waits.
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         let busy: bool =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -161,7 +161,7 @@ pub(super) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Moves all of the log into the database, so that it begins anew before it is relied on again.
+/// Copies the whole log into the database, so that the log restarts before anything relies on it again.
 pub(super) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> {
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
     let is_busy: bool = connection.query_row(checkpoint, [], |row| row.get(0))?;
@@ -173,7 +173,7 @@ pub(super) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// A connection that cannot write.
+/// Opens a read-only connection.
 pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,
@@ -190,15 +190,15 @@ pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The steps of the schema that a database has, and those that there are.
+/// Number of schema migrations that a database has, and that this program knows.
 pub(super) fn schema(connection: &Connection) -> Result<(usize, usize), StoreError> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((found, STEPS.len()))
 }
 
 fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    // Another process may do the same at this moment, and the version is read outside the step's
-    // transaction. The one that comes second finds the work done and looks again.
+    // Another process may migrate at the same time, and the version is read outside of the migration's
+    // transaction. The process that comes second then finds the migration done, so it tries once more.
     for last in [false, true] {
         let (found, find_account) = schema(connection)?;
         if found == find_account {

@@ -1,27 +1,27 @@
-//! The content of a message, as it came, piece by piece: what is large is never in hand as a whole.
+//! Message content, read piece by piece, so that a large message is never in memory as a whole.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{Store, StoreError};
 use crate::domain::LedgerId;
 
-/// A message in the store. Its octets never change while somebody still wants it.
+/// A stored message. Its octets never change while an entry refers to them.
 #[derive(Debug, Clone)]
 pub struct Content {
     store: Store,
-    /// The row that has the octets.
+    /// Row that holds the octets.
     row: i64,
     size: u64,
 }
 
 impl Content {
-    /// Octets.
+    /// Size in octets.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Up to `most` octets from `from` on; none behind the end.
+    /// Reads up to `most` octets starting at `from`; returns none after the end.
     ///
     /// # Errors
     /// The content is gone, or the disk cannot be read.
@@ -34,7 +34,7 @@ impl Content {
     }
 }
 
-/// A transaction of its own for each part, so that no slow destination keeps the log from shrinking.
+/// Reads each piece in its own transaction, so that a slow destination does not keep the log from shrinking.
 fn part(connection: &Connection, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
     let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
     let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
@@ -49,8 +49,7 @@ const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw) FROM ledger AS l
      WHERE l.id = ?";
 
 impl Store {
-    /// The message of an entry, with its first octets, up to `most` of them; None when its time was
-    /// over.
+    /// The message of an entry with up to `most` of its first octets; None once its content has expired.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -74,7 +73,7 @@ impl Store {
         .await
     }
 
-    /// The message as it came, octet by octet; None when its time was over.
+    /// The message as received, octet for octet; None once its content has expired.
     pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
         let whole = self.content(ledger, u64::MAX).await?;
         Ok(whole.map(|(_, raw)| raw))

@@ -1,10 +1,10 @@
-//! Copies: the earlier entry that a message repeats.
+//! Copies: finds the earlier entry that a message repeats.
 //!
-//! Only an entry whose request lives (held, released or delivered) has copies, so that no message is
-//! lost for one that came to nothing before. Everything else is decided anew. Delivery reports, which
-//! never have a request, are counted once all the same.
+//! Only an entry whose request is held, released or delivered has copies, so that no message is lost to an
+//! earlier one that came to nothing. Any other message is decided anew. Delivery reports, which never have a
+//! request, are still counted only once.
 //!
-//! Found by a single probe of an index: `copy_key` is 0 where there never was a request.
+//! One index lookup finds the original: `copy_key` is 0 where there never was a request.
 
 use std::time::Duration;
 
@@ -20,12 +20,13 @@ use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 
-/// How long the same message again is a copy.
+/// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
 
-/// What a copy has in common with its original. The keys only find it; what counts is equal in full.
+/// The values that a copy shares with its original. The keys only find candidates; the full values must be
+/// equal.
 pub(super) struct Likeness<'a> {
-    /// None for a message that has neither a Message-ID nor a date: nothing repeats it.
+    /// None for a message with neither a Message-ID nor a date: it has no copies.
     pub(super) message_key: Option<i64>,
     pub(super) copy_key: i64,
     pub(super) portal: Option<&'a PortalName>,
@@ -39,11 +40,11 @@ pub(super) struct Likeness<'a> {
 pub(super) struct Earlier {
     pub(super) n: i64,
     pub(super) original: Original,
-    /// Its request is held, and no domain vouched for it.
+    /// Its request is held, and no domain vouches for it.
     pub(super) held_unauthenticated: bool,
 }
 
-/// The entry, other than `itself`, that a message repeats.
+/// Finds the entry, other than `itself`, that a message repeats.
 pub(super) fn find_original(
     connection: &Connection,
     like: &Likeness,
@@ -98,9 +99,8 @@ pub(super) fn find_original(
     Ok(found)
 }
 
-/// An authenticated copy of a held request came: from now on the request is that copy. What else the
-/// earlier message says may be a forger's, so its content is replaced as well. `carrier` is the entry
-/// under which the copy's content is stored.
+/// Replaces a held request by an authenticated copy of it. The earlier message may be forged throughout, so
+/// its content is replaced as well. `carrier` is the entry under which the copy's content is stored.
 pub(super) fn upgrade(
     connection: &Connection,
     original: i64,

@@ -1,4 +1,4 @@
-//! What became of the letters to an account, for who asks whether somebody was sent a link.
+//! Verification mail to one account with its state, to answer whether a person was sent a link.
 
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::verification_mail::MailKind;
 use super::{Store, StoreError};
 use crate::domain::{EmailAddress, PortalName, Timestamp};
 
-/// A letter as it stands.
+/// One verification mail and its state.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SentMail {
     pub created_at: Timestamp,
@@ -18,9 +18,9 @@ pub struct SentMail {
     /// `waiting`, `claimed`, `sent`, `refused` or `cancelled`.
     pub state: String,
     pub portal: Option<PortalName>,
-    /// When it may be sent, while it waits.
+    /// Time from which it may be sent, while it waits.
     pub due_at: Option<Timestamp>,
-    /// When it was sent, refused or cancelled.
+    /// Time at which it was sent, refused or cancelled.
     pub settled_at: Option<Timestamp>,
     pub attempts: u32,
     pub last_error: Option<String>,
@@ -54,7 +54,7 @@ fn mail_to(connection: &Connection, key: &str, limit: usize) -> Result<Vec<SentM
 }
 
 impl Store {
-    /// Newest first.
+    /// Mail to an account, newest first.
     pub async fn mail_to(
         &self,
         address: &EmailAddress,

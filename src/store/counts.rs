@@ -1,4 +1,4 @@
-//! How much there is of what: messages by verdict and reason, requests by state.
+//! Counts of messages by verdict and reason, and of requests by state.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::sql_types::Millis;
 use super::{Store, StoreError};
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 
-/// Entries of the ledger that have these three in common.
+/// Number of ledger entries with the same portal, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EntryCount {
-    /// None for reports that came to the return address.
+    /// None for reports to the return address.
     pub portal: Option<PortalName>,
     pub verdict: Verdict,
     pub reason: Reason,
     pub messages: u64,
 }
 
-/// Requests for one portal in one state.
+/// Number of requests for one portal in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RequestCount {
     pub portal: PortalName,
@@ -29,7 +29,7 @@ pub struct RequestCount {
     pub requests: u64,
 }
 
-/// Whose mail is held: many people of one domain at once are rarely people.
+/// A domain with held mail. Many senders of one domain at once are rarely real people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HeldDomain {
     pub domain: String,
@@ -37,43 +37,43 @@ pub struct HeldDomain {
     pub people: u64,
 }
 
-/// Entries and requests in the order of portal, then of the documentation.
+/// All counts, in the order of portals, then of the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     pub entries: Vec<EntryCount>,
-    /// As they are now.
+    /// Current requests.
     pub requests: Vec<RequestCount>,
-    /// The first few, most messages first.
+    /// The domains with the most messages, in that order.
     pub held_domains: Vec<HeldDomain>,
     /// Accounts that our mail cannot reach.
     pub undeliverable: u64,
 }
 
-/// What waits, and the room that all of it takes.
+/// Queue lengths and the size of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Depths {
-    /// Held, released and failed ones.
+    /// Held, released and failed requests.
     pub requests: Vec<RequestCount>,
-    /// Verification mail that was not sent yet.
+    /// Verification mails not sent yet.
     pub verification_mails: u64,
     pub octets: u64,
 }
 
-/// Messages of one day, UTC, that one rule decided in one way.
+/// Messages of one UTC day that one rule decided in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayCount {
-    /// Midnight.
+    /// Midnight UTC.
     pub day: Timestamp,
     pub verdict: Verdict,
     pub reason: Reason,
     pub messages: u64,
 }
 
-/// A number that was counted up to a bound only.
+/// A count that stops at a bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bounded {
     pub number: u64,
-    /// There are more than that.
+    /// True if there are more.
     pub more: bool,
 }
 
@@ -83,26 +83,26 @@ impl std::fmt::Display for Bounded {
     }
 }
 
-/// Requests in one of the states in which they wait for something, counted up to a bound.
+/// Requests in one of the waiting states, counted up to a bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     pub state: RequestState,
     pub requests: Bounded,
-    /// The same by portal; where there are more, of those that were counted.
+    /// The same by portal, of the counted requests only.
     pub by_portal: Vec<(PortalName, u64)>,
 }
 
-/// As many of a kind are counted.
+/// Bound of each count.
 const MOST_COUNTED: u64 = 10_000;
 
 impl Store {
-    /// What came since the day of then, by day; kept up to date with every entry, and not counted.
+    /// Messages since the day of `since`, by day. Read from counters that every entry updates.
     pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
         self.read(move |connection| by_day(connection, since.into()))
             .await
     }
 
-    /// What waits: held, released, failed. Takes no longer where there is much of it.
+    /// Held, released and failed requests. The time it takes does not grow with the backlog.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.read(|connection| {
             [
@@ -117,14 +117,14 @@ impl Store {
         .await
     }
 
-    /// How long people who proved their address since then took for it, since their account was
-    /// made; without those for whom an operator vouched. The newest, up to a bound.
+    /// Times from the creation of an account to its verification by the person, for verifications since then;
+    /// without those by an operator. Only the newest, up to a bound.
     pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
         self.read_long(move |connection| proof_times(connection, since.into()))
             .await
     }
 
-    /// How much waits at this moment; may be asked often, since it reads nothing that is settled.
+    /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
     pub async fn depths(&self) -> Result<Depths, StoreError> {
         self.read(|connection| {
             Ok(Depths {
@@ -142,12 +142,12 @@ impl Store {
         .await
     }
 
-    /// Requests by portal and state; kept up to date with every request, and not counted.
+    /// Requests by portal and state. Read from counters that every request updates.
     pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
         self.read(requests).await
     }
 
-    /// Counts what came since then, and what there is now.
+    /// Counts messages since then and everything current.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
         self.read_long(move |connection| {
             Ok(Counts {
@@ -166,8 +166,8 @@ impl Store {
     }
 }
 
-/// Domains of what was held, or dropped for holding too many already; a duplicate is not counted. Of
-/// the newest entries, up to a bound.
+/// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
+/// entries, up to a bound.
 fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
     let mut statement = connection.prepare_cached(&with_codes(
@@ -189,8 +189,7 @@ fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDom
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whole days by what was counted with every entry; the rest of the first day by the index on time
-/// alone.
+/// Counts whole days by the counters, and the part of the first day by the index on time.
 pub(super) fn entries(
     connection: &Connection,
     since: Timestamp,
@@ -283,7 +282,7 @@ pub(super) fn backlog(connection: &Connection, state: RequestState) -> Result<Ba
     })
 }
 
-/// Each state by the index that holds those in it and no others.
+/// Counts each state with its own partial index.
 fn waiting(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
     count(
         connection,

@@ -1,7 +1,7 @@
-//! Deliveries: the worker claims a released request under a lease, hands it over and settles it.
+//! Deliveries: a worker claims a released request under a lease, delivers it and settles it.
 //!
-//! A request whose lease has run out can be claimed again: at least once, same request id. Requests of
-//! one account for one portal are claimed one at a time, oldest first.
+//! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
+//! Requests of one account for one portal are claimed one at a time, oldest first.
 
 #[cfg(test)]
 mod sample;
@@ -19,8 +19,8 @@ use crate::domain::{
 };
 use crate::mail::Authentication;
 
-/// A released request in the hands of a worker. Only the store makes one, and only of a request that
-/// was released: there is no other way to a destination.
+/// A released request claimed by a worker. Only the store creates one, and only from a released request:
+/// there is no other way to a destination.
 #[derive(Debug, Clone)]
 pub struct Claim {
     request: RequestId,
@@ -31,59 +31,59 @@ pub struct Claim {
     pub address: EmailAddress,
     pub kind: Kind,
     pub groups: Vec<String>,
-    /// How the address was verified, and when, if this request went because of that: None for one that
-    /// a rule accepted before the account was verified, and for one that an operator released.
+    /// Method and time of the address's verification, if that released the request. None for a request that a
+    /// rule accepted before the account was verified, and for one that an operator released.
     pub verified: Option<(String, Timestamp)>,
-    /// The operator who let this request go, whatever the account is.
+    /// Operator who released this request regardless of its account.
     pub released_by: Option<String>,
-    /// The operator who released it named its sender: nobody could be read as one.
+    /// The operator who released it named its sender, because the message has no usable sender.
     pub sender_named: bool,
     pub envelope: Envelope,
-    /// Whether the sender's domain vouches for the message.
+    /// Result of authenticating the sender's domain.
     pub authentication: Authentication,
-    /// Authentication was enforced when the message was decided about.
+    /// Authentication was enforced when the message was decided.
     pub authentication_enforced: bool,
-    /// The portal's address that it came for.
+    /// Portal address that it was sent to.
     pub recipient: String,
     pub message_id: Option<String>,
     pub subject: Option<String>,
     pub received_at: Timestamp,
     pub released_at: Timestamp,
     pub size: u64,
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
 }
 
 impl Claim {
-    /// The stable id by which a help desk recognises a repeat.
+    /// Stable id by which a help desk recognises a repeat.
     #[must_use]
     pub fn request(&self) -> RequestId {
         self.request
     }
 
-    /// Higher than that of every claim before.
+    /// Number of the claim, higher than that of every claim before.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.lease.number
     }
 }
 
-/// What came of an attempt.
+/// Outcome of an attempt.
 #[derive(Debug, Clone)]
 pub enum Settlement {
     Delivered,
-    /// Try again then.
+    /// To be tried again at this time.
     Retry {
         at: Timestamp,
         cause: String,
     },
-    /// Given up.
+    /// Failed for good.
     Failed {
         cause: String,
     },
 }
 
-/// Takes what is due, the heads of all queues of these portals, oldest first.
+/// Claims the due heads of all queues of these portals, oldest first.
 fn take(
     connection: &Connection,
     portals: &[PortalName],
@@ -183,7 +183,7 @@ fn settle(
 }
 
 impl Store {
-    /// Takes up to `limit` released requests of these portals that are due.
+    /// Claims up to `limit` released requests of these portals that are due.
     pub async fn claim_deliveries(
         &self,
         portals: Vec<PortalName>,
@@ -213,7 +213,7 @@ impl Store {
             let mut statement = connection.prepare_cached(CLAIMED)?;
             let mut claims = Vec::with_capacity(taken.len());
             for lease in &taken {
-                // One that was forgotten meanwhile is nobody's.
+                // A row that was forgotten meanwhile belongs to no worker.
                 let found = statement.query_row([lease.row], |row| claimed(row, lease));
                 claims.extend(found.optional()?);
             }
@@ -222,8 +222,8 @@ impl Store {
         .await
     }
 
-    /// Ends the leases of whoever had the database open before, of requests, calls of hooks and letters:
-    /// for the daemon as it starts, when nobody else can be at work.
+    /// Ends the leases of earlier processes, on requests, hook calls and verification mails. The daemon calls
+    /// it as it starts, when nothing else can be at work.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
@@ -239,8 +239,8 @@ impl Store {
         .await
     }
 
-    /// Gives back what this handle claimed after the claim of that number: for a worker whose claim
-    /// failed, and may all the same have been recorded.
+    /// Gives back the requests that this handle claimed after the claim of that number. For a worker whose
+    /// claim failed but may still have been recorded.
     pub async fn give_back_deliveries(
         &self,
         after: ClaimNumber,
@@ -256,7 +256,7 @@ impl Store {
         .await
     }
 
-    /// When the next released request of these portals is due; None when none waits.
+    /// Time at which the next released request of these portals is due; None if none waits.
     pub async fn next_delivery(
         &self,
         portals: Vec<PortalName>,
@@ -272,7 +272,7 @@ impl Store {
         .await
     }
 
-    /// Records what came of an attempt.
+    /// Records the outcome of an attempt.
     pub async fn settle_delivery(
         &self,
         claim: &Claim,
@@ -282,7 +282,7 @@ impl Store {
         let (lease, attempt) = (claim.lease.clone(), claim.attempt);
         self.write(move |work| {
             let settled = settle(work.connection, &lease, attempt, &settlement, now.into())?;
-            // The next of its queue may be due now, or this one later: the worker looks again.
+            // The next of its queue may be due now, or this one later: wake the worker.
             let is_changed = settled == Settled::Recorded;
             work.wakeups.add_if(Topic::Requests, is_changed);
             Ok(settled)

@@ -1,4 +1,5 @@
-//! The accounts that a change of the deny list stops: two states of the settings in, addresses out.
+//! Accounts that a change of the deny list stops: compares two states of the settings and lists the
+//! addresses.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::{Store, StoreError};
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{DomainPattern, EmailAddress, MailboxKey};
 
-/// Accounts whose mail was taken or held and will be dropped.
+/// Accounts whose mail was accepted or held and will now be dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoppedAccounts {
     pub accounts: u64,
@@ -19,8 +20,8 @@ pub struct StoppedAccounts {
 }
 
 impl Store {
-    /// The accounts, not blocked, that `after` denies for the site or a portal and `before` did not.
-    /// At most `most` addresses are listed.
+    /// Finds the accounts, not blocked, that `after` denies for the site or a portal and `before` did not.
+    /// Lists at most `most` addresses.
     pub async fn stopped_accounts(
         &self,
         before: &AccessSettings,
@@ -36,7 +37,7 @@ impl Store {
     }
 }
 
-/// Settings before and after, of the site and of each portal, where the deny list differs.
+/// Pairs of settings before and after, of the site and of each portal where the deny list differs.
 fn changed_scopes(before: &AccessSettings, after: &AccessSettings) -> Vec<(Effective, Effective)> {
     let portals = before.portals.keys().chain(after.portals.keys()).map(Some);
     std::iter::once(None)
@@ -73,7 +74,7 @@ fn stopped(
     })
 }
 
-/// The accounts that a pattern denies, found by the index on their domains.
+/// Accounts that a pattern denies, found by the index on their domains.
 fn accounts_of(
     connection: &Connection,
     pattern: &DomainPattern,

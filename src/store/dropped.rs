@@ -1,4 +1,4 @@
-//! What was dropped: by which domains, and taken up again after all.
+//! Dropped messages: counts by domain, and recovery of single messages.
 
 use std::time::Duration;
 
@@ -27,52 +27,52 @@ use crate::domain::{
 };
 use crate::mail::{Evidence, Facts};
 
-/// A domain whose mail was dropped for its sake.
+/// A domain whose mail the access settings dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DroppedDomain {
     pub domain: String,
     pub messages: u64,
-    /// Different senders; at least so many, where there are tens of thousands of messages.
+    /// Number of different senders; a lower bound where there are tens of thousands of messages.
     pub people: u64,
-    /// The pattern in force that looks most like it: perhaps a slip.
+    /// The pattern in force that resembles it most: possibly a typing error.
     pub nearest: Option<DomainPattern>,
 }
 
-/// What holds for a message that is taken up again.
+/// Settings that apply to a message when it is recovered.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub quota: Quota,
     pub hold_for: Duration,
-    /// None: the configuration says what it said when the message came.
+    /// None if the configuration is unchanged since the message was received.
     pub today: Option<Today>,
 }
 
-/// What the configuration of today says about a message that came earlier.
+/// Values of the present configuration for a message received earlier.
 #[derive(Debug, Clone)]
 pub struct Today {
     pub circumstances: Circumstances,
-    /// The mark by which our own MTA would call it spam.
+    /// Header by which our own MTA marked it as spam.
     pub spam: Option<Evidence>,
 }
 
-/// What came of deciding again.
+/// Outcome of deciding again.
 #[derive(Debug, Clone)]
 pub enum Recovered {
-    /// A request from now on.
+    /// Now a request.
     Now {
         verdict: Verdict,
         reason: Reason,
         request: RequestId,
     },
-    /// The settings of today drop it, too; nothing changed.
+    /// The present settings drop it, too; nothing changed.
     StillDropped(Decision),
-    /// Dropped for this reason, and a released request all the same: an operator said so.
+    /// Dropped for this reason, and released all the same by an operator.
     Forced { reason: Reason, request: RequestId },
 }
 
 impl Store {
-    /// The domains whose mail was dropped because of the access settings since the day (UTC) of then,
-    /// by the number of messages.
+    /// Lists the domains whose mail the access settings dropped since the (UTC) day of `since`, by number of
+    /// messages.
     pub async fn dropped_domains(
         &self,
         since: Timestamp,
@@ -82,8 +82,8 @@ impl Store {
             .await
     }
 
-    /// Dropped entries whose content is there, of all domains or of those that a pattern matches;
-    /// oldest first.
+    /// Dropped entries that still have content, of all domains or of those that match a pattern; oldest
+    /// first.
     pub async fn recoverable(
         &self,
         pattern: Option<DomainPattern>,
@@ -93,11 +93,11 @@ impl Store {
             .await
     }
 
-    /// Decides about a dropped message again, by the settings of now. It keeps its entry, which says
-    /// the new verdict from then on; its events say what it was before.
+    /// Decides a dropped message again under the present settings. It keeps its entry, which gets the new
+    /// verdict; its events record the old one.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` for what was not dropped, repeats another message, or is forgotten.
+    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, or is forgotten.
     pub async fn recover(
         &self,
         ledger: LedgerId,
@@ -110,11 +110,11 @@ impl Store {
     }
 }
 
-/// As many messages of a domain are looked through for different senders.
+/// Number of messages of a domain that are examined for different senders.
 const MOST_LOOKED_THROUGH: u32 = 20_000;
 
-/// The messages are counted as they come, by the day; the people of the few that are told are counted
-/// by an index alone.
+/// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
+/// domains only.
 pub(super) fn domains(
     connection: &Connection,
     since: Millis,
@@ -197,7 +197,7 @@ fn recoverable(
     Ok(Listed::cut(rows, limit))
 }
 
-/// A dropped entry as it was decided.
+/// A dropped entry with the inputs of its decision.
 pub(super) struct Found {
     pub(super) n: i64,
     pub(super) received_at: Millis,
@@ -205,7 +205,7 @@ pub(super) struct Found {
     pub(super) revision: i64,
     pub(super) facts: Facts,
     circumstances: Option<Circumstances>,
-    /// Its content is there.
+    /// True while its content exists.
     kept: bool,
     dropped: bool,
     original: Option<LedgerId>,
@@ -213,7 +213,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What the configuration said, of an entry that can become a request.
+    /// Circumstances of an entry that can become a request.
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.

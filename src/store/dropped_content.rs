@@ -1,13 +1,12 @@
-//! The limit of what the content of dropped messages may take: `dropped.max_content`.
+//! The limit on the content of dropped messages: `dropped.max_content`.
 //!
-//! Over the limit the oldest content goes of the sender domain that has most, so that a flood erases its
-//! own. A domain is the registered one, as subdomains are free; what it vouches for is counted apart
-//! from what anybody may have written in its name. A forger can take another domain for each
-//! message: once half of the limit is used, domains of which nothing is known, and which vouch for
-//! nothing, are counted together as one swarm. What came before, and what comes from domains that are
-//! known, stays.
+//! Over the limit, the oldest content of the sender domain with the most content is erased, so that a flood
+//! erases its own. A domain is the registered domain, because subdomains are free; messages that it vouches
+//! for are counted apart from those that anybody may have written in its name. A forger can use another
+//! domain for each message. So once half of the limit is used, unknown domains that do not vouch for their
+//! messages are counted together, as one swarm. Older content, and content of known domains, stays.
 //!
-//! A ledger entry stays whatever becomes of its content.
+//! Ledger entries stay in every case.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,10 +16,10 @@ use super::time_slice::{Step, TimeSlice};
 use super::{Store, StoreError};
 use crate::domain::EmailAddress;
 
-/// Contents that are erased at most in the transaction of one that comes; housekeeping does the rest.
+/// Maximum number of contents erased in the transaction of a new message; housekeeping erases the others.
 const MOST_AT_ONCE: usize = 64;
 
-/// In whose name a message was written.
+/// The domain that a message is attributed to.
 pub(super) struct Author<'a> {
     pub(super) sender: Option<&'a EmailAddress>,
     /// The domain vouches for the message.
@@ -37,7 +36,7 @@ impl Author<'_> {
         }
     }
 
-    /// Whether it counts for the swarm of domains of which nothing is known.
+    /// True if the message counts towards the swarm of unknown domains.
     fn is_of_the_swarm(
         &self,
         connection: &Connection,
@@ -61,14 +60,14 @@ impl Author<'_> {
     }
 }
 
-/// Octets of all dropped content.
+/// Total size of dropped content in octets.
 fn total(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection
         .prepare_cached("SELECT sum(octets) FROM dropped_total")?
         .query_row([], |row| row.get(0))?)
 }
 
-/// Counts the content that is stored under an entry, and that no request wants, and makes room for it.
+/// Counts the content stored under an entry, unless a request needs it, and makes room for it.
 pub(super) fn count(
     connection: &Connection,
     carrier: i64,
@@ -88,7 +87,7 @@ pub(super) fn count(
     let mut erased = 0;
     while total(connection)? > limit {
         let next = match erased {
-            // Many small ones make no room for a large one at once.
+            // Erasing many small contents does not make room for a large one at once.
             MOST_AT_ONCE if total(connection)? > limit.saturating_add(limit / 8) => Some(carrier),
             MOST_AT_ONCE => None,
             _ => next_to_go(connection)?,
@@ -105,7 +104,7 @@ pub(super) fn count(
     Ok(())
 }
 
-/// Whether a request wants the content that is stored under an entry.
+/// True if a request needs the content stored under an entry.
 pub(super) fn is_wanted(connection: &Connection, carrier: i64) -> Result<bool, StoreError> {
     Ok(connection
         .prepare_cached(
@@ -116,8 +115,8 @@ pub(super) fn is_wanted(connection: &Connection, carrier: i64) -> Result<bool, S
         .exists([carrier])?)
 }
 
-/// Counts what is left of a content that the last request wants no more, because a dropped entry of the
-/// same message wants it.
+/// Counts what remains of a content after its last request released it, because a dropped entry of the same
+/// message still needs it.
 pub(super) fn count_if_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
     if is_wanted(connection, carrier)? {
         return Ok(());
@@ -134,7 +133,7 @@ pub(super) fn count_if_unwanted(connection: &Connection, carrier: i64) -> Result
     Ok(())
 }
 
-/// A request wants the content of this entry from now on.
+/// Stops counting the content of this entry, because a request needs it from now on.
 pub(super) fn uncount(connection: &Connection, entry: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -145,7 +144,7 @@ pub(super) fn uncount(connection: &Connection, entry: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-/// What goes next: the oldest of the domain that has most, or of the swarm.
+/// Finds the content to erase next: the oldest of the domain with the most content, or of the swarm.
 pub(super) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreError> {
     let most = |swarm: bool| -> Result<Option<(String, i64)>, StoreError> {
         Ok(connection
@@ -187,7 +186,7 @@ pub(super) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreEr
     }
 }
 
-/// Erases a content; the entries that it belongs to stay.
+/// Erases a content; the entries that refer to it stay.
 fn erase(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
     for (condition, sql) in [
         ("n", "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
@@ -210,7 +209,8 @@ fn erase(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Erases dropped content over the limit, one step. Says how many messages lost theirs.
+    /// Erases dropped content over the limit, in one step. Returns the number of messages that lost their
+    /// content.
     pub async fn trim_dropped_content(
         &self,
         limit: u64,

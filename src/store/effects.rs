@@ -1,5 +1,5 @@
-//! What follows from a decision: an account where there is none, a request, a letter. Carried out in
-//! the transaction that decided, for mail that comes and for mail that is recovered.
+//! Applies the consequences of a decision: creates an account, a request, a verification mail. Runs in the
+//! transaction that decided, for new messages and for recovered ones.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::domain::{
     Actor, EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
 };
 
-/// A message that was decided about.
+/// A message with its decision.
 pub(super) struct DecidedMessage<'a> {
-    /// Its ledger entry.
+    /// Number of its ledger entry.
     pub(super) n: i64,
     pub(super) ledger: LedgerId,
     pub(super) sender: Option<&'a EmailAddress>,
     pub(super) portal: &'a PortalName,
     pub(super) message_id: Option<&'a str>,
-    /// In which its sender wrote and reads.
+    /// Languages in which its sender writes and reads.
     pub(super) languages: &'a LanguagePriority,
     pub(super) size: u64,
     pub(super) received_at: Millis,
@@ -37,21 +37,21 @@ pub(super) struct DecidedMessage<'a> {
     pub(super) hold_for: Duration,
     /// The sender's domain vouches for it.
     pub(super) authenticated: bool,
-    /// Who handed it to our MTA, where that is known.
+    /// Address of the client that handed it to our MTA, where known.
     pub(super) client: Option<IpAddr>,
     pub(super) quota: Quota,
-    /// The account's standing, where it has as much waiting as it may.
+    /// Standing of the account, if its hold quota is used up.
     pub(super) full: Option<AccountStanding>,
 }
 
-/// What was done.
+/// The applied consequences.
 pub(super) struct Applied {
     pub(super) account: AccountRow,
     pub(super) created: bool,
     pub(super) request: RequestId,
 }
 
-/// What is known of an account, for a decision about one more request of `size` octets for a portal.
+/// Reads the standing of an account, to decide about another request of `size` octets for a portal.
 pub(super) fn standing(
     connection: &Connection,
     account: &AccountRow,
@@ -79,7 +79,7 @@ pub(super) fn standing(
 }
 
 impl Work<'_> {
-    /// Does what the decision says; None when that is nothing.
+    /// Applies the decision; returns None if it has no consequence.
     pub(super) fn apply(
         &mut self,
         case: &DecidedMessage,

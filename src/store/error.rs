@@ -1,8 +1,8 @@
-//! Why the database did not do something.
+//! Errors of the database.
 
 use rusqlite::ErrorCode;
 
-/// A failure of the store. What the MTA is told follows from the kind.
+/// A failure of the store. Its kind determines the SMTP reply.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("the disk is full: {0}")]
@@ -33,7 +33,7 @@ pub enum StoreError {
     Conflict { expected: u64, found: u64 },
     #[error("the store is shut down")]
     Closed,
-    /// The thread that writes ended by a fault: nothing can be stored until the process starts again.
+    /// The writer thread ended by a fault: nothing can be stored until the process restarts.
     #[error("the writer of the database ended by a fault of vestibule: {0}")]
     WriterFailed(String),
     #[error("database: {0}")]
@@ -41,7 +41,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it is no use to ask again.
+    /// True if trying again is of no use.
     pub(crate) fn is_final(&self) -> bool {
         matches!(
             self,
@@ -53,7 +53,7 @@ impl StoreError {
         )
     }
 
-    /// Whether the transaction is lost with it, and not one operation only.
+    /// True if the error loses the whole transaction rather than one operation.
     pub(super) fn spoils_transaction(&self) -> bool {
         matches!(
             self,
@@ -62,7 +62,7 @@ impl StoreError {
     }
 }
 
-/// By the result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
+/// Maps the result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();

@@ -1,5 +1,5 @@
-//! What happened, as rows: what `explain` shows of a message's life, and the audit of what operators
-//! did. The names are those of the log.
+//! Event rows: the history of a message for `explain`, and the audit of the actions of operators. Event names
+//! are those of the log.
 
 use rusqlite::{Connection, Row, params};
 
@@ -9,18 +9,18 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
 };
 
-/// Something that an operator did, with what the log tells of it.
+/// An action of an operator, with the details that the log reports.
 #[derive(Debug, Clone)]
 pub struct OperatorAction {
-    /// Its place among all events, which come in this order.
+    /// Number of the event. Events are in this order.
     pub n: i64,
-    /// The name it has in the log, such as `account.blocked`.
+    /// Name in the log, such as `account.blocked`.
     pub event: String,
     /// `operator:NAME`.
     pub by: String,
     /// `command line`, `page` or `api`.
     pub origin: Option<String>,
-    /// The account that it was done to, or that the request is from.
+    /// Account acted on, or account of the request.
     pub account: Option<(AccountId, EmailAddress, Kind)>,
     pub request: Option<(RequestId, LedgerId, PortalName)>,
 }
@@ -49,7 +49,7 @@ impl OperatorAction {
     }
 }
 
-/// Something to be recorded. `ledger` and `account` are the `n` of their rows.
+/// An event to be recorded. `ledger` and `account` are the `n` of their rows.
 pub(super) struct NewEvent {
     name: &'static str,
     ledger: Option<i64>,
@@ -106,7 +106,7 @@ impl NewEvent {
     }
 }
 
-/// The number of the newest event.
+/// Number of the newest event.
 pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection
         .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
@@ -114,12 +114,12 @@ pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 impl Store {
-    /// The number of the newest event.
+    /// Number of the newest event.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
         self.read(newest).await
     }
 
-    /// What happened to an account, newest first: it, its letters and its links, not its requests.
+    /// Events of an account, newest first: of the account, its mail and its links, not of its requests.
     pub async fn history_of(
         &self,
         account: AccountId,
@@ -137,7 +137,7 @@ impl Store {
         .await
     }
 
-    /// What operators did after the event `n`, oldest first.
+    /// Actions of operators after the event `n`, oldest first.
     pub async fn operator_events_since(
         &self,
         n: i64,

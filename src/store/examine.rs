@@ -1,5 +1,5 @@
-//! A look through a whole database without changing it: a path in, what is there and what should not
-//! be out. Works on the daemon's own and on a copy alike, and beside a running daemon.
+//! Examination of a whole database without changing it: takes a path, returns its numbers and the violated
+//! invariants. Works on a copy and on the live database, beside a running daemon.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use super::sql_types::Millis;
 use super::{StoreError, connection};
 use crate::domain::{DestinationName, Timestamp};
 
-/// What was found.
+/// Result of an examination.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The steps of the schema that the database has, and that this program knows.
+    /// Schema migrations that the database has, and that this program knows.
     pub schema: usize,
     pub known_schema: usize,
     pub octets: u64,
-    /// Of these, what could be given back.
+    /// The part of these that could be returned to the file system.
     pub unused_octets: u64,
-    /// Whether the file gives unused pages back by itself.
+    /// True if the file returns unused pages by itself.
     pub shrinks: bool,
     pub entries: u64,
-    /// When the newest entry of the ledger was made.
+    /// Time of the newest ledger entry.
     pub newest: Option<Timestamp>,
     pub requests: Vec<RequestCount>,
     pub paused: Vec<DestinationName>,
@@ -31,7 +31,7 @@ pub struct Examination {
 }
 
 impl Examination {
-    /// The first sign that the file itself is not whole.
+    /// The first sign that the file itself is damaged.
     pub fn damage(&self) -> Option<&str> {
         let damaged = self
             .violations
@@ -41,13 +41,13 @@ impl Examination {
     }
 }
 
-/// Reads all of it; takes long where there is much. Blocks.
+/// Reads the whole database, so it takes long on a large one. Blocks.
 ///
 /// # Errors
-/// No database of ours, a schema that this program does not know, or one too damaged to be read.
+/// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
 pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     let connection = connection::reading(database)?;
-    // One state of the database, whatever is committed meanwhile.
+    // One snapshot of the database, whatever is committed meanwhile.
     let moment = connection.unchecked_transaction()?;
     let number = |sql| moment.query_row(sql, [], |row| row.get::<_, u64>(0));
     let page = number("PRAGMA page_size")?;
@@ -61,7 +61,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     let octets = number("PRAGMA page_count")? * page;
     let unused_octets = number("PRAGMA freelist_count")? * page;
     let shrinks = number("PRAGMA auto_vacuum")? == 2;
-    // What the rows must be like is known of the newest schema only.
+    // The invariants are those of the newest schema only.
     if schema < known_schema {
         return Ok(Examination {
             schema,
@@ -90,10 +90,10 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     })
 }
 
-/// Whether any account was ever verified; false where there is no database yet. Blocks.
+/// True if any account was ever verified; false if there is no database yet. Blocks.
 ///
 /// # Errors
-/// No database of ours, or one that cannot be read.
+/// Not a Vestibule database, or one that cannot be read.
 pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
     if !database.exists() {
         return Ok(false);

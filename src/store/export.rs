@@ -1,4 +1,4 @@
-//! All that is known of one address, for who has to tell the person or to forget it.
+//! Export of everything stored about one address, for an answer to the person or before it is forgotten.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use super::sql_types::Millis;
 use super::{Store, StoreError};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 
-/// What is known of an address.
+/// Summary of the data stored about an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Holdings {
     pub account: bool,
-    /// Entries of the ledger, and how many of them still have their content.
+    /// Ledger entries, and the number of them that still have content.
     pub entries: u64,
     pub contents: u64,
-    /// Requests that wait for a proof, or for their delivery.
+    /// Requests that wait for verification, or for their delivery.
     pub held: u64,
     pub released: u64,
     #[serde(rename = "letters")]
     pub verification_mails: u64,
-    /// Copies that somebody else has, by portal.
+    /// Requests delivered to destinations, by portal.
     pub delivered: Vec<(PortalName, u64)>,
 }
 
@@ -33,11 +33,11 @@ impl Holdings {
     }
 }
 
-/// Something that happened to the account or to one of its messages.
+/// An event of the account or of one of its messages.
 #[derive(Debug, Clone, Serialize)]
 pub struct PersonEvent {
     pub at: Timestamp,
-    /// The name it has in the log.
+    /// Name in the log.
     pub event: String,
     /// `daemon`, `person` or `operator:NAME`.
     pub actor: String,
@@ -57,7 +57,7 @@ impl PersonEvent {
     }
 }
 
-/// The entries that the person wrote, and those that are about mail to the person.
+/// Entries of messages that the person wrote, and entries about mail to the person.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) own: BTreeSet<i64>,
@@ -135,7 +135,7 @@ fn holdings(connection: &Connection, address: &EmailAddress) -> Result<Holdings,
     Ok(holdings)
 }
 
-/// Of the account, and of each entry; oldest first.
+/// Events of the account and of each entry; oldest first.
 fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
     let mut events = Vec::new();
     let mut take = |sql: &str, n: i64| -> Result<(), StoreError> {
@@ -165,13 +165,13 @@ fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonE
 }
 
 impl Store {
-    /// What is known of an address, so that whoever asks to forget it knows what that means.
+    /// Summarises the data stored about an address, so that an operator knows what forgetting it removes.
     pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings, StoreError> {
         self.read_long(move |connection| holdings(connection, &address))
             .await
     }
 
-    /// All that happened to its account and its messages.
+    /// All events of the account and of its messages.
     pub async fn events_about(
         &self,
         address: EmailAddress,

@@ -1,7 +1,7 @@
-//! Whether the files that a connection has open are still those at their path.
+//! Identity of the database files: checks that the files a connection has open are still those at their path.
 //!
-//! A folder that was unmounted, moved away or deleted leaves open files behind that take everything
-//! and give nothing back after a restart. What is only in them is on no disk that counts.
+//! If the folder is unmounted, moved or deleted, writes to the open files still succeed, but the data is lost
+//! with the next restart.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
-/// The database and its write-ahead log, as they were when a connection was opened.
+/// The database and its write-ahead log, as identified when a connection was opened.
 #[derive(Debug)]
 pub(super) struct Whereabouts {
     files: [(PathBuf, Option<Identity>); 2],
 }
 
-/// Device and number: no two files have both.
+/// Device and inode: no two files have both in common.
 type Identity = (u64, u64);
 
 impl Whereabouts {
-    /// To be asked after the connection has read something: only then there is a log.
+    /// Call this after the first read of the connection: the log exists only from then on.
     pub(super) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -30,8 +30,10 @@ impl Whereabouts {
         Self { files }
     }
 
+    /// Compares the files with those at the path.
+    ///
     /// # Errors
-    /// Names the file that is gone, or that another one has taken the place of.
+    /// Names the file that is missing or was replaced.
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
         for (file, identity_then) in &self.files {
             let cause = match identity(file) {

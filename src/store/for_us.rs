@@ -1,11 +1,11 @@
-//! The decision about mail to an address of our own: reports, and answers to verification mail.
+//! Decides about mail to our own addresses: bounces, and answers to verification mail.
 
 use crate::access::{Consequence, Decision, Standing, number_of};
 use crate::domain::{Reason, Verdict};
 use crate::mail::Facts;
 
-/// Mail to an address of our own is for us only: it goes no further. What a person did not write is
-/// called what it is; `otherwise` is for the rest.
+/// Decides about mail to one of our own addresses, which is never delivered to a destination. Automatic mail
+/// gets its own reason; all other mail gets `otherwise`.
 pub(super) fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
     let reason = if standing.original.is_some() {
         Reason::Duplicate

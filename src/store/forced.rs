@@ -1,8 +1,8 @@
-//! One dropped message released by an operator, whatever the reason it was dropped for.
+//! Release of one dropped message by an operator, regardless of the reason for dropping it.
 //!
-//! Its entry keeps its verdict and its reason: they say what the rules decided. The request is the
-//! operator's, and gives nobody a lasting pass: the account stays as it is, and one that has to be
-//! made is pending, unverified and owed no mail.
+//! The entry keeps its verdict and reason, which record the decision of the rules. The request belongs to the
+//! operator's action and permits nothing further: the account stays as it is, and a new account is pending,
+//! unverified and owed no mail.
 
 use rusqlite::{Connection, params};
 
@@ -22,7 +22,7 @@ use crate::domain::{
     Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
 };
 
-/// A message with a sender that an operator may name.
+/// A message with its sender, which an operator may have named.
 struct Forced<'a> {
     found: &'a Found,
     circumstances: &'a Circumstances,
@@ -31,8 +31,8 @@ struct Forced<'a> {
 }
 
 impl Store {
-    /// Releases a dropped message as it is. `named` is its sender where it names none that can be
-    /// used, or an address of ours.
+    /// Releases a dropped message unchanged. `named` is its sender if the message has no usable one, or has
+    /// one of our own addresses.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` with the reason why it cannot be released.
@@ -126,7 +126,7 @@ impl Work<'_> {
         })
     }
 
-    /// The account as it stands, or a new one that is pending.
+    /// The existing account, unchanged, or a new pending one.
     fn account_of(
         &mut self,
         forced: &Forced,

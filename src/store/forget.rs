@@ -1,10 +1,10 @@
-//! Forgetting a person, because they asked for it: an address in, what was done out.
+//! Forgets a person at their request: takes an address, returns a summary.
 //!
-//! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym; the
-//! content, the subject, the Message-ID, the letters, links and limits of the address are gone. What
-//! waited is discarded. It is done in steps of a few rows, so that mail does not wait; the account is
-//! blocked from the first step on and renamed or removed by the last. A run that was cut short is
-//! finished by the next one. What comes from the address later is a stranger's.
+//! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym. The content,
+//! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
+//! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
+//! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
+//! it. Later mail from the address is mail from an unknown sender.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -22,35 +22,35 @@ use super::verification_mail::cancel;
 use super::{Store, StoreError, Topic, connection, queue};
 use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
 
-/// Entries that one transaction takes.
+/// Number of entries in one transaction.
 const STEP: usize = 20;
 
-/// How an address is forgotten.
+/// Parameters of forgetting an address.
 #[derive(Debug, Clone)]
 pub struct Forgetting {
     pub address: EmailAddress,
-    /// The domain tells who it is: it is forgotten, too.
+    /// The domain identifies the person: forget it, too.
     pub domain_too: bool,
-    /// Who does it.
+    /// Operator who forgets it.
     pub by: Actor,
     pub now: Timestamp,
 }
 
-/// What is left where the address stood.
+/// Summary of a forgotten address.
 #[derive(Debug, Clone, Serialize)]
 pub struct Forgotten {
-    /// The name in the ledger from now on.
+    /// Its pseudonym in the ledger.
     pub pseudonym: EmailAddress,
     pub entries: u64,
     pub discarded: u64,
-    /// Nothing of it stands in free pages or in the log either. When that is false, somebody read
-    /// the database for too long, and doing it again finishes it; or the file does not give pages
-    /// back, and compacting it does.
+    /// True if no trace remains in free pages or in the log. If false, either a reader kept the database open
+    /// for too long, and repeating the command finishes it; or the file does not return free pages, and
+    /// compacting it finishes it.
     pub overwritten: bool,
 }
 
 impl Work<'_> {
-    /// Nothing new from now on; freed octets are overwritten by this connection.
+    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
     fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
         let Some(account) = find_account(self.connection, key)? else {
             return Ok(());
@@ -70,7 +70,7 @@ impl Work<'_> {
         cancel(self.connection, account.n, now)
     }
 
-    /// A few entries. Says how many requests were discarded.
+    /// Forgets a few entries. Returns the number of discarded requests.
     fn forget_some(
         &mut self,
         entries: &[(i64, bool)],
@@ -89,7 +89,7 @@ impl Work<'_> {
         Ok(discarded)
     }
 
-    /// Ends the request of an entry, wherever it stands, and what it wants kept.
+    /// Discards the request of an entry in any state, and releases its content.
     fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
         let connection = self.connection;
         let found: Option<(RequestState, bool)> = connection
@@ -104,7 +104,7 @@ impl Work<'_> {
         }
         let waits = match state {
             RequestState::Released => {
-                // The picture of a request has no shorter way.
+                // The states of a request have no shorter path.
                 queue::settle(connection, n, RequestState::Failed, None, now)?;
                 true
             }
@@ -125,7 +125,7 @@ impl Work<'_> {
         Ok(waits)
     }
 
-    /// The entry under the pseudonym, or, where somebody else wrote it, without what it says.
+    /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
     fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
         let connection = self.connection;
         let found = connection
@@ -167,11 +167,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The account itself, once nothing of it is left but requests without content.
+    /// Removes the account itself, once only requests without content refer to it.
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
         let connection = self.connection;
         let now = Millis::from(forgetting.now);
-        // What the API answered, to whomever about whomever; a repeat is done again.
+        // Stored API answers may be about anybody; a repeated request is executed again.
         connection.execute("DELETE FROM answer WHERE status IS NOT NULL", [])?;
         connection.execute(
             "DELETE FROM notice WHERE sender = ?",
@@ -188,8 +188,8 @@ impl Work<'_> {
         event.record(connection, &forgetting.by, now)
     }
 
-    /// Renames the account as long as a request refers to it, and removes it otherwise. Says whether
-    /// it is still there.
+    /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
+    /// exists.
     fn leave_a_name(
         &self,
         account: &AccountRow,
@@ -206,7 +206,7 @@ impl Work<'_> {
         connection
             .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
             .execute([account.n])?;
-        // What hooks were told, or are yet to be told, has the address in it.
+        // The payloads of hook calls contain the address.
         connection
             .prepare_cached("DELETE FROM hook_call WHERE account = ?")?
             .execute([account.n])?;
@@ -238,8 +238,8 @@ impl Work<'_> {
     }
 }
 
-/// Where rows belong to an account and would go with it: letters, links, and whatever else the schema
-/// says so of. What happened stays, for the audit.
+/// Tables with rows that belong to an account and are deleted with it, such as verification mails and links,
+/// read from the foreign keys of the schema. Events stay, for the audit.
 fn belongings(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT tables.name, keys.\"from\"
@@ -260,11 +260,11 @@ fn in_work_now() -> StoreError {
 }
 
 impl Store {
-    /// Forgets an address. `progress` is told the entries done and all of them.
+    /// Forgets an address. `progress` receives the number of entries done and the total.
     ///
     /// # Errors
-    /// `NotAllowed` while one of its requests is being handed over. Doing it again is safe after any
-    /// error, and finishes what was begun.
+    /// `NotAllowed` while one of its requests is being delivered. Repeating it is safe after any error, and
+    /// finishes what was begun.
     pub async fn forget_customer(
         &self,
         forgetting: Forgetting,
@@ -307,7 +307,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Gives the free pages back to the file system, and empties the log. Says whether both are done.
+    /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
     async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
         loop {
             let shortened = self.write(|work| shorten(work.connection, 0)).await?;
@@ -328,7 +328,7 @@ impl Store {
     }
 }
 
-/// Whether what this connection frees is overwritten at once, all of it or where that costs nothing.
+/// Sets whether this connection overwrites freed pages: all of them, or only where that costs nothing.
 fn overwrite(connection: &Connection, all: bool) -> rusqlite::Result<()> {
     let how = if all { "ON" } else { "FAST" };
     connection.query_row(&format!("PRAGMA secure_delete = {how}"), [], |_| Ok(()))

@@ -1,5 +1,5 @@
-//! Forgetting content: that of dropped messages and of settled requests, once its time is over. One
-//! content may belong to several entries, and stays as long as one of them wants it.
+//! Forgets expired content: of dropped messages and of settled requests. Several entries may share one
+//! content, which stays as long as one of them needs it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::sql_types::Millis;
 use super::time_slice::{Step, TimeSlice};
 use crate::domain::RequestState;
 
-/// An entry whose content is not wanted any more: of a dropped message, or of a request.
+/// An entry that no longer needs its content.
 #[derive(Clone, Copy)]
 enum Unwanted {
     Dropped(i64),
@@ -72,7 +72,7 @@ pub(super) fn forget_content(
     Ok(pace.step(done, more))
 }
 
-/// What is left of a settled request's content is there for a dropped entry of the same message.
+/// Counts the remaining content of a settled request, if a dropped entry of the same message needs it.
 fn count_if_unwanted_by(connection: &Connection, n: i64) -> Result<(), StoreError> {
     let carrier: i64 = connection
         .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
@@ -80,8 +80,8 @@ fn count_if_unwanted_by(connection: &Connection, n: i64) -> Result<(), StoreErro
     count_if_unwanted(connection, carrier)
 }
 
-/// Deletes the content of an entry, unless it is wanted by this entry or another of the same message:
-/// a dropped one whose time is not over, or a request that is kept.
+/// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
+/// dropped one, or a request that is kept.
 pub(super) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreError> {
     let carrier: Option<i64> = connection
         .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
@@ -93,8 +93,7 @@ pub(super) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreE
     }
 }
 
-/// Deletes the content that is stored under an entry, unless it is wanted by an entry of the same
-/// message.
+/// Deletes the content stored under an entry, unless an entry of the same message needs it.
 pub(super) fn drop_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Store, StoreError};
 
-/// Interval between heartbeats while commits succeed. Longer than the rest after which the writer
-/// gives memory back, which a heartbeat would interrupt.
+/// Interval between heartbeats while commits succeed. Longer than the idle time after which the writer frees
+/// memory, which a heartbeat would interrupt.
 const INTERVAL: Duration = Duration::from_secs(45);
 
 /// Interval between heartbeats after a failure, so that recovery is seen soon.
@@ -34,7 +34,7 @@ pub(super) struct Health {
 
 #[derive(Debug, Default)]
 struct Commits {
-    /// Start of the one under way.
+    /// Start of the commit in progress.
     running: Option<Instant>,
     last: Option<Commit>,
 }

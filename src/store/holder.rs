@@ -1,21 +1,21 @@
-//! Who holds claims: which process, and which of its sets of workers.
+//! Holders of claims: the process, and the set of workers in it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::domain::LedgerId;
 
-/// A set of workers that was started together. After a reload, those of before and those of now are two.
+/// A set of workers that was started together. A reload starts another set beside the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
-    /// Of the open database, which a process opens once to work on it.
+    /// Identifies the open database handle; a process opens it once for its workers.
     opening: Arc<str>,
     name: Arc<str>,
 }
 
 impl Holder {
-    /// The first holder of a database that is being opened. Where several nodes share a database, the
-    /// name of the node is to come first.
+    /// Creates the first holder of a newly opened database. If several nodes ever share a database, put the
+    /// name of the node first.
     pub(super) fn of_opening() -> Self {
         let opening: Arc<str> = LedgerId::new().to_string().into();
         Self {
@@ -24,7 +24,7 @@ impl Holder {
         }
     }
 
-    /// Another one of the same opening.
+    /// Creates another holder of the same opening.
     pub(super) fn another(&self) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let opening = Arc::clone(&self.opening);
@@ -34,12 +34,12 @@ impl Holder {
         }
     }
 
-    /// What stands in the row of a claim; it begins with the opening.
+    /// Name in the row of a claim; it begins with the opening.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the names of all holders of this opening begin with.
+    /// Common prefix of the names of all holders of this opening.
     pub(super) fn opening(&self) -> &str {
         &self.opening
     }

@@ -1,7 +1,6 @@
-//! Calls of hooks: claimed under a lease, settled, tried again by an operator, forgotten.
+//! Hook calls: claimed under a lease, settled, retried by an operator, forgotten.
 //!
-//! The calls about one account to one hook are a queue, as the requests of one account for one portal
-//! are.
+//! The calls about one account to one hook are a queue, like the requests of one account for one portal.
 
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::time_slice::TimeSlice;
 use super::{Settlement, Step, Store, StoreError, Topic};
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 
-/// A call in the hands of a worker.
+/// A hook call claimed by a worker.
 #[derive(Debug, Clone)]
 pub struct HookCall {
     lease: Lease,
@@ -23,21 +22,21 @@ pub struct HookCall {
     pub event: String,
     /// The body, the same for every attempt.
     pub payload: String,
-    /// Since when it waits.
+    /// Time since which it waits.
     pub released_at: Timestamp,
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
 }
 
 impl HookCall {
-    /// Higher than that of every claim before.
+    /// Number of the claim, higher than that of every claim before.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.lease.number
     }
 }
 
-/// What waits for one hook.
+/// Number of waiting and failed calls of one hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct HookCount {
     pub waiting: u64,
@@ -111,18 +110,19 @@ fn settle(
     Ok(Settled::Recorded)
 }
 
-/// Calls that one step of a retry takes.
+/// Number of calls in one step of a retry.
 const RETRIED_AT_ONCE: usize = 200;
 
-/// Failed calls of the hook `?1` that nobody retried since `?2`: one may fail again meanwhile.
+/// Failed calls of the hook `?1` that were not retried since `?2`: a retried call may fail again meanwhile.
 const FAILED: &str = "SELECT n FROM hook_call
      WHERE hook = ?1 AND state = 'failed' AND released_at < ?2 ORDER BY n LIMIT ?3";
 
-/// Heads of queues of the hook `?1` that are due after `?2`.
+/// Queue heads of the hook `?1` that are due after `?2`.
 const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
      WHERE hook = ?1 AND due_at > ?2 AND in_work = 0 ORDER BY due_at LIMIT ?3";
 
-/// Puts a failed call back into its queue, of which the oldest call is due now, unless one is in work.
+/// Puts a failed call back into its queue. The oldest call of the queue is due now, unless a worker has one
+/// of them.
 fn retry_failed(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
     let changed = connection
         .prepare_cached(
@@ -165,7 +165,7 @@ fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, 
 }
 
 impl Store {
-    /// Takes up to `limit` calls of this hook that are due.
+    /// Claims up to `limit` due calls of this hook.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -185,8 +185,8 @@ impl Store {
         .await
     }
 
-    /// Gives back what this handle claimed after the claim of that number: for a worker whose claim
-    /// failed, and may all the same have been recorded.
+    /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
+    /// failed but may still have been recorded.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -207,7 +207,7 @@ impl Store {
         .await
     }
 
-    /// When the next call of this hook is due; None when none waits.
+    /// Time at which the next call of this hook is due; None if none waits.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -222,7 +222,7 @@ impl Store {
         .await
     }
 
-    /// Records what came of an attempt.
+    /// Records the outcome of an attempt.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -242,7 +242,7 @@ impl Store {
         .await
     }
 
-    /// What waits for a hook and what it was not told.
+    /// Counts the waiting and failed calls of a hook.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -261,11 +261,11 @@ impl Store {
         .await
     }
 
-    /// Has the failed calls of a hook, and those that wait, made at once. Works in short steps, so mail
-    /// never waits behind it. Returns the number of calls that had failed.
+    /// Makes the failed and waiting calls of a hook due now. Works in short steps, so that mail does not
+    /// wait. Returns the number of failed calls.
     ///
     /// # Errors
-    /// The database cannot be written; what was done until then stays.
+    /// The database cannot be written; steps already done stay.
     pub async fn retry_hook_calls(
         &self,
         hook: DestinationName,
@@ -303,7 +303,7 @@ impl Store {
         Ok(failed)
     }
 
-    /// The numbers of the first calls of a hook that `sql` selects.
+    /// Numbers of the first calls of a hook that `sql` selects.
     async fn calls(
         &self,
         hook: &DestinationName,
@@ -320,8 +320,7 @@ impl Store {
         .await
     }
 
-    /// Changes all of these rows, in as many transactions as it takes. Returns the number of those
-    /// that changed.
+    /// Changes all of these rows, in as many transactions as needed. Returns the number of changed rows.
     async fn step(
         &self,
         rows: Vec<i64>,
@@ -348,7 +347,7 @@ impl Store {
         Ok(changed)
     }
 
-    /// Forgets up to `limit` calls that were settled longer ago than `keep`.
+    /// Forgets up to `limit` calls that were settled longer than `keep` ago.
     ///
     /// # Errors
     /// The database cannot be written.

@@ -1,8 +1,8 @@
-//! Hooks: who is told what, and the calls that are owed to them.
+//! Hook subscriptions, and the calls owed to them.
 //!
-//! A call is written in the transaction of what it tells, so that nothing happens without it being
-//! told, and nothing is told that did not happen. It says how things stood then, and never what
-//! anybody wrote: no subject, no body, no token.
+//! A call is written in the transaction of its event, so that each event has its call and each call has an
+//! event. The payload describes the state at that time and never contains anything that a sender wrote: no
+//! subject, no body, no token.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::domain::{
     PortalName, RequestId, RequestState, Status, Timestamp, canary,
 };
 
-/// What a recorded happening is called where hooks are told of it; others are not told.
+/// Recorded events with their names for hooks; other events are not sent to hooks.
 const TOLD: [(&str, &str); 13] = [
     ("account.created", "account.created"),
     ("account.verified", "account.verified"),
@@ -32,10 +32,10 @@ const TOLD: [(&str, &str); 13] = [
     ("verification.taken_back", "verification.taken_back"),
 ];
 
-/// What happens to a request as it is made or let go, told under its own name.
+/// Events of a request's creation and release, which hooks get under the same name.
 const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
 
-/// The body of a call, as Standard Webhooks recommends it: a type, a time and data.
+/// Body of a call as Standard Webhooks recommends: a type, a time and data.
 #[derive(Serialize)]
 struct Payload {
     r#type: &'static str,
@@ -73,8 +73,8 @@ struct Request {
     received_at: Timestamp,
 }
 
-/// Owes a call to each hook that asked for this. `name` is a happening's; `account` and `entry` are
-/// the `n` of their rows.
+/// Owes a call to each hook that subscribed to this event. `name` is that of a recorded event; `account` and
+/// `entry` are the `n` of their rows.
 pub(super) fn tell(
     connection: &Connection,
     name: &str,
@@ -101,7 +101,7 @@ pub(super) fn tell(
     };
     let about = of_account(connection, account)?;
     if canary::is_sender(&about.address) {
-        // Nobody's directory or help desk should have a user of it.
+        // A directory or help desk should not create a user for it.
         return Ok(());
     }
     let payload = json(&Payload {
@@ -140,7 +140,7 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
-/// The hooks that asked for this event. Mostly there are none at all, which one look tells.
+/// Hooks that subscribed to this event. Usually there are none, which one query tells.
 fn asked(connection: &Connection, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name, events FROM hook")?;
     let mut rows = statement.query([])?;
@@ -200,7 +200,7 @@ fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
         .query_row([n], account)?)
 }
 
-/// A hook whose calls were being removed is back: of those that are left, the oldest of each account are
+/// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
 /// due again.
 fn give_heads_back(
     connection: &Connection,
@@ -220,14 +220,14 @@ fn give_heads_back(
     Ok(())
 }
 
-/// Whether calls were written since the last look.
+/// True if calls were written since the last look.
 pub(super) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
     let look = || -> rusqlite::Result<i64> {
         connection
             .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'hook_call'")?
             .query_row([], |row| row.get(0))
     };
-    // None was ever written, or the look failed; then the next change tells.
+    // No call was ever written, or the query failed; then the next change tells.
     let found = look().unwrap_or(*newest);
     let more = found > *newest;
     *newest = found;
@@ -235,8 +235,8 @@ pub(super) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
 }
 
 impl Store {
-    /// Puts the hooks of the configuration in force. From now on they are owed calls; one that is
-    /// not among them is owed none, and its name is given back until its calls are removed.
+    /// Replaces the set of subscribed hooks by that of the configuration. A hook that is not in it is owed no
+    /// further calls, and its name is returned until its calls are removed.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -269,7 +269,7 @@ impl Store {
         .await
     }
 
-    /// Removes up to `limit` calls of a hook that is no more, and with the last of them the hook.
+    /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
     ///
     /// # Errors
     /// The database cannot be written.

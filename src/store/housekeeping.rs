@@ -1,9 +1,8 @@
-//! What time does to rows: holds expire, people are reminded, contents and old entries are forgotten.
+//! Housekeeping: holds expire, reminders are owed, content and old entries are forgotten.
 //!
-//! Each operation is one step: it takes at most `limit` rows and ends early when it has taken
-//! [`LONGEST`], so that mail never waits long behind one. What it works on is looked up by a reader
-//! first wherever no index leads there at once. It says whether there is more, and whoever calls
-//! comes back.
+//! Each operation is one step: it takes at most `limit` rows and ends early after [`LONGEST`], so that mail
+//! never waits long for one. Where no index leads to the rows, a reader looks them up first. A step reports
+//! whether there is more work, and the caller calls again.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use super::{MailCause, MailKind, Store, StoreError, Topic, queue};
 use crate::domain::{Actor, LedgerId, PortalName, RequestId, RequestState, Timestamp};
 
 impl Store {
-    /// Ends the holds whose time is over.
+    /// Expires the holds that are past their time.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
@@ -31,8 +30,8 @@ impl Store {
             .await
     }
 
-    /// Owes each account one reminder whose held requests expire within `remind_before`. Says how
-    /// many accounts that were; one that may not get mail counts as reminded.
+    /// Owes one reminder to each account whose held requests expire within `remind_before`. Returns the
+    /// number of accounts; an account that may not get mail counts as reminded.
     pub async fn owe_reminders(
         &self,
         now: Timestamp,
@@ -43,8 +42,8 @@ impl Store {
             .await
     }
 
-    /// Forgets the contents of dropped messages whose time is over, and of requests that were
-    /// settled longer ago than `keep_settled`. A content stays as long as one entry wants it.
+    /// Forgets the expired content of dropped messages, and of requests that were settled longer than
+    /// `keep_settled` ago. Content stays as long as one entry needs it.
     pub async fn forget_content(
         &self,
         now: Timestamp,
@@ -55,8 +54,8 @@ impl Store {
             .await
     }
 
-    /// Forgets entries older than `keep`, oldest first, with all that belongs to them; those whose
-    /// request still waits stay.
+    /// Forgets entries older than `keep`, oldest first, with everything that belongs to them; those with a
+    /// waiting request stay.
     pub async fn forget_ledger(
         &self,
         now: Timestamp,
@@ -70,8 +69,8 @@ impl Store {
         self.delete(old, limit, FORGET_ENTRY).await
     }
 
-    /// Forgets what was written about letters and links longer ago than `keep`, the counts of letters
-    /// of more than a day, and the names that forgotten people left, once no request needs them.
+    /// Forgets records of verification mails and links older than `keep`, mail counts older than a day, and
+    /// the pseudonyms of forgotten people once no request needs them.
     pub async fn forget_mail(
         &self,
         now: Timestamp,
@@ -169,7 +168,7 @@ impl Work<'_> {
             .collect::<Result<_, _>>()?;
         let mut reminded = 0;
         let more = pace.each(soon, |(n, portal)| {
-            // All that an account holds goes into one reminder, so a later row may be done.
+            // One reminder covers all held requests of an account, so a later row may be done already.
             let holds = connection
                 .prepare_cached(
                     "UPDATE request SET reminded = 1
@@ -203,7 +202,7 @@ impl Work<'_> {
     }
 }
 
-/// What is asked again when it is deleted: a request may have been let go meanwhile.
+/// Checks the conditions again in the DELETE: a request may have been released meanwhile.
 const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
      AND NOT EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL)
      AND NOT EXISTS (
@@ -228,7 +227,7 @@ fn old_entries(
     let mut rows = statement.query([])?;
     let mut old = Vec::new();
     while let Some(row) = rows.next()? {
-        // Entries come in the order of time, so the first that is young enough ends the search.
+        // Entries are in order of time, so the first one that is recent enough ends the search.
         if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
             break;
         }
@@ -256,7 +255,7 @@ fn old_mail(connection: &Connection, before: Millis, limit: usize) -> Result<Vec
     Ok(old)
 }
 
-/// Accounts of forgotten people to which no request refers any more.
+/// Accounts of forgotten people that no request refers to any more.
 fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL
@@ -266,9 +265,8 @@ fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, Sto
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Links that are so old that nobody presses them any more, which are unknown from then on rather
-/// than expired; what the limits of letters counted; what the API answered. Done is the number of the kind of which there
-/// were most.
+/// Forgets links so old that nobody follows them any more (they are then unknown rather than expired), counts
+/// of the mail limits, and stored API answers. `done` is the largest of the numbers of each kind.
 fn forget_traces(
     connection: &Connection,
     now: Millis,

@@ -1,5 +1,5 @@
-//! What the API answered to a request that carries a key, so that its repeat is answered the same and
-//! done only once. A key is its operator's own, and is forgotten after a time.
+//! Stored API answers: a repeated request with the same key gets the same answer and is executed only once. A
+//! key belongs to its operator and expires.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,7 +8,7 @@ use super::sql_types::{Json, Millis, json};
 use super::{Store, StoreError};
 use crate::domain::{OperatorName, Timestamp};
 
-/// An operator's key, and what the request was.
+/// An operator's key with the hash of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerKey {
     pub operator: OperatorName,
@@ -17,24 +17,24 @@ pub struct AnswerKey {
     pub request: [u8; 32],
 }
 
-/// An answer as it was given.
+/// A stored answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
     pub status: u16,
-    /// The fields that belong to it, in lower case.
+    /// Its header fields, with names in lower case.
     pub head: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// What is known about a key.
+/// State of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// Nothing until now. Whoever asked does the work, and keeps or gives up the answer.
+    /// Unknown until now. The caller executes the request, then stores the answer or gives up the key.
     New,
     Answered(KeptAnswer),
-    /// Another one is at work on it.
+    /// Another request with this key is in progress.
     Underway,
-    /// It was another request's.
+    /// The key belongs to a different request.
     Other,
 }
 
@@ -64,10 +64,10 @@ fn find_account(
 }
 
 impl Store {
-    /// Asks what a key stands for, and takes it until `until` where it stands for nothing.
+    /// Looks up a key, and claims it until `until` if it is unknown.
     ///
     /// # Errors
-    /// `NotFound` when there is no such operator.
+    /// `NotFound` if there is no such operator.
     pub async fn claim_answer(
         &self,
         asked: AnswerKey,
@@ -95,7 +95,7 @@ impl Store {
         .await
     }
 
-    /// Keeps what was answered, until `until`.
+    /// Stores the answer until `until`.
     pub async fn keep_answer(
         &self,
         asked: AnswerKey,
@@ -122,7 +122,7 @@ impl Store {
         .await
     }
 
-    /// Gives a key up whose request came to nothing: the next one may try.
+    /// Gives up a key whose request failed, so that the next one may try.
     pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<(), StoreError> {
         self.write(move |work| {
             let n = n_of(work.connection, &asked.operator)?;

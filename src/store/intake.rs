@@ -1,4 +1,4 @@
-//! Accepting: one message, all its ledger entries and what follows from them, in one transaction.
+//! Acceptance of a message: all its ledger entries and their consequences, in one transaction.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,35 +29,35 @@ use crate::domain::{
 };
 use crate::mail::{Facts, is_program};
 
-/// A complete message on its way into the database.
+/// A complete message to be stored.
 #[derive(Debug)]
 pub struct Arrival {
     pub envelope: Envelope,
     pub facts: Facts,
     pub raw: Vec<u8>,
-    /// One for each portal (or other mailbox of ours) it is for; at least one.
+    /// One part for each portal (or other mailbox of ours) that it is for; at least one.
     pub parts: Vec<Part>,
-    /// Who handed the message to our own machines, where that is known.
+    /// Address of the client that handed the message to our own machines, where known.
     pub client: Option<IpAddr>,
     pub received_at: Timestamp,
     pub quota: Quota,
     pub hold_for: Duration,
     pub keep_dropped: Duration,
-    /// Octets of dropped content over all.
+    /// Limit on the total size of dropped content, in octets.
     pub max_dropped: u64,
 }
 
 /// The message for one of our mailboxes.
 #[derive(Debug)]
 pub enum Part {
-    /// To be decided. `recipient` is the address as RCPT gave it.
+    /// For a portal, to be decided. `recipient` is the address from RCPT.
     Portal {
         recipient: String,
         circumstances: Circumstances,
     },
-    /// Came back to the address from which we send verification mail.
+    /// Returned to the address from which we send verification mail.
     Returns { recipient: String },
-    /// Answers a verification mail; the token is the one in the address.
+    /// Answers a verification mail; the token is that of the address.
     Confirmation {
         recipient: String,
         token: Option<TokenHash>,
@@ -65,11 +65,11 @@ pub enum Part {
     },
 }
 
-/// What became of a message for one portal.
+/// Result of a message for one portal.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub ledger: LedgerId,
-    /// None for a report that came to the return address.
+    /// None for a bounce to the return address.
     pub portal: Option<PortalName>,
     pub verdict: Verdict,
     pub reason: Reason,
@@ -79,14 +79,15 @@ pub struct Entry {
     pub account_created: bool,
     pub request: Option<RequestId>,
     pub message_id: Option<String>,
-    /// The account whose verification mail this report is about, when it gets no more of them.
+    /// Account whose verification mail this bounce is about, if it gets no more mail.
     pub undeliverable: Option<AccountId>,
-    /// What an answer to a verification mail did.
+    /// Effect of an answer to a verification mail.
     pub proved: Option<Proved>,
 }
 
 impl Store {
-    /// Decides and records, and returns when that is synced. One entry for each part, in order.
+    /// Decides and records a message, and returns once the commit is synced. Returns one entry for each part,
+    /// in order.
     ///
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
@@ -98,7 +99,7 @@ impl Store {
     }
 }
 
-/// An arrival with all that can be prepared outside of the one writer thread.
+/// An arrival with everything that can be prepared outside of the writer thread.
 struct Message {
     arrival: Arrival,
     at: Millis,
@@ -108,7 +109,7 @@ struct Message {
     parts: Vec<Prepared>,
 }
 
-/// What the rules said, and under which settings.
+/// A decision, with the revision of the settings that it used.
 struct Decided {
     decision: Decision,
     revision: u64,
@@ -135,14 +136,14 @@ impl Message {
 
     fn record(&self, work: &mut Work) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::with_capacity(self.parts.len());
-        // The entry under which the content is stored, once for all of them.
+        // Entry under which the content is stored, once for all entries.
         let mut carrier = None;
         for (part, prepared) in self.arrival.parts.iter().zip(&self.parts) {
             entries.push(self.record_part(work, part, prepared, &mut carrier)?);
         }
         let any = |is: fn(&Entry) -> bool| entries.iter().any(is);
         if let (Some(carrier), false) = (carrier, any(|entry| entry.request.is_some())) {
-            // A copy may have taken the place of what it repeats.
+            // A copy may have replaced the message that it repeats.
             if any(|entry| entry.reason == Reason::Duplicate)
                 && is_wanted(work.connection, carrier)?
             {
@@ -221,7 +222,8 @@ impl Message {
                 json(&standing)?,
             ])?;
         let n = connection.last_insert_rowid();
-        // What came for ourselves may carry a token, in its fields or in a letter sent back.
+        // A message to our own addresses may contain a token, in its fields or in a returned verification
+        // mail.
         let is_ours_to_keep = matches!(part, Part::Portal { .. });
         let upgraded = original
             .filter(|earlier| earlier.held_unauthenticated && facts.authentication.passes());
@@ -296,7 +298,7 @@ impl Message {
         Ok(entry)
     }
 
-    /// Carries out what follows from the decision.
+    /// Applies the consequences of the decision.
     fn follow(
         &self,
         work: &mut Work,
@@ -375,7 +377,7 @@ impl Message {
         })
     }
 
-    /// The entry that this message repeats for the same portal.
+    /// Finds the entry for the same portal that this message repeats.
     fn original(
         &self,
         connection: &Connection,
@@ -392,7 +394,7 @@ impl Message {
         find_original(connection, &like, None)
     }
 
-    /// Owes a sender the notice that their mail is not taken, where the portal is set to tell them.
+    /// Owes the sender a notice that their mail is not accepted, if the portal is set to send them.
     fn tell_sender(
         &self,
         work: &mut Work,
@@ -416,7 +418,7 @@ impl Message {
         let facts = &self.arrival.facts;
         let wants_answer =
             self.arrival.envelope.reverse_path != ReversePath::Null && !is_program(sender.local());
-        // What vouches for a list says nothing of the author behind it.
+        // Authentication of a mailing list says nothing about the author.
         let is_theirs =
             facts.authentication.passes_dmarc() && facts.sender.address() == Some(sender);
         if !wants_answer || !is_theirs {
@@ -434,7 +436,7 @@ impl Message {
         Ok(())
     }
 
-    /// A message that its sender's domain vouches for ends the time in which the sender gets no mail.
+    /// Ends the quiet time of a sender when an authenticated message from them arrives.
     fn end_quiet(
         &self,
         connection: &Connection,
@@ -442,7 +444,7 @@ impl Message {
         account: &mut AccountRow,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
-        // What vouches for a list says nothing of the author behind it.
+        // Authentication of a mailing list says nothing about the author.
         if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
         {
             account.wrote_again(connection, self.at)?;
@@ -450,7 +452,7 @@ impl Message {
         Ok(())
     }
 
-    /// A copy of a held request, for which a domain vouches, takes its place.
+    /// Replaces a held request by an authenticated copy of it.
     fn take_the_place(
         &self,
         work: &mut Work,

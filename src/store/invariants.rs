@@ -1,7 +1,7 @@
-//! What always holds, asked of the rows themselves: for `doctor` and for the tests.
+//! Invariants, checked on the rows themselves: for `doctor` and for the tests.
 //!
-//! Much of it the schema enforces by its checks, keys and triggers. What takes more than one row to
-//! see is asked here.
+//! The checks, keys and triggers of the schema enforce many invariants. The ones here concern more than one
+//! row.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -11,16 +11,16 @@ use super::reason_codes::with_codes;
 use super::{Store, StoreError};
 use crate::domain::LedgerId;
 
-/// Something that should not be.
+/// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// What should hold.
+    /// The invariant.
     pub invariant: &'static str,
-    /// Where it does not.
+    /// Place of the violation.
     pub place: String,
 }
 
-/// Each with a query for the places where it does not hold.
+/// Invariants, each with a query for the places that violate it.
 const INVARIANTS: &[(&str, &str)] = &[
     (
         "every accepted or held entry that repeats no other has a request",
@@ -235,15 +235,14 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What does not hold of a file that is damaged.
+/// Invariant that a damaged file violates.
 pub(super) const WHOLE: &str = "the file is whole";
 
-/// As many of a kind are reported.
+/// Maximum number of reported violations of each invariant.
 const MOST: usize = 100;
 
 impl Store {
-    /// Asks for all that should hold, and checks the file. Takes long on a large database; nobody
-    /// waits for it meanwhile.
+    /// Checks all invariants and the file. Takes long on a large database, but blocks nothing else.
     pub async fn check_invariants(&self) -> Result<Vec<Violation>, StoreError> {
         self.read_long(check).await
     }
@@ -278,7 +277,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
     Ok(violations)
 }
 
-/// The id of a row as commands take it, or what else the query says.
+/// The id of a row in the form that commands take, or any other value of the query.
 fn place(value: ValueRef) -> String {
     match value {
         ValueRef::Blob(octets) => match octets.try_into() {
@@ -291,7 +290,7 @@ fn place(value: ValueRef) -> String {
     }
 }
 
-/// Whether the file is whole, which can be asked of any schema.
+/// Checks the integrity of the file, with any schema.
 pub(super) fn check_file(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
     let mut violations = Vec::new();
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST})"))?;

@@ -1,7 +1,7 @@
-//! An operation on its way to the writer: what is to be done in, what it came to out.
+//! An operation in the queue of the writer, with its result.
 //!
-//! It may run twice, and the last run counts. What it brought along goes back to who handed it in, so
-//! that the one thread that all wait for frees nothing.
+//! It may run twice, and the last run counts. The captured data returns to the caller to be freed, so that
+//! the single writer thread spends no time on it.
 
 use rusqlite::Connection;
 use tokio::sync::oneshot::{self, Receiver};
@@ -10,26 +10,26 @@ use super::StoreError;
 use super::changes::Wakeups;
 use super::settings_cache::SettingsCache;
 
-/// What an operation works with.
+/// Context of an operation.
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) settings: &'a mut SettingsCache,
-    /// What became due that a worker waits for, or that the log is to tell.
+    /// Topics to wake, for the workers and the log.
     pub(super) wakeups: Wakeups,
 }
 
-/// An operation that waits to be run and answered.
+/// A queued operation.
 pub(super) trait Job: Send {
-    /// Octets that it brings along.
+    /// Size of the captured data in octets.
     fn weight(&self) -> usize;
     fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
-    /// Replaces what the last run said.
+    /// Replaces the result of the last run.
     fn fail(&mut self, error: StoreError);
-    /// Tells the caller what the last run said, or why there was no commit.
+    /// Sends the caller the result of the last run, or the reason why there was no commit.
     fn answer(self: Box<Self>, commit: Result<(), StoreError>);
 }
 
-/// What it came to, and what it brought along.
+/// The result, and the closure with its captured data.
 pub(super) type Outcome<T, F> = (Result<T, StoreError>, F);
 
 struct Operation<F, T> {
@@ -61,13 +61,13 @@ where
     }
 
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
-        // Nobody listens when the caller was cancelled; what is committed stays committed.
+        // Sending fails if the caller was cancelled; the commit stays valid.
         let _ = self.reply.send((commit.and(self.result), self.run));
     }
 }
 
-/// An operation for the queue, and where its outcome will be. `weight` is the octets that it brings
-/// along.
+/// Creates an operation for the queue, and the receiver of its outcome. `weight` is the size of the captured
+/// data in octets.
 pub(super) fn job<F, T>(weight: usize, run: F) -> (Box<dyn Job>, Receiver<Outcome<T, F>>)
 where
     F: FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,

@@ -1,9 +1,8 @@
-//! The order in which verification mail is sent: which lane it waits in, and which flow of that lane it
-//! belongs to.
+//! The order in which verification mail is sent: the lane of each mail, and its flow within the lane.
 //!
-//! Anybody can forge any number of senders. So those whose domain vouches for their message go first,
-//! and the pages have a lane of their own. Within a lane each flow has its turn: one that owes a
-//! thousand mails waits behind one that owes a single one.
+//! Anybody can forge any number of senders. So mail for authenticated messages goes first, and mail from the
+//! pages has its own lane. The flows of a lane take turns: a flow with a thousand mails does not delay one
+//! with a single mail.
 
 use std::net::IpAddr;
 
@@ -15,14 +14,14 @@ use super::StoreError;
 use super::prepared::short;
 use crate::domain::{Domain, public_suffix};
 
-/// Where a verification mail waits; the first lane is served first.
+/// A queue of verification mail; the first lane is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     /// The sender's domain vouches for the message, or an operator asked for the mail.
     Authenticated = 0,
     /// A person asked for it on a page.
     Pages = 1,
-    /// Mail that anybody may have written.
+    /// Mail for messages that anybody may have written.
     Others = 2,
 }
 
@@ -46,7 +45,7 @@ impl FromSql for Lane {
     }
 }
 
-/// Where a new mail is to wait.
+/// Position of a new mail in the queues.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) lane: Lane,
@@ -54,8 +53,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// For a message: by the domain that vouches for it, else by the client that handed it to our MTA,
-    /// else by the domain that it names.
+    /// Place of the mail for a message. The flow is the authenticated domain, else the client that handed it
+    /// to our MTA, else the domain in From.
     pub(super) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
         let (lane, client) = if authenticated {
             (Lane::Authenticated, None)
@@ -68,7 +67,7 @@ impl Place {
         }
     }
 
-    /// For what a person asked for on a page.
+    /// Place of the mail that a person asked for on a page.
     pub(super) fn of_page(client: Option<IpAddr>, domain: &Domain) -> Self {
         Self {
             lane: Lane::Pages,
@@ -83,8 +82,7 @@ impl Place {
         }
     }
 
-    /// The turn of one more mail: after the others of its flow, and not before anybody whose turn it
-    /// is now.
+    /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
     pub(super) fn next_turn(self, connection: &Connection) -> Result<i64, StoreError> {
         let last: Option<i64> = connection
             .prepare_cached(
@@ -112,12 +110,12 @@ fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
     short(Sha256::digest(name).as_slice())
 }
 
-/// The domain that somebody registered: below it anybody can have any number of names for free.
+/// Registered domain: anybody can create subdomains of their own domain for free.
 pub(super) fn registered(domain: &Domain) -> &str {
     public_suffix::registered(domain.as_str()).unwrap_or(domain.as_str())
 }
 
-/// An IPv4 address, or the /64 of an IPv6 address, within which anybody has any number of addresses.
+/// An IPv4 address, or the /64 network of an IPv6 address, within which a client can choose any address.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),

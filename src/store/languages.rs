@@ -1,5 +1,5 @@
-//! The language that somebody is written to in: what they chose on a page, what their message or
-//! browser asked for, and what the mail was sent in.
+//! Languages of mail to a person: their choice on a page, the preferences of their message or browser, and
+//! the language of each sent mail.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,26 +8,26 @@ use super::proofs::find;
 use super::{Store, StoreError};
 use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, MailId, TokenHash};
 
-/// The languages that a person asks a page for.
+/// Language preferences of a person on a page.
 #[derive(Debug, Clone, Default)]
 pub struct LanguageWish {
-    /// Chosen on the page.
+    /// Language chosen on the page.
     pub chosen: Option<LanguageTag>,
-    /// Those of the browser.
+    /// Languages of the browser.
     pub accepted: LanguagePriority,
 }
 
-/// The languages that a mail could be in.
+/// Candidates for the language of a mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailLanguages {
     /// The person's last choice on a page.
     pub chosen: Option<LanguageTag>,
-    /// What the message or the browser asked for that the mail answers; for a mail that answers
-    /// none, that of the account's last mail.
+    /// Preferences of the message or browser that caused the mail; for a mail without either, the language of
+    /// the account's last mail.
     pub wanted: LanguagePriority,
 }
 
-/// Notes which languages the sender of a held message reads, for the mail that is owed for it.
+/// Records the languages of the sender of a held message, for the verification mail.
 pub(super) fn suggest(
     connection: &Connection,
     account: i64,
@@ -45,8 +45,8 @@ pub(super) fn suggest(
     Ok(())
 }
 
-/// Notes what a person asks a page for, for the mail that it makes us owe. A choice is kept for later
-/// mail too, until the address is verified: from then on only who holds a link chooses.
+/// Records the preferences from a page, for the mail that results. A choice also applies to later mail until
+/// the address is verified: from then on only the holder of a link can choose.
 pub(super) fn wish(
     connection: &Connection,
     account: i64,
@@ -74,7 +74,7 @@ pub(super) fn wish(
     Ok(())
 }
 
-/// The language that a mail was sent in.
+/// Language that a mail was sent in.
 pub(super) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
     let tag: Option<String> = connection
         .prepare_cached("SELECT language FROM letter WHERE n = ?")?
@@ -85,7 +85,7 @@ pub(super) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, St
 }
 
 impl Store {
-    /// The same as a page's [`wish`], of the account with this address if there is one.
+    /// Like [`wish`], for the account with this address if there is one.
     pub(super) fn wish_of(
         connection: &Connection,
         address: &EmailAddress,
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// The languages that a claimed mail could be in.
+    /// Candidates for the language of a claimed mail.
     pub async fn find_mail_languages(
         &self,
         verification_mail: MailId,
@@ -138,7 +138,7 @@ impl Store {
         .await
     }
 
-    /// Keeps the language that the holder of a link chose; nothing where there is no such link.
+    /// Stores the language that the holder of a link chose; does nothing if there is no such link.
     pub async fn choose_language(
         &self,
         token: TokenHash,
@@ -158,7 +158,7 @@ impl Store {
         .await
     }
 
-    /// The language that the person behind a link chose, if any.
+    /// Language that the person with this link chose, if any.
     pub async fn find_chosen_language(
         &self,
         token: TokenHash,

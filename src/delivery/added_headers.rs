@@ -1,7 +1,7 @@
-//! What is known about a request in; out, the fields that are put on top of its message.
+//! In: the facts about a request. Out: the header fields that are added on top of its message.
 //!
-//! Names, hosts and addresses in them came from outside: whatever could end a line or a field, or
-//! is not ASCII, is replaced or encoded, so that the fields say what we say and need no SMTPUTF8.
+//! Names, hosts and addresses in them came from outside. Everything that could end a line or a field, or is
+//! not ASCII, is replaced or encoded, so the fields cannot be forged and need no SMTPUTF8.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ use crate::mail::LOOP_FIELD;
 use crate::sender_auth;
 use crate::store::Claim;
 
-/// How and when this request was verified, in the words of `X-Vestibule-Verified`.
+/// The value of `X-Vestibule-Verified`: the way and the time of this request's verification.
 pub(super) fn verified(claim: &Claim) -> String {
     if let Some(operator) = &claim.released_by {
         return format!("operator {} {}", word(operator), seconds(claim.released_at));
@@ -28,21 +28,21 @@ pub(super) fn verified(claim: &Claim) -> String {
     }
 }
 
-/// Who named the sender, where the message names none that can be used.
+/// `operator` if an operator named the sender because the message has no usable one.
 pub(super) fn sender_by(claim: &Claim) -> Option<&'static str> {
     claim.sender_named.then_some("operator")
 }
 
-/// What DMARC says of this message, in the words of `X-Vestibule-Authenticated`. It says nothing of
-/// how the address was verified: a forged message of a verified customer is `fail`.
+/// The value of `X-Vestibule-Authenticated`: the DMARC result of this message. It is independent of the
+/// verification of the address: a forged message of a verified customer is `fail`.
 pub(super) fn authenticated(claim: &Claim) -> &'static str {
     let outcome = claim.authentication.outcome(claim.authentication_enforced);
     outcome.as_str()
 }
 
-/// The added fields, each with its line ending; the same for every attempt at a request.
+/// The added fields, each with its line ending. They are the same for every attempt at a request.
 pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
-    // Above our own Received, as readers look for it there (RFC 8601 4.1).
+    // Above our own Received, where readers look for it (RFC 8601 4.1).
     let mut text = sender_auth::field(&claim.authentication, hostname).unwrap_or_default();
     text += &received(claim, hostname);
     let mut field = |name: &str, value: &str| {
@@ -63,7 +63,7 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// RFC 5321 4.4, with the protocol names of RFC 3848 and RFC 6531 4.3.
+/// The Received field (RFC 5321 4.4), with the protocol names of RFC 3848 and RFC 6531 4.3.
 fn received(claim: &Claim, hostname: &Domain) -> String {
     let envelope = &claim.envelope;
     let protocol = match (envelope.smtputf8, envelope.tls) {
@@ -87,7 +87,7 @@ fn received(claim: &Claim, hostname: &Domain) -> String {
         "\r\n\tby {hostname} with {protocol} id {}",
         claim.ledger
     );
-    // The clause is optional, and an address that would have to be changed is no address.
+    // The clause is optional, and an altered address would be a wrong one.
     let plain = |c: char| c.is_ascii_graphic() && !"<>()\\\"".contains(c);
     if claim.recipient.len() <= 320 && claim.recipient.chars().all(plain) {
         let _ = write!(text, "\r\n\tfor <{}>", claim.recipient);
@@ -104,7 +104,7 @@ fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What a client called itself, as an atom.
+/// The client's HELO name as an atom.
 fn host(helo: &str) -> String {
     let name: String = helo
         .chars()
@@ -129,8 +129,8 @@ fn word(text: &str) -> String {
         .collect()
 }
 
-/// A name as it is where it is plain ASCII, else as encoded words (RFC 2047 2, each up to 75
-/// characters and of whole characters).
+/// A name: as it is if it is plain ASCII, else as encoded words (RFC 2047 2, each at most 75 characters long
+/// and of whole characters).
 fn phrase(text: &str) -> String {
     const OCTETS: usize = 42;
     let plain = |c: char| c == ' ' || c.is_ascii_graphic() && c != ',';

@@ -1,8 +1,8 @@
-//! The outcomes of attempts in; out, whether a destination is up, and how many parcels it may get.
+//! In: the outcomes of attempts. Out: the state of a destination, and how many messages it may get.
 //!
-//! A destination that failed several times in a row is down. Then one parcel at a time goes there,
-//! at growing intervals, until one gets an answer that is about itself; the others wait without
-//! using up their attempts. A reload that leaves a destination as it is leaves its breaker, too.
+//! A destination is down after several failures in a row. While it is down it gets one message at a time, at
+//! growing intervals, until one gets an answer that shows that the destination works; the other messages wait
+//! without using up their attempts. A reload that leaves a destination unchanged keeps its breaker.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use super::{Attempt, Scope};
 use crate::config::{Destination, Endpoint};
 use crate::domain::{DestinationName, Timestamp};
 
-/// So many failures in a row make a destination count as down.
+/// Failures in a row after which a destination is down.
 const FAILURES: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// The longest that a destination can keep us away by asking for it.
+/// Longest delay that a destination can request.
 const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
 
-/// Whether a destination is up.
+/// State of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breaker {
     Up {
@@ -29,13 +29,13 @@ enum Breaker {
         failures: u32,
     },
     Down {
-        /// When the next parcel may try.
+        /// Time of the next trial message.
         probe_at: Timestamp,
         wait: Duration,
     },
 }
 
-/// What may be sent at this moment.
+/// Messages that may be sent at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capacity {
     For(usize),
@@ -57,12 +57,12 @@ impl Breaker {
         }
     }
 
-    /// What follows from one more outcome.
+    /// Returns the state after one more outcome.
     #[must_use]
     fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
         let cause = match attempt {
             Attempt::Retry(cause) if cause.scope == Scope::Destination => cause,
-            // It answered.
+            // The destination answered.
             _ => return Self::default(),
         };
         let down = |wait: Duration| Self::Down {
@@ -80,15 +80,15 @@ impl Breaker {
                 failures: failures + 1,
             },
             Self::Up { .. } => down(FIRST_WAIT),
-            // Was under way when the destination went down, and is no news.
+            // Started before the breaker opened, so it says nothing new.
             Self::Down { probe_at, .. } if now < probe_at => self,
             Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
         }
     }
 }
 
-/// One breaker for all who hand over to one place: the worker of now, and one of before a reload that
-/// finishes what it has.
+/// One breaker, shared by all workers of one place: the current one, and an old one that finishes its
+/// attempts after a reload.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SharedBreaker(Arc<Mutex<Breaker>>);
 
@@ -112,7 +112,7 @@ impl SharedBreaker {
     }
 }
 
-/// What parcels go to, with all that an attempt there depends on.
+/// A place that messages go to, with all settings that an attempt there depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     RequestQueue(Destination),
@@ -124,8 +124,8 @@ pub(super) enum Place {
 pub(super) struct Breakers(BTreeMap<DestinationName, (Place, SharedBreaker)>);
 
 impl Breakers {
-    /// The breaker of the configuration before, where the place is the same; a new one otherwise,
-    /// because what failed may be what was changed.
+    /// The breaker of the previous configuration if the place is the same, otherwise a new one: the change
+    /// may have fixed the failure.
     pub(super) fn keep(
         &mut self,
         before: &Self,
@@ -171,7 +171,7 @@ mod tests {
         let mut failures = vec![(0, unreachable()); 4];
         assert_eq!(after(&failures).capacity(8, 3, at(0)), Capacity::For(5));
         failures.push((0, unreachable()));
-        // Three more were under way.
+        // Three more attempts were in progress.
         failures.extend(vec![(1, unreachable()); 3]);
         let down = after(&failures);
         assert_eq!(down.capacity(8, 0, at(14)), Capacity::NotBefore(at(15)));

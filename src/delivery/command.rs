@@ -1,8 +1,7 @@
-//! A parcel in; out, a program that took it on its standard input, and what its exit status means.
+//! In: a message. Out: a program that took it on its standard input, and the meaning of its exit status.
 //!
-//! The program is run without a shell, in a process group of its own and with an environment of
-//! what is configured and the facts about the request. When its time is over the whole group is
-//! ended.
+//! The program runs without a shell, in its own process group. Its environment holds only the configured
+//! variables and the facts about the request. After the timeout the whole group is killed.
 //!
 //! | exit status | outcome |
 //! |---|---|
@@ -26,13 +25,13 @@ use crate::config::CommandDestination;
 use crate::domain::EmailAddress;
 use crate::store::StoreError;
 
-/// How long a group may take to end itself when it is told to.
+/// Time between SIGTERM and SIGKILL.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How much of what the program complains about is kept.
+/// Maximum octets of standard error that are kept.
 const COMPLAINT: usize = 400;
 
-/// A program to hand parcels to.
+/// A program that takes messages.
 #[derive(Debug)]
 pub(super) struct Command {
     config: CommandDestination,
@@ -64,7 +63,8 @@ impl Command {
             let running = async {
                 tokio::select! {
                     status = child.wait() => {
-                        // The rest of what it said; what it left running may keep the pipe open.
+                        // The rest of standard error. A process that the program left running may keep the
+                        // pipe open.
                         let _ = timeout(Duration::from_millis(100), &mut exchange).await;
                         Ok(status)
                     }
@@ -83,7 +83,8 @@ impl Command {
             }
             Ok(Ok(Err(e))) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
             Ok(Err(unread)) => {
-                // It must not take what it has for the whole: it ends before its input does.
+                // The program must not take the part for the whole message, so it is killed before its input
+                // ends.
                 group.signal(Signal::KILL);
                 let _ = child.wait().await;
                 Attempt::Retry(Cause::of_request(&unread.to_string()))
@@ -115,11 +116,11 @@ impl Command {
     }
 }
 
-/// What the program is told besides the message. Scripts pass it on as arguments, so no address
+/// Environment variables with the facts about the request. Scripts pass them on as arguments, so no address
 /// begins with a `-`.
 fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     let claim = outgoing.claim();
-    // Nothing in a value can end it or begin another one.
+    // No value can end its line or begin another one.
     let line = |text: &str| -> String {
         text.chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -154,8 +155,8 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     ]
 }
 
-/// Writes the message and closes the pipe. A program need not read all of it: its status counts.
-/// The pipe stays open where the message cannot be read to its end.
+/// Writes the message and closes the pipe. The program need not read all of it: its exit status counts. If
+/// the message cannot be read to its end, the pipe stays open.
 async fn feed(
     stdin: &mut Option<ChildStdin>,
     outgoing: &OutgoingMessage,
@@ -181,7 +182,7 @@ async fn listen(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
 }
 
 fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
-    // A shell, and many a wrapper, says 126 and 127 of programs that cannot be run or found.
+    // Shells and many wrappers exit with 126 and 127 if a program cannot be run or found.
     let (is_refused, scope) = match status.code() {
         Some(0) => return Attempt::Delivered,
         None | Some(70 | 75 | 76) => (false, Scope::Request),
@@ -196,7 +197,7 @@ fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
     }
 }
 
-/// The processes of one attempt. Dropping it ends them all, however the attempt was given up.
+/// The process group of one attempt. Dropping it kills all of them, however the attempt ended.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -211,12 +212,12 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // There may be nobody left.
+            // The processes may be gone already.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// It ended by itself; whatever it left running, it meant to.
+    /// The program ended by itself, so processes that it left running are intended.
     fn forget(mut self) {
         self.0 = None;
     }

@@ -1,4 +1,4 @@
-//! A destination as configured in; out, one that parcels can be handed to.
+//! In: a configured destination. Out: one that can take messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::{Attempt, OutgoingMessage};
 use crate::config;
 use crate::domain::Domain;
 
-/// What an attempt may take beyond the time its destination is configured with.
+/// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Where parcels go, with what it keeps between attempts, such as connections.
+/// A destination, with resources that it keeps between attempts, such as connections.
 pub struct Destination {
     way: Way,
     concurrency: usize,
@@ -59,17 +59,17 @@ impl Destination {
         }
     }
 
-    /// How many parcels may be on their way at a time.
+    /// Maximum number of concurrent attempts.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
 
-    /// The longest that an attempt may take.
+    /// Longest duration of an attempt.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Hands one parcel over. Dropping the future gives the attempt up, wherever it is.
+    /// Delivers one message. Dropping the future cancels the attempt at any point.
     pub async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
         match &self.way {
             Way::Smtp(smtp) => smtp.attempt(outgoing).await,
@@ -79,7 +79,7 @@ impl Destination {
         }
     }
 
-    /// There is nothing to hand over at present: gives back what others may want.
+    /// Called when there is nothing to deliver: closes idle connections.
     pub async fn close_idle(&self) {
         if let Way::Smtp(smtp) = &self.way {
             smtp.close_idle().await;

@@ -1,4 +1,4 @@
-//! A body that is read as it is sent. A message that cannot be read to its end breaks it off.
+//! A body that is read while it is sent. If the message cannot be read to its end, the body breaks off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::store::StoreError;
 
-/// Takes the pieces of a body.
+/// Channel for the pieces of a body.
 pub(super) type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
 
 pub(super) struct Flow {

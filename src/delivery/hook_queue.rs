@@ -1,4 +1,4 @@
-//! Calls that are owed to one hook in; out, signed posts of them, and their settlements.
+//! In: pending calls of one hook. Out: signed POST requests, and their settlements.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::store::{ClaimNumber, HookCall, Settled, Settlement, Store, StoreError, Topic};
 
-/// What an attempt may take beyond the time that the hook is configured with.
+/// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Who tells one hook what happened.
+/// The queue of calls of one hook.
 pub(super) struct HookQueue {
     name: DestinationName,
     client: HttpClient,

@@ -1,4 +1,4 @@
-//! A body and an endpoint in; out, an HTTP POST and what its answer means.
+//! In: a body and an endpoint. Out: an HTTP POST, and the meaning of its answer.
 //!
 //! | answer | outcome |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | none: connecting, TLS, time over | retry, destination |
 //! | none: broken off later | retry |
 //!
-//! Redirects are not followed and no proxy is asked, so that the address that was checked is the
-//! one that is called. A name is resolved once for each connection, and what belongs to the own
-//! network is taken out of the answer: there is no second look-up that could say otherwise.
+//! Redirects are not followed and no proxy is used, so the address that was checked is the one that is
+//! called. A name is resolved once for each connection, and addresses of our own network are removed from the
+//! answer: there is no second lookup that could differ.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,25 +29,25 @@ use super::{Attempt, Cause, Scope, tls};
 use crate::config::{Endpoint, HttpCredentials};
 use crate::domain::{Timestamp, is_private_address};
 
-/// How much of an answer that is no is read, for its cause.
+/// Maximum octets of an error answer that are read for its cause.
 const COMPLAINT: usize = 400;
 
 /// An endpoint with its connections.
 pub(super) struct HttpClient {
     endpoint: Endpoint,
-    /// Connections that are kept.
+    /// Connections that are kept open.
     concurrency: usize,
     client: OnceCell<Client>,
 }
 
-/// What a post says of itself besides its body.
+/// Metadata of a POST, sent as header fields.
 pub(super) struct RequestMeta<'a> {
     /// The same for every attempt.
     pub id: &'a str,
     /// Seconds since 1970.
     pub seconds: i64,
     pub content_type: &'static str,
-    /// None where there is no secret.
+    /// `None` without a secret.
     pub signature: Option<Signature>,
 }
 
@@ -60,7 +60,7 @@ impl HttpClient {
         }
     }
 
-    /// The signature that a body's pieces are to be added to, where there is a secret.
+    /// Begins the signature of a body, if there is a secret. The body's pieces are added to it.
     pub(super) fn signature(&self, id: &str, seconds: i64) -> Result<Option<Signature>, Cause> {
         let Some(secret) = &self.endpoint.secret else {
             return Ok(None);
@@ -119,7 +119,7 @@ impl HttpClient {
         Ok(request)
     }
 
-    /// The URL, unless it names an address of the own network outright.
+    /// The URL, unless its host is an address of our own network.
     fn url(&self) -> Result<Url, Cause> {
         let url = Url::parse(&self.endpoint.url)
             .map_err(|e| Cause::of_destination(&format!("{}: {e}", self.endpoint.url)))?;
@@ -153,7 +153,7 @@ impl HttpClient {
     }
 }
 
-/// Never shown, neither in a log nor where the request is shown.
+/// Marks a secret as sensitive, so that neither a log nor the debug output of the request shows it.
 fn secret_value(secret: &SecretString) -> Result<HeaderValue, Cause> {
     let mut value = HeaderValue::from_str(secret.expose_secret().trim())
         .map_err(|_| Cause::of_destination("a file of header_files cannot be sent as a field"))?;
@@ -203,7 +203,7 @@ async fn answer(response: Response) -> Attempt {
     Attempt::Retry(cause)
 }
 
-/// The status and the beginning of what came with it.
+/// The status and the beginning of the body of an error answer.
 async fn complaint(status: StatusCode, mut response: Response) -> String {
     let mut text = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
@@ -226,7 +226,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Timestamp> {
     Timestamp::try_from(time).ok()
 }
 
-/// An error and what is behind it, without the URL, which may hold a secret.
+/// An error and its causes, without the URL, which may hold a secret.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
         "no answer in time".to_owned()

@@ -1,8 +1,8 @@
-//! A parcel in; out, a message in a Maildir, synced, under a name made of the request's id.
+//! In: a message. Out: a synced file in a Maildir, under a name derived from the request's id.
 //!
-//! The message is written and synced under `tmp` and then renamed into `new`, so a reader never
-//! sees a part of one. The name is the same for every attempt: a repeat after a crash finds what
-//! the attempt before it left, in `new` or, where it was read meanwhile, in `cur`.
+//! The message is written and synced under `tmp` and then renamed into `new`, so a reader never sees a part
+//! of it. The name is the same for every attempt: a repeat after a crash finds the file of the earlier
+//! attempt in `new` or, if it was read meanwhile, in `cur`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -17,10 +17,10 @@ use super::{Attempt, Cause, OutgoingMessage};
 use crate::config::MaildirDestination;
 use crate::domain::Domain;
 
-/// How many messages are written at a time: enough for the file system to sync many at once.
+/// Messages that are written at the same time: enough for the file system to combine their syncs.
 pub(super) const CONCURRENCY: usize = 16;
 
-/// A Maildir to put messages into.
+/// A Maildir that takes messages.
 #[derive(Debug, Clone)]
 pub(super) struct Maildir {
     path: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Maildir {
     hostname: Domain,
 }
 
-/// Who may do what with messages and folders.
+/// Permissions of messages and folders.
 #[derive(Debug, Clone, Copy)]
 struct Modes {
     message: u32,
@@ -40,7 +40,7 @@ impl Modes {
         message: 0o600,
         folder: 0o700,
     };
-    /// With the folders' group handed down to what is made in them.
+    /// New files and folders inherit the group of their folder.
     const GROUP: Self = Self {
         message: 0o660,
         folder: 0o2770,
@@ -65,7 +65,7 @@ impl Maildir {
         let here = Handle::current();
         match tokio::task::spawn_blocking(move || maildir.deliver(&outgoing, &here)).await {
             Ok(Ok(())) => Attempt::Delivered,
-            // Nothing about a message makes a file impossible: each of these can be put right.
+            // None of these errors is caused by the message, and each can be repaired.
             Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(&fault.to_string())),
             Err(panic) => Attempt::Retry(Cause::of_request(&panic.to_string())),
         }
@@ -94,13 +94,13 @@ impl Maildir {
             .map_err(at(&part))
             .and_then(|()| fs::rename(&part, &whole).map_err(at(&whole)))
             .inspect_err(|_| {
-                // What was written takes the space that others need.
+                // A partial file would take space that others need.
                 let _ = fs::remove_file(&part);
             })?;
         sync_folder(&new)
     }
 
-    /// Seconds, something unique, host: the three parts of a Maildir name.
+    /// The three parts of a Maildir name: seconds, a unique part, the host.
     fn name(&self, outgoing: &OutgoingMessage) -> String {
         let claim = outgoing.claim();
         format!(
@@ -111,7 +111,7 @@ impl Maildir {
         )
     }
 
-    /// Whether an earlier attempt put the message there; a reader adds `:2,` and flags to the name.
+    /// True if an earlier attempt stored the message. A reader adds `:2,` and flags to the name.
     fn has(&self, name: &str) -> Result<bool, Fault> {
         if self.path.join("new").join(name).exists() {
             return Ok(true);
@@ -134,7 +134,7 @@ impl Maildir {
         Ok(false)
     }
 
-    /// Makes what is missing of the Maildir. Folders that are there keep their modes.
+    /// Creates the missing folders of the Maildir. Existing folders keep their modes.
     fn make(&self) -> Result<(), Fault> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -143,7 +143,7 @@ impl Maildir {
             if folder.is_dir() {
                 continue;
             }
-            // The mode of its own: what the umask takes off is what `group` asks for.
+            // The mode is set explicitly: the umask would clear the bits that `group` asks for.
             builder
                 .create(&folder)
                 .and_then(|()| fs::set_permissions(&folder, mode(self.modes.folder)))
@@ -184,7 +184,7 @@ fn write(mut file: File, outgoing: &OutgoingMessage, here: &Handle) -> io::Resul
 }
 
 fn sync_folder(folder: &Path) -> Result<(), Fault> {
-    // The parent of a relative path of one part is written as nothing.
+    // The parent of a relative path with one component is the empty path.
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {

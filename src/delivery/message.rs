@@ -1,8 +1,8 @@
-//! The raw message in; out, what is handed on: the added fields, then the original bytes unchanged,
-//! without any field of our names that came from outside.
+//! In: the raw message. Out: the delivered message: the added fields, then the original bytes unchanged,
+//! without fields of our own names that came from outside.
 //!
-//! The header section is in hand as a whole. What is long behind it is read from the store as it is
-//! sent, a piece at a time, so that what is on its way takes little memory however long it is.
+//! The header section is in memory as a whole. A long body is read from the store while it is sent, a piece
+//! at a time, so that a message takes little memory whatever its length.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,32 +11,32 @@ use super::stripped_headers;
 use crate::domain::Domain;
 use crate::store::{Content, StoreError};
 
-/// How much of a message is in hand at a time while it is being sent.
+/// Octets of a message that are in memory at a time while it is sent.
 pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]
 pub struct Message {
     added: Vec<u8>,
-    /// The beginning as it came, with all of the header section.
+    /// The beginning of the original message, including the whole header section.
     start: Vec<u8>,
-    /// What of it is passed on.
+    /// Ranges of `start` that are delivered.
     kept: Vec<Range<usize>>,
-    /// Where the rest is; None where there is none.
+    /// Location of the remaining content; `None` if there is none.
     close_idle: Option<Content>,
 }
 
-/// How far a message was read.
+/// Position of a reader in the message.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
-    /// Parts in memory that were given out: the added fields, then what is kept of the start.
+    /// Parts in memory that were returned: the added fields, then the kept ranges of the start.
     parts: usize,
-    /// Octets of the rest.
+    /// Octets of the remaining content.
     close_idle: u64,
 }
 
 impl Place {
-    /// Behind the added fields.
+    /// The position after the added fields.
     pub(super) const ORIGINAL: Self = Self {
         parts: 1,
         close_idle: 0,
@@ -44,7 +44,8 @@ impl Place {
 }
 
 impl Message {
-    /// `added` are whole fields, each with its line ending; `start` what was read of the message.
+    /// `added` are whole fields, each with its line ending; `start` is the beginning of the message, already
+    /// read.
     pub(super) async fn open(
         added: Vec<u8>,
         mut start: Vec<u8>,
@@ -72,10 +73,10 @@ impl Message {
         }
     }
 
-    /// The next piece in order; None behind the last.
+    /// Returns the next piece in order; `None` after the last.
     ///
     /// # Errors
-    /// The rest cannot be read. What was given out so far is no whole message then.
+    /// The remaining content cannot be read. The pieces so far are not a whole message then.
     pub async fn piece(&self, place: &mut Place) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         let part = match place.parts {
             0 => Some(self.added.as_slice()),
@@ -95,12 +96,12 @@ impl Message {
         Ok((!piece.is_empty()).then_some(Cow::Owned(piece)))
     }
 
-    /// Octets.
+    /// Length in octets.
     pub fn len(&self) -> u64 {
         octets(&self.added) + self.original_len()
     }
 
-    /// Octets without the added fields.
+    /// Length in octets without the added fields.
     pub(super) fn original_len(&self) -> u64 {
         let kept: usize = self.kept.iter().map(ExactSizeIterator::len).sum();
         let close_idle = self
@@ -115,7 +116,7 @@ impl Message {
         self.len() == 0
     }
 
-    /// In one piece, for what can be made of a whole message only.
+    /// The message in one piece, for uses that need all of it.
     pub async fn to_vec(&self) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
         let mut place = Place::default();
@@ -125,7 +126,7 @@ impl Message {
         Ok(whole)
     }
 
-    /// The message as it came: without the added fields, nor those of our names from outside.
+    /// The original message: without the added fields and without fields of our own names from outside.
     pub async fn original(&self) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
         let mut place = Place::ORIGINAL;
@@ -145,7 +146,7 @@ impl Message {
         Ok(true)
     }
 
-    /// Whether the header section is more than ASCII, for which SMTP has SMTPUTF8 (RFC 6532 3).
+    /// True if the header section is not ASCII only, which requires SMTPUTF8 (RFC 6532 3).
     pub fn has_utf8_header(&self) -> bool {
         self.start
             .split_inclusive(|&b| b == b'\n')

@@ -1,9 +1,9 @@
-//! Released requests in, [`Attempt`]s out: handing over to the help desk, and telling hooks.
+//! In: released requests. Out: [`Attempt`]s to deliver them to the help desk, and to notify hooks.
 //!
-//! A request comes here as a [`Claim`](crate::store::Claim), which only the store makes, and only of
-//! a request that was released. It is handed on at least once, under one stable id: the original
-//! bytes, under fields that say who is behind them. Every attempt has one of three outcomes, and
-//! the [`schedule`] says what follows from it. A destination that is down holds up no other one.
+//! A request arrives as a [`Claim`](crate::store::Claim), which only the store creates, and only for a
+//! released request. It is delivered at least once, under one stable id: the original bytes, after fields
+//! that tell who sent them. Every attempt has one of three outcomes, from which the [`schedule`] derives the
+//! next step. A destination that is down does not delay others.
 
 mod added_headers;
 mod breaker;
@@ -39,33 +39,33 @@ pub use supervisor::run;
 
 use crate::domain::Timestamp;
 
-/// What came of handing one request to its destination.
+/// Outcome of an attempt to deliver one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The destination has it, and said so.
+    /// The destination confirmed that it has the request.
     Delivered,
-    /// Not now.
+    /// A temporary failure.
     Retry(Cause),
-    /// Never, for this request as it is.
+    /// A permanent failure of this request.
     Refused(Cause),
 }
 
-/// Why a request was not taken, for the operator.
+/// Cause of a failure, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// One line; names the step and what the other side said.
+    /// One line with the step and the answer of the destination.
     pub text: String,
     pub scope: Scope,
-    /// The other side asked not to be called before.
+    /// Earliest time of the next attempt that the destination accepts.
     pub not_before: Option<Timestamp>,
 }
 
-/// Whom a failure is about.
+/// Scope of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// This request; others may well get through.
+    /// Concerns this request; others may succeed.
     Request,
-    /// The destination as a whole: unreachable, not letting us in, overloaded.
+    /// Concerns the destination as a whole: unreachable, refusing the login, overloaded.
     Destination,
 }
 
@@ -78,7 +78,7 @@ impl Cause {
         Self::new(text, Scope::Destination)
     }
 
-    /// What others said goes into one printable line of bounded length.
+    /// Text of others becomes one printable line of bounded length.
     fn new(text: &str, scope: Scope) -> Self {
         const LONGEST: usize = 500;
         let mut line: String = text

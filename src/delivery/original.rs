@@ -1,4 +1,4 @@
-//! A message as it is in `raw` of the JSON, for whoever follows its `raw_url`: a piece at a time.
+//! The content of `raw_url` in the webhook JSON: the same message as `raw`, read a piece at a time.
 
 use hyper::body::{Body, Bytes};
 
@@ -8,14 +8,14 @@ use super::message::{PIECE, Place};
 use crate::domain::{Domain, LedgerId};
 use crate::store::{Store, StoreError};
 
-/// The message of an entry as it came, without the fields that destinations are not to believe.
+/// The original message of an entry, without the fields that destinations must not trust.
 #[derive(Debug)]
 pub struct Original {
     message: Message,
 }
 
 impl Original {
-    /// None where the content is not kept any more.
+    /// `None` if the content is not kept any more.
     ///
     /// # Errors
     /// The content cannot be read.
@@ -31,7 +31,7 @@ impl Original {
         Ok(Some(Self { message }))
     }
 
-    /// Its octets, read as they are sent.
+    /// The message as a body that is read while it is sent.
     pub fn into_body(self) -> impl Body<Data = Bytes, Error = StoreError> + Send + 'static {
         let octets = self.message.original_len();
         Flow::begin(octets, |sender| async move {

@@ -1,4 +1,4 @@
-//! A claim and its content in; out, what every kind of destination needs of one request.
+//! In: a claim and its content. Out: the data of one request that every type of destination needs.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::{Message, added_headers};
 use crate::domain::{Domain, Timestamp};
 use crate::store::{Claim, Store, StoreError};
 
-/// Time for which a link to a message opens it, from the attempt on that tells it.
+/// Lifetime of a link to a message, counted from the attempt that sends the link.
 const LINK_TTL: Duration = Duration::from_hours(7 * 24);
 
-/// Links to messages that the public pages serve.
+/// Builds links to messages on the public pages.
 #[derive(Debug, Clone)]
 pub struct Links {
     pub store: Store,
@@ -18,18 +18,17 @@ pub struct Links {
     pub public_url: String,
 }
 
-/// One released request with its message, ready to be handed over.
+/// One released request with its message, ready for delivery.
 #[derive(Debug)]
 pub struct OutgoingMessage {
     claim: Claim,
     message: Message,
-    /// None where no page could answer.
+    /// `None` if there are no public pages.
     links: Option<Links>,
 }
 
 impl OutgoingMessage {
-    /// Adds the fields and takes off those that came from outside. None where the content is not
-    /// kept any more.
+    /// Adds our fields and removes those of the same names. `None` if the content is not kept any more.
     ///
     /// # Errors
     /// The content cannot be read.
@@ -68,10 +67,10 @@ impl OutgoingMessage {
         &self.message
     }
 
-    /// Where the message as it came is to be had for a week from `now` on.
+    /// A link to the original message, valid for a week from `now`.
     ///
     /// # Errors
-    /// The key that signs links can be neither read nor made.
+    /// The key that signs links can be neither read nor created.
     pub async fn raw_url(&self, now: Timestamp) -> Result<Option<String>, StoreError> {
         let Some(links) = &self.links else {
             return Ok(None);
@@ -82,17 +81,17 @@ impl OutgoingMessage {
         Ok(Some(format!("{}/message/{token}", links.public_url)))
     }
 
-    /// How and when the address was proved, or `no`.
+    /// The way and the time of the address's verification, or `no`.
     pub fn verified(&self) -> String {
         added_headers::verified(&self.claim)
     }
 
-    /// `operator` where an operator named the sender.
+    /// `operator` if an operator named the sender.
     pub fn sender_by(&self) -> Option<&'static str> {
         added_headers::sender_by(&self.claim)
     }
 
-    /// What DMARC says of this message: `pass`, `fail`, `none` or `temperror`.
+    /// The DMARC result of this message: `pass`, `fail`, `none` or `temperror`.
     pub fn authenticated(&self) -> &'static str {
         added_headers::authenticated(&self.claim)
     }

@@ -1,6 +1,6 @@
-//! Whether a server could be handed something, found out without sending anything.
+//! Checks whether a server is usable, without sending anything.
 //!
-//! Blocking: it is for a person at a command line, never for the daemon.
+//! Blocking: for the command line only, never for the daemon.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use crate::config::{SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 
-/// What was in the way, and what was said about it.
+/// The failed step and its error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub obstacle: Obstacle,
@@ -26,28 +26,28 @@ pub struct Trouble {
     pub text: String,
 }
 
-/// The step at which it ended.
+/// The step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// Nobody answers there.
+    /// The connection failed.
     Unreachable,
-    /// It has no STARTTLS.
+    /// The server does not offer STARTTLS.
     StartTls,
-    /// It does not speak TLS on this port, or none that we do.
+    /// The server does not speak TLS on this port, or no version of it that we support.
     Tls,
-    /// Nobody whom we trust signed its certificate.
+    /// The certificate is not signed by a trusted authority.
     Signature,
-    /// Its certificate is for others.
+    /// The certificate is for another name.
     Name,
-    /// Its certificate is over, or not valid yet.
+    /// The certificate has expired, or is not valid yet.
     Dates,
-    /// It does not take the user and the password.
+    /// The server rejects the user or the password.
     Login,
-    /// It said no.
+    /// The server refused.
     Refusal,
 }
 
-/// Connects, says EHLO, negotiates TLS and logs in as far as the configuration says so.
+/// Connects, sends EHLO, negotiates TLS and logs in, as far as the configuration requires.
 ///
 /// # Errors
 /// The step that failed.
@@ -92,7 +92,7 @@ pub fn smtp(server: &SmtpServer, hello: &Domain, timeout: Duration) -> Result<()
 }
 
 fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble {
-    /// RFC 4954 6; 454 is one that STARTTLS has, too, and means the same for whoever waits.
+    /// RFC 4954 6. 454 is also a reply to STARTTLS, with the same meaning: a temporary failure.
     const LOGIN: [u16; 6] = [432, 454, 530, 534, 535, 538];
     let found = |obstacle, text: String| Trouble { obstacle, text };
     if let Some(code) = error.status() {
@@ -102,7 +102,7 @@ fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble
         };
         return found(obstacle, in_one_line(error));
     }
-    // What lettre adds to its source says only which part of lettre it was.
+    // The text that lettre adds to its source only names a part of lettre.
     let text = error
         .source()
         .map_or_else(|| error.to_string(), in_one_line);
@@ -120,7 +120,7 @@ fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble
             if let Some(tls) = network.get_ref().and_then(|inner| inner.downcast_ref()) {
                 return found(of_tls(tls), text);
             }
-            // A socket whose time is over says so in one of two ways.
+            // A socket timeout is reported as one of two kinds.
             if matches!(network.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
                 let text = format!("it did not answer within {} s", timeout.as_secs());
                 return found(Obstacle::Unreachable, text);
@@ -147,10 +147,10 @@ fn of_tls(error: &rustls::Error) -> Obstacle {
     }
 }
 
-/// Only connects: any request to a webhook would be one that it acts on.
+/// Only connects: a webhook would act on any request.
 ///
 /// # Errors
-/// A name that has no address, and what the network says.
+/// A name without an address, and errors of the network.
 pub fn tcp(host: &str, port: u16, timeout: Duration) -> Result<(), String> {
     let addresses = (host, port)
         .to_socket_addrs()
@@ -165,7 +165,7 @@ pub fn tcp(host: &str, port: u16, timeout: Duration) -> Result<(), String> {
     Err(last)
 }
 
-/// The error with its causes. What the other side said cannot forge a line.
+/// The error with its causes. Text of the other side cannot forge a line.
 fn in_one_line(cause: &dyn Error) -> String {
     let mut text = cause.to_string();
     let mut source = cause.source();

@@ -1,4 +1,4 @@
-//! Released requests of the portals of one destination in; out, their settlements.
+//! In: released requests of the portals of one destination. Out: their settlements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::store::{Claim, ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
 
-/// Where the requests of some portals are handed over.
+/// The queue of requests of one destination.
 pub(super) struct RequestQueue {
     name: DestinationName,
     portals: Vec<PortalName>,
@@ -25,7 +25,7 @@ pub(super) struct RequestQueue {
 }
 
 impl RequestQueue {
-    /// None where the configuration has no such destination.
+    /// `None` if the configuration does not have the destination.
     pub(super) fn of(name: &DestinationName, config: &Config, store: Store) -> Option<Self> {
         let settings = config.destinations.get(name)?;
         let portals = config
@@ -94,11 +94,11 @@ impl Queue for RequestQueue {
         self.links.store.give_back_deliveries(after, now).await
     }
 
-    /// From the content to the answer of the destination.
+    /// Reads the content and delivers it.
     async fn attempt(&self, claim: &Claim) -> Attempt {
         let timeout = self.destination.timeout();
         let attempt = async {
-            // A fault of ours is no attempt.
+            // An error of our own store does not count as an attempt.
             let mut tries = Tries::begin();
             let outgoing = loop {
                 match OutgoingMessage::open(claim.clone(), &self.links, &self.hostname).await {

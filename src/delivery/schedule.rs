@@ -1,23 +1,24 @@
-//! The number and age of a failed attempt in; out, when the next one is made, or that there is none.
+//! In: the number and age of a failed attempt. Out: the time of the next one, or none.
 
 use std::time::Duration;
 
 use crate::config::Retry;
 use crate::domain::Timestamp;
 
-/// The longest wait that the other side can ask for.
+/// Longest delay that the other side can request.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// Waits are lengthened by up to this part, so that what failed together does not come back at once.
+/// Delays are lengthened by up to this fraction, so that attempts that failed together are not repeated
+/// together.
 const JITTER: f64 = 0.1;
 
-/// When to try again after attempt number `attempt`, which counts from 1, failed; None when it was
-/// the last.
+/// Returns the time of the next attempt after attempt number `attempt` (counted from 1) failed; `None` if it
+/// was the last.
 ///
-/// `chance` is a number from 0 to 1, and `not_before` what the other side asked for, which counts up to
-/// an hour and never past the last attempt. Each of the
-/// waits is granted once, however old the request is: it may have stood behind another one of its
-/// account, or before a destination that was down, and never had a chance.
+/// `chance` is a number from 0 to 1. `not_before` is the time that the other side requested; it is honoured
+/// up to an hour, but never past the last attempt. Each delay is granted once, however old the request is:
+/// the request may have waited for another one of its account, or for a destination that was down, without an
+/// attempt.
 #[must_use]
 pub fn next(
     retry: &Retry,
@@ -38,7 +39,7 @@ pub fn next(
     (is_young || at <= last).then_some(at)
 }
 
-/// A number from 0 to 1 that the retry schedule spreads its times by.
+/// A random number from 0 to 1 that spreads retries.
 pub(super) fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
@@ -89,7 +90,7 @@ mod tests {
             (1, 0.0, Some(8760.0), 0.0, Some(1.0)),
             (8, 1.0, Some(121.0), 0.0, Some(5.0)),
             (1, 119.5, Some(200.0), 0.0, Some(120.0)),
-            // It stood behind another one for long.
+            // It waited long for another request of its account.
             (1, 500.0, None, 0.0, Some(500.0 + 1.0 / 60.0)),
             (u32::MAX, 0.0, None, 0.0, Some(4.0)),
         ] {

@@ -1,11 +1,11 @@
-//! What came of an attempt in; out, what is recorded of it.
+//! In: the outcome of an attempt. Out: the settlement to record.
 
 use super::{Attempt, schedule};
 use crate::config::Retry;
 use crate::domain::Timestamp;
 use crate::store::Settlement;
 
-/// `attempt` counts from 1; what waits since `released_at` is given up by the schedule.
+/// `attempt` counts from 1; the schedule decides by `released_at` when the request fails.
 pub(super) fn settlement(
     outcome: &Attempt,
     attempt: u32,

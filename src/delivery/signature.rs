@@ -1,4 +1,4 @@
-//! A webhook's body in; out, its signature as Standard Webhooks defines it.
+//! In: a webhook's body. Out: its signature as defined by Standard Webhooks.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
@@ -8,11 +8,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// A signature in the making: HMAC-SHA256 of id, time and body, which comes in pieces.
+/// An unfinished signature: HMAC-SHA256 of id, time and body. The body is added in pieces.
 pub(super) struct Signature(Hmac<Sha256>);
 
 impl Signature {
-    /// None where the secret is not base64; the part `whsec_` in front may be missing.
+    /// `None` if the secret is not base64; the prefix `whsec_` is optional.
     pub(super) fn begin(secret: &SecretString, id: &str, seconds: i64) -> Option<Self> {
         let secret = secret.expose_secret().trim();
         let key = STANDARD
@@ -35,7 +35,7 @@ impl Signature {
 
 /// The signature of a whole body: `v1,` and the HMAC-SHA256 of id, time and body.
 ///
-/// None where the secret is not base64.
+/// `None` if the secret is not base64.
 #[must_use]
 pub fn sign(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
     let mut signature = Signature::begin(secret, id, seconds)?;

@@ -1,11 +1,10 @@
-//! A raw message in; out, the parts of it that are passed on: all but the fields of our own names.
+//! In: a raw message. Out: the parts of it that are delivered: all but the fields of our own names.
 //!
-//! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so
-//! nobody outside may set one. Readers differ in what they
-//! take for the beginning of a field: some end lines at a bare CR or a form feed, some skip control
-//! characters or allow space before the colon. A field that *any* of them could take for ours is
-//! left out; so are the lines that an mbox file has on top of a message. Only the header section is looked at, once and from left to right, and whatever is
-//! kept stays as it is, byte for byte.
+//! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so nobody
+//! outside may set one. Readers differ in where a field begins: some end lines at a bare CR or a form feed,
+//! some skip control characters or allow space before the colon. A field that *any* of them could take for
+//! ours is removed, and so are the lines that an mbox file has on top of a message. Only the header section
+//! is scanned, once and from left to right, and everything that is kept stays as it is, byte for byte.
 
 #[cfg(test)]
 mod tests;
@@ -16,16 +15,16 @@ use crate::domain::Domain;
 use crate::mail::mbox_lines;
 use crate::sender_auth::claims_to_be_ours;
 
-/// How the names of our fields begin; compared without regard to case, `_` counting as `-`.
+/// Prefix of the names of our fields; the comparison ignores case, and `_` counts as `-`.
 const PREFIX: &[u8] = b"x-vestibule-";
 
-/// The name of a field that is ours when its value begins with our own.
+/// Name of a field that is ours if its value begins with our own name.
 const RESULTS: &[u8] = b"authentication-results:";
 
-/// The ranges of `raw` to pass on, in order.
+/// The ranges of `raw` that are delivered, in order.
 pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
     let mut kept = Kept::default();
-    // A later MTA would take the line of an mbox for the end of the header.
+    // A later MTA would take an mbox line for the end of the header section.
     let start = mbox_lines(raw);
     kept.skip(0..start);
     let mut at = start;
@@ -36,15 +35,16 @@ pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
             break;
         }
         if at == start && is_blank(field[0]) {
-            // A continuation of no field: behind ours, it would become part of the last of them.
+            // A continuation line without a field: after our fields it would become part of the last of them.
             kept.skip(start..end);
         } else if let Some(mark) = first_mark(field, hostname) {
             if field[..mark].iter().any(u8::is_ascii_graphic) {
-                // Ours behind an end of line that only some see. The line's own end remains.
+                // Our field begins after a line end that only some readers see. The end of the physical line
+                // remains.
                 let content = end - line_ending(field);
                 kept.skip(at + mark - 1..content);
             } else {
-                // Nothing but ours; an empty line left in its place would end the header section.
+                // The line holds only our field. An empty line in its place would end the header section.
                 kept.skip(at..end);
             }
         }
@@ -68,7 +68,7 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
     }
 }
 
-/// Where in `field` a line begins whose name is one of ours, under any reading of "line".
+/// Position in `field` where a line begins with one of our names, under any reading of "line".
 fn first_mark(field: &[u8], hostname: &Domain) -> Option<usize> {
     let mut start = 0;
     let mut name = Name::default();
@@ -90,7 +90,7 @@ fn first_mark(field: &[u8], hostname: &Domain) -> Option<usize> {
     None
 }
 
-/// How much of each of our names was seen since a line began; none once it is certain to be another.
+/// Progress of matching each of our names since a line began; `None` once it cannot match any more.
 struct Name {
     prefix: Option<usize>,
     results: Option<usize>,
@@ -135,7 +135,7 @@ impl Name {
     }
 }
 
-/// CR and LF, and what Python's `splitlines` takes for an end of line among the ASCII characters.
+/// CR, LF, and the ASCII characters that Python's `splitlines` takes for a line end.
 fn may_end_line(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0x0b | 0x0c | 0x1c..=0x1e)
 }
@@ -156,7 +156,7 @@ fn line_ending(field: &[u8]) -> usize {
     }
 }
 
-/// Ranges between what is skipped.
+/// Ranges between the skipped parts.
 #[derive(Default)]
 struct Kept {
     ranges: Vec<Range<usize>>,

@@ -1,4 +1,4 @@
-//! The configuration as it changes in; out, one running worker for each destination and each hook.
+//! In: the configuration and its changes. Out: one running worker for each destination and each hook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,23 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
 
-/// How long what is under way may take once the daemon is told to stop. What is not done by then is
-/// handed over again after the next start.
+/// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Rows that are removed at a time.
 const STEP: usize = 500;
 
-/// Hands over what is released, to every destination at its own pace, until `shutdown`.
+/// Delivers released requests, to every destination at its own pace, until `shutdown`.
 ///
-/// A new configuration starts new workers; the old ones finish what they have and claim no more. A
-/// destination that is down and was not changed is down for the new worker, too.
+/// A new configuration starts new workers; the old ones finish their attempts and claim no more. An unchanged
+/// destination that is down stays down for the new worker.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
     shutdown: CancellationToken,
 ) {
-    // What was under way when an earlier daemon was killed need not wait for its lease.
+    // Attempts that were in progress when an earlier daemon was killed need not wait for the end of their
+    // leases.
     if let Err(error) = store.end_leases(Timestamp::now()).await {
         events::fault("delivery", &error);
     }
@@ -40,7 +40,7 @@ pub async fn run(
     let mut breakers = Breakers::default();
     while !shutdown.is_cancelled() {
         let generation = shutdown.child_token();
-        // What this generation claims is given back by this one only.
+        // Only this generation gives back its own claims.
         let store = store.clone().for_workers();
         let current = Arc::clone(&config.borrow_and_update());
         subscribe(&current, &store, &workers, &generation).await;
@@ -67,11 +67,11 @@ pub async fn run(
         generation.cancel();
     }
     workers.close();
-    // Dropping the runtime ends what is still under way.
+    // Dropping the runtime cancels whatever is still running.
     let _ = tokio::time::timeout(DRAIN, workers.wait()).await;
 }
 
-/// Has the hooks of this configuration owed calls from now on, and removes what others were owed.
+/// Subscribes the hooks of this configuration to future events, and removes the pending calls of other hooks.
 async fn subscribe(
     config: &Config,
     store: &Store,
@@ -94,7 +94,7 @@ async fn subscribe(
     }
 }
 
-/// Step by step, so that mail never waits for it; what is left is removed at the next start.
+/// Removes in small steps, so that mail never waits for it; the remainder is removed at the next start.
 async fn remove(name: DestinationName, store: Store) {
     loop {
         match store.remove_hook(name.clone(), STEP).await {

@@ -1,4 +1,5 @@
-//! What a client trusts: the system's certificate authorities or, where an operator said so, anyone.
+//! Trust anchors of a client: the system's certificate authorities or, if an operator configured that, any
+//! certificate.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use super::Cause;
 
-/// How to speak TLS. With `verify`, the certificate must be valid for the server's name.
+/// TLS configuration of a client. With `verify`, the certificate must be valid for the server's name.
 pub(super) fn client(verify: bool) -> Result<ClientConfig, Cause> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -27,7 +28,7 @@ pub(super) fn client(verify: bool) -> Result<ClientConfig, Cause> {
     Ok(trusting.with_no_client_auth())
 }
 
-/// Takes every certificate: the connection is private, with whomever it is.
+/// Accepts every certificate: the connection is encrypted, but the server is not authenticated.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

@@ -1,7 +1,7 @@
-//! A parcel in; out, an HTTP POST of its message, or of what is in it, that was answered with 2xx.
+//! In: a message. Out: an HTTP POST of the message, or of its parsed content, that was answered with 2xx.
 //!
-//! The message itself, and a form of it, are read twice from the store, a piece at a time: once for
-//! the signature, which stands before them, and once to be sent.
+//! The message, raw or as a form field, is read twice from the store, a piece at a time: once for the
+//! signature, which is sent before the body, and once to be sent.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::config::{WebhookDestination, WebhookFormat};
 use crate::domain::Timestamp;
 use crate::store::StoreError;
 
-/// A URL to post parcels to.
+/// A URL that takes messages.
 pub(super) struct Webhook {
     config: WebhookDestination,
     client: HttpClient,
@@ -55,7 +55,7 @@ impl Webhook {
         let mut signature = self.client.signature(&id, seconds)?;
         let mut octets = 0;
         let mut reading = Reading::new(Arc::clone(outgoing), form.clone());
-        // The length stands before the body too; only a plain message tells it without being read.
+        // Content-Length is sent before the body, too; the length of a form is known only after it was read.
         while let Some(piece) = reading.next().await.map_err(unreadable)? {
             octets += u64::try_from(piece.len()).unwrap_or_default();
             if let Some(signature) = &mut signature {
@@ -91,7 +91,7 @@ impl Webhook {
         };
         let raw = outgoing.message().original().await.map_err(unreadable)?;
         let making = Arc::clone(outgoing);
-        // Parsing takes its time, and may meet a message that the parser cannot stand.
+        // Parsing takes time, and a message may make the parser fail.
         let made =
             tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw, raw_url)).await;
         let body = match made {
@@ -122,21 +122,21 @@ fn unreadable(error: StoreError) -> Cause {
     Cause::of_request(&error.to_string())
 }
 
-/// In which form a message is sent.
+/// Body formats of a message.
 #[derive(Clone)]
 enum Form {
     Raw,
-    /// `NAME=` and the base64 of the message, as a form has it.
+    /// `NAME=` and the base64 of the message, as in a form.
     Field(String),
 }
 
-/// A message in its form, piece by piece.
+/// Reads a message in its format, piece by piece.
 struct Reading {
     outgoing: Arc<OutgoingMessage>,
     form: Form,
     place: Place,
     begun: bool,
-    /// Octets that do not make up three, the unit of base64.
+    /// Octets that do not fill a group of three, the unit of base64.
     over: Vec<u8>,
 }
 
@@ -176,7 +176,7 @@ impl Reading {
     }
 }
 
-/// As forms are encoded (the URL standard): three of base64's characters are not themselves there.
+/// Form encoding (the URL standard), which escapes three of base64's characters.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-//! A parcel in; out, the JSON of a webhook: the facts about the request and the parsed message.
+//! In: a message. Out: the JSON of a webhook: the facts about the request and the parsed message.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +9,8 @@ use super::OutgoingMessage;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, Fields};
 
-/// Octets of a message that is in the JSON as it came, besides what was read of it. A longer one is
-/// behind a link.
+/// Maximum octets of a message that is included in the JSON, besides its parsed content. A longer one is
+/// available by a link.
 pub(super) const MAX_RAW: u64 = 1024 * 1024;
 
 /// The body as Standard Webhooks recommends: a type, a time and data.
@@ -38,15 +38,15 @@ struct Data<'a> {
 struct Account<'a> {
     address: String,
     kind: Kind,
-    /// As `X-Vestibule-Verified` says it.
+    /// The value of `X-Vestibule-Verified`.
     verified: String,
-    /// As `X-Vestibule-Sender-By` says it, where that is there.
+    /// The value of `X-Vestibule-Sender-By`, if there is such a field.
     #[serde(skip_serializing_if = "Option::is_none")]
     sender_by: Option<&'static str>,
     groups: &'a [String],
 }
 
-/// What the message says. All but its authentication is the sender's word.
+/// Content of the message. Everything but its authentication is the sender's claim.
 #[derive(Default, Serialize)]
 struct Parts {
     subject: Option<String>,
@@ -60,11 +60,11 @@ struct Parts {
     text: Option<String>,
     html: Option<String>,
     attachments: Vec<Attachment>,
-    /// As `X-Vestibule-Authenticated` says it.
+    /// The value of `X-Vestibule-Authenticated`.
     authentication: &'static str,
     /// Base64 of the message; null where there is a `raw_url`.
     raw: Option<String>,
-    /// Where the message is to be had instead, for a time; null where it is in `raw`.
+    /// Temporary URL of the message; null if it is in `raw`.
     raw_url: Option<String>,
 }
 
@@ -80,13 +80,13 @@ struct Attachment {
     content_type: String,
     content_id: Option<String>,
     inline: bool,
-    /// Octets.
+    /// Size in octets.
     size: usize,
     /// Base64.
     content: String,
 }
 
-/// The JSON text, the same for every attempt but for `raw_url`. `raw` is the message as it came.
+/// The JSON text, the same for every attempt except `raw_url`. `raw` is the original message.
 pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<String>) -> Vec<u8> {
     let claim = outgoing.claim();
     let payload = Payload {
@@ -114,7 +114,7 @@ pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<Strin
             },
         },
     };
-    // Nothing in it is a map with keys that are no text, the only thing JSON cannot say.
+    // Serializing fails only for maps with keys that are not strings, and there are none.
     serde_json::to_vec(&payload).unwrap_or_default()
 }
 

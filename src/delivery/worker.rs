@@ -1,11 +1,11 @@
-//! What waits for one destination in; out, its attempts, one after the other or some at a time.
+//! In: the queue of one destination. Out: its attempts, one after the other or several at a time.
 //!
-//! A worker claims as much as its destination may get at a time, under a lease that is longer than
-//! any attempt, and sleeps until something is due, something changed or it is to stop. Told to stop,
-//! it claims no more and finishes what is under way.
+//! A worker claims as many items as its destination may get at a time, under a lease that is longer than any
+//! attempt. Then it sleeps until something is due, something changed or it is told to stop. On shutdown it
+//! claims no more and finishes its attempts.
 //!
-//! What came of an attempt is settled by its claim. A settlement that the database does not take is
-//! tried again for as long as the lease lasts, so that nothing is handed over a second time for that.
+//! The outcome of an attempt is settled by its claim. A settlement that the database rejects is retried for
+//! as long as the lease lasts, so that a database error does not cause a second delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,41 +20,41 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::{caught, events};
 use crate::store::{ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
 
-/// How much longer than an attempt its lease is.
+/// Time by which a lease is longer than an attempt.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
-/// How long to wait when the database did not answer as it should.
+/// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
 
-/// No sleep is longer, so that a clock that was set wrong is noticed.
+/// Maximum sleep, so that a clock that was set wrong is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// So long a free seat may wait for others to become free, so that one claim, which is a transaction
-/// of its own, serves several.
+/// Time for which a free slot may wait for others to become free. One claim is a transaction of its own, so
+/// it should fill several slots.
 const COMPANY: Duration = Duration::from_millis(2);
 
-/// Without work for so long, connections are closed.
+/// Idle time after which connections are closed.
 const RESTFUL: Duration = Duration::from_secs(10);
 
-/// What waits to go to one place, and the way there.
+/// The queue of one place, and the way to deliver to it.
 pub(super) trait Queue: Send + Sync + 'static {
-    /// Something in the hands of the worker.
+    /// An item that the worker has claimed.
     type Claim: Clone + Send + Sync + 'static;
 
     fn name(&self) -> &DestinationName;
 
     fn store(&self) -> &Store;
 
-    /// What tells that more may be due.
+    /// Topic of the wakeups that tell of new items.
     fn topic(&self) -> Topic;
 
-    /// How many attempts may be under way at a time.
+    /// Maximum number of concurrent attempts.
     fn concurrency(&self) -> usize;
 
-    /// The longest that an attempt may take.
+    /// Longest duration of an attempt.
     fn timeout(&self) -> Duration;
 
-    /// When the next attempt is due; None when nothing waits.
+    /// Time of the next attempt; `None` if the queue is empty.
     fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
     fn claim(
@@ -66,7 +66,7 @@ pub(super) trait Queue: Send + Sync + 'static {
 
     fn number(claim: &Self::Claim) -> ClaimNumber;
 
-    /// Gives back what was claimed after the claim of that number.
+    /// Gives back all claims after the claim of that number.
     fn give_back(
         &self,
         after: ClaimNumber,
@@ -76,7 +76,7 @@ pub(super) trait Queue: Send + Sync + 'static {
     /// One attempt.
     fn attempt(&self, claim: &Self::Claim) -> impl Future<Output = Attempt> + Send;
 
-    /// Tells what came of an attempt, and what is to be recorded of it.
+    /// Derives from the outcome of an attempt the settlement to record.
     fn conclude(&self, claim: &Self::Claim, attempt: &Attempt, now: Timestamp) -> Settlement;
 
     fn settle(
@@ -86,15 +86,15 @@ pub(super) trait Queue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
-    /// There is nothing to do at present: gives back what others may want.
+    /// Called when there is nothing to do: closes idle connections.
     fn close_idle(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// When there will be more to do.
+/// The event that the worker waits for.
 #[derive(Clone, Copy)]
 enum Next {
     At(Timestamp),
-    /// An operator paused the destination and has to resume it first.
+    /// The destination is paused until an operator resumes it.
     Resumed,
 }
 
@@ -107,17 +107,17 @@ impl Next {
     }
 }
 
-/// A settlement that the database did not take.
+/// A settlement that the database rejected.
 struct Unsettled<C> {
     claim: C,
     settlement: Settlement,
     at: Timestamp,
-    /// The end of the lease, after which somebody else may have the claim.
+    /// End of the lease, after which another worker may have the claim.
     lease: Timestamp,
 }
 
 impl<C> Unsettled<C> {
-    /// Tries once. Comes back when it is to be tried again.
+    /// Tries once. Returns itself if it must be retried.
     async fn settle<Q: Queue<Claim = C>>(self, queue: &Q) -> Result<(), (Self, StoreError)> {
         match queue
             .settle(&self.claim, self.settlement.clone(), self.at)
@@ -134,7 +134,7 @@ impl<C> Unsettled<C> {
         }
     }
 
-    /// Tries for as long as it is worth a seat.
+    /// Retries for as long as this may occupy a slot.
     async fn settle_soon<Q: Queue<Claim = C>>(self, queue: &Q) -> Option<Self> {
         let mut tries = Tries::begin();
         let mut unsettled = self;
@@ -157,9 +157,9 @@ pub(super) struct Worker<Q: Queue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
     stop: CancellationToken,
-    /// The last claim that came to us.
+    /// Number of the last claim that returned.
     last_claim: ClaimNumber,
-    /// A claim failed, and may all the same have been recorded: somebody's lease runs for nobody.
+    /// A claim failed but may have been recorded nevertheless: a lease may be running without a worker.
     claims_in_doubt: bool,
     unsettled: Vec<Unsettled<Q::Claim>>,
 }
@@ -176,7 +176,7 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Works until it is told to stop and nothing is under way any more.
+    /// Works until it is told to stop and all attempts have ended.
     pub(super) async fn run(mut self) {
         let mut arrivals = self.queue.store().subscribe(self.queue.topic());
         let mut actions = self.queue.store().subscribe(Topic::OperatorActions);
@@ -210,7 +210,7 @@ impl<Q: Queue> Worker<Q> {
             if !self.unsettled.is_empty() {
                 sleep = sleep.min(SETBACK);
             }
-            // While it is paused, what comes is nothing to look at the database for.
+            // While the destination is paused, changes need no look at the database.
             let changes = match next {
                 Next::At(_) => &mut arrivals,
                 Next::Resumed => &mut actions,
@@ -240,7 +240,7 @@ impl<Q: Queue> Worker<Q> {
         while let Some(done) = under_way.join_next().await {
             self.look_at(done);
         }
-        // What cannot be done now is done when the lease is over, or by the next start.
+        // Work that cannot be done now is done when the lease expires, or by the next start.
         let now = Timestamp::now();
         self.settle_the_rest(now).await;
         if let Err(error) = self.give_back_the_doubtful(now).await {
@@ -249,7 +249,7 @@ impl<Q: Queue> Worker<Q> {
         self.queue.close_idle().await;
     }
 
-    /// Starts up to `capacity` attempts; says when there will be more to do.
+    /// Starts up to `capacity` attempts and returns the event to wait for.
     async fn take(
         &mut self,
         capacity: usize,
@@ -280,7 +280,7 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Tries to settle what could not be settled until now.
+    /// Retries the pending settlements.
     async fn settle_the_rest(&mut self, now: Timestamp) {
         for unsettled in std::mem::take(&mut self.unsettled) {
             if let Err((left, error)) = unsettled.settle(&*self.queue).await {
@@ -292,7 +292,7 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Gives back what a claim that failed may have taken all the same.
+    /// Gives back the items of a claim that failed but may have been recorded.
     async fn give_back_the_doubtful(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if self.claims_in_doubt {
             self.queue.give_back(self.last_claim, now).await?;
@@ -312,7 +312,7 @@ impl<Q: Queue> Worker<Q> {
         if paused.contains(self.queue.name()) {
             return Ok((Vec::new(), Next::Resumed));
         }
-        // A look costs no transaction, and most changes are about something else.
+        // The query costs no transaction, and most changes concern something else.
         let Some(due) = self.queue.next_due().await? else {
             return Ok((Vec::new(), Next::At(Timestamp::MAX)));
         };
@@ -331,7 +331,7 @@ impl<Q: Queue> Worker<Q> {
     }
 }
 
-/// One attempt and its settlement, which is given back where the database does not take it.
+/// Makes one attempt and settles it; returns the settlement if the database rejects it.
 async fn hand_over<Q: Queue>(
     queue: Arc<Q>,
     breaker: SharedBreaker,
@@ -342,7 +342,8 @@ async fn hand_over<Q: Queue>(
         events::fault("delivery", &panic);
         Attempt::Retry(Cause::of_request("a fault in vestibule"))
     });
-    // Whoever finds it recorded finds the breaker as it left it, also when a reload has come in between.
+    // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
+    // reload came in between.
     breaker.note(&attempt, Timestamp::now());
     let at = Timestamp::now();
     let unsettled = Unsettled {
@@ -354,8 +355,8 @@ async fn hand_over<Q: Queue>(
     unsettled.settle_soon(&*queue).await
 }
 
-/// Asking the database again while it is full, locked or gone, for half of what the lease is longer
-/// than the attempt.
+/// Retries while the database is full, locked or gone, for half of the time by which the lease is longer than
+/// the attempt.
 pub(super) struct Tries {
     deadline: Instant,
     wait: Duration,
@@ -369,7 +370,7 @@ impl Tries {
         }
     }
 
-    /// Waits for the next try, if there is to be one.
+    /// Waits for the next try; false if there is none.
     pub(super) async fn again(&mut self, error: &StoreError) -> bool {
         events::fault("delivery", error);
         if error.is_final() || Instant::now() + self.wait > self.deadline {

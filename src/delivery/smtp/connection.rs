@@ -1,7 +1,7 @@
 //! One connection to an SMTP server: commands in, replies out, and a message piece by piece.
 //!
-//! What the server says is bounded, and it is never believed to have said anything before it was
-//! asked: whatever arrives ahead of TLS ends the connection.
+//! Replies are bounded. No octet of the server counts as a reply to a later command: input that arrives
+//! before TLS begins ends the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,30 +23,30 @@ use crate::delivery::message::Place;
 /// A reply is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
 const LONGEST_REPLY: u64 = 16 * 1024;
 
-/// How long to wait for what a server says while it closes.
+/// Time limit of the server's reply to QUIT or before it closes.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// A connection that has been greeted and introduced.
+/// A connection after greeting and EHLO.
 pub(super) struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     offers: Offers,
 }
 
-/// What the server said that it can (RFC 5321 4.1.1.1).
+/// Extensions that the server announced (RFC 5321 4.1.1.1).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Offers {
     pub eight_bit: bool,
     pub utf8: bool,
     pub starttls: bool,
-    /// RFC 1870: the largest message; zero where it is not said.
+    /// Maximum message size (RFC 1870); zero if not announced.
     pub size: Option<u64>,
     login: Option<Mechanism>,
 }
 
-/// How to log in; the first that the server has.
+/// SASL mechanisms in the order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Mechanism {
     Plain,
@@ -79,23 +79,24 @@ impl Offers {
     }
 }
 
-/// Why a message did not get through.
+/// Causes of a failed transmission.
 pub(super) enum Broken {
-    /// The server's doing.
+    /// A fault of the server or the network.
     There(Fault),
-    /// The message could not be read to its end, so nothing that would end it was sent.
+    /// The message could not be read to its end, so the final dot was not sent.
     Here(String),
 }
 
 impl Connection {
-    /// In the clear; with the message's end never waiting for an acknowledgement of what came before.
+    /// Connects without TLS. Nagle's algorithm is off, so that the end of a message does not wait for an
+    /// acknowledgement of the octets before it.
     pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, Fault> {
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
-    /// TLS from the first byte.
+    /// Connects with TLS from the first byte.
     pub(super) async fn wrapped(
         stream: TcpStream,
         tls: Arc<ClientConfig>,
@@ -125,7 +126,7 @@ impl Connection {
         Ok(())
     }
 
-    /// STARTTLS (RFC 3207), and another EHLO behind it: what was offered before counts for nothing.
+    /// STARTTLS (RFC 3207), then EHLO again: extensions that were announced before do not count.
     pub(super) async fn upgraded(
         mut self,
         tls: Arc<ClientConfig>,
@@ -154,7 +155,7 @@ impl Connection {
         &self.offers
     }
 
-    /// RFC 4954: PLAIN, or LOGIN where it is all there is.
+    /// Logs in (RFC 4954) with PLAIN, or with LOGIN if the server has nothing else.
     pub(super) async fn login(&mut self, user: &str, password: &str) -> Result<(), Fault> {
         match self.offers.login {
             Some(Mechanism::Plain) => {
@@ -177,7 +178,7 @@ impl Connection {
         Ok(())
     }
 
-    /// One line out, one reply in, whatever it says.
+    /// Sends one line and returns the reply, whatever it is.
     pub(super) async fn command(&mut self, line: &str) -> Result<Reply, Fault> {
         let stream = self.stream.get_mut();
         stream.write_all(format!("{line}\r\n").as_bytes()).await?;
@@ -185,7 +186,7 @@ impl Connection {
         self.reply().await
     }
 
-    /// What follows DATA: the message in its form on the wire, and the final dot.
+    /// Sends the message in its wire format, and the final dot, after DATA.
     pub(super) async fn content(&mut self, message: &Message) -> Result<Reply, Broken> {
         let mut wire = Wire::default();
         let mut place = Place::default();
@@ -199,7 +200,7 @@ impl Connection {
                 None => (std::mem::take(&mut wire).end(), true),
             };
             if let Err(fault) = self.write(&out).await {
-                // A server that has seen enough answers and closes while we are still writing.
+                // A server may reply and close the connection while we are still writing.
                 return match timeout(LAST_WORDS, self.reply()).await {
                     Ok(Ok(reply)) if reply.code >= 400 => Ok(reply),
                     _ => Err(Broken::There(fault)),
@@ -218,7 +219,7 @@ impl Connection {
         Ok(())
     }
 
-    /// RFC 5321 4.2.1: lines of one code, all but the last with a hyphen behind it.
+    /// Reads a reply (RFC 5321 4.2.1): lines of one code, all but the last with a hyphen after it.
     async fn reply(&mut self) -> Result<Reply, Fault> {
         let mut source = (&mut self.stream).take(LONGEST_REPLY);
         let mut text = String::new();

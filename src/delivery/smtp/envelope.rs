@@ -1,4 +1,4 @@
-//! A destination's settings and a parcel in; out, the envelope under which it is sent.
+//! In: a destination's settings and a message. Out: the envelope under which it is sent.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use crate::config::{EnvelopeFrom, SmtpDestination};
 use crate::delivery::{Cause, OutgoingMessage};
 use crate::domain::EmailAddress;
 
-/// The envelope of one parcel.
+/// The envelope of one message.
 pub(super) struct Envelope {
-    /// Empty: null.
+    /// Empty for the null reverse-path.
     reverse_path: String,
     recipient: String,
 }
 
-/// What the message itself wants of the server.
+/// Extensions that the message requires.
 pub(super) struct Needs {
     pub octets: u64,
     pub is_ascii: bool,
@@ -27,14 +27,14 @@ impl Envelope {
         let reverse_path = match &config.envelope_from {
             EnvelopeFrom::Null => String::new(),
             EnvelopeFrom::Address(address) => address.to_string(),
-            // An address that earlier versions took, and that an MTA could route elsewhere.
+            // An address that earlier versions accepted and that an MTA could route elsewhere.
             EnvelopeFrom::Sender if !claim.address.is_usable() => String::new(),
             EnvelopeFrom::Sender => claim.address.to_string(),
             EnvelopeFrom::Verp(before, behind) => format!("{before}{}{behind}", claim.request()),
         };
         let recipient = match &config.recipient {
             Some(recipient) => recipient.clone(),
-            // Parsed, so that nothing in it can end the command.
+            // The address is parsed, so that it cannot end the command.
             None => EmailAddress::parse(&claim.recipient)
                 .map_err(|e| Cause::of_request(&format!("RCPT: {e}")))?,
         };
@@ -44,10 +44,10 @@ impl Envelope {
         })
     }
 
-    /// The MAIL command with the parameters that this server knows and this message needs.
+    /// The MAIL command with the parameters that this server supports and this message needs.
     ///
-    /// A message of 8-bit octets goes even to a server that does not announce 8BITMIME: there are
-    /// hardly any that would not take it, and to recode it would be to change it.
+    /// An 8-bit message is sent even to a server that does not announce 8BITMIME: nearly all servers accept
+    /// it, and recoding would change the message.
     pub(super) fn mail(&self, offers: &Offers, needs: &Needs) -> Result<String, Cause> {
         let mut command = format!("MAIL FROM:<{}>", self.reverse_path);
         if let Some(most) = offers.size {

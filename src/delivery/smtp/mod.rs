@@ -1,8 +1,8 @@
-//! A parcel in; out, a message that an SMTP server has taken.
+//! In: a message. Out: a message that an SMTP server has accepted.
 //!
-//! One transaction for each attempt, over a connection that is kept for the next one if all went
-//! well. A connection that was left in the middle of anything is dropped, never used again: what
-//! the server says late must not be taken for its answer to another message.
+//! Each attempt is one transaction, over a connection that is kept for the next one if all went well. A
+//! connection that was left in the middle of a transaction is closed and never used again: a late reply must
+//! not be taken for the reply to another message.
 
 mod connection;
 mod envelope;
@@ -25,17 +25,17 @@ use super::{Attempt, Cause, OutgoingMessage, tls};
 use crate::config::{SmtpDestination, SmtpSecurity};
 use crate::domain::Domain;
 
-/// How long a connection is kept for the next message.
+/// Time for which an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long to wait for the other side (RFC 5321 4.5.3.2).
+/// Timeouts for the other side (RFC 5321 4.5.3.2).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// Until the server greeted us.
+    /// Until the server's greeting.
     pub connect: Duration,
-    /// For the answer to a command.
+    /// For the reply to a command.
     pub command: Duration,
-    /// For the message to be sent and acknowledged.
+    /// For the transmission and the reply to the final dot.
     pub message: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Timeouts {
     };
 }
 
-/// An SMTP server to hand parcels to.
+/// An SMTP server that takes messages.
 pub(super) struct Smtp {
     config: SmtpDestination,
     time_limit: Timeouts,
@@ -61,9 +61,9 @@ struct Idle {
     since: Instant,
 }
 
-/// How a transaction ended that did not deliver.
+/// Reasons why a transaction did not deliver.
 enum Failure {
-    /// The server had closed the connection before it heard of this message.
+    /// The server had closed the connection before this message was announced.
     Stale(Attempt),
     Failed(Attempt),
 }
@@ -135,7 +135,7 @@ impl Smtp {
                 } else if let Ok(connection) = self.upgrade(connection).await {
                     connection
                 } else {
-                    // RFC 7435: what was offered and does not work keeps nothing from being sent.
+                    // RFC 7435: a failing TLS that is not required does not prevent the delivery.
                     self.open(false).await?
                 }
             }
@@ -149,7 +149,7 @@ impl Smtp {
         Ok(connection)
     }
 
-    /// Connects and is greeted.
+    /// Connects and reads the greeting.
     async fn open(&self, wrapped: bool) -> Result<Connection, Cause> {
         let server = &self.config.server;
         let tls = if wrapped {
@@ -236,7 +236,7 @@ impl Smtp {
         }
     }
 
-    /// Says goodbye to the servers while there is nothing to send.
+    /// Sends QUIT and closes the idle connections.
     pub(super) async fn close_idle(&self) {
         let idle = std::mem::take(&mut *self.idle());
         for mut kept in idle {
@@ -250,14 +250,14 @@ impl Smtp {
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Cause> {
         let server = &self.config.server;
-        // Whoever may be spoken to in the clear need not have a good certificate.
+        // If the connection may be unencrypted, an untrusted certificate is no worse.
         let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
         let build = async || tls::client(verify).map(Arc::new);
         self.tls.get_or_try_init(build).await.cloned()
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Awaits a reply with a timeout.
 async fn within<T>(
     time: Duration,
     answer: impl Future<Output = Result<T, Fault>>,

@@ -1,4 +1,4 @@
-//! What went wrong in an SMTP dialogue in; out, what it means for the request.
+//! In: the failure of an SMTP transaction. Out: its outcome for the request.
 //!
 //! | where | 4xx | 5xx | no answer, broken, TLS |
 //! |---|---|---|---|
@@ -6,21 +6,21 @@
 //! | MAIL, RCPT, DATA | retry | refused | retry, destination |
 //! | the message | retry | refused | retry |
 //!
-//! 421 is about the destination anywhere. Before MAIL nothing was said about a message yet, so a
-//! 5xx there (a wrong password, a server that wants other clients) must not make requests fail for
-//! good; nor must those codes later that ask for a login. A connection that breaks while the
-//! message is being sent can be this message's doing, and is not held against the destination.
+//! 421 concerns the destination at any step. Before MAIL, nothing was said about a message, so a 5xx there (a
+//! wrong password, a server that wants other clients) must not make requests fail for good; the same holds
+//! for later codes that ask for a login. A connection that breaks during the transmission may have broken
+//! because of this message, so it does not count against the destination.
 
 use std::io;
 use std::time::Duration;
 
 use crate::delivery::{Attempt, Cause, Scope};
 
-/// What the server said.
+/// The server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     pub code: u16,
-    /// Without the codes, a line for each of its lines.
+    /// Without the codes, one line for each line of the reply.
     pub text: String,
 }
 
@@ -29,7 +29,7 @@ impl Reply {
         self.text.split('\n')
     }
 
-    /// An answer of another kind is none, even where it says yes.
+    /// Returns the reply if its code begins with this digit; any other code is an error, even a positive one.
     pub(super) fn expect(self, first_digit: u16) -> Result<Self, Fault> {
         if self.code / 100 == first_digit {
             return Ok(self);
@@ -40,7 +40,7 @@ impl Reply {
         })
     }
 
-    /// RFC 2034 4: each line begins with the same enhanced code, which is worth saying once.
+    /// RFC 2034 4: each line begins with the same enhanced status code, which is kept once.
     fn in_one_line(&self) -> String {
         let enhanced = self.text.split(' ').next().unwrap_or_default();
         let again = format!("\n{enhanced} ");
@@ -54,7 +54,7 @@ impl Reply {
     }
 }
 
-/// Where in the dialogue.
+/// Steps of the SMTP session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Connect,
@@ -63,7 +63,7 @@ pub(super) enum Step {
     Mail,
     Rcpt,
     Data,
-    /// Between the answer to DATA and the answer to the final dot.
+    /// Between the reply to DATA and the reply to the final dot.
     Content,
 }
 
@@ -81,19 +81,19 @@ impl Step {
     }
 }
 
-/// What went wrong.
+/// Failures of a step.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The server said no, or something that is no answer to what it was asked.
+    /// A negative reply, or one that does not fit the command.
     Reply { code: u16, text: String },
-    /// No connection, a broken one, TLS, or no SMTP.
+    /// No connection, a broken one, failed TLS, or a server that does not speak SMTP.
     Broken(String),
-    /// No answer within this time.
+    /// Timeout.
     Silent(Duration),
 }
 
 impl Fault {
-    /// Whether the server closed the connection, or is about to.
+    /// True if the server closed the connection, or is about to.
     pub(super) fn is_goodbye(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Reply { code: 421, .. })
     }
@@ -115,15 +115,15 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Of greeting, EHLO, STARTTLS and AUTH: nothing was said about a message.
+/// The cause of a failure of greeting, EHLO, STARTTLS or AUTH, which precede any message.
 pub(super) fn before_mail(step: Step, fault: &Fault) -> Cause {
     fault.cause(step, Scope::Destination)
 }
 
-/// From MAIL to the final dot.
+/// The outcome of a failure between MAIL and the final dot.
 pub(super) fn in_transaction(step: Step, fault: &Fault) -> Attempt {
     let (refused, scope) = match fault {
-        // RFC 4954 6: the server wants a login, another one, or TLS before it.
+        // RFC 4954 6: the server requires a login, another one, or TLS before it.
         Fault::Reply {
             code: 421 | 454 | 530 | 534 | 535 | 538,
             ..

@@ -1,14 +1,14 @@
-//! A message piece by piece in; out, the same as it goes over the wire behind DATA.
+//! In: a message piece by piece. Out: its wire format after DATA.
 //!
-//! Lines end in CRLF and in nothing else: RFC 5321 2.3.8 forbids a CR or LF alone, which becomes a
-//! space. A space adds no line, where a CRLF in its place would make a field or an end of the
-//! message out of what was neither. A dot at the beginning of a line is doubled (4.5.2).
+//! Lines end in CRLF only: RFC 5321 2.3.8 forbids a bare CR or LF, which becomes a space. A space adds no
+//! line, whereas a CRLF in its place could create a field or the end of the message. A dot at the beginning
+//! of a line is doubled (4.5.2).
 
 use memchr::memchr2;
 
-/// Where the message is at the end of a piece.
+/// State of the encoder at the end of a piece.
 pub(super) struct Wire {
-    /// A CR was the last byte, and whether it is one of a line's end is not known yet.
+    /// The last byte was a CR; the next one decides whether it belongs to a CRLF.
     after_cr: bool,
     at_start: bool,
 }
@@ -56,7 +56,7 @@ impl Wire {
         out
     }
 
-    /// The final dot, on a line of its own. The last CRLF of a message is the first of `CRLF.CRLF`.
+    /// Returns the final dot, on a line of its own. The last CRLF of a message is the first of `CRLF.CRLF`.
     pub(super) fn end(self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.after_cr {

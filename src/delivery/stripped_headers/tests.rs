@@ -1,4 +1,4 @@
-//! What is left out, by a table of forgeries and by properties that no table can reach.
+//! Removed fields, by a table of forgeries and by properties that no table can cover.
 
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ fn fields_of_our_names_are_left_out_however_written() {
             "A: b\r\nX-Vestibule-Anything-New: y\r\n\r\n",
             "A: b\r\n\r\n",
         ),
-        // Behind an end of line that only some readers see.
+        // After a line end that only some readers see.
         (
             "A: b\rX-Vestibule-Account: y\r\nC: d\r\n\r\n",
             "A: b\r\nC: d\r\n\r\n",
@@ -61,12 +61,12 @@ fn fields_of_our_names_are_left_out_however_written() {
         ),
         ("A: b\r\n\rX-Vestibule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
         ("X-Vestibule-A: b\rFrom: c\r\nD: e\r\n\r\n", "D: e\r\n\r\n"),
-        // No field, but it would become part of one of ours.
+        // Not a field, but it would become part of one of ours.
         (" and more\r\n of it\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
-        // The last line has no end.
+        // The last line has no line end.
         ("A: b\r\nX-Vestibule-Account: y", "A: b\r\n"),
         ("A: b\rX-Vestibule-Account: y", "A: b"),
-        // LF alone ends a line, too, in a file that was replayed.
+        // A bare LF ends a line, too, in a file that was replayed.
         (
             "A: b\nX-Vestibule-Account: y\nC: d\n\nbody",
             "A: b\nC: d\n\nbody",
@@ -111,7 +111,7 @@ fn results_that_claim_our_name_are_left_out() {
             "A: b\rAuthentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
             "A: b\r\nC: d\r\n\r\n",
         ),
-        // Nobody else has to open this many brackets.
+        // This many open brackets must not make another field ours.
         (
             &format!(
                 "Authentication-Results: {}gate.corp.example\r\n\r\n",
@@ -119,7 +119,7 @@ fn results_that_claim_our_name_are_left_out() {
             ),
             "\r\n",
         ),
-        // Of another machine, with ours behind an end of line that only some see.
+        // A field of another machine, with ours after a line end that only some readers see.
         (
             "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
             "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
@@ -142,7 +142,7 @@ fn results_that_claim_our_name_are_left_out() {
     }
 }
 
-/// The lines of a header as the most generous reader sees them.
+/// The lines of a header as the most lenient reader sees them.
 fn generous_lines(raw: &[u8]) -> Vec<Vec<u8>> {
     let end = strict_end(raw);
     raw[..end]
@@ -151,7 +151,7 @@ fn generous_lines(raw: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Where the header section ends for a reader that knows LF only.
+/// End of the header section for a reader that knows LF only.
 fn strict_end(raw: &[u8]) -> usize {
     let mut at = 0;
     for line in raw.split_inclusive(|&b| b == b'\n') {
@@ -179,7 +179,7 @@ fn is_forged(line: &[u8]) -> bool {
     !line.first().is_some_and(|&b| is_blank(b)) && name.starts_with(PREFIX)
 }
 
-/// Pieces that forgers would put together.
+/// Fragments that a forger would combine.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "X-Vestibule-Account",
@@ -208,7 +208,7 @@ proptest! {
         for line in generous_lines(&passed_on) {
             prop_assert!(!is_forged(&line), "{:?}", String::from_utf8_lossy(&line));
         }
-        // Nor does the header section end earlier than it did.
+        // The header section does not end earlier than before, either.
         prop_assert_eq!(
             passed_on.len() - strict_end(&passed_on),
             raw.len() - strict_end(&raw)

@@ -1,4 +1,4 @@
-//! The command destination: what the program gets, and what its end means.
+//! The command destination: the program's input and environment, and the meaning of its exit.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +87,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     let mut names: Vec<&str> = facts
         .lines()
         .filter_map(|line| line.split_once('=').map(|(name, _)| name))
-        // What the shell sets by itself.
+        // Variables that the shell sets by itself.
         .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
         .collect();
     names.sort_unstable();
@@ -123,7 +123,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     }
 }
 
-/// Processes whose group is led by `leader`, as the kernel lists them; zombies do not count.
+/// Processes of the group of `leader`, as the kernel lists them; zombies do not count.
 fn living_members(leader: &str) -> usize {
     fs::read_dir("/proc")
         .expect("/proc")
@@ -141,7 +141,7 @@ fn living_members(leader: &str) -> usize {
 #[tokio::test]
 async fn when_the_time_is_over_the_whole_group_is_ended() {
     let home = tempfile::tempdir().expect("a folder");
-    // The child ignores being asked, and has closed what ties it to its parent.
+    // The child ignores SIGTERM and has closed the pipes to its parent.
     let mut config =
         shell("(trap '' TERM; echo $$ >\"$0\"; exec sleep 600) </dev/null >/dev/null 2>&1 & wait");
     let file = home.path().join("leader");

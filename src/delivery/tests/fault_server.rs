@@ -1,4 +1,4 @@
-//! An SMTP server that does as it should but for one fault, which a case describes.
+//! An SMTP server that behaves correctly except for one fault, which a case describes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::NOBODY;
 
-/// Where the server goes wrong, and how.
+/// Step and kind of the server's fault.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fault {
     pub at: String,
     pub does: String,
 }
 
-/// What came in: reverse-path and recipient as given, and the message without stuffed dots.
+/// Received transaction: reverse-path and recipient as given, and the message without dot-stuffing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Taken {
     pub mail: String,
@@ -47,7 +47,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 type Connection = BufStream<Box<dyn Stream>>;
 
-/// The dialogue ended.
+/// The session ended.
 struct Closed;
 
 impl<E: std::error::Error> From<E> for Closed {
@@ -87,7 +87,7 @@ impl FaultServer {
         self.state.taken.lock().expect("unpoisoned").clone()
     }
 
-    /// Returns when it keeps somebody waiting.
+    /// Returns when the server makes a client wait.
     pub(super) async fn hangs(&self) {
         self.state.hangs.notified().await;
     }
@@ -194,7 +194,7 @@ impl State {
                     self.hangs.notify_one();
                     return std::future::pending().await;
                 }
-                // Where TLS would begin, after a yes.
+                // At the begin of TLS, after a positive reply.
                 "garbage" if at == "STARTTLS" => reply = "220 go ahead\r\nnot TLS at all",
                 "garbage" => reply = "HTTP/1.1 400 Bad Request",
                 "endless" => loop {
@@ -212,7 +212,7 @@ impl State {
         Ok(())
     }
 
-    /// Octet by octet, as a network that loses most of what it carries.
+    /// Octet by octet, like a network that loses most packets.
     async fn trickle(connection: &mut Connection, reply: &str) -> Result<(), Closed> {
         for octet in reply.bytes().chain(*b"\r\n") {
             connection.write_all(&[octet]).await?;
@@ -237,7 +237,7 @@ impl State {
     }
 }
 
-/// TLS with a certificate for another host that nobody signed.
+/// TLS with a self-signed certificate for another host.
 pub(super) fn acceptor() -> TlsAcceptor {
     let made =
         rcgen::generate_simple_self_signed(["other.example".to_owned()]).expect("a certificate");

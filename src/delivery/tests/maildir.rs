@@ -1,4 +1,4 @@
-//! The Maildir destination: what lies there, who may read it, repeats, and a disk that is full.
+//! The Maildir destination: files, permissions, repeats, and a full disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -107,14 +107,14 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
         Attempt::Delivered
     );
 
-    // The crash came before the attempt was recorded.
+    // The crash happened before the attempt was recorded.
     assert_eq!(
         maildir.attempt(Arc::clone(&again)).await,
         Attempt::Delivered
     );
     assert_eq!(files(&new).len(), 1);
 
-    // Somebody read the message in between.
+    // The message was read in between.
     let name = files(&new)[0]
         .file_name()
         .expect("a name")
@@ -127,7 +127,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     );
     assert!(files(&new).is_empty());
 
-    // The crash came while the message was being written.
+    // The crash happened while the message was being written.
     fs::remove_file(cur.join(format!("{name}:2,S"))).expect("removed");
     fs::write(tmp.join(&name), "From: An").expect("half a message");
     assert_eq!(maildir.attempt(again).await, Attempt::Delivered);
@@ -189,7 +189,7 @@ async fn whatever_is_in_its_place_has_its_outcome() {
         }
         match attempt {
             Attempt::Delivered => assert_eq!(files(&path.join("new")).len(), 1),
-            // Nothing is left that would take the space that others need.
+            // No partial file remains that would take space.
             _ if path.join("tmp").is_dir() => assert!(files(&path.join("tmp")).is_empty()),
             _ => {}
         }

@@ -1,5 +1,4 @@
-//! Attempts against real sockets, folders and processes, with their faults as data in
-//! `testdata/faults`.
+//! Attempts against real sockets, folders and processes, with their faults as data in `testdata/faults`.
 
 mod command;
 mod fault_server;
@@ -38,13 +37,13 @@ fn outgoing() -> Arc<OutgoingMessage> {
     ))
 }
 
-/// The message of a parcel, as a destination should have it.
+/// The complete message that a destination should get.
 async fn whole(outgoing: &OutgoingMessage) -> Vec<u8> {
     outgoing.message().to_vec().await.expect("in memory")
 }
 
-/// What comes of an attempt that the other side leaves hanging. From the moment on at which it
-/// `hangs` there is nothing but time to wait for, and time passes as fast as it can.
+/// The outcome of an attempt that the other side leaves hanging. From the moment at which it `hangs`, only
+/// timeouts are pending, so the paused clock advances by itself.
 async fn left_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
     let mut attempt = pin!(attempt);
     tokio::select! {
@@ -57,7 +56,7 @@ async fn left_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future
     attempt
 }
 
-/// Nobody listens there, and it is below the ports that are given out by chance.
+/// A port without a listener, below the range of ephemeral ports.
 const NOBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
 /// A file of `testdata/faults`.
@@ -66,7 +65,7 @@ struct Table<Case> {
     case: Vec<Case>,
 }
 
-/// What a case in `testdata/faults` expects.
+/// Expectations of a case in `testdata/faults`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
@@ -83,7 +82,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// Says in which way an attempt went otherwise.
+    /// Describes the first difference of an attempt.
     fn differs_from(&self, attempt: &Attempt) -> Option<String> {
         let cause = match (&self.outcome, attempt) {
             (Outcome::Delivered, Attempt::Delivered) => return None,

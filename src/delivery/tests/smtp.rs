@@ -10,7 +10,7 @@ use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServ
 use crate::delivery::smtp::{Smtp, Timeouts};
 use crate::domain::EmailAddress;
 
-/// More than any answer takes, on a machine that does other work too.
+/// Generous, for a machine under load.
 const PATIENCE: Timeouts = {
     let time = Duration::from_mins(5);
     Timeouts {

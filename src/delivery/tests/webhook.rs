@@ -1,4 +1,4 @@
-//! The webhook destination: what is posted, what answers mean, and who may be called.
+//! The webhook destination: the request, the meaning of answers, and the addresses that may be called.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,20 +24,20 @@ struct Case {
     does: String,
     #[serde(default)]
     https: bool,
-    /// Seconds until the other side wants to be asked again.
+    /// Seconds of the server's Retry-After.
     after: Option<i64>,
     #[serde(flatten)]
     expected: Expected,
 }
 
-/// One request as it came in.
+/// One received request.
 struct Posted {
     line: String,
     fields: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
-/// A server that answers every request as a case says.
+/// A server that answers every request as a case describes.
 async fn server(does: &str) -> (SocketAddr, mpsc::UnboundedReceiver<Posted>) {
     let (posted, received) = mpsc::unbounded_channel();
     if does == "nobody" {

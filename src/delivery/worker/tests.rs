@@ -1,4 +1,4 @@
-//! A queue without an end, of which an attempt ends when the test says so, in paused time.
+//! An endless queue whose attempts end when the test says so, in paused time.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,28 +8,28 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// How long the database may take for what it is asked, by the clock on the wall.
+/// Time limit of the database, in wall-clock time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Endless {
     name: DestinationName,
     store: Store,
     seats: usize,
-    /// A permit for each attempt that may end.
+    /// One permit for each attempt that may end.
     ends: Semaphore,
-    /// How much each claim asked for.
+    /// Number of items that each claim asked for.
     claims: Mutex<Vec<usize>>,
     faults: Mutex<Faults>,
 }
 
-/// What goes wrong, so many times.
+/// Faults, each with a count.
 #[derive(Default)]
 struct Faults {
     panics: usize,
-    /// The claim is recorded all the same.
+    /// The claim is recorded nevertheless.
     claims: usize,
     settlements: usize,
-    /// What was recorded, and what was given back.
+    /// Recorded settlements and claims that were given back.
     settled: Vec<(usize, Settlement)>,
     given_back: usize,
 }
@@ -51,7 +51,7 @@ impl Endless {
 }
 
 impl Queue for Arc<Endless> {
-    /// Which of all claims it is.
+    /// The index among all claims.
     type Claim = usize;
 
     fn name(&self) -> &DestinationName {
@@ -168,13 +168,13 @@ impl Post {
         }
     }
 
-    /// So many attempts end, and the worker has all the time it wants to see it.
+    /// Ends this many attempts and gives the worker time to see it.
     async fn end(&self, attempts: usize, wait: Duration) {
         self.queue.ends.add_permits(attempts);
         tokio::time::sleep(wait).await;
     }
 
-    /// Waits until there are as many claims as these, and compares.
+    /// Waits until there are this many claims, and compares them.
     async fn claims(&self, expected: &[usize]) {
         let begin = std::time::Instant::now();
         loop {
@@ -189,7 +189,7 @@ impl Post {
         }
     }
 
-    /// Waits until so many are settled.
+    /// Waits until this many are settled.
     async fn settled(&self, count: usize) -> Vec<(usize, Settlement)> {
         let begin = std::time::Instant::now();
         while self.queue.faults().settled.len() < count {
@@ -236,7 +236,7 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
-    // Longer than a seat is kept for it, and shorter than its lease.
+    // Longer than a slot is kept for it, and shorter than its lease.
     let faults = Faults {
         settlements: 30,
         ..Faults::default()
@@ -248,7 +248,7 @@ async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
         matches!(settled[..], [(0, Settlement::Delivered)]),
         "{settled:?}"
     );
-    // The seat went to others meanwhile.
+    // The slot went to others meanwhile.
     let claims = post.queue.claims.lock();
     let claims = claims.unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!(claims, [1, 1]);

@@ -1,9 +1,9 @@
-//! What time does: holds expire, people are reminded once, content and old entries are forgotten.
+//! Time-driven work: expires holds, sends one reminder, and deletes content and old entries.
 //!
-//! Every step is bounded in rows and in time, so that the writer is never kept from a message for
-//! long; what steps leave is done after a rest that leaves nine tenths of the time to the mail. The
-//! clock is only ever compared with times in the database, so that one that jumps makes things happen
-//! early or late and never twice; and nothing is forgotten by a clock that has just gone ahead.
+//! Every step is bounded in rows and in time, so that it never blocks the writer for long. Between steps
+//! there is a pause that leaves nine tenths of the time to mail. The clock is only compared with times in the
+//! database, so a clock that jumps makes steps run early or late but never twice; and nothing is deleted
+//! while the clock has just jumped ahead.
 
 mod clock;
 
@@ -19,13 +19,13 @@ use crate::observe::events;
 use crate::store::{MaxDelays, Store, StoreError};
 use clock::{Clock, Movement};
 
-/// How often somebody looks whether something is due. Holds last for days, so a minute is soon.
+/// Interval between checks for due work. Holds last for days, so a minute is precise enough.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// The rest between two rounds, in times of what a round took.
+/// The pause between two rounds, as a multiple of the duration of a round.
 const REST: u32 = 10;
 
-/// Rows a step may touch.
+/// Maximum rows that a step touches.
 const STEP: usize = 100;
 
 /// Runs until `shutdown`.
@@ -53,8 +53,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Does all that is due, as far as the clock is believed. `needs_repair` says that a clock that was
-/// set back has left times in the future, until these are repaired, whatever the database answers
+/// Does all work that is due, as far as the clock is trusted. `needs_repair` tells that a clock that was set
+/// back has left times in the future; it stays set until they are repaired, even if the database fails
 /// meanwhile.
 async fn keep(
     movement: Movement,
@@ -75,7 +75,7 @@ async fn keep(
             *needs_repair = true;
         }
     }
-    // A clock that was wrong between two looks leaves nothing but what was written then.
+    // A clock that was wrong between two checks affects only what was written then.
     let now = Timestamp::now();
     let latest = store.latest_time().await?;
     *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);

@@ -1,37 +1,37 @@
-//! Whether the system's clock can be believed: two clocks in, what the wall clock did out.
+//! In: the wall clock and a monotonic clock. Out: jumps of the wall clock, and whether it is trusted.
 //!
-//! What is forgotten because its time is over cannot be had back, and a clock that is a year ahead for
-//! an hour makes the time of everything be over. So a wall clock that went ahead of the one that only
-//! counts is not acted upon for a while. One that was set back has left times in the future behind.
+//! Expired data cannot be restored once it is deleted, and a clock that is a year ahead for an hour makes
+//! everything expire. So the wall clock is not trusted for a while after it has run ahead of the monotonic
+//! clock. A clock that was set back has left times in the future in the database.
 
 use std::time::{Duration, Instant};
 
 use crate::domain::Timestamp;
 
-/// By so much the two may differ between two looks: a clock that is brought to the right time little
-/// by little, a machine that slept for a moment.
+/// Tolerated difference of the clocks between two checks: a clock that is slewed, a machine that was
+/// suspended for a moment.
 const AHEAD: Duration = Duration::from_hours(1);
 pub const BACK: Duration = Duration::from_mins(1);
 
-/// At the start the last entry of the ledger is all there is to compare with, and desks have holidays.
+/// Tolerance at the start, where only the last entry of the ledger is known: mail may pause over a holiday.
 const PAUSE: Duration = Duration::from_hours(7 * 24);
 
-/// How long a clock that went ahead must go on steadily before it is believed.
+/// Time for which a clock that jumped ahead must run steadily before it is trusted again.
 pub const DOUBT: Duration = Duration::from_hours(24);
 
-/// What the wall clock did since the last look.
+/// Movement of the wall clock since the last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Movement {
     Steady,
-    /// It is ahead by so much, and doubted from now on.
+    /// It jumped ahead by this much and is not trusted from now on.
     Ahead(Duration),
-    /// It went ahead before, and is doubted still.
+    /// It jumped ahead earlier and is still not trusted.
     Doubted,
-    /// It was set back by so much.
+    /// It was set back by this much.
     Back(Duration),
 }
 
-/// Both clocks at the last look.
+/// Both clocks at the last check.
 #[derive(Debug)]
 pub struct Clock {
     wall: Timestamp,
@@ -40,7 +40,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// At the start of a process, with the time of the newest entry.
+    /// State at the start of a process, from the time of the newest entry.
     pub fn start(
         newest: Option<Timestamp>,
         wall: Timestamp,
@@ -58,7 +58,7 @@ impl Clock {
         (clock, movement)
     }
 
-    /// Another look.
+    /// Checks the clocks again.
     pub fn look(&mut self, wall: Timestamp, counting: Instant) -> Movement {
         let passed = millis(counting.saturating_duration_since(self.counting));
         let moved = between(self.wall, wall).saturating_sub(passed);
@@ -67,7 +67,7 @@ impl Clock {
         self.judge(moved, AHEAD)
     }
 
-    /// By so many milliseconds the wall clock went ahead of what was expected.
+    /// `ahead` is the number of milliseconds by which the wall clock is ahead of the expected time.
     fn judge(&mut self, ahead: i64, most: Duration) -> Movement {
         if ahead > millis(most) {
             self.doubted_until = Some(self.counting + DOUBT);
@@ -105,7 +105,7 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
     const YEAR: Duration = Duration::from_hours(365 * 24);
 
-    /// Looks once a minute; each time the wall clock is moved by so much more.
+    /// Checks once a minute; before each check the wall clock is moved by a further amount.
     struct Watch {
         clock: Clock,
         wall: Timestamp,

@@ -1,4 +1,4 @@
-//! How much of the time is left to the mail. The clock of the tests stands still but for rests.
+//! Share of the time that is left to mail. The clock of the tests advances only during pauses.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::store::{Arrival, CustomerFilter, Page};
 use crate::verification::tests::sample;
 
-/// So many employees whose mail was held for longer than it may be.
+/// Employees whose mail has been held for longer than the maximum.
 async fn overdue(store: &Store, config: &Config, people: usize) {
     let long_ago = Timestamp::now() - Duration::from_hours(24 * 30);
     for number in 0..people {
@@ -21,7 +21,7 @@ async fn overdue(store: &Store, config: &Config, people: usize) {
     }
 }
 
-/// Tidies up, and says how long it rested meanwhile.
+/// Tidies up and returns the total length of the pauses.
 async fn rested(people: usize) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
@@ -49,11 +49,11 @@ async fn rested(people: usize) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
-    // One row is one round however slow the machine is; more would share it as long as time allows.
+    // One row is one round however slow the machine is; more rows share a round as long as time allows.
     assert_eq!(rested(1).await, Duration::ZERO, "one round");
     let begin = Instant::now();
     let rested = rested(2 * STEP).await;
-    // How long a rest is follows from how long the work took; that there is one does not.
+    // The length of a pause depends on the duration of the work; its existence does not.
     assert!(!rested.is_zero(), "no rest");
     assert!(rested <= begin.elapsed() * REST + Duration::from_millis(10));
 }

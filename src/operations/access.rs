@@ -1,4 +1,4 @@
-//! The access settings: what is in force, what was, what differs, and every change of them.
+//! The access settings: the current ones, the history, differences, and every change of them.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, 
 use crate::domain::{Actor, DomainPattern, PortalName, Timestamp};
 use crate::store::{Revision, StoppedAccounts, Store, StoreError};
 
-/// How often a change begins again because somebody else changed the settings meanwhile.
+/// Maximum retries of a change that conflicts with another change.
 const MOST_CONFLICTS: u32 = 5;
 
-/// The settings of one revision, the site's or what they mean for a portal.
+/// The settings of one revision: the site's, or the effective ones of a portal.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Access)]
 pub struct Shown {
@@ -20,17 +20,17 @@ pub struct Shown {
     pub at: Timestamp,
     /// `operator:NAME` or `configuration`.
     pub by: String,
-    /// The portal that these are for; absent for the site's.
+    /// The portal of these settings; absent for the site's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_portal: Option<PortalName>,
     pub denied: Vec<DomainPattern>,
     pub internal: Internal,
     pub external: External,
-    /// What portals set for themselves; absent where none does, and for one portal's.
+    /// Overrides of portals; absent where there are none, and for one portal's settings.
     #[serde(rename = "portal", skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     pub portals: BTreeMap<PortalName, Overrides>,
-    /// Where each value comes from.
+    /// The source of each value.
     pub sources: BTreeMap<&'static str, Source>,
     pub warnings: Vec<String>,
 }
@@ -74,7 +74,7 @@ pub struct Step {
     pub changes: Vec<Change>,
 }
 
-/// What differs between two revisions.
+/// Differences between two revisions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Difference {
     pub from: u64,
@@ -82,23 +82,23 @@ pub struct Difference {
     pub changes: Vec<Change>,
 }
 
-/// What a change did.
+/// Result of a change.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Changed {
-    /// The one in force now.
+    /// The current revision.
     pub revision: u64,
     pub changes: Vec<Change>,
-    /// Accounts that the deny list stops from now on and did not before; absent where there are none.
+    /// Accounts that the deny list stops from now on and did not stop before; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stops: Option<StoppedAccounts>,
-    /// What there is to be said about the new settings that was not about the old.
+    /// Warnings about the new settings that the old ones did not have.
     pub warnings: Vec<String>,
 }
 
-/// Accounts that are told one by one.
+/// Maximum accounts that are listed one by one.
 const MOST_STOPPED: usize = 100;
 
-/// The accounts that a change of the deny list stops; None where it stops nobody.
+/// The accounts that a change of the deny list stops; `None` if it stops none.
 pub async fn stopped(
     store: &Store,
     before: &AccessSettings,
@@ -114,7 +114,7 @@ pub async fn history(
     limit: usize,
     before: Option<u64>,
 ) -> Result<(Vec<Step>, bool), StoreError> {
-    // One more, so that the oldest that is shown has something to be compared with.
+    // One more, to compare the oldest shown revision with.
     let revisions = store
         .access_history_before(before.unwrap_or(u64::MAX), limit.saturating_add(1))
         .await?;
@@ -144,21 +144,21 @@ pub fn difference(from: &Revision, to: &Revision) -> Difference {
     }
 }
 
-/// Who changes the settings, and how sure they are.
+/// The author of a change of the settings, and its conditions.
 #[derive(Debug, Clone)]
 pub struct Author {
     pub by: Actor,
-    /// Only say what would change.
+    /// Only report what would change.
     pub dry_run: bool,
-    /// The revision that they saw; any where they do not say.
+    /// The revision that the author saw; `None` accepts any.
     pub base: Option<u64>,
 }
 
-/// Reads what is in force, changes it and makes that a revision; again from the start where
-/// somebody else was faster.
+/// Reads the current settings, changes them and stores them as a revision. Starts again if someone else
+/// changed the settings meanwhile.
 ///
 /// # Errors
-/// What `how` says; `Conflict` where the revision is not the one that the author saw.
+/// Errors of `how`; `Conflict` if the current revision is not the one that the author saw.
 pub async fn change<E: From<StoreError>>(
     store: &Store,
     author: &Author,

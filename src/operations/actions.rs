@@ -1,4 +1,4 @@
-//! What operators do to one request or one account.
+//! Operators' actions on one request or one account.
 
 use crate::config::Config;
 use crate::domain::{
@@ -7,7 +7,7 @@ use crate::domain::{
 use crate::mail::is_program;
 use crate::store::{Added, Choice, MailCause, Proved, Request, Store, StoreError};
 
-/// What can be done to a request.
+/// Actions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestAct {
     Release,
@@ -26,7 +26,7 @@ impl RequestAct {
         }
     }
 
-    /// The word on the button.
+    /// The label of the button.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl RequestAct {
         }
     }
 
-    /// Whether it can be done to a request in this state, so far as the state tells.
+    /// True if the action is possible in this state, as far as the state tells.
     #[must_use]
     pub fn applies_to(self, state: RequestState) -> bool {
         use RequestState::{Discarded, Expired, Failed, Held, Released};
@@ -47,7 +47,7 @@ impl RequestAct {
         }
     }
 
-    /// What has become of the request.
+    /// The new state in words.
     #[must_use]
     pub fn done(self) -> &'static str {
         match self {
@@ -57,10 +57,10 @@ impl RequestAct {
         }
     }
 
-    /// Does it, for the audit as `by`. Returns the request as it is then.
+    /// Applies the action and records `by` in the audit log. Returns the request in its new state.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state in which it cannot be done.
+    /// `NotFound`; `NotAllowed` in a state that does not permit the action.
     pub async fn carry_out(
         self,
         store: &Store,
@@ -76,15 +76,15 @@ impl RequestAct {
     }
 }
 
-/// Why an address of this installation is refused.
+/// Reason why an address of this installation is refused.
 pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
      from or to), and cannot be a customer's";
 
-/// Why an account that an earlier version made gets no mail.
+/// Reason why an account that an earlier version created gets no mail.
 pub const NO_MAIL: &str = "This address is not usable any more, as mail servers may route it to \
      another domain or take it for another address; no mail is sent to it";
 
-/// What an operator should know who adds this address: a program's automatic mail is dropped.
+/// Warning for an operator who adds this address: automatic mail of programs is dropped.
 #[must_use]
 pub fn warning_about(address: &EmailAddress) -> Option<String> {
     is_program(address.local()).then(|| {
@@ -95,12 +95,11 @@ pub fn warning_about(address: &EmailAddress) -> Option<String> {
     })
 }
 
-/// Makes an account, as far as the access settings allow it, and owes the verification mail where one
-/// is due. None for an address of this house: the mail would bring the link to a
-/// help desk.
+/// Creates an account, as far as the access settings permit it, and queues the verification mail if one is
+/// due. `None` for an address of this installation: the mail would bring the link to a help desk.
 ///
 /// # Errors
-/// The database cannot be written.
+/// Errors of the database.
 pub async fn add_customer(
     store: &Store,
     config: &Config,
@@ -115,7 +114,7 @@ pub async fn add_customer(
     Ok(Some(added.await?))
 }
 
-/// What can be done to an account.
+/// Actions on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CustomerAct {
     Verify,
@@ -136,7 +135,7 @@ impl CustomerAct {
         }
     }
 
-    /// What has become of the account.
+    /// The new state in words.
     #[must_use]
     pub fn done(self) -> &'static str {
         match self {
@@ -147,11 +146,11 @@ impl CustomerAct {
         }
     }
 
-    /// Does it, for the audit as `by`. Returns the account as it is then.
+    /// Applies the action and records `by` in the audit log. Returns the account in its new state.
     ///
     /// # Errors
-    /// `NotAllowed`: verifying a blocked account, a mail to one that is not pending or whose address
-    /// an earlier version took and mail servers would route elsewhere.
+    /// `NotAllowed`: verifying a blocked account; a mail to an account that is not pending, or whose address
+    /// an earlier version accepted and mail servers would route elsewhere.
     pub async fn carry_out(
         self,
         store: &Store,

@@ -1,17 +1,18 @@
-//! The same done to many things at once, side by side, so that the database can take many into one
-//! transaction; one that cannot be done does not keep the others from it.
+//! Bulk actions. They run concurrently, so that the database can combine many into one transaction; a failure
+//! of one does not affect the others.
 
 use tokio::task::JoinSet;
 
 use crate::store::StoreError;
 
-/// The most that one request, or one form, acts on.
+/// Maximum items of one request or one form.
 pub const MOST_AT_ONCE: usize = 1000;
 
-/// What became of each, in the order of `things`. What could not be done is `NotFound` or `NotAllowed`.
+/// Returns the outcome of each, in the order of `things`. An action that is not possible is `NotFound` or
+/// `NotAllowed`.
 ///
 /// # Errors
-/// A fault of ours, which is nobody's in particular.
+/// An internal error, which concerns no particular item.
 pub async fn bulk<T, R, F>(
     things: Vec<T>,
     act: impl Fn(T) -> F,

@@ -1,4 +1,4 @@
-//! Destinations and hooks, and what waits for them.
+//! Destinations and hooks, and their queues.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ pub struct Queue {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub portals: Vec<PortalName>,
-    /// What a hook is told; empty of a destination.
+    /// Events that a hook is told; empty for a destination.
     #[schema(value_type = Vec<String>)]
     pub events: Vec<EventPattern>,
     /// `running` or `paused`.
@@ -25,7 +25,7 @@ pub struct Queue {
     pub failed: u64,
 }
 
-/// All of them, the destinations by name, then the hooks.
+/// All queues: the destinations by name, then the hooks.
 pub async fn queues(store: &Store, config: &Config) -> Result<Vec<Queue>, StoreError> {
     let paused = store.paused_destinations().await?;
     let counts = store.request_counts().await?;
@@ -72,7 +72,7 @@ pub async fn queues(store: &Store, config: &Config) -> Result<Vec<Queue>, StoreE
     Ok(queues)
 }
 
-/// One of them; None where the configuration has none of that name.
+/// One queue; `None` if the configuration has none of that name.
 pub async fn queue(
     store: &Store,
     config: &Config,

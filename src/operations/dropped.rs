@@ -1,4 +1,4 @@
-//! What was dropped, and taking it up again.
+//! Dropped messages and their recovery.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,14 +22,14 @@ pub struct Dropped {
     pub reason: Reason,
     pub subject: Option<String>,
     pub received_at: Timestamp,
-    /// An operator can have it released: its content is kept, its portal is there, and it is no
-    /// request yet.
+    /// True if an operator can release it: its content is kept, its portal exists, and it is not a request
+    /// yet.
     pub recoverable: bool,
-    /// The request that it is since an operator released it.
+    /// The request that was created when an operator released it.
     pub request: Option<RequestId>,
 }
 
-/// True for a dropped entry that [`force`] releases.
+/// True for a dropped entry that [`force`] can release.
 #[must_use]
 pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
     let portal = entry.portal.as_ref();
@@ -42,7 +42,7 @@ pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
 }
 
 impl Dropped {
-    /// One entry as the configuration has it today.
+    /// One entry under the current configuration.
     #[must_use]
     pub fn of(entry: LedgerEntry, config: &Config) -> Self {
         Self {
@@ -59,26 +59,26 @@ impl Dropped {
     }
 }
 
-/// What became of an entry that was taken up again.
+/// Outcome of recovering an entry.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Recovered)]
 pub struct Taken {
     pub ledger: LedgerId,
-    /// Under the settings of now.
+    /// The verdict under the current settings.
     pub verdict: Verdict,
     pub reason: Reason,
-    /// None when it is still dropped.
+    /// `None` if it is still dropped.
     pub request: Option<RequestId>,
-    /// Why it is still dropped: what the rule went by.
+    /// Evidence of the rule that still drops it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub evidence: Option<String>,
-    /// The verdict is what it was, and an operator released the message all the same.
+    /// The verdict is unchanged, and an operator released the message nevertheless.
     pub forced: bool,
 }
 
 impl Taken {
-    /// What became of it, for a person.
+    /// The outcome in words.
     #[must_use]
     pub fn outcome(&self) -> String {
         match (&self.request, self.forced) {
@@ -97,10 +97,10 @@ impl Taken {
     }
 }
 
-/// How many entries are asked for at a time.
+/// Entries that are requested from the database at a time.
 const PART: usize = 500;
 
-/// The entry, for a portal that there is: nobody would ever hand the message over otherwise.
+/// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
 async fn entry_of(
     store: &Store,
     config: &Config,
@@ -119,8 +119,7 @@ async fn entry_of(
     }
 }
 
-/// What the configuration of today says about a message that came earlier; None for one that came for
-/// no portal.
+/// The current configuration's view of an earlier message; `None` if it came for no portal.
 async fn today(
     store: &Store,
     config: &Config,
@@ -137,7 +136,7 @@ async fn today(
         store.raw(entry.ledger).await?
     };
     let spam = match raw {
-        // Reading takes time where the message is large.
+        // Parsing a large message takes time.
         Some(raw) => {
             let read = move || mail::read(&raw, &entry.envelope, &own).spam;
             let read = tokio::task::spawn_blocking(read).await;
@@ -151,12 +150,12 @@ async fn today(
     }))
 }
 
-/// Releases one dropped entry whatever it was dropped for; `operator` is a name. `named` is its sender
-/// where it has none that can be used, or one of our own addresses.
+/// Releases one dropped entry, whatever the reason of its verdict; `operator` is a name. `named` is its
+/// sender, if the message has no usable one or one of our own addresses.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for what was not dropped, is a request already, is not kept any more, came
-/// for a portal that there is no more, or where the sender is missing or cannot be named.
+/// `NotFound`; `NotAllowed` for an entry that was not dropped, is a request already, is not kept any more,
+/// came for a portal that does not exist any more, or whose sender is missing or cannot be named.
 pub async fn force(
     store: &Store,
     config: &Config,
@@ -174,11 +173,11 @@ pub async fn force(
     Ok(taken(ledger, entry.verdict, released.await?))
 }
 
-/// Decides about one entry again by the settings and the configuration of now.
+/// Decides one entry again by the current settings and configuration.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for what was not dropped, is not kept any more, or came for a portal that
-/// there is no more.
+/// `NotFound`; `NotAllowed` for an entry that was not dropped, is not kept any more, or came for a portal
+/// that does not exist any more.
 pub async fn recover(
     store: &Store,
     config: &Config,
@@ -196,7 +195,7 @@ pub async fn recover(
     Ok(taken(ledger, verdict, recovered.await?))
 }
 
-/// `before` is the verdict that the entry had.
+/// `before` is the previous verdict of the entry.
 fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
     match recovered {
         Recovered::Now {
@@ -231,8 +230,7 @@ fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
     }
 }
 
-/// All that can be taken up again, of all domains or of those that a pattern matches; oldest first,
-/// and at most so many.
+/// All recoverable entries, of all domains or of those that a pattern matches; oldest first, up to a limit.
 pub async fn recoverable(
     store: &Store,
     pattern: Option<DomainPattern>,

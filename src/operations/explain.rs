@@ -1,7 +1,7 @@
-//! Why a message was decided as it was, and all that happened to it since.
+//! The explanation of a message's verdict, and all later events.
 //!
-//! The recorded input is put before the same rules again, under the revision of the settings that was
-//! in force then; what they say now is what they said then.
+//! The recorded facts are decided again by the same rules, under the revision of the settings that was
+//! current then, so the result is the same.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,29 +19,29 @@ pub struct Explanation {
     pub ledger: LedgerId,
     pub verdict: Verdict,
     pub reason: Reason,
-    /// Every rule that was asked; the last one decided.
+    /// Every evaluated rule; the last one decided.
     pub rules: Vec<RuleResult>,
-    /// Of the access settings, as they decided.
+    /// The revision of the access settings that decided.
     pub revision: u64,
     pub portal: Option<PortalName>,
     pub received_at: Timestamp,
     pub sender: Option<EmailAddress>,
     pub account: Option<EmailAddress>,
-    /// The address that it came to.
+    /// The recipient address.
     pub recipient: String,
     pub request: Option<RequestId>,
     pub state: Option<RequestState>,
-    /// The message itself is still there.
+    /// True if the message itself is still kept.
     pub content_kept: bool,
     pub facts: Facts,
     /// Oldest first.
     pub events: Vec<Event>,
-    /// The letter to the account that is not sent yet.
+    /// The pending verification mail of the account.
     #[serde(rename = "letter")]
     pub verification_mail: Option<SentMail>,
 }
 
-/// The entry with this id, or behind the request with this id.
+/// Finds the entry with this id, or the entry of the request with this id.
 pub async fn found(store: &Store, text: &str) -> Result<Option<LedgerEntry>, StoreError> {
     if let Ok(id) = text.parse::<LedgerId>()
         && let Some(entry) = store.ledger_entry(id).await?
@@ -57,7 +57,7 @@ pub async fn found(store: &Store, text: &str) -> Result<Option<LedgerEntry>, Sto
     }
 }
 
-/// A Message-ID as the ledger has it: without the angle brackets that it may be asked for with.
+/// A Message-ID as in the ledger: without the angle brackets that a query may have.
 #[must_use]
 pub fn bare_message_id(text: &str) -> &str {
     text.strip_prefix('<')
@@ -65,7 +65,7 @@ pub fn bare_message_id(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Asks the rules again.
+/// Evaluates the rules again.
 pub async fn explained(store: &Store, entry: LedgerEntry) -> Result<Explanation, StoreError> {
     let rules = match &entry.circumstances {
         Some(circumstances) => {

@@ -1,7 +1,7 @@
-//! What operators ask and do, whichever way they come: the same question has the same answer, and the
-//! same JSON, at the command line, on the pages and from the API.
+//! Operators' queries and actions, independent of the interface: the same query has the same answer, and the
+//! same JSON, at the command line, on the pages and in the API.
 //!
-//! In: the configuration, the [`store`](crate::store), and what is asked. Out: a type whose fields are
+//! In: the configuration, the [`store`](crate::store), and the query or action. Out: a type whose fields are
 //! the contract. Nothing here prints, parses arguments or speaks HTTP.
 
 mod access;

@@ -1,4 +1,4 @@
-//! What a draft of the access settings would have changed for the messages of the last days.
+//! Effects that a draft of the access settings would have had on the messages of the last days.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use crate::access::{AccessSettings, Change};
 use crate::store::Simulated;
 
-/// What differs between what is in force and a draft, and what would have become of the messages.
+/// Differences between the current settings and a draft, and their effects on messages.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Simulation {
     pub changes: Vec<Change>,
-    /// What there is to be said about the draft that is not about what is in force.
+    /// Warnings about the draft that the current settings do not have.
     pub warnings: Vec<String>,
     #[serde(flatten)]
     pub simulated: Simulated,

@@ -1,4 +1,4 @@
-//! What came and what became of it, and what waits.
+//! Counts of messages, of their outcomes, and of queues.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,19 +8,19 @@ use crate::store::{EntryCount, HeldDomain, RequestCount, Store, StoreError};
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Stats {
-    /// Messages are counted from then on.
+    /// Start of the period in which messages are counted.
     pub since: Timestamp,
     pub messages: u64,
     pub entries: Vec<EntryCount>,
-    /// As they are now.
+    /// Current counts.
     pub requests: Vec<RequestCount>,
-    /// Whose mail is held, the first few, most messages first. Empty for one portal.
+    /// Domains with held mail, the first few, most messages first. Empty for one portal.
     pub held_domains: Vec<HeldDomain>,
-    /// Accounts of the whole site that our mail cannot reach: it came back.
+    /// Accounts of the whole site that our mail cannot reach, because it bounced.
     pub undeliverable: u64,
 }
 
-/// Counts what came since then, for every portal or for one.
+/// Counts since that time, for every portal or for one.
 pub async fn stats(
     store: &Store,
     since: Timestamp,
@@ -28,7 +28,7 @@ pub async fn stats(
 ) -> Result<Stats, StoreError> {
     let mut counts = store.counts(since).await?;
     if portal.is_some() {
-        // Counted over all portals.
+        // These are counted over all portals.
         counts.held_domains.clear();
         counts
             .entries

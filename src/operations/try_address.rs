@@ -1,4 +1,4 @@
-//! What would become of ordinary mail from an address.
+//! The verdict on ordinary mail from an address.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,22 +15,22 @@ use crate::domain::{
 use crate::intake::circumstances;
 use crate::mail::{self, Facts};
 
-/// What came out.
+/// The verdict and its grounds.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Tested {
     pub address: EmailAddress,
     pub portal: PortalName,
     pub domain: Domain,
-    /// The pattern that denies the address, or by which a newcomer would get in where it takes one.
+    /// The pattern that denies the address, or that lets a new sender in, if there is one.
     pub pattern: Option<DomainPattern>,
     pub verdict: Verdict,
     pub reason: Reason,
     pub rule: u8,
-    /// The kind of the account there is, or that would be made.
+    /// The kind of the existing account, or of the one that would be created.
     pub account: Option<Kind>,
 }
 
-/// What the rules are asked about an address and a portal.
+/// Input of the rules for an address and a portal.
 pub struct Asked {
     facts: Facts,
     circumstances: Circumstances,
@@ -39,7 +39,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// For [`decide`] and [`explain`](crate::access::explain).
+    /// The input of [`decide`] and [`explain`](crate::access::explain).
     #[must_use]
     pub fn question(&self) -> Question<'_> {
         Question {
@@ -51,7 +51,7 @@ impl Asked {
     }
 }
 
-/// Puts the question together.
+/// Builds the input.
 #[must_use]
 pub fn question(
     config: &Config,
@@ -72,7 +72,7 @@ pub fn question(
     }
 }
 
-/// Asks the rules.
+/// Evaluates the rules.
 #[must_use]
 pub fn tested(
     asked: &Asked,
@@ -94,7 +94,7 @@ pub fn tested(
     (tested, decision)
 }
 
-/// The kind of account there is, or that a decision makes.
+/// The kind of the existing account, or of the one that a decision creates.
 #[must_use]
 pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
     existing.or(match decision.consequence {
@@ -103,7 +103,7 @@ pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
     })
 }
 
-/// What the rules want to know of an account, for one more small request.
+/// Facts about an account that the rules need, for one more small request.
 #[must_use]
 pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
     AccountStanding {
@@ -118,7 +118,7 @@ pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
     }
 }
 
-/// The facts of a message with nothing in it but its author.
+/// The facts of a message that has nothing but an author.
 fn ordinary_mail(config: &Config, address: &EmailAddress) -> Facts {
     let own = config.identity();
     let envelope = Envelope::of_file(ReversePath::Unknown);

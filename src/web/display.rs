@@ -1,14 +1,14 @@
-//! Text of strangers, made fit to be shown. Escaping is the template's business; this is about
-//! characters that are no markup and deceive all the same.
+//! Prepares untrusted text for display. Escaping is the template's task; this module removes characters that
+//! are not markup but deceive readers.
 
-/// The most characters of a subject that a page shows.
+/// Maximum characters of a subject on a page.
 const LONGEST: usize = 160;
 
-/// The most combining marks on one character; more is not writing.
+/// Maximum combining marks on one character; ordinary text has fewer.
 const MOST_MARKS: usize = 4;
 
-/// One line: no control characters, nothing that turns the direction of what follows or hides,
-/// white space as single spaces, at most [`LONGEST`] characters. Empty when nothing is left.
+/// Returns one line: no control characters, nothing that reverses the direction of the following text or
+/// hides it, white space as single spaces, at most [`LONGEST`] characters. Empty if nothing is left.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -35,8 +35,8 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// Controls, the bidirectional controls of UAX 9, and other characters without a shape of their
-/// own (Unicode's `Cf` and its fillers), but for the joiners that emoji and Indic scripts need.
+/// True for controls, the bidirectional controls of UAX 9, and other invisible characters (Unicode's `Cf` and
+/// its fillers), except the joiners that emoji and Indic scripts need.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -47,7 +47,7 @@ fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The blocks of combining diacritical marks, which pile up without end.
+/// True for the blocks of combining diacritical marks, which can be stacked without limit.
 fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'

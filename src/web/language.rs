@@ -1,8 +1,8 @@
-//! The language of a page: the one chosen on it (`?lang=…`), else what the person behind the link chose
-//! before, else the browser's, else the site's.
+//! The language of a page: the one chosen on it (`?lang=…`), else the stored choice of the link's holder,
+//! else the browser's, else the site's.
 //!
-//! A choice travels in the address of pages, so that no cookie is needed; looking at one changes
-//! nothing. What is kept of it is kept by the forms.
+//! A choice travels in the URLs of pages, so no cookie is needed. Requesting a page stores nothing; only
+//! forms store the choice.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
@@ -13,12 +13,12 @@ use crate::domain::{LanguagePriority, LanguageTag};
 use crate::store::LanguageWish;
 use crate::templates::{Language, Wording};
 
-/// What a request says about languages.
+/// Language preferences of a request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestedLanguage {
-    /// The language that was chosen on a page, of those that there are texts in.
+    /// The language that was chosen on a page, if it is supported.
     pub chosen: Option<Language>,
-    /// Those of the browser.
+    /// The browser's languages.
     pub accepted: LanguagePriority,
 }
 
@@ -37,7 +37,7 @@ impl RequestedLanguage {
         }
     }
 
-    /// What is kept of it with a mail that a form asks for.
+    /// The part that is stored with a mail that a form requests.
     pub fn wish(&self) -> LanguageWish {
         LanguageWish {
             chosen: self.chosen.as_ref().map(|language| language.tag().clone()),
@@ -45,7 +45,7 @@ impl RequestedLanguage {
         }
     }
 
-    /// The language of a page.
+    /// Chooses the language of a page.
     pub fn language(
         &self,
         wording: &Wording,
@@ -60,7 +60,7 @@ impl RequestedLanguage {
             .unwrap_or_default()
     }
 
-    /// What the templates show of it: the languages to choose from, and the choice as the query of the links.
+    /// Template data: the languages to choose from, and the choice as a query for links.
     pub fn context(&self, wording: &Wording) -> Value {
         let mut languages: Vec<(&str, &str)> = wording
             .languages()
@@ -79,7 +79,7 @@ impl RequestedLanguage {
     }
 }
 
-/// The language that a form or an address names, if there are texts in it.
+/// The language that a form or a query names, if it is supported.
 pub(super) fn choice(wording: &Wording, tag: &str) -> Option<Language> {
     wording.choose(&LanguageTag::parse(tag).ok()?.into())
 }

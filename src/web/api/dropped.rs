@@ -75,7 +75,7 @@ pub(super) async fn domains(
     Ok(Part::whole(domains.await?))
 }
 
-/// How the message is recovered; by default it is decided again.
+/// Options of the recovery; by default the message is decided again.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"force": true}))]

@@ -29,11 +29,11 @@ pub(super) struct Filter {
     /// Received since then.
     #[param(inline, nullable = false)]
     newer_than: Option<Age>,
-    /// At most so many.
+    /// Maximum number of requests.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the part before.
+    /// `next` of the previous page.
     #[param(inline, value_type = Option<RequestId>, nullable = false)]
     after: Option<String>,
 }
@@ -95,15 +95,15 @@ pub(super) struct Several {
 pub(super) struct Again {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
-    /// The newest 1000 that have failed; ask again until none is left.
+    /// The newest 1000 that have failed; repeat until none is left.
     #[serde(default)]
     #[schema(required = false)]
     all_failed: bool,
-    /// Of these, those for this portal.
+    /// Only those for this portal.
     portal: Option<PortalName>,
 }
 
-/// What became of each, in the order in which they were named.
+/// The outcome for each, in the order of the ids.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RequestsDone {
     done: usize,
@@ -111,7 +111,7 @@ pub(super) struct RequestsDone {
     items: Vec<RequestDone>,
 }
 
-/// One of many: the request as it is now, or why it is as it was.
+/// One request of a bulk action: its new state, or the reason why it is unchanged.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RequestDone {
     id: RequestId,

@@ -1,11 +1,11 @@
-//! Queues and leases: how workers take rows, the same for requests, calls of hooks and verification mail.
+//! Queues and leases: claiming of rows by workers, the same for requests, hook calls and verification mail.
 //!
-//! A worker claims a row for a time, its lease. A claim has a number, which is given once, and a holder,
-//! the set of workers that made it; whoever settles or gives back names both, and changes nothing where
-//! somebody else holds the row by then. A lease that ran out is taken over under another number.
+//! A worker claims a row for a time, its lease. A claim has a unique number and a holder, the set of workers
+//! that made it. A worker that settles or gives back a row names both, and nothing changes if another claim
+//! holds the row by then. An expired lease is taken over under another number.
 //!
-//! The rows of one account for one place (a portal, a hook) are a queue of which only the head is ever
-//! due: so none overtakes another, and a worker finds what is due without reading past what is not.
+//! The rows of one account for one place (a portal, a hook) are a queue, and only its head is ever due. So no
+//! row overtakes another, and a worker finds due rows without reading past others.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -13,14 +13,14 @@ use super::StoreError;
 use super::holder::Holder;
 use super::sql_types::Millis;
 
-/// The number of a claim. Of two claims the later one has the higher number; the default is below all.
+/// Number of a claim. A later claim has a higher number; the default is below all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimNumber(i64);
 
-/// A row in the hands of a worker.
+/// A row claimed by a worker.
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
-    /// The number of the row.
+    /// Number of the row.
     pub(super) row: i64,
     pub(super) number: ClaimNumber,
     pub(super) holder: Holder,
@@ -28,7 +28,7 @@ pub(super) struct Lease {
 
 #[cfg(test)]
 impl Lease {
-    /// One that nobody made.
+    /// A lease for tests, made by no worker.
     pub(super) fn sample() -> Self {
         Self {
             row: 1,
@@ -38,16 +38,15 @@ impl Lease {
     }
 }
 
-/// What became of a settlement.
+/// Outcome of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Recorded,
-    /// The row is gone, or its lease was over and it is another worker's or nobody's: nothing has
-    /// changed.
+    /// The row is gone, or its lease expired and another worker or none holds it: nothing has changed.
     ClaimLost,
 }
 
-/// A table of which workers claim rows: its statements.
+/// Statements for a table whose rows workers claim.
 pub(super) struct Leases {
     take: &'static str,
     holds: &'static str,
@@ -56,7 +55,7 @@ pub(super) struct Leases {
     held_by_others: &'static str,
 }
 
-/// A table whose rows wait for each other, by account and place.
+/// Statements for a table whose rows queue, by account and place.
 pub(super) struct Queue {
     pub(super) leases: Leases,
     due: &'static str,
@@ -65,8 +64,8 @@ pub(super) struct Queue {
     promote: &'static str,
 }
 
-/// `free` and `taken` set what says whether somebody is at work; `leased` are the rows of the index
-/// where somebody is. A row that comes back is due at `due`, where `?2` is the time that was asked for.
+/// `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the claimed rows
+/// of the index. A row that is put back is due at `due`, where `?2` is the requested time.
 macro_rules! leases {
     (
         $table:literal, row: $row:literal, free: $free:literal, taken: $taken:literal,
@@ -132,7 +131,7 @@ macro_rules! leases {
     };
 }
 
-/// `ready` are rows that can be due, `blocking` those that keep later ones waiting, in this `order`.
+/// `ready` selects rows that can be due, `blocking` those that keep later ones waiting, in this `order`.
 macro_rules! queue {
     (
         $table:literal, row: $row:literal, place: $place:literal, ready: $ready:literal,
@@ -197,7 +196,7 @@ pub(super) const HOOK_CALLS: Queue = queue!(
     due: "?2",
 );
 
-/// Verification mail, of which there is one for an account at a time. [`super::lanes`] has its order.
+/// Verification mail, one for an account at a time. [`super::lanes`] has its order.
 pub(super) const LETTERS: Leases = leases!(
     "letter",
     row: "n",
@@ -209,7 +208,7 @@ pub(super) const LETTERS: Leases = leases!(
 );
 
 impl Leases {
-    /// Has a holder at work on a row until then, whoever was before.
+    /// Leases a row to a holder until then, whoever held it before.
     pub(super) fn take(
         &self,
         connection: &Connection,
@@ -227,7 +226,7 @@ impl Leases {
         })
     }
 
-    /// True as long as nobody else took the row over and it was not given back.
+    /// True unless another holder took the row over or it was given back.
     pub(super) fn holds(&self, connection: &Connection, lease: &Lease) -> Result<bool, StoreError> {
         Ok(connection.prepare_cached(self.holds)?.exists(params![
             lease.row,
@@ -236,7 +235,7 @@ impl Leases {
         ])?)
     }
 
-    /// Ends the lease of a row, which is due at another time.
+    /// Ends the lease of a row and sets the time at which it is due.
     pub(super) fn put_back(
         &self,
         connection: &Connection,
@@ -250,7 +249,7 @@ impl Leases {
         Ok(())
     }
 
-    /// The rows that a holder claimed after a claim of this number.
+    /// Rows that a holder claimed after the claim of this number.
     pub(super) fn held_after(
         &self,
         connection: &Connection,
@@ -263,8 +262,7 @@ impl Leases {
             .collect::<Result<_, _>>()?)
     }
 
-    /// The rows that holders of other openings have. Looks at what waits, and not at all that there ever
-    /// was.
+    /// Rows held by holders of other openings. Reads the waiting rows only, not the whole table.
     pub(super) fn held_by_others(
         &self,
         connection: &Connection,
@@ -276,7 +274,7 @@ impl Leases {
             .collect::<Result<_, _>>()?)
     }
 
-    /// Puts back what a holder claimed after a claim of this number; says how much.
+    /// Puts back the rows that a holder claimed after the claim of this number. Returns their number.
     pub(super) fn give_back(
         &self,
         connection: &Connection,
@@ -291,7 +289,7 @@ impl Leases {
         )
     }
 
-    /// Puts back what holders of other openings have; says how much.
+    /// Puts back the rows held by holders of other openings. Returns their number.
     pub(super) fn end_others(
         &self,
         connection: &Connection,
@@ -315,7 +313,7 @@ impl Leases {
 }
 
 impl Queue {
-    /// What is due at a place, oldest first: since when, and the row.
+    /// Due rows at a place, oldest first, each with the time since which it is due.
     pub(super) fn due(
         &self,
         connection: &Connection,
@@ -331,7 +329,7 @@ impl Queue {
             .collect::<Result<_, _>>()?)
     }
 
-    /// When the next row of a place is due; None when none waits.
+    /// Time at which the next row of a place is due; None if none waits.
     pub(super) fn next_due(
         &self,
         connection: &Connection,
@@ -344,7 +342,7 @@ impl Queue {
             .flatten())
     }
 
-    /// When a row at the end of its queue is due: now, or after those that wait already.
+    /// Due time of a row at the end of its queue: now, or after the rows that wait already.
     pub(super) fn due_at_the_end(
         &self,
         connection: &Connection,
@@ -358,7 +356,7 @@ impl Queue {
         Ok((!others).then_some(now))
     }
 
-    /// The head of a queue left it: the next one is due.
+    /// Makes the next row of a queue due, after its head left.
     pub(super) fn promote(
         &self,
         connection: &Connection,

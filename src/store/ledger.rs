@@ -1,4 +1,4 @@
-//! The ledger: one entry per message and portal that was answered 250, and all that happened since.
+//! The ledger: one entry for each message and portal that was answered 250, with all later events.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::mail::Facts;
 
-/// One entry, with the input of its decision, so that it can be explained and tried again.
+/// One entry with the inputs of its decision, so that the decision can be explained and repeated.
 #[derive(Debug, Clone, Serialize)]
 pub struct LedgerEntry {
     pub ledger: LedgerId,
@@ -23,7 +23,7 @@ pub struct LedgerEntry {
     pub verdict: Verdict,
     pub reason: Reason,
     pub rule: u8,
-    /// The revision of the access settings that decided.
+    /// Revision of the access settings that decided.
     pub revision: u64,
     pub sender: Option<EmailAddress>,
     pub account: Option<EmailAddress>,
@@ -31,17 +31,17 @@ pub struct LedgerEntry {
     pub recipient: String,
     pub envelope: Envelope,
     pub facts: Facts,
-    /// None for a report that came to the return address.
+    /// None for a bounce to the return address.
     pub circumstances: Option<Circumstances>,
     pub standing: Standing,
     pub content_kept: bool,
 }
 
-/// Something that happened to an entry, its request or its account.
+/// An event of an entry, its request or its account.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Event {
     pub at: Timestamp,
-    /// The name it has in the log, such as `request.released`.
+    /// Name in the log, such as `request.released`.
     pub event: String,
     /// `daemon`, `person` or `operator:NAME`.
     pub actor: String,
@@ -69,7 +69,7 @@ pub struct LedgerFilter {
     pub page: Page,
 }
 
-/// The `n` behind a cursor: the id of the last row of the part before.
+/// The `n` that a cursor stands for: that of the last row of the previous page.
 pub(super) fn n_of(connection: &Connection, cursor: &str) -> Result<i64, StoreError> {
     let unknown = || StoreError::NotFound {
         what: "cursor",
@@ -125,15 +125,15 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     })
 }
 
-/// One that is known to be there.
+/// Reads an entry that is known to exist.
 pub(super) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, StoreError> {
     Ok(connection
         .prepare_cached(&format!("{SHOWN} WHERE l.n = ?"))?
         .query_row([n], shown)?)
 }
 
-/// Of one sender or with one Message-ID, which have an index, or not narrowed at all; for others see
-/// `recent`.
+/// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
+/// see `lists`.
 pub(super) fn list(
     connection: &Connection,
     filter: &LedgerFilter,
@@ -155,8 +155,8 @@ pub(super) fn list(
     wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
     wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
-    // Entries with a request are found by the account, dropped ones by the domain, and those that
-    // repeat one of these by the original.
+    // Entries with a request are found by the account, dropped ones by the domain, and their copies by the
+    // original.
     wanted.ask(
         "l.n IN (
              WITH firsts (n) AS (
@@ -208,8 +208,8 @@ pub(super) fn list(
     Ok(Listed::cut(rows, limit))
 }
 
-/// The entry's own events, and those of its account from then on. What is held may have been asked
-/// about in a letter that was sent before.
+/// Events of the entry, and of its account from then on. The verification mail for a held request may have
+/// been sent before the request arrived.
 fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreError> {
     let found: Option<(i64, Option<i64>, Millis, Verdict)> = connection
         .prepare_cached(
@@ -236,7 +236,7 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
     let asked = params![n, account, received_at, verdict];
     let rows = statement.query_map(asked, Event::from_row)?;
     let mut events = rows.collect::<Result<Vec<_>, _>>()?;
-    // The entry is an event of its own; a row more for each message would say nothing new.
+    // The entry itself is the first event; a stored row for each message would add nothing.
     let before = events.partition_point(|event| event.at < received_at.timestamp());
     let own = Event {
         at: received_at.timestamp(),
@@ -259,8 +259,8 @@ impl Store {
         .await
     }
 
-    /// In the order in which they were committed, newest first: what is new stands in front, whenever
-    /// it was received.
+    /// Entries in the order of their commits, newest first: new entries come first, whatever their time of
+    /// receipt.
     pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>, StoreError> {
         let filter = LedgerFilter {
             page,
@@ -269,7 +269,7 @@ impl Store {
         self.read(move |connection| list(connection, &filter)).await
     }
 
-    /// All that happened to an entry since, oldest first.
+    /// All events of an entry, oldest first.
     pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
         self.read(move |connection| events(connection, id)).await
     }

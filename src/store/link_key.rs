@@ -1,4 +1,4 @@
-//! The key that links to messages are signed with: made when it is first asked for, the same from then on.
+//! The key that signs links to messages: created on first use, the same from then on.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,7 +16,7 @@ fn find(connection: &Connection) -> Result<Option<LinkKey>, StoreError> {
 }
 
 impl Store {
-    /// The key; None while no link was made.
+    /// The key; None if no link was ever made.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -24,7 +24,7 @@ impl Store {
         self.read(find).await
     }
 
-    /// The key, made where there is none.
+    /// The key, created if there is none.
     ///
     /// # Errors
     /// The database cannot be read or written, or there are no random numbers.

@@ -1,9 +1,10 @@
-//! The newest of the ledger and of the requests, narrowed: however large the tables are and however
-//! seldom there is what is asked for, one look is at a bounded stretch of an index only. Where that was
-//! not enough to fill a page, the page ends early with a cursor, behind which the search goes on; a list
-//! for those who can wait goes on by itself.
+//! Filtered lists of the newest entries and requests.
 //!
-//! What is found is looked up row by row afterwards; there is one page of it.
+//! Each look reads a bounded stretch of an index, however large the tables are and however rare the matches.
+//! If that does not fill a page, the page ends early with a cursor from which the search continues; lists for
+//! callers that can wait continue by themselves.
+//!
+//! The matching rows of one page are read afterwards, one by one.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -15,20 +16,20 @@ use super::{
 };
 use crate::domain::{LedgerId, RequestState, Timestamp};
 
-/// Entries of an index that are looked at first, and that are looked at altogether.
+/// Index entries read by the first look, and by each later one.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
-/// Numbers within which requests are looked at, whose rows are larger.
+/// Range of numbers in which a look searches for requests, whose rows are larger.
 const REQUESTS: i64 = 100_000;
 
-/// Entries have the order in which they were committed, and nearly that in which they came: within so
-/// many numbers, of which an entry takes one and what follows from it some more, others can have
-/// overtaken one.
+/// Entries are in the order of their commits, which is nearly that of their receipt. An entry can have been
+/// overtaken only by entries within this many numbers. Each entry takes one number, and its consequences take
+/// some more.
 const OVERTAKING: i64 = 40_000;
 
 impl Store {
-    /// Newest first, by the time of receipt. Looks as far back as it takes to fill the page, in many
-    /// short looks, so that no state of the database is held for long.
+    /// Entries, newest first by time of receipt. Searches until the page is full, in many short looks, so
+    /// that no snapshot of the database is held for long.
     pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
         let mut filling = Filling::begin(&filter.page);
         loop {
@@ -42,7 +43,7 @@ impl Store {
         }
     }
 
-    /// Newest first. Looks as far back as it takes to fill the page, in many short looks.
+    /// Requests, newest first. Searches until the page is full, in many short looks.
     pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
         let mut filling = Filling::begin(&filter.page);
         loop {
@@ -56,7 +57,7 @@ impl Store {
         }
     }
 
-    /// Newest first, by the time of receipt; perhaps fewer than there are.
+    /// Entries of one look, newest first by time of receipt; possibly fewer than there are.
     pub async fn recent_entries(
         &self,
         filter: LedgerFilter,
@@ -70,7 +71,7 @@ impl Store {
         .await
     }
 
-    /// Newest first; perhaps fewer than there are.
+    /// Requests of one look, newest first; possibly fewer than there are.
     pub async fn recent_requests(
         &self,
         filter: RequestFilter,
@@ -85,11 +86,11 @@ impl Store {
     }
 }
 
-/// A page that is filled by several looks.
+/// A page under construction, filled by several looks.
 struct Filling<T> {
     limit: usize,
     rows: Vec<T>,
-    /// Behind which the next look is.
+    /// Cursor after which the next look starts.
     after: Option<String>,
 }
 
@@ -102,7 +103,7 @@ impl<T> Filling<T> {
         }
     }
 
-    /// What the next look is for.
+    /// Parameters of the next look.
     fn page(&self) -> Page {
         Page {
             limit: self.limit - self.rows.len(),
@@ -110,14 +111,14 @@ impl<T> Filling<T> {
         }
     }
 
-    /// Whether that was the last look: the page is full, or nothing is left.
+    /// Adds the rows of a look. Returns true if it was the last: the page is full, or there are no more rows.
     fn add(&mut self, part: Listed<T>) -> bool {
         self.rows.extend(part.rows);
         self.after = part.next;
         self.rows.len() >= self.limit || self.after.is_none()
     }
 
-    /// Whoever goes on does so behind a row, wherever the last look ended.
+    /// Ends the page. The next page continues after its last row, wherever the last look ended.
     fn end(self, id: impl Fn(&T) -> LedgerId) -> Listed<T> {
         let last = self.rows.last().map(|row| id(row).to_string());
         Listed {
@@ -134,7 +135,7 @@ fn unknown(cursor: &str) -> StoreError {
     }
 }
 
-/// A place in the order of time: what comes before it is older.
+/// A place in the order of time: everything before it is older.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     at: Millis,
@@ -147,7 +148,7 @@ impl Place {
         n: i64::MAX,
     };
 
-    /// Of an entry, or of a stretch that ended.
+    /// Place of an entry, or of the end of a stretch.
     fn read(connection: &Connection, cursor: &str) -> Result<Self, StoreError> {
         if let Some(millis) = cursor.strip_prefix("before-") {
             let at = millis.parse().map_err(|_| unknown(cursor))?;
@@ -202,7 +203,7 @@ pub(super) fn entries(
     Ok(Listed { rows, next })
 }
 
-/// The time that lies so many entries before a place; None where there are not so many.
+/// Time of the row N entries before a place; None if there are fewer.
 fn end_of(
     connection: &Connection,
     start: Place,
@@ -217,7 +218,7 @@ fn end_of(
         .optional()?)
 }
 
-/// Read off the index alone.
+/// Reads the index only.
 fn narrowed(
     connection: &Connection,
     filter: &LedgerFilter,
@@ -271,7 +272,7 @@ pub(super) fn newest_requests(
     let open = filter
         .state
         .filter(|state| matches!(state, RequestState::Held | RequestState::Failed));
-    // Those that wait for a hand have an index of their own; the others are looked for in a stretch.
+    // Waiting states have an index of their own; other requests are searched for in a stretch.
     let narrowed = filter.state.is_some() || filter.portal.is_some();
     let oldest = end.max(0);
     if open.is_none() && narrowed {
@@ -288,7 +289,7 @@ pub(super) fn newest_requests(
     wanted.ask("received_at >= :since", ":since", since.as_ref());
     wanted.bind(":limit", &rows_wanted);
     let table = match (open, filter.state) {
-        // The word stands in the statement, or the index would not be taken.
+        // The state is part of the statement: as a parameter it would keep SQLite from using the index.
         (Some(state), _) => format!("request INDEXED BY request_open WHERE state = '{state}'"),
         (None, Some(state)) => format!("request NOT INDEXED WHERE state = '{state}'"),
         (None, None) => "request NOT INDEXED WHERE true".to_owned(),
@@ -315,7 +316,7 @@ pub(super) fn newest_requests(
     Ok(Listed { rows, next })
 }
 
-/// An entry that came just before then.
+/// An entry received just before then.
 fn near(connection: &Connection, at: Timestamp) -> Result<Option<i64>, StoreError> {
     Ok(connection
         .prepare_cached(
@@ -348,8 +349,8 @@ mod tests {
 
     #[test]
     fn a_list_goes_on_until_it_is_full_or_at_the_end() {
-        // What is asked for, what the looks find; how many rows there are, looks were taken, and
-        // whether there is more.
+        // Limit, matches of each look; then the expected number of rows and of looks, and whether there are
+        // more.
         for (limit, looks, rows, taken, more) in [
             (5, &[5, 1][..], 5, 1, true),
             (5, &[0, 0, 3, 2, 7], 5, 4, true),

@@ -1,8 +1,8 @@
-//! Claimed letters: kept while they wait for a connection, and settled.
+//! Claims of verification mail: kept alive while the mail waits for a connection, then settled.
 //!
-//! A claim has a share of the limits. Whoever has surely sent nothing gives it back, also when somebody
-//! else holds the letter by then; and a letter that was sent is sent, whoever holds it: so a person gets
-//! no second one, and each mail counts once.
+//! A claim takes a share of the rate limits. A worker that certainly sent nothing gives the share back, even
+//! if another worker holds the mail by then. A sent mail is recorded as sent, whoever holds it: so a person
+//! gets no second one, and each mail counts once.
 
 use std::time::Duration;
 
@@ -19,24 +19,23 @@ use super::{MailOutcome, Store, StoreError, Topic, VerificationMail};
 use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::mail::Failure;
 
-/// For so long a claim is its holder's alone.
+/// Length of a lease.
 pub(super) const LEASE: Duration = Duration::from_mins(15);
 
-/// A lease that began so long ago is begun anew before its mail is sent: sending takes less than what is
-/// left.
+/// Age from which a lease is renewed before its mail is sent: sending takes less time than the remainder.
 const FRESH: Duration = Duration::from_mins(5);
 
-/// What its holder has to name.
+/// Identifies a claim in calls by its holder.
 #[derive(Debug, Clone)]
 pub struct MailClaim {
     pub(super) lease: Lease,
-    /// Under which its share of the limits was taken.
+    /// Time under which its share of the limits was taken.
     pub(super) at: Millis,
     pub(super) place: Place,
 }
 
 impl MailClaim {
-    /// One that nobody made.
+    /// A claim for tests, made by no worker.
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
         Self {
@@ -51,14 +50,14 @@ impl MailClaim {
 }
 
 impl VerificationMail {
-    /// Higher than that of every claim before.
+    /// Number of the claim, higher than that of every claim before.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.claim.lease.number
     }
 }
 
-/// Records what came of a claimed letter.
+/// Records the outcome of a claimed mail.
 fn settle(
     connection: &Connection,
     claim: &MailClaim,
@@ -118,7 +117,7 @@ fn put_back(
         .record(connection, &Actor::Daemon, now)
 }
 
-/// Has a letter wait again, if there is still a reason to send it.
+/// Returns a mail to the queue, if there is still a reason to send it.
 fn back(
     connection: &Connection,
     n: i64,
@@ -140,8 +139,8 @@ fn back(
     }
 }
 
-/// Has the letters wait again that holders of other openings have; says how many. They keep their share
-/// of the limits: they may have been sent.
+/// Returns the mails held by holders of other openings to the queue, and returns their number. They keep
+/// their share of the limits: they may have been sent.
 pub(super) fn end_others(
     connection: &Connection,
     holder: &Holder,
@@ -154,7 +153,7 @@ pub(super) fn end_others(
     Ok(verification_mails.len())
 }
 
-/// Ends a letter, in whosever hands it is.
+/// Ends a mail, whoever holds it.
 pub(super) fn end(
     connection: &Connection,
     n: i64,
@@ -172,7 +171,7 @@ pub(super) fn end(
     Ok(())
 }
 
-/// The share of a letter that nobody was given to send.
+/// Gives back the share of a mail that no worker received.
 fn give_share_back(connection: &Connection, n: i64) -> Result<(), StoreError> {
     let (address, place, at) = connection
         .prepare_cached(
@@ -190,12 +189,11 @@ fn give_share_back(connection: &Connection, n: i64) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Asks, right before a claimed letter is sent, whether it is still this claim's, and keeps it so
-    /// for long enough to send it. False means that it is not to be sent: another worker has it, or it
-    /// was sent.
+    /// Checks, right before a claimed mail is sent, that the claim still holds, and extends the lease for
+    /// long enough to send it. False means that it must not be sent: another worker has it, or it was sent.
     ///
     /// # Errors
-    /// The database cannot be asked.
+    /// The database cannot be read or written.
     pub async fn confirm_claim(
         &self,
         verification_mail: &VerificationMail,
@@ -219,8 +217,8 @@ impl Store {
         .await
     }
 
-    /// Records what came of a claimed letter. A letter that was sent is recorded as sent even when the
-    /// claim is lost, as long as nothing else came of it.
+    /// Records the outcome of a claimed mail. A sent mail is recorded as sent even when the claim is lost,
+    /// unless another outcome was recorded.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -235,8 +233,8 @@ impl Store {
             .await
     }
 
-    /// Gives back the letters that this handle claimed after the claim of that number, with their share
-    /// of the limits: for a worker whose claim failed, and may all the same have been recorded.
+    /// Gives back the mails that this handle claimed after the claim of that number, with their share of the
+    /// limits. For a worker whose claim failed but may still have been recorded.
     ///
     /// # Errors
     /// The database cannot be written.

@@ -1,4 +1,5 @@
-//! Claiming letters: what is due and still needed, within the limits, with a token for each.
+//! Claiming of verification mail: finds mail that is due and still needed, within the rate limits, and stores
+//! a token for each.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,13 +19,13 @@ use super::verification_mail::{ClaimedMail, MailCause, MailKind, TokenHashes, Ve
 use crate::config::MailLimits;
 use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
 
-/// How many letters a claim looks at, for each that it may take: those over a limit are put off.
+/// Number of mails examined for each that a claim may take: mails over a limit are deferred.
 const LOOKS: usize = 4;
 
-/// How many quiet addresses of one domain are compared.
+/// Maximum number of quiet addresses of one domain that are compared.
 const MOST_QUIET: i64 = 1000;
 
-/// A letter that is due, before the limits are asked.
+/// A due mail, before the limits are checked.
 pub(super) struct Due {
     n: i64,
     id: MailId,
@@ -55,7 +56,7 @@ impl Due {
         })
     }
 
-    /// Whether there is still a reason to send it.
+    /// True if there is still a reason to send it.
     fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
         let may_be_mailed = match self.cause {
             MailCause::TakeBack => account.is_only_refused(now),
@@ -70,9 +71,9 @@ impl Due {
     }
 }
 
-/// The person behind the mailbox said "This was not me" to mail for another address of it. Whoever
-/// forges one address of a mailbox can forge all of them. A person who asks for a link gets one all the
-/// same, once: `Once` has the quiet accounts, to be marked when `verification_mail` goes out.
+/// Checks whether the owner of the mailbox said "This was not me" about another of its addresses: a forger of
+/// one address of a mailbox can forge all of them. If a person asks for a link, the mailbox still gets one
+/// mail: `Once` lists the quiet accounts to be marked when `verification_mail` goes out.
 fn mailbox_quiet(
     connection: &Connection,
     address: &EmailAddress,
@@ -105,14 +106,14 @@ fn mailbox_quiet(
     Ok(Quiet::Once(quiet_accounts))
 }
 
-/// Mail to a mailbox of which some address may be quiet.
+/// Quiet state of a mailbox.
 enum Quiet {
     NoMail,
-    /// Of these accounts; empty where none is quiet.
+    /// Of these accounts; empty if none is quiet.
     Once(Vec<i64>),
 }
 
-/// Held requests of an account, and when the first of them expires.
+/// Number of held requests of an account, and the time at which the first expires.
 fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
     Ok(connection
         .prepare_cached(
@@ -121,9 +122,9 @@ fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>
         .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-/// What is due in a lane, in the order in which it is served: by turns, and among mails of one turn
-/// first come, first served. For the lane of others every second place is the newest's: no flood that
-/// came before somebody then stands in front of them.
+/// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
+/// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
+/// after it.
 pub(super) fn due(
     connection: &Connection,
     lane: Lane,
@@ -156,7 +157,7 @@ pub(super) fn due(
     Ok(due)
 }
 
-/// Takes what is due, lane after lane, as far as the limits go.
+/// Claims due mails, lane after lane, as far as the limits allow.
 pub(super) fn claim(
     connection: &Connection,
     tokens: &[TokenHashes],
@@ -200,7 +201,7 @@ pub(super) fn claim(
                 continue;
             }
         };
-        // An operator knows better than the reports.
+        // A mail requested by an operator ignores the pause after bounces.
         let paused = match verification_mail.cause {
             MailCause::Operator => None,
             _ => paused_until(connection, verification_mail.account, now)?,

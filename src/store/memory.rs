@@ -1,19 +1,17 @@
-//! What connections keep in memory, given back after a rest: a connection that was left alone for a
-//! while in, the same one with an empty page cache out.
+//! Memory of connections: frees the page cache of a connection that was idle for a while.
 //!
-//! Each connection keeps the pages that it used last, so a burst of mail or of pages would stay in
-//! memory for good. Nobody is woken to give it back: whoever comes after a rest does, and housekeeping
-//! comes every minute.
+//! Each connection caches the pages that it used last, so the memory of a burst would stay in use for good.
+//! No timer wakes to free it: the next user after an idle period does, and housekeeping comes every minute.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// A rest after which what was kept is not worth its memory. Shorter than the time between two rounds
-/// of housekeeping, longer than a person looks at a page.
+/// Idle time after which the cache is freed. Shorter than the interval between two rounds of housekeeping,
+/// longer than a person looks at a page.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
-/// A rest that goes on.
+/// An idle period in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rest {
     since: Instant,
@@ -33,14 +31,14 @@ impl Rest {
     }
 }
 
-/// Frees the pages that a connection keeps.
+/// Frees the page cache of a connection.
 pub(super) fn forget_pages(connection: &Connection) {
     // It frees what it can; an error would mean that it freed nothing, which does no harm.
     let _ = connection.release_memory();
 }
 
-/// Frees the compiled statements, too: small pieces between the pages, which the system's allocator
-/// gives back from the end only.
+/// Also frees the prepared statements: small pieces between the pages, and the system's allocator returns
+/// memory from the end only.
 pub(super) fn forget_all(connection: &Connection) {
     connection.flush_prepared_statement_cache();
     forget_pages(connection);
@@ -54,7 +52,7 @@ mod tests {
     use crate::store::StoreError;
     use crate::store::readers::Readers;
 
-    /// Octets that this thread has asked the system for: those of files that were read, not of pages kept.
+    /// Octets that this thread has read from files, as opposed to cached pages.
     fn octets_read() -> u64 {
         let figures = fs::read_to_string("/proc/thread-self/io").expect("the figures of a thread");
         figures
@@ -63,7 +61,7 @@ mod tests {
             .expect("a figure")
     }
 
-    /// Octets that it takes to add up a table of a megabyte once more.
+    /// Octets read while summing a table of a megabyte once more.
     fn read_again(connection: &Connection) -> u64 {
         let before = octets_read();
         let total: i64 = connection

@@ -1,9 +1,9 @@
-//! The only SQL, offered as operations of the domain: accept, prove, claim, settle.
+//! The store: the only module with SQL, offered as operations of the domain: accept, verify, claim, settle.
 //!
-//! One writer thread takes all that waits, up to a bound, into one transaction, and answers each
-//! caller when it is synced (WAL, `synchronous = FULL`); readers have connections of their own.
-//! Every operation takes the time as an argument, so that a test owns the clock. None of them awaits
-//! anything but the writer, and none opens a connection: what is to be sent is a row first.
+//! One writer thread combines waiting operations, up to a bound, into one transaction, and answers each
+//! caller after the commit is synced (WAL, `synchronous = FULL`). Readers have their own connections. Every
+//! operation takes the time as an argument, so that tests control the clock. No operation awaits anything but
+//! the writer, and none opens a network connection: mail and deliveries are rows first.
 
 mod access;
 mod account_rows;
@@ -134,22 +134,22 @@ use job::Work;
 use readers::Readers;
 use writer::Writer;
 
-/// The database, for as many tasks as want it; a clone is another handle on the same one.
+/// Handle of the database; clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
     readers: Arc<Readers>,
-    /// For questions that read much of the database, so that they keep nobody else waiting.
+    /// For queries that read much of the database, so that they do not delay others.
     long_readers: Arc<Readers>,
     notifier: Arc<Notifier>,
     health: Arc<Health>,
     path: Arc<Path>,
-    /// For whom this handle claims.
+    /// Holder of this handle's claims.
     holder: Holder,
 }
 
-/// Brings the schema of a database up to date, for a caller that holds the lock of its folder. Returns
-/// its steps before and after.
+/// Migrates the schema of a database, for a caller that holds the lock of its folder. Returns the number of
+/// migrations before and after.
 ///
 /// # Errors
 /// A damaged file, or a schema newer than this program.
@@ -161,8 +161,8 @@ pub fn migrate(path: &Path) -> Result<(usize, usize), StoreError> {
 }
 
 impl Store {
-    /// Opens the database, makes it where there is none and brings its schema up to date: for the
-    /// daemon as it starts, which holds the lock of the folder.
+    /// Opens the database, or creates it, and migrates its schema: for the daemon, which holds the lock of
+    /// the folder.
     ///
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
@@ -172,11 +172,11 @@ impl Store {
         Self::start(path)
     }
 
-    /// Opens a database that is there, beside a daemon or without one, and leaves its schema alone.
+    /// Opens an existing database, with or without a running daemon, and does not migrate it.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an
-    /// older version may still use.
+    /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an older
+    /// version may still use.
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
         connection::check_schema(path)?;
         Self::start(path)
@@ -196,7 +196,7 @@ impl Store {
         })
     }
 
-    /// The same database, for another set of workers: what it claims is not given back by others.
+    /// Another handle for another set of workers: its claims are not given back by others.
     #[must_use]
     pub fn for_workers(self) -> Self {
         let holder = self.holder.another();
@@ -220,8 +220,8 @@ impl Store {
         .await
     }
 
-    /// Runs what was asked for before, and closes the database. What is asked for afterwards, by any
-    /// handle, is refused as `Closed`.
+    /// Runs the queued operations and closes the database. Later operations, by any handle, fail with
+    /// `Closed`.
     pub async fn close(&self) {
         self.readers.close();
         self.long_readers.close();
@@ -242,7 +242,7 @@ impl Store {
         readers::run(&self.readers, read).await
     }
 
-    /// As [`read`](Self::read), for a question that looks at much of the database.
+    /// Like [`read`](Self::read), for a query that reads much of the database.
     async fn read_long<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -1,5 +1,6 @@
-//! "This was not me": the person who holds a link objects, everything held is discarded and the address
-//! left in peace; for as long as a link is valid, the person can take that back. Whoever comes after a proof changes nothing, and is written down.
+//! "This was not me": the holder of a link objects. Everything held is discarded, and the address gets no
+//! mail for a while. While a link is valid, the person can take the objection back. After a verification an
+//! objection changes nothing, but is recorded.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
 };
 
-/// What "This was not me" did.
+/// Effect of "This was not me".
 #[derive(Debug, Clone)]
 pub enum Refused {
     Now {
@@ -26,19 +27,20 @@ pub enum Refused {
     },
     /// It was refused before; nothing changed.
     Before,
-    /// The address was proved before and stays so: whoever pressed may not be who proved it.
+    /// The address was verified before and stays verified: the person who objects may not be the one who
+    /// verified it.
     TooLate {
         account: AccountId,
         address: EmailAddress,
-        /// The portal that the letter was about.
+        /// Portal that the verification mail was about.
         portal: Option<PortalName>,
     },
     Expired,
     Unknown,
 }
 
-/// An objection to a proof that was made. It is written down once, for an operator to judge: a link
-/// that proved an address must not be enough to shut its owner out.
+/// Records an objection to a completed verification, once, for an operator to judge. A link that verified an
+/// address must not be enough to block its owner.
 fn refused_too_late(
     connection: &Connection,
     token: TokenHash,
@@ -121,9 +123,8 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// "This was not me": everything held is discarded, and the address gets no more mail of ours
-    /// for a while. The account stays as it is: pending, or
-    /// active for the portals that let it in unverified.
+    /// Objects with "This was not me": everything held is discarded, and the address gets no mail from us for
+    /// a while. The account keeps its status: pending, or active for portals that accept it unverified.
     pub async fn refuse(
         &self,
         token: TokenHash,

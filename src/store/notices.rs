@@ -1,8 +1,8 @@
-//! Notices: mail that tells a sender that their mail is not taken, where a portal is set to tell them.
+//! Notices: mail that tells a sender that their mail is not accepted, where a portal is set to send them.
 //!
-//! Only a message that passes DMARC makes one, so that it goes to who wrote. A mailbox gets one a day
-//! at most; a notice that may have been sent is not sent again, so that a crash makes none twice. They
-//! have a share of their own of the limits, and are not worth sending late.
+//! Only a message that passes DMARC causes one, so that it reaches the real author. A mailbox gets at most
+//! one a day. A notice that may have been sent is not sent again, so a crash causes no duplicates. Notices
+//! have their own share of the rate limits, and are dropped rather than sent late.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,24 +18,23 @@ use crate::domain::{
 
 use crate::mail::Facts;
 
-/// A sender is told once in this time.
+/// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
 
-/// A notice that could not be sent for so long is not sent.
+/// Age at which an unsent notice is dropped.
 const LATEST: i64 = Millis::DAY;
 
-/// How long one is remembered.
+/// Time for which a notice is remembered.
 const KEPT: i64 = 2 * Millis::DAY;
 
-/// Notices that wait at most; a sender beyond is not told.
+/// Maximum number of waiting notices; further senders get none.
 const MOST_WAITING: i64 = 1000;
 
-/// A notice that is to be sent now. Holds nothing that its addressee wrote, except for the Message-ID
-/// that it answers.
+/// A notice to be sent now. Contains nothing that its addressee wrote, except the Message-ID that it answers.
 #[derive(Debug, Clone)]
 pub struct Notice {
     pub id: MailId,
-    /// The entry of the message.
+    /// Entry of the message.
     pub ledger: Option<LedgerId>,
     pub address: EmailAddress,
     pub portal: PortalName,
@@ -43,13 +42,13 @@ pub struct Notice {
     pub reason: Reason,
     /// Without angle brackets.
     pub in_reply_to: Option<String>,
-    /// In which languages the sender wrote and reads.
+    /// Languages in which the sender writes and reads.
     pub languages: LanguagePriority,
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
 }
 
-/// What is to be sent, or when to ask again.
+/// Notices to be sent, or the time at which to ask again.
 #[derive(Debug, Clone)]
 pub struct ClaimedNotices {
     pub notices: Vec<Notice>,
@@ -65,7 +64,7 @@ pub(super) struct NotTaken<'a> {
     pub(super) message_id: Option<&'a str>,
 }
 
-/// Owes a notice, unless the sender was told within a day or is about to be. Says whether it does.
+/// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
 pub(super) fn owe(
     connection: &Connection,
     about: &NotTaken,
@@ -186,7 +185,7 @@ fn claim(
 }
 
 impl Store {
-    /// Takes up to `limit` notices that are due and within the limits.
+    /// Claims up to `limit` notices that are due and within the limits.
     pub async fn claim_notices(
         &self,
         limit: usize,
@@ -197,7 +196,7 @@ impl Store {
             .await
     }
 
-    /// When the next notice is due; None where none waits.
+    /// Time at which the next notice is due; None if none waits.
     pub async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|connection| {
             let next: Option<Millis> = connection
@@ -208,7 +207,7 @@ impl Store {
         .await
     }
 
-    /// A notice was sent: its entry says so.
+    /// Records that a notice was sent, in the events of its entry.
     pub async fn notice_sent(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             let entry: Option<i64> = work
@@ -229,7 +228,7 @@ impl Store {
         .await
     }
 
-    /// A notice was surely not sent, and may be tried again then.
+    /// Returns a notice that was certainly not sent to the queue, until `at`.
     pub async fn retry_notice(&self, id: MailId, at: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             work.connection

@@ -1,8 +1,8 @@
-//! Numbers of rows, as the SQL function `next_number()` of the connection that writes.
+//! Row numbers, as the SQL function `next_number()` of the writing connection.
 //!
-//! All tables take theirs from the one row of `writer`. It is read once in each transaction and written
-//! once before the commit, so that numbers follow the order of commits, also among processes. An
-//! operation that is rolled back within its transaction wastes its numbers; they are never given again.
+//! All tables take their numbers from the one row of `writer`. It is read once in each transaction and
+//! written once before the commit, so that numbers follow the order of commits, also across processes. An
+//! operation that is rolled back within its transaction wastes its numbers; they are never used again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -12,10 +12,10 @@ use rusqlite::functions::FunctionFlags;
 
 use super::StoreError;
 
-/// Where no transaction has begun.
+/// Value outside of a transaction.
 const NONE: i64 = 0;
 
-/// The numbers of one connection's transactions.
+/// Row numbers of the transactions of one connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbers {
     counter: Arc<Counter>,
@@ -23,13 +23,13 @@ pub(super) struct Numbers {
 
 #[derive(Debug, Default)]
 struct Counter {
-    /// What the row says.
+    /// Number in the row.
     kept: AtomicI64,
     next: AtomicI64,
 }
 
 impl Numbers {
-    /// Defines `next_number()` for the statements of a connection.
+    /// Registers `next_number()` on a connection.
     pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let numbers = Self::default();
         let counter = Arc::clone(&numbers.counter);
@@ -38,7 +38,7 @@ impl Numbers {
         Ok(numbers)
     }
 
-    /// Reads the row, in a transaction that nobody else can write beside.
+    /// Reads the row, in a transaction that already holds the write lock.
     pub(super) fn begin(&self, connection: &Connection) -> Result<(), StoreError> {
         let next: i64 = connection
             .prepare_cached("SELECT next_number FROM writer")?
@@ -48,7 +48,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Writes down what was given, before the transaction is committed.
+    /// Writes the last number used, before the transaction is committed.
     pub(super) fn keep(&self, connection: &Connection) -> Result<(), StoreError> {
         let next = self.counter.next.swap(NONE, Relaxed);
         if next != self.counter.kept.load(Relaxed) {
@@ -94,7 +94,7 @@ mod tests {
         run("BEGIN IMMEDIATE");
         numbers.begin(&connection).expect("begun");
         assert_eq!([take(), take()], [Ok(1), Ok(2)]);
-        // Part of it is taken back, and its numbers are not given to the next part.
+        // A part is rolled back, and its numbers are not given to the next part.
         run("SAVEPOINT one");
         assert_eq!(take(), Ok(3));
         run("ROLLBACK TO one; RELEASE one");
@@ -103,7 +103,7 @@ mod tests {
         take().expect_err("the transaction ends");
         run("COMMIT");
 
-        // What was never committed was given to nobody.
+        // Numbers that were never committed were never visible.
         for _ in 0..2 {
             run("BEGIN IMMEDIATE");
             numbers.begin(&connection).expect("begun");
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    /// Tables whose rows are numbered otherwise: there is one row, or none is ever removed.
+    /// Tables numbered otherwise: they have one row, or rows are never removed.
     const OWN: [&str; 2] = ["link_key", "writer"];
 
     #[test]

@@ -1,9 +1,10 @@
-//! The hold quota: what it drops, what replaces what, and what the page behind the link offers again.
+//! The hold quota: which messages it drops, which ones it replaces, and which ones the verification page
+//! offers again.
 //!
-//! A pending account holds requests up to its quota. Anybody can fill it with forged ones, so that a
-//! request for which a domain vouches replaces the oldest one for which none does. What the quota
-//! dropped is kept as long as what is held, at most as much as the quota once more, and can come back
-//! with the verification.
+//! A pending account holds requests up to its quota. Anybody can fill it with forged requests, so an
+//! authenticated request replaces the oldest unauthenticated one. Messages that the quota dropped are kept
+//! for as long as held ones, up to the size of the quota once more, and can be restored with the
+//! verification.
 
 use rusqlite::{Connection, params};
 
@@ -20,7 +21,7 @@ use crate::config::Quota;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 
-/// A dropped message that its sender may take back while verifying the address.
+/// A dropped message that its sender may restore while verifying the address.
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub request: WaitingRequest,
@@ -28,7 +29,7 @@ pub struct Offer {
     pub authenticated: bool,
 }
 
-/// What an account holds.
+/// Number and size of the held requests of an account.
 struct Held {
     requests: i64,
     bytes: i64,
@@ -36,10 +37,10 @@ struct Held {
     unauthenticated_bytes: i64,
 }
 
-/// How one more request of `size` octets stands to the quota.
+/// The room that the quota leaves for another request of `size` octets.
 pub(super) struct Room {
     pub(super) quota_reached: bool,
-    /// There would be room without the requests that no domain vouches for.
+    /// There would be room without the unauthenticated requests.
     pub(super) can_replace: bool,
 }
 
@@ -78,8 +79,7 @@ pub(super) fn room(
     })
 }
 
-/// Makes room for a request by the oldest ones that no domain vouches for; they are offered from now
-/// on.
+/// Makes room for a request by dropping the oldest unauthenticated ones, which are offered from now on.
 pub(super) fn make_room(
     connection: &Connection,
     account: i64,
@@ -104,7 +104,7 @@ fn replace(
     (n, size, until): (i64, i64, Millis),
     case: &DecidedMessage,
 ) -> Result<(), StoreError> {
-    // Told while there is a request that it is about.
+    // Recorded while the request that it is about still exists.
     NewEvent::named("request.replaced")
         .entry(n)
         .detail(format!(
@@ -147,12 +147,12 @@ pub(super) struct Dropped {
     pub(super) account: i64,
     pub(super) authenticated: bool,
     pub(super) octets: i64,
-    /// Until when its content is kept where it is not offered.
+    /// Expiry of its content without an offer.
     pub(super) kept_otherwise_until: Millis,
 }
 
-/// Offers it from now on, and keeps its content until then. Where there is too much on offer, the oldest
-/// goes for which no domain vouches.
+/// Offers the message and keeps its content until then. If there are too many offers, the oldest
+/// unauthenticated one is withdrawn.
 pub(super) fn offer(
     connection: &Connection,
     dropped: &Dropped,
@@ -190,7 +190,7 @@ pub(super) fn offer(
         let oldest = offers
             .iter()
             .position(|(_, authenticated, ..)| !authenticated);
-        // Among those that are all the sender's own the first have come first.
+        // If all of them are authenticated, the oldest one goes.
         let Some(place) = oldest.or(offers.len().checked_sub(1)) else {
             break;
         };
@@ -209,7 +209,7 @@ fn keep_until(connection: &Connection, n: i64, until: Millis) -> Result<(), Stor
     Ok(())
 }
 
-/// It is not on offer any more.
+/// Withdraws an offer.
 pub(super) fn withdraw(connection: &Connection, n: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached("DELETE FROM offer WHERE ledger = ?")?
@@ -217,7 +217,7 @@ pub(super) fn withdraw(connection: &Connection, n: i64) -> Result<(), StoreError
     Ok(())
 }
 
-/// What an account is offered, oldest first.
+/// Offers of an account, oldest first.
 pub(super) fn offers(
     connection: &Connection,
     account: i64,
@@ -246,8 +246,8 @@ pub(super) fn offers(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Takes back what was offered, for an account that is active by now: a released request. False where
-/// the same message is a living request already.
+/// Restores an offered message as a released request of an account that is active by now. Returns false if
+/// the same message already has a held, released or delivered request.
 pub(super) fn take_back(
     connection: &Connection,
     account: i64,

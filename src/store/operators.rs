@@ -1,7 +1,7 @@
-//! Operators, and the keys by which they are known: sessions of browsers and tokens for the API.
+//! Operators and their keys: browser sessions and API tokens.
 //!
-//! Only hashes are stored. A key is worth nothing once it has expired or its operator is gone, and
-//! never more than its operator's role of today.
+//! Only hashes are stored. A key is invalid once it has expired or its operator is removed, and never grants
+//! more than its operator's present role.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::domain::{
     TokenHash,
 };
 
-/// An operator as lists show them.
+/// An operator as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Operator {
     pub name: OperatorName,
@@ -29,12 +29,12 @@ pub struct Operator {
     pub created_by: String,
 }
 
-/// What opens the door without the password.
+/// Credentials that replace the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
-    /// A browser's, made at the login.
+    /// Of a browser, created by the login.
     Session,
-    /// A script's, for the API.
+    /// Of an API client.
     Token,
 }
 
@@ -47,25 +47,25 @@ impl KeyKind {
     }
 }
 
-/// A key to be made.
+/// A key to be created.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     pub hash: TokenHash,
     pub kind: KeyKind,
-    /// Where it is more than the operator's, the operator's counts.
+    /// Capped by the operator's role.
     pub role: Role,
     pub expires_at: Timestamp,
 }
 
-/// Something that an operator did, for the audit.
+/// An action of an operator, for the audit.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub at: Timestamp,
-    /// The name it has in the log, such as `request.released`.
+    /// Name in the log, such as `request.released`.
     pub event: String,
     /// `operator:NAME`.
     pub actor: String,
-    /// `command line`, `page` or `api`; none for what happened before that was recorded.
+    /// `command line`, `page` or `api`; None for actions from before this was recorded.
     pub origin: Option<String>,
     pub ledger: Option<LedgerId>,
     pub account: Option<EmailAddress>,
@@ -95,7 +95,7 @@ fn shown(row: &Row) -> rusqlite::Result<Operator> {
 }
 
 impl Store {
-    /// By name.
+    /// Operators in the order of their names.
     pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
@@ -112,8 +112,10 @@ impl Store {
         .await
     }
 
+    /// Adds an operator.
+    ///
     /// # Errors
-    /// `NotAllowed` when there is one of that name.
+    /// `NotAllowed` if there is one of that name.
     pub async fn add_operator(
         &self,
         name: OperatorName,
@@ -140,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Their sessions and tokens end with them.
+    /// Removes an operator and ends their sessions and tokens.
     ///
     /// # Errors
     /// `NotFound`.
@@ -161,7 +163,7 @@ impl Store {
         .await
     }
 
-    /// Another password, and an end to everything that the old one opened.
+    /// Changes the password and ends all sessions and tokens made with the old one.
     ///
     /// # Errors
     /// `NotFound`.
@@ -187,7 +189,7 @@ impl Store {
         .await
     }
 
-    /// What a login is compared with.
+    /// Password hash that a login is compared with.
     pub async fn password_of(
         &self,
         name: OperatorName,
@@ -201,10 +203,10 @@ impl Store {
         .await
     }
 
-    /// Makes a key for an operator, and clears away those that have expired. `by` is who asked for it.
+    /// Creates a key for an operator, and deletes expired keys. `by` is the person who asked for it.
     ///
     /// # Errors
-    /// `NotFound` when there is no such operator.
+    /// `NotFound` if there is no such operator.
     pub async fn make_key(
         &self,
         name: OperatorName,
@@ -240,7 +242,7 @@ impl Store {
         .await
     }
 
-    /// Whose key this is, and what it may do now. None for one that opens nothing.
+    /// Finds the operator of a key and its present role. None for an invalid key.
     pub async fn key_holder(
         &self,
         hash: TokenHash,
@@ -263,7 +265,7 @@ impl Store {
         .await
     }
 
-    /// Ends one key: a logout.
+    /// Ends one key at logout.
     pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
         self.write(move |work| {
             work.connection
@@ -273,10 +275,10 @@ impl Store {
         .await
     }
 
-    /// Ends all sessions and tokens of an operator; says how many there were.
+    /// Ends all sessions and tokens of an operator and returns their number.
     ///
     /// # Errors
-    /// `NotFound` when there is no such operator.
+    /// `NotFound` if there is no such operator.
     pub async fn end_keys_of(
         &self,
         name: OperatorName,
@@ -296,14 +298,14 @@ impl Store {
         .await
     }
 
-    /// Records that somebody failed to log in, as this operator or as nobody known.
+    /// Records a failed login, as this operator or under an unknown name.
     pub async fn record_failed_login(
         &self,
         name: Option<OperatorName>,
         detail: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // No operator has this name.
+        // No operator can have this name.
         let name = name.as_ref().map_or("?", OperatorName::as_str);
         let by = Actor::operator(name, Interface::Page);
         self.write(move |work| {
@@ -314,7 +316,7 @@ impl Store {
         .await
     }
 
-    /// What operators did, newest first.
+    /// Actions of operators, newest first.
     pub async fn audit(&self, page: Page) -> Result<Listed<AuditEntry>, StoreError> {
         self.read(move |connection| audit(connection, &page)).await
     }

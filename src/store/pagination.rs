@@ -1,8 +1,8 @@
-//! Long lists in parts, and what narrows them.
+//! Pagination and filters of long lists.
 
 use rusqlite::ToSql;
 
-/// A part of a long list: at most `limit` rows after the cursor of the part before.
+/// A page of a long list: at most `limit` rows after the cursor of the previous page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// 0 means 100.
@@ -10,7 +10,7 @@ pub struct Page {
     pub after: Option<String>,
 }
 
-/// Rows and where the next part begins; no cursor means that this was the end.
+/// The rows of a page with the cursor of the next; without a cursor it was the last page.
 #[derive(Debug, Clone)]
 pub struct Listed<T> {
     pub rows: Vec<T>,
@@ -24,7 +24,7 @@ impl Page {
 }
 
 impl<T> Listed<T> {
-    /// From rows with their cursors, of which one more than `limit` was asked for.
+    /// Cuts rows with their cursors, of which one more than `limit` was selected.
     pub(super) fn cut(mut rows: Vec<(T, String)>, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -36,8 +36,8 @@ impl<T> Listed<T> {
     }
 }
 
-/// What a list is narrowed by. Only what is asked for stands in the statement, so that an
-/// index can be chosen by it; values never do.
+/// Conditions of a list's filter. Only conditions with a value enter the statement, so that the planner can
+/// choose an index; the values are always parameters.
 pub(super) struct Conditions<'a> {
     sql: Vec<&'static str>,
     values: Vec<(&'static str, &'a dyn ToSql)>,
@@ -51,7 +51,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// A condition on the parameter `name`, if there is a value for it.
+    /// Adds a condition on the parameter `name`, if it has a value.
     pub(super) fn ask<T: ToSql>(
         &mut self,
         sql: &'static str,
@@ -64,7 +64,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// A condition without a parameter.
+    /// Adds a condition without a parameter.
     pub(super) fn always(&mut self, sql: &'static str) {
         self.sql.push(sql);
     }
@@ -73,7 +73,7 @@ impl<'a> Conditions<'a> {
         self.values.push((name, value));
     }
 
-    /// For `WHERE`.
+    /// The conditions for `WHERE`.
     pub(super) fn sql(&self) -> String {
         if self.sql.is_empty() {
             "true".to_owned()

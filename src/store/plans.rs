@@ -1,5 +1,5 @@
-//! How the database goes about what the operators' pages ask, and the daemon as it starts: by an index,
-//! in the order in which it lies, and never through a whole table that grows.
+//! Tests of query plans: the queries of the operators' pages and of the starting daemon use an index, in its
+//! order, and never scan a table that grows.
 
 use std::cell::RefCell;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
 
-/// Tables that grow, with the names that statements give them.
+/// Tables that grow, and their aliases in statements.
 const LARGE: &[&str] = &[
     "ledger",
     "l",
@@ -56,7 +56,7 @@ fn plans<T>(
     ASKED
         .take()
         .into_iter()
-        // A trigger or a virtual table is told as a comment.
+        // The trace reports triggers and virtual tables as comments.
         .filter(|sql| !sql.starts_with("--"))
         .map(|sql| {
             let mut statement = connection

@@ -1,5 +1,4 @@
-//! What can be read off a message for one of our mailboxes before the writer's turn comes: its keys,
-//! its columns.
+//! Preparation of a message for one of our mailboxes, outside of the writer: lookup keys and column values.
 
 use sha2::{Digest, Sha256};
 
@@ -11,7 +10,7 @@ use crate::access::sender_for;
 use crate::domain::{EmailAddress, MailId, PortalName};
 use crate::mail::Facts;
 
-/// One part, prepared.
+/// One prepared part.
 pub(super) struct Prepared {
     pub(super) recipient: String,
     pub(super) portal: Option<PortalName>,
@@ -20,7 +19,7 @@ pub(super) struct Prepared {
     pub(super) sender_key: Option<String>,
     pub(super) copy_key: i64,
     pub(super) circumstances: Option<String>,
-    /// The letter of ours that this may be a report on.
+    /// The verification mail that this may be a bounce of.
     pub(super) verification_mail: Option<MailId>,
 }
 
@@ -54,13 +53,13 @@ impl Prepared {
     }
 }
 
-/// What the copies of a message are found by: its Message-ID, else its date. None without both.
+/// Lookup key for the copies of a message: its Message-ID, else its date. None without both.
 pub(super) fn repeat_key(facts: &Facts) -> Option<i64> {
     let date = || Some(message_key(&format!("\0{}", facts.date.as_deref()?)));
     facts.message_id.as_deref().map(message_key).or_else(date)
 }
 
-/// What a Message-ID is found by.
+/// Lookup key of a Message-ID.
 pub(super) fn message_key(message_id: &str) -> i64 {
     short(Sha256::digest(message_id).as_slice())
 }
@@ -81,7 +80,7 @@ pub(super) fn short(digest: &[u8]) -> i64 {
         .fold(0, |number, octet| number << 8 | i64::from(*octet))
 }
 
-/// A size as a column holds it.
+/// A size as stored in a column.
 pub(super) fn octets(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

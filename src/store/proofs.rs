@@ -1,4 +1,4 @@
-//! Proving an address: looking at a link changes nothing; a proof activates the account and releases
+//! Verification of addresses. Opening a link changes nothing. Verifying activates the account and releases
 //! its held requests, in one transaction, exactly once.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -16,7 +16,7 @@ use crate::domain::{
     Timestamp, TokenHash,
 };
 
-/// One held request, as its sender sees it before letting it go.
+/// A held request as its sender sees it before releasing it.
 #[derive(Debug, Clone)]
 pub struct WaitingRequest {
     pub id: RequestId,
@@ -25,21 +25,21 @@ pub struct WaitingRequest {
     pub received_at: Timestamp,
 }
 
-/// What stands behind a link.
+/// State of a link.
 #[derive(Debug, Clone)]
 pub enum Link {
     Unknown,
-    /// Too old; the account is still pending, and a new link can be had.
+    /// Expired; the account is still pending, and the person can ask for a new link.
     Expired,
     /// The account is pending.
     Open {
         account: AccountId,
         address: EmailAddress,
         requests: Vec<WaitingRequest>,
-        /// What the hold quota dropped, and the person may take back.
+        /// Messages that the hold quota dropped and the person may restore.
         offers: Vec<Offer>,
     },
-    /// The address was proved, by this link or otherwise: all is well.
+    /// The address is verified, by this link or otherwise.
     Proved {
         account: AccountId,
         address: EmailAddress,
@@ -48,27 +48,27 @@ pub enum Link {
     /// The person said "This was not me".
     Refused {
         address: EmailAddress,
-        /// Until then the address gets no mail.
+        /// End of the time in which the address gets no mail.
         quiet_until: Option<Timestamp>,
-        /// Until then it can be taken back by this link; None when that is over.
+        /// End of the time in which this link can take the objection back; None once it has passed.
         valid_until: Option<Timestamp>,
-        /// The one mail with another link can still be asked for.
+        /// The person can still ask for the one mail with another link.
         may_ask: bool,
     },
 }
 
-/// Which of the held requests go with a proof, and what comes back of what the quota dropped.
+/// Selection of the held requests to release with the verification, and of the dropped ones to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// All that is held, and what is offered for which a domain vouches.
+    /// All held requests, and the offered messages that are authenticated.
     All,
-    /// The same, but for these, which the person saw and left out; held ones are discarded.
+    /// The same without these, which the person saw and deselected; held ones are discarded.
     Without(Vec<RequestId>),
-    /// As a person saw and ticked it.
+    /// The person's selection on the page.
     Picked {
-        /// Seen and left out.
+        /// Shown and not selected.
         left_out: Vec<RequestId>,
-        /// Ticked: of what is offered, these come back and no others.
+        /// Selected: of the offered messages, only these are restored.
         ticked: Vec<RequestId>,
     },
 }
@@ -91,7 +91,7 @@ impl Choice {
     }
 }
 
-/// What a proof did.
+/// Outcome of a verification.
 #[derive(Debug, Clone)]
 pub enum Proved {
     /// The account is active from now on.
@@ -99,22 +99,22 @@ pub enum Proved {
         account: AccountId,
         address: EmailAddress,
         kind: Kind,
-        /// When the account was made.
+        /// Time at which the account was created.
         created_at: Timestamp,
         released: Vec<(RequestId, PortalName)>,
         discarded: Vec<RequestId>,
     },
-    /// It was already; nothing changed.
+    /// It was verified before; nothing changed.
     Before {
         account: AccountId,
         address: EmailAddress,
     },
     Expired,
-    /// No such token, or the person refused, or the account is blocked.
+    /// Unknown token, or the person refused, or the account is blocked.
     Unknown,
 }
 
-/// A token as it stands, whatever it is still good for.
+/// A token as stored, whether it is still valid or not.
 pub(super) struct Found {
     pub(super) account: i64,
     pub(super) verification_mail: i64,
@@ -138,7 +138,7 @@ pub(super) fn find(connection: &Connection, token: TokenHash) -> Result<Option<F
         .optional()?)
 }
 
-/// What a token is good for, before anything is done with it.
+/// State of a token, before anything is done with it.
 pub(super) enum Standing {
     Unknown,
     Expired,
@@ -164,12 +164,12 @@ pub(super) fn standing(
             Standing::Refused(account, found)
         }
         _ if found.expires_at <= now => Standing::Expired,
-        // Pending, or active for the portals alone that let it in unverified.
+        // Pending, or active only for portals that accept it unverified.
         Status::Pending | Status::Active => Standing::Pending(account),
     })
 }
 
-/// A held request: its `n` and what a person sees of it.
+/// Held requests: the `n` of each and what its sender sees of it.
 pub(super) fn held(
     connection: &Connection,
     account: i64,
@@ -270,7 +270,7 @@ impl Work<'_> {
         }
     }
 
-    /// The account of a good proof becomes active, and what it held goes.
+    /// Activates the account of a valid verification and releases what it held.
     fn activate(
         &mut self,
         account: &AccountRow,
@@ -280,7 +280,7 @@ impl Work<'_> {
     ) -> Result<Proved, StoreError> {
         let connection = self.connection;
         let by = proof.actor();
-        // Mail of ours arrives, whatever was thought of the address before.
+        // Mail to the address arrives, whatever was recorded about it before.
         let created_at: Millis = connection
             .prepare_cached(
                 "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
@@ -296,7 +296,7 @@ impl Work<'_> {
             .prepare_cached("DELETE FROM let_in WHERE account = ?")?
             .execute([account.n])?;
         if matches!(proof, Proof::Operator(_)) {
-            // Whoever vouches for the person can speak for them.
+            // An operator who vouches for the person can also end the quiet time.
             connection
                 .prepare_cached(
                     "UPDATE request SET restorable_until = NULL
@@ -350,17 +350,17 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// What a link shows. Changes nothing.
+    /// Reads the state of a link. Changes nothing.
     pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
         self.read(move |connection| look(connection, token, now.into()))
             .await
     }
 
-    /// The one operation by which an address is proved. `account` names whose when an operator
-    /// vouches; a token names its own.
+    /// Verifies an address; the only operation that does. `account` names the account if an operator vouches
+    /// for it; a token identifies its own.
     ///
     /// # Errors
-    /// `NotFound` for an operator's account that is not there.
+    /// `NotFound` for an operator's account that does not exist.
     pub async fn prove(
         &self,
         proof: Proof,

@@ -1,22 +1,22 @@
-//! A name in place of a person's: facts and envelope of a message in, the same without what tells who
-//! wrote it or what was in it out. What the rules went by stays, so that the entry still explains
-//! itself; the values that were the evidence do not.
+//! Pseudonyms: takes the facts and the envelope of a message, and returns them without anything that tells
+//! its author or content. The inputs of the rules stay, so that the entry still explains itself; the values
+//! quoted as evidence do not.
 
 use crate::domain::{EmailAddress, Envelope, MailId, Recipient, ReversePath};
 use crate::mail::{Evidence, Facts, Fingerprint, Sender};
 
-/// Where an evidence had a value that a sender wrote.
+/// Replaces a quoted value that a sender wrote.
 const FORGOTTEN: &str = "(forgotten)";
 
-/// The domain in place of one that is the person's own (RFC 2606 2).
+/// Replaces a domain that identifies the person (RFC 2606 2).
 const NOWHERE: &str = "forgotten.invalid";
 
-/// What stands in place of an address from now on.
+/// Replaces an address from now on.
 #[derive(Debug, Clone)]
 pub(super) struct Pseudonym(EmailAddress);
 
 impl Pseudonym {
-    /// A new one, with the domain of the address unless that is to be forgotten, too.
+    /// Creates a new pseudonym, with the domain of the address unless that is to be forgotten, too.
     pub(super) fn of(address: &EmailAddress, domain_too: bool) -> Option<Self> {
         let name = MailId::new().to_string().to_lowercase();
         let domain = address.domain().as_str();
@@ -30,7 +30,7 @@ impl Pseudonym {
         &self.0
     }
 
-    /// The facts of a message that the person wrote.
+    /// Facts of a message that the person wrote.
     pub(super) fn author(&self, facts: Facts) -> Facts {
         let sender = Sender::Usable {
             address: self.0.clone(),
@@ -46,7 +46,7 @@ impl Pseudonym {
     }
 }
 
-/// The facts of a message about the person: a report of mail that did not arrive, say.
+/// Facts of a message about the person, such as a bounce.
 pub(super) fn without_content(facts: Facts) -> Facts {
     let mut authentication = facts.authentication;
     authentication.evidence = authentication.evidence.map(without_value);
@@ -80,7 +80,7 @@ pub(super) fn without_content(facts: Facts) -> Facts {
     }
 }
 
-/// The envelope of either.
+/// Envelope of either.
 pub(super) fn without_people(envelope: Envelope) -> Envelope {
     let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
         address: without_detail(recipient.address),
@@ -98,7 +98,7 @@ pub(super) fn without_people(envelope: Envelope) -> Envelope {
     }
 }
 
-/// A recipient of ours without what stands behind its plus, which a sender chose.
+/// A recipient address of ours without the detail after the plus, which a sender chose.
 pub(super) fn without_detail(recipient: String) -> String {
     match EmailAddress::parse(&recipient) {
         Ok(address) => address.without_detail().to_string(),

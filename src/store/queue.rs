@@ -1,8 +1,8 @@
-//! The changes of a request's state, each in one place; the schema refuses all others.
+//! State changes of requests, each in one function; the schema refuses all others.
 //!
-//! What waits for delivery is a queue for each account and portal, in the order of release ([`REQUESTS`]):
-//! one of them is in work at most. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times is passed:
-//! it is tried on, by itself, and the next one is the head.
+//! Requests that wait for delivery are a queue for each account and portal, in the order of release
+//! ([`REQUESTS`]): at most one is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times leaves the
+//! queue: it is retried on its own, and the next request becomes the head.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use super::leases::REQUESTS;
 use super::sql_types::Millis;
 use crate::domain::{PortalName, RequestState};
 
-/// Failed attempts after which a request no longer keeps the later ones of its queue waiting.
+/// Failed attempts after which a request no longer blocks the later ones of its queue.
 pub(super) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
 
 /// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
@@ -24,7 +24,7 @@ pub(super) fn release(
     enqueue(connection, request, Some(by), now)
 }
 
-/// Puts a failed request at the end of its queue again. Who released it stays who did.
+/// Puts a failed request at the end of its queue again. `released_by` stays unchanged.
 pub(super) fn retry(connection: &Connection, request: i64, now: Millis) -> Result<(), StoreError> {
     enqueue(connection, request, None, now)
 }
@@ -52,7 +52,7 @@ fn enqueue(
     one(changed, request)
 }
 
-/// Ends a request that is held, released or failed.
+/// Settles a request that is held, released or failed.
 pub(super) fn settle(
     connection: &Connection,
     request: i64,
@@ -81,7 +81,7 @@ pub(super) fn settle(
     }
 }
 
-/// Lets the next of the queue pass a request that failed once more.
+/// Lets the next request of the queue pass one that failed once more.
 pub(super) fn let_pass(
     connection: &Connection,
     request: i64,
@@ -93,8 +93,8 @@ pub(super) fn let_pass(
     REQUESTS.promote(connection, account, &portal, now)
 }
 
-/// Stops all that is released of an account that is blocked now. An attempt under way keeps its
-/// lease; when it is settled and did not succeed, the request waits like the others.
+/// Stops the released requests of a newly blocked account. An attempt in progress keeps its lease; if it does
+/// not succeed, the request waits like the others.
 pub(super) fn stop(connection: &Connection, account: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -105,7 +105,7 @@ pub(super) fn stop(connection: &Connection, account: i64) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Has what was stopped go on: the head of each queue is due.
+/// Resumes stopped requests: the head of each queue is due.
 pub(super) fn resume(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
     let portals: Vec<PortalName> = connection
         .prepare_cached(

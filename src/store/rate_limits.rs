@@ -1,16 +1,16 @@
-//! Limits of verification mail: per mailbox within an hour and a day, per domain and in total within
-//! an hour. Counted in rows, so that a restart forgets nothing.
+//! Rate limits of verification mail: per mailbox within an hour and a day, per domain and in total within an
+//! hour. Counts are rows, so that a restart forgets nothing.
 //!
-//! A mailbox has a row for each claim, and all addresses that arrive in it share them: they are
-//! one person's, and anyone can invent any number of them. A domain and the total have a count for each
-//! minute, because a forger can make many; a minute counts until all of it is more than an hour ago,
-//! so the limit is never exceeded and at most a minute late.
+//! A mailbox has a row for each claim, shared by all addresses that arrive in it: they belong to one person,
+//! and anyone can invent any number of them. A domain and the total have a count for each minute, because a
+//! forger can cause many. A minute counts until all of it is more than an hour old, so the limit is never
+//! exceeded, and a mail is at most a minute late.
 //!
-//! Counts are only ever added to, and what was counted in the future, by a clock that was set back
-//! since or by another process, counts too.
+//! Counts only ever grow. Counts in the future, by a clock that was set back since or by another process,
+//! apply too.
 //!
-//! A limit has parts: what the pages may use, what mail may use, and what of that mail may use which
-//! no domain vouches for. So no kind can use up the share of another.
+//! A limit has parts: for mail from the pages, for mail to senders, and for the unauthenticated share of the
+//! latter. So no kind of mail can use up the share of another.
 
 use std::collections::HashMap;
 
@@ -22,31 +22,31 @@ use super::sql_types::Millis;
 use crate::config::MailLimits;
 use crate::domain::{AddressDelimiters, EmailAddress, MailboxKey};
 
-/// The name under which all verification mail is counted.
+/// Name of the counter of all verification mail.
 const TOTAL: &str = "";
 
 /// A minute counts for the 60 minutes after it.
 const MINUTES: i64 = 60;
 
-/// Notices may be one for so many verification mails, beside them.
+/// Verification mails for each notice, which comes on top of them.
 const NOTICES_PART: u32 = 10;
 
-/// The counts under one name over the last hour.
+/// Counts under one name over the last hour.
 struct Window {
-    /// By minute, oldest first.
+    /// Counts by minute, oldest first.
     minutes: Vec<(i64, u32)>,
     used: u32,
-    /// Taken now, and not yet written down.
+    /// Taken by the present claim, and not yet written.
     taken: u32,
 }
 
 impl Window {
-    /// When one more is allowed; None for now.
+    /// Time at which one more mail is allowed; None if it is now.
     fn free_at(&self, limit: u32, now: Millis) -> Option<Millis> {
         if self.used < limit {
             return None;
         }
-        // What was taken now is not among the minutes.
+        // The present claim's mails are not among the minutes.
         let mut left = self.used;
         for (minute, count) in &self.minutes {
             left -= count;
@@ -54,7 +54,7 @@ impl Window {
                 return Some(Millis((minute + MINUTES + 1) * Millis::MINUTE));
             }
         }
-        // All that was taken now has to become old, or the limit is 0 and lets nothing out, ever.
+        // The present claim's mails have to age first; or the limit is 0, which permits no mail at any time.
         Some(Millis((minute_of(now) + MINUTES + 1) * Millis::MINUTE))
     }
 
@@ -64,15 +64,15 @@ impl Window {
     }
 }
 
-/// What became of a mail that asked for its share.
+/// Result of asking for a share of the limits.
 pub(super) enum Share {
     /// It may be sent; the claim is recorded under this time.
     Taken(Millis),
-    /// It may ask again from then on.
+    /// It may ask again at this time.
     FreeAt(Millis),
 }
 
-/// The counters that one mail of this place takes from, each with its limit.
+/// The counters that a mail of this place uses, each with its limit.
 fn counters(address: &EmailAddress, place: Place, limits: MailLimits) -> Vec<(String, u32)> {
     let domain = registered(address.domain());
     let mut counters = Vec::with_capacity(7);
@@ -83,7 +83,7 @@ fn counters(address: &EmailAddress, place: Place, limits: MailLimits) -> Vec<(St
         };
         let pages = part(limits.sign_up_hour);
         let authenticated = part(limits.authenticated_hour);
-        // Everybody gets one, as long as all together are within the limit.
+        // At least one is allowed, as long as the total is within its limit.
         let pages_or_one = pages.max(1);
         let mail = limit.saturating_sub(pages).max(1);
         let others = limit.saturating_sub(pages + authenticated).max(1);
@@ -104,7 +104,7 @@ fn counters(address: &EmailAddress, place: Place, limits: MailLimits) -> Vec<(St
     counters
 }
 
-/// The limits at one moment, while a batch is claimed. [`Self::keep`] writes them down.
+/// State of the limits while a batch is claimed. [`Self::keep`] writes it.
 pub(super) struct Shares<'c> {
     connection: &'c Connection,
     limits: MailLimits,
@@ -122,7 +122,7 @@ impl<'c> Shares<'c> {
         }
     }
 
-    /// Takes a mail's share of all limits, or says from when on it may ask again.
+    /// Takes a mail's share of all limits, or returns the time at which it may ask again.
     pub(super) fn take(
         &mut self,
         address: &EmailAddress,
@@ -158,8 +158,8 @@ impl<'c> Shares<'c> {
         Ok(Share::Taken(at))
     }
 
-    /// Takes a notice's share, which verification mail has no part of: a tenth of what goes to a domain
-    /// and to all, and one at least. Says from when on it may ask again; None where it was taken.
+    /// Takes a share for a notice, apart from verification mail: a tenth of the limits of its domain and of
+    /// the total, and at least one. Returns the time at which it may ask again, or None if it was taken.
     pub(super) fn take_for_notice(
         &mut self,
         address: &EmailAddress,
@@ -183,8 +183,8 @@ impl<'c> Shares<'c> {
         Ok(free_at)
     }
 
-    /// Records a claim, at the first moment from now on at which there is none of the same mail: a
-    /// clock that was set back can show the same moment again.
+    /// Records a claim at the first time, from now on, without another claim of the same mail: a clock that
+    /// was set back can show the same time again.
     fn record(&self, mailbox: &str, verification_mail: i64) -> Result<Millis, StoreError> {
         let mut at = self.now;
         while self
@@ -201,7 +201,7 @@ impl<'c> Shares<'c> {
         Ok(at)
     }
 
-    /// When the oldest of the claims that use up the limit is `span` ago.
+    /// Time at which the oldest of the claims that use up the limit is `span` old.
     fn mailbox_free_at(
         &self,
         mailbox: &str,
@@ -248,7 +248,7 @@ impl<'c> Shares<'c> {
             .ok_or_else(|| StoreError::Other("a count is gone".to_owned()))
     }
 
-    /// Adds what was taken to the counts; the claims are rows already.
+    /// Adds the taken mails to the counts; the claims are rows already.
     pub(super) fn keep(self) -> Result<(), StoreError> {
         let minute = minute_of(self.now);
         for (name, window) in self.windows.iter().filter(|(_, window)| window.taken > 0) {
@@ -266,7 +266,7 @@ impl<'c> Shares<'c> {
     }
 }
 
-/// Gives back the share of a mail that was surely not sent.
+/// Gives back the share of a mail that was certainly not sent.
 pub(super) fn give_back(
     connection: &Connection,
     address: &EmailAddress,
@@ -280,7 +280,7 @@ pub(super) fn give_back(
     if there == 0 {
         return Ok(());
     }
-    // Only the names count here.
+    // Only the names of the counters matter here.
     let limits = MailLimits {
         per_address_hour: 1,
         per_address_day: 1,
@@ -302,8 +302,7 @@ pub(super) fn give_back(
     Ok(())
 }
 
-/// Brings the counts of a future that will not come, since the clock was wrong, to this minute: they are
-/// mails that were sent.
+/// Moves counts that a wrong clock dated in the future to this minute: they stand for sent mails.
 pub(super) fn bring_back(connection: &Connection, now: Millis) -> Result<(), StoreError> {
     let minute = minute_of(now);
     connection
@@ -319,7 +318,7 @@ pub(super) fn bring_back(connection: &Connection, now: Millis) -> Result<(), Sto
     Ok(())
 }
 
-/// Forgets the claims of an account's letters. Those of other addresses of the same mailbox stay.
+/// Forgets the claims of an account's verification mails. Those of other addresses of the same mailbox stay.
 pub(super) fn forget_claims(connection: &Connection, account: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! Reading: a few connections that cannot write, each used by one thread at a time.
+//! A pool of read-only connections, each used by one thread at a time.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use super::file_identity::Whereabouts;
 use super::memory::{self, Rest};
 use super::{StoreError, connection};
 
-/// As many as read at one moment; each has a page cache of its own.
+/// Maximum number of concurrent readers; each has its own page cache.
 const CONNECTIONS: usize = 4;
 
-/// The same for questions that look at much of the database.
+/// The same, for queries that read much of the database.
 const LONG_QUESTIONS: usize = 2;
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
@@ -38,11 +38,11 @@ pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
-    /// After how long one that nobody used is closed.
+    /// Idle time after which a connection is closed.
     long: Duration,
 }
 
-/// A connection that nobody reads with.
+/// An idle connection.
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
@@ -59,7 +59,7 @@ impl Readers {
         Self::that_rest(path, LONG_QUESTIONS, memory::LONG)
     }
 
-    /// Readers for which so long a rest is a long one.
+    /// Readers that close a connection after this idle time.
     pub(super) fn that_rest(path: PathBuf, connections: usize, long: Duration) -> Self {
         Self {
             path,
@@ -69,8 +69,8 @@ impl Readers {
         }
     }
 
-    /// Waits for one of the connections. The permit belongs to the work and not to the caller: work
-    /// whose caller went away still occupies its connection.
+    /// Waits for a free connection. The permit belongs to the work and not to the caller: work continues
+    /// after its caller is cancelled, and still occupies its connection.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         self.permits
             .clone()
@@ -79,7 +79,7 @@ impl Readers {
             .map_err(|_| StoreError::Closed)
     }
 
-    /// Runs `read` on one state of the database, whatever is committed meanwhile. Blocks.
+    /// Runs `read` on one snapshot of the database, whatever is committed meanwhile. Blocks.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -93,7 +93,7 @@ impl Readers {
                 (idle.connection, idle.whereabouts)
             }
             _ => {
-                // What was open on a file that is gone is closed, all of it.
+                // The files were replaced: close all connections to the old ones.
                 self.lock().clear();
                 let connection = connection::reading(&self.path)?;
                 (connection, Whereabouts::of(&self.path))
@@ -102,14 +102,14 @@ impl Readers {
         let snapshot = connection.unchecked_transaction()?;
         let found = read(&snapshot);
         let ended = snapshot.commit();
-        // After an error the connection is not trusted any more; the next one opens another.
+        // After an error the connection is not trusted any more; the next reader opens another.
         if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
             self.put_back(connection, whereabouts);
         }
         found
     }
 
-    /// The one used last is used next, so the others are closed when they have not been needed for long.
+    /// Last in, first out, so that unneeded connections become idle and are closed.
     fn put_back(&self, connection: Connection, whereabouts: Whereabouts) {
         let mut idle = self.lock();
         let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
@@ -129,14 +129,14 @@ impl Readers {
         self.lock().len()
     }
 
-    /// Refuses every later read and closes what is idle.
+    /// Refuses later reads and closes idle connections.
     pub(super) fn close(&self) {
         self.permits.close();
         self.lock().clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        // A list of connections is whole after any panic.
+        // The list of connections is consistent after any panic.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! The numbers under which the ledger stores reasons: the only mapping between the two.
+//! Numeric codes of reasons in the ledger: the only mapping between the two.
 //!
-//! A code never changes its meaning, because entries that were stored years ago keep theirs. The
-//! position of a rule in the table of `access::rules` is another number, and is never stored. The
-//! table `rule` of the schema repeats the codes for those who read the database without this program.
+//! A code never changes its meaning, because stored entries keep theirs. The position of a rule in the table
+//! of `access::rules` is another number, and is never stored. The table `rule` of the schema repeats the
+//! codes for readers of the database without this program.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::domain::Reason;
 
-/// The code of a reason.
+/// Code of a reason.
 const fn code(reason: Reason) -> u8 {
     match reason {
         Reason::Duplicate => 1,
@@ -51,12 +51,11 @@ impl FromSql for Reason {
     }
 }
 
-/// A statement with the code in place of each reason that it names in braces, such as
-/// `rule = {hold_quota}`. `{settings_reasons}`, `{after_denial}` and
-/// `{refused_by_settings}` are lists for IN.
+/// Replaces each reason in braces by its code, such as `rule = {hold_quota}`. `{settings_reasons}`,
+/// `{after_denial}` and `{refused_by_settings}` become lists for IN.
 ///
 /// # Panics
-/// When the braces hold anything else.
+/// If the braces hold anything else.
 pub(super) fn with_codes(sql: &str) -> String {
     let mut parts = sql.split('{');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -86,11 +85,11 @@ fn codes_of(name: &str) -> Cow<'static, str> {
     }
 }
 
-/// Newcomers whom the settings do not let in: what the table `shut_out` counts by domain.
+/// Unknown senders that the settings refuse: the table `shut_out` counts them by domain.
 const REFUSED_BY_SETTINGS: [Reason; 2] =
     [Reason::ExternalAccountsDisabled, Reason::DomainNotAllowed];
 
-/// Reasons of rules that come after the deny list and do not read what the settings say of newcomers.
+/// Reasons of rules that come after the deny list and do not depend on the settings for new accounts.
 const AFTER_DENIAL: [Reason; 8] = [
     Reason::AccountBlocked,
     Reason::Spam,

@@ -1,4 +1,4 @@
-//! Answers to verification mail: the one that confirms, and what is recorded of the others.
+//! Answers to verification mail: takes the ones that confirm, and records the others.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use super::{StoreError, Topic, languages};
 use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
 use crate::store::Choice;
 
-/// What an answer says.
+/// Content of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Its first line is the word that confirms whatever mail it answers.
     Confirms,
     /// Its first line is the word that mail in these languages asks for.
     ConfirmsIn(Arc<[LanguageTag]>),
-    /// It is not.
+    /// Neither.
     Other,
-    /// The domain in From does not vouch for it, so that it confirms nothing whatever it says.
+    /// The domain in From does not vouch for it, so it confirms nothing.
     Unauthenticated,
 }
 
-/// An answer that was taken for one of a person.
+/// An answer that passed as written by a person.
 pub(super) struct Reply<'a> {
     /// Its ledger entry.
     pub(super) n: i64,
@@ -39,8 +39,8 @@ pub(super) struct Reply<'a> {
 }
 
 impl Work<'_> {
-    /// Proves the account's address, or records why not. Somebody whose answer was not understood is
-    /// told once what to do instead.
+    /// Verifies the account's address, or records the reason why not. If an answer was not understood, its
+    /// sender gets one mail with instructions.
     pub(super) fn take_reply(
         &mut self,
         reply: &Reply,
@@ -98,7 +98,7 @@ impl Work<'_> {
         ignored(reply, Some(&account), cause, now, connection)
     }
 
-    /// Owes a mail that says how to confirm, but none in answer to such a mail, and no second one.
+    /// Owes a mail with instructions, but none in answer to such a mail, and no second one.
     fn tell_what_to_do(
         &mut self,
         account: &AccountRow,
@@ -124,7 +124,7 @@ impl Work<'_> {
             cause: MailCause::Reply,
             portal: portal.as_ref(),
             in_reply_to: None,
-            // Only who had our mail knows its reply address.
+            // Only a recipient of our mail knows its reply address.
             place: Place::of_mail(true, None, account.address(connection)?.domain()),
         };
         let is_owed = owe(connection, account, &occasion, now)?;

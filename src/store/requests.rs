@@ -1,4 +1,4 @@
-//! Requests, for those who ask about them and for an operator's hand.
+//! Requests: listing, and the actions of operators.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
 };
 
-/// A request as lists show it; without its content.
+/// A request as shown in lists, without its content.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Request {
     pub id: RequestId,
@@ -34,7 +34,7 @@ pub struct Request {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     pub last_error: Option<String>,
-    /// It failed five times or more, and later requests of its account go before it.
+    /// It failed five times or more, and no longer blocks later requests of its account.
     pub failing: bool,
 }
 
@@ -81,14 +81,14 @@ fn shown(row: &Row) -> rusqlite::Result<Request> {
     })
 }
 
-/// One that is known to be there.
+/// Reads a request that is known to exist.
 pub(super) fn by_n(connection: &Connection, n: i64) -> Result<Request, StoreError> {
     Ok(connection
         .prepare_cached(&format!("{SHOWN} WHERE r.ledger = ?"))?
         .query_row([n], shown)?)
 }
 
-/// Of one account, whose requests have an index; for others see `recent`.
+/// Lists the requests of one account, which have an index; for other filters see `lists`.
 pub(super) fn list(
     connection: &Connection,
     filter: &RequestFilter,
@@ -141,7 +141,7 @@ fn one(connection: &Connection, id: RequestId) -> Result<Option<Request>, StoreE
 }
 
 impl Work<'_> {
-    /// The request as it stands, its `n`, and whether its content is there.
+    /// The state of a request, its `n`, and true if its content exists.
     fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
         self.connection
             .prepare_cached(
@@ -183,7 +183,7 @@ impl Work<'_> {
         self.let_go(n, id, state, content, by, now)
     }
 
-    /// Until when only the person can have it back.
+    /// End of the time in which only the person can restore it.
     fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
         let until: Option<Millis> = self
             .connection
@@ -262,7 +262,7 @@ impl Work<'_> {
         match state {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
             RequestState::Released => {
-                // One that is in work, or behind another, is as soon as it can be.
+                // A request in progress, or after another in its queue, cannot be any earlier.
                 self.connection
                     .prepare_cached(
                         "UPDATE request SET due_at = ?2
@@ -286,10 +286,11 @@ impl Store {
         self.read(move |connection| one(connection, id)).await
     }
 
-    /// An operator lets one request go (held, discarded, expired) without a proof of the account.
+    /// Releases one request (held, discarded, expired, failed) without verification of the account, for an
+    /// operator.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state that cannot be released, or when the content is gone.
+    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content is gone.
     pub async fn release_request(
         &self,
         id: RequestId,
@@ -300,7 +301,7 @@ impl Store {
             .await
     }
 
-    /// An operator discards a request that is held, failed, or released and not being handed over.
+    /// Discards a request that is held, failed, or released and not being delivered, for an operator.
     pub async fn discard_request(
         &self,
         id: RequestId,
@@ -311,7 +312,7 @@ impl Store {
             .await
     }
 
-    /// An operator has a failed request tried again; a released one is tried at once.
+    /// Retries a failed request for an operator; a released one becomes due at once.
     pub async fn retry_request(
         &self,
         id: RequestId,

@@ -1,4 +1,4 @@
-//! Which access settings are in force: the newest revision, and what it means for each portal.
+//! The access settings in force: the newest revision, and its effective settings for each portal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use super::sql_types::{Json, Millis};
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
 
-/// One state of the access settings, and who made it so.
+/// A revision of the access settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Revision {
-    /// Counts from 1.
+    /// Number of the revision, from 1.
     pub number: u64,
     pub at: Timestamp,
-    /// Whom: `operator:NAME` or `configuration`.
+    /// Author: `operator:NAME` or `configuration`.
     pub by: String,
-    /// From where: `command line`, `page`, `api`, `configuration`.
+    /// Origin: `command line`, `page`, `api`, `configuration`.
     pub origin: String,
     pub settings: Arc<AccessSettings>,
 }
 
 impl Revision {
-    /// What holds before anything was set.
+    /// The settings before any revision.
     pub(super) fn defaults() -> Self {
         Self {
             number: 0,
@@ -55,28 +55,28 @@ pub(super) fn newest(connection: &Connection) -> Result<Revision, StoreError> {
     Ok(found.unwrap_or_else(Revision::defaults))
 }
 
-/// The newest revision and what it means for each portal, for the writer, which asks at every
-/// message. Another process may make a new one at any time between two transactions.
+/// Cache of the newest revision and its effective settings for each portal, for the writer, which needs them
+/// for every message. Another process may create a revision between any two transactions.
 #[derive(Default)]
 pub(super) struct SettingsCache {
     newest: Option<Revision>,
     effective: HashMap<PortalName, Arc<Effective>>,
-    /// Whether `newest` was compared with the database in this transaction.
+    /// True if `newest` was compared with the database in this transaction.
     certain: bool,
 }
 
 impl SettingsCache {
-    /// A new transaction begins.
+    /// Invalidates at the start of a transaction.
     pub(super) fn look_again(&mut self) {
         self.certain = false;
     }
 
-    /// What was read may never have been committed.
+    /// Clears the cache: the cached revision may never have been committed.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// The number of the revision in force, and what it means for `portal`.
+    /// Number of the revision in force, and its effective settings for `portal`.
     pub(super) fn in_force(
         &mut self,
         connection: &Connection,

@@ -1,5 +1,4 @@
-//! How the nouns stand in columns: ids as 16 octets, times as milliseconds, words as themselves,
-//! everything with parts as compact JSON.
+//! Column types: ids as 16 octets, times as milliseconds, enums as words, structures as compact JSON.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
@@ -98,7 +97,7 @@ fn unexpected(text: &str) -> FromSqlError {
     FromSqlError::Other(format!("{text:?} does not belong into this column").into())
 }
 
-/// An instant as a column holds it.
+/// A time as stored in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Millis(pub(super) i64);
 
@@ -145,12 +144,12 @@ impl FromSql for Millis {
     }
 }
 
-/// Something with parts, for a column.
+/// Encodes a structure for a column.
 pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
 }
 
-/// A column that holds something with parts.
+/// A column with a JSON structure.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromSql for Json<T> {

@@ -1,5 +1,6 @@
-//! "This was not me", taken back by the person who holds a link: what was discarded is held again, and
-//! the address gets mail again. A living copy of a message comes first: it is not restored beside it.
+//! Taking back "This was not me" by the holder of a link: discarded requests are held again, and the address
+//! gets mail again. If another copy of a message is held, released or delivered, the discarded one is not
+//! restored beside it.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::domain::{
 };
 use crate::mail::Facts;
 
-/// What taking it back did.
+/// Outcome of taking it back.
 #[derive(Debug, Clone)]
 pub enum TakenBack {
     Now {
@@ -26,7 +27,7 @@ pub enum TakenBack {
         address: EmailAddress,
         restored: Vec<RequestId>,
     },
-    /// There is nothing to take back, or no more: the link shows how things stand.
+    /// Nothing to take back, or it is too late: the link shows the state.
     Before,
     Expired,
     Unknown,
@@ -65,7 +66,7 @@ fn discarded(connection: &Connection, account: i64) -> Result<Vec<Discarded>, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// False where the same message is a living request already.
+/// Returns false if the same message already has a held, released or delivered request.
 fn restore(
     connection: &Connection,
     request: &Discarded,
@@ -131,7 +132,7 @@ impl Work<'_> {
         connection
             .prepare_cached("UPDATE token SET refused_at = NULL WHERE account = ?")?
             .execute([account.n])?;
-        // The one that would say how to take it back.
+        // Cancels the mail that would say how to take it back.
         cancel(connection, account.n, now)?;
         NewEvent::named("verification.taken_back")
             .account(account.n)
@@ -152,8 +153,8 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Takes "This was not me" back by a link that is valid. `hold_for` is how long a request is held
-    /// since it came; what is restored is held at least as long as the link is valid.
+    /// Takes "This was not me" back with a valid link. `hold_for` is the hold time of a request, from its
+    /// receipt; restored requests are held at least for as long as the link is valid.
     pub async fn take_back_refusal(
         &self,
         token: TokenHash,

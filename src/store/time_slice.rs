@@ -1,24 +1,24 @@
-//! One step of long work in the writer: rows in, done one after the other for as long as mail can wait;
-//! what was done out, and whether there is more.
+//! One step of long work in the writer: processes rows one by one for as long as mail can wait, and reports
+//! the number done and whether there are more.
 
 use std::time::{Duration, Instant};
 
 use super::StoreError;
 
-/// How long a step goes on, apart from the commit. At least one row is done.
+/// Duration of a step without its commit. At least one row is processed.
 const LONGEST: Duration = Duration::from_millis(8);
 
-/// What one step did.
+/// Result of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step<T> {
     pub done: T,
     /// The step ended before the work did.
     pub more: bool,
-    /// For how long it held up the writer, apart from the commit.
+    /// Time for which it occupied the writer, without the commit.
     pub took: Duration,
 }
 
-/// A step while it goes on.
+/// A step in progress.
 pub(super) struct TimeSlice {
     limit: usize,
     taken: usize,
@@ -34,7 +34,7 @@ impl TimeSlice {
         }
     }
 
-    /// Whether one more row may be done.
+    /// True if another row may be processed.
     pub(super) fn goes_on(&mut self) -> bool {
         let goes_on =
             self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < LONGEST);
@@ -42,7 +42,7 @@ impl TimeSlice {
         goes_on
     }
 
-    /// What was done.
+    /// The result of the step.
     pub(super) fn step<T>(&self, done: T, more: bool) -> Step<T> {
         Step {
             done,
@@ -51,8 +51,8 @@ impl TimeSlice {
         }
     }
 
-    /// Does them one after the other. Whether there is more: not all were done, or as many as were
-    /// asked for.
+    /// Processes the rows one by one. Returns true if there are more: the time ran out, or the number of rows
+    /// reached the limit.
     pub(super) fn each<T>(
         &mut self,
         rows: Vec<T>,

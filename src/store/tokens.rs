@@ -1,4 +1,4 @@
-//! Tokens for the API: made once, listed without the secret, ended one by one.
+//! API tokens: created once, listed without the secret, ended one by one.
 
 use std::fmt::Write;
 
@@ -11,22 +11,23 @@ use super::sql_types::Millis;
 use super::{Store, StoreError};
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
 
-/// A token as lists show it.
+/// A token as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IssuedToken {
-    /// The beginning of its hash; opens nothing.
+    /// Prefix of its hash; not a secret.
     pub id: String,
     pub operator: OperatorName,
-    /// What it may do, as long as its operator may.
+    /// Role of the token, capped by its operator's role.
     pub role: Role,
-    /// What it is for.
+    /// Purpose of the token.
     pub note: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
 impl IssuedToken {
-    /// The id of the token with this hash: 40 bits of it, so that no two of one house have the same.
+    /// Id of the token with this hash: 40 bits of it, so that no two tokens of one installation have the
+    /// same.
     #[must_use]
     pub fn id_of(hash: &TokenHash) -> String {
         let mut id = String::new();
@@ -38,7 +39,7 @@ impl IssuedToken {
 }
 
 impl Store {
-    /// Unexpired tokens, newest first; of one operator where one is named.
+    /// Unexpired tokens, newest first; of one operator if one is named.
     pub async fn tokens(
         &self,
         of: Option<OperatorName>,
@@ -67,7 +68,7 @@ impl Store {
         .await
     }
 
-    /// Says what the token with this hash is for.
+    /// Sets the note of the token with this hash.
     pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
         self.write(move |work| {
             work.connection.execute(

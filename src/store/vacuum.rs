@@ -1,15 +1,15 @@
-//! Room that was freed in the file, given back a little at a time.
+//! Incremental vacuum: returns free pages of the file, a few at a time.
 
 use rusqlite::Connection;
 
 use super::time_slice::{Step, TimeSlice};
 use super::{Store, StoreError};
 
-/// Free pages that stay: the next messages need them at once.
+/// Free pages that are kept, because the next messages need them at once.
 const SPARE_PAGES: i64 = 10_000;
 
-/// How often a step looks at the clock at most, and how many pages it gives back between two looks. For
-/// one of them several may have to be read from far apart, so they are few.
+/// Maximum number of clock checks in a step, and number of pages returned between two checks. That number is
+/// small because returning one page may read several distant ones.
 const LOOKS: usize = 125;
 const PAGES: i64 = 4;
 
@@ -17,8 +17,9 @@ fn free_pages(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
 }
 
-/// One step of giving pages back until only `spare` are left. There is more unless that is reached, or
-/// another program wrote the file anew, which keeps all until it is compacted.
+/// Returns free pages in one step, until only `spare` are left. There is more work unless that is reached, or
+/// the file has no incremental vacuum because another program wrote it; then it keeps its pages until it is
+/// compacted.
 pub(super) fn shorten(connection: &Connection, spare: i64) -> Result<Shortened, StoreError> {
     let before = free_pages(connection)?;
     let mut left = before;
@@ -35,15 +36,15 @@ pub(super) fn shorten(connection: &Connection, spare: i64) -> Result<Shortened, 
     })
 }
 
-/// A file that has given pages back.
+/// Result of a vacuum step.
 pub(super) struct Shortened {
-    /// Free pages that it still has.
+    /// Remaining free pages.
     pub(super) left: i64,
     pub(super) step: Step<usize>,
 }
 
 impl Store {
-    /// Shortens the file by some of the pages that were freed, if there are many.
+    /// Returns some free pages to the file system, if there are many.
     pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
         if self.read(free_pages).await? <= SPARE_PAGES {
             return Ok(Step::default());

@@ -1,7 +1,8 @@
-//! Letters: mail that we owe somebody. A row first; the mailer claims it, sends it and settles it.
+//! Verification mail that is owed to people. Each is a row first; the mailer claims it, sends it and settles
+//! it.
 //!
-//! Claiming takes the letter's share of the limits, so that a crash between sending and settling
-//! cannot make a second mail within them.
+//! Claiming takes its share of the rate limits, so that a crash between sending and settling cannot cause a
+//! second mail beyond them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,18 +19,18 @@ use super::{Store, StoreError, Topic};
 use crate::config::MailLimits;
 use crate::domain::{AccountId, EmailAddress, MailId, PortalName, Timestamp, TokenHash};
 
-/// Why a letter is written.
+/// Kind of a verification mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailKind {
-    /// The link that proves the address.
+    /// The link that verifies the address.
     Verification,
     /// The same, shortly before the held requests expire.
     Reminder,
-    /// Somebody signed up with an address that has an account already.
+    /// A sign-up for an address that has an account already.
     AlreadyRegistered,
 }
 
-/// What the person did that we write about.
+/// Action that caused a verification mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailCause {
     /// Mail to a portal.
@@ -39,16 +40,16 @@ pub enum MailCause {
     Resend,
     /// An operator made the account or asked for the mail.
     Operator,
-    /// Answered such a mail without confirming.
+    /// An answer to verification mail that did not confirm.
     Reply,
-    /// Asked for a link after "This was not me", which that link can take back.
+    /// A request for a link after "This was not me", which that link can take back.
     TakeBack,
 }
 
 macro_rules! words {
     ($type:ident { $($variant:ident => $name:literal),+ }) => {
         impl $type {
-            /// The word for it in the database and the log.
+            /// Name in the database and in the log.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
@@ -74,8 +75,8 @@ words!(MailCause {
     TakeBack => "take_back"
 });
 
-/// A letter that is to be sent now. Holds nothing that the sender of a message wrote, except for
-/// the Message-ID that it answers.
+/// A mail to be sent now. Contains nothing that the sender of a message wrote, except the Message-ID that it
+/// answers.
 #[derive(Debug, Clone)]
 pub struct VerificationMail {
     pub id: MailId,
@@ -84,56 +85,56 @@ pub struct VerificationMail {
     pub account: AccountId,
     pub address: EmailAddress,
     pub portal: Option<PortalName>,
-    /// The Message-ID of the held message, without angle brackets.
+    /// Message-ID of the held message, without angle brackets.
     pub in_reply_to: Option<String>,
-    /// Requests that wait.
+    /// Number of waiting requests.
     pub waiting: u32,
-    /// When the first of them expires.
+    /// Time at which the first of them expires.
     pub expires_at: Option<Timestamp>,
-    /// Counts from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     pub(crate) claim: MailClaim,
-    /// Where in the tokens that were handed over this letter's stands. No token is stored for
+    /// Index of this mail's token among those passed to the claim. No token is stored for
     /// `AlreadyRegistered`, which has no link.
     pub token: usize,
 }
 
-/// What came of sending a letter.
+/// Outcome of sending a mail.
 #[derive(Debug, Clone)]
 pub enum MailOutcome {
     Sent,
-    /// Try again then; gives the letter's share of the limits back.
+    /// To be retried at this time; gives the mail's share of the limits back.
     Retry {
         at: Timestamp,
         cause: String,
     },
-    /// Nobody knows whether it was sent. Try again then; keeps the share of the limits.
+    /// Unknown whether it was sent. To be retried at this time; keeps the share of the limits.
     Unknown {
         at: Timestamp,
         cause: String,
     },
-    /// Refused for good; counts as a passing failure of the address, because it may be our relay
-    /// that refuses.
+    /// Refused permanently. Counts as a temporary failure of the address, because the refusal may be our
+    /// relay's.
     Refused {
         cause: String,
     },
 }
 
-/// What is to be sent, or when to ask again.
+/// Mails to be sent, or the time at which to ask again.
 #[derive(Debug, Clone)]
 pub struct ClaimedMail {
     pub verification_mails: Vec<VerificationMail>,
-    /// When the next one is due, if one waits.
+    /// Time at which the next mail is due, if one waits.
     pub next_due: Option<Timestamp>,
-    /// Letters that a limit made wait just now, for the `verification.deferred` event.
+    /// Mails that a limit deferred in this claim, for the `verification.deferred` event.
     pub deferred: Vec<(AccountId, EmailAddress, Timestamp)>,
 }
 
-/// The hashes of the tokens that a letter will carry.
+/// Hashes of the tokens that a mail will contain.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenHashes {
     pub link: TokenHash,
-    /// Of the address that it is answered to.
+    /// Token of its reply address.
     pub reply: Option<TokenHash>,
 }
 
@@ -143,7 +144,7 @@ impl From<TokenHash> for TokenHashes {
     }
 }
 
-/// Why a letter is owed.
+/// Reason why a mail is owed.
 pub(super) struct Occasion<'a> {
     pub(super) kind: MailKind,
     pub(super) cause: MailCause,
@@ -152,8 +153,7 @@ pub(super) struct Occasion<'a> {
     pub(super) place: Place,
 }
 
-/// Owes a letter, unless one is on its way or the address is not to get any. Says whether one has
-/// become due.
+/// Owes a mail, unless one is on its way or the address may get none. Returns true if one has become due.
 pub(super) fn owe(
     connection: &Connection,
     account: &AccountRow,
@@ -204,7 +204,7 @@ pub(super) fn owe(
     if !waits || lane <= place.lane {
         return Ok(false);
     }
-    // It goes earlier in the other lane, except where our relay did not take it just now.
+    // Serve it in the earlier lane, unless our relay has just refused it.
     connection
         .prepare_cached(
             "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
@@ -221,7 +221,7 @@ pub(super) fn owe(
     Ok(true)
 }
 
-/// Letters of an account that are not on their way yet are not needed any more.
+/// Cancels the waiting mails of an account.
 pub(super) fn cancel(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -245,7 +245,7 @@ fn renew(
     }
     let mut hastened = false;
     if cause == MailCause::Operator {
-        // An operator knows better than a report of last week, or a slip of the hand.
+        // An operator's request overrides an earlier bounce or an accidental objection.
         connection
             .prepare_cached(
                 "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
@@ -254,7 +254,7 @@ fn renew(
             )?
             .execute([account.n])?;
         account.speak();
-        // So does the mail that waits for a pause to end.
+        // It also makes a mail due that waits for the end of a pause.
         hastened = connection
             .prepare_cached(
                 "UPDATE letter SET cause = ?2, due_at = ?3
@@ -286,8 +286,8 @@ fn renew(
 }
 
 impl Store {
-    /// Takes up to `tokens.len()` letters that are due and within the limits, and stores the hash of
-    /// the token that each will carry. Letters of accounts that need no proof any more are dropped.
+    /// Claims up to `tokens.len()` mails that are due and within the limits, and stores the hash of the token
+    /// that each will contain. Mails to accounts that no longer need verification are dropped.
     pub async fn claim_mail(
         &self,
         tokens: Vec<impl Into<TokenHashes>>,
@@ -304,9 +304,9 @@ impl Store {
         .await
     }
 
-    /// Owes a new link to the account with this address if it can be verified. Says nothing about whether
-    /// there is one: the page answers the same either way. An operator's word also ends that the
-    /// address is undeliverable, or that its owner wants no mail.
+    /// Owes a new link to the account with this address if it can be verified. Does not tell whether the
+    /// account exists: the page answers the same either way. A request by an operator also clears the
+    /// undeliverable mark and the quiet time of the address.
     pub async fn renew_link(
         &self,
         address: EmailAddress,
@@ -318,7 +318,7 @@ impl Store {
             .await
     }
 
-    /// The same for a client of the pages, which has a share of their mail.
+    /// The same for a client of the pages, which has its own share of their mail.
     pub async fn renew_link_for(
         &self,
         address: EmailAddress,

@@ -1,6 +1,6 @@
-//! What-if over the ledger: what would have become of the messages of the last days under a draft of
-//! the access settings. Reads one stretch of the ledger once, in the order of an index, and no
-//! message again; the rule behind it is told in [`crate::access::Comparison`].
+//! What-if over the ledger: verdicts that the messages of the last days would have got under a draft of the
+//! access settings. Reads one stretch of the ledger once, in index order, and no message content;
+//! [`crate::access::Comparison`] explains the rule.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -18,10 +18,10 @@ use crate::access::{
 use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
 use crate::mail::Facts;
 
-/// Rows between two reports of progress.
+/// Rows between two progress reports.
 const STRIDE: u64 = 4096;
 
-/// What is to be compared with what is in force.
+/// Draft to be compared with the settings in force, and its filters.
 #[derive(Debug, Clone)]
 pub struct WhatIf {
     pub draft: AccessSettings,
@@ -30,40 +30,40 @@ pub struct WhatIf {
     pub portal: Option<PortalName>,
     /// Only messages of this domain, in ASCII.
     pub domain: Option<String>,
-    /// As many domains, and as many messages, are told one by one.
+    /// Maximum number of domains, and of messages, listed one by one.
     pub most: usize,
 }
 
-/// What a draft would change.
+/// Effect of a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Simulated {
-    /// The revision in force that the draft was compared with.
+    /// Revision in force that the draft was compared with.
     pub revision: u64,
     pub since: Timestamp,
-    /// Messages of that time; a repeat of one is none.
+    /// Messages of that time, without duplicates.
     pub messages: u64,
-    /// Of these, what would change.
+    /// Messages of these that would change.
     pub changed: u64,
     pub shifts: Vec<ShiftCount>,
-    /// The domains with most of what would change.
+    /// The domains with the most changes.
     pub domains: Vec<DomainShift>,
-    /// How many domains there are, those that are not told among them.
+    /// Number of domains with changes, including those not listed.
     pub domains_changed: u64,
     /// The newest messages that would change.
     pub examples: Vec<Example>,
 }
 
-/// Messages that would go from one verdict to another; or stay, as of another kind of account.
+/// Messages that would change from one verdict to another, or keep it with another kind of account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ShiftCount {
     pub from: Verdict,
     pub to: Verdict,
     pub messages: u64,
-    /// Different senders.
+    /// Number of different senders.
     pub people: u64,
 }
 
-/// The same of one domain and portal.
+/// The same for one domain and portal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DomainShift {
     pub domain: String,
@@ -108,8 +108,8 @@ impl Example {
 }
 
 impl Store {
-    /// Compares what is in force with a draft over the messages that came since. `progress` is told
-    /// how many of how many entries have been looked at.
+    /// Compares a draft with the settings in force over the messages received since. `progress` receives the
+    /// number of entries examined and the total.
     pub async fn simulate(
         &self,
         what: WhatIf,
@@ -120,7 +120,7 @@ impl Store {
     }
 }
 
-/// Messages, and senders by a hash of their address.
+/// Number of messages, and their senders by a hash of the address.
 #[derive(Default)]
 struct Tally {
     messages: u64,
@@ -151,8 +151,8 @@ pub(super) fn simulate(
     let mut domains: HashMap<(String, String, Shift), Tally> = HashMap::new();
     let mut newest: Vec<(i64, Shift)> = Vec::new();
     let (mut done, mut changed) = (0, 0);
-    // Those for whom the settings were asked. The others only where they can differ: where the deny
-    // lists do, and where nobody had verified the account.
+    // Messages whose decision read the settings. Others only if they can differ: where the deny lists differ,
+    // and where the account was not verified.
     let mut statement = connection.prepare_cached(&with_codes(
         "SELECT n, portal, domain, sender, rule,
              CASE WHEN rule IN ({settings_reasons}) THEN 0
@@ -226,7 +226,7 @@ pub(super) fn simulate(
     })
 }
 
-/// Decides one entry again by what was recorded of it.
+/// Decides one entry again from its recorded inputs.
 fn decide_again(
     connection: &Connection,
     comparison: &Comparison,
@@ -244,10 +244,10 @@ fn decide_again(
         .and_then(|circumstances| comparison.decide_again(&facts, &circumstances, &standing)))
 }
 
-/// The messages of the time, and those among them for which the settings were asked.
+/// Number of messages in that time, and of those whose decision read the settings.
 fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreError> {
     let sql = if what.domain.is_none() {
-        // By the index alone.
+        // Reads the index only.
         "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL

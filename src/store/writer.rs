@@ -1,9 +1,8 @@
-//! The one writer thread: operations in, each answered once it is committed and synced.
+//! The writer thread: runs queued operations and answers each once it is committed and synced.
 //!
-//! It takes all that waits, up to a bound, into one transaction. An operation that fails, or panics,
-//! takes nothing of the others with it: the transaction is rolled back and run again with a
-//! savepoint around each operation. That is rare, so the usual way pays for no savepoints; and it is
-//! why an operation can run twice.
+//! It combines all waiting operations, up to a bound, into one transaction. If an operation fails or panics,
+//! it does not affect the others: the transaction is rolled back and run again with a savepoint around each
+//! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,23 +22,23 @@ use super::settings_cache::SettingsCache;
 use super::{StoreError, Topic, connection, hooks};
 use crate::failpoint;
 
-/// How many operations wait at most; who comes later waits to be let in.
+/// Maximum number of queued operations; further callers wait for room.
 const QUEUE: usize = 1024;
-/// How many operations go into one transaction, and how many octets of messages.
+/// Maximum number of operations in one transaction, and of octets of messages.
 const MOST_OPERATIONS: usize = 512;
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
 
-/// So many operations are a burst; what housekeeping does in a quarter of an hour of silence is less.
+/// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
 const BURST: usize = 100;
 
-/// What the thread is sent.
+/// Messages to the thread.
 enum Message {
     Run(Box<dyn Job>),
-    /// Do what waits, and end. Answered when the database is closed.
+    /// Run the queued operations and end. Answered when the database is closed.
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer. When the last one is gone the thread ends.
+/// Handle of the writer thread, which ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
@@ -77,7 +76,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                // A panic outside of an operation leaves no state that can be trusted.
+                // A panic outside of an operation leaves a state that cannot be trusted.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(messages))) {
                     ends.fail(text_of(&*panic).to_owned());
                 }
@@ -86,8 +85,8 @@ impl Writer {
         Ok(Self { queue, health })
     }
 
-    /// Runs an operation in a transaction and resolves when it is synced. `weight` is the octets
-    /// that it brings along.
+    /// Runs an operation in a transaction and resolves when it is synced. `weight` is the size of its
+    /// captured data in octets.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         weight: usize,
@@ -96,19 +95,19 @@ impl Writer {
         let (job, answer) = job(weight, run);
         let message = Message::Run(job);
         self.queue.send(message).await.map_err(|_| self.ended())?;
-        // What the operation brought along is freed here, and not by the one thread all wait for.
+        // The captured data is freed here, and not by the writer thread, which everyone waits for.
         let (result, _) = answer.await.map_err(|_| self.ended())?;
         result
     }
 
-    /// The reason why no operation is run any more.
+    /// The reason why operations are not run any more.
     fn ended(&self) -> StoreError {
         self.health
             .failure()
             .map_or(StoreError::Closed, StoreError::WriterFailed)
     }
 
-    /// Resolves when all that was handed in is done and the database is closed.
+    /// Resolves when all queued operations are done and the database is closed.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.queue.send(Message::Close(reply)).await.is_ok() {
@@ -117,9 +116,9 @@ impl Writer {
     }
 }
 
-/// Why a transaction was not committed.
+/// Reason why a transaction was not committed.
 enum Failure {
-    /// One operation failed after it had written something; the others can do without it.
+    /// One operation failed after it had written something; the others can still be committed.
     OneFailed,
     /// Nothing can be committed now.
     All(StoreError),
@@ -128,11 +127,11 @@ enum Failure {
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Together,
-    /// A savepoint around each.
+    /// With a savepoint around each operation.
     Apart,
 }
 
-/// The connection that writes.
+/// The writing connection with its state.
 struct Opened {
     connection: Connection,
     numbers: Numbers,
@@ -144,13 +143,13 @@ struct Thread {
     notifier: Arc<Notifier>,
     /// None after a failure: the next batch opens another one.
     connection: Option<Opened>,
-    /// A write or a sync failed, so that the log is to begin anew before anything relies on it.
+    /// A write or a sync failed, so the log must restart before anything relies on it.
     log_in_doubt: bool,
     checkpointer: Checkpointer,
     settings: SettingsCache,
-    /// The number of the last call of a hook that was written.
+    /// Number of the last hook call written.
     newest_call: i64,
-    /// Operations since memory was given back.
+    /// Operations since memory was last freed.
     operations: usize,
     health: Arc<Health>,
 }
@@ -194,7 +193,7 @@ impl Thread {
         }
     }
 
-    /// Gives memory back after a rest, if there was much to do before it.
+    /// Frees memory after an idle period, if there was a burst before it.
     fn forget_what_a_burst_left(&mut self) {
         if let Some(opened) = &self.connection
             && self.operations > BURST
@@ -204,7 +203,7 @@ impl Thread {
         }
     }
 
-    /// Runs a batch and answers all of it.
+    /// Runs a batch and answers all callers.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
         let outcome = match self.transaction(batch, Mode::Together) {
@@ -229,7 +228,7 @@ impl Thread {
         }
     }
 
-    /// One transaction, begun, filled and committed; rolled back on failure.
+    /// Runs one transaction: begins, fills and commits it; rolls back on failure.
     fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
         let opened = match self.connection.take() {
             Some(open) => open,
@@ -256,8 +255,8 @@ impl Thread {
                 self.settings.forget();
                 let rolled_back =
                     connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-                // A connection that met a failing disk or a damaged file is not used again: what it
-                // remembers of the file may be wrong.
+                // After a failing disk or a damaged file, the connection is not used again: its cached pages
+                // may be wrong.
                 let trusted = matches!(
                     failure,
                     Failure::OneFailed | Failure::All(StoreError::Busy(_))
@@ -271,9 +270,9 @@ impl Thread {
         outcome
     }
 
-    /// Another connection after a failure. Pages of the log that could not be synced count as clean
-    /// in the kernel's eyes and are not written again, while whoever reads the log finds them there.
-    /// So all of it goes into the database first, and what comes next starts at its beginning.
+    /// Opens another connection after a failure. The kernel marks pages that it failed to sync as clean and
+    /// does not write them again, although readers of the log still see them. So the whole log is copied into
+    /// the database first, and the log restarts.
     fn open_again(&mut self) -> Result<Opened, StoreError> {
         let opened = open(&self.path)?;
         if self.log_in_doubt {
@@ -318,7 +317,7 @@ fn fill(
             Err(error) if error.spoils_transaction() || connection.is_autocommit() => {
                 return Err(Failure::All(error));
             }
-            // A refusal that comes before anything was written needs no rolling back.
+            // An operation that failed before it wrote anything needs no rollback.
             Err(_) if connection.total_changes() == before => {}
             Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
             Err(_) => {

@@ -171,8 +171,6 @@ impl Work<'_> {
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
         let connection = self.connection;
         let now = Millis::from(forgetting.now);
-        // Stored API answers may be about anybody; a repeated request is executed again.
-        connection.execute("DELETE FROM answer WHERE status IS NOT NULL", [])?;
         connection.execute(
             "DELETE FROM notice WHERE sender = ?",
             [forgetting.address.key()],
@@ -299,12 +297,42 @@ impl Store {
                 .await?;
             progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
         }
+        self.forget_answers().await?;
         self.write(move |work| work.finish(&forgetting, &pseudonym))
             .await?;
         done.overwritten = self.overwrite_what_was_freed().await?;
         self.write(|work| Ok(overwrite(work.connection, false)?))
             .await?;
         Ok(done)
+    }
+
+    /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
+    async fn forget_answers(&self) -> Result<(), StoreError> {
+        let newest: i64 = self
+            .read(|connection| {
+                Ok(connection
+                    .prepare_cached("SELECT coalesce(max(n), 0) FROM answer")?
+                    .query_row([], |row| row.get(0))?)
+            })
+            .await?;
+        loop {
+            let deleted = self
+                .write(move |work| {
+                    Ok(work
+                        .connection
+                        .prepare_cached(
+                            "DELETE FROM answer WHERE n IN (
+                                 SELECT n FROM answer WHERE n <= ? AND status IS NOT NULL
+                                 ORDER BY n LIMIT ?
+                             )",
+                        )?
+                        .execute(params![newest, STEP])?)
+                })
+                .await?;
+            if deleted < STEP {
+                return Ok(());
+            }
+        }
     }
 
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.

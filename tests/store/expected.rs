@@ -283,24 +283,27 @@ impl Model {
         let decided = match self.people.get(&who).map(|person| person.status) {
             Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
             Some(Status::Active | Status::Pending) if held.len() >= QUOTA.requests as usize => {
-                let oldest = held
-                    .iter()
-                    .position(|held| !self.requests[held].authenticated);
-                match oldest {
-                    Some(place) if authenticated => {
-                        let request = held.remove(place);
-                        self.requests.remove(&request);
-                        let mut made = self.originals.iter().flat_map(|(key, made)| {
-                            made.iter().map(move |(id, at, _)| (*id, key, *at))
-                        });
-                        let (_, key, at) =
-                            made.find(|(id, ..)| *id == request).expect("it was made");
-                        replaced.push((request, key.clone()));
-                        self.offers.insert(request, (key.clone(), at, false));
-                        (Verdict::Held, AccountPending)
-                    }
-                    _ => (Verdict::Dropped, HoldQuota),
+                let quota = QUOTA.requests as usize;
+                let is_authenticated = |held: &&RequestId| self.requests[*held].authenticated;
+                if !authenticated || held.iter().filter(is_authenticated).count() >= quota {
+                    return ((Verdict::Dropped, HoldQuota), replaced);
                 }
+                // What was taken back may be more than the quota.
+                while held.len() >= quota {
+                    let oldest = held
+                        .iter()
+                        .position(|held| !self.requests[held].authenticated)
+                        .expect("fewer than the quota are authenticated");
+                    let request = held.remove(oldest);
+                    self.requests.remove(&request);
+                    let mut made = self.originals.iter().flat_map(|(key, made)| {
+                        made.iter().map(move |(id, at, _)| (*id, key, *at))
+                    });
+                    let (_, key, at) = made.find(|(id, ..)| *id == request).expect("it was made");
+                    replaced.push((request, key.clone()));
+                    self.offers.insert(request, (key.clone(), at, false));
+                }
+                (Verdict::Held, AccountPending)
             }
             Some(Status::Active | Status::Pending) => (Verdict::Held, AccountPending),
             None if crate::model::is_internal(who) => {

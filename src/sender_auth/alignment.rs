@@ -1,20 +1,19 @@
-//! Which domains can speak for which.
+//! Alignment: which domains can vouch for which.
 //!
-//! DMARC finds the organisation of a domain by the records on the way up (RFC 9989 4.10). A record
-//! that somebody put on a public suffix without saying so (`psd=y`) would make one organisation of
-//! all who have a name below it, so the list of public suffixes has a say as well: what has nothing
-//! but a public suffix in common is never aligned.
+//! DMARC finds the organisational domain by the records on the way up (RFC 9989 4.10). A record on a public
+//! suffix without `psd=y` would make one organisation of all names below it. So the Public Suffix List
+//! decides, too: domains with nothing but a public suffix in common are never aligned.
 
 use crate::domain::public_suffix;
 
-/// Whether one organisation can be behind both names; ASCII form, any case.
+/// True if both names can belong to one organisation; ASCII form, any case.
 pub(super) fn may_be_one_organisation(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     public_suffix::is_same_organization(&one, &other)
 }
 
-/// A name that can be asked for in DNS, in its ASCII form. More than a
-/// [`Domain`](crate::domain::Domain): underscores do occur in names of machines.
+/// A name that can be queried in DNS, in its ASCII form. Accepts more than a
+/// [`Domain`](crate::domain::Domain): names of machines do contain underscores.
 pub(super) fn dns_name(written: &str) -> Option<String> {
     if let Ok(domain) = crate::domain::Domain::parse(written) {
         return Some(domain.as_str().to_owned());

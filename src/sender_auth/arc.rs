@@ -1,11 +1,10 @@
-//! ARC (RFC 8617): whether the chain of those who passed the message on is whole, and what a trusted
-//! sealer says.
+//! ARC (RFC 8617): verifies the chain of intermediaries, and reads the results of a trusted sealer.
 //!
-//! A whole chain says who sealed it, not whether they are honest: anyone can seal what they like. So
-//! only the newest set counts, and only where its seal is by a domain that the operator trusts. That
-//! seal covers the set's ARC-Authentication-Results, and its ARC-Message-Signature covers the message
-//! as the sealer had it; the field that names the author has to be among what it covers, for else the
-//! results would be about another author than ours.
+//! A valid chain proves who sealed it, not that they are honest: anyone can seal anything. So only the newest
+//! set counts, and only with a seal by a domain that the operator trusts. That seal covers the set's
+//! ARC-Authentication-Results, and its ARC-Message-Signature covers the message as the sealer had it. The
+//! signature has to cover the field that names the author, or else the results would be about another author
+//! than ours.
 
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
@@ -19,19 +18,19 @@ use crate::mail::{
     dmarc_pass_in_arc_results,
 };
 
-/// Sealers that are named in the finding.
+/// Maximum number of sealers named in the finding.
 const MOST_NAMED: usize = 5;
 
 /// The author for whom a trusted sealer can vouch.
 #[derive(Debug, Clone)]
 pub struct Author {
     domain: Domain,
-    /// The name of the field that names them.
+    /// Name of the field that names them.
     field: String,
 }
 
 impl Author {
-    /// The sender in From, or the author behind a mailing list where there is one.
+    /// The sender in From, or the author behind a mailing list if there is one.
     #[must_use]
     pub fn of(facts: &Facts) -> Option<Self> {
         let (sender, field) = match &facts.author_behind_list {
@@ -45,7 +44,7 @@ impl Author {
     }
 }
 
-/// The trusted domain that made the newest seal, whatever the chain is worth.
+/// The trusted domain that made the newest seal, whether the chain is valid or not.
 pub(super) fn newest_sealer<'t>(
     message: &AuthenticatedMessage<'_>,
     trusted: &'t [Domain],
@@ -59,8 +58,8 @@ fn trusted_domain<'t>(name: &str, trusted: &'t [Domain]) -> Option<&'t Domain> {
     trusted.iter().find(|domain| **domain == name)
 }
 
-/// The trusted sealer in whose results DMARC passed for the author's domain. `output` is what was
-/// found of the chain of `message`.
+/// The trusted sealer whose results contain a DMARC pass for the author's domain. `output` is the verified
+/// chain of `message`.
 pub(super) fn sealer_vouching_for<'t>(
     author: &Author,
     output: &ArcOutput<'_>,
@@ -73,7 +72,7 @@ pub(super) fn sealer_vouching_for<'t>(
     let newest = output.sets().last()?;
     let (seal, signature) = (newest.seal.header, newest.signature.header);
     let sealer = trusted_domain(&seal.d, trusted)?;
-    // The message and the results must be the same sealer's word.
+    // The message signature and the results must come from the same sealer.
     if trusted_domain(&signature.d, trusted) != Some(sealer)
         || [seal.a, signature.a].contains(&Algorithm::RsaSha1)
         || signature.l != 0
@@ -92,8 +91,8 @@ pub(super) fn sealer_vouching_for<'t>(
     (is_covered("From") && is_covered(&author.field) && says_pass).then_some(sealer)
 }
 
-/// RFC 8601 knows pass, fail and none for ARC; a chain is broken or it is not (RFC 8617 5.2). That
-/// DNS did not answer is not the chain's fault.
+/// RFC 8601 knows pass, fail and none for ARC; a chain is broken or it is not (RFC 8617 5.2). A DNS failure
+/// does not break the chain.
 pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> AuthenticationDetail {
     let (result, why) = match output.result() {
         DkimResult::Pass => (AuthenticationResult::Pass, None),
@@ -126,13 +125,13 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
     }
 }
 
-/// The chain where there was no time to verify it.
+/// Output for a chain that was not verified for lack of time.
 pub(super) fn unanswered<'x>() -> ArcOutput<'x> {
     let error = Error::Dns(DnsError::Resolver(String::new()));
     ArcOutput::default().with_result(DkimResult::TempError(error))
 }
 
-/// The finding about a chain that is not verified.
+/// Finding for a chain that is not verified.
 pub(super) fn refused(why: &str) -> AuthenticationDetail {
     AuthenticationDetail {
         method: AuthenticationMethod::Arc,

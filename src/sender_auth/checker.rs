@@ -1,8 +1,8 @@
-//! The check as a whole: what is asked at the same time, how long, and how many at once.
+//! The complete check: which queries run concurrently, their timeouts and limits.
 //!
-//! Everything about one message happens within `authentication.timeout`. DKIM, SPF and ARC have
-//! three quarters of it, so that a stranger's slow name server cannot leave DMARC without time, which
-//! would make a failure into a `temperror`.
+//! Everything about one message happens within `authentication.timeout`. DKIM, SPF and ARC get three quarters
+//! of it, so that a slow name server leaves time for DMARC; otherwise it could turn a failure into a
+//! `temperror`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -26,10 +26,10 @@ use crate::config;
 use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
 
-/// Messages that are checked at the same time; others wait for their turn within their own time.
+/// Maximum number of concurrently checked messages; others wait within their own timeout.
 const AT_ONCE: usize = 256;
 
-/// Why messages cannot be checked at all.
+/// Reason why messages cannot be checked at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckerError {
     #[error(
@@ -46,7 +46,7 @@ pub enum CheckerError {
     Authorities,
 }
 
-/// Checks messages; clones share what DNS answered.
+/// Checks messages; clones share the DNS cache.
 #[derive(Clone)]
 pub struct Checker {
     shared: Arc<Shared>,
@@ -57,10 +57,10 @@ struct Shared {
     turns: Semaphore,
     patience: Duration,
     outages: Outages,
-    /// Machines that hand mail to us, whose Received fields are believed.
+    /// Machines that hand mail to us, whose Received fields are trusted.
     ours: Vec<IpNet>,
     hostname: Domain,
-    /// ARC sealers that are believed.
+    /// Trusted ARC sealers.
     trusted: Vec<Domain>,
 }
 
@@ -71,10 +71,10 @@ impl std::fmt::Debug for Checker {
 }
 
 impl Checker {
-    /// `trusted_peers` are those of SMTP. Nothing is asked yet.
+    /// Creates a checker without sending queries. `trusted_peers` are those of SMTP.
     ///
     /// # Errors
-    /// No DNS servers are named and the system has none, either.
+    /// No DNS servers are configured and the system has none, either.
     pub fn new(
         settings: &config::Authentication,
         trusted_peers: &[IpNet],
@@ -93,9 +93,9 @@ impl Checker {
         })
     }
 
-    /// Finds out whether the domain in From vouches for the message; `from` is none where the
-    /// message has no usable sender, `author` the one for whom a trusted ARC sealer can vouch. Takes
-    /// no longer than `authentication.timeout`.
+    /// Authenticates the message for the domain in From. `from` is None if the message has no usable sender;
+    /// `author` is the one for whom a trusted ARC sealer can vouch. Takes no longer than
+    /// `authentication.timeout`.
     pub async fn check(
         &self,
         raw: &[u8],
@@ -109,9 +109,8 @@ impl Checker {
             .unwrap_or_default()
     }
 
-    /// Verifies the ARC chain alone, and finds the trusted sealer that vouches for the author. DNS is
-    /// asked only where a trusted sealer made the newest seal. Takes no longer than
-    /// `authentication.timeout`.
+    /// Verifies the ARC chain alone, and finds the trusted sealer that vouches for the author. Queries DNS
+    /// only if a trusted sealer made the newest seal. Takes no longer than `authentication.timeout`.
     pub async fn find_arc_sealer(&self, raw: &[u8], author: &Author) -> Option<String> {
         guarded(Box::pin(self.shared.find_arc_sealer(raw, author)))
             .await
@@ -119,8 +118,8 @@ impl Checker {
     }
 }
 
-/// A panic in the library must not cost the message its connection, for the MTA would bring it again
-/// and again. Nothing is known about such a message then.
+/// Catches panics of the library. A panic must not end the connection, because the MTA would send the message
+/// again and again. The result for such a message is unknown.
 async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     std::future::poll_fn(|context| {
@@ -158,7 +157,7 @@ impl Shared {
         let turn = timeout_at(first, self.turns.acquire()).await;
         let in_vain = from.is_some_and(|from| self.outages.has(from, start));
         if turn.is_err() || in_vain {
-            // What is asked from here on has no time left and is answered by memory or not at all.
+            // Queries from here on have no time left: they are answered from the cache or not at all.
             (first, deadline) = (start, start);
         }
 
@@ -168,7 +167,7 @@ impl Shared {
         let question = Question::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
-        // The policy is asked for beside all else, so that it is remembered when it is needed.
+        // The policy is queried concurrently, so that it is in the cache when DMARC needs it.
         let (own, others, spf, chain, _) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
@@ -237,7 +236,7 @@ async fn verify_others<'x>(
     }
 }
 
-/// DMARC first, as it is what decides.
+/// DMARC first, because it decides.
 fn gather(
     (dmarc, policy): (AuthenticationDetail, Option<DmarcPolicy>),
     spf: AuthenticationDetail,

@@ -1,12 +1,12 @@
-//! Which client the house got a message from, for SPF.
+//! The client that handed a message to our machines, for SPF.
 //!
-//! In: what XFORWARD said, the `Received` fields and the networks of our own machines. Out: the
-//! client's address and what it called itself, or that there was none outside the house.
+//! Takes the XFORWARD data, the `Received` fields and the networks of our own machines. Returns the client's
+//! address and its HELO name, or that there was no outside client.
 //!
-//! Anyone can write `Received` fields, so only those that our own machines added count. The topmost
-//! one is the MTA's that spoke to us (RFC 5321 4.4 makes it add one). Where it says that the MTA in
-//! turn got the message from a machine of ours, the next one is that machine's, and so on. Our own
-//! peer is never the client: it is the MTA, on loopback most often.
+//! Anyone can write `Received` fields, so only those of our own machines count. The topmost is by the MTA
+//! that connected to us (RFC 5321 4.4 makes it add one). If it names one of our machines as its client, the
+//! next field is by that machine, and so on. Our own peer is never the client: it is the MTA, usually on
+//! loopback.
 
 use std::net::IpAddr;
 
@@ -14,22 +14,22 @@ use ipnet::IpNet;
 
 use crate::domain::Envelope;
 
-/// More machines of our own than any message passes.
+/// Maximum number of own machines that are followed, more than any message passes.
 const MOST_HOPS: usize = 20;
 
-/// Who handed the message to the house.
+/// Source of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Client {
     Outside {
         address: IpAddr,
-        /// As it was given with HELO or EHLO.
+        /// Name in HELO or EHLO.
         helo: Option<String>,
-        /// Who says so.
+        /// Origin of this information.
         told_by: &'static str,
     },
-    /// No machine but our own had it, as far as they say.
+    /// Only our own machines handled it, as far as they record.
     Inside,
-    /// A machine of ours says in a way that cannot be read.
+    /// One of our machines wrote a field that cannot be parsed.
     Unreadable,
 }
 
@@ -66,8 +66,8 @@ pub(super) fn client<'a>(
     Client::Inside
 }
 
-/// The client outside of our own machines that handed a message to them, where they say so. `ours` are
-/// the trusted peers of SMTP.
+/// The client outside of our own machines that handed them the message, if they record it. `ours` are the
+/// trusted peers of SMTP.
 #[must_use]
 pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option<IpAddr> {
     let received = match envelope.client {
@@ -80,7 +80,7 @@ pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option
     }
 }
 
-/// A machine of ours, or an address that never comes from another network.
+/// True for one of our machines, and for an address that never comes from another network.
 fn is_inside(address: IpAddr, ours: &[IpNet]) -> bool {
     let local = match address {
         IpAddr::V4(address) => address.is_link_local(),
@@ -92,21 +92,21 @@ fn is_inside(address: IpAddr, ours: &[IpNet]) -> bool {
         || ours.iter().any(|network| network.contains(&address))
 }
 
-/// What one Received field says about where the message came from.
+/// The source of a message according to one Received field.
 #[derive(Debug, PartialEq, Eq)]
 enum Hop {
     From {
         address: IpAddr,
         helo: String,
     },
-    /// From a program on the same machine: there is no `from` clause.
+    /// A program on the same machine: there is no `from` clause.
     Within,
     Unreadable,
 }
 
 impl Hop {
-    /// Reads `from HELO (NAME [ADDRESS])` and its dialects. Only what the MTA wrote counts, which
-    /// stands in the comment; the word in front of it is what the client says of itself.
+    /// Parses `from HELO (NAME [ADDRESS])` and its dialects. Only the comment counts, which the MTA wrote;
+    /// the word before it is the client's own.
     fn of(value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
         let text = text.trim();
@@ -124,7 +124,7 @@ impl Hop {
                 address: told.address,
                 helo: told.helo.unwrap_or(helo),
             },
-            // Exim's way for a client without a name: `from [ADDRESS] (helo=HELO)`.
+            // Exim's form for a client without a name: `from [ADDRESS] (helo=HELO)`.
             None => match (bracketed(&helo), comments.first().and_then(|c| helo_of(c))) {
                 (Some(address), Some(helo)) => Self::From { address, helo },
                 _ => Self::Unreadable,
@@ -133,7 +133,7 @@ impl Hop {
     }
 }
 
-/// The word behind `from`, and the comments up to the `by` clause.
+/// The word after `from`, and the comments up to the `by` clause.
 fn from_clause(clause: &str) -> (String, Vec<String>) {
     let mut helo = String::new();
     let mut comments = Vec::new();
@@ -170,14 +170,14 @@ fn from_clause(clause: &str) -> (String, Vec<String>) {
     (helo, comments)
 }
 
-/// What an MTA wrote into one comment.
+/// Content of one comment by an MTA.
 struct Told {
     address: IpAddr,
     helo: Option<String>,
 }
 
 impl Told {
-    /// An address literal (RFC 5321 4.4, `TCP-info`), else a bare address alone in its comment, as
+    /// Parses an address literal (RFC 5321 4.4, `TCP-info`), else a bare address alone in its comment, as
     /// Exchange and qmail write it.
     fn of(comment: &str) -> Option<Self> {
         let words = || {
@@ -211,7 +211,7 @@ fn name_given(word: &str) -> Option<&str> {
         .map(|_| &word[5..])
 }
 
-/// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, with a port behind it at most.
+/// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, optionally with a port after it.
 fn bracketed(word: &str) -> Option<IpAddr> {
     let (literal, port) = word.strip_prefix('[')?.split_once(']')?;
     let port = port.strip_prefix(':').unwrap_or(port);
@@ -226,7 +226,7 @@ fn parse(literal: &str) -> Option<IpAddr> {
         Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &literal[5..],
         _ => literal,
     };
-    // A zone (RFC 4007 11) says which network a link-local address is on.
+    // A zone (RFC 4007 11) names the network of a link-local address.
     let address = address.split('%').next().unwrap_or_default();
     address
         .parse()

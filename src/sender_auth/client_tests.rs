@@ -68,7 +68,7 @@ fn each_mta_has_its_own_way_of_naming_the_client() {
     }
 }
 
-/// What a client says with HELO is in its own hand, and an MTA writes it down as it is.
+/// The client chooses its HELO name, and an MTA records it unchanged.
 #[test]
 fn what_the_client_says_of_itself_is_not_its_address() {
     for text in [
@@ -144,7 +144,7 @@ fn the_first_machine_that_is_not_ours_is_the_client() {
         );
     }
     assert_eq!(find(None, &[PIPE]), Client::Inside);
-    // Below a field that cannot be read, nothing tells whose the next one is.
+    // Below an unreadable field, nothing tells which machine wrote the next one.
     assert_eq!(find(None, &["from a by mx", CLIENT]), Client::Unreadable);
 }
 

@@ -1,6 +1,6 @@
-//! DKIM (RFC 6376): who has signed the message, and whether it still is what they signed.
+//! DKIM (RFC 6376): the signers of the message, and the validity of their signatures.
 //!
-//! In: the message as `mail-auth` reads it. Out: a finding for each signature, and the good ones for
+//! Takes the message as `mail-auth` parses it. Returns a finding for each signature, and the valid ones for
 //! DMARC.
 
 use mail_auth::dkim::{DkimError, Signature};
@@ -10,11 +10,11 @@ use super::field::property;
 use super::reason::reason;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
-/// Signatures that are looked at (RFC 6376 6.1 leaves the number to us). Each costs a lookup and a
+/// Maximum number of verified signatures (RFC 6376 6.1 leaves it to us). Each costs a query and a
 /// verification.
 pub(super) const MOST_SIGNATURES: usize = 8;
 
-/// The finding about each signature that was verified.
+/// The finding about each verified signature.
 pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> {
     outputs
         .iter()
@@ -26,7 +26,7 @@ pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> 
         .collect()
 }
 
-/// The signatures of a message where there was no time to verify them.
+/// Outputs for signatures that were not verified for lack of time.
 pub(super) fn unanswered<'x>(message: &'x AuthenticatedMessage<'x>) -> Vec<DkimOutput<'x>> {
     let no_answer = || Error::Dns(DnsError::Resolver(String::new()));
     message
@@ -41,7 +41,7 @@ pub(super) fn unsigned() -> AuthenticationDetail {
     finding(None, AuthenticationResult::None, None)
 }
 
-/// One result for all signatures: a good one is enough, and what may yet turn out good comes next.
+/// One result for all signatures: a pass is enough, and a temporary error comes next.
 pub(super) fn summary(findings: &[AuthenticationDetail]) -> AuthenticationResult {
     const ORDER: [AuthenticationResult; 6] = [
         AuthenticationResult::Pass,
@@ -76,8 +76,8 @@ pub(super) fn finding(
     }
 }
 
-/// RFC 8601 2.7.1. A signature that does not fit the message is a failed one, whichever part it is
-/// that does not fit; only one that cannot be read is neutral.
+/// RFC 8601 2.7.1. A signature that does not match the message is a fail, whichever part does not match; only
+/// an unreadable one is neutral.
 pub(super) fn result(result: &DkimResult) -> (AuthenticationResult, Option<String>) {
     let reason = |error: &Error| Some(reason(error));
     match result {
@@ -91,7 +91,7 @@ pub(super) fn result(result: &DkimResult) -> (AuthenticationResult, Option<Strin
                 Error::Dkim(DkimError::FailedBodyHashMatch | DkimError::SignatureExpired) => {
                     AuthenticationResult::Fail
                 }
-                // RFC 8601 2.7.1: not acceptable here, although it may fit.
+                // RFC 8601 2.7.1: not acceptable here, although it may match.
                 Error::Dkim(DkimError::SignatureLength) => AuthenticationResult::Policy,
                 _ => AuthenticationResult::Neutral,
             };

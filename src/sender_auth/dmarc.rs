@@ -1,5 +1,5 @@
-//! DMARC (RFC 9989): whether the domain in From is one of those that DKIM or SPF vouch for, and what
-//! its owner asks for where it is not.
+//! DMARC (RFC 9989): checks that DKIM or SPF vouch for the domain in From, and reads its owner's policy
+//! otherwise.
 
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
@@ -13,7 +13,7 @@ use super::field::property;
 use super::reason::{NO_ANSWER, reason};
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy};
 
-/// What DKIM and SPF found, as far as it can be about the domain in From.
+/// Results of DKIM and SPF, as far as they can concern the domain in From.
 pub(super) struct Vouchers<'x> {
     signatures: Vec<DkimOutput<'x>>,
     spf: SpfOutput,
@@ -29,7 +29,7 @@ impl Default for Vouchers<'_> {
 }
 
 impl<'x> Vouchers<'x> {
-    /// Leaves out what can never be aligned, so that nothing is asked about it either.
+    /// Removes results that can never be aligned, so that nothing is queried about them.
     pub(super) fn for_domain(from: &str, dkim: &[DkimOutput<'x>], spf: Option<&SpfOutput>) -> Self {
         let signatures = dkim
             .iter()
@@ -49,7 +49,7 @@ impl<'x> Vouchers<'x> {
 }
 
 impl Vouchers<'_> {
-    /// One of them passed.
+    /// True if one of them passed.
     pub(super) fn has_a_pass(&self) -> bool {
         self.spf.result() == SpfResult::Pass
             || self
@@ -59,7 +59,7 @@ impl Vouchers<'_> {
     }
 }
 
-/// Asks for the domain's policy and compares. `message` has the one domain in its `from`.
+/// Queries the domain's policy and compares. `message` has the single domain in its `from`.
 pub(super) async fn verify<'x>(
     dns: &MessageAuthenticator,
     message: &'x AuthenticatedMessage<'x>,
@@ -92,7 +92,7 @@ pub(super) fn finding(
             AuthenticationResult::None,
             Some("the domain has no policy".to_owned()),
         ),
-        // Half of what could vouch for the domain was never asked; that proves nothing against it.
+        // SPF was never queried, so a failure of DKIM alone proves nothing against the domain.
         DmarcResult::Fail(_) if spf_unknown => (
             AuthenticationResult::None,
             Some("not judged, as SPF could not be asked".to_owned()),
@@ -115,7 +115,7 @@ pub(super) fn finding(
     (detail, policy)
 }
 
-/// The finding where there was no time to ask for the policy.
+/// The finding if there was no time to query the policy.
 pub(super) fn unanswered(from: &str) -> (AuthenticationDetail, Option<DmarcPolicy>) {
     let detail = AuthenticationDetail {
         method: AuthenticationMethod::Dmarc,
@@ -126,7 +126,7 @@ pub(super) fn unanswered(from: &str) -> (AuthenticationDetail, Option<DmarcPolic
     (detail, None)
 }
 
-/// The finding about a message that nobody in particular wrote.
+/// The finding about a message without a usable author.
 pub(super) fn nobody() -> (AuthenticationDetail, Option<DmarcPolicy>) {
     let detail = AuthenticationDetail {
         method: AuthenticationMethod::Dmarc,

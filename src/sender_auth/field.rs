@@ -1,14 +1,15 @@
-//! Our findings as an `Authentication-Results` field (RFC 8601), and fields that claim to be ours.
+//! Our findings as an `Authentication-Results` field (RFC 8601), and detection of fields that claim to be
+//! ours.
 //!
-//! What a stranger chose is in it: domains, selectors, a reverse-path. Each is cut to a bounded
-//! length and to characters that can end neither the value nor the line.
+//! The findings contain values that a sender chose: domains, selectors, a reverse-path. Each is cut to a
+//! bounded length and to characters that can end neither the value nor the line.
 
 use std::fmt::Write;
 
 use crate::domain::Domain;
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationMethod};
 
-/// As long as an address can be (RFC 5321 4.5.3.1).
+/// Maximum length of an address (RFC 5321 4.5.3.1).
 const LONGEST: usize = 320;
 
 /// A property of a finding, of bounded length.
@@ -16,12 +17,12 @@ pub(super) fn property(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), bounded(value))
 }
 
-/// What a stranger wrote, not longer than an address can be.
+/// Cuts a sender's value to the maximum length of an address.
 pub(super) fn bounded(value: &str) -> String {
     value.chars().take(LONGEST).collect()
 }
 
-/// The whole field, its line ending included; none where nothing is known.
+/// The whole field with its line ending; None if nothing is known.
 #[must_use]
 pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
     let told;
@@ -43,7 +44,7 @@ pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
     Some(text)
 }
 
-/// The results of the MTA whose word we take, which then are said once more under our name.
+/// Results of a trusted MTA, repeated under our name.
 fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
     [
         (AuthenticationMethod::Dmarc, found.dmarc),
@@ -63,7 +64,7 @@ fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
     .collect()
 }
 
-/// Each part on a line of its own, so that none gets near the 998 octets of RFC 5322 2.1.1.
+/// Puts each part on its own line, so that no line gets near the 998 octets of RFC 5322 2.1.1.
 fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
     let _ = write!(
         text,
@@ -85,7 +86,7 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
     }
 }
 
-/// A quoted string (RFC 5322 3.2.4) of printable ASCII; what is none becomes a question mark.
+/// A quoted string (RFC 5322 3.2.4) of printable ASCII; other characters become question marks.
 fn quoted(value: &str) -> String {
     let mut text = String::from("\"");
     for c in value.chars().take(LONGEST) {
@@ -99,9 +100,9 @@ fn quoted(value: &str) -> String {
     text
 }
 
-/// Whether the value of an `Authentication-Results` field begins with our name, in any of the ways
-/// to write it. Such a field from outside must not be passed on (RFC 8601 5). A name that does not
-/// end soon is taken for ours, so that nobody can hide it behind comments or make us search.
+/// True if the value of an `Authentication-Results` field begins with our name, in any spelling. Such a field
+/// from outside must not be passed on (RFC 8601 5). A name that does not end soon counts as ours, so that
+/// nobody can hide it after comments or make us search.
 #[must_use]
 pub fn claims_to_be_ours(value: &[u8], hostname: &Domain) -> bool {
     authserv_id(value).is_none_or(|id| {
@@ -110,10 +111,10 @@ pub fn claims_to_be_ours(value: &[u8], hostname: &Domain) -> bool {
     })
 }
 
-/// Octets within which a name ends that somebody means to be read.
+/// Octets within which an honest name ends.
 const LONGEST_ID: usize = 512;
 
-/// The first word outside comments, without its quotes and without what cannot be seen.
+/// The first word outside comments, without its quotes and without invisible characters.
 fn authserv_id(value: &[u8]) -> Option<String> {
     let mut id = Vec::new();
     let mut depth = 0_usize;

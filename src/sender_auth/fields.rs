@@ -1,12 +1,12 @@
-//! The header field by field, as `mail-auth` reads it, so that the same octets are hashed.
+//! The header split into fields exactly as `mail-auth` does, so that the same octets are hashed.
 //!
-//! In: a raw message. Out: name and value of each field, unparsed, and where the body begins.
-//! `mail-auth` parses every field that it knows while it reads, which takes up to a hundred times the
-//! octets of a hostile one; here nothing is parsed that was not looked at first.
+//! Takes a raw message; returns name and value of each field, unparsed, and the start of the body.
+//! `mail-auth` parses every field that it knows, which takes up to a hundred times the size of a hostile one.
+//! Here a field is parsed only after its size was checked.
 
 use memchr::{memchr, memchr2};
 
-/// Goes through a header once.
+/// Iterates over the fields of a header.
 pub(super) struct Fields<'x> {
     raw: &'x [u8],
     at: usize,
@@ -17,13 +17,13 @@ impl<'x> Fields<'x> {
         Self { raw, at: 0 }
     }
 
-    /// Where the body begins, once there are no more fields.
+    /// Start of the body, once there are no more fields.
     pub(super) fn body_offset(&self) -> usize {
         self.at
     }
 
-    /// The end of the field whose colon this is: the first line end that no white space follows. None
-    /// where the message ends first.
+    /// End of the field with this colon: the first line end without white space after it. None if the message
+    /// ends first.
     fn value_end(&self, colon: usize) -> Option<usize> {
         let mut at = colon + 1;
         loop {
@@ -56,7 +56,7 @@ impl<'x> Iterator for Fields<'x> {
                 return Some((&self.raw[start..stop], &self.raw[stop + 1..end]));
             }
             let line_end = stop + 1;
-            // The empty line, or any without a colon that CRLF ends.
+            // The empty line, or any line without a colon that CRLF ends.
             if stop == start || self.raw[at..stop].last() == Some(&b'\r') {
                 self.at = line_end;
                 return None;

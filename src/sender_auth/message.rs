@@ -1,7 +1,7 @@
-//! The message as the verifiers need it: its fields, the hashes of its body, its signatures.
+//! The message in the form that the verifiers need: fields, body hashes, signatures.
 //!
-//! A stranger chose all of it, and the work of verifying grows with the number of fields times the
-//! number of names in a signature. So both are bounded here, before anything is computed or asked.
+//! The sender controls all of it, and the cost of verification grows with the number of fields times the
+//! number of names in a signature. So both are bounded here, before anything is computed or queried.
 
 use mail_auth::arc::{self, ArcError};
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
@@ -15,43 +15,45 @@ use super::dkim::{MOST_SIGNATURES, finding};
 use super::fields::Fields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
-/// Lines of a header that is verified. Of a longer one only the top is read, for its trace.
+/// Maximum number of header lines of a verified message. Of a longer header only the top is read, for its
+/// trace.
 const MOST_LINES: usize = 10_000;
 
-/// Octets of one field that is parsed. Signatures have a few hundred; parsing one takes up to thirty
-/// times its size.
+/// Maximum size in octets of a parsed field. Signatures have a few hundred; parsing takes up to thirty times
+/// the size.
 const MOST_FIELD: usize = 16 * 1024;
 
-/// Names of fields in one signature.
+/// Maximum number of field names in one signature.
 const MOST_NAMES: usize = 250;
 
-/// Sets of a chain (RFC 8617 4.2.1).
+/// Maximum number of sets in a chain (RFC 8617 4.2.1).
 const MOST_SETS: usize = 50;
 
-/// Above this many octets hashing takes long enough to hold up what else runs on this thread.
+/// Octets above which hashing takes long enough to delay other tasks on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;
 
-/// A message, sorted by what there is to verify.
+/// A message with its signatures, sorted.
 pub(super) struct Signed<'x> {
     /// With the signatures that can count for the domain in From, and the ARC chain.
     pub(super) message: AuthenticatedMessage<'x>,
-    /// The same with all other signatures, which therefore can delay nothing but themselves.
+    /// The same message with all other signatures, which are verified apart so that they delay only
+    /// themselves.
     pub(super) others: Option<AuthenticatedMessage<'x>>,
-    /// Signatures that are not verified.
+    /// Findings about signatures that are not verified.
     pub(super) refused: Vec<AuthenticationDetail>,
     pub(super) is_sealed: bool,
-    /// Why the seals are not verified, although there are some.
+    /// Reason why the seals are not verified, if there are any.
     pub(super) chain_refused: Option<&'static str>,
 }
 
 impl<'x> Signed<'x> {
-    /// Reads `raw`; `from` is the domain in From, ASCII form.
+    /// Parses `raw`; `from` is the domain in From, in ASCII form.
     pub(super) fn read(raw: &'x [u8], from: Option<&str>) -> Self {
-        // An mbox line on top is added on the way; it is not passed on, and was never signed.
+        // An mbox line at the top was added in transit; it is not passed on and was never signed.
         let raw = &raw[mbox_lines(raw)..];
         let top = top(raw);
         let mut message = fields(top.unwrap_or(raw));
-        // The one reading of From that counts is the one that the decision is made by.
+        // Our own parse of From, the one that the decision uses, replaces that of the library.
         message.from = from.map(|from| format!("@{from}")).into_iter().collect();
         let mut signed = Self {
             is_sealed: false,
@@ -77,8 +79,8 @@ impl<'x> Signed<'x> {
         signed
     }
 
-    /// Parses the signatures one by one and keeps those that are verified: those that can count for
-    /// `from`, and, as far as there is room beside them, the others, which it returns.
+    /// Parses the signatures one by one and keeps those to be verified: those that can count for `from`, and,
+    /// up to the limit, the others, which it returns.
     fn read_signatures(
         &mut self,
         is_too_long: bool,
@@ -143,7 +145,7 @@ impl<'x> Signed<'x> {
         others
     }
 
-    /// A signature that cannot be read.
+    /// Records a signature that cannot be parsed.
     fn note(&mut self, name: &'x [u8], value: &'x [u8], error: Error) {
         self.message.has_dkim_errors = true;
         if self.message.errors.len() < MOST_SIGNATURES {
@@ -151,7 +153,7 @@ impl<'x> Signed<'x> {
         }
     }
 
-    /// Parses the chain, unless it is more than is verified. Then nothing of it is kept.
+    /// Parses the chain, unless it exceeds the limits; then nothing of it is kept.
     fn read_chain(&mut self) {
         let all = std::mem::take(&mut self.message.headers);
         for &(name, value) in &all {
@@ -231,7 +233,7 @@ impl<'x> Signed<'x> {
         self.message.aar_headers = Vec::new();
     }
 
-    /// Hashes the body in each of the ways that a signature asks for.
+    /// Hashes the body in each way that a signature requires.
     fn hash_body(&mut self, others: &[Header<'x, Signature>]) {
         let own = &self.message.dkim_headers;
         let signed = own.iter().chain(others).map(|header| &header.header);
@@ -258,7 +260,7 @@ impl<'x> Signed<'x> {
     }
 }
 
-/// At most [`MOST_SIGNATURES`] findings; the rest is not even made.
+/// At most [`MOST_SIGNATURES`] findings; further ones are not created.
 #[derive(Default)]
 struct Findings(Vec<AuthenticationDetail>);
 
@@ -270,7 +272,7 @@ impl Findings {
     }
 }
 
-/// The fields and the place of the body. Nothing is parsed yet.
+/// Splits the message into fields and body. Parses nothing yet.
 fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     let mut message = AuthenticatedMessage {
         headers: Vec::with_capacity(Fields::of(raw).count()),
@@ -285,18 +287,18 @@ fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     message
 }
 
-/// The field has this name; `wanted` is in lower case.
+/// True if the field has this name; `wanted` is in lower case.
 fn is(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }
 
-/// The signature without the copied fields (`z=`), which nobody verifies.
+/// The signature without the copied fields (`z=`), which are not verified.
 fn without_copies(mut signature: Signature) -> Signature {
     signature.z = Vec::new();
     signature
 }
 
-/// Does work on this many octets where it holds up nobody else.
+/// Runs work on this many octets without blocking other tasks.
 fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
     let has_other_threads = || {
         Handle::try_current()
@@ -309,7 +311,7 @@ fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The first lines of a header that is too long; none where it is not.
+/// The first lines of a header that is too long; None for other headers.
 fn top(raw: &[u8]) -> Option<&[u8]> {
     let mut end = 0;
     for line in raw.split_inclusive(|&byte| byte == b'\n').take(MOST_LINES) {
@@ -321,8 +323,8 @@ fn top(raw: &[u8]) -> Option<&[u8]> {
     (end < raw.len()).then(|| &raw[..end])
 }
 
-/// DKIM sees the one field of this name that we read. White space in front of the colon,
-/// which is obsolete and read nonetheless, would hide a field from the signature.
+/// True if DKIM finds the same single field of this name as we do. Obsolete white space before the colon,
+/// which is still parsed, would hide a field from the signature.
 pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool {
     let mut fields = message
         .headers
@@ -334,12 +336,12 @@ pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool 
 
 /// Rules of DKIM that `mail-auth` leaves to its caller.
 fn refusal(signature: &Signature) -> Option<(AuthenticationResult, &'static str)> {
-    // RFC 6376 5.4: From is always signed; what leaves it out says nothing about who wrote.
+    // RFC 6376 5.4: From is always signed; a signature without it says nothing about the author.
     let is_from = |name: &String| name.trim().eq_ignore_ascii_case("from");
     if !signature.h.iter().any(is_from) {
         return Some((AuthenticationResult::PermError, "From is not signed"));
     }
-    // RFC 8301 3.1: such signatures have failed for good.
+    // RFC 8301 3.1: such signatures fail permanently.
     if signature.a == Algorithm::RsaSha1 {
         return Some((
             AuthenticationResult::PermError,

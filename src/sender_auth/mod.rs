@@ -1,11 +1,11 @@
-//! Whether the sender's domain vouches for a message, found out by ourselves.
+//! Our own sender authentication: checks whether the sender's domain vouches for a message.
 //!
-//! In: a raw message, its envelope and the domain in From. Out: an
-//! [`Authentication`](crate::mail::Authentication) with the results of DKIM (RFC 6376), SPF
-//! (RFC 7208), DMARC (RFC 9989) and ARC (RFC 8617), and each finding behind them. Asking never
-//! fails: DNS that does not answer is `temperror`, which nothing is dropped for.
+//! Takes a raw message, its envelope and the domain in From. Returns an
+//! [`Authentication`](crate::mail::Authentication) with the results of DKIM (RFC 6376), SPF (RFC 7208), DMARC
+//! (RFC 9989) and ARC (RFC 8617), and each finding behind them. The check never fails: a DNS failure gives
+//! `temperror`, for which nothing is dropped.
 //!
-//! Only here is DNS asked. The results of another, believed MTA are read in [`crate::mail`].
+//! Only this module queries DNS. [`crate::mail`] parses the results of a trusted MTA.
 
 mod alignment;
 mod arc;

@@ -1,8 +1,8 @@
-//! Domains whose DNS did not answer a moment ago (RFC 9520: failures are to be remembered, too).
+//! Domains whose DNS recently failed to answer (RFC 9520: failures are to be cached, too).
 //!
-//! Without this, every message of such a domain would wait for the same silence. Only what DMARC says
-//! of the From domain counts: if the failure of any other name did, a forger could choose one of his
-//! own that fails, and nothing would be asked about his victim for a while.
+//! Without this cache, every message of such a domain would wait for the same timeout. Only DMARC failures of
+//! the From domain are recorded: if other names counted, a forger could use one of their own names that
+//! fails, and queries about the forged domain would stop for a while.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a failure is remembered (RFC 9520 3.2: up to 5 minutes).
+/// Time for which a failure is cached (RFC 9520 3.2: up to 5 minutes).
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// Domains at a time; beyond it all are forgotten, which costs some waiting and nothing else.
+/// Maximum number of domains. Beyond it the cache is cleared, which only costs some waiting.
 const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Outages {
 }
 
 impl Outages {
-    /// Whether asking about this domain is known to be in vain.
+    /// True if queries about this domain recently failed.
     pub fn has(&self, domain: &str, now: Instant) -> bool {
         let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since
@@ -30,7 +30,7 @@ impl Outages {
             .is_some_and(|since| now.duration_since(*since) < REMEMBERED)
     }
 
-    /// Notes what came of asking; asking in vain on purpose is not to be noted.
+    /// Records the outcome of a query. Do not record queries that were skipped or had no time.
     pub fn note(&self, domain: &str, failed: bool, now: Instant) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if !failed {

@@ -1,4 +1,4 @@
-//! Why something was not vouched for, in a few words.
+//! Short texts for the causes of authentication failures.
 
 use mail_auth::dkim::DkimError;
 use mail_auth::{DnsError, Error};
@@ -6,7 +6,7 @@ use mail_auth::{DnsError, Error};
 /// The reason of every `temperror`.
 pub(super) const NO_ANSWER: &str = "DNS did not answer";
 
-/// In our words; what the library says where it is clear enough.
+/// Text in our words, or the library's where it is clear enough.
 pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::Dkim(DkimError::FailedBodyHashMatch) => "the body was changed".to_owned(),

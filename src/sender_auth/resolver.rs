@@ -1,4 +1,4 @@
-//! Our own way to DNS: which servers, how long, how much is remembered.
+//! The DNS resolver: servers, timeouts and cache size.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use mail_auth::hickory_resolver::system_conf::read_system_conf;
 
 use super::CheckerError;
 
-/// Answers that are remembered, for as long as each says, at most a day.
+/// Number of cached answers. Each lives as long as its TTL says, at most a day.
 const REMEMBERED: u64 = 8192;
 const LONGEST: Duration = Duration::from_hours(24);
 const LONGEST_NEGATIVE: Duration = Duration::from_mins(15);
 
-/// "No such name" is remembered at least so long, also where the server does not say how long it is
-/// good for. RFC 2308 5 would not have it remembered then, and every message would ask again.
+/// Minimum time for which a negative answer is cached, even without a TTL for it. RFC 2308 5 would not cache
+/// it then, and every message would query again.
 const SHORTEST_NEGATIVE: Duration = Duration::from_secs(30);
 
-/// Questions that may be open on one connection to a server.
+/// Maximum number of concurrent queries on one connection to a server.
 const OPEN_QUESTIONS: usize = 2048;
 
-/// `patience` is for one message; within it, a server that does not answer is asked again.
+/// `patience` is the timeout for one message; within it, a query without an answer is repeated.
 pub(super) fn resolver(
     servers: &[SocketAddr],
     patience: Duration,
@@ -43,7 +43,7 @@ pub(super) fn resolver(
     options.negative_min_ttl = Some(SHORTEST_NEGATIVE);
     options.negative_max_ttl = Some(LONGEST_NEGATIVE);
     options.max_active_requests = OPEN_QUESTIONS;
-    // What this machine calls its neighbours is not what their domains publish.
+    // Names in this machine's hosts file are not what their domains publish.
     options.use_hosts_file = ResolveHosts::Never;
     MessageAuthenticator::new(config, options).map_err(|cause| {
         if rustls_native_certs::load_native_certs().certs.is_empty() {

@@ -1,6 +1,6 @@
-//! SPF (RFC 7208): whether the domain of the envelope lets this client send for it.
+//! SPF (RFC 7208): checks that the domain of the envelope permits this client to send for it.
 //!
-//! In: the client and the reverse-path. Out: a finding, and for DMARC what was asked and answered.
+//! Takes the client and the reverse-path. Returns a finding, and the query with its answer for DMARC.
 
 use std::net::IpAddr;
 
@@ -14,17 +14,17 @@ use super::field::property;
 use crate::domain::ReversePath;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
-/// What SPF is asked about one message, or why it cannot be.
+/// The SPF query for a message, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     Ask(Identity),
-    /// The message has no identity that SPF knows of, which is the sender's doing.
+    /// The message has no identity for SPF, which the sender caused.
     NoDomain(&'static str),
-    /// We do not know what to ask, which is not.
+    /// We lack information about the client, which the sender did not cause.
     Unknown(&'static str),
 }
 
-/// RFC 7208 2.4, or 2.3 where the reverse-path is null.
+/// RFC 7208 2.4, or 2.3 if the reverse-path is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     address: IpAddr,
@@ -32,7 +32,7 @@ pub(super) struct Identity {
     /// ASCII form.
     domain: String,
     helo: String,
-    /// The reverse-path; none where the name given with HELO is asked about.
+    /// The reverse-path; None if the HELO name is checked.
     mailbox: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Question {
         let helo = dns_name(helo).unwrap_or_default();
         let (domain, mailbox) = match reverse_path {
             ReversePath::Unknown => return Self::Unknown("the envelope is not known"),
-            // One label is no domain that anybody could publish for (RFC 7208 4.3).
+            // A single label is not a domain that anybody could publish for (RFC 7208 4.3).
             ReversePath::Null if !helo.contains('.') => {
                 return Self::NoDomain("the client gave no domain with HELO");
             }
@@ -77,12 +77,12 @@ impl Question {
         })
     }
 
-    /// Whether it is not the sender's doing that nothing is asked.
+    /// True if no query is possible for lack of information about the client.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_))
     }
 
-    /// Asks DNS. `host` is our own name, for the macro that has it.
+    /// Queries DNS. `host` is our own name, for the macro that contains it.
     pub(super) async fn ask(&self, dns: &MessageAuthenticator, host: &str) -> Option<SpfOutput> {
         match self {
             Self::Ask(identity) => Some(identity.verify(dns, host).await),
@@ -90,7 +90,7 @@ impl Question {
         }
     }
 
-    /// The answer where there was no time for one.
+    /// The answer if there was no time for one.
     pub(super) fn unanswered(&self) -> Option<SpfOutput> {
         match self {
             Self::Ask(identity) => {
@@ -142,8 +142,8 @@ impl Identity {
     }
 }
 
-/// RFC 7208 4.5: more than one record is an error, where `mail-auth` takes the first. The answer
-/// is remembered, so that this is no question more.
+/// RFC 7208 4.5: more than one record is an error, but `mail-auth` takes the first. The answer is cached, so
+/// this costs no further query.
 async fn has_several_records(dns: &MessageAuthenticator, domain: &str) -> bool {
     let Ok(answer) = dns.resolver().txt_lookup(format!("{domain}.")).await else {
         return false;

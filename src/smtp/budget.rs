@@ -1,11 +1,10 @@
-//! Memory for the messages that come in, shared by all connections.
+//! Memory budget for incoming messages, shared by all connections.
 //!
-//! A connection reserves what its buffer will grow to, and what reading the message will take, before
-//! it takes it. When nothing is left it waits (the client is not told; TCP holds it back). Memory that
-//! comes back goes to the peer that holds least, so that one peer's messages delay those of others by
-//! no more than a fair share: while nobody waits, any peer may have it all. A last reserve, enough for
-//! one message, goes to one waiting connection at a time, which then needs nothing more from anybody
-//! and is bound by its own timeouts to come to an end, so that there is no deadlock.
+//! A connection reserves memory for its buffer, and for reading the message, before it allocates. If none is
+//! free it waits; TCP flow control holds the client back. Freed memory goes to the peer that holds least, so
+//! that one peer's messages delay those of others by no more than a fair share. While nothing waits, any peer
+//! may have all of it. A reserve, enough for one message, goes to one waiting connection at a time. That
+//! connection then needs nothing from others, and its own timeouts make it finish, so there is no deadlock.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,22 +12,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Octets are reserved in pieces of this size.
+/// Allocation unit of reservations, in octets.
 const PIECE: usize = 1024;
 
-/// The memory of a listener.
+/// The memory budget of a listener.
 pub struct Budget {
     state: Mutex<State>,
 }
 
 struct State {
-    /// Octets that nobody has.
+    /// Unreserved octets.
     free: usize,
-    /// Whether nobody has the reserve.
+    /// True while the reserve is free.
     has_reserve: bool,
-    /// Octets by peer; none without any.
+    /// Reserved octets by peer, without peers that have none.
     held: HashMap<IpAddr, usize>,
-    /// In the order in which they came.
+    /// Waiting reservations, in order of arrival.
     waiting: Vec<Waiting>,
     next: u64,
 }
@@ -47,7 +46,8 @@ enum Grant {
 }
 
 impl Budget {
-    /// `total` octets, of which `largest`, what the largest message takes, are the reserve.
+    /// Creates a budget of `total` octets, of which `largest`, the need of the largest message, are the
+    /// reserve.
     #[must_use]
     pub fn new(total: u64, largest: u64) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Budget {
         }
     }
 
-    /// A reservation of nothing yet for a message of this peer.
+    /// Creates an empty reservation for a message of this peer.
     #[must_use]
     pub fn reservation(&self, peer: IpAddr) -> Reservation<'_> {
         Reservation {
@@ -104,8 +104,8 @@ impl State {
         }
     }
 
-    /// Serves the waiting, those of the peer that holds least first, for as long as there is enough.
-    /// Nobody passes one that is served earlier, so that a large message is not starved by small ones.
+    /// Grants memory to waiting reservations, the peer that holds least first, while there is enough. It
+    /// never skips one to serve a later one, so that small messages do not starve a large one.
     fn hand_out(&mut self) {
         while let Some(first) = self.first() {
             let Waiting { peer, more, .. } = self.waiting[first];
@@ -131,7 +131,7 @@ impl State {
     }
 }
 
-/// What one message has reserved of the budget; given back when dropped.
+/// Memory reserved for one message; released on drop.
 pub struct Reservation<'a> {
     budget: &'a Budget,
     peer: IpAddr,
@@ -140,19 +140,19 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// Whether this many octets are reserved already.
+    /// True if this many octets are reserved already.
     #[must_use]
     pub fn covers(&self, octets: usize) -> bool {
         self.has_reserve || octets <= self.octets
     }
 
-    /// Octets that others could have if this message went.
+    /// Octets that would be free for others without this message.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.octets.max(usize::from(self.has_reserve))
     }
 
-    /// Waits until the message may take `octets` in all.
+    /// Waits until the message has `octets` reserved in total.
     pub async fn grow(&mut self, octets: usize) {
         if self.covers(octets) {
             return;
@@ -185,7 +185,7 @@ impl Reservation<'_> {
         match (&mut place.grant).await {
             Ok(Grant::Octets(octets)) => self.octets += octets,
             Ok(Grant::Reserve) => self.has_reserve = true,
-            // The budget holds the sender until it grants something, and outlives the share.
+            // The budget owns the sender until it grants something, and outlives the reservation.
             Err(_) => {}
         }
     }
@@ -200,7 +200,7 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// A place in the queue; left when dropped, and what was granted and not taken goes back.
+/// A place in the queue. Dropping it leaves the queue and returns an unclaimed grant.
 struct Place<'a> {
     budget: &'a Budget,
     peer: IpAddr,
@@ -247,8 +247,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everybody_gets_through_when_it_is_spent() {
-        // Each of 50 holds a part and wants the rest: without the reserve they would wait for
-        // each other for ever.
+        // Each of 50 holds a part and waits for more: without the reserve this would be a deadlock.
         let budget = Arc::new(Budget::new(60 * 1024, 10 * 1024));
         let tasks: Vec<_> = (0..50)
             .map(|number| {
@@ -321,7 +320,7 @@ mod tests {
         assert!(now(impatient.grow(1024)).is_none());
         assert!(budget.lock().waiting.is_empty());
         {
-            // Granted, and dropped before it was looked at.
+            // Granted, and dropped before it was polled.
             let mut granted = Box::pin(impatient.grow(1024));
             assert!(poll(granted.as_mut()).is_none());
             drop(all);
@@ -330,7 +329,7 @@ mod tests {
         assert_eq!(budget.lock().free, 1024);
     }
 
-    /// The result of a future that is ready at once.
+    /// Result of a future that is ready at once.
     fn now<T>(future: impl Future<Output = T>) -> Option<T> {
         poll(std::pin::pin!(future))
     }

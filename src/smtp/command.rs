@@ -1,4 +1,4 @@
-//! One line of the client, without its CRLF, as a verb and what follows it.
+//! One command line of the client, without its CRLF, split into verb and argument.
 
 use super::reply::Reply;
 
@@ -6,7 +6,7 @@ use super::reply::Reply;
 /// 1870 3), 17 for BODY (RFC 6152 2) and 10 for SMTPUTF8 (RFC 6531 3.4).
 pub const MAX_LINE: usize = 512 + 26 + 17 + 10;
 
-/// The commands that have an answer of their own.
+/// The commands with a reply of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Helo,
@@ -21,9 +21,9 @@ pub enum Verb {
     Help,
     StartTls,
     Xforward,
-    /// Defined somewhere, and not offered here.
+    /// Defined in an RFC but not offered here.
     NotOffered,
-    /// A browser that was sent here; what it posts could look like commands.
+    /// The request line of a browser: the body it posts could look like commands.
     Http,
 }
 
@@ -60,11 +60,11 @@ const VERBS: &[(&str, Verb)] = &[
     ("PUT", Verb::Http),
 ];
 
-/// A command, not yet understood beyond its verb.
+/// A command with a parsed verb and an unparsed argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {
     pub verb: Verb,
-    /// Without blanks around it.
+    /// Without surrounding blanks.
     pub argument: &'a str,
 }
 
@@ -72,8 +72,8 @@ impl<'a> Command<'a> {
     /// Splits a line. Verbs are case-insensitive (RFC 5321 2.4).
     ///
     /// # Errors
-    /// The reply to a line that is no text or no command: NUL and other control characters, 8-bit
-    /// that is not UTF-8, an unknown verb.
+    /// The reply to a line that is not text or not a command: NUL and other control characters, 8-bit octets
+    /// that are not UTF-8, an unknown verb.
     pub fn read(line: &'a [u8]) -> Result<Self, Reply> {
         let text = std::str::from_utf8(line).map_err(|_| Reply::NotText)?;
         if text.chars().any(|c| c.is_control() && c != '\t') {

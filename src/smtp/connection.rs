@@ -1,8 +1,8 @@
-//! A stream as bounded lines and chunks, and replies on their way back.
+//! A stream with bounded lines and chunks in, and buffered replies out.
 //!
-//! Replies are gathered and written when the client has to be waited for, so that a group of
-//! pipelined commands is answered in one write (RFC 2920 3.2). The input buffer is small for
-//! commands and grows for a body that fills it, and for nothing else.
+//! Replies are buffered and written when the client has to send next, so that a group of pipelined commands
+//! is answered in one write (RFC 2920 3.2). The input buffer is small for commands and grows only for a body
+//! that fills it.
 
 use std::io;
 use std::pin::pin;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, timeout_at};
 use super::command::MAX_LINE;
 use super::reply::Reply;
 
-/// Room for a group of commands; what an idle connection takes.
+/// Buffer size for a group of commands, which is the cost of an idle connection.
 const COMMANDS: usize = 4 * 1024;
-/// Room for most messages whole.
+/// Buffer size for a body; most messages fit as a whole.
 const BODY: usize = 16 * 1024;
-/// Room for the chunks of a body that filled that.
+/// Buffer size for a body that filled that.
 const LARGE: usize = 128 * 1024;
-/// Beyond so much, replies are not gathered further.
+/// Size at which buffered replies are written.
 const REPLIES: usize = 4 * 1024;
 
-/// Why the client cannot be waited for any longer.
+/// Reason why a connection ends while it waits for the client.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     #[error("the client closed the connection")]
@@ -39,12 +39,12 @@ pub enum Broken {
     Io(#[from] io::Error),
 }
 
-/// What the client wrote, up to the end of a line.
+/// Input up to the end of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// It stands in [`Connection::line`].
+    /// A complete line, in [`Connection::line`].
     Whole,
-    /// Longer than [`MAX_LINE`]; skipped up to its end.
+    /// Longer than [`MAX_LINE`]; skipped to its end.
     TooLong,
     /// An LF without a CR.
     BareLf,
@@ -53,7 +53,7 @@ pub enum Line {
 pub struct Connection<S> {
     stream: S,
     input: Vec<u8>,
-    /// What comes before has been taken.
+    /// Position in the input up to which it is consumed.
     taken: usize,
     line: Vec<u8>,
     replies: Vec<u8>,
@@ -79,12 +79,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self.line
     }
 
-    /// What has come and was not taken yet.
+    /// Received input that is not consumed yet.
     pub fn pending(&self) -> &[u8] {
         &self.input[self.taken..]
     }
 
-    /// Takes so much of what is pending.
+    /// Consumes `count` octets of the pending input.
     pub fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.input.len() {
@@ -98,8 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply.write_to(&mut self.replies);
     }
 
-    /// Waits for a whole line, for no longer than `idle_limit` all in all, and no longer than until
-    /// `interrupt` is ready.
+    /// Waits for a complete line, at most until `idle_limit` has passed in total or `interrupt` is ready.
     pub async fn next_line(
         &mut self,
         idle_limit: Duration,
@@ -134,11 +133,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Moves so much of what is pending to the line. Of one that is too long only the last byte is
-    /// kept: it tells whether a CR came before the LF.
+    /// Moves `count` octets of the pending input to the line. Of a line that is too long only the last octet
+    /// is kept: it shows whether a CR came before the LF.
     fn keep_of_line(&mut self, count: usize, too_long: &mut bool) {
         let piece = &self.input[self.taken..self.taken + count];
-        // The CR is among them, the LF is not.
+        // These octets include the CR but not the LF.
         if *too_long || self.line.len() + count >= MAX_LINE {
             *too_long = true;
             let last = piece.last().or(self.line.last()).copied();
@@ -149,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Takes all that is pending, and waits for more of a body, at least one byte.
+    /// Consumes all pending input, and waits for more of a body, at least one octet.
     pub async fn more(&mut self, deadline: Instant) -> Result<(), Broken> {
         // A chunk that filled the buffer will not be the last.
         let filled = self.input.len() >= BODY;
@@ -158,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.fill(deadline, room).await
     }
 
-    /// Writes the replies, then reads what comes next into an empty buffer.
+    /// Writes the replies, then reads into the empty buffer.
     async fn fill(&mut self, deadline: Instant, room: usize) -> Result<(), Broken> {
         self.flush(deadline).await?;
         debug_assert!(self.input.is_empty());
@@ -171,8 +170,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes the replies; a client that takes none of them runs into the deadline. What is written
-    /// is gone from the queue, so that nothing is said twice when this is interrupted.
+    /// Writes the replies; a client that does not read them runs into the deadline. Written octets leave the
+    /// queue at once, so that an interrupted flush repeats nothing.
     pub async fn flush(&mut self, deadline: Instant) -> Result<(), Broken> {
         if self.replies.is_empty() {
             return Ok(());
@@ -193,8 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Says the last word and closes. What the client is still sending is read and forgotten for a
-    /// while: if it came upon a closed socket, the reset could overtake the reply.
+    /// Sends the final reply and closes. Input that the client still sends is read and discarded for a while:
+    /// if it reached a closed socket, the reset could overtake the reply.
     pub async fn close(mut self, linger: Duration) {
         let deadline = Instant::now() + linger;
         if self.flush(deadline).await.is_err() {
@@ -210,11 +209,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         };
-        // However it ends, the connection is over.
+        // The connection is closed in either case.
         let _ = timeout_at(deadline, bye).await;
     }
 
-    /// Gives back what a large message made of the buffers.
+    /// Shrinks the buffers after a large message.
     fn shrink(&mut self) {
         if self.input.is_empty() && self.input.capacity() > BODY {
             self.input = Vec::new();
@@ -235,7 +234,7 @@ mod tests {
 
     const IDLE_LIMIT: Duration = Duration::from_mins(5);
 
-    /// What the connection holds of memory.
+    /// Memory that the connection holds.
     fn held<S>(connection: &Connection<S>) -> usize {
         connection.input.capacity() + connection.line.capacity() + connection.replies.capacity()
     }

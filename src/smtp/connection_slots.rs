@@ -1,15 +1,16 @@
-//! How many clients may be in at once, and who has to go when one more comes.
+//! Connection slots, shared by all peers: the limit of concurrent connections, and the choice of the one to
+//! evict for a new one.
 //!
-//! When all seats are taken, the client that has made us wait the longest — for a command to come
-//! whole, or for more of a message — gives up its own, if that is longer than one that means to
-//! send mail ever does. So connections that dawdle cannot keep the others out. And the last tenth of
-//! the seats is for peers that have less than a tenth of them: one that opens connection after
-//! connection, for whatever reason, leaves room for the others.
+//! When all slots are taken, the longest-idle connection is evicted, provided that it was idle longer than an
+//! honest client ever is. A connection is idle while we wait for a complete command or for more of a message.
+//! So idle connections cannot keep others out. The last tenth of the slots is for peers that have less than a
+//! tenth of them: a peer that opens one connection after another, for whatever reason, leaves room for
+//! others.
 //!
-//! The same goes for the memory of the budget. While a connection waits for memory, those that have some
-//! and are idle or slow with their messages are evicted, one after the other, those of the peer that
-//! has most first. When none is slow and the wait is long, a peer that holds more than its share loses
-//! its slowest connection to one that holds less.
+//! The memory budget works in the same way. While a connection waits for memory, connections that hold memory
+//! and are idle or slow are evicted one after the other, those of the peer that holds most first. If none is
+//! slow and the wait is long, a peer that holds more than its share loses its slowest connection to a peer
+//! that holds less.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -23,19 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::rate::Rate;
 
-/// Whoever waits for less than this keeps its seat.
+/// Idle time below which a connection is not evicted.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long one who waits for memory waits between two who are sent away for it.
+/// Interval between evictions while a connection waits for memory.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection that has brought no message for this long gives up its seat when all are taken, even
-/// if it says something all the while.
+/// Time without a complete message after which a connection may be evicted when all slots are taken, even if
+/// it sends something from time to time.
 const NO_MESSAGE_LIMIT: Duration = Duration::from_mins(1);
 
-/// All seats of a listener.
+/// All connection slots of a listener.
 pub struct ConnectionSlots {
-    /// Times are milliseconds since.
+    /// Start of the millisecond clock.
     opened: Instant,
     taken: Mutex<Taken>,
 }
@@ -47,16 +48,16 @@ struct Taken {
     by_peer: HashMap<IpAddr, usize>,
 }
 
-/// What is known of the one in a seat.
+/// State of the connection in a slot.
 struct Mark {
     peer: IpAddr,
-    /// Since when it is waited for; [`BUSY`] while it is not.
+    /// Time since which we wait for it; [`BUSY`] otherwise.
     waiting_since: AtomicU64,
-    /// Octets of the budget that it has.
+    /// Octets of the memory budget that it holds.
     memory: AtomicUsize,
-    /// Since when it has brought no whole message.
+    /// Time of its last complete message, or of its start.
     last_message: AtomicU64,
-    /// Of the message that is coming in, if one is.
+    /// Rate of the message in transfer, if any.
     rate: Mutex<Option<Rate>>,
     evicted: CancellationToken,
 }
@@ -82,7 +83,7 @@ impl Mark {
         self.rate().is_some_and(|rate| rate.is_slow(now))
     }
 
-    /// Whether it keeps its seat only by saying something now and then.
+    /// True if it is not idle only because it sends something from time to time.
     fn lingers(&self, latest: u64, now: Instant) -> bool {
         self.is_waited_for()
             && self.last_message.load(Ordering::Relaxed) <= latest
@@ -92,7 +93,7 @@ impl Mark {
 
 const BUSY: u64 = u64::MAX;
 
-/// One client's seat; free again when dropped.
+/// One connection's slot; freed on drop.
 pub struct Slot {
     connection_slots: Arc<ConnectionSlots>,
     id: u64,
@@ -108,14 +109,14 @@ impl ConnectionSlots {
         }
     }
 
-    /// A seat for this peer, if fewer than `max` are taken or one can be made free.
+    /// Takes a slot for this peer, if fewer than `max` are taken or a connection can be evicted.
     pub fn take(self: &Arc<Self>, max: usize, peer: IpAddr) -> Option<Slot> {
         let mut taken = self.lock();
         let tenth = max / 10;
         let has_many = taken.by_peer.get(&peer).is_some_and(|own| *own >= tenth);
         let room = if has_many { max - tenth } else { max };
         if taken.connection_slots.len() >= room {
-            // Whoever has many makes room for itself, and for others.
+            // A peer with many connections loses one of its own.
             let is_full = taken.connection_slots.len() >= max;
             self.send_away(&mut taken, |mark| is_full || mark.peer == peer)?;
         }
@@ -138,8 +139,8 @@ impl ConnectionSlots {
         })
     }
 
-    /// The one of these who dawdles longest goes, if it has dawdled for long. It says its last words
-    /// without a seat.
+    /// Evicts the longest-idle of these connections, if it was idle for long enough. It sends its final reply
+    /// without a slot.
     fn send_away(&self, taken: &mut Taken, these: impl Fn(&Mark) -> bool) -> Option<()> {
         let before = |time: Duration| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
@@ -166,9 +167,9 @@ impl ConnectionSlots {
         Some(())
     }
 
-    /// Evicts a connection that has memory, for one of `peer` that has waited for so long: one that is
-    /// idle or slow, of the peer that holds most; after [`IDLE_LIMIT`] any, of a peer that holds more than
-    /// its share, if `peer` holds less.
+    /// Evicts a connection that holds memory, for a connection of `peer` that has waited for this long. It
+    /// evicts an idle or slow connection of the peer that holds most; after [`IDLE_LIMIT`], any connection of
+    /// a peer that holds more than its share, if `peer` holds less.
     fn evict_for_memory(&self, peer: IpAddr, waited: Duration) {
         let latest = self.now().checked_sub(IDLE_LIMIT.as_secs() * 1000);
         let now = Instant::now();
@@ -237,43 +238,43 @@ impl Taken {
 }
 
 impl Slot {
-    /// The client is waited for from now on.
+    /// Records that we wait for the client from now on.
     pub fn waits(&self) {
         let now = self.connection_slots.now();
         self.mark.waiting_since.store(now, Ordering::Relaxed);
     }
 
-    /// The client has said something.
+    /// Records that the client sent something.
     pub fn is_busy(&self) {
         self.mark.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The client has this many octets of the budget from now on.
+    /// Records the octets of the budget that the connection holds.
     pub fn has_memory(&self, octets: usize) {
         self.mark.memory.store(octets, Ordering::Relaxed);
     }
 
-    /// A message begins to come in.
+    /// Records the start of a message.
     pub fn message_begins(&self) {
         *self.mark.rate() = Some(Rate::begin(Instant::now()));
     }
 
-    /// Some of the message has come.
+    /// Records received octets of the message.
     pub fn received(&self, octets: usize) {
         if let Some(rate) = self.mark.rate().as_mut() {
             rate.received(octets, Instant::now());
         }
     }
 
-    /// All of the message has come.
+    /// Records the end of the message.
     pub fn message_ends(&self) {
         *self.mark.rate() = None;
         let now = self.connection_slots.now();
         self.mark.last_message.store(now, Ordering::Relaxed);
     }
 
-    /// Waits for memory of the budget. While that takes, others that have some are evicted. The time is
-    /// not the client's.
+    /// Waits for memory of the budget, and evicts others that hold some meanwhile. The time does not count as
+    /// the client's.
     pub async fn acquire_evicting(&self, memory: impl Future<Output = ()>) {
         let began = Instant::now();
         let mut memory = std::pin::pin!(memory);
@@ -289,7 +290,7 @@ impl Slot {
         }
     }
 
-    /// Returns when this client is to go, for the sake of others.
+    /// Returns when this connection is evicted in favour of others.
     pub async fn evicted(&self) {
         self.mark.evicted.cancelled().await;
     }
@@ -420,7 +421,7 @@ mod tests {
                 }
             }
         };
-        // One of its own waits like everybody else.
+        // Another connection of the same peer waits like everyone else.
         take(greedy)
             .acquire_evicting(send(Duration::from_mins(1)))
             .await;
@@ -436,7 +437,7 @@ mod tests {
             begin.elapsed()
         );
 
-        // And nobody goes for one who holds its share already.
+        // Nothing is evicted for a peer that has its share already.
         let slot = take(modest);
         slot.has_memory(20 << 20);
         let rest = &fast[1..];
@@ -482,7 +483,7 @@ mod tests {
         assert!(take(greedy).is_none(), "it is not for who has many");
         let first = take(modest).expect("it is for who has few");
 
-        // One of its own goes when the greedy one insists, never another's.
+        // If the greedy peer insists, it loses one of its own connections, never another's.
         for slot in &held {
             slot.waits();
         }

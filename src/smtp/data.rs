@@ -1,54 +1,52 @@
-//! The body of a message (RFC 5321 4.5.2): chunks as they come from the wire in, the raw message
-//! out.
+//! The body of a message (RFC 5321 4.5.2): takes chunks from the wire, returns the raw message.
 //!
-//! Only `CRLF . CRLF` ends it, and the CRLF of the DATA line counts as the first of them. A dot
-//! that begins a line is taken off. A bare LF is an error, since a server behind us might take it
-//! for the end of a line; a bare CR is a byte like any other. How the input is cut into chunks
-//! makes no difference.
+//! Only `CRLF . CRLF` ends it, and the CRLF of the DATA line counts as the first of them. A dot that begins a
+//! line is removed. A bare LF is an error, since a server after us might take it for the end of a line; a
+//! bare CR is an ordinary octet. The split into chunks makes no difference.
 //!
-//! The header, all that comes before the first empty line, has a bound of its own, since reading a
-//! header takes many times its size. A message beyond either bound is read to its end and kept no longer.
+//! The header, everything before the first empty line, has its own limit, because parsing a header takes many
+//! times its size. A message over either limit is read to its end and discarded.
 
 use memchr::{memchr, memmem};
 
-/// What the bytes before the present one mean to it.
+/// Parser state after the octets so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     LineStart,
-    /// Within a line, and not behind a CR.
+    /// Within a line, not after a CR.
     Text,
-    /// Behind a CR within a line.
+    /// After a CR within a line.
     Cr,
-    /// Behind a dot that began the line.
+    /// After a dot that began the line.
     Dot,
-    /// Behind a dot that began the line, and a CR.
+    /// After a dot that began the line, and a CR.
     DotCr,
 }
 
-/// How far the body has come.
+/// Progress of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     More,
-    /// It ends behind so many bytes of the chunk; what follows is the next command.
+    /// It ends after this many octets of the chunk; the next command follows.
     End(usize),
     BareLf,
 }
 
-/// The bound that a message goes beyond.
+/// The limit that a message exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooLarge {
     Message,
     Header,
 }
 
-/// The bounds of a message, in octets.
+/// Limits of a message, in octets.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub message: u64,
     pub header: u64,
 }
 
-/// A body on its way in.
+/// A body in transfer.
 #[derive(Debug)]
 pub struct Body {
     raw: Vec<u8>,
@@ -64,18 +62,18 @@ pub struct Body {
 enum Header {
     /// No empty line ends within this many octets.
     Open(usize),
-    /// The octets in front of the empty line.
+    /// Octets before the empty line.
     Ended(usize),
 }
 
-/// The end of the last field, and the empty line behind it.
+/// The end of the last field, and the empty line after it.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
-/// A client's word for the size is good for this much memory before anything has come.
+/// Memory that is allocated on the client's declared size before any data has arrived.
 const TRUST: u64 = 64 * 1024;
 
 impl Body {
-    /// A body within these bounds, and of `expected` octets if the client is right.
+    /// Creates a body with these limits; `expected` is the size that the client declared.
     #[must_use]
     pub fn new(bounds: Bounds, expected: Option<u64>) -> Self {
         let octets = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
@@ -90,7 +88,7 @@ impl Body {
         }
     }
 
-    /// The capacity to have before a chunk of this length is fed; it at least doubles.
+    /// Capacity needed before a chunk of this length is fed; it at least doubles.
     #[must_use]
     pub fn capacity_for(&self, chunk: usize) -> usize {
         let held = self.raw.capacity();
@@ -105,15 +103,15 @@ impl Body {
             .max(held)
     }
 
-    /// Makes room, so that [`feed`](Self::feed) takes no memory.
+    /// Allocates, so that [`feed`](Self::feed) need not.
     pub fn reserve(&mut self, capacity: usize) {
         self.raw
             .reserve_exact(capacity.saturating_sub(self.raw.len()));
     }
 
-    /// Takes a chunk. After `End` or `BareLf` there is nothing more to feed.
+    /// Takes a chunk. Nothing may be fed after `End` or `BareLf`.
     pub fn feed(&mut self, chunk: &[u8]) -> Progress {
-        // What lies between `from` and `at` is part of the message and not copied yet.
+        // The octets between `from` and `at` belong to the message and are not copied yet.
         let (mut from, mut at) = (0, 0);
         while at < chunk.len() {
             let byte = chunk[at];
@@ -144,7 +142,7 @@ impl Body {
                     self.place = Place::LineStart;
                 }
                 (Place::Cr | Place::DotCr, b'\r') => {
-                    // The CR before this one turns out to be text, and was skipped behind a dot.
+                    // The CR before this one is text; it was skipped after a dot.
                     if self.place == Place::DotCr {
                         self.keep(b"\r");
                     }
@@ -182,7 +180,7 @@ impl Body {
         }
     }
 
-    /// Looks for the empty line in what has come since.
+    /// Searches the new octets for the empty line.
     fn scan_header(&mut self, scanned: usize) {
         let from = scanned.saturating_sub(EMPTY_LINE.len() - 1);
         self.header = if self.raw.starts_with(b"\r\n") {
@@ -207,13 +205,13 @@ impl Body {
         self.raw = Vec::new();
     }
 
-    /// Whether it went beyond a bound; nothing of it is held any more.
+    /// True if it exceeded a limit; nothing of it is stored any more.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.too_large.is_some()
     }
 
-    /// The octets of the header so far: of the whole message where no empty line has come.
+    /// Octets of the header so far: of the whole message if there was no empty line.
     #[must_use]
     pub fn header(&self) -> usize {
         match self.header {
@@ -224,7 +222,7 @@ impl Body {
     /// The raw message.
     ///
     /// # Errors
-    /// The bound that it went beyond.
+    /// The limit that it exceeded.
     pub fn finish(self) -> Result<Vec<u8>, TooLarge> {
         match self.too_large {
             Some(bound) => Err(bound),
@@ -240,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    /// The whole input in the given chunks: what came of it, with the end counted from the start.
+    /// Feeds the given chunks and returns the result, with the end counted from the start.
     fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: u64) -> (Progress, Body) {
         let bounds = Bounds {
             message: limit,

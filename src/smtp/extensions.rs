@@ -1,7 +1,7 @@
-//! What mailin's grammar lacks: the answer to EHLO, the paths and parameters of MAIL and RCPT.
+//! Extensions that mailin's grammar lacks: the reply to EHLO, and the paths and parameters of MAIL and RCPT.
 //!
-//! In: the argument of the command. Out: what it says, or the reply that refuses it. mailin is
-//! asked afterwards whether the command is in order.
+//! Takes the argument of a command; returns its content, or the reply that refuses it. Afterwards mailin
+//! checks the order of commands.
 
 use super::path;
 use super::reply::Reply;
@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::xforward;
 use crate::domain::ReversePath;
 
-/// The lines of the answer to EHLO behind the hostname.
+/// Lines of the reply to EHLO after the hostname.
 #[must_use]
 pub fn offered(settings: &Settings, tls_active: bool) -> Vec<String> {
     let mut lines = vec![
@@ -26,20 +26,20 @@ pub fn offered(settings: &Settings, tls_active: bool) -> Vec<String> {
     lines
 }
 
-/// The argument of MAIL.
+/// Argument of MAIL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     pub reverse_path: ReversePath,
-    /// What the client thinks the size is (RFC 1870).
+    /// Message size that the client declares (RFC 1870).
     pub size: Option<u64>,
     pub smtputf8: bool,
 }
 
 impl Mail {
-    /// Reads `FROM:<path>` and its parameters.
+    /// Parses `FROM:<path>` and its parameters.
     ///
     /// # Errors
-    /// The reply that says what is wrong with it.
+    /// The reply that names the mistake.
     pub fn read(argument: &str) -> Result<Self, Reply> {
         let path = after_keyword(argument, "FROM:").ok_or(Reply::Arguments)?;
         let (mailbox, parameters) = path::split(path).ok_or(Reply::SenderSyntax)?;
@@ -62,7 +62,7 @@ impl Mail {
                 ("SIZE", Some(value)) if mail.size.is_none() => {
                     mail.size = Some(octets(value).ok_or(Reply::Arguments)?);
                 }
-                // RFC 6152. What it announces makes no difference: eight bits always stay as they are.
+                // RFC 6152. The declaration makes no difference: 8-bit octets always stay unchanged.
                 ("BODY", Some(value)) if !body_given && is_body(value) => body_given = true,
                 ("SMTPUTF8", None) if !mail.smtputf8 => mail.smtputf8 = true,
                 ("SIZE" | "BODY" | "SMTPUTF8", _) => return Err(Reply::Arguments),
@@ -77,10 +77,10 @@ impl Mail {
     }
 }
 
-/// Reads `TO:<path>`. We offer no extension that has parameters here.
+/// Parses `TO:<path>`. We offer no extension with parameters here.
 ///
 /// # Errors
-/// The reply that says what is wrong with it.
+/// The reply that names the mistake.
 pub fn recipient(argument: &str) -> Result<&str, Reply> {
     let path = after_keyword(argument, "TO:").ok_or(Reply::Arguments)?;
     match path::split(path) {
@@ -95,7 +95,7 @@ fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(keyword).then_some(tail)
 }
 
-/// RFC 1870 4: up to twenty digits. What is beyond a `u64` is too large for anybody.
+/// RFC 1870 4: up to twenty digits. A value beyond a `u64` exceeds every limit.
 fn octets(value: &str) -> Option<u64> {
     let digits = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| value.parse().unwrap_or(u64::MAX))

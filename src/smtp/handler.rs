@@ -1,43 +1,41 @@
-//! What the protocol asks of the house. No policy lives in `smtp`.
+//! The interface between the protocol and the application. `smtp` contains no policy.
 
 use std::future::Future;
 
 use crate::domain::{Envelope, LedgerId, Mailbox};
 
-/// The house behind the door. One of these serves all connections.
+/// Policy and storage behind the SMTP server. One instance serves all connections.
 pub trait MessageHandler: Send + Sync + 'static {
-    /// The mailbox behind a RCPT address. Asked for every RCPT, so it looks nothing up outside
-    /// of memory.
+    /// Finds the mailbox of a RCPT address. Called for every RCPT, so it reads memory only.
     ///
     /// # Errors
-    /// There is none; the client is told `550 5.1.1`.
+    /// There is no such mailbox; the client gets `550 5.1.1`.
     fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient>;
 
-    /// Octets that [`receive`](Self::receive) takes for a while beside a message with a header of this
-    /// size. They are reserved first.
+    /// Octets that [`receive`](Self::receive) temporarily needs for a message with a header of this size.
+    /// They are reserved first.
     fn memory(&self, header: usize) -> usize;
 
-    /// Takes a complete message. Returns only when it is on disk, or it is not taken.
+    /// Takes a complete message. Returns only once it is on disk, or refused.
     fn receive(&self, envelope: Envelope, raw: Vec<u8>)
     -> impl Future<Output = DataOutcome> + Send;
 }
 
-/// The address is none of ours.
+/// The address is not one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no such mailbox")]
 pub struct UnknownRecipient;
 
-/// What became of a message that was handed to the reception.
+/// Outcome of a complete message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataOutcome {
     /// Committed and synced under this id.
     Stored(LedgerId),
-    /// Nothing was kept; the MTA does.
+    /// Nothing was stored; the MTA keeps the message.
     TryLater(TryLater),
 }
 
-/// Why a message cannot be taken now. The cause is for the log of the one who knows it; this much
-/// the client is told.
+/// Reason for a temporary refusal, as far as the client may know it. The handler logs the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TryLater {
     /// `452 4.3.1`

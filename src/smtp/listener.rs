@@ -1,4 +1,4 @@
-//! Accepts connections, within limits, until it is told to stop; then waits for those under way.
+//! Listeners: accept connections, within limits, until shutdown; then wait for those in progress.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -18,13 +18,13 @@ use super::session::{Session, Shared};
 use super::settings::Settings;
 use crate::observe::events;
 
-/// How long to wait when the system has no descriptor for one more connection.
+/// Pause when the system has no file descriptor for another connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 
-/// Serves all listeners until `shutdown`. Then no connection is accepted and no transaction begun;
-/// returns when those under way are finished.
+/// Serves all listeners until `shutdown`. From then on no connection is accepted and no transaction begins;
+/// returns when those in progress are finished.
 ///
-/// The settings are looked at for every new connection, the memory budget only here.
+/// The settings are read for every new connection, the memory budget only here.
 pub async fn serve<R: MessageHandler>(
     listeners: Vec<TcpListener>,
     settings: watch::Receiver<Arc<Settings>>,
@@ -63,7 +63,7 @@ struct Door<R> {
 }
 
 impl<R: MessageHandler> Door<R> {
-    /// Lets clients of one listener in until shutdown.
+    /// Accepts connections of one listener until shutdown.
     async fn keep(self: Arc<Self>, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
@@ -82,7 +82,7 @@ impl<R: MessageHandler> Door<R> {
         }
     }
 
-    /// Serves a client, or turns it away with a greeting that says why.
+    /// Serves a client, or refuses it with a greeting that gives the reason.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
         let settings = Arc::clone(&self.settings.borrow());
@@ -93,7 +93,7 @@ impl<R: MessageHandler> Door<R> {
             return turn_away(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);
-        // Replies are gathered by us; what is written is to go out at once.
+        // We buffer replies ourselves; written ones must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
             return Reply::Broken.log(peer, Some(&error.to_string()));
         }
@@ -111,7 +111,7 @@ impl<R: MessageHandler> Door<R> {
     }
 }
 
-/// Whether accepting failed for the sake of one client, which is gone already.
+/// True if accepting failed for a single connection that was closed already.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -121,12 +121,12 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// One line and the end. The line fits into the socket's buffer; nobody waits for the client.
+/// Sends one line and closes. The line fits into the socket's buffer, so nothing waits for the client.
 fn turn_away(stream: TcpStream, peer: IpAddr, reply: &Reply) {
     reply.log(peer, None);
     let mut line = Vec::new();
     reply.write_to(&mut line);
-    // A client that is gone already needs no reason.
+    // If the client has closed the connection, it needs no reason.
     let _ = stream
         .into_std()
         .and_then(|mut stream| stream.write_all(&line));

@@ -1,17 +1,16 @@
-//! Bytes from an MTA in, an [`Envelope`](crate::domain::Envelope) and a raw message out.
+//! The SMTP server: takes bytes from an MTA, returns an [`Envelope`](crate::domain::Envelope) and a raw message.
 //!
-//! tokio owns the sockets, mailin the order of commands; this module knows the protocol and no
-//! policy: what an address means and what becomes of a message is the [`MessageHandler`]'s affair.
-//! What always holds:
+//! tokio owns the sockets and mailin the order of commands. This module knows the protocol and no policy:
+//! the [`MessageHandler`] decides what an address means and what happens to a message. What always holds:
 //!
-//! - `250` is written after DATA only when the reception says that the message is on disk.
+//! - `250` follows DATA only after the handler reports that the message is on disk.
 //! - Only CRLF ends a line, only `CRLF . CRLF` a message. A bare LF ends the connection.
-//! - What a peer can make us remember is bounded by [`Settings`], whatever it sends.
+//! - The memory that a peer can occupy is bounded by [`Settings`], whatever it sends.
 //!
 //! ```text
 //! listener ─► session ─► connection   bounded lines, timeouts
-//!                    ├─► dialogue     a line in, a reply out; no I/O
-//!                    └─► data, budget the body, and the memory it may take; rate, how fast it comes
+//!                    ├─► protocol     a line in, a reply out; no I/O
+//!                    └─► data, budget the body and its memory; rate, its transfer rate
 //! ```
 
 mod budget;

@@ -1,10 +1,10 @@
-//! `<path>` of MAIL and RCPT (RFC 5321 4.1.2): the mailbox in it, and what follows.
+//! `<path>` of MAIL and RCPT (RFC 5321 4.1.2): its mailbox, and the text after it.
 //!
-//! mailin's grammar knows neither an empty path, nor a quoted local part with blanks, nor a source
-//! route, nor parameters; so paths are read here, and mailin is shown a stand-in.
+//! mailin's grammar has no empty path, no quoted local part with blanks, no source route and no parameters.
+//! So paths are parsed here, and mailin gets a substitute.
 
-/// Takes the path off the front of `text`. The mailbox comes without angle brackets and source
-/// route, which is to be ignored (RFC 5321 3.6.1); the rest comes without blanks around it.
+/// Splits the path off the start of `text`. Returns the mailbox without angle brackets and without the source
+/// route, which is to be ignored (RFC 5321 3.6.1), and the remaining text without surrounding blanks.
 #[must_use]
 pub fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(' ').strip_prefix('<')?;
@@ -22,7 +22,7 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
     (!routed || !mailbox.is_empty()).then_some((mailbox, rest.trim_matches(' ')))
 }
 
-/// Where the `>` is that is not within quotes. Blanks and `<` may stand within quotes only.
+/// Position of the `>` that is not quoted. Blanks and `<` may only occur within quotes.
 fn closing(text: &str) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in text.bytes().enumerate() {

@@ -1,8 +1,7 @@
-//! One line of the client in, one reply and what is to be done next out. No I/O.
+//! The protocol: takes one line of the client, returns one reply and the next step. No I/O.
 //!
-//! mailin's session knows which command may follow which, and the grammar of those that
-//! [`extensions`] does not read. The reception is asked about recipients before mailin is, so that
-//! mailin only ever hears of what is granted.
+//! mailin's session checks the order of commands, and the grammar of those that [`extensions`] does not
+//! parse. The handler decides about recipients first, so that mailin only sees accepted ones.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,22 +17,22 @@ use super::settings::Settings;
 use super::xforward;
 use crate::domain::{Envelope, ForwardedClient, Recipient};
 
-/// What mailin asks about has been settled before it hears of it.
+/// Accepts everything: all decisions were made before mailin is asked.
 struct Granted;
 
 impl Handler for Granted {}
 
-/// What the connection does after the reply.
+/// Next step of the connection after the reply.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     Command,
-    /// Reads the body of this message, of which the client announced the size.
+    /// Reads the body of this message, with the size that the client declared.
     Body(Box<Envelope>, Option<u64>),
     Tls,
     Close,
 }
 
-/// The answer to one line.
+/// Reply to one line, with the next step.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub reply: Reply,
@@ -58,16 +57,16 @@ impl From<Reply> for Answer {
     }
 }
 
-/// Where a client is in its mail transactions.
+/// State of the mail transaction.
 enum Phase {
     Between,
-    /// Behind MAIL.
+    /// After MAIL.
     Addressed(Mail, Vec<Recipient>),
-    /// Behind DATA; the envelope is handed over.
+    /// After DATA; the envelope is handed over.
     Body,
 }
 
-/// One client's conversation, from the greeting to the end.
+/// Protocol state of one connection, from the greeting to the end.
 pub struct Protocol<R> {
     engine: Session<Granted>,
     handler: Arc<R>,
@@ -100,12 +99,12 @@ impl<R: MessageHandler> Protocol<R> {
         }
     }
 
-    /// Whether the client has begun something that it should be let finish.
+    /// True during a transaction, which the client may finish on shutdown.
     pub fn in_transaction(&self) -> bool {
         !matches!(self.phase, Phase::Between)
     }
 
-    /// Answers a line. When `leaving`, nothing new is begun.
+    /// Answers a line. When `leaving`, it begins nothing new.
     pub fn answer(&mut self, line: &[u8], leaving: bool) -> Answer {
         match Command::read(line).and_then(|command| self.obey(command, leaving)) {
             Ok(answer) => answer,
@@ -113,9 +112,8 @@ impl<R: MessageHandler> Protocol<R> {
         }
     }
 
-    /// The answer to a line, or a message, that is refused. One too many ends the conversation. A
-    /// recipient beyond the limit is no error of the client, which sends the rest apart (RFC 5321
-    /// 4.5.3.1.10).
+    /// Answers with a refusal. One too many ends the connection. Recipients beyond the limit do not count as
+    /// errors of the client, which sends them in another transaction (RFC 5321 4.5.3.1.10).
     pub fn refuse(&mut self, reply: Reply) -> Answer {
         if reply == Reply::TooManyRecipients {
             return reply.into();
@@ -150,7 +148,7 @@ impl<R: MessageHandler> Protocol<R> {
                 self.ask("QUIT", argument)?;
                 Answer::close(Reply::Goodbye)
             }
-            // mailin takes VRFY between transactions only; RFC 5321 4.1.4 at any time.
+            // mailin accepts VRFY between transactions only; RFC 5321 4.1.4 at any time.
             Verb::Vrfy if argument.is_empty() => return Err(Reply::Arguments),
             Verb::Vrfy => Reply::CannotVerify.into(),
             Verb::Help => Reply::Help.into(),
@@ -210,7 +208,7 @@ impl<R: MessageHandler> Protocol<R> {
 
     fn rcpt(&mut self, argument: &str) -> Result<Reply, Reply> {
         let address = extensions::recipient(argument)?;
-        // Out of order comes before everything else; mailin says so.
+        // A wrong order of commands takes precedence, which mailin detects.
         let mailbox = match &self.phase {
             Phase::Addressed(mail, recipients) => {
                 if !address.is_ascii() && !mail.smtputf8 {
@@ -253,19 +251,19 @@ impl<R: MessageHandler> Protocol<R> {
         })
     }
 
-    /// Whether mailin finds the command in order and well-formed.
+    /// Checks with mailin that the command is in order and well-formed.
     fn ask(&mut self, verb: &str, argument: &str) -> Result<(), Reply> {
         let blank = if argument.is_empty() { "" } else { " " };
         let line = format!("{verb}{blank}{argument}\r\n");
         match self.engine.process(line.as_bytes()).code {
             200..400 => Ok(()),
             503 => Err(Reply::OutOfOrder),
-            // mailin says 500 of every line that it cannot read; the verb, we know, is good.
+            // mailin answers 500 to every line that it cannot parse, but the verb is known here.
             _ => Err(Reply::Arguments),
         }
     }
 
-    /// The answer to a message that the reception was given.
+    /// Reply to a message that the handler received.
     pub fn received(&mut self, outcome: DataOutcome) -> Answer {
         self.message_ends();
         if let DataOutcome::Stored(_) = outcome {
@@ -274,7 +272,7 @@ impl<R: MessageHandler> Protocol<R> {
         Reply::from(outcome).into()
     }
 
-    /// The answer to a message that is not given to the reception at all.
+    /// Reply to a message that was not passed to the handler.
     pub fn too_large(&mut self, bound: TooLarge) -> Answer {
         self.message_ends();
         self.refuse(match bound {
@@ -283,20 +281,20 @@ impl<R: MessageHandler> Protocol<R> {
         })
     }
 
-    /// mailin gets the final dot. It always grants it: after a refusal it would wait for more of
-    /// the message, while the client goes on with the next command.
+    /// Tells mailin that the message has ended, always with success: after a refusal it would wait for more
+    /// of the message, while the client goes on with the next command.
     fn message_ends(&mut self) {
         self.engine.process(b".\r\n");
         self.forget_transaction();
     }
 
-    /// XFORWARD is for one transaction, too.
+    /// Resets the transaction. XFORWARD data applies to one transaction, too.
     fn forget_transaction(&mut self) {
         self.phase = Phase::Between;
         self.client = None;
     }
 
-    /// The handshake is done: nothing said in the clear counts any more (RFC 3207 4.2).
+    /// Resets the session after the TLS handshake: nothing sent in the clear is kept (RFC 3207 4.2).
     pub fn secured(&mut self) {
         self.engine.tls_active();
         self.tls = true;

@@ -1,27 +1,27 @@
-//! The rate at which a client sends, on average since it began and over the last seconds.
+//! Transfer rate of a client: the average since the start, and that of the last seconds.
 //!
-//! Both count: a client that sends most of a message at once and then an octet now and then has a good
+//! Both count: a client that sends most of a message at once and then an octet from time to time keeps a good
 //! average for a long time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A client below this many octets a second is slow. By default the largest message needs nine tenths of
-/// it to come within its half hour.
+/// Rate in octets per second below which a client is slow. By default the largest message needs nine tenths
+/// of it to arrive within its half hour.
 const LEAST: u64 = 16 * 1024;
 
-/// A rate is known after this time, and measured anew each time it has passed.
+/// Length of the measuring window. A rate is known after the first one.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What one client has sent, and how fast.
+/// Transfer statistics of one client.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     began: Instant,
     octets: u64,
     window_began: Instant,
     window_octets: u64,
-    /// Octets a second in the last whole window.
+    /// Octets per second in the last complete window.
     last: Option<u64>,
 }
 
@@ -48,13 +48,13 @@ impl Rate {
         }
     }
 
-    /// Leaves out time in which the client had to wait for us.
+    /// Excludes time in which the client had to wait for us.
     pub fn pause(&mut self, pause: Duration) {
         self.began += pause;
         self.window_began += pause;
     }
 
-    /// Octets a second, the smaller of the two; none before it is known.
+    /// Octets per second, the smaller of the two; None before it is known.
     pub fn octets_a_second(&self, now: Instant) -> Option<u64> {
         let elapsed = now.saturating_duration_since(self.began);
         if elapsed < WINDOW {
@@ -70,7 +70,7 @@ impl Rate {
         Some(recent.map_or(average, |recent| recent.min(average)))
     }
 
-    /// Whether the client is known to be too slow for others to wait for it.
+    /// True if the client is known to be too slow for others to wait for it.
     pub fn is_slow(&self, now: Instant) -> bool {
         self.octets_a_second(now).is_some_and(|rate| rate < LEAST)
     }

@@ -1,6 +1,6 @@
-//! Every reply of the SMTP side: code, enhanced code and text, in one table.
+//! All SMTP replies: code, enhanced code and text, in one table.
 //!
-//! The text is what the peer may know. Why something failed goes to the log, not in here.
+//! The text is what the peer may know. The cause of a failure goes to the log instead.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use super::handler::{DataOutcome, TryLater};
 use crate::domain::{Domain, LedgerId};
 use crate::observe::events;
 
-/// What the client is told.
+/// A reply to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     Greeting(Domain),
@@ -32,7 +32,7 @@ pub enum Reply {
     TooManyConnections,
     Evicted,
     TimedOut,
-    /// For the log: nobody is there to be told.
+    /// The connection is broken: this is only logged.
     Broken,
     TooManyErrors,
     NotHttp,
@@ -53,7 +53,7 @@ pub enum Reply {
     AfterStartTls,
     SenderSyntax,
     RecipientSyntax,
-    /// The address is for the log.
+    /// The address is for the log only.
     UnknownRecipient(String),
     NeedsSmtpUtf8,
     UnknownParameter,
@@ -124,19 +124,19 @@ impl Reply {
         (code, enhanced, Cow::Borrowed(text))
     }
 
-    /// The three digits.
+    /// The three-digit code.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.parts().0
     }
 
-    /// Whether the client was refused something.
+    /// True if the client was refused something.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.code() >= 400
     }
 
-    /// Tells the log of this refusal, with a cause if there is more to say than the client is told.
+    /// Logs this refusal, with its cause if that is more than the client is told.
     pub fn log(&self, peer: IpAddr, cause: Option<&str>) {
         let (code, enhanced, text) = self.parts();
         let recipient = match self {
@@ -147,7 +147,7 @@ impl Reply {
         events::smtp_rejected(peer, &code, cause.unwrap_or(&text), recipient);
     }
 
-    /// Appends the reply as it goes over the wire.
+    /// Appends the reply in wire format.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let (code, enhanced, text) = self.parts();
         let more: &[String] = match self {

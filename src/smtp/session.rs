@@ -1,4 +1,4 @@
-//! One connection from the greeting to the end.
+//! One connection, from the greeting to the end.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,40 +18,40 @@ use super::protocol::{Next, Protocol};
 use super::reply::Reply;
 use super::settings::Settings;
 
-/// How long a client may go on sending after our last word.
+/// Time for which input after our final reply is read and discarded.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Less than this does not count as something said: a byte now and then keeps no seat.
+/// Octets below which received data does not end the idle time: an octet from time to time is not enough.
 const SOMETHING: usize = 4 * 1024;
 
-/// How long a client may take for the next command of its transaction once we are leaving.
+/// Time that a client has for the next command of its transaction during shutdown.
 const LAST_COMMAND: Duration = Duration::from_secs(5);
 
-/// What all connections of a listener share.
+/// State shared by all connections of a listener.
 pub struct Shared<R> {
     pub handler: Arc<R>,
     pub budget: Budget,
 }
 
-/// A client and what is known of it.
+/// A connection with its client.
 pub struct Session<'a, R> {
     pub shared: &'a Shared<R>,
     pub settings: Arc<Settings>,
     pub peer: IpAddr,
     pub slot: Slot,
-    /// Cancelled when no new transaction is to begin.
+    /// Cancelled when no new transaction may begin.
     pub leave: CancellationToken,
 }
 
-/// How a conversation ends.
+/// The end of a connection.
 enum End {
-    /// The client said goodbye, or we did; the reply is queued.
+    /// QUIT, or an end by us; the reply is queued.
     Done,
     StartTls,
 }
 
 impl<R: MessageHandler> Session<'_, R> {
-    /// Serves a client until it or we have enough.
+    /// Serves the client until either side ends the connection.
     pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
         let mut protocol = Protocol::new(
             Arc::clone(&self.shared.handler),
@@ -64,13 +64,13 @@ impl<R: MessageHandler> Session<'_, R> {
             && let Some(secure) = Box::pin(self.handshake(clear)).await
         {
             protocol.secured();
-            // A second STARTTLS is never granted, so this conversation is the last. Boxed, so that
-            // clients without TLS need no room for it.
+            // A second STARTTLS is never accepted, so this call is the last. Boxed, so that clients without
+            // TLS need no memory for it.
             Box::pin(self.converse(Connection::new(secure), &mut protocol)).await;
         }
     }
 
-    /// Talks until the end, and gives the stream back if it is to be continued in TLS.
+    /// Serves the client to the end, or returns the stream if it continues with TLS.
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut connection: Connection<S>,
@@ -115,7 +115,7 @@ impl<R: MessageHandler> Session<'_, R> {
                     return Ok(End::Done);
                 }
             };
-            // What came behind STARTTLS in the clear could pass for something said in TLS.
+            // Input after STARTTLS in the clear could pass for input within TLS.
             if answer.next == Next::Tls && !connection.pending().is_empty() {
                 self.say(connection, &Reply::AfterStartTls);
                 return Ok(End::Done);
@@ -151,7 +151,7 @@ impl<R: MessageHandler> Session<'_, R> {
         }
     }
 
-    /// Why a client may not be waited for any longer, apart from its own slowness.
+    /// Waits for a reason to end the connection other than the client's own timeouts.
     async fn interrupt(&self, in_transaction: bool) -> Broken {
         tokio::select! {
             () = self.leaving(in_transaction) => Broken::Leaving,
@@ -159,7 +159,7 @@ impl<R: MessageHandler> Session<'_, R> {
         }
     }
 
-    /// A client between the commands of a transaction gets a moment for the next one.
+    /// On shutdown, a client between the commands of a transaction gets a moment for the next one.
     async fn leaving(&self, in_transaction: bool) {
         self.leave.cancelled().await;
         if in_transaction {
@@ -167,7 +167,7 @@ impl<R: MessageHandler> Session<'_, R> {
         }
     }
 
-    /// Queues a reply; the log hears of what was refused.
+    /// Queues a reply, and logs it if it is a refusal.
     fn say<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         connection: &mut Connection<S>,
@@ -179,8 +179,7 @@ impl<R: MessageHandler> Session<'_, R> {
         connection.reply(reply);
     }
 
-    /// Reads a body up to its end; none if it has a bare LF. The share is to be held as long as
-    /// the body is.
+    /// Reads a body to its end; None if it has a bare LF. Keep the reservation for as long as the body.
     async fn body<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         connection: &mut Connection<S>,
@@ -202,7 +201,7 @@ impl<R: MessageHandler> Session<'_, R> {
                 let asked = Instant::now();
                 said = SOMETHING;
                 self.reserve(&mut reservation, capacity).await;
-                // The client is not to blame for the time that we made it wait.
+                // Time in which the client waited for us does not count.
                 end += asked.elapsed();
             }
             body.reserve(capacity);
@@ -240,7 +239,7 @@ impl<R: MessageHandler> Session<'_, R> {
         }
     }
 
-    /// Waits until the message may take `octets` in all.
+    /// Waits until the message has `octets` reserved in total.
     async fn reserve(&self, reservation: &mut Reservation<'_>, octets: usize) {
         if reservation.covers(octets) {
             return;
@@ -250,7 +249,7 @@ impl<R: MessageHandler> Session<'_, R> {
         self.slot.has_memory(reservation.octets());
     }
 
-    /// The handshake, in the time of a command.
+    /// Performs the TLS handshake within the timeout of a command.
     async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,

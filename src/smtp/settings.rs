@@ -1,4 +1,4 @@
-//! What the configuration says about the SMTP side. Checked by whoever fills it in.
+//! Settings of the SMTP server. Whoever creates them validates them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use ipnet::IpNet;
 
 use crate::domain::Domain;
 
-/// The settings of one moment. A connection keeps those with which it began.
+/// Settings at one time. A connection keeps those with which it began.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Greets, and introduces our replies to EHLO.
+    /// Name in the greeting and in replies to EHLO.
     pub hostname: Domain,
-    /// Who may talk to us.
+    /// Networks whose clients may connect.
     pub trusted_peers: Vec<IpNet>,
-    /// Octets, as RFC 1870 counts them: without dot-stuffing and the final dot.
+    /// In octets as RFC 1870 counts them: without dot-stuffing and the final dot.
     pub max_message_size: u64,
     /// Octets of a message before its first empty line.
     pub max_header_size: u64,
     pub max_connections: usize,
     pub max_recipients: usize,
-    /// How many 4xx and 5xx replies a client may collect between two messages.
+    /// Number of 4xx and 5xx replies that a client may get between two messages.
     pub max_errors: usize,
-    /// Within it, a whole command must have come, and a client must take our replies.
+    /// Time for a complete command to arrive, and for a client to read our replies.
     pub command_timeout: Duration,
-    /// The longest silence within a message.
+    /// Longest silence within a message.
     pub data_timeout: Duration,
-    /// How long a whole message may take.
+    /// Time for a complete message.
     pub message_timeout: Duration,
-    /// Octets of all messages that are on their way in at one moment, and of reading them. One message of
-    /// the greatest size fits even where this says less. Read when the listener starts.
+    /// Octets for all messages in transfer and for parsing them. One message of the maximum size fits even if
+    /// this is less. Read when the listener starts.
     pub memory_budget: u64,
     pub tls: Option<Tls>,
 }
@@ -44,7 +44,7 @@ pub struct Tls {
 }
 
 impl Settings {
-    /// The defaults of the documentation, for a host of this name; only loopback is trusted.
+    /// Default settings for this hostname; only loopback is trusted.
     #[must_use]
     pub fn new(hostname: Domain) -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -68,7 +68,7 @@ impl Settings {
         }
     }
 
-    /// Whether this peer may talk to us. An IPv4 peer on an IPv6 socket is an IPv4 peer.
+    /// True if this peer may connect. An IPv4 peer on an IPv6 socket counts as an IPv4 peer.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();

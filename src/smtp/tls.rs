@@ -1,4 +1,4 @@
-//! Certificate and key as PEM in, what STARTTLS needs out.
+//! TLS: takes a certificate and a key as PEM, returns the configuration for STARTTLS.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a certificate and a key cannot be used.
+/// Reason why a certificate and key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("the certificate file cannot be read as PEM: {0}")]
@@ -19,10 +19,10 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
-/// Builds the server's side from a certificate chain, the server's own first, and its key.
+/// Builds the server configuration from a certificate chain, the server's own first, and its key.
 ///
 /// # Errors
-/// Whatever makes them unusable.
+/// The defect that makes them unusable.
 pub fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<Vec<_>, _>>()

@@ -1,20 +1,20 @@
-//! XFORWARD, by which Postfix says whom it speaks for: its client's name, address and HELO.
+//! XFORWARD, with which Postfix names its client: name, address and HELO.
 //!
-//! Attributes are xtext (RFC 3461 4); those not named keep their value until the transaction ends.
+//! Attributes are xtext (RFC 3461 4); attributes that are not given keep their value until the transaction
+//! ends.
 
 use std::net::IpAddr;
 
 use super::reply::Reply;
 use crate::domain::ForwardedClient;
 
-/// The attributes that EHLO offers. Only `NAME`, `ADDR` and `HELO` are kept.
+/// Attributes offered in EHLO. Only `NAME`, `ADDR` and `HELO` are kept.
 pub const ATTRIBUTES: &[&str] = &["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
 
-/// Takes the attributes of one XFORWARD into what is known of the client. Nothing changes when one
-/// of them is wrong.
+/// Applies the attributes of one XFORWARD to the known client. Nothing changes if one of them is wrong.
 ///
 /// # Errors
-/// `501`: an attribute that is none, or whose value cannot be.
+/// `501`: an unknown attribute, or an impossible value.
 pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> {
     let mut client = known.clone();
     let mut count = 0;
@@ -28,7 +28,7 @@ pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> 
         match name.as_str() {
             "NAME" => client.name = value,
             "HELO" => client.helo = value,
-            // It may be no IP address, for mail that did not come over a network.
+            // May be something else than an IP address, for mail that did not come over a network.
             "ADDR" => client.address = value.as_deref().and_then(address),
             _ => {}
         }
@@ -50,7 +50,7 @@ fn address(text: &str) -> Option<IpAddr> {
     v6.unwrap_or(text).parse().ok()
 }
 
-/// A value without its xtext; none where it says that nobody knows it.
+/// Decodes xtext; None for a value that means unknown.
 fn decode(value: &str) -> Result<Option<String>, Reply> {
     if ["[UNAVAILABLE]", "[TEMPUNAVAIL]"]
         .iter()
@@ -68,7 +68,7 @@ fn decode(value: &str) -> Result<Option<String>, Reply> {
         } else {
             byte
         };
-        // What is no printable ASCII could forge a field or a line of the log.
+        // Anything but printable ASCII could forge a field or a line of the log.
         if !byte.is_ascii_graphic() {
             return Err(Reply::Arguments);
         }

@@ -1,4 +1,4 @@
-//! Any order of commands against a model of three states.
+//! Compares any order of commands with a model of three states.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::{Domain, LedgerId, Mailbox, PortalName, ReversePath};
 use crate::smtp::handler::UnknownRecipient;
 
-/// Knows one address.
+/// A handler with one address.
 struct Desk;
 
 impl MessageHandler for Desk {
@@ -41,14 +41,14 @@ enum Said {
     Mail,
     Rcpt,
     Stranger,
-    /// DATA, and if it is granted, whether the message is small enough.
+    /// DATA, and if it is accepted, true for a message within the size limit.
     Data(bool),
     Rset,
     Noop,
     Rubbish,
 }
 
-/// What a client may do next, by RFC 5321 4.1.4.
+/// States of a client by RFC 5321 4.1.4.
 #[derive(Debug, PartialEq, Eq)]
 enum Model {
     Unknown,
@@ -57,7 +57,7 @@ enum Model {
 }
 
 impl Model {
-    /// The code that `said` must get, and what follows from it.
+    /// The expected reply code of `said`, and the next state.
     fn expect(self, said: Said) -> (u16, Self) {
         match (said, self) {
             (Said::Mail, Self::Greeted) => (250, Self::Sender(0)),

@@ -1,4 +1,4 @@
-//! Clients that dawdle, in paused time, and clients that talk rubbish.
+//! Idle clients, in paused time, and clients that send rubbish.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,7 +15,7 @@ use crate::smtp::handler::{DataOutcome, UnknownRecipient};
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// Takes everything, and remembers the sizes.
+/// Accepts everything and records the sizes.
 #[derive(Default)]
 struct Anybody(Mutex<Vec<usize>>);
 
@@ -41,7 +41,8 @@ fn settings() -> Settings {
     Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
 }
 
-/// A session that has its seat for as long as it likes, on one end of a pipe of this size; the other end, and what the session has come to.
+/// Starts a session with an uncontended slot on one end of a pipe of this size. Returns the other end, and a
+/// task that returns the sizes of the messages.
 fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
@@ -74,7 +75,7 @@ fn seated(slot: Slot, settings: Settings, pipe: usize) -> (DuplexStream, JoinHan
     (ours, task)
 }
 
-/// All that is said until the end, as text.
+/// Everything sent until the end, as text.
 async fn all(client: &mut DuplexStream) -> String {
     let mut said = Vec::new();
     client.read_to_end(&mut said).await.expect("a pipe");
@@ -88,7 +89,7 @@ const ADDRESSED: &[u8] =
 async fn a_command_must_come_whole_in_time() {
     let (mut client, task) = session(settings(), 10_000);
     let begin = Instant::now();
-    // A byte a minute is never silent for long.
+    // One octet a minute is never silent for long.
     for byte in b"EHLO a" {
         if client.write_all(&[*byte]).await.is_err() {
             break;
@@ -115,7 +116,7 @@ async fn an_endless_line_ends() {
     let begin = Instant::now();
     while client.write_all(&[b'a'; 1000]).await.is_ok() {
         sleep(Duration::from_secs(1)).await;
-        // The pipe takes what is written after the session has stopped reading, up to a point.
+        // The pipe still takes a limited amount after the session has stopped reading.
         if begin.elapsed() > Duration::from_mins(10) {
             break;
         }
@@ -178,7 +179,7 @@ async fn a_message_may_not_trickle_in_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_no_replies_is_let_go() {
-    // So much that the replies fill any pipe.
+    // Enough commands for their replies to fill any pipe.
     let (mut client, task) = session(settings(), 100);
     let begin = Instant::now();
     while client.write_all(b"VRFY a\r\n").await.is_ok() {}
@@ -247,7 +248,7 @@ async fn one_byte_at_a_time_both_ways() {
     assert_eq!(task.await.expect("no panic"), [6]);
 }
 
-/// Pieces of which dialogues are made, so that rubbish gets further than the first line.
+/// Pieces of dialogues, so that rubbish gets past the first line.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => prop::sample::select(vec![
@@ -286,7 +287,7 @@ proptest! {
                         break;
                     }
                 }
-                // A session may be gone already.
+                // The session may have ended already.
                 let _ = write.shutdown().await;
             });
             let mut said = Vec::new();

@@ -1,5 +1,6 @@
-//! Changing the access settings: old settings and a wish in, new settings and the list of what
-//! differs out. Nothing is stored here; [`crate::store::Store::change_access`] makes a revision of it.
+//! Changes of the access settings: takes the old settings and the requested change, returns the new settings
+//! and the list of differences. Nothing is stored here; [`crate::store::Store::change_access`] stores the
+//! result as a revision.
 
 use std::fmt;
 
@@ -15,24 +16,24 @@ use crate::domain::{DomainPattern, EmailAddress, PortalName};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Change {
     pub key: Key,
-    /// None: the site's.
+    /// None for the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub portal: Option<PortalName>,
-    /// None: the portal inherited it.
+    /// None if the portal inherited it.
     pub before: Option<Value>,
-    /// None: the portal inherits it now.
+    /// None if the portal inherits it now.
     pub after: Option<Value>,
 }
 
-/// What somebody asked for as `KEY=VALUE`.
+/// A requested change, from `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     pub key: Key,
-    /// None: inherit the site's value.
+    /// None to inherit the site's value.
     pub value: Option<Value>,
 }
 
-/// What was wrong with an assignment.
+/// Error of an assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     #[error("{0:?} has no value; write KEY=VALUE, as in external.verify=true")]
@@ -44,10 +45,10 @@ pub enum AssignmentError {
 }
 
 impl Assignment {
-    /// Reads `KEY=VALUE`; the value `inherit` takes a portal's override away.
+    /// Parses `KEY=VALUE`; the value `inherit` removes a portal's override.
     ///
     /// # Errors
-    /// No such setting, or no such value of it.
+    /// No such setting, or an invalid value for it.
     pub fn parse(text: &str) -> Result<Self, AssignmentError> {
         let (name, value) = text
             .split_once('=')
@@ -62,7 +63,7 @@ impl Assignment {
 }
 
 impl AccessSettings {
-    /// These settings with some values put in place, the site's or a portal's.
+    /// Returns these settings with some values replaced, for the site or a portal.
     ///
     /// # Errors
     /// `inherit` without a portal.
@@ -82,8 +83,8 @@ impl AccessSettings {
         Ok(settings)
     }
 
-    /// These settings with patterns added to one of the three lists. A portal that inherited the list
-    /// gets one of its own, which begins with what it inherited.
+    /// Returns these settings with patterns added to one of the three lists. A portal that inherited the list
+    /// gets its own, which starts as a copy.
     #[must_use]
     pub fn with_domains(
         &self,
@@ -100,8 +101,8 @@ impl AccessSettings {
         self.with_list(portal, key, list)
     }
 
-    /// These settings without some patterns, in whichever of the three lists they stand; and the
-    /// patterns that stand in none.
+    /// Returns these settings without some patterns, in whichever of the three lists they are, and the
+    /// patterns found in none.
     #[must_use]
     pub fn without_domains(
         &self,
@@ -129,7 +130,7 @@ impl AccessSettings {
         (settings, unknown)
     }
 
-    /// What differs in `after`, in the order of the documentation, the site's first.
+    /// Differences in `after`, in the order of the documentation, the site's first.
     #[must_use]
     pub fn changes_to(&self, after: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -167,7 +168,7 @@ impl AccessSettings {
         changes
     }
 
-    /// What an operator should hear, of the site's settings and of each portal's, each once.
+    /// Warnings about the site's settings and about each portal's, each once.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.site.warnings();
@@ -201,7 +202,7 @@ impl AccessSettings {
         settings
     }
 
-    /// A portal that overrides nothing any more is not mentioned.
+    /// Removes a portal without overrides from the map.
     fn put_override(&mut self, portal: &PortalName, key: Key, value: Option<Value>) {
         let own = self.portals.entry(portal.clone()).or_default();
         key.put_override(own, value);
@@ -217,7 +218,7 @@ impl Serialize for Key {
     }
 }
 
-/// `it: external.verify: false → true`; of a list, only what came and went.
+/// `it: external.verify: false → true`; for a list, only additions and removals.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(portal) = &self.portal {
@@ -263,8 +264,8 @@ fn items(value: Option<&Value>) -> Option<Vec<String>> {
 }
 
 impl Settings {
-    /// The pattern that decides about a newcomer with this address: the one that denies it, or the one
-    /// by which it gets in, where it takes one.
+    /// The pattern that decides about a new sender with this address: the one that denies it, or the one that
+    /// admits it, if it takes one.
     #[must_use]
     pub fn pattern_for(&self, address: &EmailAddress) -> Option<&DomainPattern> {
         let Self {

@@ -3,7 +3,7 @@
 use super::question::{Decision, Question};
 use super::rules::{Finding, RULES};
 
-/// Decides: the first rule that matches. The last one of the table matches all that is left.
+/// Returns the decision of the first rule that matches. The last rule of the table matches everything.
 #[must_use]
 pub fn decide(question: &Question) -> Decision {
     for rule in &RULES {

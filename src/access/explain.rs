@@ -1,4 +1,4 @@
-//! Why: every rule that was asked, in order, with what it went by.
+//! Explanation of a decision: every rule that was asked, in order, with its evidence.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use crate::domain::Reason;
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleResult {
-    /// The number of the rule in the documentation.
+    /// Number of the rule in the documentation.
     pub rule: u8,
     pub reason: Reason,
     pub title: &'static str,
@@ -18,7 +18,7 @@ pub struct RuleResult {
     pub evidence: Option<String>,
 }
 
-/// Asks the rules again and keeps what each of them said; ends with the one that decided.
+/// Asks the rules again and records the result of each, up to the one that decided.
 #[must_use]
 pub fn explain(question: &Question) -> Vec<RuleResult> {
     let mut results = Vec::with_capacity(RULES.len());

@@ -1,11 +1,11 @@
-//! The settings by name: one table for commands, files and pages.
+//! Keys of the settings: one table for commands, files and pages.
 
 use serde::Serialize;
 
 use super::settings::{Overrides, Settings};
 use crate::domain::{DomainPattern, PatternError};
 
-/// The settings by name: the one table behind `set`, `show`, `diff` and the pages.
+/// Settings by name: the one table behind `set`, `show`, `diff` and the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     InternalEnabled,
@@ -19,7 +19,7 @@ pub enum Key {
     Denied,
 }
 
-/// The value of one setting, whatever its type.
+/// Value of one setting, of any type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -41,7 +41,7 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// Why a setting could not be changed.
+/// Reason why a setting could not be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error("there is no setting {name:?}; the settings are {known}")]
@@ -68,7 +68,7 @@ impl Key {
         Self::Denied,
     ];
 
-    /// The name in the configuration, the commands and the API.
+    /// Name in the configuration, the commands and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,8 +84,10 @@ impl Key {
         }
     }
 
+    /// Finds a key by its name.
+    ///
     /// # Errors
-    /// A name that no setting has.
+    /// There is no setting of this name.
     pub fn parse(name: &str) -> Result<Self, KeyError> {
         Self::ALL
             .into_iter()
@@ -96,10 +98,10 @@ impl Key {
             })
     }
 
-    /// Reads a value as it is typed: `true`, `false`, or a list with commas between.
+    /// Parses a value as typed: `true`, `false`, or a comma-separated list.
     ///
     /// # Errors
-    /// What is no switch where one is wanted, and what is no pattern.
+    /// A non-boolean value for a boolean key, or an invalid pattern.
     pub fn parse_value(self, text: &str) -> Result<Value, KeyError> {
         let items = || {
             text.split(',')
@@ -133,7 +135,7 @@ impl Key {
         }
     }
 
-    /// Reads a pattern for this list. A public suffix may stand in the deny list alone.
+    /// Parses a pattern for this list. Only the deny list accepts a public suffix.
     ///
     /// # Errors
     /// The text cannot be a pattern of this list.
@@ -167,7 +169,7 @@ impl Key {
         }
     }
 
-    /// What a portal sets for itself, if it does.
+    /// The portal's own value, if it has one.
     #[must_use]
     pub fn of_overrides(self, own: &Overrides) -> Option<Value> {
         let Overrides {
@@ -190,7 +192,7 @@ impl Key {
         }
     }
 
-    /// Puts a value in its place. A value of another setting's type changes nothing.
+    /// Sets the value. A value of another setting's type changes nothing.
     pub fn put(self, settings: &mut Settings, value: Value) {
         let Settings {
             denied,
@@ -219,7 +221,7 @@ impl Key {
         }
     }
 
-    /// The same for a portal; `None` takes the override away, so that the site's value is inherited.
+    /// The same for a portal; `None` removes the override, so that the site's value is inherited.
     pub fn put_override(self, own: &mut Overrides, value: Option<Value>) {
         let Overrides {
             denied,

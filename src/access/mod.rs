@@ -1,8 +1,8 @@
-//! [`Facts`](crate::mail::Facts), the account's standing and the access settings in, a
-//! [`Decision`] out.
+//! Access decisions: takes [`Facts`](crate::mail::Facts), the account's standing and the access settings,
+//! returns a [`Decision`].
 //!
-//! Everything here is pure: no clock, no database, no network. `decide` runs inside the transaction
-//! that records what it says, and again, on the recorded input, when somebody asks why.
+//! Everything here is pure: no clock, no database, no network. `decide` runs inside the transaction that
+//! records its result, and again, on the recorded inputs, to explain it.
 
 mod change;
 mod decide;

@@ -1,13 +1,13 @@
-//! Which domain of the settings another one looks most like: `acme.co` is near `acme.com`, and
-//! `mail.acme.com` is below it. Perhaps somebody forgot it, or mistyped it.
+//! Similar domains: finds the pattern of the settings that a domain resembles most. `acme.co` is near
+//! `acme.com`, and `mail.acme.com` is below it: the difference may be a mistake.
 
 use super::settings::AccessSettings;
 use crate::domain::{Domain, DomainPattern, public_suffix};
 
-/// More changes than this, and the two have nothing to do with each other.
+/// Maximum number of changes between two similar names.
 const FAR: usize = 2;
 
-/// The pattern of the settings, whoever's, that is nearest to `domain`; None when none is near.
+/// The pattern of any of the settings that is nearest to `domain`; None if none is near.
 #[must_use]
 pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a DomainPattern> {
     let domain = Domain::parse(domain).ok()?;
@@ -26,7 +26,7 @@ pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a Dom
         .map(|(_, pattern)| pattern)
 }
 
-/// How far apart, for the same organisation or a slip; None for strangers.
+/// Distance within one organisation or of a typing error; None for unrelated domains.
 fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
     let named = pattern.domain();
     if domain == named || domain.is_below(named) || named.is_below(domain) {
@@ -37,19 +37,19 @@ fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
     {
         return Some(1);
     }
-    // A short name is one letter from too many others.
+    // A short name is one letter away from too many others.
     let changes = changes(domain.as_str(), named.as_str());
     let short = named.as_str().len() < 8;
     (changes <= if short { 1 } else { FAR }).then_some(changes + 1)
 }
 
-/// The label that somebody registered: `acme` of `mail.acme.co.uk`.
+/// The registered label: `acme` of `mail.acme.co.uk`.
 fn name_of(domain: &Domain) -> Option<&str> {
     let registered = public_suffix::registered(domain.as_str())?;
     registered.split('.').next()
 }
 
-/// Letters to insert, leave out or replace (Levenshtein).
+/// Number of letters to insert, delete or replace (Levenshtein distance).
 fn changes(one: &str, other: &str) -> usize {
     if one.len().abs_diff(other.len()) > FAR {
         return FAR + 1;

@@ -1,5 +1,5 @@
-//! Whether somebody who has no account may get one, by an address alone: for the sign-up page, for
-//! an operator, and for trying out settings.
+//! Decisions about an address without an account, with no message: for the sign-up page, for operators, and
+//! to try out settings.
 
 use super::decide::decide;
 use super::question::{Circumstances, Decision, Enforcement, Question, Standing};
@@ -7,7 +7,7 @@ use super::settings::Effective;
 use crate::domain::{EmailAddress, PortalName};
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
 
-/// What the rules say about an ordinary first message from `address` to `portal`.
+/// The rules' decision about an ordinary first message from `address` to `portal`.
 #[must_use]
 pub fn decide_newcomer(
     address: &EmailAddress,

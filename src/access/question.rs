@@ -1,4 +1,4 @@
-//! All that a decision about one message for one portal depends on, and what it can say.
+//! Inputs and outputs of a decision about one message for one portal.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::settings::Effective;
 use crate::domain::{Kind, LedgerId, NewAccount, PortalName, Reason, RequestId, Status, Verdict};
 use crate::mail::{AuthenticationFailure, Facts, Sender, SenderFault};
 
-/// What is done with sender authentication.
+/// Use of sender authentication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
@@ -16,7 +16,7 @@ pub enum Enforcement {
     Enforce,
 }
 
-/// What was known of the sender's account before this message.
+/// State of the sender's account before this message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -26,13 +26,13 @@ pub struct AccountStanding {
     pub kind: Kind,
     pub status: Status,
     pub takes_automatic: bool,
-    /// One more request of this size would be more than one account may have waiting.
+    /// Another request of this size would exceed the hold quota.
     pub quota_reached: bool,
-    /// It would not be, if requests that no domain vouches for made room.
+    /// It would fit if unauthenticated requests were replaced.
     #[serde(default)]
     pub can_replace: bool,
-    /// The account is active, nobody ever verified its address, and this portal has not let it in
-    /// before. Absent in what was recorded before there was such a thing.
+    /// The account is active but was never verified, and this portal has not accepted it before. Absent in
+    /// older records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
 }
@@ -45,7 +45,7 @@ pub struct Original {
     pub request: Option<RequestId>,
 }
 
-/// What the database knew when the message came.
+/// State of the database when the message was received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,21 +54,21 @@ pub struct Standing {
     pub original: Option<Original>,
 }
 
-/// What the configuration says about this message; recorded, so that it can be explained later.
+/// Values of the configuration for this message; recorded, so that the decision can be explained later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circumstances {
     pub portal: PortalName,
-    /// The portal is set to take automatic mail of active accounts.
+    /// The portal accepts automatic mail of active accounts.
     pub takes_automatic: bool,
-    /// The one of the portal's own lists that the message says it came through.
+    /// The portal's own mailing list that the message came through, according to the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_list: Option<String>,
-    /// From is a portal's or our own address.
+    /// From is an address of a portal or of ours.
     pub sender_is_ours: bool,
     pub enforcement: Enforcement,
 }
 
-/// All that a decision depends on.
+/// All inputs of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     pub facts: &'a Facts,
@@ -77,51 +77,51 @@ pub struct Question<'a> {
     pub settings: &'a Effective,
 }
 
-/// What follows from a decision; the store carries it out in the same transaction.
+/// Consequence of a decision; the store applies it in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Consequence {
-    /// A ledger entry and nothing else.
+    /// Only a ledger entry.
     Nothing,
-    /// A held request, of a new account where one is given.
+    /// A held request, and a new account if one is given.
     Hold(Option<NewAccount>),
-    /// A released request.
+    /// A released request, and a new account if one is given.
     Accept(Option<NewAccount>),
 }
 
-/// The rule that decided, and what follows.
+/// The rule that decided, and the consequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
     pub verdict: Verdict,
     pub reason: Reason,
-    /// The number of the rule in the documentation.
+    /// Number of the rule in the documentation.
     pub rule: u8,
     pub consequence: Consequence,
-    /// What the rule went by.
+    /// Evidence of the rule.
     pub evidence: Option<String>,
 }
 
 impl Question<'_> {
-    /// Who wrote, for this portal: the author behind the list where it is the portal's own.
+    /// The sender for this portal: the author behind the list, if it is the portal's own.
     #[must_use]
     pub fn sender(&self) -> &Sender {
         sender_for(self.facts, self.circumstances.own_list.as_deref())
     }
 
-    /// The account is active, and verified or let in by this portal before.
+    /// The account is active, and verified or accepted by this portal before.
     pub(super) fn is_known_customer(&self) -> bool {
         self.standing
             .account
             .is_some_and(|account| account.status == Status::Active && !account.unverified)
     }
 
-    /// The account is active elsewhere, and nobody ever verified its address.
+    /// The account is active elsewhere, but was never verified.
     pub(super) fn is_unverified_here(&self) -> bool {
         self.standing
             .account
             .is_some_and(|account| account.status == Status::Active && account.unverified)
     }
 
-    /// Why the message does not get past an enforced authentication, as one by that sender.
+    /// Reason why the message fails enforced authentication as a message by that sender.
     pub(super) fn authentication_failure(&self) -> Option<AuthenticationFailure> {
         let own_list = self.circumstances.own_list.as_deref();
         let behind_list = is_behind_list(self.facts, own_list);
@@ -133,15 +133,14 @@ impl Question<'_> {
     }
 }
 
-/// The sender where a portal's own list put its address into From and names no author.
+/// The sender if a portal's own list wrote its address into From and names no author.
 static FROM_A_LIST: Sender = Sender::Unusable {
     fault: SenderFault::MailingList,
     written: None,
 };
 
-/// Who wrote a message that says it came through `own_list`, a list of the portal's own, or through
-/// none. The author behind a list counts only where that list is the one whose address From is; the
-/// list itself never does.
+/// The sender of a message that came through `own_list`, a list of the portal's own, or through none. The
+/// author behind a list counts only if that list's address is in From; the list itself never is a sender.
 #[must_use]
 pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
     match &facts.author_behind_list {
@@ -151,7 +150,7 @@ pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
     }
 }
 
-/// The sender is the author behind a list.
+/// True if the sender is the author behind a list.
 fn is_behind_list(facts: &Facts, own_list: Option<&str>) -> bool {
     let behind = facts.author_behind_list.as_ref();
     behind.is_some_and(|behind| Some(behind.list.as_str()) == own_list)

@@ -1,36 +1,35 @@
-//! The table of rules, in the order in which they are asked. The first that matches decides.
+//! The table of rules, in the order in which they are asked. The first rule that matches decides.
 
 use super::question::{Consequence, Enforcement, Question};
 use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
 use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
-/// The most Received fields a message may have (RFC 5321 6.3 asks for a limit of at least 100 hops
-/// for relays; a help desk is the last hop, so half of that is a loop).
+/// Maximum number of Received fields (RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
+/// desk is the last hop, so half of that is a loop).
 const MOST_RECEIVED_FIELDS: u32 = 50;
 
 /// One row of the table.
 pub struct Rule {
-    /// The position in the table, counted from 1; what `rule` is wherever it is shown.
+    /// Position in the table, from 1; shown as `rule` everywhere.
     pub number: u8,
     pub reason: Reason,
-    /// What the rule asks, as `explain` shows it.
+    /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
     pub(super) examine: fn(&Question) -> Finding,
 }
 
-/// What a rule found.
+/// Result of a rule.
 pub(super) enum Finding {
     Matched {
         verdict: Verdict,
         consequence: Consequence,
         evidence: Option<String>,
     },
-    /// With what it went by, where there was something.
+    /// The rule does not match; with its evidence, if any.
     Passed(Option<String>),
 }
 
-/// The rules, each at the position that is its number. What the ledger stores of a rule is a code of
-/// its reason, not this number.
+/// The rules; each has its position as its number. The ledger stores a code of the reason, not this number.
 pub static RULES: [Rule; 17] = [
     Rule {
         number: 1,
@@ -136,11 +135,11 @@ pub static RULES: [Rule; 17] = [
     },
 ];
 
-/// The number under which answers to a verification mail stand, about which no rule is asked.
+/// Number of answers to a verification mail, which the rules do not decide.
 const CONFIRMATION: u8 = 18;
 
-/// The reasons of rules that read what the settings say of newcomers: under other settings, what they
-/// decided can be decided otherwise.
+/// Reasons of rules that depend on the settings for new senders: under other settings, the decision may
+/// differ.
 pub const SETTINGS_REASONS: [Reason; 4] = [
     Reason::InternalAccountCreated,
     Reason::ExternalAccountsDisabled,
@@ -148,7 +147,7 @@ pub const SETTINGS_REASONS: [Reason; 4] = [
     Reason::ExternalAccountCreated,
 ];
 
-/// The number of the rule that gives this reason.
+/// Number of the rule with this reason.
 #[must_use]
 pub fn number_of(reason: Reason) -> u8 {
     let rule = RULES.iter().find(|rule| rule.reason == reason);
@@ -183,7 +182,7 @@ fn bounce(question: &Question) -> Finding {
         return passed(None);
     };
     let evidence = report.evidence.to_string();
-    // A text that looks like a report may be what a person or an approved program writes.
+    // A person or an approved program may write a text that looks like a bounce.
     match taken_of(question) {
         Some(why) if report.kind == ReportKind::Text => passed(format!("{evidence}; {why}")),
         _ => dropped(evidence),
@@ -258,7 +257,7 @@ fn automatic(question: &Question) -> Finding {
     }
 }
 
-/// Why what looks like a program's mail is taken from this sender; none where it is not.
+/// Reason why apparently automatic mail of this sender is accepted; None if it is not.
 fn taken_of(question: &Question) -> Option<&'static str> {
     let account = question.standing.account?;
     if !is_active_here(question) {
@@ -297,7 +296,7 @@ fn authentication_failed(question: &Question) -> Finding {
         return passed(evidence);
     };
     let evidence = match (failure, evidence) {
-        // The evidence says as much.
+        // The evidence contains the failure already.
         (AuthenticationFailure::Dmarc | AuthenticationFailure::Fault(_), Some(evidence)) => {
             evidence
         }
@@ -311,15 +310,15 @@ fn authentication_failed(question: &Question) -> Finding {
     }
 }
 
-/// True for an account whose mail this portal takes at once. One that was never verified exists for
-/// the portals that let it in; elsewhere the rules for newcomers decide.
+/// True for an account whose mail this portal accepts at once. An account that was never verified is active
+/// only for the portals that accepted it; for others the rules for new senders decide.
 fn is_active_here(question: &Question) -> bool {
     question.is_known_customer()
         || (question.is_unverified_here() && lets_newcomer_in_unverified(question))
 }
 
-/// True where this portal would take the mail of such a newcomer at once. It would not where it has
-/// the address verified first, and neither where it lets no such newcomer in.
+/// True if this portal would accept the mail of such a new sender at once. False if it requires verification
+/// first, or refuses such senders.
 fn lets_newcomer_in_unverified(question: &Question) -> bool {
     let rules = [
         domain_approved,
@@ -355,7 +354,7 @@ fn account_active(question: &Question) -> Finding {
     }
 }
 
-/// Asked after `account_active`, so an active account is one whose mail has to wait here.
+/// Comes after `account_active`, so the mail of an active account has to wait if it gets here.
 fn waits_for_verification(question: &Question) -> bool {
     question.status() == Some(Status::Pending) || question.is_unverified_here()
 }
@@ -453,7 +452,7 @@ fn standing(status: Option<Status>) -> String {
     }
 }
 
-/// The pattern that matches the sender, or the sender's domain.
+/// The pattern that matches the sender or the sender's domain.
 fn matching<'a>(
     question: &Question<'a>,
     patterns: &'a [DomainPattern],

@@ -1,4 +1,4 @@
-//! How settings and their values are described in the API's document, where a derive cannot tell.
+//! API schemas of settings and their values that a derive cannot express.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ impl ToSchema for Key {
     }
 }
 
-/// A switch, or a list. Both kinds of lists are lists of texts, and an empty one is either.
+/// A boolean or a list. Both kinds of lists are lists of strings, and an empty one is either.
 impl PartialSchema for Value {
     fn schema() -> RefOr<Schema> {
         let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));

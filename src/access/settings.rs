@@ -1,7 +1,7 @@
-//! The access settings: what an operator edits at run time.
+//! The access settings, which operators edit at run time.
 //!
-//! [`Settings`] is a full set of values, [`Overrides`] what one portal sets differently, and
-//! [`AccessSettings`] the two together: what one numbered revision holds.
+//! [`Settings`] is a full set of values, [`Overrides`] the values that one portal sets itself, and
+//! [`AccessSettings`] both together: the content of one numbered revision.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,11 @@ pub struct Internal {
     pub enabled: bool,
     /// Domains and addresses whose senders become internal.
     pub approved_domains: Vec<DomainPattern>,
-    /// What every new internal account is given.
+    /// Groups of every new internal account.
     pub default_groups: Vec<String>,
 }
 
-/// Rules for everybody else.
+/// Rules for all other senders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[expect(
@@ -34,13 +34,13 @@ pub struct Internal {
 pub struct External {
     /// New external accounts may be created at all.
     pub allow_portal_only_accounts: bool,
-    /// Only `allowed_domains` may get one.
+    /// Only `allowed_domains` may get an external account.
     pub restrict_domains: bool,
     /// The allow list.
     pub allowed_domains: Vec<DomainPattern>,
-    /// External customers must prove their address too before a mailed request passes.
+    /// External customers, too, must verify their address before a mailed request passes.
     pub verify: bool,
-    /// Tell an authenticated sender, rarely, that mail from their domain is not taken and whom to ask.
+    /// Tell an authenticated sender, rarely, that mail from their domain is not accepted and whom to ask.
     pub tell_refused: bool,
 }
 
@@ -70,14 +70,14 @@ impl Default for External {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The deny list: whose mail is never taken, whoever has an account.
+    /// The deny list: senders whose mail is never accepted, with or without an account.
     #[serde(deserialize_with = "denied")]
     pub denied: Vec<DomainPattern>,
     pub internal: Internal,
     pub external: External,
 }
 
-/// What one portal sets for itself; unset means inherited.
+/// Values that one portal sets itself; unset means inherited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Overrides {
@@ -118,7 +118,7 @@ pub struct ExternalOverrides {
     pub tell_refused: Option<bool>,
 }
 
-/// Patterns among which public suffixes may be.
+/// Parses patterns of the deny list, which may be public suffixes.
 fn denied<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DomainPattern>, D::Error> {
     Vec::<String>::deserialize(deserializer)?
         .iter()
@@ -133,7 +133,7 @@ fn denied_override<'de, D: Deserializer<'de>>(
 }
 
 impl Settings {
-    /// The pattern of the deny list that names this address.
+    /// The pattern of the deny list that matches this address.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> Option<&DomainPattern> {
         self.denied.iter().find(|pattern| pattern.denies(address))
@@ -159,7 +159,7 @@ impl Overrides {
     }
 }
 
-/// What one revision holds: the site's settings and the portals' overrides.
+/// Content of one revision: the site's settings and the portals' overrides.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessSettings {
@@ -169,7 +169,7 @@ pub struct AccessSettings {
     pub portals: BTreeMap<PortalName, Overrides>,
 }
 
-/// Where an effective value comes from.
+/// Origin of an effective value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -178,14 +178,14 @@ pub enum Source {
     Portal,
 }
 
-/// What is in force for one portal.
+/// Effective settings for one portal.
 pub type Effective = Settings;
 
 impl AccessSettings {
-    /// The values in force for a portal: its own where it has one, the site's otherwise.
+    /// Effective values for a portal: its own if set, the site's otherwise.
     #[must_use]
     pub fn effective(&self, portal: Option<&PortalName>) -> Effective {
-        // A canary is to get through whatever operators set.
+        // A canary passes whatever operators set.
         if portal.is_some_and(|name| name.as_str() == canary::NAME) {
             return Settings::default();
         }
@@ -201,7 +201,7 @@ impl AccessSettings {
         settings
     }
 
-    /// Where the value in force for a portal comes from.
+    /// Origin of the effective value for a portal.
     #[must_use]
     pub fn source(&self, key: Key, portal: Option<&PortalName>) -> Source {
         let own = portal.and_then(|name| self.portals.get(name));

@@ -1,19 +1,18 @@
-//! What-if: what would have become of messages that came before, under other settings.
+//! What-if: the outcome that earlier messages would have had under other settings.
 //!
-//! In: two states of the settings and, of an entry of the ledger, the reason that it was decided by,
-//! its portal, its sender and the sender's domain. Out: what differs. Pure, as deciding is.
+//! Takes two states of the settings and, of a ledger entry, its reason, its portal, its sender and the
+//! sender's domain. Returns the differences. Pure, like decisions.
 //!
-//! Each entry is decided by itself, with the account that its sender had when it came. Who was new
-//! then counts as new; who had an account then counts as having it, even if the draft would never
-//! have given it one: apart from the deny list, the settings decide about new customers only.
+//! Each entry is decided on its own, with the account that its sender had at the time. A sender without an
+//! account then counts as new; one with an account counts as having it, even if the draft would never have
+//! created it. For apart from the deny list, the settings only decide about new senders.
 //!
-//! Few entries have to be decided again in full. One whose reason reads the settings
-//! ([`reads_settings`]) passed all rules before these under any settings but for the deny list, and
-//! they look at the portal and the domain alone unless a list names an address of that domain: one
-//! decision serves all that share both, and a hundred thousand messages are compared without reading
-//! one again. Any other can differ only where the two deny lists say different things of its sender,
-//! or where it was denied, or where its account was one that nobody had verified
-//! ([`Comparison::decide_again`]). A property test holds `decide` to that.
+//! Few entries need a complete decision. One whose reason reads the settings ([`reads_settings`]) passed all
+//! earlier rules, and would under any settings except for the deny list. The rules from there depend only on
+//! the portal and the domain, unless a list names an address of that domain. So one decision serves all
+//! entries that share both, and a hundred thousand messages are compared without reading one. Any other entry
+//! can differ only if the two deny lists disagree about its sender, or if it was denied, or if its account
+//! was unverified ([`Comparison::decide_again`]). A property test compares this with `decide`.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -29,10 +28,10 @@ use super::settings::{AccessSettings, Effective};
 use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, Reason, Verdict};
 use crate::mail::Facts;
 
-/// The most answers that are kept; strangers choose how many domains there are.
+/// Maximum number of cached decisions, because senders control the number of domains.
 const MOST_KNOWN: usize = 100_000;
 
-/// True for a decision that can be different under other settings.
+/// True for a decision that may differ under other settings.
 #[must_use]
 pub fn reads_settings(reason: Reason) -> bool {
     SETTINGS_REASONS.contains(&reason)
@@ -43,7 +42,7 @@ pub fn reads_settings(reason: Reason) -> bool {
 pub struct Outcome {
     pub verdict: Verdict,
     pub reason: Reason,
-    /// The kind of account that is made.
+    /// Kind of the account that would be created.
     pub account: Option<Kind>,
 }
 
@@ -74,13 +73,13 @@ impl Shift {
     }
 }
 
-/// Part of a ledger entry that a comparison reads first.
+/// The part of a ledger entry that a comparison reads first.
 #[derive(Debug, Clone, Copy)]
 pub struct Recorded<'a> {
     pub reason: Reason,
     pub portal: &'a str,
     pub domain: &'a str,
-    /// The account key of the sender's address; empty where there is none.
+    /// Account key of the sender's address; empty if there is none.
     pub sender: &'a str,
     /// [`AccountStanding::unverified`](super::AccountStanding::unverified) of its standing.
     pub unverified: bool,
@@ -108,7 +107,7 @@ impl fmt::Display for Shift {
     }
 }
 
-/// The settings in force beside a draft.
+/// Comparison of the settings in force with a draft.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     before: &'a AccessSettings,
@@ -117,13 +116,13 @@ pub struct Comparison<'a> {
     known: usize,
 }
 
-/// What is in force for one portal, and what was found out about domains.
+/// Effective settings of one portal, and cached decisions about domains.
 #[derive(Debug)]
 struct OfPortal {
     name: PortalName,
     before: Effective,
     after: Effective,
-    /// Domains of which a list names an address: what holds of one sender there need not hold of all.
+    /// Domains of which a list names an address: senders there need separate decisions.
     by_address: HashSet<String>,
     domains: HashMap<String, Option<Shift>>,
 }
@@ -139,7 +138,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Compares by what is known without reading the entry again.
+    /// Compares without reading the complete entry.
     pub fn compare(&mut self, entry: &Recorded) -> Compared {
         if self.known >= MOST_KNOWN {
             self.portals.clear();
@@ -183,7 +182,7 @@ impl<'a> Comparison<'a> {
         shift.map_or(Compared::Same, Compared::Differs)
     }
 
-    /// Decides an entry again, under both settings, by all that was recorded of it.
+    /// Decides an entry again under both settings, from everything recorded about it.
     #[must_use]
     pub fn decide_again(
         &self,

@@ -1,9 +1,9 @@
-//! What an operator should hear about settings that work and are probably not meant.
+//! Warnings about settings that are valid but probably unintended.
 
 use super::settings::{AccessSettings, Settings};
 use crate::domain::{Domain, DomainPattern, public_suffix};
 
-/// Something about the settings that works and is probably not meant.
+/// A valid but probably unintended setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     #[error("{0} is a mailbox provider: anyone with a mailbox there would become internal")]
@@ -24,7 +24,7 @@ pub enum Warning {
     UnknownTopLevel(DomainPattern),
 }
 
-/// Where anyone can open a mailbox. Not complete, and need not be: it only makes a warning.
+/// Domains where anyone can open a mailbox. Incomplete, which is enough for a warning.
 const MAILBOX_PROVIDERS: &[&str] = &[
     "126.com",
     "163.com",
@@ -90,7 +90,7 @@ const MAILBOX_PROVIDERS: &[&str] = &[
 ];
 
 impl Settings {
-    /// What an operator should hear about these settings.
+    /// Warnings about these settings.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let approved = &self.internal.approved_domains;
@@ -141,7 +141,7 @@ impl Settings {
 }
 
 impl AccessSettings {
-    /// What an operator should hear that did not hold of `before` already.
+    /// Warnings that did not apply to `before` already.
     #[must_use]
     pub fn warnings_beside(&self, before: &Self) -> Vec<Warning> {
         let known = before.warnings();
@@ -151,7 +151,7 @@ impl AccessSettings {
     }
 }
 
-/// Whether the Public Suffix List knows the last label, rather than taking any as it comes.
+/// True if the last label is on the Public Suffix List, rather than matched by its default rule.
 fn is_known_top_level(domain: &Domain) -> bool {
     public_suffix::is_known_top_level(domain.as_str())
 }

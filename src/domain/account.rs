@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{AccountId, EmailAddress, PortalName, Timestamp};
 
-/// What an account is for: an approved domain makes it internal, all others are portal-only.
+/// Kind of an account: an approved domain makes it internal, all others are portal-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -13,18 +13,18 @@ pub enum Kind {
     External,
 }
 
-/// Where an account stands.
+/// Status of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The address is not proved; requests are held.
+    /// The address is not verified; requests are held.
     Pending,
     Active,
-    /// An operator shut it out; its mail is dropped.
+    /// Blocked by an operator; its mail is dropped.
     Blocked,
 }
 
-/// Which of the three ways in made an account.
+/// The way in which an account was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -39,13 +39,13 @@ macro_rules! names {
             /// Every value, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word for it in JSON, tables, logs and the database.
+            /// Name in JSON, tables, logs and the database.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
 
-            /// The value that `name` is the word for.
+            /// Finds the value with this name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == name)
@@ -72,15 +72,15 @@ pub struct Account {
     pub address: EmailAddress,
     pub kind: Kind,
     pub status: Status,
-    /// How the address was proved (`link`, `reply`, `operator:NAME`), once it was.
+    /// Method of verification (`link`, `reply`, `operator:NAME`), once verified.
     pub verified_by: Option<String>,
     pub verified_at: Option<Timestamp>,
     pub groups: Vec<String>,
-    /// Requests that wait for the proof.
+    /// Requests that wait for verification.
     pub held: u32,
-    /// Our mail to this address came back; it gets no more until an operator says so.
+    /// Our mail to this address bounced; it gets no more until an operator allows it.
     pub undeliverable: bool,
-    /// Until then the address gets no verification mail: its owner said "This was not me" at
+    /// End of the time in which the address gets no verification mail: its owner said "This was not me" at
     /// `refused_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -88,13 +88,13 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub refused_at: Option<Timestamp>,
-    /// Automatic mail of this account is taken as if a person had written it.
+    /// Automatic mail of this account is accepted as if a person had written it.
     pub takes_automatic: bool,
-    /// The tag of the language that the person chose for our mail.
+    /// Tag of the language that the person chose for our mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub language: Option<String>,
-    /// While nobody has verified the address of an active account: the portals that let it in.
+    /// Portals that accepted an active account whose address was never verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub let_in_by: Vec<PortalName>,
@@ -102,10 +102,10 @@ pub struct Account {
     pub created_by: Origin,
 }
 
-/// An account that a decision calls for; the store makes it in the same transaction.
+/// An account that a decision calls for; the store creates it in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAccount {
     pub kind: Kind,
-    /// Whether the address must be proved before anything is passed on.
+    /// True if the address must be verified before anything is released.
     pub proof_needed: bool,
 }

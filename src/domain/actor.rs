@@ -31,19 +31,19 @@ impl fmt::Display for Interface {
     }
 }
 
-/// The one who did something. `Display` gives the stored spelling: `operator:NAME`, `person` or
-/// `daemon`.
+/// The person or program that did something. `Display` gives the stored spelling: `operator:NAME`, `person`
+/// or `daemon`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// An operator by name: that of their login, or of the system user at the command line.
     Operator { name: Arc<str>, origin: Interface },
-    /// The person whose address it is.
+    /// The owner of the address.
     Person,
     /// Vestibule itself: a decision about a message, expiry, retention.
     Daemon,
 }
 
-/// Begins the stored spelling of an operator.
+/// Prefix of the stored spelling of an operator.
 const OPERATOR: &str = "operator:";
 
 impl Actor {
@@ -62,7 +62,7 @@ impl Actor {
         }
     }
 
-    /// The operator's name in a stored spelling; None of another actor.
+    /// The operator's name in a stored spelling; None for another actor.
     #[must_use]
     pub fn operator_name(stored: &str) -> Option<&str> {
         stored.strip_prefix(OPERATOR)
@@ -83,7 +83,7 @@ impl fmt::Display for Actor {
 /// releases its held requests for one, exactly once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The button behind the link was pressed.
+    /// The person pressed the button on the page behind the link.
     Link(TokenHash),
     /// The verification mail was answered from the account's own address.
     Reply(TokenHash),

@@ -1,7 +1,7 @@
-//! An email address that an account can have.
+//! Email addresses that an account can have.
 //!
-//! In: the `addr-spec` (RFC 5322 3.4.1, RFC 6532) that `mail::sender` or an operator gave.
-//! Out: a local part and a [`Domain`]. Reading header fields is not done here.
+//! Takes the `addr-spec` (RFC 5322 3.4.1, RFC 6532) from `mail::sender` or an operator; returns a local part
+//! and a [`Domain`]. Does not parse header fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use super::domain_name::{Domain, DomainError};
 use super::invisible::{is_nfkc, is_visible};
 
-/// A mailbox at a domain. Two addresses are the same account when their [`key`](Self::key)s are
-/// equal: the domain's ASCII form and the local part without regard to the case of ASCII letters.
+/// A mailbox at a domain. Two addresses are the same account if their [`key`](Self::key)s are equal: the
+/// domain's ASCII form and the local part without regard to the case of ASCII letters.
 ///
-/// The local part consists of `atext` (RFC 5322 3.2.3, RFC 6532 3.2) and dots in any place, without
-/// `%` and `!`: an MTA routes `eve%evil.example@corp.example` and `evil.example!eve@corp.example` to
-/// evil.example. It has no invisible character and none that NFKC changes.
+/// The local part consists of `atext` (RFC 5322 3.2.3, RFC 6532 3.2) and dots in any place, without `%` and
+/// `!`: an MTA routes `eve%evil.example@corp.example` and `evil.example!eve@corp.example` to evil.example. It
+/// contains no invisible character and none that NFKC changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress {
-    /// As on the wire: quoted where its dots demand it.
+    /// In wire format: quoted if its dots require it.
     local: String,
     domain: Domain,
 }
@@ -32,7 +32,7 @@ const LONGEST_LOCAL_PART: usize = 64;
 /// A path has 256 octets with its angle brackets (RFC 5321 4.5.3.1.3).
 const LONGEST: usize = 254;
 
-/// Why a text is no usable address.
+/// Reason why a text is not a usable address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("an address needs one @ between a local part and a domain")]
@@ -65,8 +65,7 @@ impl EmailAddress {
         Self::from_parts(local, domain)
     }
 
-    /// Reads the address of somebody who writes to us: its domain is fully qualified, as From has to
-    /// have it.
+    /// Parses the address of a sender: its domain is fully qualified, as From requires.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), and a domain of one label or with a trailing dot.
@@ -81,12 +80,12 @@ impl EmailAddress {
         Ok(address)
     }
 
-    /// Reads what the database holds, or what an operator looks for in it. Earlier versions took
-    /// addresses that are not usable any more; they are shown, and [`is_usable`](Self::is_usable)
-    /// keeps mail from being sent to them.
+    /// Parses an address from the database, or from an operator's search in it. Earlier versions accepted
+    /// addresses that are not usable any more. They are shown, and [`is_usable`](Self::is_usable) keeps mail
+    /// from being sent to them.
     ///
     /// # Errors
-    /// A text without an `@` or without a domain behind it.
+    /// A text without an `@` or without a domain after it.
     pub fn parse_stored(text: &str) -> Result<Self, AddressError> {
         Self::parse(text).or_else(|_| {
             let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoDomain)?;
@@ -100,13 +99,13 @@ impl EmailAddress {
         })
     }
 
-    /// Whether mail may be sent to it: all addresses but some that only the database has.
+    /// True if mail may be sent to it: all addresses except some old ones from the database.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         Self::from_parts(&self.local, self.domain.as_str()).is_ok()
     }
 
-    /// The same from the two sides of the `@`; a quoted local part comes with its quotes.
+    /// The same from both sides of the `@`; a quoted local part includes its quotes.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -114,7 +113,7 @@ impl EmailAddress {
         if local.is_empty() {
             return Err(AddressError::NoLocalPart);
         }
-        // An escape takes two octets where the address has one.
+        // An escape takes two octets for one of the address.
         if local.len() > 2 * LONGEST_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
@@ -132,8 +131,8 @@ impl EmailAddress {
         Ok(Self { local, domain })
     }
 
-    /// The part before the `@`; quoted only where its dots demand it, since `"ann"` and `ann` are one
-    /// mailbox (RFC 5321 4.1.2).
+    /// The part before the `@`; quoted only if its dots require it, since `"ann"` and `ann` are one mailbox
+    /// (RFC 5321 4.1.2).
     #[must_use]
     pub fn local(&self) -> &str {
         &self.local
@@ -144,8 +143,8 @@ impl EmailAddress {
         &self.domain
     }
 
-    /// What tells accounts apart: local part with its ASCII letters in lower case, domain in ASCII.
-    /// Other letters are left alone, because Unicode's lower case turns some of them into ASCII.
+    /// Key that identifies the account: local part with its ASCII letters in lower case, domain in ASCII.
+    /// Other letters stay unchanged, because Unicode lower-casing turns some of them into ASCII.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}@{}", self.local.to_ascii_lowercase(), self.domain)
@@ -164,7 +163,7 @@ impl EmailAddress {
         }
     }
 
-    /// What follows the first `+` of the local part, if there is one (RFC 5233).
+    /// The part after the first `+` of the local part, if there is one (RFC 5233).
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.unquoted().split_once('+').map(|(_, detail)| detail)
@@ -188,7 +187,7 @@ impl EmailAddress {
     }
 }
 
-/// What a local part stands for: itself, or the content of its quotes (RFC 5321 4.1.2).
+/// The content of a local part: itself, or the text within its quotes (RFC 5321 4.1.2).
 fn content(local: &str) -> Option<Cow<'_, str>> {
     if !local.starts_with('"') {
         return Some(local.into());
@@ -198,7 +197,7 @@ fn content(local: &str) -> Option<Cow<'_, str>> {
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
         content.push(match c {
-            // Nothing but ASCII stands behind a backslash (RFC 6531 3.3).
+            // Only ASCII may follow a backslash (RFC 6531 3.3).
             '\\' => chars.next().filter(char::is_ascii)?,
             '"' => return None,
             c => c,
@@ -207,7 +206,7 @@ fn content(local: &str) -> Option<Cow<'_, str>> {
     Some(content.into())
 }
 
-/// `atext` and dots, but no `%` and `!`; at least one character is no dot.
+/// True for `atext` and dots without `%` and `!`, with at least one character that is not a dot.
 fn is_local_part(content: &str) -> bool {
     let can_stand =
         |c: char| c.is_ascii_alphanumeric() || "#$&'*+-/=?^_`{|}~.".contains(c) || !c.is_ascii();
@@ -217,7 +216,7 @@ fn is_local_part(content: &str) -> bool {
         && is_visible(content)
 }
 
-/// RFC 5321 4.1.2: a dot at either end, or beside another, stands within quotes only.
+/// RFC 5321 4.1.2: a dot at either end, or next to another, requires quotes.
 fn quoted_if_needed(content: &str) -> String {
     if content.split('.').any(str::is_empty) {
         format!("\"{content}\"")

@@ -1,56 +1,56 @@
-//! The names of the canary: a message that Vestibule sends itself, to hear whether the way is clear.
+//! Names of the canary: a message that Vestibule sends to itself, to check that mail gets through.
 //!
-//! Its portal and its addresses cannot be reached from outside: they lie in a domain that does not
-//! exist (RFC 2606 2), under names that nobody can guess and that each process makes anew.
+//! Its portal and its addresses cannot be reached from outside: they are in a domain that does not exist (RFC
+//! 2606 2), under random names that each process creates anew.
 
 use std::sync::OnceLock;
 
 use super::{DestinationName, EmailAddress, PortalName};
 
-/// Of the portal and of the destination. No portal, destination or hook of a configuration has it.
+/// Name of the portal and of the destination. The configuration cannot use it.
 pub const NAME: &str = "vestibule-canary";
 
-/// Of every canary's address.
+/// Domain of every canary's address.
 pub const DOMAIN: &str = "canary.invalid";
 
-/// The portal that canaries come for.
+/// The portal that receives canaries.
 #[must_use]
 pub fn portal() -> PortalName {
     PortalName::parse(NAME).unwrap_or_else(|_| unreachable!("a good name"))
 }
 
-/// Where they go from there.
+/// The destination that they are delivered to.
 #[must_use]
 pub fn destination() -> DestinationName {
     DestinationName::parse(NAME).unwrap_or_else(|_| unreachable!("a good name"))
 }
 
-/// Whether a destination or a hook of a configuration cannot be called that: what arrives under this
-/// name is removed.
+/// True for a name that destinations and hooks of the configuration must not have: everything that arrives
+/// under it is removed.
 #[must_use]
 pub fn owns(name: &DestinationName) -> bool {
     name.as_str() == NAME
 }
 
-/// The portal's address in this process.
+/// Address of the portal in this process.
 #[must_use]
 pub fn address() -> EmailAddress {
     static ADDRESS: OnceLock<EmailAddress> = OnceLock::new();
     ADDRESS.get_or_init(sender).clone()
 }
 
-/// An address that nobody else knows and that is used once.
+/// A secret address that is used once.
 #[must_use]
 pub fn sender() -> EmailAddress {
     let mut secret = [0; 16];
-    // Without random octets TLS and tokens fail as well, and louder.
+    // Without random numbers TLS and tokens fail as well, with an error.
     let _ = getrandom::fill(&mut secret);
     let secret = u128::from_ne_bytes(secret);
     EmailAddress::parse(&format!("canary-{secret:032x}@{DOMAIN}"))
         .unwrap_or_else(|_| unreachable!("a good address"))
 }
 
-/// Whether an address is one of theirs, of whatever process.
+/// True for a canary's address, of any process.
 #[must_use]
 pub fn is_sender(address: &EmailAddress) -> bool {
     let key = address.key();

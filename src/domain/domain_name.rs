@@ -1,7 +1,7 @@
-//! A domain name in its ASCII form, the one form in which domains are compared.
+//! Domain names in ASCII form, the one form in which they are compared.
 //!
-//! In: a name as somebody wrote it, in Unicode or ASCII, with or without a trailing dot.
-//! Out: lower-case labels by UTS 46 (RFC 5890 A-labels), no trailing dot.
+//! Takes a name as written, in Unicode or ASCII, with or without a trailing dot. Returns lower-case labels by
+//! UTS 46 (RFC 5890 A-labels) without a trailing dot.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ const MOST_ASCII: usize = 255;
 /// Each character takes at most four octets and leaves at least one in the ASCII form.
 const MOST_UNICODE: usize = 4 * MOST_ASCII;
 
-/// Why a text is no domain name.
+/// Reason why a text is not a domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
     #[error("the domain is empty")]
@@ -39,12 +39,12 @@ pub enum DomainError {
 }
 
 impl Domain {
-    /// Reads a domain as a person or a program wrote it: one that UTS 46 changes in letter case and
-    /// between U-label and A-label only, so that every program finds the same one in it.
+    /// Parses a domain as a person or a program wrote it. UTS 46 may only change it in letter case and
+    /// between U-label and A-label, so that every program finds the same domain in it.
     ///
     /// # Errors
-    /// What UTS 46 or the length rules of RFC 1035 refuse, address literals (RFC 5321 4.1.3), and
-    /// names with invisible characters or with characters that UTS 46 replaces.
+    /// Names that UTS 46 or the length rules of RFC 1035 refuse, address literals (RFC 5321 4.1.3), and names
+    /// with invisible characters or with characters that UTS 46 replaces.
     pub fn parse(text: &str) -> Result<Self, DomainError> {
         let domain = Self::parse_mapped(text)?;
         if domain.is_written_as(text.strip_suffix('.').unwrap_or(text)) {
@@ -54,10 +54,10 @@ impl Domain {
         }
     }
 
-    /// Reads a domain from an operator or from the database, mapped by UTS 46.
+    /// Parses a domain from an operator or from the database, mapped by UTS 46.
     ///
     /// # Errors
-    /// What UTS 46 or the length rules of RFC 1035 refuse, and address literals.
+    /// Names that UTS 46 or the length rules of RFC 1035 refuse, and address literals.
     pub(crate) fn parse_mapped(text: &str) -> Result<Self, DomainError> {
         let name = text.strip_suffix('.').unwrap_or(text);
         if name.is_empty() {
@@ -78,7 +78,7 @@ impl Domain {
                 DnsLength::Verify,
             )
             .map_err(|_| DomainError::Invalid(text.to_owned()))?;
-        // No top-level domain is all digits (RFC 3696 2): this is an IPv4 address or nothing.
+        // A top-level domain is never all digits (RFC 3696 2): this is an IPv4 address or nothing.
         let top = ascii.rsplit('.').next().unwrap_or_default();
         if top.bytes().all(|b| b.is_ascii_digit()) {
             return Err(DomainError::Invalid(text.to_owned()));
@@ -86,7 +86,7 @@ impl Domain {
         Ok(Self(ascii.into_owned()))
     }
 
-    /// Whether `name` differs from this domain in letter case and the form of its labels only.
+    /// True if `name` differs from this domain only in letter case and the form of its labels.
     fn is_written_as(&self, name: &str) -> bool {
         if name.is_ascii() && !self.labels().any(|label| label.starts_with("xn--")) {
             return true;
@@ -116,7 +116,7 @@ impl Domain {
         &self.0
     }
 
-    /// The form for people to read; what cannot be shown safely stays in A-labels.
+    /// The form for people to read; labels that are unsafe to show stay A-labels.
     #[must_use]
     pub fn to_unicode(&self) -> String {
         let (text, result) = Uts46::new().to_unicode(
@@ -131,7 +131,7 @@ impl Domain {
         }
     }
 
-    /// Whether the text could stand in the DNS, if not as the name of a host: with underscores, say.
+    /// True if the text can be a name in DNS, even if not that of a host: with underscores, for example.
     #[must_use]
     pub fn is_dns_name(text: &str) -> bool {
         let none_denied = AsciiDenyList::EMPTY;
@@ -146,7 +146,7 @@ impl Domain {
                 .is_ok()
     }
 
-    /// Whether it is a single label, such as `localhost`: another machine everywhere (RFC 7085).
+    /// True for a single label, such as `localhost`, which means another machine everywhere (RFC 7085).
     #[must_use]
     pub fn is_dotless(&self) -> bool {
         !self.0.contains('.')
@@ -157,7 +157,7 @@ impl Domain {
         self.0.split('.')
     }
 
-    /// Whether `self` lies below `parent`, on whole labels; a domain is not below itself.
+    /// True if `self` is below `parent`, by whole labels; a domain is not below itself.
     #[must_use]
     pub fn is_below(&self, parent: &Domain) -> bool {
         self.0
@@ -181,7 +181,7 @@ impl FromStr for Domain {
 
 impl TryFrom<String> for Domain {
     type Error = DomainError;
-    /// What is stored is the ASCII form.
+    /// The stored form is ASCII.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse_mapped(&text)
     }

@@ -1,4 +1,4 @@
-//! What SMTP said about a message, apart from the message (RFC 5321 2.3.1).
+//! The envelope: information from SMTP about a message, apart from its content (RFC 5321 2.3.1).
 
 use std::net::IpAddr;
 
@@ -10,34 +10,34 @@ use super::PortalName;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReversePath {
-    /// `MAIL FROM:<>`: nobody wants an answer (RFC 5321 4.5.5).
+    /// `MAIL FROM:<>`: no reply wanted (RFC 5321 4.5.5).
     Null,
-    /// The mailbox as it was given, without angle brackets, source route and parameters.
+    /// The mailbox as given, without angle brackets, source route and parameters.
     Mailbox(String),
-    /// A file that was replayed does not say.
+    /// Unknown, for a replayed file.
     Unknown,
 }
 
-/// What a recipient's address means to Vestibule.
+/// The meaning of a recipient address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mailbox {
     Portal(PortalName),
-    /// The address that confirms by reply; the detail behind its `+` may carry a token.
+    /// The address that confirms by reply; the detail after its `+` may contain a token.
     Confirmation,
-    /// The address to which reports on our verification mail return (VERP).
+    /// The address to which bounces of our verification mail return (VERP).
     Returns,
 }
 
 /// One accepted RCPT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// As it was given, without angle brackets.
+    /// As given, without angle brackets.
     pub address: String,
     pub mailbox: Mailbox,
 }
 
-/// The client that the MTA in front spoke to, where it said so by XFORWARD.
+/// The client of the MTA in front of us, if XFORWARD named it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForwardedClient {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
     /// The argument of EHLO or HELO.
     pub helo: String,
-    /// The other end of the connection; none for a replayed file.
+    /// Address of the connected client; None for a replayed file.
     pub peer: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ForwardedClient>,
@@ -65,7 +65,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// What there is of one where a message did not come over SMTP, as from a file.
+    /// The envelope of a message that did not come over SMTP, such as a file.
     #[must_use]
     pub fn of_file(reverse_path: ReversePath) -> Self {
         Self {

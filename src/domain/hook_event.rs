@@ -1,10 +1,10 @@
-//! What a hook can be told, and the patterns by which it asks for it.
+//! Events that hooks can subscribe to, and the patterns for them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Every event that a hook can be told.
+/// Every event that a hook can get.
 pub const HOOK_EVENTS: [&str; 15] = [
     "account.created",
     "account.verified",
@@ -23,7 +23,7 @@ pub const HOOK_EVENTS: [&str; 15] = [
     "verification.taken_back",
 ];
 
-/// Neither an event nor all of a kind.
+/// Neither an event nor a pattern for all events of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no event; write one of {list}, or all of a kind as in \"account.*\"", list = HOOK_EVENTS.join(", "))]
 pub struct EventPatternError(pub String);
@@ -34,8 +34,10 @@ pub struct EventPatternError(pub String);
 pub struct EventPattern(String);
 
 impl EventPattern {
+    /// Parses a pattern.
+    ///
     /// # Errors
-    /// What matches no event.
+    /// The pattern matches no event.
     pub fn parse(text: &str) -> Result<Self, EventPatternError> {
         let pattern = Self(text.to_owned());
         if HOOK_EVENTS.iter().any(|event| pattern.matches(event)) {

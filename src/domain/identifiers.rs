@@ -1,4 +1,4 @@
-//! The names of portals and destinations in the configuration, and of the operators.
+//! Names of portals, destinations and operators.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,6 +19,8 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// Parses a name.
+            ///
             /// # Errors
             /// Anything but 1 to 64 ASCII letters, digits, `-` and `_`.
             pub fn parse(text: &str) -> Result<Self, NameError> {
@@ -68,10 +70,10 @@ name!(
     PortalName
 );
 name!(
-    /// Names a destination: where a portal's released requests go.
+    /// Names a destination: the place where a portal's released requests go.
     DestinationName
 );
 name!(
-    /// Names an operator: who logs in, and whom the audit names.
+    /// Names an operator, for the login and the audit.
     OperatorName
 );

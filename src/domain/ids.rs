@@ -1,4 +1,4 @@
-//! Ids that sort by time (ULID). An id is a name, never a secret: it opens nothing.
+//! Ids that sort by time (ULID). An id is a name and never a secret: it grants nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +12,12 @@ use ulid::Ulid;
 #[error("{0:?} is not an id; ids look like 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
 pub struct IdError(pub String);
 
-/// The last id that this process made.
+/// The newest id of this process.
 static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
 
-/// An id above all before it, also within one millisecond and after a clock that went back: a list that
-/// sorts by id shows what came later as later. The way from one to the next is 64 random bits where
-/// the clock alone does not tell them apart, so that nobody who has seen one can name its neighbour.
+/// Returns an id above all earlier ones, also within one millisecond and after a clock that went back, so
+/// that a list in order of ids shows later items as later. If the clock does not distinguish two ids, they
+/// differ by 64 random bits, so that nobody can guess the neighbour of a known id.
 fn next() -> Ulid {
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     let Ulid(fresh) = Ulid::generate();
@@ -38,14 +38,14 @@ macro_rules! id {
         pub struct $name(Ulid);
 
         impl $name {
-            /// A new id of this moment, above all that this process made before.
+            /// Creates an id of the present time, above all earlier ones of this process.
             #[expect(clippy::new_without_default, reason = "two calls differ; a default would not say so")]
             #[must_use]
             pub fn new() -> Self {
                 Self(next())
             }
 
-            /// The 16 bytes that the database keeps; they sort as the ids do.
+            /// The 16 bytes stored in the database; they sort like the ids.
             #[must_use]
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.to_bytes()
@@ -84,11 +84,11 @@ id!(
 );
 id!(AccountId);
 id!(
-    /// One telling of one event to one hook; stable over all attempts.
+    /// One call of one hook about one event; stable over all attempts.
     HookCallId
 );
 id!(
-    /// A mail that the daemon owes somebody: a verification mail, a reminder.
+    /// A mail that the daemon owes to a person: a verification mail, a reminder.
     MailId
 );
 

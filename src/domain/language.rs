@@ -1,8 +1,8 @@
-//! Languages as people and programs ask for them: tags (RFC 5646) and priority lists of tags
-//! (RFC 4647 2.3) from `Content-Language`, `Accept-Language` and the configuration.
+//! Language preferences of people and programs: tags (RFC 5646) and priority lists of tags (RFC 4647 2.3)
+//! from `Content-Language`, `Accept-Language` and the configuration.
 //!
-//! In: text that anybody may have written. Out: at most [`LONGEST_LIST`] well-formed tags in canonical
-//! case, the most wanted first. What is not well-formed is left out, never an error.
+//! Takes text from anybody; returns at most [`LONGEST_LIST`] well-formed tags in canonical case, in order of
+//! preference. Malformed parts are left out and are never an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Octets of the longest tag (RFC 5646 4.4.1).
 const LONGEST_TAG: usize = 35;
 
-/// Tags of a list that count.
+/// Maximum number of tags in a list.
 const LONGEST_LIST: usize = 8;
 
-/// Octets of a field that are read; no honest one comes near.
+/// Maximum number of octets of a field that are read; no honest field comes near.
 const LONGEST_FIELD: usize = 1024;
 
-/// The languages that texts for pages and mail come with the program in.
+/// The languages of the texts that come with the program.
 pub const BUILT_IN_LANGUAGES: [&str; 13] = [
     "ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv", "zh-Hans",
 ];
@@ -27,7 +27,7 @@ pub const BUILT_IN_LANGUAGES: [&str; 13] = [
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LanguageTag(Arc<str>);
 
-/// Text that is no language tag.
+/// Text that is not a language tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a language tag; write one such as en, pt-BR or zh-Hans")]
 pub struct LanguageTagError(String);
@@ -84,7 +84,7 @@ impl LanguageTag {
 }
 
 impl Default for LanguageTag {
-    /// English, the language that every text exists in.
+    /// English, the language in which every text exists.
     fn default() -> Self {
         Self("en".into())
     }
@@ -96,14 +96,14 @@ impl fmt::Display for LanguageTag {
     }
 }
 
-/// The languages that somebody wants, the most wanted first.
+/// Languages in order of preference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LanguagePriority(Vec<LanguageTag>);
 
 impl LanguagePriority {
-    /// Reads the value of `Accept-Language` (RFC 9110 12.5.4, RFC 3282 3) or `Content-Language`
-    /// (RFC 3282 2): tags with weights, comments in parentheses. Tags of equal weight stay in their order;
-    /// `*` and what has a weight of 0 are left out.
+    /// Parses the value of `Accept-Language` (RFC 9110 12.5.4, RFC 3282 3) or `Content-Language` (RFC 3282
+    /// 2): tags with weights, comments in parentheses. Tags of equal weight keep their order; `*` and tags
+    /// with a weight of 0 are left out.
     #[must_use]
     pub fn parse(field: &str) -> Self {
         let field = without_comments(&field[..field.floor_char_boundary(LONGEST_FIELD)]);
@@ -123,7 +123,7 @@ impl LanguagePriority {
         Self::default().followed_by(weighted.into_iter().map(|(_, tag)| tag))
     }
 
-    /// The list, with what comes after it; a tag counts at its first place.
+    /// Appends more languages to the list; a tag counts at its first place.
     #[must_use]
     pub fn followed_by(mut self, others: impl IntoIterator<Item = LanguageTag>) -> Self {
         for tag in others {
@@ -162,7 +162,7 @@ impl IntoIterator for LanguagePriority {
     }
 }
 
-/// As [`LanguagePriority::parse`] reads it back.
+/// In the form that [`LanguagePriority::parse`] reads.
 impl fmt::Display for LanguagePriority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, tag) in self.0.iter().enumerate() {
@@ -206,7 +206,7 @@ fn weight(parameter: &str) -> Option<u16> {
     }
 }
 
-/// RFC 5322 3.2.2: comments nest, and a backslash quotes. One that never ends takes the rest.
+/// RFC 5322 3.2.2: comments nest, and a backslash quotes. An unclosed comment extends to the end.
 fn without_comments(field: &str) -> String {
     let mut depth = 0_usize;
     let mut quoted = false;

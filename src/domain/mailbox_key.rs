@@ -1,8 +1,8 @@
-//! The mailbox that an address belongs to, as far as an address can tell.
+//! The mailbox of an address, as far as the address shows it.
 //!
-//! Anyone can write in the name of any number of addresses that arrive in one mailbox. Limits count
-//! the mailbox, so that this gains nothing. Two people may share a key by mistake; they then share
-//! a limit and nothing else, so that no account is told from another by it.
+//! Anyone can write as any number of addresses that arrive in one mailbox. Limits count the mailbox, so that
+//! this gains nothing. Two people may share a key by mistake; they then share a limit and nothing else,
+//! because accounts are not identified by it.
 
 use super::EmailAddress;
 
@@ -10,8 +10,8 @@ use super::EmailAddress;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxKey(String);
 
-/// The characters that begin the detail of a local part, as Postfix's `recipient_delimiter`: a set
-/// of printable ASCII characters, none of which is a letter, a digit, `.` or `@`.
+/// Characters that begin the detail of a local part, like Postfix's `recipient_delimiter`: a set of printable
+/// ASCII characters, without letters, digits, `.` and `@`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressDelimiters(u128);
 
@@ -25,6 +25,8 @@ impl AddressDelimiters {
     /// `+` alone.
     pub const PLUS: Self = Self(1 << b'+');
 
+    /// Parses a set of delimiters.
+    ///
     /// # Errors
     /// A character that cannot be a delimiter.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -44,23 +46,23 @@ impl AddressDelimiters {
     }
 }
 
-/// Mail providers whose addresses have spellings that arrive in one mailbox. Only those that say so
-/// themselves are listed.
+/// A mail provider that delivers several spellings of an address to one mailbox. Only providers that document
+/// it are listed.
 struct Provider {
-    /// The first is the one that stands for all.
+    /// The first one is used in keys.
     domains: &'static [&'static str],
-    /// Characters that make no difference. A detail begins with `+` at each of them.
+    /// Characters that the provider ignores. At all of them a detail begins with `+`.
     ignored: &'static str,
 }
 
 const PROVIDERS: &[Provider] = &[
-    // https://support.google.com/mail/answer/7436150: dots make no difference. The same mailbox is
-    // at googlemail.com, as Gmail was called in Germany and Britain.
+    // https://support.google.com/mail/answer/7436150: dots make no difference. googlemail.com is the old name
+    // of gmail.com in Germany and Britain, and has the same mailboxes.
     Provider {
         domains: &["gmail.com", "googlemail.com"],
         ignored: ".",
     },
-    // https://support.apple.com/118230: one account has its name at each of them.
+    // https://support.apple.com/118230: an account has its name at each of them.
     Provider {
         domains: &["icloud.com", "me.com", "mac.com"],
         ignored: "",
@@ -81,7 +83,7 @@ impl MailboxKey {
             .and_then(|local| local.strip_suffix('"'))
             .unwrap_or(local);
         let begins_detail = |c: char| delimiters.contains(c) || provider.is_some() && c == '+';
-        // A delimiter in the first place begins no detail (Postfix, `split_addr`).
+        // A delimiter in first place does not begin a detail (Postfix, `split_addr`).
         let end = local
             .char_indices()
             .skip(1)
@@ -97,7 +99,7 @@ impl MailboxKey {
         Self(format!("{user}@{domain}"))
     }
 
-    /// The domains at which other addresses of the same mailbox may be.
+    /// Domains at which other addresses of the same mailbox may be.
     pub fn domains_of(address: &EmailAddress) -> impl Iterator<Item = &str> {
         let own = address.domain().as_str();
         let known = PROVIDERS

@@ -1,8 +1,8 @@
-//! Links to a message as it came, for programs that got too little of it in JSON: `ID.EXPIRY.MAC`.
+//! Links to a raw message, for programs that need more than its JSON: `ID.EXPIRY.MAC`.
 //!
-//! The ID is that of the ledger entry, EXPIRY is in seconds since 1970, and MAC is the unpadded
-//! base64url of HMAC-SHA-256 over what stands in front of it. So a link says which message it opens and
-//! until when, and only who has the key can make one.
+//! The ID is that of the ledger entry, EXPIRY is in seconds since 1970, and MAC is the unpadded base64url of
+//! HMAC-SHA-256 over everything before it. So a link names its message and its expiry, and only the owner of
+//! the key can create one.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use sha2::Sha256;
 
 use super::{LedgerId, Timestamp, TokenError};
 
-/// Longer than any link that was made.
+/// Longer than any valid link.
 const MAX_LENGTH: usize = 128;
 
-/// Key that links to messages are signed with. Never shown.
+/// Key that signs links to messages. Never shown.
 #[derive(Clone)]
 pub struct LinkKey([u8; 32]);
 
@@ -27,10 +27,10 @@ impl fmt::Debug for LinkKey {
 }
 
 impl LinkKey {
-    /// Makes a random one.
+    /// Creates a random key.
     ///
     /// # Errors
-    /// Only when the operating system has no random numbers.
+    /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
@@ -47,7 +47,7 @@ impl LinkKey {
         &self.0
     }
 
-    /// The last part of a link that opens the message of an entry until then.
+    /// Last part of a link to the message of an entry, valid until then.
     #[must_use]
     pub fn sign(&self, ledger: LedgerId, expires_at: Timestamp) -> String {
         let signed = format!("{ledger}.{}", expires_at.as_second());
@@ -56,8 +56,8 @@ impl LinkKey {
         format!("{signed}.{}", mac.unwrap_or_default())
     }
 
-    /// The entry whose message a link opens; None for a link that was not made with this key, or that
-    /// has expired. Compares in constant time.
+    /// Returns the entry of a valid link; None for a link that was not made with this key or has expired.
+    /// Compares in constant time.
     #[must_use]
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<LedgerId> {
         if token.len() > MAX_LENGTH {
@@ -73,7 +73,7 @@ impl LinkKey {
             .flatten()
     }
 
-    /// None never: HMAC takes keys of any length (RFC 2104 2).
+    /// Never None: HMAC takes keys of any length (RFC 2104 2).
     fn mac(&self, signed: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(b"vestibule message ");
@@ -111,7 +111,7 @@ mod tests {
         ] {
             assert_eq!(key.verify(&changed, second(999)), None, "{changed}");
         }
-        // No octet of it can be another one.
+        // Changing any octet invalidates the link.
         for place in 0..token.len() {
             for octet in [b'0', b'1', b'A', b'b', b'.', b'-'] {
                 let mut changed = token.clone().into_bytes();

@@ -1,7 +1,7 @@
-//! The nouns of the house. Nothing here reads a file, a socket or a clock.
+//! The nouns of the product. Nothing here reads a file, a socket or a clock.
 //!
-//! What was checked has a type with private fields and one way in; states are enums, and the only
-//! ways to change one are the operations of [`crate::store`].
+//! Validated values have types with private fields and one constructor. States are enums, and only the
+//! operations of [`crate::store`] change them.
 
 mod account;
 mod actor;
@@ -43,5 +43,5 @@ pub use request::RequestState;
 pub use token::{ReplyToken, Token, TokenError, TokenHash};
 pub use verdict::{Class, Reason, Verdict};
 
-/// An instant in UTC, kept to the millisecond in the database and shown as RFC 3339.
+/// An instant in UTC, stored in milliseconds and shown as RFC 3339.
 pub use jiff::Timestamp;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether nobody on the public Internet has this address (IANA special-purpose registries).
+/// True if no host on the public Internet has this address (IANA special-purpose registries).
 #[must_use]
 pub fn is_private_address(address: IpAddr) -> bool {
     match address {
@@ -14,7 +14,7 @@ pub fn is_private_address(address: IpAddr) -> bool {
     }
 }
 
-/// Networks and the lengths of their prefixes.
+/// Networks with their prefix lengths.
 const PRIVATE_V4: [([u8; 4], u32); 15] = [
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
@@ -42,13 +42,13 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    // Global unicast is 2000::/3; of that, not the documentation, benchmarking and Teredo parts.
+    // Global unicast is 2000::/3, without its documentation, benchmarking and Teredo parts.
     first & 0xe000 != 0x2000
         || (first == 0x2001 && (second == 0x0db8 || second < 0x0200))
         || first & 0xfff0 == 0x3ff0
 }
 
-/// The IPv4 address that a packet to this one ends up at: mapped, compatible, NAT64 or 6to4.
+/// The IPv4 address that packets to this one finally reach: mapped, compatible, NAT64 or 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match address.segments() {

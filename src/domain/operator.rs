@@ -1,4 +1,4 @@
-//! Operators: who may look at the house and change it, and how they show who they are.
+//! Operators: their roles and passwords.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 
 use super::account::names;
 
-/// What an operator may do. Each role may do all that the ones before it may.
+/// Permissions of an operator. Each role includes those before it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Looks.
+    /// Reads.
     Viewer,
-    /// Acts on customers, requests and what was dropped.
+    /// Acts on customers, requests and dropped messages.
     Agent,
     /// Changes the settings.
     Admin,
@@ -25,14 +25,14 @@ pub enum Role {
 
 names!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
 
-/// A password that somebody typed. Neither `Debug` nor `Display` gives it away.
+/// A typed password. Neither `Debug` nor `Display` reveals it.
 pub struct Password(SecretString);
 
-/// What is stored of a password: argon2id with its salt and parameters, as a PHC string.
+/// The stored form of a password: argon2id with its salt and parameters, as a PHC string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
-/// Not a password to be set.
+/// Reason why a password cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     #[error("a password has at least 15 characters, and this one {0}")]
@@ -44,16 +44,16 @@ pub enum PasswordError {
 }
 
 impl Password {
-    /// Characters; as NIST SP 800-63B asks of a password that stands alone, and with no rule about
-    /// which characters they are.
+    /// Minimum length in characters, as NIST SP 800-63B asks of a password without a second factor; it
+    /// advises against rules about the kinds of characters.
     pub const SHORTEST: usize = 15;
-    /// Octets, so that hashing one costs no more than another.
+    /// Maximum length in octets, to bound the cost of hashing.
     pub const LONGEST: usize = 1024;
 
-    /// A password to be set.
+    /// Validates a new password.
     ///
     /// # Errors
-    /// Too short or too long a one.
+    /// It is too short or too long.
     pub fn new(text: &str) -> Result<Self, PasswordError> {
         let length = text.chars().count();
         if length < Self::SHORTEST {
@@ -62,16 +62,17 @@ impl Password {
         Self::presented(text).ok_or(PasswordError::TooLong)
     }
 
-    /// One that is only compared; whatever rule it was set under. None for what is too long to be one.
+    /// A password to be compared only, whatever the rules were when it was set. None if it is too long to be
+    /// one.
     #[must_use]
     pub fn presented(text: &str) -> Option<Self> {
         (text.len() <= Self::LONGEST).then(|| Self(text.into()))
     }
 
-    /// Takes some 20 ms and 19 MiB, which is the point of it.
+    /// Hashes the password; takes some 20 ms and 19 MiB by design.
     ///
     /// # Errors
-    /// Only when the operating system has no random numbers.
+    /// Only if the operating system has no random numbers.
     pub fn hash(&self) -> Result<PasswordHash, PasswordError> {
         Argon2::default()
             .hash_password(self.0.expose_secret().as_bytes())
@@ -79,7 +80,7 @@ impl Password {
             .map_err(|error| PasswordError::Hashing(error.to_string()))
     }
 
-    /// Whether this is the password of that hash; costs as much as hashing.
+    /// True if this is the password of that hash; costs as much as hashing.
     #[must_use]
     pub fn matches(&self, hash: &PasswordHash) -> bool {
         Argon2::default()
@@ -89,7 +90,7 @@ impl Password {
 }
 
 impl PasswordHash {
-    /// As the database has it; a text that is no hash matches no password.
+    /// Wraps the stored text; a text that is not a hash matches no password.
     #[must_use]
     pub fn stored(text: String) -> Self {
         Self(text)

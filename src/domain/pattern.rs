@@ -1,4 +1,4 @@
-//! A pattern of the access settings: `example.com`, `*.example.com` or `ann@example.com`.
+//! Patterns of the access settings: `example.com`, `*.example.com` or `ann@example.com`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub enum DomainPattern {
     Address(EmailAddress),
 }
 
-/// Why a text cannot be a pattern.
+/// Reason why a text cannot be a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     #[error("{pattern:?}: {cause}; write example.com, or *.example.com for its subdomains")]
@@ -37,11 +37,10 @@ pub enum PatternError {
 }
 
 impl DomainPattern {
-    /// Reads and checks a pattern. A leading `@`, as people copy it from addresses, is taken off.
+    /// Parses and validates a pattern. A leading `@`, as copied from an address, is removed.
     ///
     /// # Errors
-    /// What is no domain or address, and what the Public Suffix List calls a public suffix (`co.uk`,
-    /// `*.com`).
+    /// Not a domain or address, or a public suffix by the Public Suffix List (`co.uk`, `*.com`).
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::parse_denied(text)?;
         match &pattern {
@@ -52,10 +51,10 @@ impl DomainPattern {
         }
     }
 
-    /// The same for the deny list, where a public suffix may stand: `*.top` denies all below it.
+    /// The same for the deny list, which accepts a public suffix: `*.top` denies everything below it.
     ///
     /// # Errors
-    /// What is no domain or address.
+    /// Not a domain or address.
     pub fn parse_denied(text: &str) -> Result<Self, PatternError> {
         let trimmed = text.trim();
         let trimmed = trimmed.strip_prefix('@').unwrap_or(trimmed);
@@ -86,7 +85,7 @@ impl DomainPattern {
         })
     }
 
-    /// True for an address that a list of those who may get in names: its domain, or exactly it.
+    /// True for an address that this pattern of an allow list covers: its domain, or exactly this address.
     #[must_use]
     pub fn matches(&self, address: &EmailAddress) -> bool {
         match self {
@@ -96,11 +95,11 @@ impl DomainPattern {
         }
     }
 
-    /// True for an address that the deny list names with this pattern. One address stands for its
-    /// mailbox: `ann@example.com` denies `ann+news@example.com` too, and `ann@gmail.com` denies
-    /// `a.nn@googlemail.com`, or anyone could go on by adding a detail or a dot. With a detail of its
-    /// own it denies exactly that address. The detail begins with `+`, whatever the delimiters of
-    /// one site are, so that a wider notion of a mailbox never denies a colleague.
+    /// True for an address that this pattern of the deny list covers. An address stands for its mailbox:
+    /// `ann@example.com` denies `ann+news@example.com` too, and `ann@gmail.com` denies `a.nn@googlemail.com`;
+    /// otherwise a denied sender could continue by adding a detail or a dot. A pattern with a detail denies
+    /// exactly that address. The detail begins with `+`, whatever the delimiters of one site are, so that a
+    /// wider notion of a mailbox never denies a colleague.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {
@@ -112,7 +111,7 @@ impl DomainPattern {
         }
     }
 
-    /// True where every address that `other` matches is matched by `self` too.
+    /// True if `self` matches every address that `other` matches.
     #[must_use]
     pub fn covers(&self, other: &DomainPattern) -> bool {
         match (self, other) {
@@ -124,7 +123,7 @@ impl DomainPattern {
         }
     }
 
-    /// The domain that the pattern names, without the `*.`; of an address, its domain.
+    /// The domain of the pattern without `*.`; for an address, its domain.
     #[must_use]
     pub fn domain(&self) -> &Domain {
         match self {
@@ -134,7 +133,7 @@ impl DomainPattern {
     }
 }
 
-/// Whether the whole name is a public suffix: listed as one, or a single label.
+/// True if the whole name is a public suffix: listed as one, or a single label.
 fn is_public_suffix(domain: &Domain) -> bool {
     public_suffix::suffix(domain.as_str()) == Some(domain.as_str())
 }

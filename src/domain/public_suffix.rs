@@ -1,9 +1,9 @@
-//! The Public Suffix List: below which names people register theirs.
+//! The Public Suffix List: the names below which people register theirs.
 //!
-//! In: names in their ASCII form and in lower case. This is the only place that asks the list: it is
-//! code, two thirds of a megabyte of it, and the compiler makes one copy for each place that does.
+//! Takes names in ASCII form and in lower case. Only this module uses the list: it is code, two thirds of a
+//! megabyte of it, and the compiler makes one copy for each place of use.
 
-/// The name that somebody registered: `acme.co.uk` of `mail.acme.co.uk`; none of a public suffix.
+/// The registered name: `acme.co.uk` of `mail.acme.co.uk`; None for a public suffix.
 #[inline(never)]
 pub fn registered(name: &str) -> Option<&str> {
     let suffix = suffix(name)?;
@@ -13,28 +13,27 @@ pub fn registered(name: &str) -> Option<&str> {
     (!label.is_empty()).then(|| &name[start..])
 }
 
-/// The public suffix of a name: `co.uk` of `mail.acme.co.uk`. Where the list has none, the last label.
+/// The public suffix of a name: `co.uk` of `mail.acme.co.uk`. Without an entry in the list, the last label.
 #[inline(never)]
 pub fn suffix(name: &str) -> Option<&str> {
     let (length, _) = listed(name)?;
     name.get(name.len() - length..)
 }
 
-/// Whether the list knows the name's last label, rather than taking any as it comes.
+/// True if the last label is on the list, rather than matched by its default rule.
 #[inline(never)]
 pub fn is_known_top_level(name: &str) -> bool {
     listed(name).is_some_and(|(_, is_known)| is_known)
 }
 
-/// The length of a name's public suffix, and whether the list has it.
+/// Length of a name's public suffix, and true if the list contains it.
 #[inline(never)]
 fn listed(name: &str) -> Option<(usize, bool)> {
     let suffix = psl::suffix(name.as_bytes())?;
     Some((suffix.as_bytes().len(), suffix.is_known()))
 }
 
-/// Whether one organization can be behind both names: they are the same, or have a registered name
-/// in common.
+/// True if both names can belong to one organization: they are equal, or share a registered name.
 #[must_use]
 pub fn is_same_organization(one: &str, other: &str) -> bool {
     one == other || registered(one).is_some_and(|name| registered(other) == Some(name))

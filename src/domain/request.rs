@@ -1,36 +1,35 @@
-//! The states of a request, and the one picture of how they follow each other.
+//! The states of a request and the edges between them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::account::names;
 
-/// Where a request stands.
+/// State of a request.
 ///
 /// ```text
-///            proof, operator          worker
+///         verification, operator      worker
 ///   held ─────────────────► released ───────► delivered
 ///    │                        ▲   │
 ///    ├─► discarded   retry    │   └─────────► failed
 ///    └─► expired              └────────────────┘
 /// ```
 ///
-/// `discarded` and `expired` can be released by an operator while the content is kept. An operator can
-/// also discard what is released or failed. What the person discarded by "This was not me" they can have
-/// held again.
+/// An operator can release `discarded` and `expired` requests while their content is kept, and can discard
+/// released and failed ones. The person can restore what their own "This was not me" discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {
-    /// Waits for the sender's proof.
+    /// Waits for verification of the sender.
     Held,
     /// Waits for delivery.
     Released,
     Delivered,
-    /// Delivery was given up; an operator can retry.
+    /// Delivery failed for good; an operator can retry it.
     Failed,
     /// By the person ("This was not me") or an operator.
     Discarded,
-    /// Nobody proved the address in time.
+    /// The address was not verified in time.
     Expired,
 }
 

@@ -1,5 +1,5 @@
-//! How the nouns that JSON has as texts are described in the API's document: the pattern of each and
-//! an example. What is an enum or has parts describes itself, by a derive.
+//! API schemas of the nouns that are strings in JSON: a pattern and an example for each. Enums and structures
+//! get theirs from a derive.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::{
     MailId, OperatorName, PortalName, RequestId,
 };
 
-/// Crockford's base 32; the first digit has two bits too many.
+/// Crockford's base 32; the first digit encodes three bits only.
 pub const ID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
 pub const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
 

@@ -1,11 +1,10 @@
-//! Secrets: of a verification link and of a session, 256 bits from the operating system; of a reply
-//! address, 128.
+//! Secrets: 256 random bits for a verification link or a session, 128 for a reply address.
 //!
-//! In links and addresses they are base32 (RFC 4648 6) in lower case, since mail programs change
-//! the case of both. Links sent by version 0.1 had base64url, and stay valid.
+//! In links and addresses they are base32 (RFC 4648 6) in lower case, since mail programs change the case of
+//! both. Links sent by version 0.1 had base64url, and stay valid.
 //!
-//! The token itself exists in the mail and in the person's browser only. The database and the logs
-//! see its SHA-256, and [`Token`] has neither `Debug` nor `Display`, so that it cannot slip out.
+//! The token itself exists only in the mail and in the person's browser. The database and the logs get its
+//! SHA-256, and [`Token`] has neither `Debug` nor `Display`, so that it cannot leak by accident.
 
 use std::fmt;
 
@@ -13,18 +12,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// A fresh or presented token. Only [`Token::reveal`] gives it away.
+/// A new or presented token. Only [`Token::reveal`] shows it.
 pub struct Token([u8; 32]);
 
-/// The secret in the address that a verification mail is answered to. No link has one: it is
-/// shorter, so that the local part stays within 64 octets (RFC 5321 4.5.3.1.1).
+/// The secret in the reply address of a verification mail. Shorter than that of a link, so that the local
+/// part stays within 64 octets (RFC 5321 4.5.3.1.1).
 pub struct ReplyToken([u8; 16]);
 
-/// What is stored of a token.
+/// The stored form of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
-/// Not the text of a token.
+/// The text is not a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("not a token")]
@@ -34,17 +33,17 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// Makes a new one.
+    /// Creates a new one.
     ///
     /// # Errors
-    /// Only when the operating system has no random numbers.
+    /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
         Ok(Self(bytes))
     }
 
-    /// Reads the 43 characters of unpadded base64url (RFC 4648 5) of a link.
+    /// Parses the 43 characters of unpadded base64url (RFC 4648 5).
     ///
     /// # Errors
     /// Anything else.
@@ -56,8 +55,8 @@ impl Token {
         }
     }
 
-    /// Reads the last part of a link, as mail programs leave it: in any case, with characters behind
-    /// it that were taken for a part of it. Takes the base64url of older links too.
+    /// Parses the last part of a link as mail programs leave it: in any case, and followed by characters that
+    /// were taken for a part of it. Accepts the base64url of older links, too.
     ///
     /// # Errors
     /// Anything else.
@@ -76,13 +75,13 @@ impl Token {
         }
     }
 
-    /// The 52 characters for a link. They go into the mail, nowhere else.
+    /// The 52 characters for a link. Put them into the mail only.
     #[must_use]
     pub fn reveal_for_link(&self) -> String {
         base32_encode(&self.0)
     }
 
-    /// The text for a cookie, an API or a form. Goes nowhere else.
+    /// The text for a cookie, an API or a form. Put it nowhere else.
     #[must_use]
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -95,17 +94,17 @@ impl Token {
 }
 
 impl ReplyToken {
-    /// Makes a new one.
+    /// Creates a new one.
     ///
     /// # Errors
-    /// Only when the operating system has no random numbers.
+    /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
         Ok(Self(bytes))
     }
 
-    /// Reads the 26 characters of an address, in any case.
+    /// Parses the 26 characters of an address, in any case.
     ///
     /// # Errors
     /// Anything else.
@@ -113,7 +112,7 @@ impl ReplyToken {
         base32_decode(text).map(Self).ok_or(TokenError::Malformed)
     }
 
-    /// The text for the address. Goes into the mail, nowhere else.
+    /// The text for the address. Put it into the mail only.
     #[must_use]
     pub fn reveal(&self) -> String {
         base32_encode(&self.0)
@@ -145,7 +144,7 @@ fn base32_encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Exactly `N` bytes, in the one way of writing them but for the case.
+/// Exactly `N` bytes in their canonical encoding, in any case.
 fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != (N * 8).div_ceil(5) {
         return None;
@@ -238,8 +237,8 @@ mod tests {
         assert_eq!(base32_decode::<6>("mzxw6ytboj"), None, "bits left over");
     }
 
-    /// Each bit is set in half of the tokens, more or less: nine times the standard deviation off does
-    /// not happen.
+    /// Each bit is set in about half of the tokens: a deviation of nine times the standard deviation does not
+    /// happen.
     #[test]
     fn every_bit_of_a_token_is_thrown_anew() {
         let mut set = [0; 256];

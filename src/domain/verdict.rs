@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::account::names;
 
-/// What became of a message.
+/// Verdict about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -36,13 +36,13 @@ pub enum Reason {
     ExternalAccountsDisabled,
     DomainNotAllowed,
     ExternalAccountCreated,
-    /// A hold beyond what one account may have waiting.
+    /// A hold beyond the hold quota of the account.
     HoldQuota,
-    /// An answer to a verification mail of ours; it confirms, or it does not, and goes no further.
+    /// An answer to a verification mail of ours, confirming or not; it is never delivered.
     Confirmation,
 }
 
-/// What kind of mail a message is, in one word.
+/// Kind of a message, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {

@@ -1,4 +1,4 @@
-//! What a comparison says, and that it says what deciding again would say.
+//! Results of comparisons, and their agreement with deciding again.
 
 use super::*;
 use proptest::prelude::*;
@@ -115,7 +115,7 @@ type Lists = (
     Vec<&'static str>,
 );
 
-/// Any settings over these domains, with overrides for one portal.
+/// Any settings for these domains, with overrides for one portal.
 fn any_settings() -> impl Strategy<Value = AccessSettings> {
     let values = || {
         let list = prop::sample::subsequence(
@@ -161,7 +161,7 @@ fn any_settings() -> impl Strategy<Value = AccessSettings> {
     })
 }
 
-/// What a rule before the settings may find, each rarely.
+/// Messages on which the rules before the settings may match, each rarely.
 fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
     let rarely = || prop::bool::weighted(0.1);
     let flags = prop::collection::vec(rarely(), 8);
@@ -249,7 +249,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
 }
 
 proptest! {
-    /// The short way says of every message what deciding it again under both settings says.
+    /// The fast comparison gives the same result as deciding every message under both settings.
     #[test]
     fn comparing_is_deciding_twice(
         (facts, circumstances, standing) in any_message(),

@@ -1,4 +1,4 @@
-//! `access`: the settings that decide who gets in. Every change is a new revision.
+//! `access`: the settings that decide who may write to a portal. Every change makes a new revision.
 
 mod change;
 mod show;
@@ -29,7 +29,7 @@ Examples:
   vestibule access test bob@partner.example
   vestibule access simulate draft.toml")]
 pub enum Command {
-    /// Show what is in force, and where each value comes from
+    /// Show the current settings, and the source of each value
     #[command(after_help = "\
 Examples:
   vestibule access show
@@ -55,7 +55,7 @@ Examples:
   vestibule access allow '*.partner.example' --dry-run
   vestibule access allow acme.example --recover   (and take up what was dropped)")]
     Allow(Allow),
-    /// Add to the deny list: mail of these senders is never taken, whoever has an account
+    /// Add to the deny list: mail of these senders is never accepted, even with an account
     #[command(after_help = "\
 An address denies its mailbox: ann@example.com denies ann+news@example.com, too.
 --dry-run tells which accounts that stops.
@@ -64,7 +64,7 @@ Examples:
   vestibule access deny eve@evil.example
   vestibule access deny '*.evil.example' '*.top' --dry-run")]
     Deny(Entries),
-    /// Take domains and addresses off all lists
+    /// Remove domains and addresses from all lists
     #[command(after_help = "\
 Examples:
   vestibule access remove partner.example
@@ -76,32 +76,32 @@ Examples:
   vestibule access history
   vestibule access history --limit 10 --json")]
     History(History),
-    /// Show what differs between two revisions
+    /// Show the differences between two revisions
     #[command(after_help = "\
 Examples:
   vestibule access diff 1 2
   vestibule access diff 3          (against what is in force)")]
     Diff(Diff),
-    /// Write the settings as TOML, for apply and for keeping
+    /// Write the settings as TOML, for `apply` and as a copy
     #[command(after_help = "\
 Examples:
   vestibule access export > access.toml
   vestibule access export --revision 3")]
     Export(Export),
-    /// Put the settings of a file in force
+    /// Apply the settings of a file
     #[command(after_help = "\
 Examples:
   vestibule access apply access.toml --dry-run
   vestibule access apply access.toml")]
     Apply(Apply),
-    /// Tell what would become of ordinary mail from an address
+    /// Show the verdict on ordinary mail from an address
     #[command(after_help = "\
 Examples:
   vestibule access test ann@corp.example
   vestibule access test bob@partner.example --portal it --json
   vestibule access test bob@partner.example --access draft.toml")]
     Test(Test),
-    /// Tell what a draft would have changed for the mail of the last days
+    /// Show what a draft would have changed for the mail of the last days
     #[command(after_help = "\
 Each message is decided again with the account that its sender had when it came:
 who was new then counts as new. Accounts that exist keep what they have,
@@ -123,14 +123,14 @@ pub struct Whose {
 
 #[derive(Debug, Args)]
 pub struct How {
-    /// Only say what would change
+    /// Only report what would change
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Set {
-    /// Settings and values; lists with commas between, `inherit` to take a portal's override away
+    /// Settings and values; lists are comma-separated, `inherit` removes a portal's override
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = Assignment::parse)]
     assignments: Vec<Assignment>,
     #[command(flatten)]
@@ -150,7 +150,7 @@ pub struct Domains {
     how: How,
 }
 
-/// As [`Domains`], for the deny list, where a public suffix may stand.
+/// As [`Domains`], for the deny list, which may hold a public suffix.
 #[derive(Debug, Args)]
 pub struct Entries {
     /// example.com for that domain only, *.example.com for its subdomains, or one address
@@ -182,14 +182,14 @@ impl From<Entries> for Domains {
 pub struct Allow {
     #[command(flatten)]
     domains: Domains,
-    /// Decide again what was dropped of these domains
+    /// Decide dropped messages of these domains again
     #[arg(long, conflicts_with = "dry_run")]
     recover: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct History {
-    /// At most so many revisions
+    /// Maximum number of revisions
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
@@ -199,14 +199,14 @@ pub struct Diff {
     /// A revision
     #[arg(value_name = "A")]
     from: u64,
-    /// A later one; what is in force otherwise
+    /// A later revision; the current one by default
     #[arg(value_name = "B")]
     to: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// A revision; what is in force otherwise
+    /// A revision; the current one by default
     #[arg(long, value_name = "N")]
     revision: Option<u64>,
 }
@@ -225,10 +225,10 @@ pub struct Test {
     /// The sender's address
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
     address: EmailAddress,
-    /// The portal it would write to; every portal otherwise
+    /// The recipient portal; every portal by default
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
-    /// Under the settings of this draft instead of those in force
+    /// Use the settings of this draft instead of the current ones
     #[arg(long, value_name = "FILE")]
     access: Option<PathBuf>,
 }
@@ -238,13 +238,13 @@ pub struct Simulate {
     /// TOML as `export` writes it, or a configuration with an [access] section
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Of so long ago until now
+    /// Only messages of this period
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
     since: Duration,
-    /// Only what came for this portal
+    /// Only messages for this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
-    /// Tell at most so many domains and so many messages one by one
+    /// Maximum number of domains and of messages that are listed
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }

@@ -1,4 +1,4 @@
-//! `backup`: a copy of the database while the daemon runs, looked through after writing.
+//! `backup`: a copy of the database while the daemon runs, verified after writing.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use crate::store::{self, Violation};
 
 /// Copy the database into a file, while the daemon runs
 ///
-/// The copy is the state of one moment. It is examined after writing: whether the file is whole, and
-/// whether all holds in it that should. A file that is there is not overwritten.
+/// The copy is the state of one moment. After writing, its integrity and its contents are checked. An
+/// existing file is not overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
 Exit status: 0 the copy is good, 1 there is none, or what is in it is at odds
 with itself.")]
 pub struct Args {
-    /// The copy, which must not be there yet
+    /// The copy, which must not exist yet
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

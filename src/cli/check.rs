@@ -1,7 +1,7 @@
-//! `vestibule check`: whether what the configuration names can be used.
+//! `vestibule check`: checks whether everything that the configuration names is usable.
 //!
-//! A configuration in, a list of [`Finding`]s out; each problem comes with what to do about it.
-//! Nothing is sent, and nothing is left behind.
+//! In: a configuration. Out: a list of [`Finding`]s; each problem comes with a remedy. Nothing is sent, and
+//! no file remains.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ pub(super) mod machine;
 mod mta;
 mod servers;
 
-/// Check the configuration, and whether database, ports, certificates and destinations can be used
+/// Check the configuration, and the database, ports, certificates and destinations
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 #[command(after_help = "Examples:
   vestibule check
@@ -29,29 +29,29 @@ mod servers;
 
 Exit status: 0 all is well, 1 there is a problem, 2 the configuration is faulty.")]
 pub struct Args {
-    /// Leave out what needs the network: destinations and the server for verification mail
+    /// Skip checks that need the network: destinations and the server for verification mail
     #[arg(long)]
     pub offline: bool,
 }
 
-/// How one thing was found.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Ok,
-    /// Works, and is probably not meant or will not work for long.
+    /// Works, but is probably unintended or will not work for long.
     Warning,
     Problem,
 }
 
-/// One thing that was looked at.
+/// One checked thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is, in words of the configuration.
+    /// The thing, in the words of the configuration.
     pub check: String,
     pub state: State,
     pub detail: String,
-    /// What to do, unless all is well.
+    /// The remedy, unless all is well.
     pub remedy: Option<String>,
 }
 
@@ -89,10 +89,10 @@ impl Finding {
     }
 }
 
-/// Loads the configuration and looks at everything that it names.
+/// Loads the configuration and checks everything that it names.
 ///
 /// # Errors
-/// The mistakes of the configuration (exit status 2).
+/// Errors of the configuration (exit status 2).
 pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
     let path = Config::path(config);
     let config = Config::load_as_the_service(Some(&path), !args.offline)?;
@@ -110,7 +110,7 @@ pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErro
     Ok(findings)
 }
 
-/// What is found of a configuration that is loaded already.
+/// Findings about a loaded configuration.
 #[must_use]
 pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     let mut findings = vec![machine::database(config)];
@@ -128,7 +128,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings
 }
 
-/// The operator's own texts and templates, where there are any.
+/// The operator's own texts and templates, if configured.
 fn templates(config: &Config) -> Option<Finding> {
     let folder = config.verification.templates.as_deref()?;
     let check = "verification.templates";
@@ -143,13 +143,12 @@ fn templates(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Forged mail of a verified customer goes straight to the help desk unless authentication is
-/// enforced.
+/// Forged mail of a verified customer is delivered to the help desk unless authentication is enforced.
 fn authentication(config: &Config) -> Option<Finding> {
     if config.authentication.mode == Enforcement::Enforce {
         return None;
     }
-    // A database that cannot be read is another finding's concern.
+    // A database that cannot be read is reported by another finding.
     let has_verified = has_verified_accounts(&config.database()).unwrap_or_default();
     has_verified.then(|| {
         let mode = match config.authentication.mode {
@@ -168,7 +167,7 @@ fn authentication(config: &Config) -> Option<Finding> {
     })
 }
 
-/// What can be said of the values alone: they work, and are probably not meant.
+/// Values that work but are probably unintended.
 fn settings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let public_url = &config.http.public_url;
@@ -195,7 +194,7 @@ fn settings(config: &Config) -> Vec<Finding> {
     let mut said = Vec::new();
     for portal in std::iter::once(None).chain(portals) {
         for warning in config.access.effective(portal).warnings() {
-            // A portal inherits the site's settings, and its warnings with them.
+            // A portal inherits the site's settings together with their warnings.
             if said.contains(&warning) {
                 continue;
             }
@@ -214,10 +213,10 @@ fn settings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// The findings for a person, one line each with its remedy below, or as JSON, one object a line.
+/// Prints the findings for a person, one line each with its remedy below, or as JSON, one object a line.
 ///
 /// # Errors
-/// What the output says.
+/// Errors of the output.
 pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         for finding in findings {
@@ -246,7 +245,7 @@ pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Resul
     Ok(())
 }
 
-/// Whether there is a problem, so that the exit status is 1.
+/// True if there is a problem, so that the exit status is 1.
 #[must_use]
 pub fn has_problem(findings: &[Finding]) -> bool {
     findings
@@ -271,7 +270,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     }
 }
 
-/// How findings name a destination.
+/// Label of a destination in findings.
 fn label(name: &crate::domain::DestinationName, destination: &Destination) -> String {
     format!("destination.{name} ({})", destination.kind())
 }

@@ -1,4 +1,4 @@
-//! `compact`: the database, written anew while nobody uses it.
+//! `compact`: rewrites the database while no daemon uses it.
 
 use serde::Serialize;
 
@@ -9,11 +9,11 @@ use super::output::Output;
 use crate::daemon::Lock;
 use crate::store;
 
-/// Write the database anew, without gaps, while the service is stopped
+/// Rewrite the database without unused pages, while the service is stopped
 ///
-/// The daemon gives unused pages back by itself, a few at a time, and needs no help. This rewrites all
-/// of the file: after much was forgotten at once, or so that no trace of what was deleted is left in
-/// it. It needs as much free space as the database takes.
+/// The daemon frees unused pages by itself, a few at a time. This command rewrites the whole file: after much
+/// was deleted at once, or to remove all traces of deleted data. It needs as much free space as the database
+/// takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what shells and man(1) want to know, from the same tree of commands.
+//! `completions` and `man`: completions for shells and manual pages, generated from the tree of commands.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What most commands begin with: the configuration, the database, and who is asking.
+//! Common state of most commands: the configuration, the database, and the operator.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -34,13 +34,13 @@ pub struct Context {
 }
 
 impl Global {
-    /// The configuration without its secrets, which who asks may not be allowed to read.
+    /// The configuration without its secrets, which the operator may not be allowed to read.
     pub fn config(&self) -> Result<Config, Failure> {
         Ok(Config::load_without_secrets(self.config.as_deref())?)
     }
 
-    /// Opens the database of this configuration, the same one as the daemon's. Only the daemon makes
-    /// one: it would belong to whoever asked first otherwise.
+    /// Opens the database of this configuration, the same one as the daemon's. Only the daemon creates it:
+    /// otherwise it would belong to the user of the first command.
     pub async fn open(&self) -> Result<Context, Failure> {
         let config = self.config()?;
         let path = config.database();
@@ -59,7 +59,7 @@ impl Global {
 }
 
 impl Context {
-    /// A destination of the configuration; one that is not there is a mistake of the command.
+    /// A destination of the configuration; an unknown name is a usage error.
     pub fn destination(&self, name: &DestinationName) -> Result<&Destination, Failure> {
         self.config.destinations.get(name).ok_or_else(|| {
             let known: Vec<_> = self
@@ -75,7 +75,7 @@ impl Context {
         })
     }
 
-    /// A portal that an option named.
+    /// The portal that an option names.
     pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Failure> {
         match name {
             Some(name) if self.config.portal(&name).is_none() => {
@@ -95,20 +95,20 @@ impl Context {
     }
 }
 
-/// The system user at the keyboard, before `sudo` made him somebody else.
+/// The user at the terminal, before `sudo` changed the user.
 pub fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())
         .find(|name| !name.is_empty() && !name.contains(char::is_control));
-    // A service manager or a container sets none of them.
+    // A service manager or a container sets none of these variables.
     named.unwrap_or_else(|| {
         let uid = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());
         name_of(uid).unwrap_or_else(|| format!("uid-{uid}"))
     })
 }
 
-/// As passwd(5) has it.
+/// User name in passwd(5).
 fn name_of(uid: u32) -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     users.lines().find_map(|line| {
@@ -118,7 +118,7 @@ fn name_of(uid: u32) -> Option<String> {
     })
 }
 
-/// The same as an actor.
+/// The operator as an actor.
 pub fn actor() -> Actor {
     Actor::operator(&operator(), Interface::CommandLine)
 }

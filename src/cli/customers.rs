@@ -1,4 +1,4 @@
-//! `customers`: accounts, by the address they stand for.
+//! `customers`: accounts, by address.
 
 mod export;
 mod forget;
@@ -36,7 +36,8 @@ Examples:
   vestibule customers show ann@corp.example
   vestibule customers show 01J9ZQ4D8N0VXB7T3WKE5M2R6C --json")]
     Show(Whom),
-    /// Make an account, as far as the access settings allow it, and send the verification mail where one is due
+    /// Create an account, as far as the access settings allow it, and send the verification mail if one is
+    /// due
     #[command(after_help = "\
 Examples:
   vestibule customers add ann@corp.example
@@ -47,12 +48,12 @@ Examples:
 Examples:
   vestibule customers verify ann@corp.example")]
     Verify(Whom),
-    /// Shut an account out: its mail is dropped from now on
+    /// Block an account: its mail is dropped from now on
     #[command(after_help = "\
 Examples:
   vestibule customers block spammer@corp.example")]
     Block(Whom),
-    /// Let a blocked account in again
+    /// Unblock an account
     #[command(after_help = "\
 Examples:
   vestibule customers unblock ann@corp.example")]
@@ -99,7 +100,7 @@ pub struct Add {
     /// The person's address
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
     address: EmailAddress,
-    /// The portal whose access settings decide; the site's otherwise
+    /// The portal whose access settings decide; the site's by default
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
 }
@@ -197,7 +198,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 }
 
 impl Whom {
-    /// The account with this address or id.
+    /// Finds the account with this address or id.
     async fn find(&self, context: &Context) -> Result<Account, Failure> {
         let found = if let Ok(id) = self.account.parse::<AccountId>() {
             context.store.customer_by_id(id).await?
@@ -238,7 +239,7 @@ fn list(portals: &[PortalName]) -> String {
     names.join(", ")
 }
 
-/// Until when an address gets no mail, why, and what ends it.
+/// End of the period in which an address gets no mail, the reason, and the way to end it.
 fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
     let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
     format!(
@@ -248,7 +249,7 @@ fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
     )
 }
 
-/// An account for people.
+/// Prints an account for people.
 pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
     out.fields(&[
@@ -383,7 +384,7 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Outco
     tell(&account, &what, out)
 }
 
-/// What was done, or the account as it is now.
+/// Prints the action, or the account in its new state.
 fn tell(account: &Account, what: &str, out: &mut Output) -> Outcome {
     if out.is_json() {
         out.object(account)

@@ -1,4 +1,4 @@
-//! `deliveries`: destinations and hooks, and what waits for them.
+//! `deliveries`: destinations and hooks, and their queues.
 
 use clap::{Args, Subcommand};
 
@@ -15,23 +15,23 @@ Examples:
   vestibule deliveries pause helpdesk
   vestibule deliveries retry directory")]
 pub enum Command {
-    /// List destinations and hooks, and what waits for each
+    /// List destinations and hooks, and their queues
     #[command(after_help = "\
 Examples:
   vestibule deliveries list
   vestibule deliveries list --json")]
     List,
-    /// Hand nothing over to a destination, or tell a hook nothing, for now; what comes waits
+    /// Pause a destination or hook: its requests or events are queued
     #[command(after_help = "\
 Examples:
   vestibule deliveries pause helpdesk")]
     Pause(Which),
-    /// Go on with a paused destination or hook
+    /// Resume a paused destination or hook
     #[command(after_help = "\
 Examples:
   vestibule deliveries resume helpdesk")]
     Resume(Which),
-    /// Try again at once: all that failed for a destination or hook, and all that waits for its time
+    /// Retry at once: all that failed for a destination or hook, and all that waits for its next attempt
     #[command(after_help = "\
 Examples:
   vestibule deliveries retry directory")]
@@ -60,7 +60,7 @@ const COLUMNS: &[Column<Queue>] = &[
     }),
 ];
 
-/// What a name of the configuration stands for.
+/// Meaning of a name of the configuration.
 enum Place {
     Destination,
     Hook,

@@ -1,4 +1,4 @@
-//! `doctor`: all that `check` looks at, and the inside of the database.
+//! `doctor`: the checks of `check`, and the consistency of the database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,12 +12,11 @@ use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
 use crate::store::{self, Examination, StoreError};
 
-/// Examine the database, and all that check looks at
+/// Check the database, and everything that check does
 ///
-/// Whether the file is whole and its schema known; whether everything in it agrees: one verdict for
-/// each message, content for each request that waits, nothing that belongs to nobody; whether
-/// requests wait where nothing will fetch them; the clock, the disk, certificates, destinations.
-/// Changes nothing, and may run beside the daemon.
+/// Checks the integrity and the schema of the file; its consistency: one verdict for each message, content
+/// for each pending request, no orphaned rows; queues that nothing reads; the clock, the disk, certificates,
+/// destinations. Changes nothing, and may run beside the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,12 +26,12 @@ Examples:
 
 Exit status: 0 all is well, 1 there is a problem, 2 the configuration is faulty.")]
 pub struct Args {
-    /// Leave out what needs the network: destinations and the server for verification mail
+    /// Skip checks that need the network: destinations and the server for verification mail
     #[arg(long)]
     offline: bool,
 }
 
-/// Between machines whose clocks are kept, nothing comes from further in the future.
+/// Machines with synchronized clocks do not differ by more.
 const SKEW: Duration = Duration::from_mins(5);
 
 const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
@@ -103,7 +102,7 @@ fn file(database: &Path, found: &Examination) -> Finding {
     Finding::ok("database", detail)
 }
 
-/// Each way in which the rows do not agree, with the first place.
+/// Each kind of inconsistency, with its first place.
 fn ledger(found: &Examination) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut said = Vec::new();
@@ -152,7 +151,7 @@ fn clock(found: &Examination, now: Timestamp) -> Finding {
     }
 }
 
-/// Requests that wait where nothing will fetch them.
+/// Requests in queues that nothing reads.
 fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut orphaned = Vec::new();

@@ -1,4 +1,4 @@
-//! `dropped`: what was not passed on, and why.
+//! `dropped`: dropped messages, the reasons, and their recovery.
 
 use std::time::Duration;
 
@@ -30,13 +30,13 @@ Examples:
   vestibule dropped list --reason automatic --portal it
   vestibule dropped list --sender bob@acme.example --json")]
     List(List),
-    /// Rank the domains that the access settings kept out, with the nearest one that may
+    /// Rank the domains that the access settings kept out, with the closest allowed domain
     #[command(after_help = "\
 Examples:
   vestibule dropped domains
   vestibule dropped domains --since 7d --limit 10 --json")]
     Domains(Domains),
-    /// Decide dropped messages again by the settings of now, or release them as they are
+    /// Decide dropped messages again by the current settings, or release them as they are
     #[command(after_help = "\
 Examples:
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C
@@ -44,7 +44,7 @@ Examples:
   vestibule dropped recover --all
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force")]
     Recover(Recover),
-    /// Print a dropped message as it came
+    /// Print a dropped message in its original form
     #[command(after_help = "\
 Examples:
   vestibule dropped raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
@@ -53,10 +53,10 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct Domains {
-    /// Of so long ago until now
+    /// Only messages of this period
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
     since: Duration,
-    /// At most so many domains
+    /// Maximum number of domains
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
@@ -73,10 +73,10 @@ pub struct Recover {
     /// All whose content is still kept
     #[arg(long, group = "which")]
     all: bool,
-    /// Release these as they are, whatever the reason; nobody gets a lasting pass by it
+    /// Release these as they are, whatever the reason; later messages of the senders are not affected
     #[arg(long, conflicts_with_all = ["domain", "all"])]
     force: bool,
-    /// The sender, of messages that name none that can be used
+    /// The sender, for messages without a usable one
     #[arg(long = "as", value_name = "ADDRESS", requires = "force", value_parser = EmailAddress::parse_customer)]
     named: Option<EmailAddress>,
 }

@@ -1,4 +1,4 @@
-//! `explain`: why a message was decided as it was, and all that happened to it since.
+//! `explain`: the explanation of a message's verdict, and all later events.
 
 use super::context::{Context, Global};
 use super::customers::describe;
@@ -24,7 +24,7 @@ pub struct Args {
     paging: Paging,
 }
 
-/// Letters of an account that are listed, newest first: those of a week at three a day.
+/// Maximum verification mail of an account that is listed, newest first: that of a week at three a day.
 const LETTERS_SHOWN: usize = 20;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
@@ -112,7 +112,7 @@ async fn by_address(
     list(context, listed, out).await
 }
 
-/// Several entries: an explanation each for programs, a table for people.
+/// Prints several entries: an explanation each for programs, a table for people.
 async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) -> Outcome {
     if out.is_json() {
         let mut rows = Vec::with_capacity(listed.rows.len());
@@ -262,7 +262,7 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
     Ok(())
 }
 
-/// A letter that is not sent yet, and why.
+/// Verification mail that is not sent yet, and the reason.
 fn outstanding(verification_mail: &SentMail) -> String {
     let when = verification_mail
         .due_at

@@ -1,17 +1,17 @@
-//! Why a command did not do what was asked, and the exit status that says so.
+//! Failures of a command, and their exit status.
 
 use std::process::ExitCode;
 
 use crate::config::ConfigErrors;
 use crate::store::StoreError;
 
-/// The ways in which a command ends otherwise than well.
+/// Ways in which a command can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Status 1.
     #[error("{0:#}")]
     Failed(anyhow::Error),
-    /// Status 1; what went wrong was said as it came up.
+    /// Status 1; the error was printed when it occurred.
     #[error("")]
     Said,
     /// Status 2: the arguments or the configuration.
@@ -20,12 +20,12 @@ pub enum Failure {
     /// Status 3.
     #[error("{0}")]
     NotFound(String),
-    /// Whoever read our output has seen enough, as in `| head`. Not a failure.
+    /// The reader closed our output, as `| head` does. Not a failure.
     #[error("")]
     Unread,
 }
 
-/// What every command returns.
+/// Result of every command.
 pub type Outcome = Result<(), Failure>;
 
 impl Failure {
@@ -35,7 +35,7 @@ impl Failure {
         Self::NotFound(format!("there is no {what} {name}"))
     }
 
-    /// The status, after the reason was written to standard error.
+    /// Writes the reason to standard error and returns the status.
     pub fn report(&self) -> ExitCode {
         let text = self.to_string();
         if !text.is_empty() {

@@ -1,7 +1,7 @@
-//! `vestibule init`: a few answers in, the documented configuration with them in it out.
+//! `vestibule init`. In: a few answers. Out: the documented configuration with these values.
 //!
-//! The text is `config/vestibule.toml` with its lines exchanged, so that what is written explains
-//! every key, and it is read back before it is kept: it can always be loaded.
+//! The text is `config/vestibule.toml` with some lines replaced, so it explains every key. It is parsed
+//! before it is written, so it can always be loaded.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, Write};
@@ -27,19 +27,18 @@ pub struct Args {
     /// Ask nothing, take the defaults
     #[arg(long, short)]
     pub yes: bool,
-    /// Where to write; otherwise where the configuration is looked for
+    /// The file to write; by default the one that is read by the other commands
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Overwrite a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
 
-/// Asks on `output`, listens on `input`, and writes the file.
+/// Asks on `output`, reads answers from `input`, and writes the file.
 ///
 /// # Errors
-/// A file that is there already without `--force`, an end of the answers before the last question,
-/// and what the system refuses.
+/// An existing file without `--force`, input that ends before the last question, and errors of the system.
 pub fn run(
     args: &Args,
     config: Option<&Path>,
@@ -50,7 +49,7 @@ pub fn run(
         Some(path) => path.clone(),
         None => Config::path(config),
     };
-    // Said before the questions, not after them.
+    // Reported before the questions, not after them.
     if path.exists() && !args.force {
         bail!(
             "{} is there already; name another file with --output, or overwrite it with --force",
@@ -103,7 +102,7 @@ fn ask(
     Ok(())
 }
 
-/// The documented configuration with the answers in it.
+/// Returns the documented configuration with the answers.
 fn written(answers: &Answers) -> String {
     let mut text = DOCUMENTED.to_owned();
     let mut exchange = |line: &str, by: String| {
@@ -164,7 +163,7 @@ fn written(answers: &Answers) -> String {
     text
 }
 
-/// As a TOML string.
+/// Quotes a TOML string.
 fn quoted(text: &impl ToString) -> String {
     toml::Value::String(text.to_string()).to_string()
 }

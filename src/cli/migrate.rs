@@ -1,4 +1,4 @@
-//! `migrate`: brings the schema of the database up to date while no daemon uses it.
+//! `migrate`: migrates the schema of the database while no daemon uses it.
 
 use serde::Serialize;
 
@@ -8,11 +8,11 @@ use super::output::Output;
 use crate::daemon::Lock;
 use crate::store;
 
-/// Bring the schema of the database up to date
+/// Migrate the schema of the database
 ///
-/// The daemon does this itself as it starts, so this is only needed to do it earlier: to see that it
-/// works, or how long it takes. It refuses while a daemon runs, which may be of an older version. Make
-/// a backup first: an older version does not open a newer schema.
+/// The daemon does this itself when it starts. This command does it earlier, to see that it works or how long
+/// it takes. It refuses while a daemon runs, which may be of an older version. Make a backup first: an older
+/// version does not open a newer schema.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

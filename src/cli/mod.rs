@@ -1,7 +1,7 @@
-//! The operator's hand: arguments in, output and an exit status out.
+//! The command line. In: arguments. Out: output and an exit status.
 //!
-//! One file for each group of commands. Those that look into the database or change it use the same
-//! operations of [`crate::store`] as the daemon, whether it runs or not; none of them writes a log.
+//! One file for each group of commands. Commands that read or change the database use the same operations of
+//! [`crate::store`] as the daemon, whether it runs or not; none of them writes a log.
 
 mod access;
 mod backup;
@@ -45,7 +45,7 @@ use output::Output;
 /// The front door of a help desk's mailbox
 ///
 /// Takes mail for portals over SMTP, decides by the sender's domain who may write, holds requests until
-/// the sender has proved the address, drops the rest, and can explain every one of these decisions.
+/// the sender has verified the address, drops the rest, and can explain every one of these decisions.
 #[derive(Debug, Parser)]
 #[command(
     name = "vestibule",
@@ -77,7 +77,7 @@ enum Command {
     Check(check::Args),
     /// Decide messages in files, without side effects
     Replay(replay::Args),
-    /// The settings that decide who gets in
+    /// Settings that decide who may write to a portal
     #[command(subcommand)]
     Access(access::Command),
     /// Accounts of people who write to a portal
@@ -86,19 +86,19 @@ enum Command {
     /// Messages on their way to a help desk
     #[command(subcommand)]
     Requests(requests::Command),
-    /// What was not passed on
+    /// Dropped messages and their recovery
     #[command(subcommand)]
     Dropped(dropped::Command),
-    /// Tell why, rule by rule, and all that happened since
+    /// Explain a verdict rule by rule, with all later events
     Explain(explain::Args),
-    /// Where requests go, and what waits to go there
+    /// Destinations, hooks and their queues
     #[command(subcommand)]
     Deliveries(deliveries::Command),
-    /// Who may use the pages and the API
+    /// Accounts for the pages and the API
     #[command(subcommand)]
     Operators(operators::Command),
     Tail(tail::Args),
-    /// Texts and templates of letters and pages, to make them your own
+    /// Texts and templates of mail and pages, to customize them
     #[command(subcommand)]
     Templates(templates::Command),
     /// Count messages and requests
@@ -113,13 +113,13 @@ enum Command {
     Man(completions::Man),
 }
 
-/// Does what the arguments say.
+/// Runs the command that the arguments name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = Cli::command().try_get_matches_from(arguments);
     let cli = match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too, with status 0.
+            // Help and version are errors here, too, with status 0.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -129,7 +129,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // What was found before the failure stands above the reason.
+            // Flush first, so that findings precede the failure.
             let _ = out.flush();
             failure.report()
         }
@@ -166,7 +166,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
     }
 }
 
-/// Shows what was found; a problem is a failure.
+/// Prints the findings; a problem is a failure.
 fn report(findings: &[check::Finding], out: &mut Output) -> Outcome {
     check::show(findings, out.is_json(), out.sink())?;
     if check::has_problem(findings) {
@@ -175,7 +175,7 @@ fn report(findings: &[check::Finding], out: &mut Output) -> Outcome {
     Ok(())
 }
 
-/// Runs one command's operations on this thread.
+/// Runs a command on this thread.
 fn wait(command: impl Future<Output = Outcome>) -> Outcome {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,8 +184,8 @@ fn wait(command: impl Future<Output = Outcome>) -> Outcome {
         .block_on(command)
 }
 
-/// Runs the daemon on a thread for each core but one, which is for the thread that commits: with a
-/// thread for each they take turns, and wake each other for nothing.
+/// Runs the daemon with one thread fewer than there are cores. The remaining core is for the committing
+/// thread: with a thread for every core they would compete, and cause needless wakeups.
 fn wait_on_threads(daemon: impl Future<Output = Outcome>) -> Outcome {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()

@@ -1,4 +1,4 @@
-//! `operators`: who may use the operators' pages and the API.
+//! `operators`: accounts of the operators' pages and the API.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ Examples:
   vestibule operators token ann --role agent --note 'nightly report'
   vestibule operators revoke ann")]
 pub enum Command {
-    /// Let somebody in: asks for a password
+    /// Add an operator: asks for a password
     #[command(after_help = "\
 Examples:
   vestibule operators add ann --role admin
@@ -41,12 +41,12 @@ Examples:
 Examples:
   vestibule operators password ann")]
     Password(Secret),
-    /// Shut somebody out, at once
+    /// Remove an operator, at once
     #[command(after_help = "\
 Examples:
   vestibule operators remove bob")]
     Remove(Who),
-    /// Make a token for the API and print it, this once
+    /// Create a token for the API and print it once
     #[command(after_help = "\
 Examples:
   vestibule operators token ann
@@ -54,7 +54,7 @@ Examples:
   export TOKEN=$(vestibule operators token ann)
   curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8081/api/v1/stats")]
     Token(Make),
-    /// List the tokens that are valid, without their secrets
+    /// List the valid tokens, without their secrets
     #[command(after_help = "\
 Examples:
   vestibule operators tokens
@@ -72,20 +72,20 @@ Examples:
 pub struct Make {
     #[command(flatten)]
     who: Who,
-    /// What it may do: viewer looks, agent acts on customers and requests, admin changes the settings
+    /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
-    /// How long it is valid, such as 90d
+    /// The lifetime, such as 90d
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = age)]
     expires: Duration,
-    /// What it is for, as the list shows it
+    /// The purpose, as the list shows it
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Whose {
-    /// Only this operator's
+    /// Only tokens of this operator
     #[arg(value_name = "NAME")]
     name: Option<OperatorName>,
 }
@@ -119,7 +119,7 @@ pub struct Secret {
 pub struct Add {
     #[command(flatten)]
     secret: Secret,
-    /// viewer looks, agent acts on customers and requests, admin changes the settings
+    /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
 }
@@ -195,7 +195,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-/// A token as it is told once.
+/// A token, which is shown once.
 #[derive(Serialize)]
 struct Made {
     #[serde(flatten)]
@@ -268,7 +268,7 @@ impl Secret {
     }
 }
 
-/// No password is nearly so long; a wrong file may be.
+/// Longer than any password; a wrong file may be longer.
 const MOST_READ: u64 = 64 * 1024;
 
 fn first_line_of(file: &Path) -> Result<String, Failure> {
@@ -283,7 +283,7 @@ fn first_line(from: &mut dyn BufRead) -> Result<String, Failure> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Asks twice, without an echo.
+/// Asks twice, without echo.
 fn ask(name: &OperatorName) -> Result<String, Failure> {
     let silence = Silence::new();
     if silence.is_none() {
@@ -307,7 +307,7 @@ fn prompt(text: &str) -> Result<String, Failure> {
     Ok(line)
 }
 
-/// The terminal without an echo, as long as this lives.
+/// Disables the terminal's echo until it is dropped.
 struct Silence(rustix::termios::Termios);
 
 impl Silence {

@@ -1,7 +1,7 @@
-//! What commands print: JSON with `--json`, aligned tables otherwise, colour on a terminal only.
+//! Output of commands: JSON with `--json`, aligned tables otherwise, colour on a terminal only.
 //!
-//! Text that came with mail goes through here and nowhere else on its way to a terminal; what could
-//! steer the terminal or turn the line around is shown as an escape.
+//! All text from mail passes through this module on its way to a terminal. Characters that could control the
+//! terminal or reverse the line are escaped.
 
 use std::fmt::Display;
 use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
@@ -16,20 +16,20 @@ use serde::Serialize;
 use super::failure::Failure;
 use crate::observe::Escaped;
 
-/// How a column is laid out.
+/// Layout of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// Never shortened: ids, addresses, times, what one copies.
+    /// Never shortened: ids, addresses, times, and other values that are copied.
     Whole,
-    /// Shortened where the terminal is too narrow.
+    /// Shortened if the terminal is too narrow.
     Text,
-    /// On the right.
+    /// Right-aligned.
     Number,
-    /// A word of ours, coloured by what it means.
+    /// A word of ours, coloured by its meaning.
     Word,
 }
 
-/// One column of a list: its title, its layout and what it shows of a row.
+/// One column of a list: its title, its layout and its value for a row.
 pub struct Column<T> {
     pub title: &'static str,
     pub layout: Layout,
@@ -46,7 +46,7 @@ impl<T> Column<T> {
     }
 }
 
-/// Standard output, and how to write on it.
+/// Standard output and its format.
 pub struct Output {
     json: bool,
     colour: bool,
@@ -55,7 +55,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// For this process's standard output. `NO_COLOR` (<https://no-color.org>) is respected.
+    /// For this process's standard output. Respects `NO_COLOR` (<https://no-color.org>).
     pub fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
@@ -73,25 +73,25 @@ impl Output {
         self.json
     }
 
-    /// For who lays out lines of his own, of words that are ours.
+    /// For callers that format their own lines, of trusted text only.
     pub fn sink(&mut self) -> &mut impl Write {
         &mut self.sink
     }
 
-    /// One JSON object on one line.
+    /// Prints one JSON object on one line.
     pub fn object(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer(&mut self.sink, value).map_err(std::io::Error::from)?;
         self.sink.write_all(b"\n")?;
         Ok(())
     }
 
-    /// A line for people.
+    /// Prints a line for people.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         writeln!(self.sink, "{text}")?;
         Ok(())
     }
 
-    /// A line that stands above what belongs together.
+    /// Prints the heading of a group of lines.
     pub fn heading(&mut self, text: &str) -> Result<(), Failure> {
         if self.colour {
             writeln!(self.sink, "\x1b[1m{}\x1b[0m", Escaped(text))?;
@@ -101,7 +101,7 @@ impl Output {
         Ok(())
     }
 
-    /// Octets as they are: a raw message.
+    /// Writes octets unchanged: a raw message.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.sink.write_all(bytes)?;
         Ok(())
@@ -111,8 +111,8 @@ impl Output {
         Ok(self.sink.flush()?)
     }
 
-    /// Rows as a table, or as an object each. `next` is the cursor behind which more would come: the
-    /// last object has it as `next`, and people are told on standard error.
+    /// Prints rows as a table, or as an object each. `next` is the cursor of the next page: the last object
+    /// has it as `next`, and people are told on standard error.
     pub fn list<T: Serialize>(
         &mut self,
         rows: &[T],
@@ -144,7 +144,7 @@ impl Output {
         Ok(())
     }
 
-    /// Rows as a table, for what is only a part of what is shown.
+    /// Prints rows as a table within a larger output.
     pub fn table<T>(
         &mut self,
         rows: &[T],
@@ -205,7 +205,7 @@ impl Output {
         Ok(())
     }
 
-    /// Names and values below each other. What has no value is left out.
+    /// Prints names and values, one a line. Names without a value are omitted.
     pub fn fields(&mut self, fields: &[(&str, Option<String>)]) -> Result<(), Failure> {
         let width = fields
             .iter()
@@ -226,7 +226,7 @@ impl Output {
         Ok(())
     }
 
-    /// What one could do next, for people at a terminal.
+    /// Prints a hint at a possible next step, for people at a terminal.
     pub fn hint(&mut self, text: impl Display) -> Result<(), Failure> {
         if self.terminal && !self.json {
             self.flush()?;
@@ -235,7 +235,7 @@ impl Output {
         Ok(())
     }
 
-    /// A word in the colour of what it means, filled up to a width.
+    /// A word in the colour of its meaning, padded to a width.
     pub fn word(&self, word: &str, width: usize) -> String {
         match colour_of(word).filter(|_| self.colour) {
             Some(colour) => Painted(colour, format_args!("{word:<width$}")).to_string(),
@@ -243,8 +243,8 @@ impl Output {
         }
     }
 
-    /// A bar for long work on standard error, where that is a terminal and the rows do not appear on
-    /// the same one. `octets` is how much there is to do.
+    /// A progress bar on standard error, if that is a terminal and the rows are not printed on the same one.
+    /// `octets` is the amount of work.
     pub fn progress(&self, octets: u64) -> ProgressBar {
         if self.terminal {
             return ProgressBar::hidden();
@@ -256,7 +256,7 @@ impl Output {
     }
 }
 
-/// A bar on standard error for messages that are looked at before anything is printed.
+/// A progress bar on standard error for messages that are read before anything is printed.
 pub fn progress_first() -> ProgressBar {
     bar(
         0,
@@ -264,7 +264,7 @@ pub fn progress_first() -> ProgressBar {
     )
 }
 
-/// Hidden where standard error is no terminal.
+/// Hidden if standard error is not a terminal.
 fn bar(length: u64, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -274,12 +274,12 @@ fn bar(length: u64, template: &str) -> ProgressBar {
     ProgressBar::new(length).with_style(style)
 }
 
-/// A remark on standard error, so that standard output holds nothing but the result.
+/// Prints a note to standard error, so that standard output holds only the result.
 pub fn note(text: impl Display) {
     eprintln!("{text}");
 }
 
-/// The last object of a part of a list.
+/// The last object of a page of a list.
 #[derive(Serialize)]
 struct Last<'a, T> {
     #[serde(flatten)]
@@ -287,7 +287,7 @@ struct Last<'a, T> {
     next: &'a str,
 }
 
-/// What a word means to an operator: green went through, yellow waits, red did not.
+/// Meaning of a word for an operator: green succeeded, yellow is pending, red failed.
 fn colour_of(word: &str) -> Option<Color> {
     match word {
         "accepted" | "active" | "delivered" | "ok" | "true" => Some(Color::DarkGreen),
@@ -313,7 +313,7 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
-/// `$COLUMNS` where somebody set it; comfy-table asks the terminal otherwise.
+/// The value of `$COLUMNS`, if set; otherwise comfy-table asks the terminal.
 fn terminal_width() -> Option<u16> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
@@ -323,12 +323,12 @@ pub fn time(at: crate::domain::Timestamp) -> String {
     format!("{at:.0}")
 }
 
-/// What may be missing, as lists show it.
+/// An optional value, as lists show it.
 pub fn or_dash<T: Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
-/// Octets as people read them.
+/// Formats octets for people.
 pub fn size(octets: u64) -> String {
     indicatif::BinaryBytes(octets).to_string()
 }

@@ -6,10 +6,10 @@ use crate::store::Page;
 
 #[derive(Debug, Clone, Args)]
 pub struct Paging {
-    /// At most so many rows
+    /// Maximum number of rows
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Go on behind this cursor, which the part before ended with
+    /// Continue after this cursor, which the previous page ended with
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Taking up again what was dropped: `dropped recover` and `access allow --recover`.
+//! Recovery of dropped messages: `dropped recover` and `access allow --recover`.
 
 use super::context::{Context, actor};
 use super::failure::{Failure, Outcome};
@@ -7,10 +7,10 @@ use crate::domain::{DomainPattern, EmailAddress, LedgerId};
 use crate::operations::{self, Taken, recoverable};
 use crate::store::StoreError;
 
-/// Which entries are decided again.
+/// Entries that are decided again.
 pub enum Which {
     Entries(Vec<LedgerId>),
-    /// Those of all domains that one of the patterns matches.
+    /// Entries of all domains that one of the patterns matches.
     Domains(Vec<DomainPattern>),
     All,
 }
@@ -31,8 +31,8 @@ const COLUMNS: &[Column<Taken>] = &[
     Column::new("what became of it", Layout::Text, Taken::outcome),
 ];
 
-/// Decides them again by the settings of now, oldest first. What was done is shown, whatever happens.
-/// Says how many are requests now.
+/// Decides them again by the current settings, oldest first. The results are printed even after an error.
+/// Returns the number of new requests.
 pub async fn recover(context: &Context, which: Which, out: &mut Output) -> Result<usize, Failure> {
     let entries = match which {
         Which::Entries(entries) => entries,
@@ -79,7 +79,7 @@ async fn each(
         match act(ledger).await {
             Ok(taken) => rows.push(taken),
             Err(error) if entries.len() == 1 => return Err(error.into()),
-            // One that cannot be recovered does not keep the others from it.
+            // A message that cannot be recovered does not affect the others.
             Err(error @ (StoreError::NotAllowed(_) | StoreError::NotFound { .. })) => {
                 note(format_args!("error: {error}"));
                 failure = Some(Failure::Said);

@@ -1,4 +1,4 @@
-//! `requests`: what waits, what went on, what failed.
+//! `requests`: held, released, failed and delivered requests.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ Examples:
 Examples:
   vestibule requests show 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     Show(Which),
-    /// Let held, discarded or expired requests go without a proof of the address
+    /// Release held, discarded or expired requests without verification of the address
     #[command(after_help = "\
 Examples:
   vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
@@ -43,7 +43,7 @@ Examples:
 Examples:
   vestibule requests discard 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     Discard(Several),
-    /// Try to deliver again, at once
+    /// Retry delivery, at once
     #[command(after_help = "\
 Examples:
   vestibule requests retry 01J9ZQ4D8N0VXB7T3WKE5M2R6C
@@ -52,7 +52,7 @@ Examples:
   vestibule requests retry --destination helpdesk --state failed
   vestibule requests retry --destination helpdesk --state released")]
     Retry(Retry),
-    /// Write the message as it came to standard output
+    /// Write the original message to standard output
     #[command(after_help = "\
 Examples:
   vestibule requests raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
@@ -104,8 +104,8 @@ pub struct Retry {
     /// Every failed request
     #[arg(long, conflicts_with = "state")]
     all_failed: bool,
-    /// Every request in this state: failed (as where it is left out), or released, which are those
-    /// that wait for their next attempt
+    /// Every request in this state: failed (the default), or released, which are those that wait for their
+    /// next attempt
     #[arg(long, value_parser = word(&[RequestState::Failed, RequestState::Released], RequestState::as_str))]
     state: Option<RequestState>,
     /// Only those for this portal
@@ -116,7 +116,7 @@ pub struct Retry {
     destination: Option<DestinationName>,
 }
 
-/// What lists show of a request.
+/// Columns of lists of requests.
 pub const COLUMNS: &[Column<Request>] = &[
     Column::new("id", Layout::Whole, |request| request.id.to_string()),
     Column::new("received", Layout::Whole, |request| {
@@ -135,7 +135,7 @@ pub const COLUMNS: &[Column<Request>] = &[
     }),
 ];
 
-/// The state, and that a released request keeps failing.
+/// The state, with a remark if deliveries of a released request keep failing.
 fn state(request: &Request) -> String {
     if request.failing {
         format!("{}, failing", request.state)
@@ -144,15 +144,15 @@ fn state(request: &Request) -> String {
     }
 }
 
-/// Reads a time that has passed, such as `3d`.
+/// Parses an age, such as `3d`.
 pub fn age(text: &str) -> Result<Duration, String> {
     crate::config::parse_time(text).map_err(|error| error.to_string())
 }
 
-/// So long ago.
+/// The time that long ago.
 pub fn ago(age: Duration) -> Timestamp {
     let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
-    // As the database has its times; no clock of ours is finer.
+    // In the precision of the database, which is coarser than that of our clock.
     Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 
@@ -240,7 +240,7 @@ impl Which {
 }
 
 impl Retry {
-    /// All that the filters let through, oldest first, so that the order of release is kept.
+    /// All requests that match the filters, oldest first, so that the order of release is kept.
     async fn all(&self, context: &Context) -> Result<Vec<RequestId>, Failure> {
         let portal = context.portal(self.portal.clone())?;
         if let Some(name) = &self.destination {
@@ -260,7 +260,7 @@ impl Retry {
     }
 }
 
-/// The requests in this state that are for a destination, oldest first.
+/// All requests in this state for a destination, oldest first.
 pub async fn all_for(
     context: &Context,
     destination: &DestinationName,
@@ -301,7 +301,7 @@ async fn all_of(
     }
 }
 
-/// Does the same to each; one that cannot be done does not keep the others from it.
+/// Applies an action to each request; a failure of one does not affect the others.
 async fn each(
     requests: &[RequestId],
     out: &mut Output,

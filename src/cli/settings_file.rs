@@ -1,4 +1,4 @@
-//! Access settings in a file: what `export` writes, or a whole configuration with its `[access]`.
+//! Access settings in a file: the output of `export`, or a whole configuration with its `[access]`.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::config::{Config, Secrets};
 /// Reads the settings of a draft.
 ///
 /// # Errors
-/// A file that cannot be read, or says what no setting can be; with its place.
+/// A file that cannot be read, or has an invalid setting; with its place.
 pub fn read(file: &Path) -> Result<AccessSettings, Failure> {
     let text = std::fs::read_to_string(file).map_err(|cause| match cause.kind() {
         ErrorKind::NotFound => Failure::not_found("file", file.display()),

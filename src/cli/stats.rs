@@ -1,4 +1,4 @@
-//! `stats`: what came and what became of it, and what waits.
+//! `stats`: counts of messages, of their outcomes, and of queues.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Args {
     portal: Option<PortalName>,
 }
 
-/// A count, and the largest of those beside it.
+/// A count, and the largest of the same group.
 struct Share<T> {
     count: T,
     number: u64,
@@ -43,7 +43,7 @@ impl<T> Share<T> {
         counts.into_iter().map(share).collect()
     }
 
-    /// Thirty characters for the largest one; anything at all is seen.
+    /// Thirty characters for the largest one; a count above zero is always visible.
     fn bar(&self) -> String {
         const WIDTH: u64 = 30;
         let eighths = (self.number * WIDTH * 8)

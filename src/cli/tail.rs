@@ -1,4 +1,4 @@
-//! `tail`: what is decided, as it is decided, one line each.
+//! `tail`: prints each verdict as it is recorded, one line each.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestId, Times
 use crate::observe::Escaped;
 use crate::store::{LedgerEntry, LedgerFilter, Page, Store};
 
-/// Watch what becomes of messages, as they come
+/// Watch the verdicts on messages as they arrive
 ///
-/// Shows the last decisions, and each new one until Ctrl-C. It reads the ledger, so it shows what is
-/// on disk, and works beside the daemon without a log.
+/// Shows the last verdicts, and each new one until Ctrl-C. It reads the ledger, so it shows the state on
+/// disk, and works beside the daemon without a log.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,18 +37,18 @@ pub struct Args {
     /// Only from this address
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<EmailAddress>,
-    /// Begin with so many that came before
+    /// Begin with this number of earlier messages
     #[arg(long, value_name = "N", default_value = "10")]
     lines: usize,
 }
 
-/// How long to wait before looking again.
+/// Interval between polls.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Entries read at a time.
 const PART: usize = 100;
 
-/// No message is longer on its way from its receipt to the ledger.
+/// Maximum time between the receipt of a message and its entry in the ledger.
 const OVERTAKING: SignedDuration = SignedDuration::from_hours(1);
 
 #[derive(Serialize)]
@@ -75,7 +75,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         message_id: None,
         page: Page::default(),
     };
-    // Before the look back, so that nothing is lost between the two.
+    // Before the earlier entries are read, so that none is lost in between.
     let newest = context.store.newest_entries(part(PART, None)).await?;
     let mut seen = Seen::default();
     seen.add(&newest.rows);
@@ -100,8 +100,8 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     }
 }
 
-/// The newest that were read, which tell where the new ones end. More than one, because any of them may
-/// be forgotten meanwhile.
+/// The newest entries that were read; new ones come after them. There are several, because any of them may be
+/// deleted meanwhile.
 #[derive(Default)]
 struct Seen {
     newest: Vec<LedgerId>,
@@ -117,15 +117,15 @@ impl Seen {
         self.at = self.at.max(newest);
     }
 
-    /// An entry is committed after others that came later, but not much after them.
+    /// Entries may be committed out of order, but only by a short time.
     fn knows(&self, entry: &LedgerEntry) -> bool {
         let is_old = |at: Timestamp| entry.received_at.duration_since(at) < -OVERTAKING;
         self.newest.contains(&entry.ledger) || self.at.is_some_and(is_old)
     }
 }
 
-/// Those after the ones that were seen, newest first. What is asked for may be rare: so all that is new
-/// is read and then narrowed, rather than all that is old searched for it.
+/// Entries after those already seen, newest first. Matching entries may be rare, so all new entries are read
+/// and then filtered, instead of searching all old ones.
 async fn since(store: &Store, seen: &Seen) -> Result<Vec<LedgerEntry>, Failure> {
     let mut new = Vec::new();
     let mut cursor = None;
@@ -161,7 +161,7 @@ fn lets_through(filter: &LedgerFilter, entry: &LedgerEntry) -> bool {
         && filter.sender.as_ref().is_none_or(is_sender)
 }
 
-/// Oldest first, at once even where the output is a pipe.
+/// Prints the oldest first, and flushes even if the output is a pipe.
 fn show(entries: &[LedgerEntry], out: &mut Output) -> Outcome {
     for entry in entries.iter().rev() {
         if out.is_json() {

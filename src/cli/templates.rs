@@ -1,5 +1,5 @@
-//! `templates`: the built-in texts and templates, to begin your own with; and whether a folder of your
-//! own can be used.
+//! `templates`: the built-in texts and templates as a start for own ones, and a check of a folder of own
+//! ones.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -26,13 +26,13 @@ Examples:
   vestibule templates list
   vestibule templates list --json")]
     List,
-    /// Write the built-in files into a folder; what is there already stays as it is
+    /// Write the built-in files into a folder; existing files are not changed
     #[command(after_help = "\
 Examples:
   vestibule templates export templates
   vestibule templates export templates letter.txt letter.html")]
     Export(Export),
-    /// Tell whether a folder can be used, and otherwise which file and line cannot
+    /// Check whether a folder can be used; otherwise report the file and the line
     #[command(after_help = "\
 Examples:
   vestibule templates check                (the folder of the configuration)
@@ -42,7 +42,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The folder; made where there is none
+    /// The folder; created if it does not exist
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
     /// These files only
@@ -52,7 +52,7 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The folder; that of verification.templates otherwise
+    /// The folder; by default that of verification.templates
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
@@ -110,7 +110,7 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     }
 }
 
-/// Never over what is there: somebody may have changed it.
+/// Never overwrites a file: an operator may have changed it.
 fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> Outcome {
     let path = folder.join(file);
     let place =

@@ -1,4 +1,4 @@
-//! `access test`: what would become of ordinary mail from an address.
+//! `access test`: the verdict on ordinary mail from an address.
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -8,7 +8,7 @@ use crate::domain::{Account, EmailAddress, PortalName};
 pub use crate::operations::{kind_of, standing_of};
 use crate::operations::{question, tested};
 
-/// Asks the rules about each portal, or about one.
+/// Evaluates the rules for each portal, or for one.
 pub async fn run(
     context: &Context,
     address: &EmailAddress,

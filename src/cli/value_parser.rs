@@ -1,6 +1,6 @@
-//! Arguments that are one of a few words.
+//! Arguments that are one of a fixed set of words.
 
-/// A parser for the words of an enum, which help and completions list.
+/// Makes a parser for the words of an enum, which help and completions list.
 pub fn word<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     name: fn(T) -> &'static str,

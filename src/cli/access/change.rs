@@ -1,4 +1,4 @@
-//! Every change of the settings, and what it changed.
+//! Changes of the settings, and their output.
 
 use crate::access::{AccessSettings, Warning};
 use crate::cli::context::{Context, actor};
@@ -6,7 +6,7 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
 use crate::operations::{self, Author, Changed};
 
-/// Changes what is in force.
+/// Changes the current settings.
 pub async fn change(
     context: &Context,
     dry_run: bool,
@@ -52,7 +52,7 @@ fn tell(changed: &Changed, warnings: &[Warning], dry_run: bool, out: &mut Output
     warn(warnings, out)
 }
 
-/// Warnings go to standard error, below what they are about.
+/// Prints warnings to standard error, after the output that they concern.
 pub fn warn(warnings: &[Warning], out: &mut Output) -> Outcome {
     out.flush()?;
     for warning in warnings {

@@ -1,4 +1,4 @@
-//! What is in force, what was, and what differs.
+//! The current settings, the history, and differences.
 
 use super::change::warn;
 use crate::access::{AccessSettings, Key, Source};
@@ -9,7 +9,7 @@ use crate::domain::PortalName;
 use crate::operations::{self, Shown, difference};
 use crate::store::Revision;
 
-/// One setting as `show` has it.
+/// One setting in the output of `show`.
 struct Setting {
     key: Key,
     value: String,
@@ -126,7 +126,7 @@ pub async fn diff(context: &Context, from: u64, to: Option<u64>, out: &mut Outpu
     Ok(())
 }
 
-/// The settings as TOML, for `apply` and for keeping.
+/// The settings as TOML, for `apply` and as a copy.
 pub async fn export(context: &Context, revision: Option<u64>, out: &mut Output) -> Outcome {
     let revision = match revision {
         Some(number) => find(context, number).await?,

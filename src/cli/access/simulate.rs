@@ -1,4 +1,4 @@
-//! `access simulate`: what a draft would have changed for the messages of the last days.
+//! `access simulate`: effects that a draft would have had on the messages of the last days.
 
 use super::change::warn;
 use crate::access::AccessSettings;

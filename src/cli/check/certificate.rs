@@ -1,5 +1,5 @@
-//! The certificate of the SMTP listener: whether it is valid, for how long, and for which name; and
-//! whether this machine knows anyone who signs those of others.
+//! The certificate of the SMTP listener: its validity, expiry and name; and the certificate authorities that
+//! this machine trusts.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::Finding;
 use crate::config::Config;
 
-/// Renewal should have happened by then: ACME clients renew 30 days before the end.
+/// Days before expiry from which on a warning is due. ACME clients renew 30 days before it.
 const SOON: i64 = 14;
 
 const RENEW: &str = "renew it; the service takes it up with: systemctl reload vestibule";
 
-/// Nothing where there is no TLS. File, key and that they belong together were checked on loading.
+/// `None` without TLS. The file, the key and their match were checked when the configuration was loaded.
 pub(super) fn finding(config: &Config) -> Option<Finding> {
     let tls = config.smtp.tls.as_ref()?;
     let check = "smtp.tls";
@@ -36,7 +36,7 @@ pub(super) fn finding(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whom we trust to sign the certificates of servers.
+/// Checks the certificate authorities that are trusted to sign the certificates of servers.
 pub(super) fn authorities() -> Finding {
     let check = "authorities";
     match rustls_native_certs::load_native_certs().certs.len() {
@@ -93,8 +93,8 @@ pub(super) fn judge(
     Finding::ok(check, detail)
 }
 
-/// rustls tells the dates only when it refuses a certificate for them. So it is asked about a day
-/// far in the future and one far in the past; it looks at the dates before anything else.
+/// rustls reports the dates only when it rejects a certificate for them. So it is asked about a day far in
+/// the future and one far in the past; it checks the dates before anything else.
 fn not_after(certificate: &ParsedCertificate<'_>) -> Option<Timestamp> {
     match refusal(certificate, u64::MAX)? {
         Refusal::ExpiredContext { not_after, .. } => timestamp(not_after),

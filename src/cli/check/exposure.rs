@@ -1,7 +1,7 @@
-//! What the configuration exposes: pages and passwords that others on the network could read, peers that
-//! are trusted without being known, secrets that other users of the machine can read.
+//! Exposures of the configuration: pages and passwords that others on the network could read, unknown peers
+//! that are trusted, secrets that other users of the machine can read.
 //!
-//! All of it works, and some is meant; so each is a warning.
+//! All of it works, and some may be intended, so each is a warning.
 
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -47,7 +47,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// The port speaks no TLS of its own.
+/// The listener has no TLS of its own.
 fn operators_port(config: &Config) -> Option<Finding> {
     let address = config.http.admin_listen.ip().to_canonical();
     let is_on_the_internet = address.is_unspecified() || !is_private_address(address);
@@ -78,8 +78,8 @@ fn trust(check: &str, trusted: &[IpNet], detail: &str, remedy: &str) -> Option<F
         .then(|| Finding::warning(check, format!("{shown}: {detail}"), remedy))
 }
 
-/// Whether these networks together hold half of the public addresses of either kind, however they are
-/// cut. All public IPv6 addresses are in `2000::/3`.
+/// True if these networks together cover half of the public addresses of IPv4 or IPv6, however they are
+/// divided. All public IPv6 addresses are in `2000::/3`.
 fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
     let share = |length: u8, of: u8| 0.5_f64.powi(i32::from(length.saturating_sub(of)));
     let public: Ipv6Net = match "2000::/3".parse() {
@@ -112,7 +112,7 @@ fn is_most_of_the_internet(networks: &[IpNet]) -> bool {
     of_v4 >= 0.5 || of_v6 >= 0.5
 }
 
-/// Whether what is sent there leaves this machine.
+/// True if traffic to the host leaves this machine.
 fn is_another_machine(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -191,15 +191,15 @@ fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// The folder of outgoing mail where somebody else owns it and users of this machine can look into it.
-/// The daemon takes these rights away in a folder of its own.
+/// The folder of outgoing mail, if another user owns it and users of this machine can read it. In a folder of
+/// its own the daemon removes these permissions.
 fn outgoing_folder(config: &Config) -> Option<Finding> {
     let Outgoing::File(folder) = &config.outgoing else {
         return None;
     };
     let found = std::fs::metadata(folder).ok()?;
     let me = rustix::process::geteuid();
-    // Run by root, the check speaks for the service, whose user owns the data.
+    // Run by root, the check uses the identity of the service, whose user owns the data.
     let service = match std::fs::metadata(&config.data_dir) {
         Ok(data) if me.is_root() => data.uid(),
         _ => me.as_raw(),

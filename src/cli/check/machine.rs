@@ -1,4 +1,4 @@
-//! What this machine must give: room for the database, ports, folders, programs.
+//! Resources of this machine: space for the database, ports, folders, programs.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use rustix::fs::{Access, access, statvfs};
 use super::{Finding, label};
 use crate::config::{Config, Destination, Outgoing, show_size};
 
-/// Below this, a disk is as good as full.
+/// With less free space, a disk is as good as full.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// How long a program on our port may take to say who it is.
+/// Time limit of the greeting of a program on our port.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn database(config: &Config) -> Finding {
@@ -38,7 +38,7 @@ pub(super) fn database(config: &Config) -> Finding {
             ),
         );
     }
-    // The database itself may be another user's, when somebody ran a command as root.
+    // The database file may belong to another user, after a command that was run by root.
     for file in [config.database(), wal(&config.database())] {
         if file.exists() && access(&file, Access::READ_OK | Access::WRITE_OK).is_err() {
             return Finding::problem(
@@ -62,7 +62,7 @@ pub(super) fn database(config: &Config) -> Finding {
     }
 }
 
-/// Two of the largest messages are the least that has to fit in.
+/// The free space must hold at least two messages of the maximum size.
 pub(super) fn room(check: &str, detail: String, free: u64, max_message_size: u64) -> Finding {
     if free < max_message_size.saturating_mul(2) {
         let remedy = "free some space: mail is refused (4xx) when it is full";
@@ -80,7 +80,7 @@ fn wal(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whether a folder is there and files can be made in it. A read-only file system counts as not.
+/// Checks that a folder exists and files can be created in it. A read-only file system counts as an error.
 fn writable(folder: &Path) -> Result<(), String> {
     let shown = folder.display();
     match std::fs::metadata(folder) {
@@ -92,7 +92,7 @@ fn writable(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether a folder is writable, or can be made because the one above it is.
+/// Checks that a folder is writable, or that it can be created because its parent is.
 fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
     match (folder.exists(), folder.parent()) {
         (false, Some(above)) => writable(above),
@@ -100,7 +100,7 @@ fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// In the largest unit that leaves a number in front.
+/// Rounds to the largest unit whose number is at least one.
 pub(in crate::cli) fn rounded(octets: u64) -> String {
     let unit = (0..4)
         .map(|power| 1_u64 << (10 * power))
@@ -109,7 +109,7 @@ pub(in crate::cli) fn rounded(octets: u64) -> String {
     show_size(octets / unit * unit)
 }
 
-/// Who may be listening on a port of ours.
+/// Protocols of our ports, by which a running daemon is recognized.
 #[derive(Clone, Copy)]
 enum Speaks {
     Smtp,
@@ -167,7 +167,7 @@ fn port(check: &str, address: SocketAddr, speaks: Speaks, hostname: &str) -> Fin
     }
 }
 
-/// Whether the program that has the port answers as a Vestibule of this name does.
+/// True if the program on the port answers as a Vestibule of this name does.
 fn is_ours(address: SocketAddr, speaks: Speaks, hostname: &str) -> bool {
     let answer = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
@@ -209,7 +209,7 @@ pub(super) fn folders_and_programs(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// A Maildir's own folders are looked at where they are; they are made otherwise.
+/// Checks an existing Maildir's own folders; missing ones are created later.
 fn folder(check: String, path: &Path) -> Finding {
     let inner = ["tmp", "new", "cur"].map(|name| path.join(name));
     let state = writable_or_to_be_made(path).and_then(|()| {

@@ -1,7 +1,7 @@
 //! A Postfix on this machine that routes by the local part.
 //!
-//! Asked is the `postconf` of PATH. Where there is none, or it does not answer, nothing is said: the
-//! Postfix in front may be another machine's.
+//! Runs the `postconf` of PATH. Without one, or if it fails, there is no finding: the Postfix in front may be
+//! on another machine.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ const ROUTING: [&str; 2] = ["allow_percent_hack", "swap_bangpath"];
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A reminder where one of the parameters is on.
+/// A warning if one of the parameters is on.
 pub(super) fn finding() -> Option<Finding> {
     reminder(&postconf()?)
 }
@@ -45,7 +45,7 @@ fn reminder(answer: &str) -> Option<Finding> {
     ))
 }
 
-/// What `postconf` says of the parameters. None without one, after an error, or after a while.
+/// Output of `postconf` for the parameters. `None` without the program, after an error, or after a timeout.
 fn postconf() -> Option<String> {
     let mut child = Command::new("postconf")
         .args(ROUTING)

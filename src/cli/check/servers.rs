@@ -1,4 +1,4 @@
-//! The servers that requests and verification mail go to, spoken to without sending.
+//! The servers for requests and verification mail, contacted without sending anything.
 
 use std::net::ToSocketAddrs;
 use std::thread;
@@ -13,7 +13,7 @@ use crate::domain::is_private_address;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// All at once, so that the slowest decides how long it takes.
+/// Contacts all servers concurrently, so the slowest determines the duration.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     thread::scope(|scope| {
         let mut probes = Vec::new();
@@ -69,7 +69,7 @@ fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
     }
 }
 
-/// What to do about it. Until then mail waits and is tried again.
+/// The remedy. Until then mail is queued and retried.
 fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
     let host = &server.host;
     match obstacle {
@@ -133,8 +133,8 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
     }
 }
 
-/// Whether a name leads to addresses of the own network only, which no delivery goes to. One that leads
-/// nowhere is none of them.
+/// True if a name resolves to addresses of our own network only, to which nothing is delivered. False for a
+/// name that does not resolve.
 fn is_of_the_own_network(host: &str, port: u16) -> bool {
     let Ok(found) = (host.trim_matches(['[', ']']), port).to_socket_addrs() else {
         return false;

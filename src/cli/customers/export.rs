@@ -1,4 +1,4 @@
-//! `customers export`: all that is known of a person, as files to hand over.
+//! `customers export`: all data about a person, as files to hand over.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -14,11 +14,11 @@ use crate::cli::output::Output;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{LedgerFilter, Listed, Page, RequestFilter, StoreError};
 
-/// Write all that is known of a person into a folder
+/// Write all data about a person into a folder
 ///
-/// The account, the requests, every entry of the ledger with the rules' evidence, the letters, what
-/// happened to each, and the messages themselves as far as they are kept: for a person who asks what
-/// there is about them (GDPR, article 15). Copies that a help desk has are not in it.
+/// The account, the requests, every entry of the ledger with the rules' evidence, the verification mail, all
+/// events, and the messages themselves as far as they are kept: for a person who asks for their data (GDPR,
+/// article 15). Copies in a help desk are not included.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,12 +30,12 @@ pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
     address: EmailAddress,
-    /// The folder, which must not be there yet [default: the address and the day]
+    /// The folder, which must not exist yet [default: the address and the day]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }
 
-/// What was written.
+/// Written files and rows.
 #[derive(Debug, Serialize)]
 struct Written {
     folder: PathBuf,
@@ -60,7 +60,7 @@ messages/       the messages themselves, as far as they are kept, by the id in l
 Not in here: what a help desk was given, which is the help desk's to tell; the service's log; backups.
 ";
 
-/// More letters than anybody was ever sent.
+/// More verification mail than anyone was ever sent.
 const LETTERS: usize = 1_000_000;
 
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
@@ -133,7 +133,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
     ))
 }
 
-/// Every part of a long list.
+/// Reads all pages of a list.
 async fn all<T>(
     mut part: impl AsyncFnMut(Page) -> Result<Listed<T>, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
@@ -150,7 +150,7 @@ async fn all<T>(
     }
 }
 
-/// For nobody else to read: it is somebody's mail.
+/// Creates a folder that only its owner can read, because it holds personal mail.
 fn make(folder: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
         .mode(0o700)

@@ -1,4 +1,4 @@
-//! `customers forget`: a person, as if they had never written; asked for once, and done for good.
+//! `customers forget`: erases a person's data. Asks for confirmation, because it cannot be undone.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -11,12 +11,12 @@ use crate::config::Hook;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{Forgetting, Forgotten, Holdings};
 
-/// Forget a person: content, account, letters and links; the ledger keeps a pseudonym
+/// Forget a person: content, account, verification mail and links; the ledger keeps a pseudonym
 ///
-/// For a person who asks to be forgotten (GDPR, article 17). What waits is discarded. The ledger keeps
-/// one entry a message, with its verdict and the rule, under a name that means nobody, so that all its
-/// promises still hold. It cannot be undone. What comes from the address later is decided about as
-/// mail from somebody new. Not reached: copies that a help desk has, backups, and the log.
+/// For a person who asks to be forgotten (GDPR, article 17). Pending requests are discarded. The ledger keeps
+/// one entry a message, with its verdict and the rule, under a pseudonym, so that all its promises still
+/// hold. It cannot be undone. Later mail from the address is decided as mail from a new sender. Not reached:
+/// copies in a help desk, backups, and the log.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,10 +30,10 @@ pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
     address: EmailAddress,
-    /// Forget the domain as well, where it is the person's own
+    /// Forget the domain as well, if it belongs to the person
     #[arg(long)]
     domain: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -118,7 +118,7 @@ fn describe(
     out.flush()
 }
 
-/// Copies that are not ours to forget.
+/// Copies that are outside this installation.
 fn delivered(before: &Holdings) -> Option<String> {
     let by_portal: Vec<_> = before
         .delivered
@@ -133,7 +133,7 @@ fn delivered(before: &Holdings) -> Option<String> {
     })
 }
 
-/// Who else may know of the account; they are not told of its end.
+/// Systems that may know the account and are not told of its deletion.
 fn told(before: &Holdings, hooks: &[Hook]) -> Option<String> {
     let names: Vec<_> = hooks.iter().map(|hook| hook.name.as_str()).collect();
     (before.account && !names.is_empty()).then(|| {
@@ -144,7 +144,7 @@ fn told(before: &Holdings, hooks: &[Hook]) -> Option<String> {
     })
 }
 
-/// What cannot be undone is not done by a slip of the hand.
+/// Asks for confirmation of an action that cannot be undone.
 fn ask(address: &EmailAddress) -> Outcome {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

@@ -1,8 +1,8 @@
-//! `vestibule demo`: the whole thing on loopback, in a temporary folder.
+//! `vestibule demo`: a complete installation on loopback, in a temporary folder.
 //!
-//! Nothing here is pretended: the daemon is the one that `serve` runs, the mail goes in through SMTP,
-//! the verification mail is a file because there is no mail server to send it to, the link is pressed
-//! over HTTP, and the help desk is a Maildir.
+//! Everything is real: the daemon is the one that `serve` runs, the mail arrives over SMTP, the verification
+//! mail is written to a file because there is no mail server to send it to, the link is opened over HTTP, and
+//! the help desk is a Maildir.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,12 +25,12 @@ Examples:
   vestibule demo          look around, press the link, Ctrl-C ends it
   vestibule demo --once   presses the link itself, shows the release, and exits")]
 pub struct Args {
-    /// Press the link, show the release, and exit
+    /// Open the link, show the release, and exit
     #[arg(long)]
     once: bool,
 }
 
-/// The sample mail, in the order in which it is sent, and what each shows.
+/// The sample mail in the order of sending, and the purpose of each.
 const SAMPLES: [(&str, &[u8], &str); 8] = [
     (
         "ann@corp.example",
@@ -70,10 +70,10 @@ const SAMPLES: [(&str, &[u8], &str); 8] = [
     ("", include_bytes!("8-report.eml"), "a delivery report"),
 ];
 
-/// How long anything in the demo may take.
+/// Time limit of every step of the demo.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder for the demo's data; it goes away with the demo.
+/// The folder for the demo's data; it is removed with the demo.
 struct Scene {
     folder: PathBuf,
 }
@@ -100,7 +100,7 @@ impl Drop for Scene {
     }
 }
 
-/// What became of one sample.
+/// Verdict on one sample.
 struct Decided {
     what: &'static str,
     entry: LedgerEntry,
@@ -121,7 +121,7 @@ const DECIDED: [Column<Decided>; 4] = [
     }),
 ];
 
-/// What lies at the help desk.
+/// A delivered message.
 struct Delivered {
     subject: String,
     account: String,
@@ -140,9 +140,9 @@ const DELIVERED: [Column<Delivered>; 3] = [
     }),
 ];
 
-/// Runs the demo. Whatever does not work as it should is a failure: the demo is a test of the house.
+/// Runs the demo. Every deviation is a failure, so the demo is a test of the installation, too.
 pub async fn run(args: Args, out: &mut Output) -> Outcome {
-    // From here on a signal ends the demo in order, with its folder removed.
+    // From here on a signal ends the demo regularly, with its folder removed.
     let mut signals = Signals::new()?;
     let scene = Scene::set()?;
     let config = scene.configuration()?;
@@ -161,7 +161,7 @@ pub async fn run(args: Args, out: &mut Output) -> Outcome {
     shown
 }
 
-/// Does not come back without `--once`: there is something to look at until a signal comes.
+/// Without `--once` it runs until a signal, so that the result can be looked at.
 async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
     let smtp = daemon.bound().smtp[0];
     out.line(format_args!("Vestibule listens for mail at {smtp}."))?;
@@ -236,7 +236,7 @@ async fn send(daemon: &Daemon, from: &str, message: &[u8]) -> anyhow::Result<Led
         .with_context(|| format!("the answer names no ledger id: {text}"))
 }
 
-/// Asks until there is an answer.
+/// Polls until there is an answer.
 async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<T> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -251,7 +251,7 @@ async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<
     }
 }
 
-/// The verification link in the first letter of a folder.
+/// The verification link in the first mail of a folder.
 fn link_in(verification_mails: &Path) -> Option<String> {
     let verification_mail = std::fs::read_dir(verification_mails)
         .ok()?
@@ -266,9 +266,9 @@ fn link_in(verification_mails: &Path) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// Presses the button, as a browser does.
+/// Submits the form, as a browser does.
 async fn press(link: &str) -> anyhow::Result<()> {
-    // Nothing here speaks TLS, but the client wants to know which library would.
+    // No URL here uses TLS, but the client requires a TLS library.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::Client::new()
         .post(link)
@@ -280,7 +280,7 @@ async fn press(link: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What lies in the Maildir.
+/// Messages in the Maildir.
 fn delivered(new: &Path) -> Option<Vec<Delivered>> {
     let mut rows = Vec::new();
     for entry in std::fs::read_dir(new).ok()? {

@@ -1,4 +1,4 @@
-//! What `init` asks, and what it takes where nobody answers.
+//! The questions of `init` and their default answers.
 
 use std::path::PathBuf;
 
@@ -8,31 +8,31 @@ use super::{Domain, DomainPattern, EmailAddress};
 use crate::config::{SmtpUrl, name_of_this_machine};
 use crate::domain::PortalName;
 
-/// Everything that is asked, checked as the configuration checks it.
+/// All answers, validated as the configuration validates them.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub hostname: Domain,
     pub portal: PortalName,
     pub title: String,
-    /// None: `help@` the domain.
+    /// `None`: `help@` the domain.
     pub address: Option<EmailAddress>,
     pub hand_over: HandOver,
-    /// None: `no-reply@` the domain of the portal.
+    /// `None`: `no-reply@` the domain of the portal.
     pub from: Option<EmailAddress>,
     pub outgoing: String,
     pub approved: Vec<DomainPattern>,
-    /// Whether mail that fails DMARC is dropped.
+    /// True if mail that fails DMARC is dropped.
     pub enforce: bool,
 }
 
-/// Where requests go.
+/// The destination of requests.
 #[derive(Debug, Clone)]
 pub(super) enum HandOver {
     Smtp(String),
     Maildir(PathBuf),
 }
 
-/// One question; the default may follow from earlier answers.
+/// One question; the default may depend on earlier answers.
 pub(super) struct Question {
     pub text: &'static str,
     pub default: fn(&Answers) -> String,
@@ -56,7 +56,7 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// What people's addresses end in: the hostname without its first label, if enough is left.
+    /// Domain of people's addresses: the hostname without its first label, if enough remains.
     fn domain(&self) -> String {
         match self.hostname.as_str().split_once('.') {
             Some((_, rest)) if rest.contains('.') => rest.to_owned(),
@@ -79,7 +79,7 @@ impl Answers {
         }
     }
 
-    /// The author of verification mail, with the portal's title for a name.
+    /// The author of verification mail, with the portal's title as the name.
     pub fn author(&self) -> String {
         let address = self.author_address();
         match address.parse() {

@@ -1,4 +1,4 @@
-//! What a replay decides by: a configuration, the settings, and what is known of the senders.
+//! Input of a replay's decisions: a configuration, the settings, and the known senders.
 
 use std::path::{Path, PathBuf};
 
@@ -10,26 +10,26 @@ use crate::config::{Config, Secrets};
 use crate::domain::Timestamp;
 use crate::store::Store;
 
-/// Where there is no configuration at all.
+/// Configuration that is used if there is none at all.
 const DEFAULT: &str = include_str!("default.toml");
 
-/// The configuration that a folder of messages may bring along.
+/// Name of a configuration beside the messages.
 const BESIDE: &str = "vestibule.toml";
 
 pub struct Ground {
     pub config: Config,
     pub settings: AccessSettings,
-    /// Who has an account already; None where no database belongs to the configuration.
+    /// Existing accounts; `None` if the configuration has no database.
     pub store: Option<Store>,
-    /// Where all this was found, for people.
+    /// Description of the source of all this, for people.
     pub origin: String,
 }
 
-/// Which configuration is meant.
+/// Source of the configuration.
 enum Found {
-    /// The one an operator runs with, database and all.
+    /// The configuration of the installation, with its database.
     InUse(Option<PathBuf>),
-    /// The one beside the messages, which stands for itself.
+    /// The configuration beside the messages, without a database.
     Beside(PathBuf),
     Nowhere,
 }
@@ -52,8 +52,8 @@ fn find(global: &Global, messages: &[PathBuf]) -> Found {
 }
 
 impl Ground {
-    /// The configuration that was named, or is beside the messages, or is the standard one, or the
-    /// built-in one; and the settings of the draft, or of the database, or of the configuration.
+    /// Loads the named configuration, or the one beside the messages, or the standard one, or the built-in
+    /// one; and the settings of the draft, or of the database, or of the configuration.
     pub async fn new(
         global: &Global,
         messages: &[PathBuf],

@@ -1,4 +1,4 @@
-//! Decides one message, as if it came now and were the only one.
+//! Decides one message, as if it arrived now and were the only one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::intake::circumstances;
 use crate::mail::{self, Identity, Recorded, recorded};
 
-/// What came out for one message, as `--json` has it.
+/// Result for one message, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub file: String,
@@ -32,16 +32,16 @@ pub struct Row {
     pub account: Option<Kind>,
 }
 
-/// What every thread decides by.
+/// Input of the decisions, shared by all threads.
 pub struct Judge<'a> {
     ground: &'a Ground,
     own: Identity,
-    /// The portal that everything is taken to be for.
+    /// The portal that all messages are decided for.
     portal: Option<PortalName>,
-    /// What is in force for each portal.
+    /// Current settings of each portal.
     settings: HashMap<PortalName, Effective>,
     runtime: Handle,
-    /// The accounts that were asked for already, by their address's key.
+    /// Cache of accounts, by the key of the address.
     accounts: Mutex<HashMap<String, Option<Account>>>,
 }
 
@@ -65,10 +65,10 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Reads and decides.
+    /// Parses a message and decides it.
     ///
     /// # Errors
-    /// Only what the database says.
+    /// Errors of the database only.
     pub fn decide(&self, file: String, raw: &[u8]) -> Result<Row, Failure> {
         let recorded = recorded(raw);
         let (portal, address) = self.portal_of(&recorded);
@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The portal a message was for, and the address of it.
+    /// The portal that a message was for, and its address.
     pub fn portal_of(&self, recorded: &Recorded) -> (PortalName, String) {
         let config = &self.ground.config;
         for text in &recorded.recipients {

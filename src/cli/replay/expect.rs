@@ -1,4 +1,4 @@
-//! `--expect`: what was expected of each message, one JSON object a line, by the name of its file.
+//! `--expect`: expected results of messages, one JSON object a line, by the name of the file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,17 +38,17 @@ impl Expectations {
         Ok(Self(expected))
     }
 
-    /// How many messages something is expected of.
+    /// Number of messages with expectations.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The names of messages that are expected.
+    /// Names of the messages with expectations.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// What differs: the field, what was expected, what came out. None where nothing is expected of
+    /// Differences: the field, the expected value, the actual value. `None` if there is no expectation for
     /// this message. Fields that a row does not have are remarks.
     pub fn differences(&self, row: &Row) -> Option<Vec<Difference>> {
         let expected = self.0.get(&row.file)?;
@@ -67,7 +67,7 @@ impl Expectations {
     }
 }
 
-/// One field that is not as expected.
+/// One field that differs from the expectation.
 #[derive(Debug, serde::Serialize)]
 pub struct Difference {
     pub field: String,

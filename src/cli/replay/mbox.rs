@@ -1,16 +1,16 @@
 //! Splits an mbox file into its messages, one at a time: a file of any size takes the memory of its
 //! largest message.
 //!
-//! A message begins at a line `From …` with a time of day in it (RFC 4155 appendix A), at the start of
-//! the file or behind an empty line; other lines that begin with `From ` belong to the text. One `>`
-//! is taken off `>From `, `>>From ` and so on, as mboxrd puts it there.
+//! A message begins at a line `From …` with a time of day in it (RFC 4155 appendix A), at the start of the
+//! file or after an empty line; other lines that begin with `From ` belong to the text. One `>` is removed
+//! from `>From `, `>>From ` and so on, as mboxrd added it.
 
 use std::io::{self, BufRead, Read};
 
-/// Longer is no message.
+/// Maximum size of a message.
 pub const MOST_OCTETS: u64 = 256 << 20;
 
-/// Gives out the messages of an mbox file.
+/// Iterator over the messages of an mbox file.
 pub struct Messages<R> {
     reader: R,
     line: Vec<u8>,
@@ -29,7 +29,7 @@ impl<R: BufRead> Messages<R> {
         }
     }
 
-    /// The next line with its end; false at the end of the file.
+    /// Reads the next line with its end; false at the end of the file.
     fn next_line(&mut self) -> io::Result<bool> {
         self.line.clear();
         let mut bounded = self.reader.by_ref().take(MOST_OCTETS + 1);
@@ -49,7 +49,7 @@ impl<R: BufRead> Messages<R> {
             self.at_message = is_separator(&self.line);
         }
         let mut message = Vec::new();
-        // An empty line belongs to the separator behind it, if one comes.
+        // An empty line belongs to the separator after it, if there is one.
         let mut empty_line: Option<Vec<u8>> = None;
         loop {
             if !self.next_line()? {
@@ -87,19 +87,19 @@ impl<R: BufRead> Iterator for Messages<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let message = self.read().transpose();
-        // Behind an error nothing is certain.
+        // After an error the position is unknown.
         self.ended |= matches!(message, Some(Err(_)));
         message
     }
 }
 
-/// Whether a file that begins like this is an mbox.
+/// True if a file that begins like this is an mbox.
 pub fn is_mbox(start: &[u8]) -> bool {
     let line = start.split(|&byte| byte == b'\n').next().unwrap_or(start);
     is_separator(line)
 }
 
-/// `From `, an address, and somewhere the time of day.
+/// Matches `From `, an address, and a time of day anywhere after it.
 fn is_separator(line: &[u8]) -> bool {
     line.starts_with(b"From ")
         && line.windows(5).any(|text| {

@@ -1,7 +1,7 @@
 //! `replay`: decides messages in files, without side effects.
 //!
-//! Each message is decided as if it came now and were the only one: what one of them would change (an
-//! account, a duplicate) does not count for the next, so that the order of files says nothing.
+//! Each message is decided as if it arrived now and were the only one. Effects of one message (an account, a
+//! duplicate) do not influence the next, so the order of files is irrelevant.
 
 mod context;
 mod decide;
@@ -25,7 +25,7 @@ use expect::Expectations;
 use source::{Broken, Message, Piece};
 use tally::Tally;
 
-/// The file of expectations that a folder may bring along.
+/// Name of a file of expectations beside the messages.
 const BESIDE: &str = "expected.jsonl";
 
 #[derive(Debug, clap::Args)]
@@ -42,13 +42,13 @@ pub struct Args {
     /// Messages (.eml), mbox files, Maildirs, or folders of them
     #[arg(value_name = "FILE|DIR", required = true)]
     messages: Vec<PathBuf>,
-    /// Under the settings of this draft instead of those in force
+    /// Use the settings of this draft instead of the current ones
     #[arg(long, value_name = "FILE")]
     access: Option<PathBuf>,
-    /// Fail where the outcome is not as in this file; without FILE, expected.jsonl of the folder
+    /// Fail if the outcome differs from this file; without FILE, expected.jsonl of the folder
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     expect: Option<OsString>,
-    /// Take everything to be for this portal
+    /// Decide all messages for this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
     /// Send the messages over SMTP to this server instead, such as 127.0.0.1:2525
@@ -57,7 +57,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
-    // One of several that is missing is named among what was decided of the others.
+    // If one of several is missing, it is reported among the results of the others.
     let is_missing = |path: &PathBuf| path.try_exists().is_ok_and(|there| !there);
     if let Some(missing) = args.messages.first()
         && args.messages.iter().all(is_missing)
@@ -67,7 +67,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
             missing.display()
         )));
     }
-    // Its own thread drives the database, so that those that decide can ask it.
+    // A separate thread drives the database, so that the deciding threads can query it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -115,7 +115,7 @@ fn beside(messages: &[PathBuf]) -> Result<PathBuf, Failure> {
     }
 }
 
-/// What became of a piece: a result for each message of it, and how many octets it was.
+/// Result of a piece: one for each of its messages, and its size in octets.
 struct Decided {
     results: Vec<Result<Row, (String, Failure)>>,
     octets: u64,

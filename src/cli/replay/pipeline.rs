@@ -1,15 +1,15 @@
-//! Work on all cores, results in order, memory bounded.
+//! Runs work on all cores, with results in order and bounded memory.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Pieces that may be on their way for each thread; the slowest of them is what the others wait for.
+/// Maximum pieces in progress for each thread; the others wait for the slowest of them.
 const AHEAD: usize = 8;
 
-/// Does `work` to every piece on as many threads as there are cores, and gives the results to `take`
-/// in the order of the pieces. Ends early when `take` fails.
+/// Applies `work` to every piece on as many threads as there are cores, and passes the results to `take` in
+/// the order of the pieces. Ends early if `take` fails.
 pub fn ordered<P, R, E>(
     pieces: impl Iterator<Item = P> + Send,
     work: impl Fn(P) -> R + Sync,
@@ -23,7 +23,7 @@ where
     let window = threads * AHEAD;
     let (todo, pending) = sync_channel::<(usize, P)>(window);
     let (done, finished) = sync_channel::<(usize, R)>(window);
-    // A permit for each piece between being handed out and being taken.
+    // A permit for each piece, from its creation until its result is taken.
     let (permit, permits) = sync_channel::<()>(window);
     for _ in 0..window {
         let _ = permit.send(());

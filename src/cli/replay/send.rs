@@ -1,4 +1,4 @@
-//! `replay --send`: the messages over SMTP, one after the other, to a server that is up.
+//! `replay --send`: sends the messages over SMTP, one after the other, to a running server.
 
 use lettre::address::Envelope;
 use lettre::transport::smtp::extension::ClientId;
@@ -13,7 +13,7 @@ use crate::domain::{PortalName, ReversePath};
 use crate::mail::{Recorded, recorded};
 use crate::observe::Escaped;
 
-/// What the server said to one message.
+/// The server's reply to one message.
 #[derive(Serialize)]
 struct Sent {
     file: String,
@@ -102,7 +102,7 @@ async fn send(
     }
 }
 
-/// What Return-Path says; a file that has none was not a report, so its author stands in.
+/// The envelope sender from Return-Path. A file without it was not a bounce, so its author is used.
 fn envelope(
     recorded: &Recorded,
     recipient: &str,
@@ -112,12 +112,12 @@ fn envelope(
         ReversePath::Mailbox(path) => path.parse::<Address>().ok(),
         ReversePath::Unknown => Some("replay@replay.localhost".parse()?),
     };
-    // There is one recipient, so the envelope is never refused as empty.
+    // There is one recipient, so the envelope is never rejected as empty.
     Envelope::new(from, vec![recipient.parse()?])
         .map_err(|_| lettre::address::AddressError::MissingParts)
 }
 
-/// SMTP knows only lines that end in CRLF (RFC 5321 2.3.8); files have LF, and now and then both.
+/// SMTP lines end in CRLF only (RFC 5321 2.3.8); files have LF, and sometimes both.
 fn with_crlf(raw: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(raw.len() + raw.len() / 32);
     let mut before = 0;
@@ -128,7 +128,7 @@ fn with_crlf(raw: &[u8]) -> Vec<u8> {
         text.push(byte);
         before = byte;
     }
-    // lettre ends the last line itself, in front of the final dot.
+    // lettre ends the last line itself, before the final dot.
     if text.ends_with(b"\r\n") {
         text.truncate(text.len() - 2);
     }

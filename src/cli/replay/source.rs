@@ -1,9 +1,9 @@
-//! Finds the messages: files and folders in, pieces of work in a fixed order out.
+//! Finds the messages. In: files and folders. Out: pieces of work in a fixed order.
 //!
-//! In a folder every file is a message or an mbox, however broken: what a gate gets need not look like
-//! mail. Only what is named like something else (`.json`, `.md` …) must begin with a header field or
-//! an mbox separator, unless it lies in `cur` or `new` of a Maildir. A file that was named itself is
-//! taken for a message whatever it looks like.
+//! In a folder every file is a message or an mbox, however malformed: input of a mail gateway need not look
+//! like mail. Only a file with another extension (`.json`, `.md` …) must begin with a header field or an mbox
+//! separator, unless it is in `cur` or `new` of a Maildir. A file that was named itself is always taken for a
+//! message.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -14,22 +14,22 @@ use super::mbox;
 /// A file with one message, or an mbox.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The path below the folder that was given.
+    /// The path below the given folder.
     pub name: String,
     pub path: PathBuf,
     pub octets: u64,
-    /// It is a message, or nothing: the user or a Maildir says so.
+    /// True if it must be a message, because the user or a Maildir says so.
     pub certain: bool,
 }
 
-/// Work for one thread at a time, about equally much.
+/// Work for one thread at a time; all pieces are about equally large.
 pub enum Piece {
     Files(Vec<Source>),
-    /// From an mbox too large to be read at once.
+    /// Messages of an mbox that is too large to be read at once.
     Messages(Vec<Message>),
 }
 
-/// A message with its name, or why it, or the rest of its file, could not be read.
+/// A message with its name, or the error of reading it or the rest of its file.
 pub type Message = Result<(String, Vec<u8>), Broken>;
 
 /// A file that could not be read.
@@ -49,7 +49,7 @@ impl Broken {
 }
 
 impl Piece {
-    /// Octets of the files or messages in it, for the progress bar.
+    /// Size of its files or messages in octets, for the progress bar.
     pub fn octets(&self) -> u64 {
         match self {
             Self::Files(files) => files.iter().map(|file| file.octets).sum(),
@@ -62,14 +62,14 @@ impl Piece {
     }
 }
 
-/// A piece has at most so many files, or begins anew behind so many octets.
+/// Maximum files of a piece. A piece also ends when it exceeds a number of octets.
 const FILES: usize = 64;
 const OCTETS: u64 = 1 << 20;
 
-/// Files up to this size are read at once by the thread that decides.
+/// Files up to this size are read at once by the deciding thread.
 const AT_ONCE: u64 = 4 << 20;
 
-/// All files below what was given, sorted within each folder; and what could not be listed.
+/// All files below the given paths, sorted within each folder, and the errors of listing them.
 pub fn files(given: &[PathBuf]) -> (Vec<Source>, Vec<Broken>) {
     let mut found = Vec::new();
     let mut broken = Vec::new();
@@ -118,7 +118,7 @@ fn walk(
         let name_here = below.join(&name);
         match path.metadata() {
             Err(error) => broken.push(Broken::at(&path, error)),
-            // What an unfinished delivery left behind.
+            // Unfinished deliveries.
             Ok(about) if about.is_dir() && is_maildir && name == "tmp" => {}
             Ok(about) if about.is_dir() => {
                 let below_maildir = is_maildir && (name == "cur" || name == "new");
@@ -136,7 +136,7 @@ fn walk(
     }
 }
 
-/// What lies beside mail in a folder of fixtures.
+/// Extensions of other files beside mail in a folder of fixtures.
 const OTHER_KINDS: [&str; 20] = [
     "bz2", "csv", "db", "gif", "gz", "html", "jpg", "json", "jsonl", "log", "md", "pdf", "png",
     "py", "rs", "sh", "toml", "xz", "yaml", "zip",
@@ -147,7 +147,7 @@ fn is_named_like_something_else(path: &Path) -> bool {
         .is_some_and(|kind| OTHER_KINDS.iter().any(|own| kind.eq_ignore_ascii_case(own)))
 }
 
-/// Puts the files into pieces; large mbox files are split here, on the way.
+/// Groups the files into pieces; large mbox files are split here, lazily.
 pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = Piece> {
     let mut files = files.into_iter().peekable();
     let mut splitting: Option<(String, usize, mbox::Messages<BufReader<File>>)> = None;
@@ -224,7 +224,7 @@ fn numbered(name: &str, count: usize) -> String {
     format!("{name}#{count}")
 }
 
-/// The messages of a file: none where it is not mail, one, or those of an mbox.
+/// The messages of a file: none if it is not mail, one, or those of an mbox.
 pub fn messages(source: &Source) -> Vec<Message> {
     match read(source) {
         Ok(messages) => messages.into_iter().map(Ok).collect(),
@@ -239,7 +239,7 @@ fn read(source: &Source) -> io::Result<Vec<(String, Vec<u8>)>> {
     let raw = std::fs::read(&source.path)?;
     if mbox::is_mbox(&raw) {
         let found: Vec<Vec<u8>> = mbox::Messages::new(raw.as_slice()).collect::<Result<_, _>>()?;
-        // One message behind a separator is how some programs keep a single message.
+        // Some programs store a single message with a separator before it.
         if found.len() > 1 {
             return Ok(found
                 .into_iter()
@@ -253,7 +253,7 @@ fn read(source: &Source) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(vec![(source.name.clone(), raw)])
 }
 
-/// Whether a file begins as a header does (RFC 5322 2.2).
+/// True if a file begins as a header does (RFC 5322 2.2).
 fn begins_with_field(raw: &[u8]) -> bool {
     let name = raw
         .iter()

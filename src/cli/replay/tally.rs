@@ -1,4 +1,4 @@
-//! Shows what was decided, in order, and counts it; compares it with what was expected.
+//! Prints the results in order, counts them, and compares them with the expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -22,11 +22,11 @@ pub struct Tally<'a> {
     differing: u64,
     unexpected: u64,
     broken: u64,
-    /// Expected, and not met yet.
+    /// Expected messages that were not found yet.
     missing: BTreeSet<&'a str>,
 }
 
-/// A row that is not as expected.
+/// A row that differs from the expectation.
 #[derive(Serialize)]
 struct Differing<'a> {
     #[serde(flatten)]
@@ -63,7 +63,7 @@ impl<'a> Tally<'a> {
         Ok(())
     }
 
-    /// Something could not be read. The others go on.
+    /// Reports an unreadable file or message. The others continue.
     pub fn broken(&mut self, name: &str, cause: &impl Display, out: &mut Output) -> Outcome {
         self.broken += 1;
         out.flush()?;
@@ -158,7 +158,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// A row for people, in columns of fixed width, so that it can be shown at once.
+/// Prints a row for people, in columns of fixed width, so that it can be printed at once.
 fn show(row: &Row, out: &mut Output) -> Outcome {
     if out.is_json() {
         return out.object(row);

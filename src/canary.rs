@@ -1,8 +1,8 @@
-//! The canary: at an interval, a message of our own goes the whole way, in through the SMTP listener,
-//! into the database, past the rules, and out by a worker to a folder that only we look into. How long
-//! that took is measured; that it did not arrive is a fault that nobody else may have noticed yet.
+//! The canary: a message of our own that passes the whole pipeline at an interval: in through the SMTP
+//! listener, into the database, through the rules, and out by a worker to a private folder. Its duration is
+//! measured; if it does not arrive, that is a fault that may not have been noticed otherwise.
 //!
-//! No help desk gets it and no ledger keeps it. It does not try the outgoing server or a help desk:
+//! It reaches no help desk and stays in no ledger. It does not test the outgoing server or a help desk:
 //! `check` and the deliveries themselves do.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,10 +24,10 @@ use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::store::Store;
 
-/// While a canary is on its way, its request is looked at so often.
+/// Interval at which the request of a canary is polled.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Sends one after the other until `shutdown`, and tells `heard` of each whether it arrived.
+/// Sends one canary after the other until `shutdown`, and reports to `heard` whether each arrived.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
@@ -36,7 +36,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let singing = async {
-        // An earlier process may have sung, and was killed.
+        // An earlier process may have been killed while its canary was on its way.
         if let Err(error) = store.forget_canaries().await {
             events::fault("canary", &error);
         }
@@ -64,7 +64,7 @@ pub async fn run(
     shutdown.run_until_cancelled(singing).await;
 }
 
-/// The numbers, and an event when it is not as it was.
+/// Records the metrics, and emits an event if the result changed.
 fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
     match arrived {
         Ok(took) => {
@@ -79,14 +79,14 @@ fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
     arrived.is_ok()
 }
 
-/// One canary, from the greeting to its delivery. How long that took, or what it met.
+/// Sends one canary, from the greeting to its delivery. Returns its duration, or its failure.
 async fn sing(
     canary: &Canary,
     config: &Config,
     store: &Store,
     smtp: SocketAddr,
 ) -> Result<Duration, String> {
-    // One that came too late for the last look.
+    // A canary that arrived after the last poll.
     tidy(store, &canary.folder).await?;
     let begin = Instant::now();
     let way = async {
@@ -106,11 +106,11 @@ async fn sing(
     }
 }
 
-/// Hands it to our own listener, as an MTA would.
+/// Sends it to our own listener, as an MTA would.
 async fn send(config: &Config, smtp: SocketAddr) -> Result<RequestId, String> {
     let (from, to) = (canary::sender(), canary::address());
     let said = |error: &dyn std::fmt::Display| format!("our own listener, {smtp}: {error}");
-    // The certificate is for the name that others know us by.
+    // The certificate is for our public name.
     let tls = TlsParameters::builder(config.hostname.to_string())
         .dangerous_accept_invalid_certs(true)
         .dangerous_accept_invalid_hostnames(true)
@@ -145,7 +145,7 @@ async fn send(config: &Config, smtp: SocketAddr) -> Result<RequestId, String> {
         .ok_or_else(|| said(&"its answer names no request"))
 }
 
-/// An address at which who listens on any can be reached.
+/// An address at which a listener on the unspecified address can be reached.
 fn reachable(listening: IpAddr) -> IpAddr {
     match listening {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -154,7 +154,7 @@ fn reachable(listening: IpAddr) -> IpAddr {
     }
 }
 
-/// Waits until it was delivered.
+/// Waits for its delivery.
 async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
     loop {
         let request = store.request(id).await.map_err(|error| error.to_string())?;
@@ -182,7 +182,7 @@ async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
     }
 }
 
-/// Nothing is left of it, however far it came.
+/// Removes all traces of it, whatever step it reached.
 async fn tidy(store: &Store, folder: &Path) -> Result<(), String> {
     store
         .forget_canaries()

@@ -1,19 +1,18 @@
-//! Places at which a test has the program die, as a power cut at that very moment would.
+//! Points at which a test kills the program, as a power cut at that very moment would.
 //!
-//! `VESTIBULE_FAILPOINT=NAME:N` in the environment: whoever passes the place NAME for the N-th time
-//! is killed there, without a word to anybody. With `panic-NAME:N` it panics there instead. Builds
-//! for release know nothing of it: there, a place is an empty function.
+//! `VESTIBULE_FAILPOINT=NAME:N` in the environment kills the process when it reaches the point NAME for the
+//! N-th time. With `panic-NAME:N` it panics there instead. In release builds a point is an empty function.
 
-/// A place that the program passes.
+/// A point that the program passes.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "nothing of it is to be left")]
 pub fn pass(_place: &str) {}
 
-/// A place that the program passes, unless a test wants it to die here.
+/// A point that the program passes, unless a test kills it here.
 ///
 /// # Panics
-/// Where a test asks for a panic here.
+/// Panics if a test requests it.
 #[cfg(debug_assertions)]
 pub fn pass(place: &str) {
     use std::sync::LazyLock;
@@ -32,7 +31,7 @@ pub fn pass(place: &str) {
     {
         assert!(!wanted.starts_with("panic-"), "a test wants a fault here");
         let me = rustix::process::getpid();
-        // Not an exit: nothing is to be flushed, closed or dropped.
+        // SIGKILL instead of an exit: nothing is flushed, closed or dropped.
         let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
     }
 }

@@ -1,9 +1,8 @@
-//! The durability promise, in one place: facts, store, and only then `250`.
+//! The durability promise in one place: parse the facts, store them, and only then answer `250`.
 //!
-//! In: an envelope and a raw message from [`crate::smtp`]. Out: the ledger id under which the message
-//! is on disk, or a reason for the MTA to keep it. Nothing in between is remembered anywhere else, so
-//! that a crash at any point leaves either both, the entry and the acknowledgement, or a message that
-//! the MTA still has.
+//! In: an envelope and a raw message from [`crate::smtp`]. Out: the ledger id under which the message is on
+//! disk, or a reason for the MTA to keep it. There is no other state, so a crash at any point leaves either
+//! the entry and the acknowledgement, or a message that the MTA still has.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,20 +25,20 @@ use crate::smtp::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 use crate::store::{Answer, Arrival, Entry, Part, Store, StoreError};
 use crate::verification::{self, ConfirmingWords};
 
-/// Above this many octets a message is read on a thread for blocking work, so that a large one does
-/// not hold up the connections that share this thread.
+/// A message above this size in octets is parsed on a blocking thread, so that it does not delay the
+/// connections that share this thread.
 const READ_IN_PLACE: usize = 128 * 1024;
 
-/// Octets that reading and authenticating a message take for each octet of its header, and beside that.
-/// `tests/mail_bounds.rs` holds both to it, whatever is in the header.
+/// Octets that parsing and authenticating a message take for each octet of its header, besides a constant.
+/// `tests/mail_bounds.rs` checks both, whatever the header contains.
 pub const TO_READ_AN_OCTET: usize = 8;
 pub const TO_READ: usize = 256 * 1024;
 
-/// Takes messages in for the house.
+/// Accepts messages.
 #[derive(Debug, Clone)]
 pub struct Intake {
     config: watch::Receiver<Arc<Config>>,
-    /// None where nothing is to be checked, or our MTA is believed and no ARC sealer is.
+    /// `None` if nothing is to be checked, or if our MTA is trusted and no ARC sealer is.
     checker: watch::Receiver<Option<Checker>>,
     store: Store,
     words: ConfirmingWords,
@@ -60,7 +59,7 @@ impl Intake {
         }
     }
 
-    /// The same, with the words by which an answer confirms.
+    /// The same, with the words by which a reply confirms.
     #[must_use]
     pub fn with_words(self, words: ConfirmingWords) -> Self {
         Self { words, ..self }
@@ -84,7 +83,7 @@ impl Intake {
             .accept(Arrival {
                 envelope,
                 facts,
-                // As it came, but for live links of ours.
+                // The original message, with live links of ours masked.
                 raw: masked.unwrap_or(raw),
                 parts,
                 client,
@@ -102,7 +101,7 @@ impl Intake {
 }
 
 impl Intake {
-    /// What an answer to a verification mail says; read only where the message is one.
+    /// The answer in a reply to a verification mail; parsed only if the message is one.
     fn answer(&self, config: &Config, envelope: &Envelope, facts: &Facts, raw: &[u8]) -> Answer {
         let is_answer = envelope
             .recipients
@@ -167,8 +166,8 @@ impl MessageHandler for Intake {
     }
 }
 
-/// Whether a recipient is this machine's postmaster: `postmaster`, in any case, or the same at our
-/// name (RFC 5321 4.5.1). A portal that has the address itself keeps it.
+/// True if a recipient is this machine's postmaster: `postmaster`, in any case, or the same at our name (RFC
+/// 5321 4.5.1). A portal that has the address itself keeps it.
 fn is_postmaster(config: &Config, recipient: &str) -> bool {
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
     local.eq_ignore_ascii_case("postmaster")
@@ -178,7 +177,7 @@ fn is_postmaster(config: &Config, recipient: &str) -> bool {
                     .is_ok_and(|address| config.mailbox(&address).is_none()))
 }
 
-/// Mail for the postmaster goes on under the address of its portal, as the help desk knows no other.
+/// Replaces the postmaster's address by that of its portal, since the help desk knows no other.
 fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
     for recipient in &mut envelope.recipients {
         if is_postmaster(config, &recipient.address)
@@ -191,7 +190,7 @@ fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
     envelope
 }
 
-/// Writes the events of what has been committed.
+/// Emits the events of a committed entry.
 fn tell(entry: &Entry, peer: Option<IpAddr>) {
     if let (true, Some((account, kind)), Some(sender)) =
         (entry.account_created, entry.account, &entry.sender)
@@ -207,7 +206,7 @@ fn tell(entry: &Entry, peer: Option<IpAddr>) {
     }
 }
 
-/// Reads the message where that holds nobody up.
+/// Parses the message on a suitable thread.
 async fn read(
     config: &Config,
     envelope: Envelope,
@@ -217,7 +216,7 @@ async fn read(
     let own = config.identity();
     let links = own_links(config);
     let read = move || {
-        // Facts are stored too, and must not hold a link either.
+        // The facts are stored, too, and must not hold a link either.
         let masked = mail::mask(&raw, &links);
         let stored = masked.as_ref().map_or(&raw, |masked| &masked.raw);
         let mut facts = mail::read(stored, &envelope, &own);
@@ -232,7 +231,7 @@ async fn read(
         .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
 }
 
-/// Checks the message ourselves, or only the ARC chain where our MTA has checked the rest.
+/// Checks the message ourselves, or only the ARC chain if our MTA has checked the rest.
 async fn authenticate(
     config: &Config,
     checker: &Checker,
@@ -251,7 +250,7 @@ async fn authenticate(
     }
 }
 
-/// One part for each mailbox, whatever number of its addresses the message came for.
+/// One part for each mailbox, however many of its addresses the message came for.
 fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: &Answer) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut seen: Vec<&Mailbox> = Vec::new();
@@ -281,7 +280,7 @@ fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: &Answer) 
     }
 }
 
-/// An answer to a verification mail carries a token, which must not get into the database.
+/// Removes the token of a reply to a verification mail, which must not get into the database.
 fn without_tokens(mut envelope: Envelope, mut facts: Facts) -> (Envelope, Facts) {
     for recipient in &mut envelope.recipients {
         if recipient.mailbox == Mailbox::Confirmation {
@@ -299,8 +298,7 @@ fn without_detail(address: &str) -> String {
     )
 }
 
-/// The token in the address that a verification mail was answered to. Mail of version 0.1 carried the
-/// token of its link there.
+/// The token in the recipient address of a reply. Mail of version 0.1 carried the token of its link there.
 fn token(recipient: &str) -> Option<TokenHash> {
     let recipient = EmailAddress::parse(recipient).ok()?;
     let detail = recipient.detail()?;
@@ -310,7 +308,7 @@ fn token(recipient: &str) -> Option<TokenHash> {
         .ok()
 }
 
-/// What links of ours look like in mail.
+/// Pattern of our own links in mail.
 fn own_links(config: &Config) -> OwnLinks {
     let url = &config.http.public_url;
     let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -325,11 +323,11 @@ fn own_links(config: &Config) -> OwnLinks {
     }
 }
 
-/// What the configuration says about a message for a portal.
+/// The context of a message for a portal, as far as the configuration determines it.
 #[must_use]
 pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circumstances {
     let portal = config.portal(name);
-    // The one that From speaks for comes first: a message may go through several.
+    // The list that From speaks for comes first: a message may pass several.
     let vouching = facts.author_behind_list.iter().map(|behind| &behind.list);
     let own_list = portal.and_then(|portal| {
         vouching

@@ -1,4 +1,4 @@
-//! Arguments in, exit status out.
+//! In: arguments. Out: the exit status.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The certificate chain and key of a listener: read, parsed and found to belong together.
+//! The certificate chain and key of a listener: read, parsed and checked for a match.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::SmtpTls;
 
-/// What is wrong, with the file of the two that it is about.
+/// An unusable certificate or key, with the file concerned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     #[error("{0}")]
@@ -20,10 +20,10 @@ pub enum CertificateError {
 }
 
 impl SmtpTls {
-    /// Reads both files anew, so that a renewed certificate is taken up.
+    /// Reads both files again, so that a renewed certificate is loaded.
     ///
     /// # Errors
-    /// A file that cannot be read or is no PEM, and a key that is not the certificate's.
+    /// A file that cannot be read or is not PEM, and a key that does not match the certificate.
     pub fn certified_key(&self) -> Result<CertifiedKey, CertificateError> {
         let chain = read_chain(&self.certificate).map_err(CertificateError::Certificate)?;
         let key = read_key(&self.key).map_err(CertificateError::Key)?;

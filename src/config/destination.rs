@@ -1,5 +1,5 @@
-//! Where something is sent to, and how: a portal's requests, the calls of a hook, and the servers
-//! behind both. What is here can work; [`sections`](super::sections) reads and checks it.
+//! Destinations of requests and hook calls, and the servers for both. The values are valid;
+//! [`sections`](super::sections) reads and checks them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Secret, units};
 use crate::domain::{DestinationName, EmailAddress, EventPattern};
 
-/// Where a portal's released requests go.
+/// The destination of a portal's released requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     Smtp(SmtpDestination),
@@ -18,7 +18,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The word for its type in the configuration.
+    /// The name of its type in the configuration.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -40,12 +40,12 @@ impl Destination {
     }
 }
 
-/// How a connection to an SMTP server is protected.
+/// Encryption of a connection to an SMTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// `smtp://`: in the clear.
+    /// `smtp://`: unencrypted.
     None,
-    /// `smtp+opportunistic://`: STARTTLS where it is offered and works, else in the clear (RFC 7435).
+    /// `smtp+opportunistic://`: STARTTLS if it is offered and works, otherwise unencrypted (RFC 7435).
     Opportunistic,
     /// `smtp+starttls://`: STARTTLS is required.
     StartTls,
@@ -59,7 +59,7 @@ pub struct SmtpServer {
     pub host: String,
     pub port: u16,
     pub security: SmtpSecurity,
-    /// Whether the certificate must be valid for the host.
+    /// True if the certificate must be valid for the host.
     pub tls_verify: bool,
     pub login: Option<(String, Secret)>,
 }
@@ -67,21 +67,21 @@ pub struct SmtpServer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpDestination {
     pub server: SmtpServer,
-    /// None: the portal address that the message came for.
+    /// `None`: the portal address of the message.
     pub recipient: Option<EmailAddress>,
     pub envelope_from: EnvelopeFrom,
     pub concurrency: usize,
     pub retry: Retry,
 }
 
-/// The reverse-path of what is handed on.
+/// The reverse-path of delivered mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvelopeFrom {
     Null,
     Address(EmailAddress),
     /// The sender in From.
     Sender,
-    /// One for each request, so that what comes back tells what it is about (VERP): the text around
+    /// An address for each request, so that a bounce identifies its request (VERP): the text before and after
     /// the request's id.
     Verp(String, String),
 }
@@ -89,7 +89,7 @@ pub enum EnvelopeFrom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaildirDestination {
     pub path: PathBuf,
-    /// Whether the group of the folder may read and take what lies there.
+    /// True if the group of the folder may read and remove the messages.
     pub group: bool,
     pub retry: Retry,
 }
@@ -106,7 +106,7 @@ pub enum WebhookFormat {
 pub struct WebhookDestination {
     pub endpoint: Endpoint,
     pub format: WebhookFormat,
-    /// The name of the field that `form` has.
+    /// The field's name in `form`.
     pub field: String,
     pub concurrency: usize,
     pub retry: Retry,
@@ -122,25 +122,25 @@ pub struct CommandDestination {
     pub retry: Retry,
 }
 
-/// A URL to post to, and how.
+/// A URL for POST requests, and their settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub url: String,
-    /// Standard Webhooks: the base64 text behind `whsec_`; decodes to 24 to 64 octets.
+    /// Standard Webhooks: the base64 text after `whsec_`; decodes to 24 to 64 octets.
     pub secret: Option<Secret>,
     pub credentials: Option<HttpCredentials>,
     pub headers: BTreeMap<String, String>,
     /// Fields whose values are secrets.
     pub secret_headers: BTreeMap<String, Secret>,
     pub timeout: Duration,
-    /// Whether addresses of the own network may be called.
+    /// True if addresses of our own network may be called.
     pub allow_private: bool,
 }
 
-/// Who is told what happens.
+/// A hook and the events that it is told.
 #[derive(Debug, Clone)]
 pub struct Hook {
-    /// No destination has it.
+    /// Differs from the names of all destinations.
     pub name: DestinationName,
     /// At least one.
     pub events: Vec<EventPattern>,
@@ -149,7 +149,7 @@ pub struct Hook {
     pub retry: Retry,
 }
 
-/// What `Authorization` says.
+/// Credentials for `Authorization`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpCredentials {
     Bearer(Secret),
@@ -157,18 +157,17 @@ pub enum HttpCredentials {
     Basic(String, Secret),
 }
 
-/// When what was not taken is tried again.
+/// Schedule of retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// The wait after the first attempt, the second, and so on; the last one from then on. Never
-    /// empty.
+    /// The delay after the first attempt, the second, and so on; the last one repeats. Never empty.
     pub waits: Vec<Duration>,
-    /// How long after its release a request is tried.
+    /// Time after its release until which a request is retried.
     pub give_up_after: Duration,
 }
 
 impl Retry {
-    /// The wait after attempt number `attempt`, which counts from 1.
+    /// The delay after attempt number `attempt`, which counts from 1.
     #[must_use]
     pub fn wait_after(&self, attempt: u32) -> Duration {
         let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);

@@ -1,8 +1,8 @@
 //! The TOML text as sections and entries that know their place.
 //!
-//! A reader asks a [`Section`] for its keys. What has the wrong type or cannot be is noted and taken
-//! as absent, so that reading goes on and all mistakes are found in one pass. A section that goes
-//! out of scope reports the keys that nobody asked for: a key that is read is a key that is known.
+//! A reader asks a [`Section`] for its keys. A value of the wrong type, or an impossible one, is reported and
+//! taken as absent, so that reading goes on and all mistakes are found in one pass. A section that goes out
+//! of scope reports the keys that were not asked for: a key that is read is a known key.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::mistake::Mistake;
 use super::secret::Secrets;
 
-/// One file and what was found wrong with it so far.
+/// One file and its mistakes so far.
 pub(super) struct Document<'d> {
     text: &'d str,
     file: &'d Path,
@@ -32,7 +32,7 @@ pub(super) struct Document<'d> {
     pub given: RefCell<std::collections::BTreeSet<String>>,
 }
 
-/// Where a mistake can be reported.
+/// Place of a mistake.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     /// The whole key, as in `smtp.tls.key`.
@@ -41,12 +41,12 @@ pub(super) struct Place {
     pub at: usize,
 }
 
-/// A table of the file, or one that could be there.
+/// A table of the file, or an absent one.
 pub(super) struct Section<'d> {
     document: &'d Document<'d>,
     pub place: Place,
-    /// The label without the names that an operator chose; of a section that has a type, its name
-    /// and the type with a space between.
+    /// The label without the names that an operator chose. For a section with a type: its name and the type,
+    /// separated by a space.
     kind: String,
     table: Option<&'d DeTable<'d>>,
     asked: RefCell<Vec<&'static str>>,
@@ -84,7 +84,7 @@ impl<'d> Document<'d> {
         });
     }
 
-    /// What is no TOML has no key, only a place.
+    /// Text that is not TOML has a place but no key.
     pub fn refuse_text(&self, at: usize, what: &str) {
         let place = Place {
             label: String::new(),
@@ -98,8 +98,8 @@ impl<'d> Document<'d> {
         before.matches('\n').count() + 1
     }
 
-    /// A path as written, from the folder of the configuration file where it is relative; absolute,
-    /// so that each has a folder above it and a name.
+    /// Resolves a path against the folder of the configuration file. The result is absolute, so it always has
+    /// a parent and a name.
     pub fn resolve(&self, path: &str) -> PathBuf {
         let path = self.file.parent().unwrap_or(Path::new("")).join(path);
         std::path::absolute(&path).unwrap_or(path)
@@ -150,12 +150,12 @@ impl<'d> Section<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// What keys could stand here is not known, so that none is reported.
+    /// The valid keys here are unknown, so none is reported as unknown.
     pub fn is_given_up(&mut self) {
         self.table = None;
     }
 
-    /// Tells sections apart that have other keys under the same name.
+    /// Distinguishes sections with different keys under the same name.
     pub fn is_of_kind(&mut self, kind: &str) {
         kind.clone_into(&mut self.kind);
     }
@@ -178,7 +178,7 @@ impl<'d> Section<'d> {
         Some(Entry::new(self.document, place, value.get_ref()))
     }
 
-    /// An entry that must be there; `example` is shown where it is not.
+    /// A required entry; `example` is shown if it is absent.
     pub fn required(&self, key: &'static str, example: &str) -> Option<Entry<'d>> {
         let entry = self.entry(key);
         if entry.is_none() {
@@ -187,7 +187,7 @@ impl<'d> Section<'d> {
         entry
     }
 
-    /// Notes what is wrong with a key or, where the key is absent, with its default.
+    /// Reports a mistake of a key or, if the key is absent, of its default.
     pub fn refuse_key(&self, key: &'static str, what: impl Display) {
         let at = self
             .table
@@ -200,7 +200,8 @@ impl<'d> Section<'d> {
         self.document.refuse(&place, what);
     }
 
-    /// A secret stands in a file of its own, which can have other permissions and no history.
+    /// Refuses inline secrets: a secret belongs into its own file, which can have other permissions and no
+    /// history.
     pub fn never_inline(&self, key: &'static str, instead: &str) {
         if self.has(key) {
             self.asked.borrow_mut().push(key);
@@ -213,7 +214,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// A table below this one; an absent one reads as one without keys.
+    /// The table with this key; an absent one reads as an empty one.
     pub fn section(&self, key: &'static str) -> Section<'d> {
         let entry = self.entry(key);
         let place = entry.as_ref().map_or_else(
@@ -257,10 +258,10 @@ impl<'d> Section<'d> {
         sections
     }
 
-    /// The tables below this one, by the names that the operator gave them, in the file's order.
+    /// The tables below this one, by the names that the operator chose, in the file's order.
     pub fn named(mut self, example: &str) -> Vec<(&'d str, Section<'d>)> {
         let mut sections = Vec::new();
-        // Taken, because names are no keys that could be unknown.
+        // The table is taken, because names are not keys that could be unknown.
         for (name, value) in self.table.take().into_iter().flatten() {
             let name = name.get_ref().as_ref();
             let place = Place {
@@ -349,7 +350,7 @@ fn no_such_key(name: &str, known: &[&'static str], kind: Option<&str>) -> String
     }
 }
 
-/// The name that was probably meant: a slip or two away, fewer in a short one.
+/// The most similar known name: at most two edits away, fewer for a short one.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|other| (strsim::damerau_levenshtein(name, other), other))
@@ -358,7 +359,7 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .map(|(_, other)| other)
 }
 
-/// A name of the operator's choice as it must be written in a key.
+/// Quotes a name that the operator chose as a TOML key requires.
 fn as_key(name: &str) -> Cow<'_, str> {
     let bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
     if !name.is_empty() && name.bytes().all(bare) {

@@ -1,7 +1,7 @@
-//! `config/vestibule.toml` documents every key with its default, and this keeps it true.
+//! Tests that `config/vestibule.toml` documents every key with its default.
 //!
-//! A line `#key = value` shows a default; `#   line` is an example, and a default as well where it
-//! ends in `# default`; other lines that begin with `#` are prose.
+//! A line `#key = value` shows a default; `#   line` is an example, and also a default if it ends in `#
+//! default`; other lines that begin with `#` are prose.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{Config, Secrets};
 
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
-/// Keys of which only one of two can stand in one section, or another type of section has.
+/// Keys that exclude each other within a section, or belong to another type of section.
 const ALTERNATIVES: [&str; 10] = [
     "destination smtp.credential",
     "destination webhook.bearer_credential",
@@ -53,7 +53,7 @@ fn lines() -> Vec<(Line, &'static str)> {
         .collect()
 }
 
-/// The file with lines of these kinds active, but for one.
+/// The file with lines of these kinds active, except for one.
 fn text(kinds: &[Line], but: Option<usize>) -> String {
     lines()
         .into_iter()
@@ -65,7 +65,7 @@ fn text(kinds: &[Line], but: Option<usize>) -> String {
         .collect()
 }
 
-/// A folder with the files that the examples name, in place of `/etc/vestibule`.
+/// A folder with the files that the examples name, instead of `/etc/vestibule`.
 struct Etc(tempfile::TempDir);
 
 impl Etc {
@@ -106,7 +106,7 @@ impl Etc {
         text.replace("/etc/vestibule", &self.0.path().display().to_string())
     }
 
-    /// The configuration in a form that can be compared.
+    /// The configuration in a comparable form.
     fn shown(&self, text: &str) -> String {
         match Config::parse_with(&self.here(text), &self.file(), self.secrets()) {
             Ok(config) => format!("{config:#?}"),

@@ -1,6 +1,6 @@
-//! One key's value, read as the type that the reader wants.
+//! The value of one key, read as the type that the reader requires.
 //!
-//! Each of these gives the value or notes a mistake and gives nothing.
+//! Each method returns the value, or reports a mistake and returns nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -61,7 +61,7 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// A text that is not empty.
+    /// A text that must not be empty.
     pub fn some_text(&self) -> Option<&'d str> {
         let text = self.text()?;
         if text.trim().is_empty() {
@@ -75,7 +75,7 @@ impl<'d> Entry<'d> {
         read(self.text()?).map_err(|cause| self.refuse(cause)).ok()
     }
 
-    /// An empty text means what leaving the key out means.
+    /// Parses a text; an empty one counts as an absent key.
     pub fn parse_unless_empty<T, E: Display>(
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
@@ -121,7 +121,7 @@ impl<'d> Entry<'d> {
         value
     }
 
-    /// Octets, as `"25MiB"` or a plain number; at least one.
+    /// A size in octets, as `"25MiB"` or a plain number; at least one.
     pub fn size(&self) -> Option<u64> {
         let size = match self.value {
             DeValue::String(text) => parse_size(text).map_err(|cause| self.refuse(cause)).ok()?,
@@ -137,7 +137,7 @@ impl<'d> Entry<'d> {
         Some(size)
     }
 
-    /// More than no time at all.
+    /// A duration above zero.
     pub fn time(&self) -> Option<Duration> {
         let DeValue::String(text) = self.value else {
             return self.wrong_type("a time in quotes with its unit, such as \"5m\"");
@@ -150,7 +150,7 @@ impl<'d> Entry<'d> {
         Some(time)
     }
 
-    /// One of a few words.
+    /// One of a fixed set of words.
     pub fn choice<T: Clone>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = words.iter().find(|(word, _)| *word == text);
@@ -161,7 +161,7 @@ impl<'d> Entry<'d> {
         found.map(|(_, value)| value.clone())
     }
 
-    /// The items of a list of texts that `read` takes, with a mistake for each that it does not.
+    /// The items of a list of texts that `read` accepts, with a mistake for each one that it does not.
     pub fn list<T, E: Display>(
         &self,
         mut read: impl FnMut(&str) -> Result<T, E>,
@@ -183,7 +183,7 @@ impl<'d> Entry<'d> {
         Some(good)
     }
 
-    /// A table of texts by names of the operator's choice.
+    /// A table of texts by names that the operator chose.
     pub fn texts(&self) -> Option<BTreeMap<String, String>> {
         let DeValue::Table(table) = self.value else {
             return self.wrong_type("a table of texts, { NAME = \"…\" }");

@@ -1,4 +1,4 @@
-//! Finds the file and reads it: text, then sections, then a [`Config`] or all mistakes at once.
+//! Finds and reads the file. Out: a [`Config`], or all mistakes at once.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{Config, sections};
 const STANDARD: &str = "/etc/vestibule/vestibule.toml";
 
 impl Config {
-    /// The file that is meant: the one given, else `$VESTIBULE_CONFIG`, else the standard one.
+    /// The path of the file: the given one, else `$VESTIBULE_CONFIG`, else the standard one.
     #[must_use]
     pub fn path(given: Option<&Path>) -> PathBuf {
         if let Some(path) = given {
@@ -24,15 +24,15 @@ impl Config {
             .map_or_else(|| STANDARD.into(), PathBuf::from)
     }
 
-    /// Reads the configuration with its secrets, for what sends or listens.
+    /// Reads the configuration with its secrets, for commands that send or listen.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, each mistake with its place.
+    /// All mistakes of the file, each with its place.
     pub fn load(given: Option<&Path>) -> Result<Self, ConfigErrors> {
         Self::load_with(given, Secrets::of_the_environment())
     }
 
-    /// The same for who looks at the service from outside; `logs_in` if that needs its credentials.
+    /// The same for commands that examine the service from outside; `logs_in` if they need its credentials.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -40,8 +40,8 @@ impl Config {
         Self::load_with(given, Secrets::of_the_service(logs_in))
     }
 
-    /// The same without opening secrets, certificates and keys, for commands that only look into the
-    /// database: whoever runs them may not read those. Every password is empty.
+    /// The same without opening secrets, certificates and keys, for commands that only use the database:
+    /// their users may not be allowed to read those. Every password is empty.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -65,8 +65,8 @@ impl Config {
         Self::parse_with(&text, &path, secrets)
     }
 
-    /// Reads a configuration that is already in memory. `file` names it in mistakes, and paths are
-    /// relative to its folder.
+    /// Parses a configuration that is already in memory. `file` names it in mistakes, and paths are relative
+    /// to its folder.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -74,23 +74,23 @@ impl Config {
         Self::parse_with(text, file, Secrets::of_the_environment())
     }
 
-    /// [`parse`](Self::parse) with a say in where secrets come from.
+    /// [`parse`](Self::parse) with a given source of secrets.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse_with(text: &str, file: &Path, secrets: Secrets) -> Result<Self, ConfigErrors> {
-        // RFC 3629 6: a byte order mark says nothing here, and some editors write it.
+        // RFC 3629 6: a byte order mark has no meaning here, but some editors write it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let document = Document::new(text, file, secrets);
         read(&document).ok_or_else(|| ConfigErrors::new(document.into_mistakes()))
     }
 }
 
-/// None when anything was noted.
+/// `None` if there is any mistake.
 pub(super) fn read(document: &Document<'_>) -> Option<Config> {
     let (table, errors) = DeTable::parse_recoverable(document.text());
     if !errors.is_empty() {
-        // Half a text would give mistakes that are none.
+        // A partial text would cause false mistakes.
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             document.refuse_text(at, error.message());

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, each with its place and what would be right.
+//! Mistakes of a configuration, each with its place and the remedy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One mistake. Shown as `FILE:LINE: KEY: what is wrong; what would be right`.
+/// One mistake. Shown as `FILE:LINE: KEY: mistake; remedy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub file: PathBuf,
-    /// From 1; none where the file as a whole is meant.
+    /// Counts from 1; `None` if the mistake concerns the file as a whole.
     pub line: Option<usize>,
-    /// Empty where the text is no TOML, or the file as a whole is meant.
+    /// Empty if the text is not TOML, or the mistake concerns the file as a whole.
     pub key: String,
     pub what: String,
 }
@@ -26,7 +26,7 @@ impl ConfigErrors {
         Self { mistakes }
     }
 
-    /// The file as a whole cannot be used.
+    /// A mistake of the file as a whole.
     pub(super) fn of_file(file: &Path, what: impl fmt::Display) -> Self {
         Self::new(vec![Mistake {
             file: file.to_owned(),

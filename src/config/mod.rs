@@ -1,7 +1,7 @@
-//! One TOML file in, a checked [`Config`] out.
+//! In: one TOML file. Out: a checked [`Config`].
 //!
-//! What is here can work: names refer to something, addresses belong to one portal, sizes and times
-//! are numbers in bytes and [`Duration`]s. All that is wrong is reported together, with its place.
+//! A [`Config`] is valid: names refer to something, addresses belong to one portal, sizes are numbers of
+//! octets and times are [`Duration`]s. All mistakes are reported together, with their places.
 
 mod certificate;
 mod destination;
@@ -45,10 +45,10 @@ pub use sections::name_of_this_machine;
 pub use server_url::SmtpUrl;
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};
 
-/// Everything that needs a restart or a reload.
+/// All settings, which take effect at a restart or a reload.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// SMTP greeting, `Received`, Message-ID, loop header.
+    /// The name in the SMTP greeting, `Received`, Message-ID and the loop header.
     pub hostname: Domain,
     pub data_dir: PathBuf,
     pub site: Site,
@@ -66,24 +66,24 @@ pub struct Config {
     pub dropped: Dropped,
     pub retention: Retention,
     pub log: Log,
-    /// None: nobody sings.
+    /// `None`: no canary is sent.
     pub canary: Option<Canary>,
-    /// For the first revision only, portals' overrides included.
+    /// Used for the first revision only, including portals' overrides.
     pub access: AccessSettings,
     /// Files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
 
-/// What people read on pages and in mail, whatever portal they are for.
+/// Texts of pages and mail that are common to all portals.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// The organisation; the title of the first portal where none is configured.
+    /// The organisation; by default the title of the first portal.
     pub name: String,
-    /// Of dates on pages and in mail.
+    /// Time zone of dates on pages and in mail.
     pub time_zone: TimeZone,
-    /// Of pages and mail, where nobody and nothing else says one.
+    /// Language of pages and mail if there is no other preference.
     pub language: LanguageTag,
-    /// Whom a person may ask; the portals' contact where they have none of their own.
+    /// Contact for questions, for portals without their own.
     pub contact: Option<String>,
 }
 
@@ -91,15 +91,15 @@ pub struct Site {
 pub struct Smtp {
     pub listen: Vec<SocketAddr>,
     pub trusted_peers: Vec<IpNet>,
-    /// Octets.
+    /// In octets.
     pub max_message_size: u64,
-    /// Octets of a message before its first empty line.
+    /// Maximum octets of a message before its first empty line.
     pub max_header_size: u64,
     pub max_connections: usize,
     pub max_recipients: usize,
-    /// The portal that mail to `postmaster` goes to. None: the first one.
+    /// The portal that mail to `postmaster` goes to. `None`: the first one.
     pub postmaster: Option<PortalName>,
-    /// Octets of all messages that are being received and read at one moment.
+    /// Maximum octets of all messages that are being received and parsed at one moment.
     pub memory_budget: u64,
     pub command_timeout: Duration,
     pub tls: Option<SmtpTls>,
@@ -109,7 +109,7 @@ pub struct Smtp {
 pub struct SmtpTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// MAIL is refused before STARTTLS.
+    /// If true, MAIL is refused before STARTTLS.
     pub required: bool,
 }
 
@@ -119,10 +119,10 @@ pub struct Http {
     pub admin_listen: SocketAddr,
     /// Without a trailing slash; https, or http on loopback.
     pub public_url: String,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Host names under which the operators' port answers, besides IP addresses and names of loopback.
-    /// Lower case, without a trailing dot.
+    /// Host names under which the operators' listener answers, besides IP addresses and loopback names. Lower
+    /// case, without a trailing dot.
     pub admin_hosts: Vec<String>,
 }
 
@@ -130,11 +130,11 @@ pub struct Http {
 pub struct Portal {
     pub name: PortalName,
     pub title: String,
-    /// Where a person goes on to after confirming.
+    /// Link for a person who has confirmed.
     pub url: Option<String>,
-    /// Whom a person may ask who cannot get in.
+    /// Contact for a person whose mail is not accepted.
     pub contact: Option<String>,
-    /// Of mail about this portal, instead of the site's.
+    /// Language of mail about this portal, instead of the site's.
     pub language: Option<LanguageTag>,
     /// The author of verification mail for this portal, instead of `verification.from`.
     pub from: Option<Author>,
@@ -150,38 +150,38 @@ pub struct Verification {
     pub from: Author,
     /// Enables confirming by reply.
     pub reply_address: Option<EmailAddress>,
-    /// Enables VERP: reports return to its subaddresses. None: the envelope sender is null.
+    /// Enables VERP: bounces return to its subaddresses. `None`: the envelope sender is null.
     pub return_address: Option<EmailAddress>,
     pub token_ttl: Duration,
     pub hold_for: Duration,
-    /// How long before the end of a hold the person is reminded.
+    /// Time before the end of a hold at which the person is reminded.
     pub remind_before: Duration,
-    /// How long "This was not me" keeps an address from getting more.
+    /// Time for which "This was not me" suppresses mail to an address.
     pub quiet_for: Duration,
     pub limits: MailLimits,
-    /// Operators' own templates, by file name; the built-in ones where a file is missing.
+    /// Operators' own templates, by file name; the built-in one for each missing file.
     pub templates: Option<PathBuf>,
 }
 
-/// How many verification mails may be sent. A domain's limit is divided in the proportions of the total.
+/// Limits of verification mail. A domain's limit is divided in the proportions of the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailLimits {
     pub per_address_hour: u32,
     pub per_address_day: u32,
-    /// Counted for the registered domain, so that subdomains make no difference.
+    /// Counted by registered domain, so that subdomains make no difference.
     pub per_domain_hour: u32,
     pub total_hour: u32,
-    /// The part of `total_hour` that is kept for the pages (sign-up, a new link); they get no more.
+    /// The part of `total_hour` that is reserved for the pages (sign-up, a new link), and their maximum.
     pub sign_up_hour: u32,
-    /// Of those, for one client: an IPv4 address or a /64 of IPv6.
+    /// The part of those for one client: an IPv4 address or a /64 of IPv6.
     pub sign_up_per_client_hour: u32,
-    /// The part of `total_hour` that is kept for senders whose domain vouches for their message.
+    /// The part of `total_hour` that is reserved for senders whose domain vouches for their message.
     pub authenticated_hour: u32,
-    /// By which an address is found to be another one's mailbox.
+    /// Delimiters by which two addresses are recognized as one mailbox.
     pub delimiters: AddressDelimiters,
 }
 
-/// How verification mail leaves.
+/// Transport of verification mail.
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     Smtp(SmtpServer),
@@ -192,35 +192,35 @@ pub enum Outgoing {
 #[derive(Debug, Clone)]
 pub struct Authentication {
     pub mode: Enforcement,
-    /// The name of the MTA whose results are believed. None: we check ourselves.
+    /// The name of the MTA whose results are trusted. `None`: we check ourselves.
     pub authserv_id: Option<String>,
-    /// DNS servers for our own check. Empty: those of the system.
+    /// DNS servers for our own checks. Empty: those of the system.
     pub resolvers: Vec<SocketAddr>,
-    /// How long one message may wait for DNS, all its lookups together.
+    /// Maximum time of all DNS lookups for one message.
     pub timeout: Duration,
-    /// Whose ARC seal counts.
+    /// Domains whose ARC seal is trusted.
     pub trusted_arc_sealers: Vec<Domain>,
 }
 
-/// What our own MTA says of a message beside authentication.
+/// Statements of our own MTA about a message, besides authentication.
 #[derive(Debug, Clone)]
 pub struct Mail {
     /// Fields that mark spam.
     pub spam: Arc<[SpamMark]>,
 }
 
-/// What one account may have waiting.
+/// Maximum held mail of one account.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
     pub requests: u32,
-    /// Octets; at least `smtp.max_message_size`.
+    /// In octets; at least `smtp.max_message_size`.
     pub bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Dropped {
     pub keep_content: Duration,
-    /// Octets of content over all; what is over them goes before its time.
+    /// Maximum octets of all content; beyond it, content is deleted early.
     pub max_content: u64,
 }
 
@@ -228,15 +228,15 @@ pub struct Dropped {
 pub struct Retention {
     pub delivered_content: Duration,
     pub ledger: Duration,
-    /// Of calls that were made, or given up.
+    /// Retention of calls that succeeded or failed.
     pub hook_calls: Duration,
 }
 
-/// The message that Vestibule sends itself, and the portal that it comes for.
+/// The message that Vestibule sends to itself, and its portal.
 #[derive(Debug, Clone)]
 pub struct Canary {
     pub interval: Duration,
-    /// How long it may be on its way.
+    /// Time limit for its arrival.
     pub patience: Duration,
     pub portal: Portal,
     /// The Maildir where it arrives.
@@ -258,7 +258,7 @@ pub struct Log {
 }
 
 impl Config {
-    /// The mailbox behind a recipient's address: exact, or without its subaddress (RFC 5233).
+    /// The mailbox of a recipient's address: exact, or without its subaddress (RFC 5233).
     #[must_use]
     pub fn mailbox(&self, recipient: &EmailAddress) -> Option<Mailbox> {
         self.mailbox_exactly(recipient)
@@ -287,16 +287,16 @@ impl Config {
         self.all_portals().find(|portal| portal.name == *name)
     }
 
-    /// Those of the file, and the canary's, which nobody is shown.
+    /// The portals of the file, and the canary's, which is shown nowhere.
     pub fn all_portals(&self) -> impl Iterator<Item = &Portal> {
         let hidden = self.canary.iter().map(|canary| &canary.portal);
         self.portals.iter().chain(hidden)
     }
 
-    /// Whether an address belongs to this installation, with or without a subaddress: a portal's,
+    /// True if an address belongs to this installation, with or without a subaddress: a portal's,
     /// `verification.from`, the reply and return address, and each destination's `recipient` and
-    /// `envelope_from`. Mail from it is a loop, and it never becomes a customer. Contacts are people
-    /// and do not count.
+    /// `envelope_from`. Mail from it is a loop, and it never becomes a customer. Contacts are people and do
+    /// not count.
     #[must_use]
     pub fn is_ours(&self, address: &EmailAddress) -> bool {
         let base = address.without_detail();
@@ -325,7 +325,7 @@ impl Config {
             })
     }
 
-    /// The mailbox behind `postmaster`, which needs no domain (RFC 5321 4.5.1).
+    /// The mailbox of `postmaster`, which needs no domain (RFC 5321 4.5.1).
     #[must_use]
     pub fn postmaster(&self) -> Option<&Portal> {
         match &self.smtp.postmaster {
@@ -334,7 +334,7 @@ impl Config {
         }
     }
 
-    /// What the reader of messages must know.
+    /// Input of the message parser.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity {
@@ -350,7 +350,7 @@ impl Config {
     }
 }
 
-/// Whether a key has the fixed text of a VERP address on both sides of its request's id.
+/// True if a key has the fixed text of a VERP address on both sides of its request's id.
 fn is_between(key: &str, before: &str, behind: &str) -> bool {
     let (before, behind) = (before.to_ascii_lowercase(), behind.to_ascii_lowercase());
     key.strip_prefix(&before)
@@ -358,7 +358,7 @@ fn is_between(key: &str, before: &str, behind: &str) -> bool {
         .is_some_and(|id| !id.contains('@'))
 }
 
-/// Why a file could not be opened, in words that need no errno.
+/// Describes why a file could not be opened, in words instead of an errno.
 fn why(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),

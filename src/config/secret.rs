@@ -8,26 +8,26 @@ use secrecy::{ExposeSecret, SecretString};
 use super::document::Section;
 use super::entry::Entry;
 
-/// A secret is a line; what is larger is the wrong file.
+/// A secret is a line; a larger file is the wrong one.
 const LONGEST: usize = 64 * 1024;
 
-/// Whether secrets, certificates and keys are opened.
+/// Selects whether secrets, certificates and keys are opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secrets {
-    /// By the daemon, which needs them, and `check`.
+    /// For the daemon, which needs them, and `check`.
     Read {
-        /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a service.
+        /// `$CREDENTIALS_DIRECTORY`, in which systemd stores the credentials of a service.
         credentials: Option<PathBuf>,
     },
-    /// Those in files, by who looks while the service does not run: its credentials are nowhere then,
-    /// and count as empty.
+    /// Secrets in files only, for commands that run while the service does not: its credentials do not exist
+    /// then, and count as empty.
     ReadFiles,
-    /// By commands that only look into the database: whoever runs them may not read secrets, and a
-    /// credential is there for the service alone. Every password is empty then.
+    /// For commands that only use the database: their users may not be allowed to read secrets, and a
+    /// credential exists for the service alone. Every password is empty then.
     Leave,
 }
 
-/// A secret, which is never shown. Two are compared so that a reload can tell whether anything changed.
+/// A secret, which is never displayed. Secrets are comparable, so that a reload can detect a change.
 #[derive(Debug, Clone, Default)]
 pub struct Secret(SecretString);
 
@@ -58,7 +58,7 @@ impl<T: Into<SecretString>> From<T> for Secret {
 pub(super) struct Keys {
     pub file: &'static str,
     pub credential: &'static str,
-    /// What people write instead; refused with an explanation.
+    /// A key that people use instead; refused with an explanation.
     pub inline: &'static str,
 }
 
@@ -80,7 +80,7 @@ pub(super) const BEARER: Keys = Keys {
     inline: "bearer",
 };
 
-/// Where systemd has the credentials of the service while it runs.
+/// The folder of the service's credentials while it runs.
 const OF_THE_SERVICE: &str = "/run/credentials/vestibule.service";
 
 impl Secrets {
@@ -92,8 +92,8 @@ impl Secrets {
         }
     }
 
-    /// For who looks at the service from outside, and may read what it may: its credentials can be had
-    /// while it runs. Who does not need them can do without.
+    /// For commands that examine the service from outside with sufficient permissions: its credentials are
+    /// available while it runs. A caller that does not need them works without.
     #[must_use]
     pub fn of_the_service(are_needed: bool) -> Self {
         let running = Path::new(OF_THE_SERVICE);
@@ -108,8 +108,8 @@ impl Secrets {
 }
 
 impl Section<'_> {
-    /// The secret that one of the two keys names. `None` when there is none or it cannot be read,
-    /// which is noted then.
+    /// The secret that one of the two keys names. `None` if there is none, or if it cannot be read, which is
+    /// reported.
     pub fn secret(&self, keys: Keys) -> Option<Secret> {
         self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
         let file = self.entry(keys.file);
@@ -130,8 +130,8 @@ impl Section<'_> {
         self.secret_at(&entry, place, credential)
     }
 
-    /// The secret in a file, or in a credential; then `credential` is the key that names a file
-    /// instead. `entry` is who wants it.
+    /// The secret in a file, or in a credential; in the latter case `credential` is the key that names a file
+    /// instead. `entry` is the place of a mistake.
     pub fn secret_at(
         &self,
         entry: &Entry<'_>,
@@ -170,7 +170,7 @@ impl Section<'_> {
     }
 }
 
-/// The file's text without the newline that editors put at its end.
+/// The file's text without the newline that editors add at its end.
 fn read(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)

@@ -29,7 +29,7 @@ const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 4] = [
 
 impl SmtpUrl {
     /// # Errors
-    /// Another scheme, no host, a path, or a login, which is never part of a URL.
+    /// Another scheme, no host, a path, or credentials, which are never part of a URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = parse_url(text).map_err(|cause| format!("{text:?}: {cause}; {SMTP_EXAMPLE}"))?;
         let (_, port, security) = SMTP_SCHEMES
@@ -63,7 +63,7 @@ impl SmtpUrl {
     }
 }
 
-/// Where people or programs are sent with HTTP.
+/// Parses an HTTP URL for people or programs.
 pub(super) fn parse_http(text: &str) -> Result<Url, String> {
     let url =
         parse_url(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
@@ -77,7 +77,7 @@ pub(super) fn parse_http(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The address under which people reach the pages, without a slash at the end.
+/// Parses the public URL of the pages, without a trailing slash.
 pub(super) fn parse_public(text: &str) -> Result<String, String> {
     let url = parse_http(text)?;
     if url.scheme() != "https" && !is_loopback(&url) {
@@ -102,7 +102,7 @@ fn refuse_login(url: &Url) -> Result<(), String> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }
-    // The URL is not repeated: it may have a password in it.
+    // The URL is not repeated: it may contain a password.
     Err("a login is not part of the URL; write username and password_file".to_owned())
 }
 
@@ -118,8 +118,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether the URL names an address that is not on the Internet, as far as the URL itself tells. No
-/// delivery would go there.
+/// True if the URL itself names an address that is not on the Internet, to which nothing is delivered.
 pub(super) fn is_private(url: &Url) -> bool {
     is_loopback(url)
         || match url.host() {

@@ -10,7 +10,7 @@ pub const MINUTE: Duration = Duration::from_mins(1);
 pub const HOUR: Duration = Duration::from_hours(1);
 pub const DAY: Duration = Duration::from_hours(24);
 
-/// Longer than anything is kept, and far from where adding to a date overflows.
+/// Longer than any retention, and small enough that adding it to a date cannot overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// Largest first, so that a size is shown in the largest unit that divides it.
@@ -28,7 +28,7 @@ const SIZES: [(&str, u64); 9] = [
 
 const TIMES: [(&str, Duration); 4] = [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)];
 
-/// Not a size or not a time; says what one looks like.
+/// Text that is not a size or a duration; the message shows the format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     #[error(
@@ -41,7 +41,7 @@ pub enum UnitError {
     TooLong(String),
 }
 
-/// Octets. Case does not matter, and a number alone is octets.
+/// Parses a size in octets. Case-insensitive; a plain number is octets.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let wrong = || UnitError::Size(text.to_owned());
     let (number, unit) = number_and_rest(text.trim()).ok_or_else(wrong)?;
@@ -62,7 +62,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
         .ok_or_else(wrong)
 }
 
-/// Numbers with a unit each, one behind the other; each unit once, the larger first.
+/// Parses numbers with a unit each, without separators; each unit at most once, the larger first.
 pub fn parse_time(text: &str) -> Result<Duration, UnitError> {
     let wrong = || UnitError::Time(text.to_owned());
     let mut rest = text.trim();
@@ -94,7 +94,7 @@ fn number_and_rest(text: &str) -> Option<(u64, &str)> {
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
-/// The size in the form that [`parse_size`] reads.
+/// Formats a size for [`parse_size`].
 #[must_use]
 pub fn show_size(octets: u64) -> String {
     let (unit, factor) = SIZES
@@ -104,7 +104,7 @@ pub fn show_size(octets: u64) -> String {
     format!("{}{unit}", octets / factor)
 }
 
-/// The time in the form that [`parse_time`] reads, in whole seconds.
+/// Formats a duration for [`parse_time`], in whole seconds.
 #[must_use]
 pub fn show_time(time: Duration) -> String {
     let mut seconds = time.as_secs();

@@ -1,8 +1,8 @@
-//! The sockets: those that systemd holds open for us, by name, and for the rest those that the
-//! configuration names.
+//! The listening sockets: those that systemd passes by name, and for the rest those that the configuration
+//! names.
 //!
-//! A socket unit keeps its port open while the service is away, so that an upgrade refuses nobody:
-//! who comes meanwhile waits in the socket until the next process takes him (`sd_listen_fds(3)`).
+//! A socket unit keeps its port open while the service is down, so that an upgrade refuses nobody: new
+//! connections wait in the socket until the next process accepts them (`sd_listen_fds(3)`).
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 
-/// Bound before anything else, so that a port in use is found at once.
+/// Bound before everything else, so that a port in use is reported at once.
 #[derive(Debug)]
 pub struct Listeners {
     pub smtp: Vec<TcpListener>,
@@ -21,7 +21,7 @@ pub struct Listeners {
     pub admin: TcpListener,
 }
 
-/// Where the listeners really are; what the ready file says.
+/// The actual addresses of the listeners, as in the ready file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bound {
     pub smtp: Vec<SocketAddr>,
@@ -30,16 +30,16 @@ pub struct Bound {
 }
 
 impl Listeners {
-    /// Takes what systemd passed on under the names `smtp` (as many as there are), `http` and
-    /// `admin`, and binds the rest as the configuration says. To be called once, at the start.
+    /// Takes the sockets that systemd passes under the names `smtp` (any number), `http` and `admin`, and
+    /// binds the rest as configured. To be called once, at the start.
     ///
     /// # Errors
-    /// An address that is in use or not ours, or a socket that is none of the three, by name.
+    /// An address that is in use or not ours, or a passed socket with another name.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         Self::bind_missing(Inherited::from_environment()?, config).await
     }
 
-    /// Binds what the configuration names.
+    /// Binds the configured addresses.
     ///
     /// # Errors
     /// An address that is in use or not ours, by name.
@@ -66,7 +66,7 @@ impl Listeners {
     }
 
     /// # Errors
-    /// When the operating system does not say.
+    /// Errors of the operating system.
     pub fn bound(&self) -> std::io::Result<Bound> {
         Ok(Bound {
             smtp: self
@@ -86,7 +86,7 @@ async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
 }
 
-/// What systemd passed on.
+/// Sockets that systemd passed.
 #[derive(Debug, Default)]
 struct Inherited {
     smtp: Vec<TcpListener>,
@@ -130,7 +130,7 @@ impl Inherited {
     }
 }
 
-/// A name for each socket; one that was given none has the empty one.
+/// A name for each socket; an unnamed one has the empty name.
 fn names_of(names: &str, sockets: usize) -> impl Iterator<Item = &str> {
     names.split(':').chain(std::iter::repeat("")).take(sockets)
 }

@@ -1,4 +1,5 @@
-//! One daemon for one data folder. A second one would take the first one's leases and its doorbell.
+//! Lock of the data folder: one daemon for each. A second one would take the first one's leases and wakeup
+//! socket.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,7 +8,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Held as long as the daemon lives; the kernel lets go of it, however the daemon ends.
+/// Held as long as the daemon lives; the kernel releases it, however the daemon ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -15,7 +16,7 @@ pub struct Lock {
 
 impl Lock {
     /// # Errors
-    /// Another daemon has it.
+    /// Another daemon holds the lock.
     pub fn take(data_dir: &Path) -> anyhow::Result<Self> {
         let path = data_dir.join("lock");
         let file = File::options()

@@ -1,8 +1,8 @@
-//! Puts the parts together: the order in which they start, and the order in which they drain.
+//! Assembles the parts: the order in which they start, and the order in which they drain.
 //!
-//! Start: database, first settings, workers, pages, and the SMTP listener last, so that nothing is
-//! taken in before all that follows from it can happen. Drain: the other way round; the database goes
-//! last, when nobody is left who could have something to store.
+//! Start: database, first settings, workers, pages, and the SMTP listener last, so that nothing is accepted
+//! before everything that handles it runs. Drain: the reverse order; the database closes last, when no part
+//! is left that could write.
 
 mod listeners;
 mod lock;
@@ -38,13 +38,12 @@ use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
-/// How long each stage may take to finish when the drain begins; together less than the 90 s after
-/// which systemd kills.
+/// Time limits of the stages of the drain; together less than the 90 s after which systemd kills.
 const INTAKE_LIMIT: Duration = Duration::from_secs(45);
 const PAGES_LIMIT: Duration = Duration::from_secs(10);
 const WORKERS_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a reload reads again, and whom it tells.
+/// State that a reload reads again, and the tasks that it notifies.
 pub struct Reloading {
     pub file: PathBuf,
     pub logging: Logging,
@@ -57,12 +56,12 @@ pub struct Daemon {
     checker: watch::Sender<Option<Checker>>,
     bound: Bound,
     store: Store,
-    /// Who takes something in, and is told first that the day is over.
+    /// Tasks that accept input; they are stopped first.
     intake: Stage,
     /// The pages.
     pages: Stage,
     readiness: Readiness,
-    /// Who works on what has been taken in.
+    /// Tasks that process accepted input.
     workers: Stage,
     _lock: Lock,
 }
@@ -75,7 +74,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Tells its tasks to finish, and waits until they have.
+    /// Tells its tasks to finish, and waits for them.
     async fn drain(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -241,14 +240,14 @@ impl Daemon {
         &self.store
     }
 
-    /// The configuration in force.
+    /// The current configuration.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         self.config.borrow().clone()
     }
 
-    /// Puts another configuration in force, without dropping a connection. What is bound or opened
-    /// at the start stays: listeners, `data_dir`.
+    /// Applies another configuration, without dropping a connection. Resources that are bound or opened at
+    /// the start stay: listeners, `data_dir`.
     ///
     /// # Errors
     /// A certificate that cannot be read; the old settings stay.
@@ -262,7 +261,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// No new transactions; those under way finish; then everything else stops.
+    /// Accepts no new transactions, lets the current ones finish, and then stops everything else.
     pub async fn drain(self) {
         self.readiness.listeners_are_up(false);
         for (stage, what, limit) in [
@@ -280,10 +279,10 @@ impl Daemon {
     }
 }
 
-/// Runs until SIGTERM or SIGINT, with systemd told what happens.
+/// Runs until SIGTERM or SIGINT, and notifies systemd.
 ///
 /// # Errors
-/// What keeps the daemon from starting.
+/// Errors that prevent the start.
 pub async fn serve(
     config: Config,
     reloading: Reloading,
@@ -299,8 +298,8 @@ pub async fn serve(
     loop {
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            // Nothing can be stored any more. What was answered 250 is on disk; the supervisor
-            // starts the daemon again.
+            // Nothing can be stored any more. Everything that was answered 250 is on disk; the supervisor
+            // restarts the daemon.
             failure = daemon.store.failed() => return Err(failure.into()),
         };
         match signal {
@@ -339,14 +338,14 @@ fn reload(daemon: &Daemon, reloading: &Reloading) {
     }
 }
 
-/// A public URL on port 0 means the port that the listener really got.
+/// Replaces port 0 in a public URL by the actual port of the listener.
 fn settle_port(config: &mut Config, bound: &Bound) {
     if let Some(host) = config.http.public_url.strip_suffix(":0") {
         config.http.public_url = format!("{host}:{}", bound.http.port());
     }
 }
 
-/// The checker of authentication: none where it is off, or where our MTA has checked all that counts.
+/// The checker of authentication: `None` if it is off, or if our MTA has checked everything that counts.
 fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
     let settings = &config.authentication;
     let is_mta_enough = settings.authserv_id.is_some() && settings.trusted_arc_sealers.is_empty();
@@ -355,7 +354,7 @@ fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
     }
     match Checker::new(settings, &config.smtp.trusted_peers, &config.hostname) {
         Ok(checker) => Ok(Some(checker)),
-        // What would only be reported need not keep the daemon from starting.
+        // In report mode an error need not prevent the start.
         Err(error) if settings.mode == Enforcement::Report => {
             events::fault("authentication", &error);
             Ok(None)
@@ -386,7 +385,7 @@ fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
     })
 }
 
-/// Mail of others is in it.
+/// The folder holds other people's mail.
 fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -399,7 +398,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Complete under its final name, so that whoever waits for it never reads half of it.
+/// The file is complete under its final name, so that its readers never see a part of it.
 fn write_ready_file(file: &Path, bound: &Bound) -> anyhow::Result<()> {
     let draft = file.with_extension("new");
     std::fs::write(&draft, serde_json::to_vec(bound)?)

@@ -1,6 +1,6 @@
-//! Tells what operators did, from wherever: the settings they changed, the accounts and requests they
-//! decided about. The command line has no log, and whoever works in the daemon leaves it to us too, so
-//! that nothing is told twice.
+//! Logs operators' actions from every interface: changed settings, and decisions about accounts and requests.
+//! The command line has no log, and the parts of the daemon leave it to this module, so that nothing is
+//! logged twice.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::domain::Origin;
 use crate::observe::events;
 use crate::store::{OperatorAction, Store, StoreError, Topic};
 
-/// Between two looks: the database changes with every message, operators act rarely.
+/// Interval between polls: the database changes with every message, but operators act rarely.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// More revisions than anybody makes within a pause; of deeds, as many as are read at once.
+/// Entries that are read at once; more than operators make within an interval.
 const AT_ONCE: usize = 100;
 
 /// Runs until `shutdown`.
@@ -38,7 +38,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
     shutdown.run_until_cancelled(watching).await;
 }
 
-/// The last of each that was told.
+/// The last logged entry of each kind.
 struct Told {
     revision: u64,
     event: i64,
@@ -73,7 +73,7 @@ impl Told {
     }
 }
 
-/// What the log has no name for stays in the audit only.
+/// Actions without an event stay in the audit log only.
 fn tell(action: &OperatorAction) {
     let (by, origin) = (&action.by, action.origin.as_deref());
     match (action.event.as_str(), &action.account, &action.request) {

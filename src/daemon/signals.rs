@@ -1,14 +1,14 @@
-//! What the operating system asks of the daemon.
+//! Signals of the operating system.
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// One that came.
+/// A received signal.
 pub enum Signal {
     Stop(&'static str),
     Reload,
 }
 
-/// From when it is made on, none of them ends the process by itself.
+/// While this exists, none of these signals ends the process by itself.
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
@@ -17,7 +17,7 @@ pub struct Signals {
 
 impl Signals {
     /// # Errors
-    /// The system does not let them be listened for.
+    /// The handlers cannot be installed.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,9 +1,9 @@
-//! `sd_notify(3)`; does nothing where no systemd listens.
+//! `sd_notify(3)`; does nothing without systemd.
 
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Tells that all listeners are up, and pats the watchdog from now on where there is one.
+/// Reports that all listeners are up, and from then on notifies the watchdog, if there is one.
 pub fn ready() -> Option<AbortOnDropHandle<()>> {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let interval = sd_notify::watchdog_enabled()?;

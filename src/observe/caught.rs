@@ -1,11 +1,11 @@
-//! A future that panics, as an error.
+//! A panic of a future as an error.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs a future to its end; what it was about when it panicked is not used any more.
+/// Runs a future to its end. The state of a future that panicked is not used any more.
 ///
 /// # Errors
 /// The text of the panic.

@@ -1,7 +1,7 @@
-//! A function for each event. Their arguments are what may be logged: ids, addresses, names, codes
-//! and causes. None takes a token, a subject or a body, so none can be logged by mistake.
+//! One function for each event. Their arguments are the only data that may be logged: ids, addresses, names,
+//! codes and causes. None takes a token, a subject or a body, so none can be logged by mistake.
 //!
-//! `docs/events.md` describes them; a test compares it with what is emitted here.
+//! `docs/events.md` describes the events; a test compares it with this module.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -24,17 +24,17 @@ macro_rules! event {
     }};
 }
 
-/// A peer that may talk to us did connect.
+/// A permitted peer connected.
 pub fn smtp_connected(peer: IpAddr) {
     event!(INFO "smtp.connected", peer = %peer);
 }
 
-/// Something a peer wanted was refused. `code` as in `554 5.7.1`; `recipient` as it was given.
+/// A command of a peer was refused. `code` as in `554 5.7.1`; `recipient` as it was given.
 pub fn smtp_rejected(peer: IpAddr, code: &str, cause: &str, recipient: Option<&str>) {
     event!(INFO "smtp.rejected", peer = %peer, code, cause, recipient);
 }
 
-/// What became of a message for one portal: one of the three that follow.
+/// The verdict on a message for one portal: one of the three events that follow.
 pub fn message_decided(entry: &Entry, peer: Option<IpAddr>) {
     metrics::message(entry.verdict, entry.reason);
     match entry.verdict {
@@ -78,7 +78,7 @@ pub fn account_created(account: AccountId, address: &EmailAddress, kind: Kind, o
         domain = %address.domain(), kind = kind.as_str(), origin = origin.as_str());
 }
 
-/// `by` is `link`, `reply` or `operator:NAME`; of an operator, `origin` is from where: `command line`,
+/// `by` is `link`, `reply` or `operator:NAME`. For an operator, `origin` is the interface: `command line`,
 /// `page` or `api`.
 pub fn account_verified(
     account: AccountId,
@@ -105,7 +105,7 @@ pub fn account_unblocked(
         domain = %address.domain(), by, origin);
 }
 
-/// An operator had a person forgotten; whom, nobody is told any more.
+/// An operator erased a person's data. The event does not tell whose.
 pub fn account_forgotten(by: &str) {
     event!(INFO "account.forgotten", by);
 }
@@ -115,7 +115,7 @@ pub fn verification_sent(account: AccountId, address: &EmailAddress, attempt: u3
         domain = %address.domain(), attempt);
 }
 
-/// A limit or a server made the mail wait.
+/// A limit or a server delayed the mail.
 pub fn verification_deferred(
     account: AccountId,
     address: &EmailAddress,
@@ -126,7 +126,7 @@ pub fn verification_deferred(
         domain = %address.domain(), until = display(until), cause);
 }
 
-/// The mail cannot reach the address: a report came back (`ledger`), or our server refused it.
+/// The mail cannot reach the address: it bounced (`ledger`), or our server refused it.
 pub fn verification_bounced(
     account: AccountId,
     address: Option<&EmailAddress>,
@@ -138,7 +138,7 @@ pub fn verification_bounced(
         ledger = ledger.map(display), cause);
 }
 
-/// Somebody, or a scanner, looked at the link. Nothing has changed.
+/// A person or a scanner opened the link. Nothing has changed.
 pub fn verification_opened(account: AccountId, address: &EmailAddress) {
     event!(INFO "verification.opened", account = %account, address = %address,
         domain = %address.domain());
@@ -156,19 +156,19 @@ pub fn verification_refused(account: AccountId, address: &EmailAddress) {
         domain = %address.domain());
 }
 
-/// "This was not me" was taken back; so many requests are held again.
+/// "This was not me" was withdrawn; `restored` requests are held again.
 pub fn verification_taken_back(account: AccountId, address: &EmailAddress, restored: usize) {
     event!(INFO "verification.taken_back", account = %account, address = %address,
         domain = %address.domain(), restored = restored);
 }
 
-/// A sender was told that their mail is not taken.
+/// A sender was notified that their mail is not accepted.
 pub fn sender_told(ledger: Option<LedgerId>, address: &EmailAddress, portal: &PortalName) {
     event!(INFO "sender.told", ledger = ledger.map(tracing::field::display),
         address = %address, domain = %address.domain(), portal = %portal);
 }
 
-/// The request may go to its destination. `by` is `link`, `reply` or `operator:NAME`.
+/// The request may be delivered. `by` is `link`, `reply` or `operator:NAME`.
 pub fn request_released(
     request: RequestId,
     account: AccountId,
@@ -183,17 +183,17 @@ pub fn request_discarded(request: RequestId, by: &str, origin: Option<&str>) {
     event!(INFO "request.discarded", request = %request, by, origin);
 }
 
-/// Nobody proved the address in time.
+/// The address was not verified in time.
 pub fn request_expired(request: RequestId) {
     event!(INFO "request.expired", request = %request);
 }
 
-/// What was dropped became a request after all.
+/// A dropped message became a request.
 pub fn request_recovered(request: RequestId, ledger: LedgerId, by: &str, origin: Option<&str>) {
     event!(INFO "request.recovered", request = %request, ledger = %ledger, by, origin);
 }
 
-/// One attempt to hand a request over.
+/// One attempt to deliver a request.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryAttempt<'a> {
     pub request: RequestId,
@@ -211,26 +211,26 @@ pub fn delivery_succeeded(delivery: DeliveryAttempt) {
         attempt = delivery.attempt);
 }
 
-/// It will be tried again at `next`.
+/// It will be retried at `next`.
 pub fn delivery_deferred(delivery: DeliveryAttempt, next: Timestamp, cause: &str) {
     event!(WARN "delivery.deferred", request = %delivery.request, ledger = %delivery.ledger,
         account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
         attempt = delivery.attempt, next = display(next), cause);
 }
 
-/// It was given up; an operator can retry.
+/// The last attempt failed; an operator can retry.
 pub fn delivery_failed(delivery: DeliveryAttempt, cause: &str) {
     event!(ERROR "delivery.failed", request = %delivery.request, ledger = %delivery.ledger,
         account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
         attempt = delivery.attempt, cause);
 }
 
-/// One attempt to tell a hook of something.
+/// One call of a hook.
 #[derive(Debug, Clone, Copy)]
 pub struct HookCall<'a> {
     pub hook: &'a DestinationName,
     pub call: HookCallId,
-    /// The event that is told.
+    /// The event that the hook is told.
     pub about: &'a str,
     pub account: AccountId,
     /// Counts from 1.
@@ -242,25 +242,25 @@ pub fn hook_succeeded(call: HookCall) {
         account = %call.account, attempt = call.attempt);
 }
 
-/// It will be tried again at `next`.
+/// It will be retried at `next`.
 pub fn hook_deferred(call: HookCall, next: Timestamp, cause: &str) {
     event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt, next = display(next), cause);
 }
 
-/// It was given up; an operator can retry.
+/// The last attempt failed; an operator can retry.
 pub fn hook_failed(call: HookCall, cause: &str) {
     event!(ERROR "hook.failed", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt, cause);
 }
 
-/// A wrong password, an unknown name, or a client that is locked out. `by` is the operator of that name,
-/// where there is one.
+/// A wrong password, an unknown name, or a client that is locked out. `by` is the operator of that name, if
+/// there is one.
 pub fn operator_login_failed(peer: IpAddr, by: Option<&OperatorName>, cause: &str) {
     event!(WARN "operator.login_failed", peer = %peer, by = by.map(display), cause);
 }
 
-/// `origin` is from where: `command line`, `page`, `api`, `configuration`.
+/// `origin` is the interface: `command line`, `page`, `api`, `configuration`.
 pub fn access_changed(revision: u64, by: &str, origin: &str) {
     event!(INFO "access.changed", revision, by, origin);
 }
@@ -269,22 +269,22 @@ pub fn config_reloaded(file: &std::path::Path) {
     event!(INFO "config.reloaded", file = %file.display());
 }
 
-/// A reload found mistakes, and the old settings stay. `cause` tells the mistakes.
+/// A reload found mistakes, so the old settings stay. `cause` lists the mistakes.
 pub fn config_refused(file: &std::path::Path, cause: &str) {
     event!(ERROR "config.refused", file = %file.display(), cause);
 }
 
-/// The system's clock went `ahead` or `back`, by so much. Nothing is forgotten by one that went ahead.
+/// The system's clock jumped `ahead` or `back` by this much. Nothing is deleted while it is ahead.
 pub fn clock_jumped(direction: &str, by: std::time::Duration) {
     event!(WARN "clock.jumped", direction, seconds = by.as_secs());
 }
 
-/// Our own message did not come through.
+/// The canary did not arrive.
 pub fn canary_failed(cause: &str) {
     event!(ERROR "canary.failed", cause);
 }
 
-/// It does again.
+/// The canary arrived again after a failure.
 pub fn canary_recovered() {
     event!(INFO "canary.recovered");
 }
@@ -305,7 +305,7 @@ pub fn daemon_stopped() {
     event!(INFO "daemon.stopped");
 }
 
-/// Something of our own failed. `place` is the module or the job, as in `store` or `smtp.accept`.
+/// An internal error. `place` is the module or the job, as in `store` or `smtp.accept`.
 pub fn fault(place: &str, cause: &dyn Display) {
     event!(ERROR "fault", place, cause = %cause);
 }

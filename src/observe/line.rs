@@ -1,8 +1,8 @@
 //! One event as one line of text or one JSON object.
 //!
-//! Whatever a value holds, it stays within its line and within its field: control characters,
-//! line separators and the marks that turn the direction of text are escaped, and a value with a
-//! space, a quote or an equals sign is quoted. Nobody can forge a line by what he writes in a mail.
+//! Every value stays within its line and its field: control characters, line separators and bidirectional
+//! controls are escaped, and a value with a space, a quote or an equals sign is quoted. So a sender cannot
+//! forge a line by the content of a mail.
 
 use std::fmt::{self, Write};
 
@@ -12,18 +12,18 @@ use tracing::{Event, Level};
 use crate::config::LogFormat;
 use crate::domain::Timestamp;
 
-/// The fields that hold an address and nothing else.
+/// Fields that hold only an address.
 const ADDRESSES: &[&str] = &["sender", "address", "recipient"];
 
-/// The fields of free text in which an address may stand: what another server answered.
+/// Fields of free text that may contain an address: the answers of other servers.
 const TEXTS: &[&str] = &["cause"];
 
-/// How lines are written; may change while the daemon runs.
+/// Format of lines; may change while the daemon runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub format: LogFormat,
     pub redact: bool,
-    /// Begin with the priority that journald takes off again (sd-daemon(3)).
+    /// Begin with the priority prefix that journald removes (sd-daemon(3)).
     pub priority: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn write(line: &mut String, event: &Event, now: Timestamp, style: Sty
     if style.priority {
         let _ = write!(line, "<{}>", priority(level));
     }
-    // The name comes first in the line and is a field like any other in the event.
+    // The name is the first field of the line, but has no fixed position in the event.
     let mut name = Name(String::new());
     event.record(&mut name);
     let mut fields = Fields {
@@ -70,7 +70,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Reads the event's name and nothing else.
+/// Reads only the event's name.
 struct Name(String);
 
 impl Visit for Name {
@@ -81,7 +81,7 @@ impl Visit for Name {
     }
 }
 
-/// Appends every field but the name.
+/// Appends every field except the name.
 struct Fields<'a> {
     line: &'a mut String,
     style: Style,
@@ -159,14 +159,14 @@ fn is_personal(field: &str) -> bool {
     ADDRESSES.contains(&field) || TEXTS.contains(&field)
 }
 
-/// Every address in a text without its local part: `…@corp.example`.
+/// Removes the local part of every address in a text: `…@corp.example`.
 fn redacted(text: &str) -> String {
     let mut short = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('@') {
         let before = &rest[..at];
         let local = if let Some(quoted) = before.strip_suffix('"') {
-            // A quoted local part may hold anything: begin at its opening quote.
+            // A quoted local part may hold any character, so it begins at its opening quote.
             quoted.rfind('"').unwrap_or(0)
         } else {
             before
@@ -183,7 +183,7 @@ fn redacted(text: &str) -> String {
     short
 }
 
-/// Whether a value can stand in a line of text without quotes.
+/// True if a value can stand in a line of text without quotes.
 fn is_plain(value: &str) -> bool {
     !value.is_empty()
         && value
@@ -191,8 +191,8 @@ fn is_plain(value: &str) -> bool {
             .all(|c| !c.is_whitespace() && c != '"' && c != '=' && c != '\\' && !is_unsafe(c))
 }
 
-/// Characters that change what a terminal, a pager or a person makes of a line: controls, line and
-/// paragraph separators, and the marks of the bidirectional algorithm (Unicode UAX #9).
+/// Characters that affect how a terminal, a pager or a person reads a line: controls, line and paragraph
+/// separators, and bidirectional controls (Unicode UAX #9).
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
@@ -200,7 +200,7 @@ fn is_unsafe(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
-/// A text for a terminal or a line of text: what is unsafe there is written as an escape.
+/// A text for a terminal or a line of text, with unsafe characters escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -210,7 +210,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The same for the inside of quotes.
+/// The same within quotes.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

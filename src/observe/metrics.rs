@@ -1,9 +1,8 @@
-//! What the daemon counts and measures while it runs, in the text format of Prometheus (0.0.4).
+//! Counters and measurements of the daemon, in the text format of Prometheus (0.0.4).
 //!
-//! In: what [`super::events`] tells and how long the steps of a message took. Out: [`write`], for the
-//! page that Prometheus reads. Labels are words of ours or names of the configuration, never what a
-//! sender wrote, so that their number is bounded. Counting waits for nobody for long: it is a few
-//! additions under a lock.
+//! In: the events of [`super::events`] and the durations of a message's steps. Out: [`write`], for the page
+//! that Prometheus scrapes. Labels are fixed words or names of the configuration, never text of a sender, so
+//! their number is bounded. Counting is a few additions under a lock, so it blocks only briefly.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,14 +12,13 @@ use std::time::Duration;
 use crate::domain::{Reason, Verdict};
 use crate::store::Depths;
 
-/// The upper bounds of the buckets, in seconds: from a commit on a fast disk to a week until somebody
-/// presses a button.
+/// Upper bounds of the buckets, in seconds: from a commit on a fast disk to a week until a person confirms.
 const BOUNDS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
     21_600.0, 86_400.0, 604_800.0,
 ];
 
-/// Events whose first occurrence an alert must see: they are there at 0.
+/// Events whose first occurrence an alert must see, so their counters exist at 0.
 const FROM_ZERO: [&str; 7] = [
     "canary.failed",
     "clock.jumped",
@@ -31,18 +29,18 @@ const FROM_ZERO: [&str; 7] = [
     "verification.bounced",
 ];
 
-/// A step of a message's way.
+/// A step of a message's processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// From the final dot to the `250`.
     Accept,
-    /// The part of it in which the database made the message safe.
+    /// The part of it in which the message was committed to the database.
     Commit,
-    /// From a new account to the proof of its address, by the person.
+    /// From a new account to its verification by the person.
     Verify,
-    /// From release to delivery, with all attempts and waits.
+    /// From release to delivery, with all attempts and delays.
     Deliver,
-    /// A canary's whole way.
+    /// From the start to the delivery of a canary.
     Canary,
 }
 
@@ -78,7 +76,7 @@ impl Step {
 
 #[derive(Debug, Clone, Copy)]
 struct Histogram {
-    /// The last one is for what is above all bounds.
+    /// The last bucket is for values above all bounds.
     buckets: [u64; BOUNDS.len() + 1],
     sum: f64,
 }
@@ -88,7 +86,7 @@ struct Counted {
     events: BTreeMap<&'static str, u64>,
     messages: BTreeMap<(&'static str, &'static str), u64>,
     steps: [Histogram; Step::ALL.len()],
-    /// Whether the last one arrived.
+    /// Result of the last canary.
     canary: Option<bool>,
 }
 
@@ -103,22 +101,22 @@ static COUNTED: Mutex<Counted> = Mutex::new(Counted {
 });
 
 fn counted() -> MutexGuard<'static, Counted> {
-    // Numbers are whole after any panic.
+    // The counters are valid even after a panic.
     COUNTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An event happened, whether the log's level shows it or not.
+/// Counts an event, whether the log level shows it or not.
 pub(super) fn event(name: &'static str) {
     *counted().events.entry(name).or_default() += 1;
 }
 
-/// A message was decided.
+/// Counts a verdict.
 pub(super) fn message(verdict: Verdict, reason: Reason) {
     let key = (verdict.as_str(), reason.as_str());
     *counted().messages.entry(key).or_default() += 1;
 }
 
-/// A step took so long.
+/// Records the duration of a step.
 pub fn took(step: Step, time: Duration) {
     let seconds = time.as_secs_f64();
     let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
@@ -127,12 +125,12 @@ pub fn took(step: Step, time: Duration) {
     histogram.sum += seconds;
 }
 
-/// The last canary arrived, or did not.
+/// Records the result of the last canary.
 pub fn canary(arrived: bool) {
     counted().canary = Some(arrived);
 }
 
-/// Everything as text: what was counted, and what there is at this moment.
+/// Writes all metrics as text: the counters, and the current state.
 #[must_use]
 pub fn write(depths: &Depths) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
@@ -166,7 +164,7 @@ struct Page(String);
 
 impl Page {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing into a string does not fail.
+        // Writing into a string cannot fail.
         let _ = writeln!(self.0, "{line}");
     }
 
@@ -211,7 +209,7 @@ impl Page {
         let name = "vestibule_requests";
         self.family(name, "gauge", "Requests that wait or were given up, now.");
         for count in &depths.requests {
-            // A portal's name is of letters, digits and hyphens: nothing to escape.
+            // A portal's name has only letters, digits and hyphens, so nothing needs escaping.
             self.line(format_args!(
                 "{name}{{portal=\"{}\",state=\"{}\"}} {}",
                 count.portal,

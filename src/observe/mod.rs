@@ -1,8 +1,8 @@
-//! What operators see of a running Vestibule: one event a line on standard error.
+//! The log of the daemon: one event a line on standard error.
 //!
-//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged: not
-//! what libraries say, whose words nobody here has checked for tokens. [`init`] sets up where the
-//! lines go; without it (every command but the daemon) events go nowhere.
+//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged; messages of
+//! libraries are not, since nobody has checked them for tokens. [`init`] sets up the output. Without it, as
+//! in all other commands, events are discarded.
 
 mod caught;
 pub mod events;
@@ -27,10 +27,10 @@ use crate::domain::Timestamp;
 use line::Style;
 use writer::Writer;
 
-/// Events of ours, apart from those of libraries.
+/// Target of our events, which separates them from those of libraries.
 const TARGET: &str = "vestibule";
 
-/// Why there is no log.
+/// Reasons why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     #[error("the log's thread did not start: {0}")]
@@ -66,10 +66,10 @@ impl How {
     }
 }
 
-/// Sends events to standard error from now on.
+/// Writes events to standard error from now on.
 ///
 /// # Errors
-/// When it was called before in this process, or no thread can be had.
+/// A second call in the same process, or a thread that cannot be created.
 pub fn init(log: &Log) -> Result<Logging, InitError> {
     let journal = goes_to_journal();
     let how = Arc::new(RwLock::new(How::new(log, journal)));
@@ -87,7 +87,7 @@ pub fn init(log: &Log) -> Result<Logging, InitError> {
 }
 
 impl Logging {
-    /// Goes on with another level, format and redaction.
+    /// Applies another level, format and redaction.
     pub fn reload(&self, log: &Log) {
         *self.how.write().unwrap_or_else(PoisonError::into_inner) = How::new(log, self.journal);
         tracing::callsite::rebuild_interest_cache();
@@ -100,8 +100,8 @@ impl Drop for Logging {
     }
 }
 
-/// Whether standard error is a stream of journald, as `$JOURNAL_STREAM` says (systemd.exec(5)): the
-/// variable is inherited, so it counts only if it names the very file.
+/// True if standard error is a stream of journald, as `$JOURNAL_STREAM` says (systemd.exec(5)). The variable
+/// is inherited, so it counts only if it names this very file.
 fn goes_to_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -110,7 +110,7 @@ fn goes_to_journal() -> bool {
         .is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// Turns events into lines.
+/// Formats events as lines.
 struct Lines {
     how: Arc<RwLock<How>>,
     writer: Writer,
@@ -123,7 +123,7 @@ impl Lines {
 }
 
 thread_local! {
-    /// Where a line is put together; kept, so that a line costs no allocation.
+    /// Buffer of a line; reused, so that a line costs no allocation.
     static LINE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -152,7 +152,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The line in place of those that standard error was too slow for.
+/// The line that replaces those that standard error was too slow for.
 fn loss_notice(style: Style, now: Timestamp, lost: u64) -> String {
     let priority = if style.priority { "<4>" } else { "" };
     match style.format {

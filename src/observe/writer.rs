@@ -1,28 +1,28 @@
-//! Where lines go: a bounded buffer that a thread of its own empties to standard error.
+//! A bounded buffer of log lines that a separate thread writes to standard error.
 //!
-//! Whoever logs never waits for standard error. If it stalls and the buffer is full, lines are
-//! counted and left out, and the next line that gets through is preceded by one that says how many:
-//! the ledger is the record of what became of the mail, and a log that nobody reads must not stop it.
+//! Logging never waits for standard error. If it stalls and the buffer is full, lines are counted and
+//! discarded, and the next line is preceded by one with their number: the ledger is the record of the mail,
+//! and a stalled log must not stop it.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Octets that may wait. About 20,000 lines.
+/// Maximum octets in the buffer. About 20,000 lines.
 const MOST_WAITING: usize = 4 << 20;
 
-/// At least so long passes between two writes. A single line goes out at once; of a stream, many go
-/// together, which spares the one who logs from waking the thread, and the reader too.
+/// Minimum interval between two writes. A single line is written at once; lines of a burst are combined,
+/// which saves wakeups of the thread and of the reader.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long the end of the program waits for standard error to take what is left.
+/// Time for which the end of the program waits for standard error to accept the rest.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
     lost: u64,
-    /// The thread holds lines that it has not written out yet.
+    /// The thread holds lines that it has not written yet.
     writing: bool,
 }
 
@@ -33,7 +33,7 @@ struct Shared {
     none: Condvar,
 }
 
-/// A handle on the buffer; a clone is another on the same one.
+/// A handle on the buffer; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(Arc<Shared>);
 
@@ -48,8 +48,8 @@ impl Writer {
         Ok(Self(shared))
     }
 
-    /// Appends one line, or counts it as lost where there is no room. `notice` writes the line that
-    /// says how many were.
+    /// Appends one line, or counts it as lost if the buffer is full. `notice` writes the line with the number
+    /// of lost ones.
     pub fn append(&self, line: &str, notice: impl FnOnce(u64) -> String) {
         let mut waiting = self.0.lock();
         if waiting.lines.len() + line.len() > MOST_WAITING {
@@ -63,13 +63,13 @@ impl Writer {
         }
         waiting.lines.extend_from_slice(line.as_bytes());
         drop(waiting);
-        // Behind another line it is seen together with that one.
+        // A line after another one is written together with it.
         if first {
             self.0.some.notify_one();
         }
     }
 
-    /// Waits until all is written, or until standard error has stalled for too long.
+    /// Waits until everything is written, or until standard error has stalled for too long.
     pub fn flush(&self) {
         let deadline = Instant::now() + LAST_PATIENCE;
         let mut waiting = self.0.lock();
@@ -88,14 +88,14 @@ impl Writer {
 }
 
 impl Shared {
-    /// The buffer is whole at every moment at which somebody could panic.
+    /// The buffer is valid at every point at which a panic can happen.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes all that waits, writes it at once, and begins again. Two buffers change places, so that a
-/// line costs no allocation.
+/// Takes all waiting lines, writes them at once, and repeats. Two buffers are swapped, so that a line costs
+/// no allocation.
 fn run(shared: &Shared, mut sink: impl Write) {
     let mut taken = Vec::new();
     let mut last_write = Instant::now();
@@ -117,7 +117,7 @@ fn run(shared: &Shared, mut sink: impl Write) {
         std::mem::swap(&mut waiting.lines, &mut taken);
         waiting.writing = true;
         drop(waiting);
-        // A standard error that is closed must not stop the daemon, and there is nowhere to say so.
+        // A closed standard error must not stop the daemon, and there is no other place to report it.
         let _ = sink.write_all(&taken).and_then(|()| sink.flush());
         taken.clear();
         last_write = Instant::now();
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// A sink that takes nothing until it is let.
+    /// A sink that accepts nothing until it is told to.
     struct Stalled {
         go: mpsc::Receiver<()>,
         written: mpsc::Sender<Vec<u8>>,
@@ -162,7 +162,7 @@ mod tests {
         drop(let_go);
         writer.flush();
         writer.append("last\n", notice);
-        // However long the thread takes for it.
+        // The thread may take any time for it.
         let end = format!("lost={lost}\nlast\n");
         let mut all = Vec::new();
         while !all.ends_with(end.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Dates as people write them, in the zone of the site, with the zone's name.
+//! Dates in the format of a language, in the zone of the site, with the zone's name.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use minijinja::{Error, ErrorKind, State};
 use super::Language;
 use super::texts::Texts;
 
-/// The time zone that a template writes dates in; its context has it as `zone`.
+/// The time zone of a template's dates; its context has it as `zone`.
 #[derive(Debug, Clone)]
 pub struct Zone(pub TimeZone);
 
@@ -38,7 +38,7 @@ impl Moment {
 }
 
 impl Zone {
-    /// The zone of a template; UTC where it has none.
+    /// The zone of a template; UTC by default.
     pub(super) fn of(state: &State) -> Self {
         state
             .lookup("zone")
@@ -52,8 +52,8 @@ impl Zone {
         minijinja::Value::from_object(self.clone())
     }
 
-    /// The short name of the zone at an instant: `CET`, `CEST`. Where the zone has only an offset for a
-    /// name, or one that is a name to nobody (`-00`), the offset: `UTC-03:00`.
+    /// The short name of the zone at an instant: `CET`, `CEST`. If the zone's name is only an offset, or a
+    /// meaningless one (`-00`), the offset: `UTC-03:00`.
     #[must_use]
     pub fn name_at(&self, instant: Timestamp) -> String {
         let at = instant.to_zoned(self.0.clone());
@@ -66,7 +66,7 @@ impl Zone {
     }
 }
 
-/// A date and time in the form of a language. A form without `{zone}`, as version 0.1 had it, names UTC
+/// A date and time in the format of a language. A format without `{zone}`, as version 0.1 had it, names UTC
 /// itself and is in UTC.
 pub(super) fn written(
     texts: &Texts,

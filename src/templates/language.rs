@@ -1,11 +1,11 @@
-//! The languages that there are texts in, and which of them somebody is answered in.
+//! The supported languages, and the choice among them.
 
 use icu_locale_core::LanguageIdentifier;
 use icu_plurals::{PluralCategory, PluralRules};
 
 use crate::domain::{LanguagePriority, LanguageTag};
 
-/// A language that there are texts in; `en`, `pt-BR`, `zh-Hans`.
+/// A supported language, which has texts; `en`, `pt-BR`, `zh-Hans`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Language(LanguageTag);
 
@@ -20,7 +20,7 @@ impl Language {
         self.0.as_str()
     }
 
-    /// The tag, to be stored.
+    /// The tag, for storage.
     #[must_use]
     pub fn tag(&self) -> &LanguageTag {
         &self.0
@@ -65,7 +65,7 @@ fn name(category: PluralCategory) -> &'static str {
     }
 }
 
-/// The first of the wanted languages that there are texts in.
+/// The first of the wanted languages that is supported.
 pub(super) fn choose<'a>(
     wanted: &LanguagePriority,
     available: &(impl Iterator<Item = &'a Language> + Clone),
@@ -73,7 +73,7 @@ pub(super) fn choose<'a>(
     wanted.iter().find_map(|tag| lookup(tag, available))
 }
 
-/// RFC 4647 3.4: the tag, cut subtag by subtag from its end until there are texts; at last the same
+/// RFC 4647 3.4: the tag, shortened subtag by subtag from its end until it is supported; at last the same
 /// language of another region. Traditional Chinese is not answered in simplified.
 fn lookup<'a>(
     tag: &LanguageTag,
@@ -89,7 +89,7 @@ fn lookup<'a>(
         let Some((shorter, _)) = range.rsplit_once('-') else {
             break;
         };
-        // A single letter only introduces what was cut.
+        // A single letter only introduces the removed subtag.
         range = match shorter.rsplit_once('-') {
             Some((before, last)) if last.len() == 1 => before,
             _ => shorter,
@@ -103,7 +103,7 @@ fn lookup<'a>(
         .find(|language| language.0.primary() == tag.primary())
 }
 
-/// Chinese is told apart by its script, which tags with a region leave out.
+/// Chinese is distinguished by its script, which tags with a region omit.
 fn script_of_chinese(tag: &LanguageTag) -> Option<&'static str> {
     let mut subtags = tag.as_str().split('-');
     if !matches!(subtags.next(), Some("zh" | "cmn")) {

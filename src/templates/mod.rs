@@ -1,9 +1,9 @@
-//! What people read: templates and the texts that stand in them, for letters and pages.
+//! Texts for people: templates and the texts in them, for mail and pages.
 //!
-//! In: the built-in files, and a folder of an operator's own that replaces any of them by name or
-//! adds a language (`texts.fr.toml`). Out: rendered text. Everything is read and checked once, when
-//! the folder is loaded; nothing is looked up on disk while a page is shown. HTML is escaped by
-//! default, so a value can never become markup.
+//! In: the built-in files, and optionally a folder of an operator, which replaces any of them by name or adds
+//! a language (`texts.fr.toml`). Out: rendered text. Everything is read and checked once, when the folder is
+//! loaded; rendering a page reads nothing from disk. HTML is escaped by default, so a value can never become
+//! markup.
 
 mod dates;
 mod language;
@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::domain::{LanguagePriority, LanguageTag};
 use texts::Texts;
 
-/// The templates that come with the program, by the name of the file that replaces each.
+/// The built-in templates, by the name of the file that replaces each.
 const TEMPLATES: &[(&str, &str)] = &[
     (
         "letter.txt",
@@ -154,7 +154,7 @@ const ASSETS: &[(&str, &str)] = &[
     ("icon.svg", include_str!("../web/templates/icon.svg")),
 ];
 
-/// Why templates cannot be used.
+/// Reasons why templates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WordingError {
     #[error("{}: {cause}", path.display())]
@@ -179,10 +179,10 @@ pub struct Wording {
 }
 
 impl Wording {
-    /// Reads the built-in files, and instead of each the file of the same name in `folder`.
+    /// Reads the built-in files, each replaced by the file of the same name in `folder`, if there is one.
     ///
     /// # Errors
-    /// The first file that cannot be read, is no template, or whose texts do not fit.
+    /// The first file that cannot be read, is not a template, or whose texts do not fit.
     pub fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
         let texts = Arc::new(Texts::load(folder)?);
         let mut templates = Environment::new();
@@ -227,41 +227,41 @@ impl Wording {
         })
     }
 
-    /// The first of the wanted languages that there are texts in.
+    /// The first of the wanted languages that is supported.
     #[must_use]
     pub fn choose(&self, wanted: &LanguagePriority) -> Option<Language> {
         language::choose(wanted, &self.texts.languages()).cloned()
     }
 
-    /// The best of the languages there are for an `Accept-Language` field; English otherwise.
+    /// The best supported language for an `Accept-Language` field; English by default.
     #[must_use]
     pub fn language(&self, accept_language: Option<&str>) -> Language {
         let wanted = LanguagePriority::parse(accept_language.unwrap_or_default());
         self.choose(&wanted).unwrap_or_default()
     }
 
-    /// A text as it stands in its file, in English where the language lacks it.
+    /// A text as in its file; the English one if the language lacks it.
     #[must_use]
     pub fn text(&self, language: &Language, name: &str) -> Option<&str> {
         self.texts.get(language, name)
     }
 
-    /// What a language calls itself; its tag, where its texts do not say.
+    /// A language's name for itself; its tag if its texts do not have it.
     #[must_use]
     pub fn name_of<'a>(&'a self, language: &'a Language) -> &'a str {
         self.texts.name(language)
     }
 
-    /// The languages that there are texts in.
+    /// The supported languages.
     pub fn languages(&self) -> impl Iterator<Item = &Language> {
         self.texts.languages()
     }
 
-    /// Fills a template. The context must be a map; `lang` and `dir` are added to it, for attributes.
-    /// Dates are in the [`Zone`] that it has as `zone`, otherwise in UTC.
+    /// Renders a template. The context must be a map; `lang` and `dir` are added to it, for attributes. Dates
+    /// are in the [`Zone`] that it has as `zone`, otherwise in UTC.
     ///
     /// # Errors
-    /// A template that names what is not there. The built-in ones do not; a test renders them all.
+    /// A template that names a missing value. The built-in ones do not; a test renders them all.
     pub fn render(
         &self,
         template: &str,
@@ -296,7 +296,7 @@ impl Wording {
     }
 }
 
-/// Every built-in file by the name under which a folder of an operator's own replaces it.
+/// Every built-in file by the name under which an operator's folder replaces it.
 pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
     texts::BUILT_IN
         .iter()
@@ -305,13 +305,13 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
         .chain(ASSETS.iter().copied())
 }
 
-/// What people know the organisation by.
+/// The organisation's name.
 #[must_use]
 pub fn site_name(config: &Config) -> String {
     config.site.name.clone()
 }
 
-/// Blocks leave no empty lines behind, so that a text letter looks as its template does.
+/// Blocks leave no empty lines, so that a text mail looks as its template does.
 fn whitespace() -> Result<SyntaxConfig, WordingError> {
     SyntaxConfig::builder()
         .trim_blocks(true)
@@ -323,7 +323,7 @@ fn whitespace() -> Result<SyntaxConfig, WordingError> {
         })
 }
 
-/// Escapes what is special in HTML text and in quoted attributes, and nothing else: links stay
+/// Escapes the characters that are special in HTML text and quoted attributes, and nothing else: links stay
 /// readable in the source of a mail.
 fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     if let Some(moment) = value.downcast_object_ref::<Moment>() {
@@ -345,7 +345,7 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
     Ok(())
 }
 
-/// A file of the operator's folder; none where there is no folder or no such file in it.
+/// A file of the operator's folder; `None` if there is no folder or no such file in it.
 fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, WordingError> {
     let Some(folder) = folder else {
         return Ok(None);
@@ -358,8 +358,8 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Wording
     }
 }
 
-/// `t('key', name=value)`: the text in the page's language with its placeholders filled. With
-/// `count`, the text in the plural form of that number.
+/// `t('key', name=value)`: the text in the page's language with its placeholders filled. With `count`, the
+/// text in the plural form of that number.
 fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Result<String, Error> {
     let language = language_of(state);
     let text = if arguments.has("count") {
@@ -379,7 +379,7 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
         match piece {
             texts::Piece::Plain(plain) => filled.push_str(plain),
             texts::Piece::Placeholder(name) => {
-                // A template of version 0.1 does not hand over what texts ask for since.
+                // A template of version 0.1 does not pass values that texts require since then.
                 let value: Value = match state.lookup(name) {
                     Some(value) if !arguments.has(name) => value,
                     _ => arguments.get(name)?,
@@ -395,8 +395,8 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
     Ok(filled)
 }
 
-/// Around a value in a text that is written from right to left: its characters are ordered among
-/// themselves, and the text around it is not reordered by them (UAX 9, 2.4).
+/// Begins the isolation of a value in a right-to-left text: its characters are ordered among themselves, and
+/// do not reorder the text around it (UAX 9, 2.4).
 pub const FIRST_STRONG_ISOLATE: char = '\u{2068}';
 /// Ends what [`FIRST_STRONG_ISOLATE`] began.
 pub const POP_ISOLATE: char = '\u{2069}';

@@ -2,8 +2,8 @@
 //! is `verify.title`. A `{name}` in a text is filled by the template. A text about a number has one
 //! form for each of the language's plural forms (CLDR): `waiting.one`, `waiting.few`, `waiting.other`.
 //!
-//! English is complete; another language falls back to it text by text. A text may use no
-//! placeholder that the English one lacks, so that a translation cannot fail where English works.
+//! English is complete; another language falls back to it text by text. A text may use no placeholder that
+//! the English one lacks, so that a translation cannot fail where English works.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::path::Path;
 use super::{Language, WordingError, own_file};
 use crate::domain::LanguageTag;
 
-/// The languages that come with the program, each with the name of its file.
+/// The built-in languages, each with the name of its file.
 pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
     ("ar", "texts.ar.toml", include_str!("texts.ar.toml")),
     ("cs", "texts.cs.toml", include_str!("texts.cs.toml")),
@@ -37,11 +37,11 @@ pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Placeholders that any text of a letter may use, whatever the English one does; `address` was in
-/// those of version 0.1, and stands for an address without its local part.
+/// Placeholders that any text of a mail may use, even if the English one does not. `address` is from version
+/// 0.1 and stands for an address without its local part.
 const IN_EVERY_LETTER: [&str; 3] = ["address", "domain", "word"];
 
-/// What is wrong with a file of texts.
+/// Mistakes of a file of texts.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error("{0}")]
@@ -71,7 +71,7 @@ type Table = BTreeMap<String, String>;
 /// Plural forms that a language may have where English has `other`.
 const FORMS: [&str; 4] = ["zero", "two", "few", "many"];
 
-/// The text that says how a language is written: `ltr`, or `rtl` from right to left.
+/// The text with a language's direction: `ltr`, or `rtl` for right to left.
 const DIRECTION: &str = "language.direction";
 
 /// All texts of all languages.
@@ -89,7 +89,7 @@ pub(super) enum Piece<'a> {
 }
 
 impl Texts {
-    /// The built-in texts, changed by and added to by `texts.LANGUAGE.toml` of the folder.
+    /// Loads the built-in texts, changed and extended by `texts.LANGUAGE.toml` of the folder.
     pub(super) fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
         let mut files: BTreeMap<Language, Vec<(String, Cow<'static, str>)>> = BTreeMap::new();
         for (tag, file, text) in BUILT_IN {
@@ -136,7 +136,7 @@ impl Texts {
             .map(String::as_str)
     }
 
-    /// The form of a text for a number, in English where the language lacks the text.
+    /// The form of a text for a number; the English one if the language lacks the text.
     pub(super) fn get_plural(&self, language: &Language, name: &str, count: u64) -> Option<&str> {
         self.languages
             .get(language)
@@ -149,7 +149,7 @@ impl Texts {
         self.get(language, DIRECTION).unwrap_or("ltr")
     }
 
-    /// What the language calls itself; its tag, where its file does not say.
+    /// The language's name for itself; its tag if its file does not have it.
     pub(super) fn name<'a>(&'a self, language: &'a Language) -> &'a str {
         self.languages
             .get(language)
@@ -198,7 +198,7 @@ fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, WordingError
     Ok(found)
 }
 
-/// Reads a file into `into`; what is there already is replaced.
+/// Reads a file into `into` and replaces existing texts.
 fn read(source: &str, into: &mut Table) -> Result<(), Fault> {
     let root: toml::Table = toml::from_str(source)?;
     let mut open: Vec<(String, toml::Value)> = root.into_iter().collect();
@@ -242,7 +242,7 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
     }
 }
 
-/// The name of the English text behind a plural form that English lacks.
+/// The name of the English text for a plural form that English lacks.
 fn english_form(name: &str) -> Option<String> {
     let (text, form) = name.rsplit_once('.')?;
     FORMS.contains(&form).then(|| format!("{text}.other"))
@@ -257,7 +257,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// A text, cut at its placeholders. A `{` without its `}` is an ordinary character.
+/// Splits a text at its placeholders. A `{` without its `}` is an ordinary character.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -296,8 +296,8 @@ mod tests {
         }
     }
 
-    /// Every language has every text that English has, in each of its plural forms, and uses the same
-    /// placeholders; only `one`, `two` and `zero` may leave the number out.
+    /// Every language has every text of English, in each of its plural forms, and uses the same placeholders;
+    /// only `one`, `two` and `zero` may omit the number.
     #[test]
     fn every_language_is_complete() {
         let texts = Texts::load(None).expect("the built-in texts");

@@ -1,7 +1,7 @@
-//! One claimed [`VerificationMail`] and a fresh token in, a complete mail and its envelope out.
+//! In: one claimed [`VerificationMail`] and fresh tokens. Out: a complete mail and its envelope.
 //!
-//! The mail is made of the operator's words and ours, the person's own mailbox and two dates.
-//! Nothing a sender wrote is in it, or anyone could use us to mail anyone anything.
+//! The mail consists of the operator's words and ours, the person's own mailbox and two dates. It contains
+//! nothing that a sender wrote; otherwise anyone could use us to send anything to anyone.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,16 +28,16 @@ const TEXT_WIDTH: usize = 72;
 /// RFC 5322 2.1.1, without the CRLF.
 const LONGEST_LINE: usize = 998;
 
-/// A mail that is ready to leave.
+/// A mail that is ready to be sent.
 #[derive(Debug)]
 pub struct Mail {
     pub id: MailId,
     pub envelope: Envelope,
-    /// The whole message, lines ending in CRLF.
+    /// The whole message, with CRLF line endings.
     pub content: Vec<u8>,
 }
 
-/// Why a letter could not be written. None of it changes by trying again with the same templates.
+/// Reasons why a mail could not be composed. A retry with the same templates fails again.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     #[error(transparent)]
@@ -53,10 +53,10 @@ pub enum ComposeError {
     Message(#[from] lettre::error::Error),
 }
 
-/// The name of the text that is the word by which an answer confirms.
+/// The name of the text with the word by which a reply confirms.
 pub(super) const REPLY_WORD: &str = "letter.reply_word";
 
-/// The secrets of one mail, each for its one purpose.
+/// The secrets of one mail, each for its own purpose.
 pub struct MailTokens {
     /// Opens the link.
     pub link: Token,
@@ -65,10 +65,10 @@ pub struct MailTokens {
 }
 
 impl MailTokens {
-    /// Makes new ones.
+    /// Generates new tokens.
     ///
     /// # Errors
-    /// Only when the operating system has no random numbers.
+    /// The operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
         Ok(Self {
             link: Token::generate()?,
@@ -76,7 +76,7 @@ impl MailTokens {
         })
     }
 
-    /// What is stored of them.
+    /// The hashes, which are stored.
     #[must_use]
     pub fn hashes(&self) -> TokenHashes {
         TokenHashes {
@@ -86,10 +86,10 @@ impl MailTokens {
     }
 }
 
-/// Writes a letter, with its link and, where one is configured, its reply address.
+/// Composes a verification mail, with its link and, if configured, its reply address.
 ///
 /// # Errors
-/// A template of the operator's that cannot be filled; an address that SMTP cannot carry.
+/// An operator's template that cannot be rendered; an address that SMTP cannot carry.
 pub fn compose(
     verification_mail: &VerificationMail,
     tokens: &MailTokens,
@@ -115,7 +115,7 @@ pub fn compose(
     write(&outline, config, wording, language, now)
 }
 
-/// Writes a notice, which says whom to ask and has no link.
+/// Composes a notice, which names a contact and has no link.
 ///
 /// # Errors
 /// As [`compose`].
@@ -143,33 +143,33 @@ pub(super) fn compose_notice(
         expires_at: None,
         tokens: None,
         takes_answer: false,
-        // Nothing follows from it that a notice did not arrive.
+        // A bounce of a notice has no consequence.
         takes_reports: false,
     };
     write(&outline, config, wording, language, now)
 }
 
-/// What a mail of ours says.
+/// Content of a mail.
 struct Outline<'a> {
     id: MailId,
     /// The last part of `verification_mail.subject.…`.
     kind: &'static str,
-    /// The name of the text that says why it comes.
+    /// The name of the text that explains why the mail is sent.
     why: &'static str,
     address: &'a EmailAddress,
     portal: Option<&'a PortalName>,
     in_reply_to: Option<&'a str>,
     waiting: u32,
     expires_at: Option<Timestamp>,
-    /// None for one without a link.
+    /// `None` for a mail without a link.
     tokens: Option<&'a MailTokens>,
-    /// It can be answered, to confirm.
+    /// True if a reply confirms.
     takes_answer: bool,
-    /// Reports on it come to the return address.
+    /// True if bounces go to the return address.
     takes_reports: bool,
 }
 
-/// Whom a person may ask.
+/// The contact for questions.
 fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c str> {
     let portal = portal.and_then(|name| config.portal(name));
     portal
@@ -206,7 +206,7 @@ fn write(
         zone => Zone(config.site.time_zone.clone()).value(),
         portal => portal,
         hostname => config.hostname.as_str(),
-        // The local part is text that whoever wrote in its name could choose.
+        // The local part was chosen by whoever wrote in its name, so it could be any text.
         domain => domain.as_str(),
         // For templates and texts that were made for version 0.1.
         address => format!("…@{domain}"),
@@ -228,7 +228,7 @@ fn write(
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
-        // What isolates values in a right-to-left text is noise to programs that list subjects.
+        // The isolates of a right-to-left text would disturb programs that list subjects.
         .subject(subject.trim().replace(
             [templates::FIRST_STRONG_ISOLATE, templates::POP_ISOLATE],
             "",
@@ -253,7 +253,7 @@ fn write(
     }
     let message = builder.multipart(
         MultiPart::alternative()
-            // The boundary of every letter can be its own id: no line of ours begins with that.
+            // The boundary can be the mail's own id: no line of ours begins with it.
             .boundary(format!("={}", outline.id))
             .singlepart(text_part(text))
             .singlepart(html_part(html)),
@@ -265,7 +265,7 @@ fn write(
     })
 }
 
-/// Plain ASCII goes as it is, so that the link stands in one piece for whoever reads the source.
+/// Plain ASCII is not encoded, so that the link is unbroken in the source.
 fn text_part(text: &str) -> SinglePart {
     let text = wrapped(text);
     let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
@@ -285,7 +285,7 @@ fn html_part(html: String) -> SinglePart {
         .body(html)
 }
 
-/// Breaks long lines at spaces, except for indented ones: those are links.
+/// Wraps long lines at spaces, except for indented ones: those are links.
 fn wrapped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     for line in text.lines() {
@@ -314,7 +314,7 @@ fn kind_name(kind: MailKind) -> &'static str {
     }
 }
 
-/// The name of the text that says who asked for the letter.
+/// The name of the text that tells who requested the mail.
 fn why(verification_mail: &VerificationMail) -> &'static str {
     match (verification_mail.kind, verification_mail.cause) {
         (MailKind::AlreadyRegistered, _) => "already_registered",
@@ -328,8 +328,8 @@ fn why(verification_mail: &VerificationMail) -> &'static str {
     }
 }
 
-/// The envelope sender: VERP where reports have an address to return to, null otherwise, so that a
-/// report about this letter never makes another one (RFC 3834 3.3).
+/// The envelope sender: VERP if there is a return address, null otherwise, so that a bounce of this mail
+/// never causes another one (RFC 3834 3.3).
 fn return_path(outline: &Outline, config: &Config) -> Result<Option<Address>, ComposeError> {
     config
         .verification
@@ -340,13 +340,13 @@ fn return_path(outline: &Outline, config: &Config) -> Result<Option<Address>, Co
         .transpose()
 }
 
-/// `user+detail@domain` (RFC 5233); an error where that makes the local part too long.
+/// `user+detail@domain` (RFC 5233); an error if the local part becomes too long.
 fn with_detail(address: &EmailAddress, detail: &str) -> Result<Address, ComposeError> {
     let local = format!("{}+{detail}", address.local());
     address_of(&local, address)
 }
 
-/// The mailbox to send to; the store gives out usable addresses only.
+/// The recipient's mailbox; the store returns usable addresses only.
 fn mailbox(address: &EmailAddress) -> Result<Address, ComposeError> {
     address_of(address.local(), address)
 }
@@ -384,20 +384,20 @@ macro_rules! field {
 }
 
 field!(
-    /// RFC 3834 5: an answer that a program gave. Nobody answers it automatically.
+    /// RFC 3834 5: the mail is generated automatically, so programs do not reply to it.
     AutoSubmitted,
     "Auto-Submitted",
     "auto-replied"
 );
 field!(
-    /// [MS-OXCMAIL]: Exchange answers with no out-of-office mail, automatic reply, receipt
-    /// or delivery report. A report that it could not be delivered (NDR) is wanted.
+    /// [MS-OXCMAIL]: Exchange sends no out-of-office mail, automatic reply, receipt or delivery report. A
+    /// non-delivery report (NDR) is wanted.
     AutoResponseSuppress,
     "X-Auto-Response-Suppress",
     "OOF, AutoReply, DR, RN, NRN"
 );
 
-/// RFC 3282 2: the language that the mail is in.
+/// RFC 3282 2: the language of the mail.
 #[derive(Clone)]
 struct ContentLanguage(String);
 
@@ -413,7 +413,7 @@ impl Header for ContentLanguage {
     }
 }
 
-/// Our own mark; mail that comes back with it has gone round.
+/// Our own mark; incoming mail with it is a mail loop.
 #[derive(Clone)]
 struct LoopMark(String);
 

@@ -1,6 +1,6 @@
-//! What follows from a token that came back: the one call into the store, and the events.
+//! Consequences of a returned token: the one call into the store, and the events.
 //!
-//! Used by the page behind the link and by the reply to the letter. Neither decides anything.
+//! Used by the page of the link and by the reply to the mail. Neither decides anything.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::observe::events;
 use crate::observe::metrics::{self, Step};
 use crate::store::{Choice, Proved, Refused, Store, StoreError, TakenBack};
 
-/// The person says that the address is theirs, and which of the held requests are not.
+/// Confirms that the address is the person's, and which of the held requests are not theirs.
 ///
 /// # Errors
-/// The store's; nothing has changed then.
+/// Errors of the store; nothing has changed then.
 pub async fn confirm(
     store: &Store,
     proof: Proof,
@@ -25,7 +25,7 @@ pub async fn confirm(
     Ok(proved)
 }
 
-/// The events of what a proof did.
+/// Emits the events of a verification.
 pub fn tell(proved: &Proved, by: &str) {
     let Proved::Now {
         account,
@@ -50,10 +50,10 @@ pub fn tell(proved: &Proved, by: &str) {
     }
 }
 
-/// The person says "This was not me".
+/// Records "This was not me".
 ///
 /// # Errors
-/// The store's; nothing has changed then.
+/// Errors of the store; nothing has changed then.
 pub async fn refuse(
     store: &Store,
     token: TokenHash,
@@ -80,10 +80,10 @@ pub async fn refuse(
     Ok(refused)
 }
 
-/// The person takes "This was not me" back.
+/// Withdraws "This was not me".
 ///
 /// # Errors
-/// The store's; nothing has changed then.
+/// Errors of the store; nothing has changed then.
 pub async fn take_back(
     store: &Store,
     token: TokenHash,

@@ -1,8 +1,8 @@
-//! The worker that sends letters: claims what is due, writes it, hands it over, settles it.
+//! The worker that sends verification mail: claims what is due, composes it, sends it, settles it.
 //!
-//! A letter is a row before it is a mail, and its share of the limits is taken with the claim, so
-//! that a crash between sending and settling cannot make a second mail within the limits. On
-//! shutdown nothing new is claimed, and what is under way is finished and settled.
+//! A mail is a row before it is composed, and it is counted against the limits at its claim, so that a crash
+//! between sending and settling cannot cause a second mail within the limits. On shutdown nothing new is
+//! claimed, and mail in progress is finished and settled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,26 +22,26 @@ use crate::observe::{caught, events};
 use crate::store::{ClaimNumber, MailOutcome, Settled, Store, StoreError, Topic, VerificationMail};
 use crate::templates::{Language, Wording};
 
-/// Letters that are handed over at one moment, each on a connection of its own.
+/// Maximum mails that are sent at the same time, each on its own connection.
 const CONNECTIONS: usize = 16;
 
-/// Letters that are claimed and not settled; more than connections, so that a transaction makes
-/// many of them due and none of the connections waits for it.
+/// Maximum claimed and unsettled mails; more than connections, so that one transaction claims many and no
+/// connection waits for it.
 const CLAIMED: usize = 64;
 
-/// How long connections are kept when there is nothing to send.
+/// Time for which idle connections are kept.
 const KEEP_CONNECTIONS: Duration = Duration::from_secs(10);
 
-/// After a failure of our own, such as a full disk.
+/// Pause after an error of our own, such as a full disk.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest pause between two tries to settle a letter, eight minutes in all: less than its lease.
+/// Longest pause between two attempts to settle a mail, eight minutes in all: less than its lease.
 const LONGEST_SETTLING: Duration = Duration::from_mins(4);
 
-/// The longest time without a look at the database, whatever it said about when to come again.
+/// Longest sleep without a look at the database, whatever time it returned.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// Runs until `shutdown`, then finishes what is under way.
+/// Runs until `shutdown`, then finishes the mail in progress.
 pub async fn run(
     config: watch::Receiver<Arc<Config>>,
     store: Store,
@@ -80,10 +80,10 @@ pub async fn run(
     }
 }
 
-/// Why [`Mailer::work`] returned.
+/// Reasons why [`Mailer::work`] returned.
 enum End {
     Shutdown,
-    /// The configuration was loaded again.
+    /// The configuration was reloaded.
     Reloaded,
 }
 
@@ -91,16 +91,16 @@ struct Mailer {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
     wording: Arc<Wording>,
-    /// The last claim that came to us.
+    /// Number of the last claim that returned.
     last_claim: ClaimNumber,
-    /// A claim failed, and may all the same have been recorded.
+    /// A claim failed but may have been recorded nevertheless.
     claim_in_doubt: bool,
     under_way: JoinSet<()>,
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
-/// One letter's errand; owned, since it outlives the round that claimed it.
+/// The task of one mail; owned, since it outlives the round that claimed it.
 struct Errand {
     verification_mail: VerificationMail,
     tokens: MailTokens,
@@ -119,7 +119,7 @@ impl Mailer {
         post: &Arc<MailTransport>,
         shutdown: &CancellationToken,
     ) -> End {
-        // Subscribed before the claim, so that a letter owed in between is not missed.
+        // Subscribed before the claim, so that a mail queued in between is not missed.
         let mut changes = self.store.subscribe(Topic::VerificationMail);
         let mut reloads = self.config.clone();
         loop {
@@ -130,7 +130,7 @@ impl Mailer {
                     PAUSE
                 }
             };
-            // The signals first, so that a long queue cannot put them off.
+            // The signals first, so that a long queue cannot delay them.
             let end = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => Some(End::Shutdown),
@@ -150,8 +150,7 @@ impl Mailer {
         }
     }
 
-    /// Resolves when enough letters are done to make another claim worth its transaction, or all
-    /// are.
+    /// Resolves when enough mails are done to make another claim worth its transaction, or when all are.
     async fn room(&mut self) {
         let enough = if self.under_way.len() > CLAIMED / 2 {
             CLAIMED / 2
@@ -165,8 +164,8 @@ impl Mailer {
         }
     }
 
-    /// Claims as many letters as there is room for and sends them on their way. Says when to come
-    /// again if nothing happens before.
+    /// Claims as many mails as there is capacity for and starts sending them. Returns the time of the next
+    /// look if no wakeup comes earlier.
     async fn claim(
         &mut self,
         config: &Arc<Config>,
@@ -234,13 +233,13 @@ impl Errand {
         let outcome = tokio::select! {
             biased;
             Ok(_connection) = self.connections.acquire() => self.outcome().await,
-            // Its turn had not come; whoever starts next takes it first.
+            // It was not sent yet; the next process takes it first.
             () = self.shutdown.cancelled() => MailOutcome::Retry {
                 at: Timestamp::now(),
                 cause: "shutdown".to_owned(),
             },
         };
-        // One that was sent and is not known as sent would be sent again when its time has come.
+        // If a sent mail were not recorded as sent, it would be sent again after its lease.
         let now = Timestamp::now();
         let mut wait = Duration::from_secs(1);
         loop {
@@ -261,7 +260,7 @@ impl Errand {
         }
     }
 
-    /// Sends the letter, if it is still this worker's, and tells what came of it.
+    /// Sends the mail if this worker still holds its claim, and returns the outcome.
     async fn outcome(&self) -> MailOutcome {
         let VerificationMail {
             account,
@@ -274,7 +273,7 @@ impl Errand {
             .confirm_claim(&self.verification_mail, Timestamp::now());
         let attempt = match confirmed.await {
             Ok(true) => caught(self.attempt()).await,
-            // Somebody else sends it, or has sent it.
+            // Another worker sends it, or has sent it.
             Ok(false) => {
                 return MailOutcome::Retry {
                     at: Timestamp::now(),
@@ -326,7 +325,7 @@ impl Errand {
             Timestamp::now(),
         ) {
             Ok(mail) => self.post.send(&mail).await,
-            // A template can be mended while the letter waits.
+            // A template can be repaired while the mail waits.
             Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
                 Attempt::Later(error.to_string())
             }
@@ -336,9 +335,9 @@ impl Errand {
 }
 
 impl Errand {
-    /// The language of the mail: the person's choice, else what their message or browser asked for,
-    /// else the portal's, else the site's. It is recorded, since its word confirms an answer; English
-    /// is what is taken where nothing is recorded.
+    /// The language of the mail: the person's choice, else that of their message or browser, else the
+    /// portal's, else the site's. It is recorded, since its word confirms a reply; English is assumed if
+    /// nothing is recorded.
     async fn language(&self) -> Result<Language, StoreError> {
         let asked = self
             .store
@@ -376,7 +375,7 @@ fn refused(account: AccountId, address: &EmailAddress, cause: String) -> MailOut
     MailOutcome::Refused { cause }
 }
 
-/// What keeps the worker from claiming.
+/// Errors that keep the worker from claiming.
 #[derive(Debug, thiserror::Error)]
 enum MailerError {
     #[error(transparent)]

@@ -1,11 +1,11 @@
-//! The one thing of a sender's that gets into a letter: the Message-ID that it answers.
+//! The only text of a sender in a verification mail: the Message-ID that it answers.
 
-/// RFC 5322 2.1.1 allows a line of 998; no program that means well writes an id near that.
+/// RFC 5322 2.1.1 allows a line of 998; real programs write much shorter ids.
 const LONGEST: usize = 250;
 
-/// `<id>` for `In-Reply-To` and `References`, or nothing where the id is not exactly the
-/// `id-left "@" id-right` of RFC 5322 3.6.4 in its strict form: two dot-atoms, or a dot-atom and a
-/// domain literal. No space, no quote, no line end and no non-ASCII passes.
+/// `<id>` for `In-Reply-To` and `References`, or `None` if the id is not exactly the `id-left "@" id-right`
+/// of RFC 5322 3.6.4 in its strict form: two dot-atoms, or a dot-atom and a domain literal. Spaces, quotes,
+/// line ends and non-ASCII characters are refused.
 #[must_use]
 pub(super) fn reference(id: &str) -> Option<String> {
     let (left, right) = id.split_once('@')?;
@@ -22,8 +22,8 @@ pub(super) fn reference(id: &str) -> Option<String> {
         .then(|| format!("<{id}>"))
 }
 
-/// RFC 5322 3.2.3 `dot-atom-text`, ASCII only, without the characters of which paths, questions and
-/// markup are made. No mail program needs them for an id that is only compared.
+/// RFC 5322 3.2.3 `dot-atom-text`, ASCII only, without the characters of paths, queries and markup. No mail
+/// program needs them for an id that is only compared.
 fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(|atom| {
         !atom.is_empty()

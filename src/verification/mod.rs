@@ -1,9 +1,8 @@
-//! Proving that a person controls an address: the letter with the link, the worker that sends it,
-//! and what the pages and the reply do with a token that comes back.
+//! Verification that a person controls an address: the mail with the link, the worker that sends it, and the
+//! handling of a token that comes back through the page or a reply.
 //!
-//! What always holds: nothing that a sender wrote is in a letter, except for a Message-ID that was
-//! checked character by character; a token is in the letter and in the person's browser, and
-//! nowhere else.
+//! Invariants: a verification mail contains nothing that a sender wrote, except for a Message-ID that was
+//! checked character by character; a token is in the mail and in the person's browser, and nowhere else.
 
 mod compose;
 pub mod confirm;

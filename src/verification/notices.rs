@@ -1,6 +1,6 @@
-//! The worker that sends notices to senders whose mail is not taken: claims what is due, writes it and
-//! hands it over, one after the other. A notice is a courtesy: it is tried a few times within a day, and
-//! one that may have been sent is not sent again.
+//! The worker that sends notices to senders whose mail is not accepted: claims what is due, composes and
+//! sends it, one after the other. A notice is a courtesy: it is tried a few times within a day, and one that
+//! may have been sent is not sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::templates::{Language, Wording};
 /// Notices that are claimed at a time.
 const CLAIMED: usize = 16;
 
-/// After a failure of our own, such as a full disk.
+/// Pause after an error of our own, such as a full disk.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest time without a look at the database.
+/// Longest sleep without a look at the database.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// Runs until `shutdown`, and finishes the notice that is under way.
+/// Runs until `shutdown`, and finishes the notice in progress.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
@@ -55,7 +55,7 @@ pub async fn run(
     }
 }
 
-/// Sends what is due. Says how long to wait for more.
+/// Sends what is due. Returns the time until the next look.
 async fn work(
     config: &Config,
     store: &Store,
@@ -100,7 +100,7 @@ async fn send(
     let language = language(config, wording, notice);
     let mail = compose_notice(notice, config, wording, &language, now);
     let attempt = match mail {
-        // Nobody is told about mail of our own.
+        // Our own addresses get no notices.
         _ if config.is_ours(&notice.address) => return Ok(()),
         Ok(mail) => post.send(&mail).await,
         Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
@@ -124,7 +124,7 @@ async fn send(
     Ok(())
 }
 
-/// What the message asked for, else the portal's language, else the site's.
+/// The language of the message, else the portal's, else the site's.
 fn language(config: &Config, wording: &Wording, notice: &Notice) -> Language {
     let portal = config.portal(&notice.portal);
     let wanted = [

@@ -1,4 +1,4 @@
-//! What an answer to a verification mail says: the one word that confirms, or something else.
+//! The answer in a reply to a verification mail: the word that confirms, or something else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const YES: &str = "yes";
 pub struct ConfirmingWords(Arc<BTreeMap<String, Arc<[LanguageTag]>>>);
 
 impl ConfirmingWords {
-    /// `yes`, and the word that mail in each language asks for.
+    /// `yes`, and the word that the mail of each language asks for.
     #[must_use]
     pub fn of(wording: &Wording) -> Self {
         let mut words: BTreeMap<String, Vec<LanguageTag>> = BTreeMap::new();
@@ -38,7 +38,7 @@ impl ConfirmingWords {
         ))
     }
 
-    /// What the first line of a message says: a word, whatever its case and accents and what it ends with.
+    /// The word on the first line of a message, without case, accents and punctuation at its end.
     #[must_use]
     pub fn answer(&self, raw: &[u8]) -> Answer {
         let Some(line) = mail::first_line(raw).map(|line| bare(&line)) else {
@@ -57,7 +57,7 @@ impl ConfirmingWords {
 fn bare(word: &str) -> String {
     let ends =
         |c: char| c.is_whitespace() || matches!(c, '.' | '!' | ',' | '。' | '！' | '،' | '、');
-    // Marks of direction have no shape; programs put them around right-to-left text.
+    // Bidirectional marks are invisible; programs put them around right-to-left text.
     let has_shape = |c: &char| !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let word: String = word.chars().filter(has_shape).collect();
     let word = word.trim().trim_end_matches(ends).to_lowercase();

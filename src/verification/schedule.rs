@@ -1,12 +1,13 @@
-//! When a letter that could not be sent is tried again: as a request is that no destination configures.
+//! Schedule of retries of verification mail, the same as the default of destinations.
 
 use crate::config::Retry;
 use crate::domain::Timestamp;
 
-/// The attempt after which a letter is given up: about five days.
+/// The number of the last attempt: after about five days.
 const LAST_ATTEMPT: u32 = 36;
 
-/// When to try again after attempt number `attempt` (from 1) failed at `now`; never after the last.
+/// Returns the time of the next attempt after attempt number `attempt` (from 1) failed at `now`; `None` after
+/// the last.
 #[must_use]
 pub(super) fn next_attempt(attempt: u32, now: Timestamp) -> Option<Timestamp> {
     if attempt >= LAST_ATTEMPT {

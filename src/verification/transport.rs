@@ -1,8 +1,8 @@
-//! Where letters leave: an SMTP server, or a folder of `.eml` files. A [`Mail`] in, an [`Attempt`]
-//! out.
+//! Transports of verification mail: an SMTP server, or a folder of `.eml` files. In: a [`Mail`]. Out: an
+//! [`Attempt`].
 //!
-//! Connections are kept and used again while there is something to send. One that was cut short by
-//! the time limit is closed, never used again: its next answer would belong to the letter before.
+//! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
+//! never reused: its next reply would belong to the previous mail.
 
 mod folder;
 mod lockstep;
@@ -24,28 +24,28 @@ use super::Mail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 
-/// For one letter, from connecting to the answer to its last byte; less than a drain may take.
+/// Time limit for one mail, from connecting to the final reply; less than a drain may take.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// A connection that rested longer is asked (NOOP) whether it still lives.
+/// A connection that was idle for longer is tested with NOOP.
 const FRESH: Duration = Duration::from_secs(1);
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
-/// The most characters of a server's answer that are kept.
+/// Maximum characters of a server's reply that are kept.
 const CAUSE_LENGTH: usize = 300;
 
-/// What came of one attempt to hand a letter over.
+/// Outcome of one attempt to send a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Attempt {
     Sent,
-    /// It may work later.
+    /// A temporary failure.
     Later(String),
-    /// It will not.
+    /// A permanent failure.
     Never(String),
 }
 
-/// The way out that `[outgoing]` describes.
+/// The transport that `[outgoing]` describes.
 pub struct MailTransport {
     way: Way,
 }
@@ -55,7 +55,7 @@ enum Way {
     Folder(PathBuf),
 }
 
-/// An SMTP server and the connections to it that rest.
+/// An SMTP server and its idle connections.
 struct Server {
     settings: SmtpServer,
     tls: TlsParameters,
@@ -70,12 +70,12 @@ struct Resting {
 
 impl MailTransport {
     /// # Errors
-    /// A server name that no certificate can be for.
+    /// A server name that no certificate can be valid for.
     pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, TransportError> {
         let way = match outgoing {
             Outgoing::File(folder) => Way::Folder(folder.clone()),
             Outgoing::Smtp(settings) => {
-                // Whoever may be spoken to in the clear need not have a good certificate.
+                // If the connection may be unencrypted, an untrusted certificate is no worse.
                 let verify =
                     settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
                 Way::Smtp(Box::new(Server {
@@ -110,7 +110,7 @@ impl MailTransport {
         }
     }
 
-    /// Whether there are connections that [`close_idle`](Self::rest) would close.
+    /// True if there are connections that [`close_idle`](Self::close_idle) would close.
     pub(super) fn holds_connections(&self) -> bool {
         match &self.way {
             Way::Smtp(server) => !server.resting().is_empty(),
@@ -118,13 +118,13 @@ impl MailTransport {
         }
     }
 
-    /// Takes leave of the server.
+    /// Sends QUIT and closes the idle connections.
     pub(super) async fn close_idle(&self) {
         if let Way::Smtp(server) = &self.way {
             let mut farewells = JoinSet::new();
             for mut resting in std::mem::take(&mut *server.resting()) {
                 farewells.spawn(async move {
-                    // A server that does not answer QUIT has its connection closed all the same.
+                    // A connection is closed even if the server does not answer QUIT.
                     let _ = tokio::time::timeout(FAREWELL_LIMIT, resting.connection.quit()).await;
                 });
             }
@@ -133,7 +133,7 @@ impl MailTransport {
     }
 }
 
-/// The way out cannot be used.
+/// The transport cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("outgoing: {0}")]
 pub struct TransportError(lettre::transport::smtp::Error);
@@ -172,7 +172,7 @@ impl Server {
         Ok(())
     }
 
-    /// A resting connection that still lives.
+    /// An idle connection that is still alive.
     async fn rested(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let Resting {
@@ -217,15 +217,15 @@ impl Server {
     }
 }
 
-/// Connects without Nagle's algorithm: lettre writes the final dot apart from the message, and
-/// the server's delayed acknowledgement would hold it back for 40 ms.
+/// Connects without Nagle's algorithm: lettre writes the final dot separately, and the server's delayed
+/// acknowledgement would hold it back for 40 ms.
 async fn reach(server: (&str, u16)) -> std::io::Result<TcpStream> {
     let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(server)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// What went wrong on the way.
+/// Causes of a failed attempt.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("no connection: {0}")]
@@ -234,8 +234,8 @@ enum Failure {
     Smtp(#[from] lettre::transport::smtp::Error),
 }
 
-/// A 5xx is for good, unless it is about us rather than about the letter (RFC 4954 6: the login).
-/// Everything else, from a refused connection to a bad certificate, may pass.
+/// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
+/// else, from a refused connection to a bad certificate, is temporary.
 fn judge(error: &lettre::transport::smtp::Error, mail: &Mail) -> Attempt {
     let cause: String = error.to_string().chars().take(CAUSE_LENGTH).collect();
     let about_us = error

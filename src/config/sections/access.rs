@@ -30,7 +30,7 @@ fn each(section: &Section<'_>, mut put: impl FnMut(Key, Value)) {
         let Some(entry) = entry else {
             continue;
         };
-        // The default tells the type.
+        // The default determines the type.
         let value = match key.of(&Settings::default()) {
             Value::Switch(_) => entry.switch().map(Value::Switch),
             Value::Domains(_) => entry
@@ -44,7 +44,7 @@ fn each(section: &Section<'_>, mut put: impl FnMut(Key, Value)) {
     }
 }
 
-/// A comma separates groups elsewhere, and a control character could end a header field.
+/// Refuses commas, which separate groups elsewhere, and control characters, which could end a header field.
 fn group_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.contains(|c: char| c.is_control() || c == ',') {

@@ -1,5 +1,5 @@
-//! `[canary]`: whether Vestibule sends itself a message now and then, and the portal and the
-//! destination that it has for that alone.
+//! `[canary]`: the message that Vestibule sends to itself at an interval, with its own portal and
+//! destination.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::config::units::SECOND;
 use crate::config::{Canary, Destination, MaildirDestination, Portal, Retry};
 use crate::domain::canary;
 
-/// None without an interval.
+/// `None` without an interval.
 pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
     let interval = section.entry("interval").and_then(|entry| entry.time());
     let patience = section.time("patience", 30 * SECOND);
@@ -32,7 +32,7 @@ pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
     })
 }
 
-/// Where it arrives.
+/// The destination of the canary.
 pub(super) fn arrives(canary: &Canary) -> Destination {
     Destination::Maildir(MaildirDestination {
         path: canary.folder.clone(),

@@ -1,4 +1,4 @@
-//! `[destination.NAME]` and `[outgoing]`: each type has keys of its own.
+//! `[destination.NAME]` and `[outgoing]`: each type has its own keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
-/// More at once than this would be an attack on the help desk.
+/// More concurrent deliveries would amount to an attack on the help desk.
 const MOST_AT_ONCE: usize = 100;
 
 #[derive(Clone, Copy)]
@@ -31,8 +31,8 @@ const TYPES: [(&str, Type); 4] = [
     ("command", Type::Command),
 ];
 
-/// What stands in the file: names count as known even where the rest has mistakes, so that a portal
-/// is not blamed for them.
+/// Destinations of the file. The names of invalid ones are known, too, so that portals that refer to them get
+/// no mistake.
 #[derive(Default)]
 pub(super) struct Known {
     pub names: BTreeSet<DestinationName>,
@@ -74,7 +74,7 @@ fn read(mut section: Section<'_>) -> Option<Destination> {
     }
 }
 
-/// `[outgoing]`: a server with the keys of the destination of that type, or a folder.
+/// `[outgoing]`: a server with the keys of a destination of that type, or a folder.
 pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
     let Some(is_smtp) = section
         .required("type", "\"smtp\" (or file)")
@@ -164,8 +164,8 @@ fn smtp(section: &Section<'_>) -> Option<SmtpDestination> {
     })
 }
 
-/// `before{request}behind@domain`: an address of its own for each request. None where the text has
-/// no such place.
+/// `before{request}behind@domain`: a separate address for each request. `None` if the text has no
+/// placeholder.
 fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
     const PLACE: &str = "{request}";
     let (before, behind) = text.split_once(PLACE)?;

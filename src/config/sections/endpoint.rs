@@ -1,4 +1,4 @@
-//! The keys of whatever is posted to: a webhook destination, a hook.
+//! The keys of an HTTP endpoint: a webhook destination or a hook.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::config::server_url::{is_private, parse_http};
 use crate::config::units::SECOND;
 use crate::config::{Endpoint, HttpCredentials, Secret};
 
-/// None where the URL is missing or wrong, which is noted.
+/// `None` if the URL is missing or invalid, which is reported.
 pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
     let allow_private = section.switch("allow_private", false);
     let url = section.required("url", example).and_then(|entry| {
@@ -57,7 +57,7 @@ pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
     })
 }
 
-/// A token, or a user and a password; not both, since there is one `Authorization`.
+/// A token, or a user and a password; not both, since there is only one `Authorization`.
 fn credentials(section: &Section<'_>) -> Option<HttpCredentials> {
     let bearer = section.secret(BEARER);
     let username = section.entry("username");
@@ -114,10 +114,10 @@ fn secret_headers(
     secrets
 }
 
-/// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is taken off.
+/// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is removed.
 fn signing_key(section: &Section<'_>, secret: &Secret) -> Option<Secret> {
     let text = secret.expose_secret();
-    // It was left where it is.
+    // The secret was not read.
     if text.is_empty() {
         return Some(secret.clone());
     }

@@ -1,4 +1,4 @@
-//! `[[hook]]`: who is told what happens.
+//! `[[hook]]`: recipients of events.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::config::Hook;
 use crate::config::document::Section;
 use crate::domain::{DestinationName, EventPattern, canary};
 
-/// The calls of one account are made one after the other; more than this at once helps nobody.
+/// The calls of one account are made one after the other, so a higher concurrency has no use.
 const MOST_AT_ONCE: usize = 100;
 
-/// Names are those of destinations, too, since both can be paused by them.
+/// Names must differ from those of destinations, since either can be paused by its name.
 pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationName>) -> Vec<Hook> {
     let mut names = BTreeSet::new();
     let mut hooks = Vec::new();

@@ -1,4 +1,4 @@
-//! `[smtp]` and `[http]`: where Vestibule listens, to whom and within what bounds.
+//! `[smtp]` and `[http]`: the listeners, their clients and their limits.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,12 +11,11 @@ use crate::config::server_url::parse_public;
 use crate::config::units::{KIB, MIB, MINUTE, show_size};
 use crate::config::{Http, Smtp, SmtpTls};
 
-/// The bounds of `smtp.max_header_size`. Long lists of recipients and chains of ARC seals take tens of
-/// KiB.
+/// Bounds of `smtp.max_header_size`. Long lists of recipients and chains of ARC seals take tens of KiB.
 const LEAST_HEADER: u64 = 16 * KIB;
 const MOST_HEADER: u64 = 4 * MIB;
 
-/// Which key listens where; port 0 is another port each time.
+/// Addresses in use, by key; port 0 is a different port each time.
 #[derive(Default)]
 pub(super) struct Taken(BTreeMap<SocketAddr, &'static str>);
 
@@ -105,7 +104,7 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
         max_header_size,
         max_connections: section.number("max_connections", 1000, 1..=100_000),
         max_recipients: section.number("max_recipients", 100, 1..=10_000),
-        // Read once the portals are known.
+        // Read after the portals.
         postmaster: None,
         memory_budget,
         command_timeout: section.time("command_timeout", 5 * MINUTE),
@@ -187,7 +186,7 @@ pub(super) fn http(section: &Section<'_>, taken: &mut Taken) -> Http {
     }
 }
 
-/// A name as Host has it. One label is enough, as names of containers have one.
+/// A name as in Host. One label is enough, as names of containers have one.
 fn host_name(text: &str) -> Result<String, String> {
     if text.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return Err(format!(

@@ -1,4 +1,4 @@
-//! One reader for each section of the file; what depends on two sections is checked in the later.
+//! One reader for each section of the file. A condition on two sections is checked in the later one.
 
 mod access;
 mod canary;
@@ -22,7 +22,7 @@ use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;
 
-/// The whole file. None when something that has no default could not be read, which is noted.
+/// Reads the whole file. `None` if a value without a default could not be read, which is reported.
 pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     let hostname = match root.entry("hostname") {
         Some(entry) => entry.parse(|text| {
@@ -147,7 +147,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     })
 }
 
-/// As `hostname` gives it; a name that is no domain would not do in SMTP.
+/// The host name of this machine; `localhost` if it is not a domain, which SMTP requires.
 #[must_use]
 pub fn name_of_this_machine() -> Domain {
     let machine = rustix::system::uname();
@@ -211,7 +211,7 @@ fn log(section: &Section<'_>) -> Log {
     }
 }
 
-/// RFC 8601 2.2: a dot-atom or a word; without spaces it can be compared as it stands.
+/// RFC 8601 2.2: a dot-atom or a word; without spaces, values can be compared as text.
 fn authserv_id(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ';') {
         return Err(format!(
@@ -229,7 +229,7 @@ fn arc_sealer(text: &str) -> Result<Domain, String> {
     })
 }
 
-/// A DNS server by its address, on port 53 where none is given (RFC 1035 4.2).
+/// A DNS server by its address, on port 53 by default (RFC 1035 4.2).
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     text.parse::<SocketAddr>()
         .or_else(|_| text.parse().map(|address: IpAddr| (address, 53).into()))

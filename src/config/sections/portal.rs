@@ -1,4 +1,4 @@
-//! `[[portal]]`: each with addresses of its own and a destination that exists.
+//! `[[portal]]`: each with its own addresses and an existing destination.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use crate::config::entry::Entry;
 use crate::config::server_url::parse_http;
 use crate::domain::{DestinationName, EmailAddress, PortalName, canary};
 
-/// Every mailbox that mail can be sent to, and what it is.
+/// Every mailbox that accepts mail, with its owner.
 #[derive(Default)]
 pub(super) struct Mailboxes(BTreeMap<String, String>);
 
 impl Mailboxes {
-    /// Reads an address and refuses one that is in use already.
+    /// Parses an address and refuses one that is in use already.
     pub fn take(&mut self, text: &str, owner: &str) -> Result<EmailAddress, String> {
         let address = EmailAddress::parse(text)
             .map_err(|cause| format!("{text:?}: {cause}; write help@corp.example"))?;
@@ -29,7 +29,7 @@ impl Mailboxes {
         }
     }
 
-    /// Whose mailbox takes mail for an address, as itself or as a subaddress (RFC 5233).
+    /// The owner of the mailbox that accepts mail for an address, exact or as a subaddress (RFC 5233).
     pub fn owner(&self, address: &EmailAddress) -> Option<&str> {
         let owner = |address: &EmailAddress| self.0.get(&address.key());
         owner(address)
@@ -82,7 +82,7 @@ pub(super) fn read_all<'d>(
             portals.push(portal);
         }
     }
-    // Whose mailbox the author of a mail is, is known once all portals are.
+    // Authors are checked after all portals, when all mailboxes are known.
     for (entry, place) in authors {
         let from = entry.parse_unless_empty(|text| author(text, &mailboxes));
         if let Some(portal) = place.and_then(|place| portals.get_mut(place)) {
@@ -165,7 +165,7 @@ fn no_such_destination(name: &DestinationName, known: &BTreeSet<DestinationName>
     }
 }
 
-/// RFC 2919 2: what stands between the angle brackets, compared without regard to case.
+/// RFC 2919 2: the text between the angle brackets, compared case-insensitively.
 fn list_id(text: &str) -> Result<String, String> {
     let id = text.trim();
     let id = id

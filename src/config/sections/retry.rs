@@ -1,11 +1,11 @@
-//! `retry` and `give_up_after`: when a destination, or a hook, is tried again.
+//! `retry` and `give_up_after`: the schedule of retries for a destination or a hook.
 
 use std::time::Duration;
 
 use crate::config::document::Section;
 use crate::config::{Retry, parse_time};
 
-/// More waits than this say nothing that fewer do not.
+/// Maximum number of delays; a longer list has no use.
 const MOST: usize = 50;
 
 pub(super) fn read(section: &Section<'_>) -> Retry {

@@ -1,4 +1,4 @@
-//! `[site]`: what people read about the organisation, and how dates and texts are written for them.
+//! `[site]`: the organisation's name and contact, and the format of dates and texts.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -10,8 +10,7 @@ use crate::config::entry::Entry;
 use crate::config::{Portal, Site};
 use crate::domain::{BUILT_IN_LANGUAGES, LanguageTag};
 
-/// Languages that the file names. Whether there are texts in each is known once the folder of the
-/// operator's own templates is.
+/// Languages that the file names. They are checked once the folder of the operator's own templates is known.
 #[derive(Default)]
 pub(super) struct Languages<'d>(Vec<(Entry<'d>, LanguageTag)>);
 
@@ -24,7 +23,7 @@ impl<'d> Languages<'d> {
         Some(tag)
     }
 
-    /// Refuses the languages that there are no texts in.
+    /// Refuses languages without texts.
     pub fn check(self, templates: Option<&Path>) {
         for (entry, tag) in self.0 {
             let own = format!("texts.{tag}.toml");
@@ -41,14 +40,14 @@ impl<'d> Languages<'d> {
     }
 }
 
-/// A text that may be empty, which is as if it were not there.
+/// An optional text; an empty one counts as absent.
 pub(super) fn optional_text(section: &Section<'_>, key: &'static str) -> Option<String> {
     section
         .entry(key)
         .and_then(|entry| entry.parse_unless_empty(|text| Ok::<_, Infallible>(text.to_owned())))
 }
 
-/// Reads the section, and gives its contact to the portals that have none of their own.
+/// Reads the section, and copies its contact to the portals without their own.
 pub(super) fn read<'d>(
     section: &Section<'d>,
     languages: &mut Languages<'d>,

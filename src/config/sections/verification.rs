@@ -1,4 +1,4 @@
-//! `[verification]`: the mail that asks for the proof, and how long it counts.
+//! `[verification]`: the verification mail, and the validity of its link.
 
 use std::convert::Infallible;
 
@@ -13,8 +13,7 @@ use crate::domain::{AddressDelimiters, EmailAddress};
 /// RFC 5321 4.5.3.1.1.
 const LONGEST_LOCAL_PART: usize = 64;
 
-/// Octets of a reply token and of a letter's id, each of which is the subaddress of an address of
-/// ours.
+/// Octets of a reply token and of a mail's id, each of which is a subaddress of an address of ours.
 const TOKEN: usize = 26;
 const LETTER_ID: usize = 26;
 
@@ -60,7 +59,7 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
         }
         Some(folder)
     });
-    // All keys are asked for before anything is given up, so that each is known.
+    // All keys are read before any error return, so that each is known.
     let quiet_for = section.time("quiet_for", 30 * DAY);
     let delimiters = section
         .entry("address_delimiters")
@@ -102,7 +101,7 @@ fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> MailLimits {
     let kept = limits
         .sign_up_hour
         .saturating_add(limits.authenticated_hour);
-    // Of one or two nothing can be kept for anybody.
+    // A limit of one or two cannot be divided.
     if total_hour > 2 && kept >= total_hour {
         section.refuse_key(
             "sign_up_hour",
@@ -115,7 +114,8 @@ fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> MailLimits {
     limits
 }
 
-/// An answer to a letter quotes its link, and whoever reads that can confirm in the person's place.
+/// Refuses a portal's address as the author: a reply to the mail quotes its link, and everyone who reads that
+/// can confirm in the person's place.
 pub(super) fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String> {
     let wrong = || format!("{text:?} is not the author of a mail; write {FROM}");
     let author: Author = text.parse().map_err(|_| wrong())?;
@@ -129,7 +129,7 @@ pub(super) fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String
     }
 }
 
-/// Refuses an address that cannot have a subaddress of so many octets.
+/// Refuses an address that has no space for a subaddress of this many octets.
 fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, String> {
     let sample = "x".repeat(detail);
     let local = format!("{}+{sample}", address.local());

@@ -1,4 +1,4 @@
-//! Every event once: what the documentation says of it, and what a line may not hold.
+//! Every event once: its documentation, and the data that its line must not hold.
 
 use super::*;
 use crate::config::LogFormat;
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 const DOCUMENTED: &str = include_str!("../../../docs/events.md");
 
-/// Writes every event down as a line.
+/// Records every event as a line.
 struct Captured {
     lines: Arc<Mutex<Vec<String>>>,
     style: Style,
@@ -34,8 +34,8 @@ fn captured(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> 
             priority: false,
         },
     };
-    // With one subscriber alone, an event that another test's thread is the first to meet would be found
-    // unwanted once and for all, since that thread has none.
+    // A second subscriber. With only one, an event that another test's thread emits first would be cached as
+    // disabled, since that thread has no subscriber.
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), run);
     std::mem::take(&mut lines.lock().expect("a lock"))

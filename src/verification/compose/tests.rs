@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{BUILT_IN_LANGUAGES, PortalName};
 use crate::verification::tests::sample;
 
-/// A token that does not change, so that a snapshot can hold it.
+/// Fixed tokens, for snapshots.
 fn tokens() -> MailTokens {
     MailTokens {
         link: Token::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
@@ -117,7 +117,7 @@ fn the_envelope_sender_is_null_or_names_the_mail() {
 #[test]
 fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
     let mut verification_mail = sample::verification_mail();
-    // No text has these letters by chance, and no token: base32 is without 8 and 9.
+    // These letters occur in no text and no token: base32 has no 8 and 9.
     let forged = "q8w9+www.evil.example/prize@corp.example";
     verification_mail.address = EmailAddress::parse(forged).expect("an address");
     let own = tempfile::tempdir().expect("a folder");
@@ -241,8 +241,8 @@ fn a_long_message_id_stays_in_one_piece() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A mail that answers a hostile Message-ID differs from one that answers none by at most the
-    /// two fields, and those hold one printable word.
+    /// A reply to a hostile Message-ID differs from a mail without one in at most the two fields, and those
+    /// hold one printable word.
     #[test]
     fn nothing_that_the_sender_wrote_gets_in(
         id in r".{0,60}|[!-~]{1,30}@[!-~]{1,30}|[a-z]{1,5}@[a-z]{1,5}(\r\n|\n|\r)[A-Z][a-z]+: .{0,20}",

@@ -1,4 +1,4 @@
-//! The worker with a real database, against our own listener: that takes the null reverse-path.
+//! The worker with a real database, against our own listener, which accepts the null reverse-path.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -19,14 +19,14 @@ use crate::smtp::{self, DataOutcome, MessageHandler, TryLater, UnknownRecipient}
 use crate::store::{Arrival, ClaimedMail, Link};
 use crate::verification::tests::sample;
 
-/// On a machine that does other work, too.
+/// Generous, for a machine under load.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Takes every message, except that a recipient `451…` has to wait and `550…` does not exist.
+/// Accepts every message, except that a recipient `451…` is deferred and `550…` does not exist.
 struct Sink {
     arrived: AtomicUsize,
     received: Mutex<Vec<(Envelope, Vec<u8>)>>,
-    /// A message is taken when there is a permit.
+    /// One permit for each message that is accepted.
     open: Semaphore,
 }
 
@@ -54,7 +54,7 @@ impl MessageHandler for Sink {
     }
 }
 
-/// A database, a server to send to, and the worker between them.
+/// A database, a server, and the worker between them.
 struct Harness {
     store: Store,
     config: Arc<Config>,
@@ -133,7 +133,7 @@ impl Harness {
         }
     }
 
-    /// What would be sent at that time.
+    /// The mail that would be sent at that time.
     async fn due(&self, at: Timestamp) -> ClaimedMail {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         self.store
@@ -186,7 +186,7 @@ async fn each_gets_one_mail_with_a_link_that_works() {
     harness.mail("before@corp.example").await;
     let worker = harness.start();
     harness.until_received(1).await;
-    // Nobody tells the worker; the database does.
+    // The database wakes the worker.
     for name in ["ann", "bob", "eve"] {
         harness.mail(&format!("{name}@corp.example")).await;
         harness.mail(&format!("{name}@corp.example")).await;
@@ -269,7 +269,7 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // All leases are over by the time of the other one.
+    // All leases have expired by the time of the other worker.
     let other = harness.store.clone().for_workers();
     let tokens = (0..=CONNECTIONS).map(|_| MailTokens::generate().expect("tokens").hashes());
     let settings = &harness.config.verification;
@@ -286,7 +286,7 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
         assert_eq!(settled.expect("settled"), Settled::Recorded);
     }
     harness.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
-    // This one has its turn after the one that waited.
+    // This one is due after the one that waited.
     harness.mail("last@corp.example").await;
     loop {
         let received = harness.until_received(CONNECTIONS + 1).await;

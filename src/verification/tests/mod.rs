@@ -1,3 +1,3 @@
-//! What the tests of letters, of the mailer and of the pages begin with.
+//! Fixtures for the tests of verification mail, of the mailer and of the pages.
 
 pub mod sample;

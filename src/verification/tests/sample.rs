@@ -1,4 +1,4 @@
-//! A configuration and a letter that tests begin with.
+//! A sample configuration and a sample mail for tests.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ pub fn config(verification: &str) -> Config {
     Config::parse(&text, Path::new("/nowhere/vestibule.toml")).expect("a good configuration")
 }
 
-/// Of a message that Ann wrote to the IT portal.
+/// Verification mail for a message from Ann to the IT portal.
 pub fn verification_mail() -> VerificationMail {
     VerificationMail {
         id: "01J9ZQ4D8N0VXB7T3WKE5M2R6C"
@@ -84,7 +84,7 @@ pub fn now() -> Timestamp {
     "2025-03-09T14:05:00Z".parse().expect("an instant")
 }
 
-/// Of an ordinary message.
+/// Facts of an ordinary message.
 pub fn facts(from: &str, subject: &str) -> Facts {
     let mut print = [0; 32];
     print[..16].copy_from_slice(&RequestId::new().to_bytes());
@@ -117,7 +117,7 @@ pub fn facts(from: &str, subject: &str) -> Facts {
     }
 }
 
-/// Of a message to the IT portal.
+/// Circumstances of a message to the IT portal.
 pub fn circumstances() -> Circumstances {
     Circumstances {
         portal: PortalName::parse("it").expect("a name"),

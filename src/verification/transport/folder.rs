@@ -1,7 +1,7 @@
-//! Outgoing mail as files: one complete `NAME.eml` for each, for the daemon's user only.
+//! Outgoing mail as files: one complete `NAME.eml` each, readable by the daemon's user only.
 //!
-//! Each holds a live link, and whoever reads it can confirm in the person's place. Files are 0600,
-//! and the folder is 0700, also where somebody made it wider.
+//! Each holds a live link, and everyone who reads it can confirm in the person's place. Files are 0600, and
+//! the folder is 0700, even if its mode was wider before.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -11,10 +11,10 @@ use std::path::Path;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Writes `NAME.eml` so that it is complete whenever it can be seen, and stays after a crash.
+/// Writes `NAME.eml` so that it is complete whenever it is visible, and survives a crash.
 ///
 /// # Errors
-/// The system's, with the folder's path.
+/// Errors of the system, with the folder's path.
 pub(super) fn put(folder: &Path, name: &str, content: &[u8]) -> Result<(), String> {
     let write = || -> io::Result<()> {
         prepare(folder)?;
@@ -28,8 +28,8 @@ pub(super) fn put(folder: &Path, name: &str, content: &[u8]) -> Result<(), Strin
     write().map_err(|cause| format!("{}: {cause}", folder.display()))
 }
 
-/// Makes what is missing of the folder, and takes away what others may do with it. One that belongs
-/// to somebody else keeps its mode; `vestibule check` warns about it.
+/// Creates the missing part of the folder's path, and removes the permissions of others. A folder of another
+/// user keeps its mode; `vestibule check` warns about it.
 fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -37,7 +37,7 @@ fn prepare(folder: &Path) -> io::Result<()> {
         .create(folder)?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode.trailing_zeros() >= 6 {
-        // Nothing for the group or others.
+        // The group and others have no permissions.
         return Ok(());
     }
     match fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)) {
@@ -46,8 +46,8 @@ fn prepare(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A new file, never one that was there: what a crash left behind is removed, and so is a link that
-/// somebody else put in its place.
+/// Creates a new file and never opens an existing one: the remains of a crash are removed, and so is a link
+/// that another user placed there.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),

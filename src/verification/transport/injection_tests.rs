@@ -1,4 +1,4 @@
-//! Against a server in whose plain text somebody puts replies of their own.
+//! Tests against a server with an attacker who injects replies into its plain text.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,10 @@ use tokio_rustls::TlsAcceptor;
 use super::tests::{mail, post};
 use super::*;
 
-/// Enough for lettre to believe that the whole mail was taken.
+/// Enough replies for lettre to believe that the whole mail was accepted.
 const FORGED: &str = "250 hello\r\n250 sender ok\r\n250 recipient ok\r\n354 go\r\n250 taken\r\n";
 
-/// What is added to each reply in plain text.
+/// Octets that are appended to each plain-text reply.
 #[derive(Clone, Copy, Default)]
 struct Injected {
     greeting: &'static str,
@@ -22,7 +22,7 @@ struct Injected {
     starttls: &'static str,
 }
 
-/// A server that refuses every mail inside TLS. Its port, and the commands that it heard there.
+/// A server that refuses every mail inside TLS. Returns its port, and the commands that it received there.
 async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
@@ -40,7 +40,7 @@ async fn refusing(injected: Injected) -> (u16, Arc<Mutex<Vec<String>>>) {
     let commands = Arc::clone(&heard);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // The client may leave at any point.
+            // The client may disconnect at any point.
             let _ = serve(stream, &tls, injected, &commands).await;
         }
     });

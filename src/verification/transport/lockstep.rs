@@ -1,10 +1,9 @@
-//! A plain-text SMTP stream on which every reply answers something.
+//! A plain-text SMTP stream on which every reply belongs to a command.
 //!
-//! lettre keeps what it has read ahead across STARTTLS, so that replies which an attacker appends
-//! to plain text would count as the server's answers inside TLS (RFC 3207 6). This stream lets one
-//! reply (RFC 5321 4.2) through for each time that the client has written. Octets behind its end
-//! are an error, not a reply kept for later. After the positive reply to STARTTLS it passes
-//! everything on, since what follows is TLS.
+//! lettre keeps its read-ahead across STARTTLS, so replies that an attacker appends to plain text would count
+//! as the server's answers inside TLS (RFC 3207 6). This stream passes one reply (RFC 5321 4.2) for each
+//! write of the client. Octets after its end are an error, not a reply that is kept for later. After the
+//! positive reply to STARTTLS it passes everything, since TLS follows.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +32,7 @@ enum Phase {
     Encrypted,
 }
 
-/// The reply that is being read.
+/// State of the reply that is being read.
 #[derive(Debug, Default)]
 struct Reply {
     /// The first octets of the line: the code and what follows it.
@@ -44,7 +43,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Takes octets of a reply; false where some are left after its last line.
+    /// Takes octets of a reply; false if some are left after its last line.
     fn take(&mut self, octets: &[u8]) -> bool {
         for octet in octets {
             if self.is_complete {
@@ -148,7 +147,7 @@ mod tests {
             (b"250-one\r\n250 two\r\n2", false),
             (b"220 go\r\n\r\n", false),
         ] {
-            // However the octets are cut.
+            // However the octets are split.
             for cut in 0..octets.len() {
                 let mut reply = Reply::default();
                 let taken = reply.take(&octets[..cut]) && reply.take(&octets[cut..]);

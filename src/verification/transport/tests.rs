@@ -1,5 +1,5 @@
-//! Against a real SMTP server that is not ours: mailin-embedded. It takes no null reverse-path, so
-//! these letters return to an address.
+//! Tests against a real SMTP server of another implementation: mailin-embedded. It accepts no null
+//! reverse-path, so this mail has a return address.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use mailin_embedded::{Handler, Response, Server as Mailin, SslConfig, response};
 use super::*;
 use crate::domain::MailId;
 
-/// What came in, and one answer for each local part that is not taken.
+/// Received mail, and one reply for each local part that is refused.
 #[derive(Clone, Default)]
 struct Sink {
     content: Vec<u8>,
@@ -124,7 +124,7 @@ async fn what_the_server_answers_decides() {
 
 #[tokio::test]
 async fn nobody_there_is_no_reason_to_give_up() {
-    // A port below those that are given out by chance, so nobody takes it meanwhile.
+    // A port below the ephemeral range, so that no other process takes it meanwhile.
     let attempt = post(1, SmtpSecurity::None, true)
         .send(&mail("ann@corp.example"))
         .await;
@@ -142,7 +142,7 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         "never in the clear: {attempt:?}"
     );
 
-    // mailin-embedded takes the provider of the process; another test may have set it before.
+    // mailin-embedded uses the provider of the process; another test may have set it before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().expect("a folder");
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");

@@ -1,5 +1,5 @@
-//! How many messages are read in a second. The promise is 30,000 of 5 KiB on two cores, so 15,000
-//! on one; what `cargo bench --bench facts` shows is one core.
+//! Messages parsed in a second. The promise is 30,000 of 5 KiB on two cores, so 15,000 on one; `cargo bench
+//! --bench facts` measures one core.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use vestibule::mail::{Identity, read};
 
 const SIZE: usize = 5 * 1024;
 
-/// As mail looks that came through three servers and a filter.
+/// Header fields of mail that passed three servers and a filter.
 const TRACE: &str = "Received: from mx.corp.example (mx.corp.example [192.0.2.1])\r\n\
     \tby gate.corp.example with ESMTPS id 4F0Abc; Mon, 23 Nov 2026 09:00:02 +0000\r\n\
     Authentication-Results: mx.corp.example; dkim=pass header.d=corp.example;\r\n\

@@ -1,8 +1,8 @@
-//! One cause, much work: a thousand accounts proved at once, whose ten thousand requests go to a
+//! Bursts of work from one cause: a thousand accounts verified at once, whose ten thousand requests go to a
 //! Maildir, each a synced file; and thousands of verification mails at once, over SMTP.
 //!
-//! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is
-//! filled before it starts, so that nothing else happens meanwhile.
+//! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is filled
+//! before it starts, so that nothing else runs meanwhile.
 
 #[path = "../tests/daemon/harness.rs"]
 #[expect(
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use vestibule::domain::{Actor, EmailAddress, Interface, Proof, Timestamp};
 use vestibule::store::{Choice, Store};
 
-/// How many people have how many requests waiting, and how many are owed a letter.
+/// Number of people, of held requests of each, and of queued verification mails.
 struct Crowd {
     accounts: usize,
     requests_each: usize,
@@ -51,7 +51,7 @@ const QUICK: Crowd = Crowd {
 const DEADLINE: Duration = Duration::from_mins(5);
 
 fn main() {
-    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    // `cargo test --benches` runs this too, only to check that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -65,7 +65,7 @@ fn main() {
     verification_mails(&crowd);
 }
 
-/// From one moment to another: the time, and what the daemon has used of the CPU.
+/// A measurement between two moments: the time, and the daemon's CPU time.
 struct Watch {
     process: u32,
     begin: Instant,
@@ -99,11 +99,11 @@ fn row(what: &str, count: usize, (took, used): (Duration, Duration), target: Opt
     );
 }
 
-/// A thousand proofs at once, and what they release into a Maildir.
+/// A thousand verifications at once, and the delivery of the released requests into a Maildir.
 fn release(crowd: &Crowd) {
     let requests = crowd.accounts * crowd.requests_each;
     let runtime = Runtime::new().expect("a runtime");
-    // Nothing but deliveries is to be measured.
+    // Only deliveries are to be measured.
     let quiet = format!("{STANDARD}\n[verification.limits]\ntotal_hour = 1\n");
     let harness = Harness::start_with(&quiet, |folder| {
         fill(folder, crowd.accounts, crowd.requests_each);
@@ -150,7 +150,7 @@ async fn prove(store: &Store, address: &EmailAddress) {
         .expect("proved");
 }
 
-/// Letters that wait when the daemon starts, to a server that takes everything.
+/// Verification mail that is queued when the daemon starts, to a server that accepts everything.
 fn verification_mails(crowd: &Crowd) {
     let sink = Sink::start();
     let over_smtp = format!("type = \"smtp\"\nurl = \"smtp://{}\"", sink.address);
@@ -178,7 +178,7 @@ fn person(number: usize) -> EmailAddress {
     EmailAddress::parse(&format!("p{number}@corp.example")).expect("an address")
 }
 
-/// Puts held requests of as many people into a database that no daemon has open yet.
+/// Adds held requests of this many people to a database that no daemon has open yet.
 fn fill(folder: &Path, people: usize, requests_each: usize) {
     let data = folder.join("data");
     std::fs::create_dir_all(&data).expect("the data folder");
@@ -207,7 +207,7 @@ fn fill(folder: &Path, people: usize, requests_each: usize) {
     });
 }
 
-/// A look into the database that disturbs nobody.
+/// A read-only connection to the database.
 fn look(harness: &Harness) -> Connection {
     let path = harness.path("data/vestibule.db");
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database")
@@ -225,7 +225,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Postfix's `smtp-sink`: takes mail and forgets it.
+/// Postfix's `smtp-sink`: accepts mail and discards it.
 struct Sink {
     address: std::net::SocketAddr,
     process: Child,

@@ -1,9 +1,9 @@
-//! What years of mail in the database cost: the same work on an empty one and on one with a million
-//! requests, in turns, so that a machine that does other work is as busy for both.
+//! Cost of a large database: the same work on an empty one and on one with a million requests, in alternating
+//! rounds, so that other load of the machine affects both.
 //!
-//! `cargo bench --bench growth [-- --quick] [--small] [PART…]`. The large database is built once, in
-//! the target folder, and copied from there.
-//! Load comes from the example `load`; deliveries are paused, so that only what is measured happens.
+//! `cargo bench --bench growth [-- --quick] [--small] [PART…]`. The large database is built once, in the
+//! target folder, and copied from there. Load comes from the example `load`; deliveries are paused, so that
+//! only the measured work runs.
 
 #[path = "../tests/daemon/harness.rs"]
 #[expect(
@@ -33,13 +33,13 @@ use tokio::task::JoinSet;
 use vestibule::domain::{Actor, DestinationName, EmailAddress, Interface, Proof, Timestamp};
 use vestibule::store::{Choice, Proved, Store};
 
-/// What is measured; the words on the command line, or all of it where there are none.
+/// Parts that can be measured: those on the command line, or all by default.
 const PARTS: [&str; 4] = ["acceptance", "proofs", "housekeeping", "octets"];
 
-/// How much of everything.
+/// Amount of work of each part.
 struct Effort {
     rounds: usize,
-    /// Of each round.
+    /// Messages of each round.
     messages: u32,
     accounts: usize,
     /// Messages of each size, for the growth of the file.
@@ -60,23 +60,23 @@ const QUICK: Effort = Effort {
     growing: 2000,
 };
 
-/// A domain of which the settings of the large database allow accounts.
+/// A domain whose senders may become customers under the settings of the large database.
 const CUSTOMERS: &str = "d1.customer.example";
 
-/// Everything is kept, so that housekeeping finds nothing.
+/// Keeps everything, so that housekeeping finds nothing to do.
 const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
 
-/// A third of the entries are too old, and what expires need not wait to be forgotten.
+/// A third of the entries are too old, and expired requests are deleted at once.
 const FORGET: &str = "\n[retention]\nledger = \"60d\"\ndelivered_content = \"1s\"\n";
 
-/// Holds that expire while housekeeping is measured: people, and what each has waiting.
+/// Holds that expire while housekeeping is measured: people, and held requests of each.
 const EXPIRING: (usize, usize) = (500, 40);
 
-/// A database that is older is made anew: what it holds would expire.
+/// Maximum age of a stored database; an older one is built again, because its holds would expire.
 const FRESH: Duration = Duration::from_hours(7 * 24);
 
 fn main() {
-    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    // `cargo test --benches` runs this too, only to check that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -111,7 +111,7 @@ fn main() {
     }
 }
 
-/// The database of many years, kept for the next run.
+/// The large database, kept for the next run.
 fn database(name: &str, size: &Size) -> PathBuf {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{name}.db"));
     let age = std::fs::metadata(&kept).and_then(|kept| kept.modified());
@@ -126,7 +126,7 @@ fn database(name: &str, size: &Size) -> PathBuf {
     kept
 }
 
-/// A daemon whose database `prepare` may put in its place.
+/// A daemon whose database `prepare` may provide.
 fn harness(prepare: impl FnOnce(&Path)) -> Harness {
     let configuration = STANDARD.replace("partner.example", CUSTOMERS) + KEEP;
     Harness::start_with(&configuration, |folder| {
@@ -163,12 +163,12 @@ impl Bench {
         self.parts.contains(&part)
     }
 
-    /// All that is done on both databases.
+    /// Runs all parts on both databases.
     fn compare(&self, file: &Path, size: &Size) {
         let empty = harness(|_| {});
         let mut large = harness(|path| {
             std::fs::copy(file, path).expect("room for a copy");
-            // Or the first sync would write it, beside what is measured.
+            // Otherwise the first sync of the file would write it, during the measurement.
             let copied = std::fs::File::open(path).expect("the copy");
             copied.sync_all().expect("synced");
         });
@@ -193,8 +193,7 @@ impl Bench {
         }
     }
 
-    /// Messages a second over 20 connections, from two thousand people who are known after the
-    /// first round.
+    /// Messages a second over 20 connections, from two thousand senders who are known after the first round.
     fn accept(&self, harness: &Harness, octets: u32, messages: u32) -> f64 {
         let [messages, octets] = [messages, octets].map(|number| number.to_string());
         let from = format!("bob%@{CUSTOMERS}");
@@ -217,7 +216,7 @@ impl Bench {
         );
     }
 
-    /// The time from a proof to its ten requests released and synced.
+    /// The time from a verification until its ten requests are released and synced.
     fn proofs(&self, empty: &Harness, large: &Harness) {
         let stores = [empty, large]
             .map(|harness| Store::open(&harness.path("data/vestibule.db")).expect("the database"));
@@ -234,7 +233,7 @@ impl Bench {
         row("accounts proved a second, one by one", rates, "≥ 0.90");
     }
 
-    /// Acceptance while holds expire, contents and entries are forgotten, and while they are not.
+    /// Acceptance while holds expire and contents and entries are deleted, and without that.
     fn housekeeping(&self, large: &mut Harness) {
         let mut rates = [Vec::new(), Vec::new()];
         let (mut done, mut left) = (0, 0);
@@ -265,7 +264,7 @@ impl Bench {
         );
     }
 
-    /// How much the file grows for each message, beside 1.2 of the message and 2 KiB.
+    /// Growth of the file for each message, compared with 1.2 times the message and 2 KiB.
     fn octets(&self, octets: u32) {
         let mut harness = harness(|_| {});
         let messages = self.effort.growing.min(500 * 1024 * 1024 / octets);
@@ -283,7 +282,7 @@ impl Bench {
         );
     }
 
-    /// The medians of rounds on the first and on the second of two, in turns.
+    /// The medians of rounds on the first and on the second database, in turns.
     fn in_turns(&self, round: impl Fn(usize) -> f64) -> [f64; 2] {
         let mut found = [Vec::new(), Vec::new()];
         for _ in 0..self.effort.rounds {
@@ -307,7 +306,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// Ten held requests of somebody new, proved; how long the proof took.
+/// Verifies a new sender with ten held requests; returns the duration of the verification.
 async fn prove(store: &Store, number: usize) -> Duration {
     let config = sample::config();
     let address = format!("n{number}@corp.example");
@@ -340,7 +339,7 @@ fn configure(harness: &Harness, retention: &str) {
     std::fs::write(harness.path("vestibule.toml"), text).expect("the configuration");
 }
 
-/// Requests that nobody proves, and that are to expire at once.
+/// Requests whose sender is never verified, and that expire at once.
 async fn hold(harness: &Harness, round: usize) {
     let mut config = sample::config();
     config.verification.hold_for = Duration::ZERO;
@@ -360,7 +359,7 @@ async fn hold(harness: &Harness, round: usize) {
     store.close().await;
 }
 
-/// Rows that housekeeping still has to deal with.
+/// Rows that housekeeping still has to process.
 fn due(harness: &Harness) -> i64 {
     let path = harness.path("data/vestibule.db");
     let database =

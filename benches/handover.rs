@@ -1,5 +1,5 @@
-//! Handing over: how long from the release of a request until it lies in the Maildir, on an idle
-//! system, and whether a destination that fails slows another one down.
+//! Delivery: the time from the release of a request until it is in the Maildir, on an idle system, and
+//! whether a failing destination slows another one down.
 //!
 //! `cargo bench --bench handover [-- --quick]`
 
@@ -33,7 +33,7 @@ async fn latency(requests: usize) {
     let new = harness.folder.path().join("Maildir/new");
     let mut times = Vec::with_capacity(requests);
     for number in 0..requests {
-        // An external customer's request is released in the transaction that takes it in.
+        // An external customer's request is released in the transaction that accepts it.
         let begin = Instant::now();
         let request = harness.mail("it", number).await;
         let committed = Instant::now();
@@ -68,7 +68,7 @@ fn lies_in(folder: &std::path::Path, request: &str) -> bool {
     names.any(|name| name.to_string_lossy().contains(request))
 }
 
-/// Rounds with the other destination as it is named, in turn, so that the machine's moods meet all.
+/// Rounds with each kind of other destination in turn, so that other load of the machine affects all.
 async fn beside_another((rounds, requests): (usize, usize)) {
     let others = ["well", "failing 30 %", "down"];
     let mut times = vec![Vec::new(); others.len()];
@@ -91,7 +91,8 @@ async fn beside_another((rounds, requests): (usize, usize)) {
     }
 }
 
-/// As many requests wait for each of two destinations; how long until the Maildir has all of its own.
+/// The same number of requests waits for each of two destinations; returns the time until the Maildir has all
+/// of its own.
 async fn round(other: &str, requests: usize) -> Duration {
     let desk = Desk::open(if other == "failing 30 %" { 3 } else { 0 }, 1_000_000).await;
     let shop = match other {

@@ -1,7 +1,7 @@
-//! The page that people meet, asked for as often as can be, alone and while mail comes in.
+//! The page of a verification link under maximum load, alone and while mail arrives.
 //!
-//! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is
-//! `wrk` (Debian's package of that name), which takes its part of the same cores.
+//! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is `wrk`
+//! (Debian's package of that name), which shares the same cores.
 
 #[path = "../tests/daemon/harness.rs"]
 #[expect(
@@ -34,11 +34,11 @@ use vestibule::store::{MailOutcome, Store};
 /// Held requests that the page shows.
 const WAITING: usize = 3;
 
-/// Enough that none of them has much in the queue.
+/// Enough that none of them has many requests in the queue.
 const SENDERS: &str = "2000";
 
 fn main() {
-    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    // `cargo test --benches` runs this too, only to check that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -69,7 +69,7 @@ fn main() {
 
     let messages = if quick { "10000" } else { "40000" };
     let senders = ["--senders", SENDERS];
-    // The first mail of each makes an account.
+    // The first mail of each sender creates an account.
     load.run(
         harness.smtp,
         &[senders.as_slice(), &["--messages", "4000"]].concat(),
@@ -110,7 +110,7 @@ fn main() {
     println!("\nmail alone, 20 connections: {:.0} messages/s", whole.rate);
 }
 
-/// Requests that wait, and the link to them.
+/// Held requests, and the link to them.
 fn fill(folder: &Path, token: &Token) {
     let data = folder.join("data");
     std::fs::create_dir_all(&data).expect("the data folder");
@@ -146,12 +146,12 @@ fn fill(folder: &Path, token: &Token) {
     });
 }
 
-/// What wrk found.
+/// Results of wrk.
 struct Answers {
     rate: f64,
     median: Duration,
     slowest: Duration,
-    /// Of the daemon, for each answer and for whatever else it does.
+    /// CPU time of the daemon for each answer, including its other work.
     cpu: Duration,
 }
 
@@ -198,7 +198,7 @@ fn ask(harness: &Harness, page: &str, connections: u32, seconds: u32) -> Answers
     }
 }
 
-/// `1.21ms`, as wrk writes it.
+/// Parses `1.21ms`, as wrk writes it.
 fn time(text: &str) -> Duration {
     let number = text.trim_end_matches(char::is_alphabetic);
     let unit = match &text[number.len()..] {

@@ -1,7 +1,7 @@
-//! What each step of a message costs by itself: deciding, committing, rendering, trying again.
-//! Reading has a bench of its own, `facts`.
+//! Cost of each step of a message by itself: deciding, committing, rendering, retrying. Parsing has its own
+//! bench, `facts`.
 //!
-//! `cargo bench --bench steps`. The database is a real file with real syncs, where `$TMPDIR` is.
+//! `cargo bench --bench steps`. The database is a real file with real syncs, in `$TMPDIR`.
 
 #[path = "sample/questions.rs"]
 mod questions;
@@ -31,7 +31,7 @@ use vestibule::templates::{Language, Wording};
 use vestibule::verification::{MailTokens, compose};
 use vestibule::web::{Public, Readiness, public};
 
-/// A database in a folder of its own.
+/// A database in its own folder.
 struct Harness {
     config: Arc<Config>,
     store: Store,
@@ -83,7 +83,7 @@ impl Harness {
         });
     }
 
-    /// The letter to somebody who wrote three times, and the token of its link.
+    /// The verification mail for a person who wrote three times, and the token of its link.
     fn verification_mail(&self) -> (VerificationMail, Token) {
         let mut ann = Sender::new(&self.config, "ann@corp.example");
         self.accept_all((0..3).map(|_| ann.next()).collect());
@@ -148,7 +148,7 @@ fn committing(criterion: &mut Criterion) {
         let next = || (0..AT_ONCE).map(|_| people.next()).collect();
         bencher.iter_batched(next, |all| harness.accept_all(all), BatchSize::PerIteration);
     });
-    // Each from somebody new: an account, a request and a letter.
+    // Each from a new sender: an account, a request and a verification mail.
     let harness = Harness::open();
     let mut number = 0_u64;
     group.bench_function("64 held, all new", |bencher| {
@@ -205,7 +205,7 @@ fn rendering(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A page as the browser gets it, without the network.
+/// A complete page, without the network.
 async fn page(pages: &Router, path: &str) -> usize {
     let request = Request::get(path)
         .header("accept-language", "de-DE,de;q=0.9,en;q=0.5")
@@ -228,7 +228,7 @@ fn retrying(criterion: &mut Criterion) {
         let retry = vestibule::config::Retry::default();
         bencher.iter(|| schedule::next(&retry, black_box(3), now, now, None, 0.5));
     });
-    // A thousand wait; one is claimed, fails, and is due again.
+    // A thousand are queued; one is claimed, fails, and is due again.
     let harness = Harness::open();
     let mut people = harness.people(1000, "partner.example");
     harness.accept_all((0..1000).map(|_| people.next()).collect());

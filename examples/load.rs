@@ -1,8 +1,8 @@
-//! A load generator for any SMTP server: many connections over a few threads, each message ended and
-//! the next one begun in one write (RFC 2920 3.1), so that the client takes little of the machine.
+//! A load generator for any SMTP server: many connections over a few threads. Each write ends one message and
+//! begins the next (RFC 2920 3.1), so that the client takes little CPU.
 //!
-//! In: an address and what to send. Out: messages a second, and how long the server took from the end
-//! of a message to its answer. Every answer is read and has to be the right one.
+//! In: an address and the load. Out: messages a second, and the time from the end of a message to its reply.
+//! Every reply is read and must be the expected one.
 //!
 //! `cargo run --release --example load -- 127.0.0.1:2525 --to it-help@corp.example --connections 20`
 
@@ -21,27 +21,27 @@ use tokio::task::JoinSet;
 /// Sends messages to an SMTP server as fast as it takes them.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The server, as `127.0.0.1:2525`.
+    /// The server, as `127.0.0.1:2525`
     server: SocketAddr,
-    /// The address that the messages are for.
+    /// The recipient of the messages
     #[arg(long)]
     to: String,
-    /// Who writes; `%` stands for a number from 0 to --senders.
+    /// The sender; `%` is replaced by a number from 0 to --senders
     #[arg(long, default_value = "bob%@partner.example")]
     from: String,
     #[arg(long, default_value_t = 1)]
     senders: usize,
     #[arg(long, default_value_t = 20)]
     connections: usize,
-    /// How many messages in all.
+    /// Total number of messages
     #[arg(long, default_value_t = 20_000)]
     messages: usize,
-    /// Octets of a message.
+    /// Size of a message in octets
     #[arg(long, default_value_t = 5 * 1024)]
     size: usize,
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Sends no more than so many messages a second.
+    /// Maximum messages a second
     #[arg(long)]
     rate: Option<u32>,
     /// Waits for each answer before the next command, as most clients do.
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Better said once than by every connection.
+/// Checked once instead of by every connection.
 fn greets(arguments: &Arguments) -> Result<(), Error> {
     let mut stream = TcpStream::connect(arguments.server)?;
     let mut greeting = [0; 4];
@@ -113,7 +113,7 @@ fn report(mut waits: Vec<Duration>, elapsed: Duration) {
     );
 }
 
-/// The connections of one thread; how long each message waited for its answer.
+/// The connections of one thread; returns the time from the end of each message to its reply.
 #[tokio::main(flavor = "current_thread")]
 async fn on_thread(
     thread: usize,
@@ -169,7 +169,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The number of the next message, in its time; none when all are sent.
+    /// The number of the next message, at its scheduled time; `None` when all are sent.
     async fn take(&self) -> Option<usize> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if number >= self.arguments.messages {
@@ -224,7 +224,7 @@ impl Client {
         self.arguments.from.replace('%', &who)
     }
 
-    /// All commands before the body, and their answers.
+    /// All commands before the body, and their replies.
     async fn open(&mut self, number: usize) -> Result<(), Error> {
         if !self.arguments.one_by_one {
             self.commands(number);
@@ -272,7 +272,7 @@ impl Client {
         self.output.extend_from_slice(b".\r\n");
     }
 
-    /// Sends what is ready, and reads one answer, which has to begin so.
+    /// Sends what is ready, and reads one reply, which must begin with the code.
     async fn expect(&mut self, code: &str) -> Result<(), Error> {
         if !self.output.is_empty() {
             self.stream.get_mut().write_all(&self.output).await?;

@@ -1,4 +1,4 @@
-//! Every row of the table of rules, every pair of neighbouring rows, and what the rows except.
+//! Every row of the table of rules, every pair of neighbouring rows, and the exceptions of the rows.
 
 use vestibule::access::{
     AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question, RULES,
@@ -12,7 +12,7 @@ use vestibule::mail::{
     Fingerprint, ListAuthor, Report, ReportKind, Sender, SenderFault,
 };
 
-/// A question that can be changed; as it stands, the last rule answers it.
+/// A question that can be changed; unchanged, the last rule decides it.
 #[derive(Clone)]
 struct Case {
     facts: Facts,
@@ -109,7 +109,7 @@ fn patterns(texts: &[&str]) -> Vec<DomainPattern> {
     parsed.collect::<Result<_, _>>().expect("patterns")
 }
 
-/// What makes each rule match, whatever else is true of the case.
+/// Makes a rule match, whatever else is true of the case.
 fn make_match(rule: u8, case: &mut Case) {
     match rule {
         1 => {
@@ -201,8 +201,8 @@ fn every_row_decides_when_it_alone_matches() {
     }
 }
 
-/// An account has one status, a message one usable sender, and bulk mail of an active account is taken,
-/// so that these can never match together.
+/// True if two rules can never match together: an account has one status, a message one usable sender, and
+/// bulk mail of an active account is accepted.
 fn exclude_each_other(first: u8, second: u8) -> bool {
     let by_account = [6, 11, 12, 13];
     (by_account.contains(&first) && by_account.contains(&second))
@@ -753,7 +753,7 @@ fn what_does_not_get_past_an_enforced_authentication() {
     }
 }
 
-/// "They decide about new customers only": no setting moves somebody who has an account.
+/// "They decide about new customers only": no setting affects a sender who has an account.
 #[test]
 fn no_setting_touches_an_account_that_exists() {
     for status in [Status::Active, Status::Pending, Status::Blocked] {

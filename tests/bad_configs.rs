@@ -1,5 +1,4 @@
-//! Each folder of `testdata/bad-configs` is a configuration with a mistake, and the full text that
-//! tells an operator so.
+//! Each folder of `testdata/bad-configs` is a configuration with a mistake, and the full error text.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +7,7 @@ use vestibule::config::{Config, Secrets};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/bad-configs");
 
-/// What is said of one folder's configuration, with paths as seen from inside it.
+/// The error text for one folder's configuration, with paths relative to the folder.
 fn said_of(folder: &Path) -> String {
     let file = folder.join("vestibule.toml");
     let text = std::fs::read_to_string(&file).expect("a configuration");
@@ -19,7 +18,7 @@ fn said_of(folder: &Path) -> String {
     }
 }
 
-/// With `UPDATE_EXPECTED=1` the texts are written anew; read the difference before you keep it.
+/// With `UPDATE_EXPECTED=1` the texts are rewritten; review the difference before you commit it.
 #[test]
 fn every_mistake_is_told_in_these_words() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();

@@ -1,4 +1,4 @@
-//! What a good configuration becomes. Mistakes have their own test, `bad_configs`.
+//! Valid configurations and their values. Mistakes have their own test, `bad_configs`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -113,7 +113,7 @@ fn a_secret_comes_from_a_file_or_a_credential_without_its_newline() {
     }
 }
 
-/// Whoever only looks into the database may not read the service's secrets.
+/// Commands that only use the database may not read the service's secrets.
 #[test]
 fn without_secrets_nothing_is_opened() {
     let text = SMALLEST.replace(
@@ -215,7 +215,7 @@ proptest::proptest! {
         ..proptest::test_runner::Config::with_cases(200)
     })]
 
-    /// Whatever stands in the file, the answer is a configuration or mistakes with lines that exist.
+    /// Any file is a configuration, or has mistakes with existing line numbers.
     #[test]
     fn no_text_makes_the_reader_panic(
         cut in 0..DOCUMENTED.len(),

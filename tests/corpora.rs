@@ -1,9 +1,9 @@
-//! The mail of other projects, read as those projects expect, apart from a list of differences, each
-//! with the rule of `docs/reading-mail.md` behind it.
+//! The mail of other projects, parsed as those projects expect, except for a list of differences, each with
+//! its rule in `docs/reading-mail.md`.
 //!
-//! The folder is the one that `VESTIBULE_CORPORA` names, or `../shared/corpora` beside the project.
-//! Where there is neither, there is nothing to compare. In it, each corpus is a folder with
-//! `expected.jsonl` and `mail/`; `score.py` beside them compares in the same way.
+//! The folder is named by `VESTIBULE_CORPORA`, or it is `../shared/corpora` beside the project. Without
+//! either, there is nothing to compare. In it, each corpus is a folder with `expected.jsonl` and `mail/`;
+//! `score.py` beside them compares in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use vestibule::domain::{Domain, Envelope};
 use vestibule::mail::{self, Facts, Identity};
 
-/// The corpora, and what is compared of each.
+/// The corpora, and the compared fields of each.
 const CORPORA: [(&str, &[&str]); 5] = [
     ("addresses", &["from"]),
     ("addresses-invalid", &["from"]),
@@ -30,7 +30,7 @@ const DOTS: &str =
 const NO_FORM: &str = "a text report needs a subject and a phrase of a known form";
 const NO_MAILER: &str = "a text report needs a null reverse-path or a mailer's name";
 
-/// What is read in another way than expected: corpus, file and the rule.
+/// Differences from the expected result: corpus, file and the rule.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("addresses-invalid", "flanker-103.eml", NO_BRACKET),
     ("addresses-invalid", "flanker-106.eml", NO_BRACKET),
@@ -162,7 +162,7 @@ fn normalised(field: &str, value: Option<&str>) -> Option<String> {
     Some(words.join(" ")).filter(|text| !text.is_empty())
 }
 
-/// Whether one of the expected values was found; `auto` is automatic or bulk mail, `list` is bulk.
+/// True if one of the expected values was found; `auto` is automatic or bulk mail, `list` is bulk.
 fn agrees(field: &str, expected: &Value, found: Option<&str>) -> bool {
     let any = match expected {
         Value::Array(any) => any.as_slice(),

@@ -1,6 +1,5 @@
-//! What stands in the dependency tree, against `deny.toml`, without the network and without
-//! cargo-deny, which `tests/run --long` has as well: licences, sources, bans, and one version of what
-//! must be one.
+//! The dependency tree against `deny.toml`, without the network and without cargo-deny, which `tests/run
+//! --long` runs as well: licences, sources, bans, and single versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Two of these in one program would not understand each other, or would be two of what is audited.
+/// Two versions of these in one program would be incompatible, or would double the audit.
 const ONE_VERSION: &[&str] = &[
     "rustls",
     "ring",
@@ -28,7 +27,7 @@ fn policy() -> toml::Value {
     toml::from_str(&text).expect("TOML")
 }
 
-/// The texts of a list of the policy.
+/// The strings of a list of the policy.
 fn list<'a>(policy: &'a toml::Value, table: &str, key: &str) -> Vec<&'a str> {
     let list = policy[table][key].as_array().expect("a list");
     list.iter()
@@ -36,7 +35,7 @@ fn list<'a>(policy: &'a toml::Value, table: &str, key: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The licence that a package is excepted for.
+/// The licences that a package is excepted for.
 fn exception<'a>(policy: &'a toml::Value, name: &str) -> Vec<&'a str> {
     let exceptions = policy["licenses"]["exceptions"].as_array();
     let of_it = exceptions
@@ -49,7 +48,7 @@ fn exception<'a>(policy: &'a toml::Value, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// All packages but our own, of the platform that this runs on.
+/// All packages but our own, for the current platform.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--locked", "--format-version=1"])
@@ -80,8 +79,8 @@ fn text<'a>(package: &'a Value, key: &str) -> &'a str {
     package[key].as_str().unwrap_or_default()
 }
 
-/// Whether one of the choices that an SPDX expression leaves consists of allowed licences only. `/` is
-/// how crates wrote `OR` before.
+/// True if one of the alternatives of an SPDX expression consists of allowed licences only. `/` is an old
+/// form of `OR`.
 fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     let spaced = expression
         .replace('/', " OR ")
@@ -92,7 +91,7 @@ fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     any(&mut rest, allowed) && rest.is_empty()
 }
 
-/// `A OR B`, which binds less than AND does (SPDX 2.3, annex D).
+/// `A OR B`, which has a lower precedence than AND (SPDX 2.3, annex D).
 fn any(words: &mut &[&str], allowed: &[&str]) -> bool {
     let mut good = all(words, allowed);
     while let ["OR", rest @ ..] = *words {

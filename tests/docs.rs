@@ -172,7 +172,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Ends a sentence, or leads over to what follows.
+/// Ends a sentence, or introduces the next block.
 fn ends_sentence(line: &str) -> bool {
     line.trim_end()
         .trim_end_matches([')', '"', '*', '_', '”'])
@@ -207,7 +207,7 @@ fn a_sentence_has_a_line_of_its_own() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Pictures and tags, which are no sentences.
+/// Pictures and tags, which are not sentences.
 fn begins_block_without_text(line: &str) -> bool {
     line.trim_start().starts_with(['<', '!'])
 }
@@ -359,7 +359,7 @@ fn commands_and_options_exist() {
     assert!(help.len() > 20, "{}", help.len());
 }
 
-/// `--help` of a command; none where there is no such command.
+/// `--help` of a command; `None` if there is no such command.
 fn ask(command: &[&str]) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
         .args(command)

@@ -1,7 +1,6 @@
-//! However a message is made, reading it takes time and memory in proportion to its size: 100 ms for
-//! each MiB (in an optimised build) and 8 times its size. And reading and authenticating a message with
-//! the largest header take no more than what is reserved for it of `smtp.memory_budget`. One test, so
-//! that nothing else allocates.
+//! Parsing any message takes time and memory in proportion to its size: 100 ms for each MiB (in an optimised
+//! build) and 8 times its size. Parsing and authenticating a message with the largest header takes no more
+//! than is reserved for it of `smtp.memory_budget`. One test, so that nothing else allocates.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +15,14 @@ use vestibule::sender_auth::Checker;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Without optimisation less is enough to tell the size from its square.
+/// Without optimisation a smaller size is enough to distinguish linear from quadratic time.
 const SIZE: usize = if cfg!(debug_assertions) {
     256 * 1024
 } else {
     1024 * 1024
 };
 
-/// A beginning, what is repeated up to the size, and an end.
+/// A beginning, a unit that is repeated up to the size, and an end.
 const SHAPES: [(&str, &str, &str); 39] = [
     ("", "a:\r\n", ""),
     ("", "a\r\n", ""),
@@ -150,8 +149,7 @@ fn time_and_memory_follow_the_size() {
         spam: [].into(),
     };
     let envelope = Envelope::of_file(ReversePath::Unknown);
-    // What takes the square of the size would take minutes; a slow machine that does other work takes
-    // a second or two for what does not.
+    // Quadratic time would take minutes; linear time takes a second or two on a slow machine under load.
     let allowed = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 100 });
     let (mut slowest, mut largest) = (Duration::ZERO, 0);
     for shape in SHAPES {
@@ -160,7 +158,7 @@ fn time_and_memory_follow_the_size() {
         ALLOCATOR.reset_peak_usage();
         let facts = read(&raw, &envelope, &own);
         let peak = ALLOCATOR.peak_usage() - before;
-        // The best of a few, as other processes want the processor, too.
+        // The best of a few, as other processes use the CPU, too.
         let started = Instant::now();
         let content = Content::of(&raw);
         let took = started.elapsed();
@@ -182,7 +180,7 @@ fn time_and_memory_follow_the_size() {
         largest = largest.max(peak);
     }
     println!("at most {slowest:?} and {largest} octets for messages of {SIZE}");
-    // What is in the body takes no more than what is reserved in any case.
+    // Content of the body takes no more than is reserved in any case.
     for (start, unit, end) in SHAPES {
         if start.contains("\r\n\r\n") {
             let raw = built((start, &unit.repeat(16), end)).repeat(16);
@@ -202,8 +200,8 @@ fn time_and_memory_follow_the_size() {
 /// Octets of a header: the default of `smtp.max_header_size`.
 const HEADER: usize = 256 * 1024;
 
-/// Headers that are hostile to a verifier: a beginning, what is repeated as often as there is room, and an
-/// end that is repeated once more.
+/// Headers that are hostile to a verifier: a beginning, a unit that is repeated up to the limit, and an end
+/// that is repeated once more.
 const SIGNATURES: [(&str, &str, &str); 17] = [
     (
         "From: a@b.example\r\nDKIM-Signature: v=1; a=rsa-sha256; d=b.example; s=s; bh=AAAA; b=AAAA; h=from",
@@ -272,7 +270,7 @@ const SIGNATURES: [(&str, &str, &str); 17] = [
     ("From: a@b.example\r\nTo: ", "a,", "\r\n"),
 ];
 
-/// The message whose header is this, up to the bound.
+/// The message with this header, up to the limit.
 fn within_the_bound((start, unit, end): (&str, &str, &str)) -> Vec<u8> {
     let times = (HEADER - start.len() - end.len()) / unit.len();
     let header = format!("{start}{}{end}", unit.repeat(times));
@@ -280,7 +278,7 @@ fn within_the_bound((start, unit, end): (&str, &str, &str)) -> Vec<u8> {
     format!("{header}\r\nHi.\r\n").into_bytes()
 }
 
-/// Reads and authenticates each with a DNS server that nobody is at.
+/// Parses and authenticates each with a DNS server that does not answer.
 fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -304,7 +302,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
         facts.authentication = runtime.block_on(checker.check(raw, envelope, Some(&from), None));
         facts
     };
-    // What the first leaves behind is the resolver's own.
+    // The first one allocates caches of the resolver.
     one(b"From: a@b.example\r\n\r\nHi.\r\n");
     let mut most = 0;
     for shape in SHAPES.into_iter().chain(SIGNATURES) {

@@ -1,5 +1,5 @@
-//! What a message says: `testdata/mail/content.jsonl`, and a comparison with `CPython`'s `email` over all of
-//! `testdata/mail` and, where `VESTIBULE_CORPORA` names a folder, over every `.eml` below it.
+//! Content of messages: `testdata/mail/content.jsonl`, and a comparison with `CPython`'s `email` over all of
+//! `testdata/mail` and, if `VESTIBULE_CORPORA` names a folder, over every `.eml` below it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn messages_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The folder that `VESTIBULE_CORPORA` names, or `../shared/corpora` beside the project.
+/// The folder of `VESTIBULE_CORPORA`, or `../shared/corpora` beside the project.
 fn corpora() -> Option<PathBuf> {
     let Some(named) = std::env::var_os("VESTIBULE_CORPORA") else {
         let beside = root().join("../shared/corpora");
@@ -74,7 +74,7 @@ fn corpora() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// The words of a text in order, in every script; of ASCII only where the other side could not decode it.
+/// The words of a text in order, in every script; ASCII words only if the other side could not decode it.
 fn words(text: &str, ascii_only: bool) -> Vec<&str> {
     let is_part = |c: char| {
         if ascii_only {
@@ -88,7 +88,7 @@ fn words(text: &str, ascii_only: bool) -> Vec<&str> {
         .collect()
 }
 
-/// The parts of one message as `CPython` and as we find them: each octet and each word in order.
+/// Compares the parts of one message as `CPython` and as we find them: each octet and each word in order.
 fn differences(leaves: &[Value], raw: &[u8]) -> Vec<String> {
     let structure = Structure::of(raw);
     let ours: Vec<_> = structure.leaves().collect();
@@ -124,8 +124,8 @@ fn differences(leaves: &[Value], raw: &[u8]) -> Vec<String> {
     found
 }
 
-/// What of the leaves of a message is neither in its text, its HTML nor its attachments. An attached
-/// message is an attachment as a whole.
+/// Content of the leaves of a message that is neither in its text, its HTML nor its attachments. An attached
+/// message is one attachment.
 fn missing(raw: &[u8]) -> Vec<String> {
     let content = Content::of(raw);
     let line = |text: Option<&str>| words(text.unwrap_or_default(), false).join(" ");
@@ -202,7 +202,7 @@ fn nothing_is_lost_that_cpython_reads() {
 const NO_END: &str = "without a closing delimiter CPython cuts the last line end off";
 const BASE64_PIECES: &str = "CPython reads base64 up to the first padding; another piece follows";
 
-/// Messages that `CPython` reads otherwise, and why ours is right.
+/// Messages that `CPython` parses differently, and the reason why our result is right.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "050-bare-cr-in-from.eml",

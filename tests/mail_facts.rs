@@ -1,5 +1,5 @@
-//! The messages of `testdata/mail` and what is expected of each: what was read, and, for the portal
-//! `it` under `access.toml` with no account yet, what was decided.
+//! The messages of `testdata/mail` and their expected results: the facts, and, for the portal `it` under
+//! `access.toml` without an account, the verdict.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn identity() -> Identity {
     }
 }
 
-/// As `replay` has it: to the portal, from what Return-Path says.
+/// The envelope that `replay` uses: to the portal, from the address of Return-Path.
 fn envelope(raw: &[u8]) -> Envelope {
     let mut envelope = Envelope::of_file(mail::recorded(raw).reverse_path);
     envelope.recipients.push(Recipient {
@@ -48,7 +48,7 @@ fn expectations() -> Vec<Value> {
         .collect()
 }
 
-/// All that an expectation may name.
+/// All values that an expectation may name.
 fn result(facts: &Facts, settings: &AccessSettings) -> Value {
     let portal = PortalName::parse("it").expect("a name");
     let own_list = facts

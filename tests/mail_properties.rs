@@ -1,4 +1,4 @@
-//! What holds for every message, whatever bytes it is made of.
+//! Properties of every message, whatever its bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ fn from(field: &str) -> Sender {
     facts(format!("From: {field}\r\n\r\n").as_bytes()).sender
 }
 
-/// Bytes that look like a message more often than bytes of no kind do.
+/// Bytes that look like a message more often than random bytes do.
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
         "(From|Reply-To|Sender|X-Original-From)[ ]?: ?[a-z<>@,;:\"() .=?\\[\\]\\\\]{0,40}\r\n",
@@ -45,7 +45,7 @@ proptest! {
         prop_assert_eq!(again, facts);
     }
 
-    /// Nothing is decoded, joined or mended on the way to the sender.
+    /// The sender's address is not decoded, joined or repaired.
     #[test]
     fn a_sender_stands_in_the_message_as_written(raw in messages()) {
         let facts = facts(&raw);
@@ -86,8 +86,8 @@ proptest! {
         prop_assert!(matches!(sender.written(), None | Some("x@evil.example")), "{sender:?}");
     }
 
-    /// Access, authentication and routing go by one domain: it stands in the field as it is, behind
-    /// the only `@`, and the local part has nothing that an MTA routes by.
+    /// Access, authentication and routing use the same domain: it is in the field as it is, after the only
+    /// `@`, and the local part has nothing that an MTA routes by.
     #[test]
     fn a_usable_sender_names_one_domain(
         local in "[a-c%!@\"\\\\.\u{AD}\u{212A}ö]{1,8}",

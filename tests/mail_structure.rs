@@ -1,18 +1,18 @@
-//! Messages that are put together of random parts are taken apart into exactly these.
+//! Messages that are built of random parts are split into exactly these.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use vestibule::mail::{Content, Structure};
 
-/// A part of a message that is made here.
+/// A generated part of a message.
 #[derive(Debug, Clone)]
 enum Made {
     Leaf {
         octets: Vec<u8>,
         encoding: Encoding,
     },
-    /// `boundary` is a choice; the depth makes it one of its own.
+    /// `boundary` is a choice; the depth makes it unique.
     Multipart {
         boundary: usize,
         subtype: &'static str,
@@ -29,11 +29,11 @@ enum Encoding {
     QuotedPrintable { width: usize },
 }
 
-/// How many kinds of boundaries there are.
+/// Number of kinds of boundaries.
 const BOUNDARIES: usize = 4;
 
-/// One that no multipart around has, and that is the beginning of one of theirs or begins with it. None
-/// is one of theirs and two hyphens.
+/// A boundary that no enclosing multipart has, but that is a prefix or an extension of one of theirs. None is
+/// one of theirs followed by two hyphens.
 fn boundary_of(choice: usize, depth: usize) -> String {
     match choice {
         0 => format!("b{}", "x".repeat(depth)),
@@ -51,7 +51,7 @@ fn encodings() -> impl Strategy<Value = Encoding> {
     ]
 }
 
-/// Octets, and text full of what looks like a delimiter.
+/// Octets, and text with many lines that look like delimiters.
 fn octets() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
         "[ -~]{0,20}",
@@ -85,7 +85,7 @@ fn parts() -> impl Strategy<Value = Made> {
     })
 }
 
-/// Some lines of text that are a delimiter of a multipart around: they could not be sent so.
+/// True if a line is a delimiter of an enclosing multipart: such octets could not be sent.
 fn has_delimiter(octets: &[u8], around: &[String]) -> bool {
     octets.split(|&byte| byte == b'\n').any(|line| {
         let line = line.trim_ascii_end();
@@ -135,7 +135,7 @@ fn encode(octets: &[u8], encoding: Encoding) -> Vec<u8> {
     }
 }
 
-/// Writes a part and notes the octets of its leaves.
+/// Writes a part and records the octets of its leaves.
 fn write(part: &Made, around: &mut Vec<String>, raw: &mut Vec<u8>, leaves: &mut Vec<Vec<u8>>) {
     match part {
         Made::Leaf { octets, encoding } => {
@@ -177,7 +177,7 @@ fn write(part: &Made, around: &mut Vec<String>, raw: &mut Vec<u8>, leaves: &mut 
                 write(part, around, raw, leaves);
             }
             around.pop();
-            // Where nothing is around, the end would belong to the last part.
+            // Without an enclosing part, the end would belong to the last part.
             if *is_closed || around.is_empty() {
                 raw.extend_from_slice(format!("\r\n--{boundary}--\r\nEpilogue").as_bytes());
             }
@@ -199,7 +199,7 @@ proptest! {
         let structure = Structure::of(&raw);
         let found: Vec<_> = structure.leaves().map(|leaf| leaf.decode()).collect();
         prop_assert_eq!(found, leaves, "{}", String::from_utf8_lossy(&raw));
-        // What is not within a message is one attachment each.
+        // Each leaf that is not within a message is one attachment.
         let whole = structure.leaves().filter(|leaf| !leaf.is_within_message());
         let whole: Vec<_> = whole.map(|leaf| leaf.decode()).collect();
         let attached: Vec<_> = Content::of(&raw)
@@ -211,7 +211,7 @@ proptest! {
         prop_assert_eq!(attached, whole);
     }
 
-    /// Characters that are no base64 between its letters: each octet is still there.
+    /// Non-base64 characters between base64 ones: each octet is preserved.
     #[test]
     fn noise_in_base64_takes_no_octet(
         octets in prop::collection::vec(any::<u8>(), 0..300),
@@ -235,7 +235,7 @@ proptest! {
         prop_assert_eq!(part.decode(), octets);
     }
 
-    /// Whatever stands there, no octet goes that is not part of an escape or a soft line break.
+    /// Whatever the text, only octets of escapes and soft line breaks are removed.
     #[test]
     fn broken_quoted_printable_keeps_its_text(text in "([a-zG-Z !]|=[G-Z]|=[0-9A-F]{2}|=[ ]{0,2}\r\n|\r\n){0,40}") {
         let raw = format!("Content-Transfer-Encoding: quoted-printable\r\n\r\n{text}");
@@ -245,7 +245,7 @@ proptest! {
         let verification_mails = |bytes: &[u8]| -> Vec<u8> {
             bytes.iter().copied().filter(|byte| (b'G'..=b'Z').contains(byte) || byte.is_ascii_lowercase()).collect()
         };
-        // Escapes of letters add some; they are taken for the octet that they stand for.
+        // Escapes of letters add some; they are replaced by the octets that they encode.
         let mut expected = Vec::new();
         let mut rest = text.as_bytes();
         while let Some((&byte, after)) = rest.split_first() {

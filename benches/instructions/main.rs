@@ -1,10 +1,10 @@
-//! Instructions a message, for reading, deciding and committing: a measure that neither a busy nor a
-//! faster machine changes.
+//! Instructions for each message, for parsing, deciding and committing: a measure that does not depend on the
+//! speed or the load of the machine.
 //!
 //! This program runs itself under valgrind's cachegrind, once with N messages and once with 2N; the
-//! difference is what N messages take, without starting up. `kept.toml` beside this file has the
-//! figures that hold; one that is more than a tenth above them is a failure. Run
-//! `cargo bench --bench instructions`, and with `-- --keep` to keep what it finds.
+//! difference is the cost of N messages without the start. `kept.toml` beside this file has the accepted
+//! figures; a figure more than a tenth above them is a failure. Run `cargo bench --bench instructions`, and
+//! with `-- --keep` to store the new figures.
 
 #[path = "../sample/questions.rs"]
 #[expect(dead_code, reason = "shared with `steps`, which names its cases")]
@@ -20,10 +20,10 @@ use std::process::{Command, ExitCode};
 
 use work::Work;
 
-/// By how much a figure may be above the one that is kept.
+/// Tolerated excess of a figure over the stored one.
 const TOLERANCE: f64 = 0.10;
 
-/// How often each is measured.
+/// Number of measurements of each figure.
 const TIMES: usize = 7;
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         work.do_it(messages.parse().expect("a number of messages"));
         return ExitCode::SUCCESS;
     }
-    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    // `cargo test --benches` runs this too, only to check that it builds.
     if !words.contains(&"--bench") {
         return ExitCode::SUCCESS;
     }
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints the table; says whether a figure is too far above the one that is kept, or none is.
+/// Prints the table; returns whether a figure is too high or has no stored value.
 fn report(found: &[(Work, u64)], kept: &BTreeMap<String, u64>) -> bool {
     println!(
         "{:<22} {:>12} {:>12} {:>8}",
@@ -79,8 +79,8 @@ fn report(found: &[(Work, u64)], kept: &BTreeMap<String, u64>) -> bool {
     grown
 }
 
-/// Instructions that one message takes: the median of several measurements, because a commit is a
-/// little different each time (ids are random, threads meet as it happens).
+/// Instructions for one message: the median of several measurements, because every commit differs a little
+/// (random ids, timing of threads).
 fn each(work: Work) -> u64 {
     let messages = work.messages();
     let mut found = [(); TIMES].map(|()| {
@@ -92,7 +92,7 @@ fn each(work: Work) -> u64 {
     found[TIMES / 2]
 }
 
-/// All instructions of a run with so many messages, in all threads and without the kernel's.
+/// All instructions of a run with this many messages, in all threads and without the kernel's.
 fn count(work: Work, messages: u64) -> u64 {
     let own = std::env::current_exe().expect("this program");
     let output = Command::new("valgrind")

@@ -1,4 +1,4 @@
-//! What is counted: each does the same to so many messages, one after the other.
+//! The counted work: each kind does the same for a number of messages, one after the other.
 
 use std::hint::black_box;
 
@@ -13,9 +13,9 @@ use crate::sample::{self, Sender};
 
 #[derive(Clone, Copy)]
 pub enum Work {
-    /// Reading a message into facts.
+    /// Parsing a message into facts.
     Parse,
-    /// Deciding, over questions of every kind.
+    /// Deciding questions of every kind.
     Decide,
     /// `Store::accept`, one at a time, of mail that is accepted, from facts to the synced answer.
     Commit,
@@ -36,8 +36,8 @@ impl Work {
         Self::ALL.into_iter().find(|work| work.name() == name)
     }
 
-    /// Enough that what happens now and then, such as a page that is full, happens often; few enough
-    /// that the log of the database is not copied meanwhile.
+    /// Enough that rare steps, such as a page split, happen often; few enough that no checkpoint of the
+    /// database's log happens meanwhile.
     pub fn messages(self) -> u64 {
         match self {
             Self::Parse => 2000,

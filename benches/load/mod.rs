@@ -1,4 +1,4 @@
-//! The example `load`, run as a program of its own: built once, then as often as it is needed.
+//! The example `load` as a separate program: built once, then run as often as needed.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-/// The program, built as this bench is.
+/// The program, built with the profile of this bench.
 pub struct Load {
     program: PathBuf,
 }
 
-/// Messages on their way.
+/// A running load.
 pub struct Running(Child);
 
-/// What came of them.
+/// Results of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Report {
     /// Messages a second.
     pub rate: f64,
-    /// From the end of a message to its answer, in microseconds: the median, and the 99th percentile.
+    /// From the end of a message to its reply, in microseconds: the median, and the 99th percentile.
     pub median: f64,
     pub late: f64,
 }

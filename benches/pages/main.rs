@@ -1,9 +1,9 @@
-//! The operators' pages and the what-if over a large database: how long each takes to answer, from the
-//! request's head to the whole page, by the same router that the daemon serves.
+//! The operators' pages and the what-if simulation over a large database: the time from the request's head to
+//! the complete page, with the router that the daemon serves.
 //!
-//! `cargo bench --bench pages [-- --quick] [-- --keep FILE]`; `--keep` uses the database of that name,
-//! and makes it where there is none. The first answer after the start is told apart: the others find
-//! the database in the memory of the machine.
+//! `cargo bench --bench pages [-- --quick] [-- --keep FILE]`; `--keep` uses the database of that name, and
+//! creates it if it does not exist. The first answer after the start is reported separately: later ones find
+//! the database in the page cache.
 
 #[path = "../seed/mod.rs"]
 mod seed;
@@ -27,7 +27,7 @@ use vestibule::store::{Key, KeyKind, Store, WhatIf};
 use vestibule::templates::Wording;
 use vestibule::web::{Operators, operators};
 
-/// Each page, and ways to narrow it of which some find nothing.
+/// Each page, and filters of it, some of which match nothing.
 const PAGES: &[&str] = &[
     "/",
     "/customers",
@@ -138,7 +138,7 @@ async fn session(store: &Store) -> String {
         Actor::operator("root", Interface::CommandLine),
     );
     let now = Timestamp::now();
-    // There already, where the database is.
+    // The operator exists already in an existing database.
     let _ = store
         .add_operator(name.clone(), Role::Admin, hash, by.clone(), now)
         .await;

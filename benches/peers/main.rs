@@ -1,17 +1,16 @@
-//! Vestibule beside its peers, in one run on one machine: how many messages a second are durably
-//! accepted, and what one costs.
+//! Vestibule beside its peers, in one run on one machine: the rate of durably accepted messages, and the cost
+//! of each.
 //!
-//! - `vestibule`: the daemon of this build with its standard configuration, everything on; each message
-//!   is read, decided, and waits as a released request for a destination that is paused, all synced.
-//!   `smtp-source` has one sender, and one sender may not have that much held.
+//! - `vestibule`: the daemon of this build with its standard configuration, everything on; each message is
+//!   parsed, decided, and stored as a released request for a destination that is paused, all synced.
+//!   `smtp-source` has one sender, and one sender may not have that many held requests.
 //! - `postfix`: Postfix accepting into its hold queue (`check_sender_access static:HOLD`), synced too.
-//! - `smtp-sink`: takes the same bytes and stores nothing: what the client and the protocol allow.
+//! - `smtp-sink`: accepts the same bytes and stores nothing: the limit of the client and the protocol.
 //!
-//! The client is Postfix's `smtp-source` for all three; a second table has a client of our own, which
-//! takes less of the machine, and how long an answer takes. The three take turns, each begins when the
-//! disk has nothing left to write of the one before, and the median of the rounds is shown. Figures of
-//! different runs cannot be compared, the ratios of one run can:
-//! `cargo bench --bench peers [-- --quick]`.
+//! The client is Postfix's `smtp-source` for all three. A second table uses our own client, which takes less
+//! CPU, and shows latencies. The three run in turn, each begins when the disk has finished all writes of the
+//! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
+//! ratios within a run are: `cargo bench --bench peers [-- --quick]`.
 
 #[path = "../../tests/daemon/harness.rs"]
 #[expect(
@@ -40,8 +39,8 @@ use harness::{Harness, STANDARD, wait_for};
 use postfix::Postfix;
 use process::{Usage, usage};
 
-/// One row of the table: connections at a time, octets a message, messages in all, and whether each
-/// connection carries one message only.
+/// One row of the table: concurrent connections, octets of a message, total messages, and whether each
+/// connection carries only one message.
 #[derive(Clone, Copy)]
 struct Load {
     connections: usize,
@@ -84,10 +83,10 @@ const LOADS: [Load; 9] = [
     Load::new(20, 1024 * KIB, 400, false),
 ];
 
-/// How often each server is measured under each load.
+/// Number of measurements of each server under each load.
 const ROUNDS: usize = 3;
 
-/// What one server did under one load.
+/// Result of one server under one load.
 #[derive(Clone, Copy)]
 struct Result {
     rate: f64,
@@ -95,7 +94,7 @@ struct Result {
     peak: u64,
 }
 
-/// The middle one of each figure by itself; of the memory the most.
+/// The median of each figure by itself; the maximum of the memory.
 fn median(mut results: Vec<Result>) -> Result {
     let middle = results.len() / 2;
     results.sort_by_key(|result| result.cpu);
@@ -109,7 +108,7 @@ fn median(mut results: Vec<Result>) -> Result {
 }
 
 fn main() {
-    // `cargo test --benches` runs this too, and wants to know only that it builds.
+    // `cargo test --benches` runs this too, only to check that it builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -165,7 +164,7 @@ fn main() {
     with_own_client(quick);
 }
 
-/// 5 KiB with a client that leaves more of the machine to the servers.
+/// 5 KiB with a client that leaves more CPU to the servers.
 fn with_own_client(quick: bool) {
     let client = load::Load::build();
     println!(
@@ -229,7 +228,7 @@ fn postfix(load: Load) -> Result {
     measure(load, postfix.smtp, "it-help@corp.example", master(&postfix))
 }
 
-/// Postfix's first process, whose children all others are.
+/// Postfix's master process, the parent of all others.
 fn master(postfix: &Postfix) -> u32 {
     let file = postfix.folder.path().join("spool/pid/master.pid");
     let text = std::fs::read_to_string(file).expect("a running Postfix");
@@ -246,7 +245,7 @@ fn start_sink() -> (KillOnDrop, SocketAddr) {
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
     let mut sink = Command::new("/usr/sbin/smtp-sink");
-    // It will not run as root.
+    // It does not run as root.
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         sink.args(["-u", "nobody"]);
     }
@@ -267,7 +266,7 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// Waits until nothing that was written before is on its way to a disk.
+/// Waits until all earlier writes have reached the disk.
 fn settle() {
     let synced = Command::new("sync")
         .status()

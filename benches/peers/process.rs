@@ -1,4 +1,4 @@
-//! What a process and all its descendants have used, as /proc tells (proc(5)).
+//! Resource usage of a process and all its descendants, from /proc (proc(5)).
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// Sums over a process and its descendants.
 pub struct Usage {
-    /// User and system time, that of descendants that have ended included.
+    /// User and system time, including that of descendants that have ended.
     pub cpu: Duration,
-    /// Octets: the sum of each one's greatest resident set.
+    /// In octets: the sum of the peak resident sets.
     pub peak: u64,
 }
 
@@ -47,7 +47,7 @@ struct Stat {
 
 fn stat(process: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, so that fields count from the last one.
+    // The name is in parentheses and may contain anything, so fields are counted from the last parenthesis.
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u32>().ok();
     Some(Stat {

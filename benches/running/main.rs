@@ -1,10 +1,9 @@
-//! What Vestibule costs while nothing happens: from its start to its readiness, the memory that it
-//! stays at, how often it wakes up, the size of the program; and what housekeeping costs mail while
-//! there is much to forget.
+//! Cost of an idle Vestibule: the time from its start to its readiness, its memory, its wakeups, the size of
+//! the program; and the effect of housekeeping on mail while there is much to delete.
 //!
 //! `cargo bench --bench running [-- --quick] [-- --keep FILE] [-- --program FILE]`; `--keep` uses the
-//! database of that name, and makes it where there is none. It is copied, and the copy is worked on.
-//! `--program` measures another binary than cargo's, such as one built without what tests need.
+//! database of that name, and creates it if it does not exist. The measurement works on a copy. `--program`
+//! measures another binary than cargo's, such as one built without test features.
 
 #[path = "../seed/mod.rs"]
 mod seed;
@@ -19,12 +18,12 @@ use seed::Size;
 use vestibule::domain::Timestamp;
 use vestibule::store::{Step, Store, StoreError};
 
-/// The one that cargo built beside this; `--program FILE` measures another.
+/// The binary that cargo built for this bench; `--program FILE` measures another.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
 const CONFIGURATION: &str = include_str!("../seed/vestibule.toml");
 
-/// How much is measured.
+/// Amount of measurements.
 struct Effort {
     starts: usize,
     idle: Duration,
@@ -111,13 +110,13 @@ struct Harness {
     program: PathBuf,
 }
 
-/// A daemon, and how long it took to be ready.
+/// A daemon, and the time until it was ready.
 struct Running {
     child: Child,
     ready: Duration,
 }
 
-/// What a daemon costs while nothing happens.
+/// Cost of an idle daemon.
 struct Idle {
     resident: u64,
     own: u64,
@@ -136,7 +135,7 @@ impl Harness {
             folder: folder.to_owned(),
             program: program.to_owned(),
         };
-        // The first start makes or migrates the database, which others do not.
+        // The first start creates or migrates the database, which later ones do not.
         drop(harness.start());
         harness
     }
@@ -166,7 +165,7 @@ impl Harness {
 }
 
 impl Running {
-    /// What it does in so long a time, once it has settled.
+    /// Measures for this time, after the daemon has settled.
     fn idle(&self, time: Duration) -> Idle {
         std::thread::sleep(Duration::from_secs(15));
         let before = self.switches();
@@ -187,7 +186,7 @@ impl Running {
         PathBuf::from(format!("/proc/{}", self.child.id()))
     }
 
-    /// How often any of its threads went to sleep by itself, which is as often as it woke up.
+    /// Voluntary context switches of all threads, which equal their wakeups.
     fn switches(&self) -> u64 {
         fs::read_dir(self.process().join("task"))
             .expect("it runs")
@@ -208,8 +207,7 @@ impl Drop for Running {
     }
 }
 
-/// A copy that is on the disk. One that is not would be written there beside what is measured: at the
-/// first sync of the file, which takes it all.
+/// Makes a synced copy. Otherwise the first sync of the file would write all of it, during the measurement.
 fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).expect("copied");
     let copied = fs::File::open(to).expect("the copy");
@@ -228,8 +226,8 @@ fn field(status: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Much to forget, a year later: how long each step holds up the writer, and how long a small
-/// transaction has to wait meanwhile.
+/// A year later there is much to delete: the time for which each step blocks the writer, and the wait of a
+/// small transaction meanwhile.
 async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     const DAY: Duration = Duration::from_hours(24);
     const ROWS: usize = 100;
@@ -294,7 +292,7 @@ where
     );
 }
 
-/// Small transactions, one after the other, while something else goes on.
+/// Small transactions, one after the other, beside other work.
 struct Beside;
 
 impl Beside {

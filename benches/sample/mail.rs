@@ -1,4 +1,4 @@
-//! A house to measure: its configuration, and mail as it comes.
+//! A sample installation to measure: its configuration, and its mail.
 //!
 //! All of it is the same in every run, so that two runs measure the same work.
 
@@ -13,7 +13,7 @@ use vestibule::store::{Arrival, Part};
 /// Octets of a message.
 pub const SIZE: usize = 5 * 1024;
 
-/// As mail looks that came through three servers and a filter.
+/// Header fields of mail that passed three servers and a filter.
 const TRACE: &str = "Received: from mx.corp.example (mx.corp.example [192.0.2.1])\r\n\
     \tby gate.corp.example with ESMTPS id 4F0Abc; Mon, 23 Nov 2026 09:00:02 +0000\r\n\
     Authentication-Results: mx.corp.example; dkim=pass header.d=corp.example;\r\n\
@@ -24,7 +24,7 @@ const TRACE: &str = "Received: from mx.corp.example (mx.corp.example [192.0.2.1]
     X-Spam-Status: No, score=-2.1 required=5.0 tests=DKIM_VALID,SPF_PASS autolearn=ham\r\n\
     X-Mailer: Mailer 1.0\r\n";
 
-/// The portal `it`, `corp.example` internal, `partner.example` external, nobody else.
+/// The portal `it`; `corp.example` is internal, `partner.example` external, everything else is refused.
 pub fn config() -> Config {
     let text = r#"
         hostname = "gate.corp.example"
@@ -110,7 +110,7 @@ pub fn circumstances() -> Circumstances {
     }
 }
 
-/// Makes any number of messages of one sender that are all different, and cheaply.
+/// Makes any number of different messages of one sender at low cost.
 pub struct Sender {
     arrival: Arrival,
     raw: Vec<u8>,

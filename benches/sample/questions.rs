@@ -1,4 +1,4 @@
-//! Questions of every kind, decided early and late.
+//! Questions of every kind, decided by early and late rules.
 
 use vestibule::access::{
     AccessSettings, AccountStanding, Circumstances, Effective, Original, Question, Standing,
@@ -8,7 +8,7 @@ use vestibule::mail::{Facts, read};
 
 use crate::sample::{circumstances, envelope, identity, message, portal};
 
-/// Everything a [`Question`] borrows.
+/// Everything that a [`Question`] borrows.
 pub struct Case {
     pub name: &'static str,
     facts: Facts,
@@ -28,7 +28,7 @@ impl Case {
     }
 }
 
-/// Questions that are decided early and late, with long lists of domains where those are asked.
+/// Questions that are decided by early and late rules, with long lists of domains where rules read those.
 pub fn cases() -> Vec<Case> {
     let account = |kind, status| Standing {
         account: Some(AccountStanding {

@@ -1,5 +1,5 @@
-//! A large database for measurements: accounts, a ledger and requests as they lie after months of
-//! mail, in a few minutes instead of months.
+//! A large database for measurements: accounts, a ledger and requests as after months of mail, built in a few
+//! minutes.
 //!
 //! ```ignore
 //! #[path = "../seed/mod.rs"]
@@ -10,11 +10,11 @@
 //! let store = Store::open(&path)?;
 //! ```
 //!
-//! The schema is the store's own, and what is put into it is what intake would have written: facts and
-//! standing that can be read and decided again, accounts of which most are proved, requests of which
-//! most are delivered. The same size makes the same database, but for the ids and the time of its end.
-//! What was delivered has lost its content, as retention would have it; the newest has it. Only the
-//! syncs are left out, so a machine that goes down meanwhile leaves no database.
+//! The schema is the store's own, and the rows are those that intake would have written: facts and standing
+//! that can be read and decided again, mostly verified accounts, mostly delivered requests. The same size
+//! makes the same database, except for the ids and the time of its end. Delivered requests have lost their
+//! content, as after the retention period; the newest ones have it. Only the syncs are omitted, so a crash of
+//! the machine meanwhile leaves no database.
 
 use std::path::Path;
 
@@ -24,15 +24,15 @@ use vestibule::access::{AccessSettings, Key};
 use vestibule::domain::{DomainPattern, Timestamp};
 use vestibule::store::Store;
 
-/// How much there is of everything.
+/// Number of rows of each kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub accounts: i64,
-    /// Each is an entry of the ledger, too.
+    /// Each has an entry of the ledger, too.
     pub requests: i64,
     /// Entries without a request.
     pub dropped: i64,
-    /// All of it came in so many days before the end, evenly.
+    /// All mail arrived during this many days before the end, evenly.
     pub days: i64,
 }
 
@@ -44,7 +44,7 @@ impl Size {
         dropped: 300_000,
         days: 90,
     };
-    /// The same house in its first weeks, to try a measurement out with.
+    /// A small database, to try out a measurement.
     pub const SMALL: Self = Self {
         accounts: 2_000,
         requests: 10_000,
@@ -55,17 +55,17 @@ impl Size {
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// The newest entries have their content.
+/// Number of the newest entries, which have their content.
 const WITH_CONTENT: i64 = 20_000;
 
-/// Domains that accounts are of, and that dropped messages came from.
+/// Domains of accounts, and of dropped messages.
 const DOMAINS: i64 = 5_000;
 const STRANGERS: i64 = 3_000;
 
-/// Makes the database.
+/// Builds the database.
 ///
 /// # Panics
-/// When that is not possible.
+/// If that is not possible.
 pub fn seed(path: &Path, size: &Size, end: Timestamp) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -101,7 +101,7 @@ pub fn seed(path: &Path, size: &Size, end: Timestamp) {
         .expect("copied");
 }
 
-/// `corp.example` is internal; of all others only those of the list may.
+/// `corp.example` is internal; of the others only those of the list are allowed.
 fn settings() -> AccessSettings {
     let pattern = |text: &str| DomainPattern::parse(text).expect("a pattern");
     let mut settings = AccessSettings::default();
@@ -126,7 +126,7 @@ fn id(at: i64, n: i64) -> [u8; 16] {
     Ulid::from_parts(at, u128::from(n.unsigned_abs()) * 0x9e37_79b9_7f4a_7c15).to_bytes()
 }
 
-/// Numbers that jump about, and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 fn jump(n: i64, of: i64) -> i64 {
     let mixed = n.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     i64::try_from(mixed).unwrap_or(0) % of
@@ -141,7 +141,7 @@ fn address(account: i64) -> (String, String) {
     (format!("person{account}@{domain}"), domain)
 }
 
-/// Account `n` is blocked, pending or active; what waits is of those that are pending.
+/// Account `n` is blocked, pending or active; held requests belong to the pending ones.
 fn status(n: i64) -> &'static str {
     match n % 50 {
         7 => "blocked",
@@ -197,7 +197,7 @@ fn accounts(connection: &Connection, size: &Size, end: i64) {
     }
 }
 
-/// What one entry is.
+/// Properties of one entry.
 struct Kept {
     n: i64,
     at: i64,
@@ -296,11 +296,11 @@ fn entries(connection: &Connection, size: &Size, end: i64) {
 fn entry(n: i64, all: i64, size: &Size, end: i64) -> Kept {
     let at = end - size.days * DAY + n * (size.days * DAY / (all + 1));
     let portal = ["it", "hr", "facilities"][usize::try_from(jump(n, 10)).unwrap_or(0).min(2)];
-    // Evenly among each other: of every `all` so many are dropped.
+    // Evenly distributed: `dropped` of every `all` entries.
     let is_dropped = (n * size.dropped) / all != ((n - 1) * size.dropped) / all;
     if is_dropped {
         let place = jump(n, STRANGERS);
-        // A few domains write most of it.
+        // A few domains send most of it.
         let domain = format!("s{}.stranger.example", place * place / STRANGERS);
         let rule = match jump(n, 20) {
             0..=11 => 13,

@@ -1,5 +1,5 @@
-//! Any bytes, read as the value of From: a usable sender stands in them as it is written, and an
-//! address is the same after it was written down.
+//! Any bytes, parsed as the value of From: a usable sender is a substring of the input, and an address
+//! survives formatting and parsing.
 
 #![no_main]
 

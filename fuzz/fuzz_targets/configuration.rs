@@ -1,4 +1,4 @@
-//! Any text, read as the configuration: settings or mistakes, each mistake at a place, in one line.
+//! Any text, parsed as the configuration: settings or mistakes, each mistake with a place, in one line.
 
 #![no_main]
 

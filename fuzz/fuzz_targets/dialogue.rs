@@ -1,5 +1,5 @@
-//! Any bytes, said to the whole SMTP side over a socket: it neither panics nor hangs, each line that it
-//! answers is a reply, and what it hands on is what was sent to somebody it knows.
+//! Any bytes, sent to the SMTP server over a socket: it neither panics nor hangs, each line that it answers
+//! is a reply, and every message that it passes on was sent to a known recipient.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use vestibule::smtp::{DataOutcome, MessageHandler, Settings, UnknownRecipient, s
 
 const LARGEST: u64 = 2000;
 
-/// Knows one address, and remembers what it was given.
+/// Knows one address, and records the messages that it is given.
 #[derive(Default)]
 struct Desk {
     taken: Mutex<Vec<(Envelope, Vec<u8>)>>,
@@ -74,12 +74,12 @@ impl Shared {
         }
     }
 
-    /// Says it in pieces, and gives all that was answered.
+    /// Sends the bytes in pieces, and returns all replies.
     fn talk(&self, said: &[u8], piece: usize) -> Vec<u8> {
         self.runtime.block_on(async {
             let stream = TcpStream::connect(self.address).await.expect("connected");
             stream.set_nodelay(true).expect("an option");
-            // Closing by a reset keeps the port from waiting, of which there are only so many.
+            // A reset avoids TIME_WAIT, which would exhaust the ports.
             stream.set_zero_linger().expect("an option");
             let (mut reading, mut writing) = stream.into_split();
             let speak = async move {
@@ -126,7 +126,7 @@ fuzz_target!(|input: &[u8]| {
             queued += usize::from(line.starts_with("250 2.0.0 Ok: queued as "));
         }
         let taken = std::mem::take(&mut *shared.desk.taken.lock().expect("no panic"));
-        // Whoever goes without waiting may miss the last answer, but never gets one too many.
+        // A client that disconnects early may miss the last reply, but never gets too many.
         assert!(queued <= taken.len(), "{queued} of {}: {text}", taken.len());
         for (envelope, raw) in taken {
             assert!((1..=3).contains(&envelope.recipients.len()));

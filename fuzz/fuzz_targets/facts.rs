@@ -1,4 +1,4 @@
-//! Any bytes, read as a message: no panic, and facts that can be stored and are of bounded size.
+//! Any bytes, parsed as a message: no panic, and facts that can be stored and are of bounded size.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A pattern and a domain, each on a line: a pattern is the same after it was written down, and
-//! matches what a comparison of whole labels says.
+//! A pattern and a domain, each on a line: a pattern survives formatting and parsing, and matches the same
+//! domains as a comparison of whole labels.
 
 #![no_main]
 

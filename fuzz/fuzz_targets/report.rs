@@ -1,5 +1,5 @@
-//! Any bytes, read as the parts of a delivery report: no panic, bounded facts, and addresses in it
-//! that stand in the input.
+//! Any bytes, parsed as the parts of a delivery report: no panic, bounded facts, and only addresses that
+//! occur in the input.
 
 #![no_main]
 

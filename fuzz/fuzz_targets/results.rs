@@ -1,5 +1,5 @@
-//! Any bytes, read as the value of an Authentication-Results field of our MTA: a message passes only if
-//! the value says so outside comments and quotes, and never beside a second result.
+//! Any bytes, parsed as the value of an Authentication-Results field of our MTA: a message passes only if the
+//! value says so outside comments and quotes, and never beside a second result.
 
 #![no_main]
 

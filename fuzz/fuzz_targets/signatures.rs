@@ -1,5 +1,5 @@
-//! Any key and any body: an implementation that is not ours takes our signature, and none of
-//! another body, id or time.
+//! Any key and any body: another implementation accepts our signature, and rejects it for another body, id or
+//! time.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|input: (String, &[u8], u32)| {
     let signature = theirs.sign("01ID", i64::from(at), body);
     match (&ours, signature) {
         (Some(ours), Ok(theirs)) => assert_eq!(*ours, theirs),
-        // They sign text only.
+        // The other implementation signs text only.
         (Some(_), Err(_)) => assert!(std::str::from_utf8(body).is_err()),
         (None, _) => panic!("a key that others can use"),
     }

@@ -1,5 +1,5 @@
-//! Any bytes, taken apart as a message: no panic, parts in document order within the message, and the
-//! same text for every reader.
+//! Any bytes, split into the parts of a message: no panic, parts in document order within the message, and
+//! the same text for every reader.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any text, read as the token of a link: what is taken is the text of a token, and of one only.
+//! Any text, parsed as the token of a link: an accepted text is the only text of its token.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(token.reveal(), text, "two texts open one door");
     assert!(text.len() == 43 && text.is_ascii());
     assert!(!format!("{:?}", token.hash()).contains(text));
-    // The last character stands for four bits of the token and two that must be 0.
+    // The last character encodes four bits of the token and two that must be 0.
     for other in ["A", "B", "_", "="] {
         let changed = format!("{}{other}", &text[..42]);
         if changed != text

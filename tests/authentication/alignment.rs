@@ -1,4 +1,4 @@
-//! Which domains vouch for which: relaxed, strict, and across registrants.
+//! Alignment of domains: relaxed, strict, and across registrants.
 
 use vestibule::mail::AuthenticationResult;
 
@@ -66,7 +66,7 @@ async fn the_envelope_aligns_as_the_record_says() {
     }
 }
 
-/// `_dmarc.github.io` without `psd=y` would make one organisation of all who have a page there.
+/// `_dmarc.github.io` without `psd=y` would make all owners of its pages one organisation.
 #[tokio::test]
 async fn neighbours_below_a_public_suffix_do_not_vouch_for_each_other() {
     let zone = format!(

@@ -1,4 +1,4 @@
-//! ARC: the chain is reported, and a trusted sealer's word counts.
+//! ARC: the chain is reported, and a trusted sealer's results count.
 
 use mail_auth::arc::ArcSealer;
 use mail_auth::common::headers::HeaderWriter;
@@ -9,7 +9,7 @@ use vestibule::sender_auth::Author;
 
 use super::harness::{Harness, envelope, rsa, said, verification_mail};
 
-/// The message as a mailing list passes it on, sealed.
+/// The message as a mailing list forwards it, sealed.
 fn sealed(message: &str) -> String {
     let parsed = AuthenticatedMessage::parse(message.as_bytes()).expect("a message");
     let results = AuthenticationResults::new("list.example");
@@ -79,7 +79,7 @@ async fn a_chain_is_whole_or_broken() {
     ] {
         let found = harness.check(&raw, "x@other.example", "corp.example").await;
         assert_eq!(said(&found, AuthenticationMethod::Arc), expected, "{what}");
-        // Nobody has said that this list is to be believed.
+        // This list is not trusted.
         assert_eq!(found.dmarc, Some(AuthenticationResult::Fail), "{what}");
     }
 }
@@ -99,7 +99,7 @@ fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> Stri
     format!("{}{message}", set.to_header())
 }
 
-/// Whom the trusted sealer vouches for, by our whole check and where our MTA has checked the rest.
+/// True if the trusted sealer vouches for the message, by our full check and by the check after our MTA's.
 async fn vouched(harness: &Harness, raw: &str) -> bool {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
@@ -208,7 +208,7 @@ async fn a_trusted_sealer_vouches_for_the_author() {
     ] {
         assert_eq!(vouched(&harness, &raw).await, vouches, "{what}");
     }
-    // Without a trusted seal nothing is asked where our MTA has checked the rest.
+    // Without a trusted seal there are no queries if our MTA has checked the rest.
     let asked = harness.dns.asked().len();
     let other = sealed_by("list.example", "corp.example", &all, &plain);
     let from = Domain::parse("corp.example").expect("a domain");

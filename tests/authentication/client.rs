@@ -1,4 +1,4 @@
-//! SPF: which client may send for which domain.
+//! SPF: clients that may send for a domain.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use vestibule::mail::{AuthenticationMethod, AuthenticationResult};
 
 use super::harness::{CLIENT, Harness, details, envelope, forwarded, said, verification_mail};
 
-/// Each domain is called after what its record does for the client.
+/// Each domain is named after the effect of its record on the client.
 fn zone() -> String {
     let mut zone = format!(
         "pass.example TXT v=spf1 ip4:{CLIENT} -all\n\
@@ -174,7 +174,7 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
     }
 }
 
-/// RFC 7208 2.4: a null reverse-path stands for postmaster at the name given with HELO.
+/// RFC 7208 2.4: for a null reverse-path the identity is postmaster at the HELO name.
 #[tokio::test]
 async fn without_a_reverse_path_the_name_of_the_client_is_asked_about() {
     let harness = Harness::new(&zone()).await;

@@ -1,4 +1,4 @@
-//! A DNS server that knows one small zone, and how to fail.
+//! A DNS server that knows one small zone, and can fail in several ways.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// Longer answers are truncated over UDP, and asked for again over TCP (RFC 1035 4.2.1).
+/// Longer answers are truncated over UDP, and repeated over TCP (RFC 1035 4.2.1).
 const LONGEST_UDP: usize = 1232;
 
 /// A running server; it ends with its value.
@@ -21,7 +21,7 @@ pub struct Dns {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What a line of the zone does for its name.
+/// Effect of a line of the zone on its name.
 enum Line {
     Data(RecordType, RData),
     ServFail,
@@ -34,15 +34,15 @@ struct Zone {
 }
 
 impl Dns {
-    /// `zone` has a line for each record, `NAME TYPE VALUE`; the types are TXT, A, AAAA, MX, and for
-    /// all questions about a name and what is below it SERVFAIL and SILENT.
+    /// `zone` has a line for each record, `NAME TYPE VALUE`. The types are TXT, A, AAAA and MX; SERVFAIL and
+    /// SILENT hold for all queries of a name and its subdomains.
     pub async fn start(zone: &str) -> Self {
         let asked = Arc::default();
         let zone = Arc::new(Zone {
             lines: zone.lines().filter_map(line).collect(),
             asked: Arc::clone(&asked),
         });
-        // The same port for both: take one that is free for TCP, and try again where UDP has it.
+        // The same port for both: choose one that is free for TCP, and retry if UDP has it.
         let (udp, tcp) = loop {
             let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = tcp.local_addr().expect("an address");
@@ -62,7 +62,7 @@ impl Dns {
         }
     }
 
-    /// The questions so far, each as `NAME TYPE`.
+    /// The queries so far, each as `NAME TYPE`.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }
@@ -94,7 +94,7 @@ fn line(line: &str) -> Option<(String, Line)> {
 }
 
 impl Zone {
-    /// None where the server keeps silent.
+    /// `None` if the server stays silent.
     fn answer(&self, request: &[u8]) -> Option<Message> {
         let request = Message::from_vec(request).expect("a question");
         let query = request.queries.first().expect("a question").clone();
@@ -145,7 +145,7 @@ impl Zone {
     }
 }
 
-/// What lets a resolver remember that there is nothing (RFC 2308 3).
+/// The record that lets a resolver cache a negative answer (RFC 2308 3).
 fn start_of_authority() -> Record {
     let root = Name::root();
     let data = SOA::new(root.clone(), root.clone(), 1, 60, 60, 60, 60);
@@ -172,7 +172,7 @@ async fn serve_tcp(zone: Arc<Zone>, listener: TcpListener) {
     }
 }
 
-/// Each message has its length in front (RFC 1035 4.2.2).
+/// Each message is preceded by its length (RFC 1035 4.2.2).
 async fn serve_connection(zone: Arc<Zone>, mut stream: TcpStream) {
     while let Ok(length) = stream.read_u16().await {
         let mut request = vec![0; usize::from(length)];

@@ -1,5 +1,5 @@
-//! `authentication.mode = "enforce"`, from the message to the ledger, where From was rewritten by a
-//! mailing list or by somebody who says he is one.
+//! `authentication.mode = "enforce"`, from the message to the ledger, with a From that was rewritten by a
+//! mailing list or by an impostor of one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ mode = "enforce"
 internal.approved_domains = ["corp.example"]
 "#;
 
-/// Each domain lets the client send, and asks to reject what is not from there.
+/// Each domain permits the client, and asks to reject other clients.
 fn zone() -> String {
     ["corp.example", "groups.corp.example", "evil.example"]
         .map(|domain| {
@@ -51,7 +51,7 @@ fn zone() -> String {
         .concat()
 }
 
-/// Lets a message with these fields come in.
+/// Accepts a message with these fields.
 async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
     let harness = Harness::new(&zone()).await;
     let config = Config::parse(CONFIG, Path::new("/nowhere/vestibule.toml")).expect("good");

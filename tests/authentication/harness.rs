@@ -23,7 +23,7 @@ use super::dns::Dns;
 /// The address that all messages come from.
 pub const CLIENT: &str = "203.0.113.9";
 
-/// What all zones of these tests have: two keys of the domain that is forged, one of another.
+/// Records of all zones of these tests: two keys of the forged domain, one of another.
 pub static KEYS: LazyLock<String> = LazyLock::new(|| {
     let rsa = include_str!("../../testdata/authentication/rsa2048.pub").trim();
     let ed25519 = STANDARD.encode(ed25519().public_key());
@@ -56,7 +56,7 @@ pub fn rsa() -> RsaKey<Sha256> {
     RsaKey::from_key_der(der).expect("a key")
 }
 
-/// A signer by RSA; the selector is `rsa`.
+/// An RSA signer; the selector is `rsa`.
 pub fn signer(domain: &str) -> DkimSigner<RsaKey<Sha256>, Done> {
     DkimSigner::from_key(rsa())
         .domain(domain)
@@ -72,7 +72,7 @@ pub fn signed(domain: &str, message: &str) -> String {
     format!("{}{message}", signature.to_header())
 }
 
-/// A message as the MTA hands it over.
+/// A message as the MTA forwards it.
 pub fn verification_mail(from: &str) -> String {
     format!(
         "Received: from mail.sender.example (mail.sender.example [{CLIENT}])\r\n\
@@ -102,7 +102,7 @@ pub fn envelope(mail_from: &str) -> Envelope {
     }
 }
 
-/// The MTA tells of the client by XFORWARD.
+/// The MTA reports the client by XFORWARD.
 pub fn forwarded(mail_from: &str, address: &str, helo: &str) -> Envelope {
     Envelope {
         client: Some(ForwardedClient {
@@ -130,7 +130,7 @@ impl Harness {
         Self { dns, checker }
     }
 
-    /// Checks a message that the envelope says is from `mail_from`.
+    /// Checks a message with `mail_from` in its envelope.
     pub async fn check(&self, raw: &str, mail_from: &str, from: &str) -> Authentication {
         self.check_in(raw, &envelope(mail_from), from).await
     }
@@ -143,7 +143,7 @@ impl Harness {
     }
 }
 
-/// One that asks this DNS server.
+/// A checker that uses this DNS server.
 pub fn checker(resolver: SocketAddr, timeout: Duration) -> Checker {
     let settings = config::Authentication {
         mode: Enforcement::Enforce,

@@ -1,4 +1,4 @@
-//! Whatever the bytes, there is an answer, and soon.
+//! Any bytes have a result, within a bounded time.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ static HOUSE: LazyLock<Harness> = LazyLock::new(|| {
     RUNTIME.block_on(Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n"))
 });
 
-/// Pieces that forgers would put together.
+/// Fragments that a forger would combine.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "DKIM-Signature: ",
@@ -76,7 +76,7 @@ proptest! {
     }
 }
 
-/// The work is that of the message's size, whatever it is made of.
+/// The work is proportional to the message's size, whatever its content.
 #[test]
 fn a_message_made_to_be_slow_is_not() {
     const SIZE: usize = 4 << 20;
@@ -113,7 +113,7 @@ fn a_message_made_to_be_slow_is_not() {
         let start = Instant::now();
         assert!(has_an_answer(raw.as_bytes(), "a@corp.example"), "{what}");
         let took = start.elapsed();
-        // Without optimisation, on a machine that does other work; the product of sizes would take an hour.
+        // Without optimisation, on a machine under load; quadratic work would take an hour.
         assert!(took < Duration::from_secs(30), "{what}: {took:?}");
         println!("{what}: {took:?}");
     }

@@ -1,4 +1,4 @@
-//! DNS that fails: it takes no longer than it may, and it is never a failure of the sender's.
+//! DNS failures: they take a bounded time, and never count as a failure of the sender.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use vestibule::mail::{AuthenticationResult, DmarcPolicy};
 
 use super::harness::{CLIENT, Harness, checker, signed, verification_mail};
 
-/// A machine that does other work must still have an answer of its own DNS in a third of it.
+/// A third of it must be enough for an answer of the local DNS, even under load.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn an_outage_is_a_temporary_error_within_the_time() {
         let harness = Harness::patient(&format!("example {fault}\n"), TIMEOUT).await;
         let raw = signed("mail.corp.example", &verification_mail("corp.example"));
         if fault == "SILENT" {
-            // There is nothing but time to wait for, and it passes as fast as it can.
+            // Only timeouts are pending, so the paused clock advances by itself.
             tokio::time::pause();
         }
         let start = Instant::now();
@@ -37,7 +37,7 @@ async fn an_outage_is_a_temporary_error_within_the_time() {
 
 #[tokio::test]
 async fn without_a_server_it_is_the_same() {
-    // A port below those that are given out by chance, so nobody takes it meanwhile.
+    // A port below the ephemeral range, so that no other process takes it meanwhile.
     let checker = checker(([127, 0, 0, 1], 1).into(), TIMEOUT);
     let from = vestibule::domain::Domain::parse("corp.example").expect("a domain");
     let envelope = super::harness::envelope("ann@corp.example");
@@ -68,7 +68,7 @@ async fn a_slow_stranger_does_not_take_the_time_of_the_domain_in_from() {
     assert!(found.fails());
 }
 
-/// And one that is aligned passes, whatever the others do.
+/// An aligned domain passes, whatever the others do.
 #[tokio::test]
 async fn one_answer_is_enough_to_pass() {
     let zone =

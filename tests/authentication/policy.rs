@@ -1,4 +1,4 @@
-//! DMARC: what the domain in From asks for, and when it counts as a failure.
+//! DMARC: the policy of the domain in From, and the conditions of a failure.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use vestibule::sender_auth::field;
 
 use super::harness::{CLIENT, Harness, envelope, said, signed, verification_mail};
 
-/// `MAIL FROM` of a domain that lets the client send, in each of the two ways to be aligned.
+/// `MAIL FROM` of a domain that permits the client, in each of the two alignment modes.
 fn zone() -> String {
     let mut zone = String::new();
     for (domain, record) in [
@@ -74,7 +74,7 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
             Some(DmarcPolicy::Reject),
             true,
         ),
-        // Below the organisation's domain its record counts, with the policy for what is below.
+        // The record of the organisational domain applies, with its subdomain policy.
         (
             "a.b.sub.example",
             "other.example",
@@ -130,7 +130,7 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
     }
 }
 
-/// A message from within the house never asked SPF, and that is not held against its domain.
+/// SPF is not evaluated for internal mail, and that does not count against its domain.
 #[tokio::test]
 async fn where_spf_cannot_be_asked_there_is_no_failure() {
     let harness = Harness::new(&zone()).await;
@@ -165,7 +165,7 @@ async fn without_a_usable_sender_there_is_no_policy() {
     );
 }
 
-/// DKIM would not notice a second From field, and a reader might take either.
+/// DKIM would not notice a second From field, and a reader might display either.
 #[tokio::test]
 async fn a_signature_vouches_only_for_the_from_it_saw() {
     let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;

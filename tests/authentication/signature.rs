@@ -1,4 +1,4 @@
-//! DKIM: what became of the message since it was signed.
+//! DKIM: changes of the message since it was signed.
 
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
@@ -168,7 +168,7 @@ async fn both_algorithms_and_both_canonical_forms_are_known() {
     }
 }
 
-/// The body is hashed where it holds up nobody, and to the same end.
+/// A large body is hashed on a blocking thread, with the same result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_is_verified_like_a_small_one() {
     let harness = Harness::new("").await;
@@ -201,7 +201,7 @@ async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
     );
 }
 
-/// Whoever sends a message chooses how many signatures it has.
+/// The sender of a message chooses its number of signatures.
 #[tokio::test]
 async fn many_signatures_are_not_many_questions() {
     let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;

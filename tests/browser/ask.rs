@@ -1,4 +1,4 @@
-//! One request over HTTP with exactly the fields that a case is about, and the answer as it came.
+//! One HTTP request with exactly the given fields, and the raw answer.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The values of a field, in the order in which they came.
+    /// The values of a field, in their order.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.head
             .lines()

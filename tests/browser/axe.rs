@@ -1,5 +1,4 @@
-//! axe-core, which finds what a screen reader, a keyboard or a weak eye would stumble on. `tests/run`
-//! fetches it.
+//! axe-core, which finds accessibility problems. `tests/run` fetches it.
 
 use std::fs;
 use std::path::Path;
@@ -8,22 +7,22 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 
-/// What is asked of the page as it looks now.
+/// Rules that are checked on the current page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Everything,
-    /// Nothing else depends on whether the system's colours are light or dark.
+    /// Only the rules that depend on light or dark colours.
     Colours,
 }
 
-/// The script, to be run first in every page.
+/// The script, which must run first in every page.
 pub fn source() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe/axe.min.js");
     fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; tests/run fetches it", path.display()))
 }
 
-/// What is wrong with the page: a line for each element.
+/// Violations on the page: a line for each element.
 pub async fn violations(browser: &Browser, asked: Asked) -> Vec<String> {
     let options = match asked {
         Asked::Everything => json!({

@@ -1,4 +1,4 @@
-//! Chromium behind `chromedriver`, for as long as a test runs.
+//! Chromium through `chromedriver`, for the duration of a test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ use url::{ParseError, Url};
 use crate::harness::DEADLINE;
 use crate::port::Port;
 
-/// How somebody has set up their browser.
+/// Settings of a person's browser.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     pub scripts: bool,
@@ -37,7 +37,7 @@ impl Default for Setup {
 
 pub struct Browser {
     client: Client,
-    /// Goes last, and takes Chromium with it.
+    /// Dropped last; ends Chromium as well.
     _driver: Driver,
 }
 
@@ -47,20 +47,20 @@ impl Browser {
         let patience = DEADLINE.as_millis();
         let capabilities = json!({
             "browserName": "chrome",
-            // What a page is about to show is waited for; what a script does may take its time.
+            // Commands wait for elements and pages; scripts may take time.
             "timeouts": { "implicit": patience, "pageLoad": patience, "script": patience },
             "goog:chromeOptions": {
                 "binary": "/usr/bin/chromium",
                 "args": [
                     "--headless=new",
-                    // Tests may run as root, and in containers without much shared memory.
+                    // Tests may run as root, and in containers with little shared memory.
                     "--no-sandbox",
                     "--disable-dev-shm-usage",
                     "--disable-gpu",
                     "--hide-scrollbars",
                     "--force-color-profile=srgb",
                     "--window-size=1280,900",
-                    // Nothing but the pages under test is there; what asks for it stands in the log.
+                    // Only the pages under test are reachable; other requests appear in the log.
                     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                 ],
                 "prefs": {
@@ -100,7 +100,7 @@ impl Browser {
         self.client.title().await.expect("a title")
     }
 
-    /// Where the browser is, without the fragment.
+    /// The URL of the page, without the fragment.
     pub async fn place(&self) -> Url {
         self.client.current_url().await.expect("an address")
     }
@@ -131,7 +131,7 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
-    /// What the keyboard does, to whatever has the focus.
+    /// Sends keys to the focused element.
     pub async fn keys(&self, keys: &str) {
         let focused = self.focused().await;
         focused.send_keys(keys).await.expect("typed");
@@ -142,7 +142,7 @@ impl Browser {
         focused.expect("something has the focus")
     }
 
-    /// The text that is to be seen; none while one page goes and the next one comes.
+    /// The visible text; empty while one page is replaced by the next.
     pub async fn text(&self) -> String {
         match self.client.find(Locator::Css("body")).await {
             Ok(body) => body.text().await.unwrap_or_default(),
@@ -150,7 +150,7 @@ impl Browser {
         }
     }
 
-    /// The text in the page's one frame.
+    /// The text in the page's only frame.
     pub async fn text_in_frame(&self) -> String {
         self.client.enter_frame(0).await.expect("a frame");
         let text = self.text().await;
@@ -159,7 +159,7 @@ impl Browser {
         text
     }
 
-    /// Waits until the page says it.
+    /// Waits until the page shows the text.
     pub async fn see(&self, words: &str) {
         let begin = Instant::now();
         loop {
@@ -176,13 +176,13 @@ impl Browser {
         }
     }
 
-    /// What a function body gives back, run in the page.
+    /// Runs a function body in the page and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         let ran = self.client.execute(script, Vec::new()).await;
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until it gives back true.
+    /// Waits until it returns true.
     pub async fn until(&self, script: &str) {
         let begin = Instant::now();
         while self.run(script).await != true {
@@ -191,20 +191,20 @@ impl Browser {
         }
     }
 
-    /// The same for one that calls its last argument when it is done.
+    /// The same for a function body that calls its last argument when it is done.
     pub async fn run_on(&self, script: &str, with: Vec<Value>) -> Value {
         let ran = self.client.execute_async(script, with).await;
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Before anything of a page runs, in every page from now on.
+    /// Runs a script before anything else in every page from now on.
     pub async fn run_first(&self, source: &str) {
         let source = json!({ "source": source });
         self.tell("Page.addScriptToEvaluateOnNewDocument", source)
             .await;
     }
 
-    /// A window of this width, in a system of light or dark colours.
+    /// Sets the width of the window, and light or dark colours.
     pub async fn dress(&self, width: u32, scheme: &str) {
         let size =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
@@ -214,7 +214,7 @@ impl Browser {
         self.tell("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// The whole page as PNG, also what one would have to scroll to.
+    /// The whole page as PNG, including the part outside the window.
     pub async fn picture(&self) -> Vec<u8> {
         let metrics = self.tell("Page.getLayoutMetrics", json!({})).await;
         let size = &metrics["cssContentSize"];
@@ -236,7 +236,7 @@ impl Browser {
             .collect()
     }
 
-    /// The addresses that were asked for since this was called last.
+    /// The URLs that were requested since the last call.
     pub async fn requested(&self) -> Vec<String> {
         self.log("performance")
             .await
@@ -254,7 +254,7 @@ impl Browser {
             .collect()
     }
 
-    /// What the console shows since this was called last: errors, and what the policy forbade.
+    /// Console messages since the last call: errors, and violations of the policy.
     pub async fn complaints(&self) -> Vec<String> {
         self.log("browser")
             .await
@@ -268,7 +268,7 @@ impl Browser {
         entries.as_array().expect("a log").clone()
     }
 
-    /// A command of Chromium's own protocol.
+    /// A command of the Chrome DevTools Protocol.
     async fn tell(&self, command: &str, params: Value) -> Value {
         let body = json!({ "cmd": command, "params": params });
         self.issue("goog/cdp/execute", body).await
@@ -280,7 +280,7 @@ impl Browser {
     }
 }
 
-/// A command that chromedriver has beside those of the standard.
+/// A command of chromedriver in addition to the standard ones.
 #[derive(Debug)]
 struct Extra {
     path: &'static str,
@@ -298,18 +298,18 @@ impl WebDriverCompatibleCommand for Extra {
     }
 }
 
-/// The program between us and Chromium.
+/// The chromedriver process.
 struct Driver {
     child: Child,
     port: Port,
     session: Option<String>,
-    /// Kept open, for what it may want to say.
+    /// Kept open, because chromedriver may write to it.
     _output: BufReader<ChildStdout>,
 }
 
 impl Driver {
     fn start() -> Self {
-        // Asked to choose one itself, it tells of none where the machine has no IPv6.
+        // If chromedriver chooses a port itself, it reports none on machines without IPv6.
         let port = Port::reserve();
         let mut child = Command::new("chromedriver")
             .arg(format!("--port={}", port.address.port()))
@@ -334,7 +334,7 @@ impl Driver {
         }
     }
 
-    /// Ends Chromium, also after a panic, when nothing can be awaited any more.
+    /// Ends Chromium, even after a panic, when no future can be awaited any more.
     fn end_session(&self) -> std::io::Result<()> {
         let Some(session) = &self.session else {
             return Ok(());

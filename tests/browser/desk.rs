@@ -1,5 +1,4 @@
-//! A house in which something has happened: people have written, and there is something on every
-//! page.
+//! An installation with data on every page: people have written, and operators have acted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +9,11 @@ use crate::harness::{Harness, wait_for};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// The administrator, somebody who may only look, and the role of each.
+/// The administrator, a viewer, and the role of each.
 const OPERATORS: &[(&str, &str)] = &[("olga", "admin"), ("vera", "viewer")];
 
-/// Three portals: one whose help desk takes everything, one whose help desk is down, one whose help
-/// desk refuses.
+/// Three portals: one whose help desk accepts everything, one whose help desk is down, one whose help desk
+/// refuses.
 const CONFIGURATION: &str = r#"
 hostname = "gate.corp.example"
 data_dir = "data"
@@ -208,14 +207,14 @@ const MAIL: &[VerificationMail] = &[
     ),
 ];
 
-/// The house and what its pages are called.
+/// The installation and the URLs of its pages.
 pub struct Desk {
     pub harness: Harness,
     places: BTreeMap<&'static str, String>,
 }
 
 impl Desk {
-    /// Three people have not pressed their button yet, one has, one's link is too old.
+    /// Three people have not confirmed yet, one has, one's link has expired.
     pub fn open() -> Self {
         let harness = Self::harness("");
         for verification_mail in MAIL {
@@ -269,13 +268,13 @@ impl Desk {
         Self { harness, places }
     }
 
-    /// A house in which no place is known by name.
+    /// An installation without named places.
     pub fn around(harness: Harness) -> Self {
         let places = BTreeMap::new();
         Self { harness, places }
     }
 
-    /// Nothing has happened yet; the operators are there.
+    /// No mail yet; the operators exist.
     pub fn harness(more: &str) -> Harness {
         let harness = Harness::start(&format!("{CONFIGURATION}{more}"));
         let file = harness.path("password");
@@ -320,7 +319,7 @@ fn send(harness: &Harness, &(from, to, subject, fields, text): &VerificationMail
     assert!(reply.starts_with("250"), "{reply}");
 }
 
-/// What stands before the @ of a letter's Message-ID.
+/// The local part of a message's Message-ID.
 fn marker(subject: &str) -> String {
     let number = MAIL
         .iter()
@@ -336,7 +335,7 @@ fn database(harness: &Harness) -> rusqlite::Connection {
     database
 }
 
-/// As if the letter had been sent weeks ago.
+/// Makes the mail look weeks old.
 fn age_the_link_of(harness: &Harness, address: &str) {
     let changed = database(harness)
         .execute(
@@ -349,7 +348,7 @@ fn age_the_link_of(harness: &Harness, address: &str) {
     assert_eq!(changed, 2);
 }
 
-/// As if the mail had come over the last two weeks, the most of it today.
+/// Makes the mail look as if it had arrived over the last two weeks, most of it today.
 fn spread_over_days(harness: &Harness) {
     database(harness)
         .execute_batch(

@@ -1,4 +1,4 @@
-//! Mail that wants to get at its reader, sent to the real daemon and looked at on every page.
+//! Mail that attacks its reader, sent to the real daemon and opened on every page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::desk::Desk;
 use crate::harness::Harness;
 use crate::pages::{PAGES, Page, Side};
 
-/// Remembers what the policy forbade.
+/// Records violations of the policy.
 const WATCH: &str = "window.forbidden = [];
     addEventListener('securitypolicyviolation', event => forbidden.push(
         event.effectiveDirective + ' ' + event.blockedURI + ' ' + event.sourceFile), true);";
 
-/// Messages whose senders get a link, so that what they wrote is on the page behind it.
+/// Messages whose senders get a link, so that their content is on the page of the link.
 const WITH_A_LINK: &[&str] = &["held", "html-only"];
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
             wrong.extend(run_here(&browser, &address).await);
         }
     }
-    // What is said afterwards names the subject again.
+    // The next page shows the subject again.
     browser.press("button[value=confirm]").await;
     browser.see("Your address is confirmed.").await;
     wrong.extend(run_here(&browser, "html-only").await);
@@ -71,7 +71,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     }
     wrong.extend(asked_for(&browser, &desk.harness).await);
 
-    // What stands in the frame, by itself. Nothing watches there, since nothing may run.
+    // The content of the frame, by itself. No script runs there, so violations are not recorded.
     let browser = Browser::start(Setup::default()).await;
     let home = PAGES.iter().find(|page| page.name == "overview");
     browser.go(&desk, home.expect("a page")).await;
@@ -84,8 +84,8 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The lists show every message. Of the pages of one message an ordinary run opens every third, of
-/// every kind of message with a third of the tricks; a long one opens all.
+/// The lists show every message. Of the pages of one message an ordinary run opens every third, so that every
+/// kind of message is opened with a third of the tricks; a long run opens all.
 fn stride() -> usize {
     if std::env::var_os("VESTIBULE_LONG").is_some() {
         1
@@ -94,7 +94,7 @@ fn stride() -> usize {
     }
 }
 
-/// The tricks work where nobody takes care, and are noticed.
+/// The tricks work on an unprotected page, and are detected.
 #[tokio::test]
 async fn what_a_careless_page_would_do_is_noticed() {
     let harness = Desk::harness("");
@@ -126,7 +126,7 @@ async fn what_a_careless_page_would_do_is_noticed() {
     }
 }
 
-/// What ran in this page, which is the one that says `words`, or was about to.
+/// Scripts that ran, or were about to, in the page that contains `words`.
 async fn run_here(browser: &Browser, words: &str) -> Option<String> {
     let marks = "return [window.struck || null, window.forbidden, document.body.textContent]";
     let marks = browser.run(marks).await;
@@ -137,7 +137,7 @@ async fn run_here(browser: &Browser, words: &str) -> Option<String> {
     (!clean).then(|| format!("{place}: {} {}", marks[0], marks[1]))
 }
 
-/// What the pages since the last call asked of others, and what the browser complained about.
+/// Foreign requests of the pages since the last call, and the browser's complaints.
 async fn asked_for(browser: &Browser, harness: &Harness) -> Vec<String> {
     let ours = [harness.http, harness.admin].map(|address| format!("http://{address}/"));
     let mut wrong = browser.requested().await;
@@ -183,8 +183,8 @@ fn filled(template: &str, number: usize, payload: &str) -> String {
         .replace('\n', "\r\n")
 }
 
-/// Sends a message from a client with a hostile name and a hostile envelope, as far as these are
-/// taken, and gives the id of the entry.
+/// Sends a message from a client with a hostile name and a hostile envelope, as far as these are accepted,
+/// and returns the id of the entry.
 fn send(harness: &Harness, message: &str, payload: &str) -> String {
     let to = "it-help@corp.example";
     let mut client = Smtp::connect(harness.smtp).expect("a connection");

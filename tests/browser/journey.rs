@@ -1,6 +1,6 @@
-//! The whole way in a browser: a new employee signs up and confirms, an operator logs in, changes
-//! who may write, brings back what was dropped, and lets held requests go. With scripts and without,
-//! and where it matters most, with nothing but the keyboard.
+//! Complete use in a browser: a new employee signs up and confirms, an operator logs in, changes who may
+//! write, recovers dropped messages, and releases held requests. With scripts and without, and partly with
+//! only the keyboard.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ async fn all_the_way(setup: Setup) {
     log_out(&browser).await;
 }
 
-/// The browser does as it was told, or the rest would prove nothing.
+/// Checks that the browser's setting for scripts works; otherwise the test would prove nothing.
 async fn scripts_are(browser: &Browser, on: bool) {
     browser
         .open("data:text/html,<title>off</title><p>Hello<script>document.title='on'</script>")
@@ -115,7 +115,7 @@ async fn bring_back(browser: &Browser, harness: &Harness) {
     wait_for("both at the help desk", || {
         (harness.delivered().len() == 2).then_some(())
     });
-    // The same in one step, where the domain is not let in yet.
+    // The same in one step, for a domain that is not allowed yet.
     browser
         .press("a[href='/dropped/allow?domain=elsewhere.example']")
         .await;
@@ -149,11 +149,11 @@ async fn release(browser: &Browser, harness: &Harness) {
     });
 }
 
-/// Who comes to the machine afterwards and goes back sees nothing of what was there.
+/// After the logout, the browser's history shows no page of the session.
 async fn log_out(browser: &Browser) {
     browser.press(".leave button").await;
     browser.see("Password").await;
-    // What was the answer to a form is not asked for again, and so is no page at all.
+    // The answer to a form is not requested again, so there is no page at all.
     for _ in 0..4 {
         browser.back().await;
         let text = browser.text().await;
@@ -205,7 +205,7 @@ async fn with_nothing_but_the_keyboard() {
     browser.keys(PASSWORD).await;
     browser.keys(ENTER).await;
     browser.see("olga, admin").await;
-    // The first thing that Tab reaches leads past the menu.
+    // The first Tab stop leads past the menu.
     browser.keys(TAB).await;
     until_focused(&browser, "a.skip").await;
     browser.keys(ENTER).await;
@@ -214,7 +214,7 @@ async fn with_nothing_but_the_keyboard() {
     until_focused(&browser, "main *").await;
 }
 
-/// Presses Tab until it is there, and sees at each stop where the focus is.
+/// Presses Tab until the element has the focus, and checks at each stop that the focus is visible.
 async fn tab_to(browser: &Browser, css: &str) {
     for _ in 0..40 {
         browser.keys(TAB).await;
@@ -235,7 +235,7 @@ async fn is_focused(browser: &Browser, css: &str) -> bool {
     browser.run(&FOCUSED.replace("CSS", css)).await == true
 }
 
-/// A page gives the focus a moment after it has come.
+/// A page gets the focus a moment after it has loaded.
 async fn until_focused(browser: &Browser, css: &str) {
     browser.until(&FOCUSED.replace("CSS", css)).await;
 }

@@ -1,7 +1,7 @@
-//! How every page looks: nothing that axe-core objects to, light and dark, wide and narrow, and
-//! nothing that reaches beyond the edge of the window.
+//! Appearance of every page: no violation that axe-core finds, light and dark, wide and narrow, and nothing
+//! that extends beyond the edge of the window.
 //!
-//! With `SCREENSHOTS=FOLDER` each page leaves its pictures there.
+//! With `SCREENSHOTS=FOLDER` pictures of each page are stored there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use crate::desk::Desk;
 use crate::harness::wait_for;
 use crate::pages::{PAGES, Side};
 
-/// A desk's screen and a phone's.
+/// Widths of a desktop's screen and a phone's.
 const WIDE: u32 = 1280;
 const NARROW: u32 = 390;
 
-/// What is asked of a page at each width and in each scheme of colours. An ordinary run asks axe-core
-/// only the first two, which have both widths and both schemes; a long one asks all.
+/// Checks of a page at each width and colour scheme. An ordinary run applies axe-core only to the first two,
+/// which cover both widths and both schemes; a long run to all.
 const LOOKS: &[(u32, &str, Asked)] = &[
     (WIDE, "dark", Asked::Colours),
     (NARROW, "light", Asked::Everything),
@@ -28,7 +28,7 @@ const LOOKS: &[(u32, &str, Asked)] = &[
     (WIDE, "light", Asked::Everything),
 ];
 
-/// How many of them axe-core is asked.
+/// Number of looks that axe-core checks.
 fn asked_of_axe() -> usize {
     if std::env::var_os("VESTIBULE_LONG").is_some() {
         LOOKS.len()
@@ -37,10 +37,10 @@ fn asked_of_axe() -> usize {
     }
 }
 
-/// Pages whose dark picture is kept, too.
+/// Pages whose dark picture is stored, too.
 const DARK: &[&str] = &["verify", "overview", "message"];
 
-/// Pages whose German picture is kept, too.
+/// Pages whose German picture is stored, too.
 const GERMAN: &[&str] = &["verify", "verify-done"];
 
 #[tokio::test]
@@ -78,12 +78,12 @@ async fn the_public_pages_are_as_good_in_german() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Pages that are looked at in every language: all kinds of elements are on them.
+/// Pages that are checked in every language: together they have all kinds of elements.
 const IN_EVERY_LANGUAGE: &[&str] = &["home", "signup", "resend", "verify", "not-found"];
 
-/// axe-core finds nothing, nothing reaches beyond the edge, and Arabic is mirrored: what begins at one
-/// side in other languages begins at the other. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` the page behind
-/// the link and the mail leave their pictures there, as `verify-TAG.png` and `mail-TAG.png`.
+/// axe-core finds nothing, nothing extends beyond the edge, and Arabic is mirrored: elements at one side in
+/// other languages are at the other. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` pictures of the link's page and
+/// the mail are stored there, as `verify-TAG.png` and `mail-TAG.png`.
 #[tokio::test]
 async fn the_public_pages_are_as_good_in_every_language() {
     let desk = Desk::open();
@@ -126,7 +126,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The same of the mail: it is in the language, in colours that can be read, and mirrored for Arabic.
+/// The same for the mail: it is in the language, has readable colours, and is mirrored for Arabic.
 #[tokio::test]
 async fn the_mail_is_as_good_in_every_language() {
     let desk = Desk::open();
@@ -172,7 +172,7 @@ async fn the_mail_is_as_good_in_every_language() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Neither of them would be worth anything if it never found fault.
+/// Both checks do find violations.
 #[tokio::test]
 async fn a_bad_page_is_found_out() {
     let browser = Browser::start(Setup::default()).await;
@@ -195,7 +195,7 @@ async fn a_bad_page_is_found_out() {
     }
 }
 
-/// What is wrong with the page, whichever way one looks at it.
+/// Violations on the page in all looks.
 async fn looked_at(browser: &Browser, name: &str, asked_of_axe: usize) -> Vec<String> {
     let mut wrong = Vec::new();
     for (place, &(width, scheme, asked)) in LOOKS.iter().enumerate() {
@@ -223,7 +223,7 @@ async fn looked_at(browser: &Browser, name: &str, asked_of_axe: usize) -> Vec<St
     wrong
 }
 
-/// A picture of what is seen, in the folder that a variable of the environment names, if it does.
+/// Stores a picture of the page in the folder of an environment variable, if it is set.
 async fn keep(browser: &Browser, folder: &str, name: &str) {
     if let Some(folder) = std::env::var_os(folder) {
         let path = Path::new(&folder).join(format!("{name}.png"));
@@ -231,7 +231,7 @@ async fn keep(browser: &Browser, folder: &str, name: &str) {
     }
 }
 
-/// The docs show every page as it looks, on a desk's screen and on a phone.
+/// The docs show the current look of every page, on a desktop's screen and on a phone.
 #[test]
 fn the_docs_have_pictures_of_every_page() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
@@ -259,8 +259,7 @@ fn the_docs_have_pictures_of_every_page() {
     }
 }
 
-/// The first element for which one would have to scroll sideways, unless it is in a region that
-/// does so by itself.
+/// The first element that causes horizontal scrolling, unless it is in a region that scrolls by itself.
 async fn beyond_the_edge(browser: &Browser) -> Option<String> {
     let script = "
         const width = document.documentElement.clientWidth;

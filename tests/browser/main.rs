@@ -1,7 +1,7 @@
 //! The pages in a real browser: Chromium, driven through `WebDriver`, on the real binary.
 //!
-//! Each test has a browser of its own and goes through its cases in order. What needs no browser to
-//! be seen is asked over HTTP, in `session`.
+//! Each test has its own browser and runs its cases in order. Cases that need no browser use HTTP, in
+//! `session`.
 
 mod ask;
 mod axe;

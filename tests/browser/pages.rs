@@ -1,5 +1,5 @@
-//! Every page there is, with the way to it: one table, which is compared with the routes of the two
-//! servers, so that no page can be forgotten.
+//! Every page, with the way to it. The table is compared with the routes of the two listeners, so that no
+//! page is missing.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use vestibule::web;
 use crate::browser::Browser;
 use crate::desk::{Desk, PASSWORD};
 
-/// Which of the two servers shows a page, and to whom.
+/// The listener of a page, and its audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Public,
-    /// Before the login.
+    /// Without a login.
     Door,
     Admin,
     Viewer,
 }
 
-/// What one does on the page that was opened, to get to the one that is meant.
+/// Action on the opened page that leads to the desired one.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
     Fill(&'static str, &'static str),
@@ -31,14 +31,14 @@ use Step::{Fill, Press};
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
     pub side: Side,
-    /// What its picture is called.
+    /// Name of its picture.
     pub name: &'static str,
-    /// As the router has it; none for what no route answers.
+    /// The pattern of the route; `None` for pages that no route answers.
     pub route: Option<&'static str>,
     /// Names in braces are places of the [`Desk`].
     pub path: &'static str,
     pub steps: &'static [Step],
-    /// What stands on it and on no other.
+    /// Text that is on this page only.
     pub says: &'static str,
 }
 
@@ -64,7 +64,7 @@ impl Page {
         Self { steps, ..self }
     }
 
-    /// Whether it can be opened without knowing of anything that is there.
+    /// True if its URL names no existing object.
     pub fn is_a_list(&self) -> bool {
         self.steps.is_empty() && self.path.split('?').next() == self.route
     }
@@ -79,7 +79,7 @@ impl Page {
 
 const VERIFY: &str = "/verify/{token}";
 
-/// In the order in which they are visited: what changes something comes late.
+/// In the order of visits: pages that change something come late.
 pub const PAGES: &[Page] = &[
     page(Public, "home", "/", "/", "it-help@corp.example"),
     page(Public, "signup", "/signup", "/signup", "Press Office"),
@@ -329,13 +329,13 @@ impl Desk {
 }
 
 impl Browser {
-    /// Opens a page as whoever it is shown to, and makes sure that it is the one.
+    /// Opens a page as its audience, and checks that it is the right one.
     pub async fn visit(&self, desk: &Desk, page: &Page) {
         self.go(desk, page).await;
         self.see(page.says).await;
     }
 
-    /// Opens a page, in whatever language it speaks.
+    /// Opens a page, in any language.
     pub async fn go(&self, desk: &Desk, page: &Page) {
         let name = match page.side {
             Public | Door => None,
@@ -354,7 +354,7 @@ impl Browser {
         }
     }
 
-    /// Unless that is who is logged in.
+    /// Logs in, unless this operator is logged in.
     async fn log_in(&self, desk: &Desk, name: &str) {
         let home = format!("http://{}/", desk.harness.admin);
         self.open(&home).await;

@@ -1,5 +1,5 @@
-//! What a browser would not show: the cookie of a session, and where answers send people. The forms'
-//! own locks and each route's headers are tested beside the handlers.
+//! Properties that a browser does not show: the session's cookie, and the targets of redirects. CSRF checks
+//! and each route's headers are tested beside the handlers.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ fn log_in(server: SocketAddr, path: &str, fields: &[&str]) -> Answer {
     ask(server, "POST", path, &fields, &body)
 }
 
-/// The pair of the one cookie that an answer sets.
+/// The pair of the only cookie that an answer sets.
 fn cookie(answer: &Answer) -> String {
     let set = answer.all("set-cookie");
     assert_eq!(set.len(), 1, "{set:?}");
@@ -42,7 +42,7 @@ fn nobody_can_choose_the_session_of_somebody_else() {
         let answer = ask(harness.admin, "GET", "/", &[&field], "");
         assert_eq!(answer.status, status, "{cookie}");
     }
-    // A new password ends what the old one opened.
+    // A new password ends the old sessions.
     let file = harness.path("password").display().to_string();
     let mut command = harness.command(&["operators", "password", "olga", "--password-file", &file]);
     assert!(command.output().expect("it runs").status.success());

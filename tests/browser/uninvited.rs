@@ -1,5 +1,5 @@
-//! Who opens pages without the person's will: mail scanners, which follow every link before the
-//! person does, and other sites, which would put our pages into theirs.
+//! Requests without the person's will: mail scanners, which follow every link before the person does, and
+//! other sites, which try to frame our pages.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::client::send;
 use crate::desk::Desk;
 use crate::harness::{Harness, wait_for};
 
-/// What browsers and scanners say when they look at an address that nobody has opened yet.
+/// Header fields of browsers and scanners that prefetch a URL.
 const AHEAD_OF_TIME: &[&str] = &[
     "Purpose: prefetch",
     "Sec-Purpose: prefetch",
@@ -37,7 +37,7 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
         let answer = ask(harness.http, method, &link, &[], "");
         assert_eq!(answer.status, 405, "{method}");
     }
-    // A form of another site, in the browser of the person whose link it is.
+    // A form of another site, in the browser of the link's holder.
     let foreign = [
         "Sec-Fetch-Site: cross-site",
         "Content-Type: application/x-www-form-urlencoded",
@@ -45,7 +45,7 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
     let answer = ask(harness.http, "POST", &link, &foreign, "action=confirm");
     assert_eq!(answer.status, 403);
 
-    // One that renders the page, and then follows each link on it.
+    // A scanner that renders the page, and then follows each link on it.
     let browser = Browser::start(Setup::default()).await;
     let page = format!("http://{}{link}", harness.http);
     browser.open(&page).await;
@@ -69,7 +69,7 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
     });
 }
 
-/// All that a person's visit could change.
+/// All state that a person's visit could change.
 fn state(harness: &Harness) -> [Vec<Value>; 2] {
     [["requests", "list"], ["customers", "list"]].map(|command| harness.json(&command))
 }

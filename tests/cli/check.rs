@@ -1,5 +1,4 @@
-//! `check` speaks to servers as far as the login, sends nothing, and names the remedy for whatever is in
-//! its way.
+//! `check` contacts servers up to the login, sends nothing, and names the remedy for every obstacle.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,10 +16,10 @@ use serde_json::Value;
 
 use crate::harness::{Harness, run};
 
-/// Nobody listens there, and it is below the ports that are given out by chance.
+/// A port without a listener, below the ephemeral range.
 const CLOSED: u16 = 1;
 
-/// Who signs certificates.
+/// A certificate authority.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -65,7 +64,7 @@ impl Authority {
     }
 }
 
-/// How a server behaves.
+/// Behaviour of a server.
 #[derive(Clone)]
 enum Manner {
     StartTls(Arc<ServerConfig>),
@@ -73,11 +72,11 @@ enum Manner {
     Wrapped(Arc<ServerConfig>),
     Plain,
     Refuses,
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and stays silent.
     Silent,
 }
 
-/// A server and what it heard. Its threads end with the test's process.
+/// A server and the commands that it received. Its threads end with the test's process.
 struct Server {
     port: u16,
     heard: Arc<Mutex<Vec<String>>>,
@@ -112,7 +111,7 @@ fn wrapped(stream: impl Stream + 'static, tls: &Arc<ServerConfig>) -> Box<dyn St
     Box::new(rustls::StreamOwned::new(connection, stream))
 }
 
-/// Until the client has had enough; a handshake that fails is the client's to tell.
+/// Runs until the client disconnects; a failed handshake is the client's to report.
 fn serve(stream: TcpStream, manner: &Manner, heard: &Mutex<Vec<String>>) -> Option<()> {
     let stream: Box<dyn Stream> = match manner {
         Manner::Wrapped(tls) => wrapped(stream, tls),
@@ -170,8 +169,8 @@ fn serve(stream: TcpStream, manner: &Manner, heard: &Mutex<Vec<String>>) -> Opti
     }
 }
 
-/// What a command finds with these sections beside the portal, whose destination is `desk`. Servers are
-/// all asked at once.
+/// Findings of a command with these sections beside the portal, whose destination is `desk`. Servers are
+/// contacted concurrently.
 fn find(folder: &Path, authority: &Authority, command: &str, sections: &str) -> Vec<Value> {
     let path = |name: &str| folder.join(name);
     std::fs::write(path("authority.pem"), &authority.pem).expect("a file");
@@ -240,7 +239,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
 
     let at = |scheme: &str, port: u16| format!("{scheme}://localhost:{port}");
     let misnamed = format!("smtps://127.0.0.1:{}", tls.port);
-    // Its name, where it is, its password; then what is said, and the remedy where that is a problem.
+    // Name, section, password; then the finding, and the remedy if it is a problem.
     let cases = [
         (
             "desk",
@@ -355,7 +354,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
     }
 }
 
-/// What `check` looks at, `doctor` looks at: the certificate, the servers.
+/// `doctor` includes the checks of `check`: the certificate, the servers.
 #[test]
 fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -402,7 +401,7 @@ fn a_machine_that_trusts_nobody_is_told_what_to_install() {
     assert_eq!(finding["remedy"], "install ca-certificates", "{finding}");
 }
 
-/// `check` in a house whose PATH has this program as `postconf`. None if there is none.
+/// Runs `check` with this program as `postconf` in PATH, or without one.
 fn with_postconf(script: Option<&str>) -> Vec<Value> {
     let harness = Harness::new();
     let bin = tempfile::tempdir().expect("a folder");

@@ -15,7 +15,7 @@ fn a_message_is_explained_rule_by_rule() {
             .status,
         0
     );
-    // What is said is what was true then.
+    // The explanation is by the settings of that time.
     assert_eq!(harness.run(&["access", "remove", "corp.example"]).status, 0);
     assert_snapshot!(
         "held",

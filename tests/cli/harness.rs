@@ -1,4 +1,4 @@
-//! A house in a folder of its own: a configuration, a database, and mail that came.
+//! An installation in its own folder: a configuration, a database, and received mail.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -49,7 +49,7 @@ external.restrict_domains = true
 external.allowed_domains = ["partner.example"]
 "#;
 
-/// What a command printed, and its exit status.
+/// Output of a command, and its exit status.
 pub struct Ran {
     pub status: i32,
     pub out: String,
@@ -110,7 +110,7 @@ impl Harness {
         }
     }
 
-    /// Nobody has the database open from now on.
+    /// Closes the database.
     pub fn close(&self) {
         self.runtime.block_on(self.store.close());
     }
@@ -125,7 +125,7 @@ impl Harness {
         path.display().to_string()
     }
 
-    /// Runs `vestibule` on this house.
+    /// Runs `vestibule` on this installation.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let config = self.path("vestibule.toml");
         run(
@@ -134,7 +134,7 @@ impl Harness {
         )
     }
 
-    /// Takes mail for the portal `it`, as SMTP would.
+    /// Receives mail for the portal `it`, as SMTP would.
     pub fn receive(&self, from: &str, fields: &str) -> Entry {
         let raw = format!(
             "From: {from}\r\nTo: it-help@corp.example\r\nMessage-ID: <{}@mail.example>\r\n{fields}\r\nHelp!\r\n",
@@ -143,7 +143,7 @@ impl Harness {
         self.receive_raw(&raw)
     }
 
-    /// Sends the letter that is due, as the mailer would.
+    /// Sends the verification mail that is due, as the mailer would.
     pub fn send_mail(&self) {
         let token = Token::generate().expect("a token").hash();
         let verification = &self.config.verification;
@@ -203,7 +203,7 @@ impl Harness {
     }
 }
 
-/// Runs `vestibule` with nothing of this machine in its environment.
+/// Runs `vestibule` without the environment of this machine.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     run_in(
         Path::new(env!("CARGO_MANIFEST_DIR")),
@@ -228,7 +228,7 @@ pub fn run_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
     }
 }
 
-/// Ids by the order in which they come up, and times as one time; their width stays.
+/// Numbers ids in the order of their appearance, and replaces times by a fixed one; their width stays.
 fn steady(text: &str) -> String {
     let mut ids = HashMap::new();
     let mut steady = String::with_capacity(text.len());
@@ -246,7 +246,7 @@ fn steady(text: &str) -> String {
             let number = *ids.entry(bare).or_insert(next);
             let _ = write!(steady, "01{number:0>24}{}", &word[bare.len()..]);
         } else if bare.parse::<Timestamp>().is_ok() {
-            // In JSON there is a fraction, but for one of a thousand moments.
+            // In JSON there is a fraction, except for one of a thousand moments.
             let has_fraction = bare.contains('.') || steady.ends_with('"');
             let fraction = if has_fraction { ".000Z" } else { "Z" };
             let _ = write!(

@@ -1,4 +1,4 @@
-//! What is there before there is anything: help, completions, manual pages, and mistakes.
+//! Commands without a configuration: help, completions, manual pages, and usage errors.
 
 use insta::assert_snapshot;
 

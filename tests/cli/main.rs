@@ -1,4 +1,4 @@
-//! The real binary, as an operator runs it: what it prints, as tables and as JSON, and its exit status.
+//! The real binary, as an operator runs it: its output, as tables and as JSON, and its exit status.
 
 mod access;
 mod check;

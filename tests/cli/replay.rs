@@ -138,7 +138,7 @@ fn accounts_and_settings_are_those_in_force() {
             .objects()[0]["portal"],
         "hr"
     );
-    // Nothing was made of it.
+    // It was not stored.
     assert_eq!(
         harness
             .run(&["customers", "list", "--json"])

@@ -1,4 +1,4 @@
-//! `vestibule replay --send`, into an SMTP server that is not ours.
+//! `vestibule replay --send`, into an SMTP server of another implementation.
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 
 use crate::harness::Harness;
 
-/// Envelopes and contents, in the order in which they came. Nobody lives at `hr`.
+/// Received envelopes and contents, in order. Mail for `hr` is refused.
 #[derive(Clone, Default)]
 struct Sink {
     text: String,
@@ -50,7 +50,7 @@ fn sink() -> (Sink, String) {
         .with_ssl(SslConfig::None)
         .expect("no TLS")
         .with_tcp_listener(listener);
-    // It knows no end; it goes with the test's process.
+    // The server cannot be stopped; it ends with the test's process.
     std::thread::spawn(move || {
         server.serve().expect("a server that runs");
     });
@@ -99,7 +99,7 @@ fn messages_are_sent_as_they_are_and_refusals_are_told() {
 fn a_server_that_is_not_there_is_a_failure() {
     let harness = Harness::new();
     let one = harness.write("1.eml", "Subject: x\n\n");
-    // A port below those that are given out by chance, so nobody takes it meanwhile.
+    // A port below the ephemeral range, so that no other process takes it meanwhile.
     let nobody = ["replay", &one, "--send", "127.0.0.1:1"];
     assert_eq!(harness.run(&nobody).status, 1);
     assert_eq!(

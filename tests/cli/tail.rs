@@ -1,4 +1,4 @@
-//! `tail`: what came before, then what comes, as the filters let through.
+//! `tail`: earlier messages, then new ones, as the filters select them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::Harness;
 
-/// A `tail` that runs, until the test is over.
+/// A running `tail`, until the end of the test.
 struct Tail {
     process: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -70,7 +70,7 @@ fn the_filters_let_through_what_they_name() {
     assert_eq!(tail.next()["ledger"], entry.ledger.to_string());
 }
 
-/// An entry is committed after one that came later, where the later one was read faster.
+/// An entry may be committed after one that arrived later, if the later one was parsed faster.
 #[test]
 fn what_was_overtaken_is_shown_too() {
     let harness = Harness::new();

@@ -1,4 +1,4 @@
-//! `vestibule templates`, and what `check` says of a folder.
+//! `vestibule templates`, and the findings of `check` about a folder.
 
 use crate::harness::{Harness, run};
 

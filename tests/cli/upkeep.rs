@@ -1,4 +1,4 @@
-//! `backup` and `doctor`: a good copy or none, and faults found with what to do about them.
+//! `backup` and `doctor`: a good copy or none, and faults with their remedies.
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -8,13 +8,13 @@ use vestibule::store::Store;
 
 use crate::harness::Harness;
 
-/// The database itself, for what no operation of ours would do to it.
+/// The database itself, for changes that no operation of ours makes.
 fn tamper(harness: &Harness, sql: &str) {
     let connection = Connection::open(harness.path("data/vestibule.db")).expect("the database");
     connection.execute_batch(sql).expect("done");
 }
 
-/// What the doctor found of the inside of the database, and the exit status.
+/// Findings of `doctor` about the database, and the exit status.
 fn doctor(harness: &Harness) -> (i32, Vec<Value>) {
     let ran = harness.run(&["doctor", "--offline", "--json"]);
     let findings = ran
@@ -196,7 +196,7 @@ fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
     assert_eq!(finding(&findings, "database")["state"], "ok");
 }
 
-/// What may be found inside the database, each with what to do about it.
+/// Possible findings about the database, each with its remedy.
 #[test]
 fn every_finding_says_what_to_do() {
     const FAILED: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";

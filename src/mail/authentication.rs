@@ -1,9 +1,9 @@
-//! What our own MTA found out about the sender's domain (RFC 8601).
+//! Results of our own MTA's sender authentication (RFC 8601).
 //!
-//! In: the header, the pinned `authserv-id` and the domain in From. Out: the results of the
-//! `Authentication-Results` fields that our MTA added: those of its name above its own `Received`.
-//! They count together or not at all: a field that does not parse, a second DMARC result, or one
-//! about another domain than the sender's is a fault, and nothing else is known then.
+//! Takes the header, the pinned `authserv-id` and the domain in From; returns the results of the
+//! `Authentication-Results` fields that our MTA added: those with its name above its own `Received`. They
+//! count together or not at all. A field that does not parse, a second DMARC result, or one about another
+//! domain than the sender's is a fault, and then nothing else counts.
 
 use super::facts::Evidence;
 use super::header::{Field, Header};
@@ -14,9 +14,8 @@ use crate::domain::{Domain, public_suffix};
 
 const FIELD: &str = "Authentication-Results";
 
-/// Reads the fields of `authserv_id` above our MTA's own Received field. Without such a field, a
-/// copy further down is given as evidence that something was ignored, and says nothing. `sender` is
-/// the domain in From.
+/// Reads the fields of `authserv_id` above our MTA's own Received field. Without such a field, a copy further
+/// down is returned as evidence of an ignored field, without a result. `sender` is the domain in From.
 pub(super) fn authentication(
     header: &Header,
     authserv_id: Option<&str>,
@@ -56,7 +55,7 @@ fn is_of(value: &str, own: &str) -> bool {
     ResultsField::new(value).is_ok_and(|field| field.authserv_id().eq_ignore_ascii_case(own))
 }
 
-/// What the fields so far say together.
+/// Combined results of the fields so far.
 struct Results<'a> {
     sender: Option<&'a Domain>,
     found: Authentication,
@@ -70,7 +69,7 @@ impl Results<'_> {
             Ok(parsed) if !parsed.authserv_id().eq_ignore_ascii_case(own) => return,
             Ok(parsed) if parsed.is_well_formed() => self.take_results(parsed),
             Ok(_) => Err(AuthenticationFault::Unreadable),
-            // It may be our MTA's only where its name is in it.
+            // It can only be our MTA's field if it contains our MTA's name.
             Err(Malformed) if contains(&text, own) => Err(AuthenticationFault::Unreadable),
             Err(Malformed) => return,
         };
@@ -87,7 +86,7 @@ impl Results<'_> {
         }
     }
 
-    /// Whether the DMARC result is one of these.
+    /// Adds the results of a field. Returns true if one of them is about DMARC.
     fn take_results(&mut self, field: ResultsField) -> Result<bool, AuthenticationFault> {
         let mut has_dmarc = false;
         for result in field.flatten() {
@@ -107,7 +106,7 @@ impl Results<'_> {
                     self.note_aligned(value, result.only("smtp", "mailfrom"));
                 }
                 "dkim" => {
-                    // One good signature is enough.
+                    // One valid signature is enough.
                     if self.found.dkim.is_none() || value == Some(AuthenticationResult::Pass) {
                         self.found.dkim = value;
                     }
@@ -137,13 +136,13 @@ impl Results<'_> {
             .and_then(|domain| Domain::parse(domain).ok());
         match (&domain, self.sender) {
             (Some(domain), Some(sender)) if domain == sender => {}
-            // Nobody is the sender then, whatever is said here.
+            // There is no sender, so the result does not matter.
             (_, None) => {}
             (None, Some(_)) if !names_domain => match value {
-                // A pass has to say for whom.
+                // A pass has to name its domain.
                 R::Pass => return Err(AuthenticationFault::OtherDomain),
                 R::Fail => {}
-                // rspamd names no domain where there is no policy.
+                // rspamd names no domain if it has no policy.
                 _ => self.found.dmarc_unnamed = true,
             },
             _ => return Err(AuthenticationFault::OtherDomain),
@@ -153,7 +152,7 @@ impl Results<'_> {
         Ok(())
     }
 
-    /// Notes a pass of the sender's organization; `named` is a domain, or an address in it.
+    /// Records a pass of the sender's organization; `named` is a domain, or an address in it.
     fn note_aligned(&mut self, value: Option<AuthenticationResult>, named: Option<&str>) {
         if value != Some(AuthenticationResult::Pass) {
             return;
@@ -174,7 +173,7 @@ impl MethodResult<'_> {
             .map(|(_, _, value)| value.as_ref())
     }
 
-    /// The value of a property that is there once.
+    /// Value of a property that occurs exactly once.
     fn only(&self, kind: &str, name: &str) -> Option<&str> {
         let mut values = self.all(kind, name);
         let value = values.next()?;
@@ -182,7 +181,7 @@ impl MethodResult<'_> {
     }
 }
 
-/// ASCII case folded, in one pass.
+/// Searches without regard to ASCII case, in one pass.
 fn contains(text: &str, part: &str) -> bool {
     text.to_ascii_lowercase()
         .contains(&part.to_ascii_lowercase())
@@ -203,9 +202,9 @@ fn value_of(word: &str) -> Option<AuthenticationResult> {
     })
 }
 
-/// The domain's published policy: a property of type `policy`, or, as most programs write it, `p=`
-/// or `policy=` in a comment. Below the registered domain, `sp=` may be the one that applies; which
-/// of the two does is not said, so the stricter one counts.
+/// The domain's published policy: a property of type `policy`, or, as most programs write it, `p=` or
+/// `policy=` in a comment. Below the registered domain, `sp=` may apply instead; the field does not say which
+/// one does, so the stricter one counts.
 fn policy(result: &MethodResult, domain: Option<&Domain>) -> Option<DmarcPolicy> {
     if let Some(policy) = result.only("policy", "dmarc").and_then(policy_of) {
         return Some(policy);
@@ -241,11 +240,11 @@ fn policy_of(word: &str) -> Option<DmarcPolicy> {
     }
 }
 
-/// Whether the value of an `ARC-Authentication-Results` field of this instance says that DMARC
-/// passed for this domain, and says nothing else of DMARC.
+/// True if the value of an `ARC-Authentication-Results` field of this instance contains a DMARC pass for this
+/// domain, and no other DMARC result.
 pub(crate) fn dmarc_pass_in_arc_results(value: &[u8], instance: u32, domain: &Domain) -> bool {
     let value = String::from_utf8_lossy(value);
-    // Folds (RFC 5322 2.2.3); what else there is of CR and LF does not parse.
+    // Folds (RFC 5322 2.2.3); any other CR or LF does not parse.
     let value = value.replace("\r\n ", " ").replace("\r\n\t", "\t");
     let Ok((found, field)) = ResultsField::of_arc(value.trim_end()) else {
         return false;

@@ -1,11 +1,11 @@
-//! What is known about whether the sender's domain vouches for a message.
+//! Facts about sender authentication: whether the sender's domain vouches for a message.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Evidence;
 
-/// The results of RFC 8601 2.7 that a method can have.
+/// Results of a method (RFC 8601 2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationResult {
@@ -20,7 +20,7 @@ pub enum AuthenticationResult {
 }
 
 impl AuthenticationResult {
-    /// The word for it in an `Authentication-Results` field.
+    /// Keyword in an `Authentication-Results` field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl AuthenticationResult {
 }
 
 impl AuthenticationMethod {
-    /// The word for it in an `Authentication-Results` field.
+    /// Keyword in an `Authentication-Results` field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl AuthenticationMethod {
     }
 }
 
-/// What the domain's DMARC record asks for (RFC 7489 6.3).
+/// Policy of the domain's DMARC record (RFC 7489 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DmarcPolicy {
@@ -58,7 +58,7 @@ pub enum DmarcPolicy {
     Reject,
 }
 
-/// How a domain can vouch for a message.
+/// Authentication method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationMethod {
@@ -72,19 +72,19 @@ pub enum AuthenticationMethod {
     Arc,
 }
 
-/// One finding of our own check, in the parts that RFC 8601 2.2 has for it.
+/// One finding of our own check, in the parts of RFC 8601 2.2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthenticationDetail {
     pub method: AuthenticationMethod,
     pub result: AuthenticationResult,
-    /// What it was found about, such as `header.d` and a domain; at most 320 characters each.
+    /// Subject of the finding, such as `header.d` with a domain; at most 320 characters each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Why the word of our own MTA about a message cannot be used.
+/// Reason why the results of our own MTA cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationFault {
@@ -96,7 +96,7 @@ pub enum AuthenticationFault {
     OtherDomain,
 }
 
-/// Why a message does not get past an enforced authentication.
+/// Reason why a message fails enforced authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthenticationFailure {
     #[error("DMARC failed, and the domain asks for it to count")]
@@ -111,7 +111,7 @@ pub enum AuthenticationFailure {
     List,
 }
 
-/// What DMARC says of a message, in the words of `X-Vestibule-Authenticated`.
+/// DMARC outcome of a message, in the words of `X-Vestibule-Authenticated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationOutcome {
@@ -133,14 +133,14 @@ impl AuthenticationOutcome {
     }
 }
 
-/// What is known about whether the From domain vouches for the message.
+/// Results of authenticating the From domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Authentication {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dmarc: Option<AuthenticationResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dmarc_policy: Option<DmarcPolicy>,
-    /// The DMARC result of our MTA does not say which domain it is about.
+    /// The DMARC result of our MTA does not name its domain.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dmarc_unnamed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,16 +152,16 @@ pub struct Authentication {
     /// SPF or DKIM passed for a domain of the organization in From.
     #[serde(default, skip_serializing_if = "is_false")]
     pub aligned: bool,
-    /// Why nothing of what our MTA said is above; a failure where authentication is enforced.
+    /// Reason why none of our MTA's results are recorded above; a failure if authentication is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<AuthenticationFault>,
-    /// The trusted ARC sealer in whose results the sender's domain passed DMARC.
+    /// Trusted ARC sealer whose results contain a DMARC pass for the sender's domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arc_sealer: Option<String>,
-    /// The field all this was read from, where it was.
+    /// The field with the results, if they come from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// What each method found, where the check was our own.
+    /// Finding of each method of our own check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<AuthenticationDetail>,
 }
@@ -175,9 +175,9 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Authentication {
-    /// A failure where authentication is enforced: a DMARC fail under a `reject` or `quarantine`
-    /// policy, or results of our MTA that cannot be used. A `fail` without a policy counts, for our
-    /// MTA has judged then. Nothing is a failure that a trusted ARC sealer vouches for.
+    /// True for a failure under enforcement: a DMARC fail with a `reject` or `quarantine` policy, or unusable
+    /// results of our MTA. A `fail` without a policy counts, because our MTA has decided then. A message that
+    /// a trusted ARC sealer vouches for never fails.
     #[must_use]
     pub fn fails(&self) -> bool {
         self.failure().is_some()
@@ -197,8 +197,8 @@ impl Authentication {
         fails.then_some(AuthenticationFailure::Dmarc)
     }
 
-    /// The sender's domain vouches for this message: a DMARC pass, an aligned SPF or DKIM pass where
-    /// the domain has no DMARC record, or the word of a trusted ARC sealer.
+    /// True if the sender's domain vouches for this message: a DMARC pass, an aligned SPF or DKIM pass if the
+    /// domain has no DMARC record, or the results of a trusted ARC sealer.
     #[must_use]
     pub fn passes(&self) -> bool {
         self.passes_dmarc()
@@ -208,13 +208,13 @@ impl Authentication {
                 && self.aligned
     }
 
-    /// A DMARC pass, by our own check, our MTA's or that of a trusted ARC sealer.
+    /// A DMARC pass by our own check, our MTA's or that of a trusted ARC sealer.
     #[must_use]
     pub fn passes_dmarc(&self) -> bool {
         self.arc_sealer.is_some() || self.dmarc == Some(AuthenticationResult::Pass)
     }
 
-    /// What DMARC says, in one word. Results that cannot be used are a fail where that is enforced.
+    /// DMARC outcome in one word. Unusable results are a fail under enforcement.
     #[must_use]
     pub fn outcome(&self, is_enforced: bool) -> AuthenticationOutcome {
         if self.passes_dmarc() {
@@ -228,7 +228,7 @@ impl Authentication {
         }
     }
 
-    /// The findings in one line; none where nothing was looked at.
+    /// The findings in one line; None if nothing was checked.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
         let summary = self.results();
@@ -242,8 +242,7 @@ impl Authentication {
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 
-    /// The field that was believed, or the result of each method of our own with the reason of the
-    /// first.
+    /// The field that was used, or the result of each method of our own with the reason of the first.
     fn results(&self) -> Option<String> {
         if let Some(evidence) = &self.evidence {
             return Some(evidence.to_string());

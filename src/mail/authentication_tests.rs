@@ -76,7 +76,7 @@ fn the_id_is_compared_as_a_value() {
         let raw = format!("authentication-results :{id}; dmarc=fail header.from=corp.example\r\n");
         assert!(read(&raw).fails(), "{id}");
     }
-    // Not a name at all, although ours is in it: it may have been meant to be ours.
+    // Not a valid name, but it contains ours and may be meant as ours.
     for id in ["(mx.corp.example", "\"mx.corp.example", "mx.corp.example 2"] {
         let found = read(&format!("Authentication-Results: {id}; dmarc=pass\r\n"));
         assert_eq!(found.fault, Some(AuthenticationFault::Unreadable), "{id}");

@@ -1,22 +1,21 @@
-//! Automatic mail: what a program wrote.
+//! Detection of automatic mail, which a program wrote.
 //!
-//! In: the envelope, the header, the sender and the subject. Out: the first sign that a program wrote
-//! it, or none; and, apart from that, a sign that people's mail can have too, which counts only
-//! where the sender has no active account. A field counts wherever it stands and however often. The
-//! tables are those of `docs/reading-mail.md`.
+//! Takes the envelope, the header, the sender and the subject. Returns the first sign of a program, or none;
+//! and separately a sign that people's mail can have, too, which counts only if the sender has no active
+//! account. A field counts in any position and any number. The tables are those of `docs/reading-mail.md`.
 
 use super::header::{Field, Header};
 use super::{Evidence, Sender, out_of_office};
 use crate::domain::{Envelope, ReversePath};
 
-/// A field, and the test of its value.
+/// A field with the test of its value.
 struct Sign {
     field: &'static str,
     says: fn(&str) -> bool,
 }
 
 impl Sign {
-    /// A field that says yes by being there, unless its value says no.
+    /// A field whose presence is a sign, unless its value says no.
     const fn flag(field: &'static str) -> Self {
         Self {
             field,
@@ -72,7 +71,7 @@ const SIGNS: [Sign; 20] = [
 const INBOX_RULES_LOOP: &str = "X-MS-Exchange-Inbox-Rules-Loop";
 const MESSAGE_SOURCE: &str = "X-MS-Exchange-Generated-Message-Source";
 
-/// Local parts of programs, without the separators that everybody puts elsewhere.
+/// Local parts of programs, without separators, which everyone places differently.
 const PROGRAMS: [&str; 8] = [
     "mailerdaemon",
     "maildaemon",
@@ -84,7 +83,7 @@ const PROGRAMS: [&str; 8] = [
     "autoreply",
 ];
 
-/// The mailbox that every domain has (RFC 2142 5): mailers write under its name, and so do the people
+/// The mailbox that every domain has (RFC 2142 5): mail servers write under its name, and so do the people
 /// who read it.
 const POSTMASTER: [&str; 1] = ["postmaster"];
 
@@ -114,8 +113,8 @@ pub(super) fn automatic(
         .or_else(|| senders.iter().find_map(|sender| named(sender, &PROGRAMS)))
 }
 
-/// A sign that people's mail can have too: the name of a postmaster, or the subject of an
-/// out-of-office reply on an answer to something.
+/// Returns a sign that people's mail can have, too: the name of a postmaster, or the subject of an
+/// out-of-office reply on an answer.
 pub(super) fn presumed(
     header: &Header,
     senders: &[&Sender],
@@ -133,8 +132,8 @@ pub(super) fn presumed(
     })
 }
 
-/// The first word of a value, without quotes and without a comment in front of it (RFC 5322 3.2.2).
-/// Parameters and comments that follow are left out.
+/// First word of a value, without quotes and without a comment before it (RFC 5322 3.2.2). Parameters and
+/// comments after it are left out.
 pub(super) fn keyword(value: &str) -> &str {
     let mut rest = value.trim_start();
     while let Some(comment) = rest.strip_prefix('(') {
@@ -154,7 +153,7 @@ fn is_not_denied(value: &str) -> bool {
         .any(|no| word.eq_ignore_ascii_case(no))
 }
 
-/// RFC 3834 5: `no`, perhaps with parameters or a comment, is what a person's program may say.
+/// RFC 3834 5: `no`, optionally with parameters or a comment, is what the mail program of a person may write.
 fn is_submitted_by_a_program(value: &str) -> bool {
     !keyword(value).is_empty() && is_not_denied(value)
 }
@@ -174,13 +173,13 @@ fn is_yes(value: &str) -> bool {
     word.eq_ignore_ascii_case("yes") || word.eq_ignore_ascii_case("true")
 }
 
-/// What an inbox rule of Exchange made of a message.
+/// Origin of a message that an inbox rule of Exchange sent.
 #[derive(PartialEq, Eq)]
 enum InboxRule {
     None,
     Reply,
-    /// A person wrote it, and the rule passed it on: the rule's `Auto-Submitted: auto-generated` says
-    /// nothing about the text.
+    /// A person wrote it, and the rule forwarded it: the rule's `Auto-Submitted: auto-generated` says nothing
+    /// about the text.
     Forward,
 }
 
@@ -205,7 +204,7 @@ fn is_auto_generated(field: &Field) -> bool {
     field.is("Auto-Submitted") && keyword(&field.text()).eq_ignore_ascii_case("auto-generated")
 }
 
-/// Exchange puts each of these, alone, on mail that people wrote; both together on no such mail.
+/// Exchange adds each of these, alone, to mail that people wrote, but never both together.
 fn answered_by_exchange(header: &Header) -> Option<Evidence> {
     header.first(INBOX_RULES_LOOP)?;
     suppresses_all(header).map(|field| Evidence::of(&field))
@@ -225,15 +224,14 @@ fn named(sender: &Sender, names: &[&str]) -> Option<Evidence> {
     has_name(local, names).then(|| Evidence::new("From", written.as_bytes()))
 }
 
-/// The local part of a program: `no-reply`, `mailer-daemon` and the like.
+/// True for the local part of a program: `no-reply`, `mailer-daemon` and the like.
 #[must_use]
 pub fn is_program(local: &str) -> bool {
     has_name(local, &PROGRAMS)
 }
 
-/// Whether a local part is one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
-/// As a part of a longer name it has to be set off, so that nobody is taken for a program for being
-/// called so.
+/// True if a local part contains one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
+/// Within a longer name it has to be separated, so that the names of people do not match.
 pub(super) fn has_name(local: &str, names: &[&str]) -> bool {
     let local = local.trim_matches('"');
     let user = local.split('+').next().unwrap_or_default();
@@ -254,7 +252,7 @@ mod tests {
     use super::super::{sender::sender, text::unstructured};
     use super::*;
 
-    /// The sign, and the one that people's mail can have too.
+    /// The sign, and the sign that people's mail can have, too.
     fn read(raw: &str) -> (Option<String>, Option<String>) {
         let header = Header::of(raw.as_bytes());
         let sender = sender(&header);

@@ -1,6 +1,7 @@
-//! Bulk mail: what came through a list or a mailing.
+//! Detection of bulk mail: messages through a mailing list or a mailing.
 //!
-//! In: the header and the envelope. Out: the field that says so, and the identifiers of the lists (RFC 2919).
+//! Takes the header and the envelope; returns the field that is the sign, and the identifiers of the lists
+//! (RFC 2919).
 
 use super::Evidence;
 use super::automatic::keyword;
@@ -8,20 +9,20 @@ use super::header::{Field, Header};
 use super::recorded::addresses;
 use crate::domain::{EmailAddress, Envelope};
 
-/// Fields whose presence is enough; the surest first.
+/// Fields whose presence is enough, the most reliable first.
 const SIGNS: [&str; 4] = ["List-Id", "List-Post", UNSUBSCRIBE, "Mailing-List"];
 
-/// Programs for customer relations put this on what a person writes to one recipient.
+/// CRM programs add this to the message of a person to one recipient.
 const UNSUBSCRIBE: &str = "List-Unsubscribe";
 
-/// What only mailings have beside [`UNSUBSCRIBE`]: one-click unsubscription (RFC 8058), and the field
-/// by which mailbox providers tell campaigns apart.
+/// Fields that only mailings have besides [`UNSUBSCRIBE`]: one-click unsubscription (RFC 8058), and the
+/// campaign identifier for mailbox providers.
 const OF_MAILINGS: [&str; 2] = ["List-Unsubscribe-Post", "Feedback-ID"];
 
-/// More lists than one message can have come through.
+/// Maximum number of lists, more than one message can have come through.
 const MOST_LISTS: usize = 32;
 
-/// More addresses than To and Cc are searched for.
+/// Maximum number of addresses examined in To and Cc.
 const MOST_ADDRESSES: usize = 1000;
 
 pub(super) fn bulk(header: &Header, envelope: &Envelope) -> Option<Evidence> {
@@ -50,7 +51,7 @@ fn is_bulk(field: &Field) -> bool {
         .any(|bulk| word.eq_ignore_ascii_case(bulk))
 }
 
-/// Whether the author addressed the message to one of the mailboxes it came for, whatever the detail.
+/// True if To or Cc names one of the recipient mailboxes, with any detail.
 fn is_addressed(header: &Header, envelope: &Envelope) -> bool {
     let key = |text: &str| {
         let address = EmailAddress::parse(text).ok()?;
@@ -74,8 +75,8 @@ fn is_addressed(header: &Header, envelope: &Envelope) -> bool {
         })
 }
 
-/// What stands in the angle brackets of each List-Id, in lower case. A field without brackets is
-/// taken whole if it could stand in them.
+/// Content of the angle brackets of each List-Id, in lower case. A field without brackets counts as a whole
+/// if it could be within them.
 pub(super) fn list_ids(header: &Header) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for field in header.all("List-Id") {

@@ -1,9 +1,9 @@
-//! Octets in a named charset, or in none, as text.
+//! Decoding of octets in a named charset, or in an unknown one.
 //!
-//! In: octets and the label that came with them. Out: text. Labels are those of the WHATWG (as
-//! browsers know them), of IANA and of `CPython`, and what mail programs write besides. A label is
-//! believed unless the octets say that it is wrong: UTF-8 or ISO-2022-JP under a label of ASCII, or
-//! under none. What is no valid text in a charset is replaced, never dropped.
+//! Takes octets and their label; returns text. Labels are those of the WHATWG (as browsers know them), of
+//! IANA and of `CPython`, and further ones that mail programs write. A label is trusted unless the octets
+//! contradict it: UTF-8 or ISO-2022-JP with a label of ASCII, or with none. Invalid octets are replaced,
+//! never dropped.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -15,7 +15,7 @@ pub struct Label(Charset);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Charset {
-    /// US-ASCII, or a label that says nothing.
+    /// US-ASCII, or a label without meaning.
     Ascii,
     Whatwg(&'static Encoding),
     /// ISO-2022-JP, -KR, -CN with their variants.
@@ -83,7 +83,7 @@ const ALIASES: [(&str, &str); 48] = [
     ("windows31j", "shift_jis"),
 ];
 
-/// Names of ASCII, and names for knowing nothing (RFC 1428 3), without separators.
+/// Names of ASCII, and names for an unknown charset (RFC 1428 3), without separators.
 const ASCII: [&str; 22] = [
     "646",
     "7bit",
@@ -110,7 +110,7 @@ const ASCII: [&str; 22] = [
 ];
 
 impl Label {
-    /// None for a name that nobody knows.
+    /// Returns None for an unknown name.
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Self> {
         let name = name.trim_ascii();
@@ -182,18 +182,18 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
             .or_else(|| Encoding::for_label(part()?.as_bytes()))
             .or_else(|| Encoding::for_label(windows()?.as_bytes())),
     }?;
-    // The WHATWG reads these as one replacement character; nobody reads a text of those names.
+    // The WHATWG decodes these to one replacement character; nobody can read such text.
     (encoding != encoding_rs::REPLACEMENT).then_some(Charset::Whatwg(encoding))
 }
 
-/// Text of octets, with replacement characters for what is none.
+/// Decodes octets, with replacement characters for invalid ones.
 #[must_use]
 pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
     match label.map_or(Charset::Ascii, |label| label.0) {
         Charset::Ascii => unlabelled(octets),
         Charset::Whatwg(encoding) if encoding == UTF_8 => utf8(octets, WINDOWS_1252),
         Charset::Whatwg(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => {
-            // A mark of the order of octets goes before the label.
+            // A byte order mark takes precedence over the label.
             encoding.decode(octets).0.into_owned()
         }
         Charset::Whatwg(encoding) => encoding.decode_with_bom_removal(octets).0.into_owned(),
@@ -205,14 +205,14 @@ pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
     }
 }
 
-/// Text of octets that a label is true for; None where there is any that is no text in it.
+/// Decodes octets with a correct label; None if any of them is invalid.
 pub(super) fn decode_strictly(octets: &[u8], label: &Label) -> Option<String> {
     let text = decode(octets, Some(label));
     let has_c1 = text.chars().any(|c| matches!(c, '\u{80}'..='\u{9f}'));
     (!has_c1 && !text.contains(char::REPLACEMENT_CHARACTER)).then_some(text)
 }
 
-/// What the octets say by themselves.
+/// Detects the charset from the octets.
 fn unlabelled(octets: &[u8]) -> String {
     if let Some((encoding, _)) = Encoding::for_bom(octets) {
         return encoding.decode(octets).0.into_owned();
@@ -223,7 +223,7 @@ fn unlabelled(octets: &[u8]) -> String {
     utf8(octets, WINDOWS_1252)
 }
 
-/// UTF-8, unless hardly any of the octets above ASCII are.
+/// UTF-8, unless hardly any of the octets above ASCII are valid UTF-8.
 pub(super) fn utf8(octets: &[u8], otherwise: &'static Encoding) -> String {
     let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
     if let Ok(text) = std::str::from_utf8(octets) {
@@ -235,19 +235,20 @@ pub(super) fn utf8(octets: &[u8], otherwise: &'static Encoding) -> String {
     otherwise.decode_without_bom_handling(octets).0.into_owned()
 }
 
-/// More characters of several octets than faults; a character that is cut off at the end is none.
+/// True if there are more multi-octet characters than errors; a character cut off at the end is not an error.
 pub(super) fn is_mostly_utf8(octets: &[u8]) -> bool {
     let (mut characters, mut faults) = (0_usize, 0_usize);
     for chunk in octets.utf8_chunks() {
         characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-        // Only at the end can there be a character that is not wrong, but not whole.
+        // Only at the end can a character be incomplete rather than wrong.
         let is_wrong = std::str::from_utf8(chunk.invalid()).is_err_and(|e| e.error_len().is_some());
         faults += usize::from(is_wrong);
     }
     characters > faults
 }
 
-/// RFC 2152: base64 of UTF-16 between `+` and what is no letter of it, which is dropped if it is `-`.
+/// RFC 2152: base64 of UTF-16 between `+` and the first character outside of its alphabet, which is dropped
+/// if it is `-`.
 fn utf7(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     let mut rest = octets;

@@ -1,7 +1,7 @@
-//! The code pages of DOS that `encoding_rs` does not have. The lower half of each is ASCII.
+//! DOS code pages that `encoding_rs` does not have. The lower half of each is ASCII.
 
-/// Number, and the characters of the octets 0x80 to 0xFF; U+FFFD where there is none. From the tables
-/// of Unicode (Public/MAPPINGS/VENDORS/MICSFT/PC), as `CPython` has them.
+/// Number, and the characters of the octets 0x80 to 0xFF; U+FFFD for unassigned ones. From the tables of
+/// Unicode (Public/MAPPINGS/VENDORS/MICSFT/PC), as in `CPython`.
 const CODE_PAGES: [(&str, &str); 15] = [
     (
         "437",
@@ -70,7 +70,7 @@ pub(super) fn find(number: &str) -> Option<usize> {
     CODE_PAGES.iter().position(|(name, _)| *name == number)
 }
 
-/// Text in a code page.
+/// Decodes text in a code page.
 pub(super) fn decode(page: usize, octets: &[u8]) -> String {
     let upper: Vec<char> = CODE_PAGES[page].1.chars().collect();
     let character = |&octet: &u8| match octet.checked_sub(0x80) {

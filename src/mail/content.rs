@@ -1,11 +1,11 @@
-//! What a message says: its text, its HTML and its attachments.
+//! Content of a message: its text, its HTML and its attachments.
 //!
-//! In: a raw message. Out: all inline text parts in order, and everything else as attachments. Of the
-//! forms in a multipart/alternative, plain text goes to the text and HTML to the HTML; HTML that has
-//! no plain form beside it goes to the text, too, as the text in it (as RFC 8621 4.1.4 has it), so
-//! that whoever reads only one of the two reads all of it. A message within the message is an
-//! attachment. For the operators' page lengths are bounded, and nothing in the text moves a cursor or
-//! turns the direction of text; HTML is as hostile as it came.
+//! Takes a raw message; returns all inline text parts in order, and everything else as attachments. Of the
+//! forms in a multipart/alternative, plain text goes to the text and HTML to the HTML. HTML without a plain
+//! form also goes to the text, converted (as in RFC 8621 4.1.4), so that a reader of either one misses
+//! nothing. A message within the message is an attachment. For the operators' page, lengths are bounded, and
+//! the text contains nothing that moves a cursor or changes the direction of text; HTML is as hostile as it
+//! came.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,24 +16,24 @@ use super::media::{Disposition, Media};
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
 
-/// Octets of encoded text that a page looks at, and of text that it shows.
+/// Maximum number of octets of encoded text that a page reads, and of text that it shows.
 const MAX_READ: usize = 1024 * 1024;
 const MAX_SHOWN: usize = 64 * 1024;
-/// Octets of HTML, of which more than half is often not text.
+/// Maximum number of octets of HTML, of which more than half is often not text.
 const MAX_HTML: usize = 256 * 1024;
 
 /// A message as people read it.
 #[derive(Debug, Default)]
 pub struct Content {
-    /// The inline text parts, joined by LF. Lines end in LF, without trailing blanks. None where there
-    /// is no text.
+    /// The inline text parts, joined by LF. Lines end in LF, without trailing blanks. None if there is no
+    /// text.
     pub text: Option<String>,
     /// The inline HTML parts, likewise.
     pub html: Option<String>,
     pub attachments: Vec<Attachment>,
 }
 
-/// A part that is no text of the message itself.
+/// A part that is not text of the message itself.
 #[derive(Debug)]
 pub struct Attachment {
     /// The file name, decoded.
@@ -49,7 +49,7 @@ pub struct Attachment {
 }
 
 impl Content {
-    /// Reads all of a message.
+    /// Reads the whole message.
     #[must_use]
     pub fn of(raw: &[u8]) -> Self {
         let structure = Structure::of(raw);
@@ -62,7 +62,7 @@ impl Content {
     }
 }
 
-/// The text of a message for an operator's eye; None where there is none.
+/// Text of a message for operators; None if there is none.
 #[must_use]
 pub fn readable(raw: &[u8]) -> Option<String> {
     let structure = Structure::of(raw);
@@ -81,7 +81,7 @@ pub fn readable(raw: &[u8]) -> Option<String> {
     (!shown.is_empty()).then(|| shown.to_owned())
 }
 
-/// The HTML parts of a message; none where there is no HTML. What is longer than the bound ends there.
+/// HTML parts of a message, if any, cut at the maximum length.
 #[must_use]
 pub fn html(raw: &[u8]) -> Vec<String> {
     let structure = Structure::of(raw);
@@ -101,7 +101,7 @@ fn is_shown(c: char) -> bool {
     !is_unsafe(c) || matches!(c, '\n' | '\t')
 }
 
-/// What of a text is safe to show, up to so many octets.
+/// Makes a text safe to show, and cuts it at `most` octets.
 fn bounded(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for c in text.chars().filter(|c| is_shown(*c)) {
@@ -113,7 +113,7 @@ fn bounded(text: &str, most: usize) -> String {
     shown
 }
 
-/// Texts that say something, each on lines of its own.
+/// Joins the texts that are not blank, each on its own lines.
 fn join(texts: impl Iterator<Item = String>) -> Option<String> {
     let texts: Vec<String> = texts
         .map(|text| tidy(&text))
@@ -122,7 +122,7 @@ fn join(texts: impl Iterator<Item = String>) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
-/// Line ends as LF; no blanks at the end of a line, no empty lines at the end.
+/// Normalizes line ends to LF; removes blanks at the end of a line and empty lines at the end.
 fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     for line in text.replace("\r\n", "\n").split('\n') {
@@ -133,13 +133,13 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-/// The parts of the message itself by what becomes of them.
+/// Parts of the message itself, sorted by use.
 struct Parts<'a, 's> {
     texts: Vec<TextPart<'a, 's>>,
     attachments: Vec<Part<'a, 's>>,
     /// Indices of the multipart/alternative parts.
     alternatives: HashSet<usize>,
-    /// For each of these: the branches in it that have plain text.
+    /// For each of these, the branches in it that contain plain text.
     plain_branches: HashMap<usize, Branches>,
 }
 
@@ -156,7 +156,7 @@ struct Branches {
 }
 
 impl<'a, 's> Parts<'a, 's> {
-    /// Texts are decoded up to so many octets over all.
+    /// Decodes at most `room` octets of text in total.
     fn of(structure: &'s Structure<'a>, room: usize) -> Self {
         let mut parts = Self {
             texts: Vec::new(),
@@ -166,7 +166,7 @@ impl<'a, 's> Parts<'a, 's> {
         };
         let mut room = room;
         let mut is_first = true;
-        // A message within the message ends where its parts do.
+        // The parts of an attached message are consecutive.
         let mut within: Option<usize> = None;
         for part in structure.parts() {
             if let Some(message) = within {
@@ -206,7 +206,7 @@ impl<'a, 's> Parts<'a, 's> {
         parts
     }
 
-    /// Notes in which branches of which alternatives a plain text is.
+    /// Records the branches of alternatives that contain a plain text.
     fn has_plain(&mut self, part: &Part<'a, 's>) {
         for (alternative, branch) in self.alternatives(part) {
             self.plain_branches
@@ -219,7 +219,7 @@ impl<'a, 's> Parts<'a, 's> {
         }
     }
 
-    /// The alternatives around a part, each with the part directly in it that leads here.
+    /// Alternatives around a part, each with its direct child that contains the part.
     fn alternatives(&self, part: &Part<'a, 's>) -> Vec<(usize, usize)> {
         if self.alternatives.is_empty() {
             return Vec::new();
@@ -232,7 +232,7 @@ impl<'a, 's> Parts<'a, 's> {
             .collect()
     }
 
-    /// There is a plain form of an HTML part.
+    /// True if an HTML part has a plain form.
     fn is_represented(&self, part: &Part<'a, 's>) -> bool {
         self.alternatives(part)
             .into_iter()
@@ -262,8 +262,8 @@ impl<'a, 's> Parts<'a, 's> {
     }
 }
 
-/// A text that is a file: it says so (RFC 2183 2.8: so does a disposition nobody knows), or it has a
-/// name, is not said to be shown and does not open the message.
+/// True for a text that is a file: its disposition says so (as does an unknown disposition, RFC 2183 2.8), or
+/// it has a name, no inline disposition and does not open the message.
 fn is_file(part: &Part, media: &Media, is_first: bool) -> bool {
     match disposition(part) {
         Some(disposition) => match disposition.kind.as_str() {
@@ -280,7 +280,7 @@ fn disposition(part: &Part) -> Option<Disposition> {
     Some(Disposition::parse(field.value))
 }
 
-/// The text of a part in its charset, whatever its type and disposition.
+/// Decodes the text of a part in its charset, whatever its type and disposition.
 #[must_use]
 pub fn decode_text(part: &Part) -> String {
     let media = part.media();
@@ -299,7 +299,7 @@ fn decoded(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> Strin
     charset::decode(&octets, label.as_ref())
 }
 
-/// The charset that an HTML text names for itself, as browsers look for it: near its beginning.
+/// The charset that an HTML text declares, searched near its beginning as browsers do.
 fn stated_in_html(octets: &[u8]) -> Option<Label> {
     const LOOKED_AT: usize = 1024;
     if std::str::from_utf8(octets).is_ok() {

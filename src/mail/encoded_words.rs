@@ -1,9 +1,9 @@
-//! Text in header fields: encoded-words (RFC 2047) and the octets around them.
+//! Text of header fields: encoded-words (RFC 2047) and the octets around them.
 //!
-//! In: the value of a field. Out: its text. Adjacent words of one charset are one text, so that a
-//! character that a program split over two of them is whole again; the blanks between them are none
-//! of the text (6.2). No blank is added and none is taken away beside other text. Raw octets are
-//! UTF-8 if they can be, else in the charset of the body, else windows-1252.
+//! Takes the value of a field; returns its text. Adjacent words of one charset are decoded together, so that
+//! a character split over two of them is whole again; the blanks between them are dropped (6.2). Other blanks
+//! are neither added nor removed. Raw octets are UTF-8 if valid, else in the charset of the body, else
+//! windows-1252.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,12 +19,12 @@ struct Word<'a> {
     charset: &'a [u8],
     is_base64: bool,
     text: &'a [u8],
-    /// Its place in the value.
+    /// Position in the value.
     start: usize,
     end: usize,
 }
 
-/// The text of a value. `body` is the charset of the message's text.
+/// Decodes a value. `body` is the charset of the message's text.
 pub(super) fn decode(value: &[u8], body: Option<&Label>) -> String {
     let mut text = String::with_capacity(value.len());
     for_each(value, body, |piece| match piece {
@@ -33,8 +33,8 @@ pub(super) fn decode(value: &[u8], body: Option<&Label>) -> String {
     text
 }
 
-/// The value with adjacent words made one, and raw octets as UTF-8: for a parser that decodes words by
-/// itself once it has found the structure.
+/// Joins adjacent words and converts raw octets to UTF-8: for a parser that finds the structure first and
+/// then decodes each word by itself.
 pub(super) fn join(value: &[u8], body: Option<&Label>) -> Vec<u8> {
     let mut line = Vec::with_capacity(value.len());
     for_each(value, body, |piece| match piece {
@@ -85,7 +85,7 @@ fn for_each(value: &[u8], body: Option<&Label>, mut piece: impl FnMut(Piece)) {
     piece(Piece::Raw(raw.decode(&value[at..])));
 }
 
-/// Without the line ends in front of blanks (RFC 5322 2.2.3); a line end alone becomes a blank.
+/// Removes line ends before blanks (RFC 5322 2.2.3); a line end alone becomes a blank.
 fn unfold(value: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(value.len());
     for (place, &byte) in value.iter().enumerate() {
@@ -98,7 +98,7 @@ fn unfold(value: &[u8]) -> Vec<u8> {
     line
 }
 
-/// How the octets outside of encoded-words are read; the same for the whole field.
+/// Charset of octets outside of encoded-words; the same for the whole field.
 enum Raw {
     Utf8,
     Iso2022,
@@ -137,7 +137,7 @@ impl Raw {
     }
 }
 
-/// The first encoded-word from `from` on. Blanks in the text are against RFC 2047 2, but are written.
+/// Finds the first encoded-word at or after `from`. Blanks in its text violate RFC 2047 2, but occur.
 fn next_word(value: &[u8], from: usize) -> Option<Word<'_>> {
     let mut from = from;
     loop {
@@ -167,7 +167,7 @@ fn word_at(value: &[u8], start: usize) -> Option<Word<'_>> {
         b'q' | b'Q' => false,
         _ => return None,
     };
-    // Up to the end, or to where the next word begins: this one has no end then.
+    // Up to the end, or to the start of the next word if this one is not terminated.
     let text = &text[..text.len().min(MAX_TEXT)];
     let length = memmem::find(text, b"?=")?;
     if memmem::find(&text[..length], b"=?").is_some() {
@@ -182,12 +182,12 @@ fn word_at(value: &[u8], start: usize) -> Option<Word<'_>> {
     })
 }
 
-/// Gives out words of one charset.
+/// Outputs words of one charset.
 fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
     let Some(first) = run.first() else { return };
     let label = Label::parse(first.charset);
     let mut octets = Vec::new();
-    // Letters of base64 that were cut in the middle of an octet go on in the next word.
+    // Base64 characters cut off within an octet continue in the next word.
     let mut verification_mails: Vec<u8> = Vec::new();
     for word in run.iter() {
         if word.is_base64 {
@@ -205,7 +205,7 @@ fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
     piece(Piece::Encoded(charset::decode(&octets, label.as_ref())));
 }
 
-/// Neither padded nor whole: the bits that are over are not all zero, as they would be at an end.
+/// True for base64 cut off within an octet: neither padded nor whole, and the spare bits are not all zero.
 fn is_cut(text: &[u8]) -> bool {
     let verification_mails: Vec<u8> = text
         .iter()
@@ -226,7 +226,7 @@ fn is_cut(text: &[u8]) -> bool {
         .is_some_and(|last| zero_ends.contains(last))
 }
 
-/// RFC 2047 4.2. An escape that is none stays as it is written.
+/// RFC 2047 4.2. An invalid escape stays as it is.
 fn q_decode(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -318,7 +318,7 @@ mod tests {
                 "{value:?} {body:?}"
             );
         }
-        // Cut off in the middle of a character, as by a limit of octets.
+        // Cut off within a character, as by a limit in octets.
         assert_eq!(decode(b"\xc3\xbc\xc3", None), "ü\u{fffd}");
     }
 }

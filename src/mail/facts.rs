@@ -1,5 +1,5 @@
-//! What was found out about one message. Facts are stored with the ledger entry, so that a decision
-//! can be explained and tried again under other settings without the message.
+//! Facts about one message. They are stored with the ledger entry, so that a decision can be explained and
+//! repeated under other settings without the message.
 
 use std::fmt::Write;
 
@@ -23,26 +23,26 @@ impl std::fmt::Display for Evidence {
     }
 }
 
-/// The one author in `From:`, or why there is none.
+/// The single author in `From:`, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
     Usable {
-        /// Entries of earlier versions have some that are not usable any more.
+        /// Entries of earlier versions contain some that are not usable any more.
         #[serde(deserialize_with = "stored_address")]
         address: EmailAddress,
-        /// The addr-spec as it stands in the field.
+        /// The addr-spec as written in the field.
         written: String,
-        /// A warning where the domain mixes scripts so as to look like another one.
+        /// A warning if the domain mixes scripts so as to look like another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lookalike: Option<String>,
-        /// The field breaks the grammar of RFC 5322, and holds this one address nevertheless.
+        /// The field violates the grammar of RFC 5322, but contains only this address.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lenient: bool,
     },
     Unusable {
         fault: SenderFault,
-        /// The addr-spec, where there is exactly one that all readings agree on (a domain literal).
+        /// The addr-spec, if there is exactly one in any reading (a domain literal).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         written: Option<String>,
     },
@@ -62,7 +62,7 @@ impl Sender {
         }
     }
 
-    /// The addr-spec as it stands in the message.
+    /// The addr-spec as written in the message.
     #[must_use]
     pub fn written(&self) -> Option<&str> {
         match self {
@@ -72,7 +72,7 @@ impl Sender {
     }
 }
 
-/// Why nobody can be taken for the sender.
+/// Reason why there is no usable sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
 pub enum SenderFault {
@@ -96,19 +96,19 @@ pub enum SenderFault {
     MailingList,
 }
 
-/// Who wrote, where a mailing list put its own address into From.
+/// The author of a message whose From contains a mailing list's own address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListAuthor {
-    /// The identifier of the list whose address From is: one of [`Facts::list_ids`]. Whoever runs
-    /// it can name any author, so that the author counts for those only to whom it belongs.
+    /// Identifier of the list whose address is in From: one of [`Facts::list_ids`]. Whoever runs the list can
+    /// name any author, so the author counts only for a portal that owns the list.
     pub list: String,
     pub author: Sender,
-    /// The field that names the author.
+    /// Field that names the author.
     #[serde(default)]
     pub field: String,
 }
 
-/// What kind of report a message is.
+/// Kind of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportKind {
@@ -116,19 +116,19 @@ pub enum ReportKind {
     Dsn,
     /// Message disposition notification (RFC 8098).
     Mdn,
-    /// A delivery report in a mailer's own words (qmail, Exchange, sendmail, Exim).
+    /// A delivery report in a mail server's own format (qmail, Exchange, sendmail, Exim).
     Text,
 }
 
-/// What a report says of one recipient.
+/// Result for one recipient of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedRecipient {
     pub address: String,
     /// RFC 3464 2.3.3: `failed`, `delayed`, `delivered`, `relayed`, `expanded`; lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// RFC 3463, such as `5.1.1`; read from the SMTP reply in Diagnostic-Code where the report has
-    /// none, or one that says nothing.
+    /// RFC 3463, such as `5.1.1`; taken from the SMTP reply in Diagnostic-Code if the report has none, or a
+    /// meaningless one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
@@ -140,12 +140,12 @@ pub struct Report {
     pub evidence: Evidence,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<ReportedRecipient>,
-    /// The Message-ID of the message reported on, without angle brackets.
+    /// Message-ID of the reported message, without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_message_id: Option<String>,
 }
 
-/// The domain of the one address in From, usable or not.
+/// Domain of the single address in From, usable or not.
 pub(super) fn domain_of(from: &Sender) -> Option<Domain> {
     let address = match from.address() {
         Some(address) => address.clone(),
@@ -154,8 +154,8 @@ pub(super) fn domain_of(from: &Sender) -> Option<Domain> {
     Some(address.domain().clone())
 }
 
-/// SHA-256 over what stays the same when an MTA hands over the same message again: the body and the
-/// fields the author's program wrote, not the trace fields (RFC 5322 3.6.7).
+/// SHA-256 over everything that stays the same when an MTA sends the same message again: the body and the
+/// fields of the author's program, without trace fields (RFC 5322 3.6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
@@ -190,14 +190,14 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-/// All that reading one message found out.
+/// All facts about one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Facts {
     pub sender: Sender,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_behind_list: Option<ListAuthor>,
-    /// From is an address of the list that the message came through, and nothing names an author.
-    /// Where the list is the portal's own, there is no sender.
+    /// From is an address of the list that the message came through, and nothing names an author. If the list
+    /// is the portal's own, there is no sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_is_list: bool,
     /// Decoded, one line.
@@ -206,13 +206,13 @@ pub struct Facts {
     /// Without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// The `Date` field as it stands, where there is no Message-ID to tell messages apart by.
+    /// The `Date` field as written, if there is no Message-ID to tell messages apart by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<Evidence>,
-    /// A sign of automatic mail that people's mail can have too; it counts where the sender has no
-    /// active account.
+    /// A sign of automatic mail that people's mail can have, too; it counts if the sender has no active
+    /// account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presumed_automatic: Option<Evidence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,7 +220,7 @@ pub struct Facts {
     /// The identifiers of `List-Id` fields (RFC 2919), lower case, without angle brackets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub list_ids: Vec<String>,
-    /// In which languages the sender wrote and reads, as `Content-Language` and `Accept-Language` say.
+    /// Languages in which the sender writes and reads, from `Content-Language` and `Accept-Language`.
     #[serde(default, skip_serializing_if = "LanguagePriority::is_empty")]
     pub languages: LanguagePriority,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,39 +228,39 @@ pub struct Facts {
     /// Our own loop header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_mark: Option<Evidence>,
-    /// The field by which our own MTA marked the message as spam.
+    /// Field by which our own MTA marked the message as spam.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spam: Option<Evidence>,
-    /// How many Received fields there are.
+    /// Number of Received fields.
     pub received_fields: u32,
     pub authentication: Authentication,
     pub fingerprint: Fingerprint,
-    /// Octets of the message as it came.
+    /// Size of the message as received, in octets.
     pub size: u64,
-    /// Live links and reply addresses of ours that were overwritten before the message was stored.
+    /// Number of our valid links and reply addresses that were overwritten before the message was stored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked_links: u32,
-    /// The line of an mbox file on top of the message. It is not passed on.
+    /// The mbox line at the top of the message. It is not passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mbox_line: Option<Evidence>,
 }
 
-/// serde hands fields over by reference.
+/// serde passes fields by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
 impl Facts {
-    /// The domain that has to vouch for the message: the one in From as it is written, also where
-    /// that is a mailing list's and says nothing of who wrote.
+    /// The domain that has to vouch for the message: the one in From as written, even if it is a mailing
+    /// list's and not the author's.
     #[must_use]
     pub fn from_domain(&self) -> Option<Domain> {
         domain_of(&self.sender)
     }
 
-    /// Why the message does not get past an enforced authentication: as one by the sender in From,
-    /// or by the author behind the list.
+    /// Reason why the message fails enforced authentication, as one by the sender in From or by the author
+    /// behind the list.
     #[must_use]
     pub fn authentication_failure(&self, behind_list: bool) -> Option<AuthenticationFailure> {
         let found = &self.authentication;
@@ -277,8 +277,8 @@ impl Facts {
         })
     }
 
-    /// The message in one word; a report is a report before it is automatic, and so on. Says what the
-    /// message looks like, whoever has an account: a presumption makes it automatic.
+    /// Class of the message. A report is a report before it is automatic, and so on. Independent of accounts:
+    /// a presumed sign makes it automatic.
     #[must_use]
     pub fn class(&self) -> Class {
         if self.report.is_some() {
@@ -292,13 +292,13 @@ impl Facts {
         }
     }
 
-    /// A program wrote it, for all that is known without the sender's account.
+    /// True if a program wrote it, as far as can be told without the sender's account.
     #[must_use]
     pub fn is_automatic(&self) -> bool {
         self.automatic.is_some() || self.presumed_automatic.is_some()
     }
 
-    /// The field behind [`class`](Self::class).
+    /// Evidence for [`class`](Self::class).
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
         match self.class() {

@@ -1,17 +1,17 @@
-//! The meaning of a delivery report for the address that a message was sent to.
+//! Meaning of a delivery report for the address that a message was sent to.
 //!
-//! In: a [`Report`] and an address. Out: a [`Failure`]. RFC 3463 and the registry of enhanced status
+//! Takes a [`Report`] and an address; returns a [`Failure`]. RFC 3463 and the registry of enhanced status
 //! codes (<https://www.iana.org/assignments/smtp-enhanced-status-codes>) define the codes.
 
 use super::{Report, ReportKind, ReportedRecipient};
 use crate::domain::EmailAddress;
 
-/// What a report says of an address, in the order of gravity.
+/// Failure of an address, in order of severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
-    /// Delivered, displayed, relayed, or about somebody else.
+    /// Delivered, displayed, relayed, or about another address.
     None,
-    /// It may work later: a full mailbox, a policy, a broken connection.
+    /// Temporary: a full mailbox, a policy, a broken connection.
     Passing,
     /// The address does not exist.
     Lasting,
@@ -30,9 +30,9 @@ pub enum Failure {
 const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
 
 impl Report {
-    /// What the report says of `address`, to which the message was sent. Of several recipients only
-    /// this one counts. A single recipient under another address may be where the mail was forwarded
-    /// to, which says nothing lasting.
+    /// Returns the failure of `address`, to which the message was sent. Of several recipients only this one
+    /// counts. A single recipient under another address may be a forwarding target, whose failure is only
+    /// temporary for us.
     #[must_use]
     pub fn failure_of(&self, address: &EmailAddress) -> Failure {
         if self.kind == ReportKind::Mdn {
@@ -41,7 +41,7 @@ impl Report {
         let key = address.key();
         let of_address = |one: &&ReportedRecipient| one.is(&key);
         match self.recipients.as_slice() {
-            // A mailer's own words: something went wrong, and may not go wrong the next time.
+            // A free-form report: delivery failed, and may succeed the next time.
             [] => Failure::Passing,
             recipients if recipients.iter().any(|one| of_address(&one)) => recipients
                 .iter()
@@ -67,8 +67,8 @@ impl ReportedRecipient {
         }
     }
 
-    /// Whether this is the address with this key, as it stands or in the encoding of RFC 3461 4, which
-    /// some mailers do not take off.
+    /// True if this is the address with this key, as written or in the encoding of RFC 3461 4, which some
+    /// mail servers leave in place.
     fn is(&self, key: &str) -> bool {
         let has_key =
             |text: &str| EmailAddress::parse(text).is_ok_and(|address| address.key() == key);

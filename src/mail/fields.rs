@@ -1,8 +1,8 @@
-//! The fields of a message that are passed on as values: Subject, Date, addresses and identifiers.
+//! Fields of a message that are passed on as values: Subject, Date, addresses and identifiers.
 //!
-//! In: a raw message. Out: text as it was before it was encoded, and addresses as mail-parser reads
-//! them. It decodes each encoded-word by itself, so adjacent ones are made one before it sees them.
-//! All of it is the sender's word; who wrote is decided elsewhere, strictly.
+//! Takes a raw message; returns decoded text, and addresses as mail-parser reads them. It decodes each
+//! encoded-word by itself, so adjacent ones are joined first. The sender controls all of these values; who
+//! wrote is decided elsewhere, strictly.
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, HeaderValue};
@@ -12,13 +12,13 @@ use super::encoded_words;
 use super::header::Section;
 use super::text;
 
-/// A field longer than this is read up to here.
+/// Maximum number of octets of a field that are read.
 const MAX_FIELD: usize = 256 * 1024;
 
 /// The header of a message, for reading single fields.
 pub struct Fields<'a> {
     section: Section<'a>,
-    /// The charset of the body, for raw octets.
+    /// Charset of the body, for raw octets.
     body: Option<Label>,
 }
 
@@ -38,14 +38,14 @@ impl<'a> Fields<'a> {
         text::subject(&self.section, &self.section.first("Subject")?)
     }
 
-    /// The Date in RFC 3339, in the zone it is written in. Years of two and three digits are those of
-    /// RFC 5322 4.3. None for what is no date.
+    /// The Date in RFC 3339, in its own zone. Years of two and three digits follow RFC 5322 4.3. None for an
+    /// invalid date.
     #[must_use]
     pub fn date(&self) -> Option<String> {
         date(&self.section.first("Date")?.text())
     }
 
-    /// What a field of addresses holds; empty where there is none.
+    /// Parsed addresses of a field; empty if there is none.
     #[must_use]
     pub fn addresses(&self, name: &str) -> HeaderValue<'static> {
         let Some(field) = self.section.first(name) else {
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
         MessageStream::new(&line).parse_address().into_owned()
     }
 
-    /// The identifiers in a field, without angle brackets.
+    /// Identifiers in a field, without angle brackets.
     #[must_use]
     pub fn message_ids(&self, name: &str) -> Vec<String> {
         let Some(field) = self.section.first(name) else {
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 }
 
 fn date(value: &str) -> Option<String> {
-    // A hyphen between day, month and year (asctime-like programs) is read as a zone by mail-parser.
+    // mail-parser reads a hyphen between day, month and year (asctime-like programs) as a zone.
     let line = format!("{}\n", spaced(value));
     let HeaderValue::DateTime(date) = MessageStream::new(line.as_bytes()).parse_date() else {
         return None;
@@ -83,7 +83,7 @@ fn date(value: &str) -> Option<String> {
         year => year,
     };
     let date = DateTime { year, ..date };
-    // A leap second is a time (RFC 5322 3.3).
+    // A leap second is valid (RFC 5322 3.3).
     let checked = DateTime {
         second: date.second.min(59),
         ..date
@@ -91,7 +91,7 @@ fn date(value: &str) -> Option<String> {
     checked.is_valid().then(|| date.to_rfc3339())
 }
 
-/// `23-Nov-26` as `23 Nov 26`: a hyphen in front of or behind a letter is no zone.
+/// `23-Nov-26` as `23 Nov 26`: a hyphen before or after a letter does not begin a zone.
 fn spaced(value: &str) -> String {
     let octets = value.as_bytes();
     let is_verification_mail = |place: Option<usize>| {

@@ -1,7 +1,7 @@
-//! What stays the same when an MTA hands over the same message again.
+//! Fingerprint: identifies a message that an MTA sends again.
 //!
-//! In: the message. Out: a [`Fingerprint`] over the body and the fields that the author's program
-//! wrote. Trace fields, and all that filters and lists add, do not count.
+//! Takes the message; returns a [`Fingerprint`] over the body and the fields that the author's program wrote.
+//! Trace fields, and fields that filters and lists add, do not count.
 
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ pub(super) fn fingerprint(message: &Section) -> Fingerprint {
             continue;
         };
         hash.update(name);
-        // Relays fold again as they like, so white space only separates.
+        // Relays refold at will, so white space only separates.
         for word in field.value.split(u8::is_ascii_whitespace) {
             if !word.is_empty() {
                 hash.update(b" ");

@@ -1,15 +1,15 @@
-//! What an answer says first.
+//! The first line of an answer.
 //!
-//! In: a raw message. Out: the first line of its text that is not blank; of its HTML where it has no
-//! text. Nothing is read of a quotation or a signature further down.
+//! Takes a raw message; returns the first line of its text that is not blank, or of its HTML if it has no
+//! text. A quotation or signature further down is not read.
 
 use mail_parser::MessageParser;
 
-/// So much of a message is looked at.
+/// Maximum number of octets that are read.
 const MOST_READ: usize = 256 * 1024;
 const LONGEST: usize = 200;
 
-/// None where there is no text at all.
+/// Returns None if there is no text.
 #[must_use]
 pub fn first_line(raw: &[u8]) -> Option<String> {
     let start = &raw[..raw.len().min(MOST_READ)];
@@ -34,7 +34,7 @@ fn line<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
         .map(|line| line.chars().take(LONGEST).collect())
 }
 
-/// White space, and what takes none of it: zero-width characters and marks of byte order.
+/// White space and zero-width characters: zero-width space, byte order mark and the like.
 fn is_blank(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -44,9 +44,9 @@ fn is_blank(c: char) -> bool {
         )
 }
 
-/// The text of HTML with an end of line for each element that begins or ends one.
+/// Text of HTML, with a line end at each start and end of a block element.
 fn lines_of(html: &str) -> String {
-    /// Elements that stand within a line.
+    /// Inline elements.
     const WITHIN: [&str; 18] = [
         "a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "mark", "s", "small", "span",
         "strong", "sub", "sup", "tt", "u",

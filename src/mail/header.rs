@@ -1,12 +1,12 @@
 //! The header section, field by field.
 //!
-//! In: the raw message. Out: the fields in their order, every occurrence, and the body. Nothing is
-//! decoded or copied here. [`Section`] scans anew whenever it is asked, so that a header of a million
-//! short fields takes no memory; [`Header`] remembers where the fields stand that decide anything, so
-//! that asking for one of them does not go through all the others.
+//! Takes the raw message; returns all fields in their order, and the body. Nothing is decoded or copied here.
+//! [`Section`] scans anew on each request, so that a header of a million short fields takes no memory.
+//! [`Header`] stores the positions of the fields that decide anything, so that finding one of them does not
+//! scan all the others.
 //!
-//! Readers disagree on what a line means that is no field: some go on behind it, some end the
-//! header there. Fields behind such a line are therefore marked as not certain.
+//! Readers disagree about a line that is not a field: some skip it, some end the header there. So fields
+//! after such a line are marked as not certain.
 
 use std::borrow::Cow;
 
@@ -14,20 +14,20 @@ use memchr::{memchr, memmem};
 
 use super::LOOP_FIELD;
 
-/// A message, or a part of one, cut in two at the first empty line.
+/// A message, or a part of one, split at the first empty line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section<'a> {
     fields: &'a [u8],
     pub(super) body: &'a [u8],
 }
 
-/// The header of a message, with the places of the fields in [`KNOWN`].
+/// The header of a message, with the positions of the fields in [`KNOWN`].
 pub(super) struct Header<'a> {
     pub(super) section: Section<'a>,
     places: Vec<Place>,
 }
 
-/// Every field that [`Header`] can be asked for.
+/// Fields that can be requested from [`Header`].
 const KNOWN: [&str; 40] = [
     "Authentication-Results",
     "Auto-Submitted",
@@ -71,7 +71,7 @@ const KNOWN: [&str; 40] = [
     "X-Vacation",
 ];
 
-/// Where a field stands in the section. Sixteen octets, and no known field is shorter than six.
+/// Position of a field in the section. Sixteen octets, and every known field has at least six.
 #[derive(Clone, Copy)]
 struct Place {
     start: u32,
@@ -82,22 +82,22 @@ struct Place {
 /// One field.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
-    /// Printable ASCII without a colon, as it was written.
+    /// Printable ASCII without a colon, as written.
     pub(super) name: &'a str,
-    /// Everything behind the colon, folds included, without the last line's end.
+    /// Everything after the colon, including folds, without the final line end.
     pub(super) value: &'a [u8],
-    /// No line that is no field stands above it.
+    /// No line that is not a field comes before it.
     pub(super) certain: bool,
 }
 
 impl<'a> Section<'a> {
-    /// Finds the end of the header. The line `From …` that mbox files put on top is not part of it.
+    /// Finds the end of the header. An mbox line `From …` at the top is not part of it.
     pub(super) fn of(raw: &'a [u8]) -> Self {
         let raw = &raw[mbox_lines(raw)..];
         let (end, body) = if raw.starts_with(b"\r\n") || raw.starts_with(b"\n") {
             (0, line_end(raw, 0))
         } else {
-            // An empty line of either kind; the second is looked for in front of the first only.
+            // An empty line of either kind; the second kind is searched for only before the first.
             let crlf = memmem::find(raw, b"\n\r\n").map(|at| (at + 1, at + 3));
             let before = &raw[..crlf.map_or(raw.len(), |(end, _)| end)];
             let lf = memmem::find(before, b"\n\n").map(|at| (at + 1, at + 2));
@@ -109,12 +109,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A header and a body that were told apart before.
+    /// Wraps a header and a body that were split before.
     pub(super) fn split(fields: &'a [u8], body: &'a [u8]) -> Self {
         Self { fields, body }
     }
 
-    /// Every field there is.
+    /// All fields.
     pub(super) fn fields(&self) -> Fields<'a> {
         Fields {
             section: self.fields,
@@ -140,7 +140,7 @@ impl<'a> Header<'a> {
             })
             .filter(|(field, ..)| KNOWN.iter().any(|name| field.is(name)))
         };
-        // Counted first, as a vector that grows takes three times its size.
+        // Count first, because a growing vector takes three times its size.
         let mut places = Vec::with_capacity(known().count());
         places.extend(known().filter_map(|(field, start, end)| {
             Some(Place {
@@ -175,7 +175,7 @@ impl<'a> Header<'a> {
         self.all(name).next()
     }
 
-    /// Whether a reader for whom a bare CR ends a line would see a field that others do not.
+    /// True if a reader that treats a bare CR as a line end would see a field that others do not.
     pub(super) fn hides(&self, name: &str) -> bool {
         memchr::memchr_iter(b'\r', self.section.fields).any(|at| {
             let line = &self.section.fields[at + 1..];
@@ -204,7 +204,7 @@ impl<'a> Field<'a> {
         Cow::Owned(line)
     }
 
-    /// The value on one line, without the white space around it. Nothing is decoded.
+    /// The value on one line, without surrounding white space. Nothing is decoded.
     pub(super) fn text(&self) -> Cow<'a, str> {
         match self.unfolded() {
             Cow::Borrowed(line) => String::from_utf8_lossy(line.trim_ascii()),
@@ -213,10 +213,10 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Goes through a header section once.
+/// Iterates over a header section.
 pub(super) struct Fields<'a> {
     section: &'a [u8],
-    /// Where the field begins that was given last, and where it ends.
+    /// Start and end of the last returned field.
     last: usize,
     at: usize,
     certain: bool,
@@ -247,9 +247,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Octets of the lines that mbox files put on top of a message: `From `, behind any number of `>`
-/// (mboxrd), as Postfix reads them. `From :` is the field in obsolete syntax (RFC 5322 4.5.2), which
-/// names an author.
+/// Length of the mbox lines at the top of a message: `From `, after any number of `>` (mboxrd), as Postfix
+/// reads them. `From :` is the field in obsolete syntax (RFC 5322 4.5.2), which names an author.
 pub(super) fn mbox_lines(raw: &[u8]) -> usize {
     let mut start = 0;
     loop {
@@ -265,20 +264,20 @@ pub(super) fn mbox_lines(raw: &[u8]) -> usize {
     }
 }
 
-/// A field, the continuation of one, or a misplaced line of an mbox; anything else begins the body.
+/// True for a field, its continuation, or a misplaced mbox line; anything else begins the body.
 pub(super) fn is_header_line(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))
         || mbox_lines(line) > 0
         || split_field(line).is_some()
 }
 
-/// Where the line at `start` ends, its LF included. Only CRLF comes over SMTP; files have both.
+/// End of the line at `start`, including its LF. SMTP only delivers CRLF; files have both.
 fn line_end(bytes: &[u8], start: usize) -> usize {
     memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
 }
 
-/// Name and value. White space in front of the colon is obsolete and still to be read (RFC 5322
-/// 4.5); in the name itself there can be none.
+/// Splits name and value. White space before the colon is obsolete but must be accepted (RFC 5322 4.5); the
+/// name itself contains none.
 fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
     let colon = memchr(b':', lines)?;
     let name = lines[..colon].trim_ascii_end();

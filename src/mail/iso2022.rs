@@ -1,8 +1,8 @@
-//! Charsets of seven bits that escapes switch: ISO-2022-JP (RFC 1468), its variants (RFC 1554, RFC
-//! 2237), ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922) and HZ (RFC 1843).
+//! 7-bit charsets with escape sequences: ISO-2022-JP (RFC 1468), its variants (RFC 1554, RFC 2237),
+//! ISO-2022-KR (RFC 1557), ISO-2022-CN (RFC 1922) and HZ (RFC 1843).
 //!
-//! In: octets. Out: text. Each run of one character set is the same characters in an EUC charset, in
-//! which `encoding_rs` knows them.
+//! Takes octets; returns text. Each run of one character set is converted to an EUC charset that
+//! `encoding_rs` supports.
 
 use encoding_rs::{EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_7, WINDOWS_1252};
 use memchr::{memchr, memmem};
@@ -11,7 +11,7 @@ const ESCAPE: u8 = 0x1b;
 const SHIFT_OUT: u8 = 0x0e;
 const SHIFT_IN: u8 = 0x0f;
 
-/// A character set, with the EUC charset that has it in its upper half.
+/// A character set, with the EUC charset that contains it in its upper half.
 #[derive(Clone, Copy)]
 enum Set {
     Ascii,
@@ -19,11 +19,11 @@ enum Set {
     Double(&'static Encoding),
     /// JIS X 0212: three octets in EUC, the first of them fixed.
     Supplement,
-    /// JIS X 0201 katakana: one octet behind a fixed one.
+    /// JIS X 0201 katakana: one octet after a fixed one.
     Katakana,
 }
 
-/// Escape sequences, and what they select; the longer ones first.
+/// Escape sequences and the sets that they select, the longer ones first.
 const ESCAPES: [(&[u8], Set); 14] = [
     (b"$(D", Set::Supplement),
     (b"$(C", Set::Double(EUC_KR)),
@@ -41,10 +41,10 @@ const ESCAPES: [(&[u8], Set); 14] = [
     (b"(I", Set::Katakana),
 ];
 
-/// Escape sequences that select what SHIFT OUT switches to.
+/// Escape sequences and the sets that they assign to SHIFT OUT.
 const DESIGNATIONS: [(&[u8], Set); 2] = [(b"$)C", Set::Double(EUC_KR)), (b"$)A", Set::Double(GBK))];
 
-/// Only ASCII, with an escape to a set of two octets.
+/// True for pure ASCII with an escape to a two-octet set.
 pub(super) fn is_likely(octets: &[u8]) -> bool {
     memchr(ESCAPE, octets).is_some() && octets.is_ascii() && {
         let double = ESCAPES.iter().chain(&DESIGNATIONS);
@@ -56,7 +56,7 @@ pub(super) fn is_likely(octets: &[u8]) -> bool {
     }
 }
 
-/// Text in any of these charsets but HZ.
+/// Decodes any of these charsets except HZ.
 pub(super) fn decode(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     let (mut set, mut shifted) = (Set::Ascii, Set::Double(EUC_KR));
@@ -96,7 +96,7 @@ pub(super) fn decode(octets: &[u8]) -> String {
                 set = Set::Ascii;
                 rest = &rest[1..];
             }
-            // The end of a line ends every set (RFC 1468: a line begins and ends in ASCII).
+            // A line end resets to ASCII (RFC 1468: a line begins and ends in ASCII).
             b'\n' => {
                 set = Set::Ascii;
                 text.push('\n');
@@ -115,7 +115,7 @@ pub(super) fn decode(octets: &[u8]) -> String {
     text
 }
 
-/// RFC 1843: `~{` and `~}` around Chinese, `~~` for a tilde, `~` at the end of a line for none.
+/// RFC 1843: `~{` and `~}` around Chinese, `~~` for a tilde, `~` at the end of a line joins lines.
 pub(super) fn decode_hz(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     let mut set = Set::Ascii;
@@ -138,7 +138,7 @@ pub(super) fn decode_hz(octets: &[u8]) -> String {
     text
 }
 
-/// Octets of one set, in its upper half.
+/// Decodes octets of one set by setting their upper bits.
 fn run(octets: &[u8], set: Set, text: &mut String) {
     let upper = |octet: &u8| {
         if octet.is_ascii_graphic() {

@@ -1,10 +1,10 @@
-//! In which languages the sender wrote and reads: `Content-Language` (RFC 3282 2), then
-//! `Accept-Language` (RFC 3282 3), the first field of each name.
+//! Languages in which the sender writes and reads: `Content-Language` (RFC 3282 2), then `Accept-Language`
+//! (RFC 3282 3), the first field of each name.
 
 use super::header::{Field, Section};
 use crate::domain::LanguagePriority;
 
-/// Octets of a field that are looked at; no honest one comes near.
+/// Maximum number of octets of a field that are read; no honest field comes near.
 const LONGEST: usize = 1024;
 
 pub(super) fn languages(section: &Section) -> LanguagePriority {

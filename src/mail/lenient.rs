@@ -1,11 +1,11 @@
-//! From as people's programs write it, where the strict grammar of [`super::mailbox`] refuses it.
+//! Lenient parser for From fields that the strict grammar of [`super::mailbox`] refuses but people's programs
+//! write.
 //!
-//! In: the unfolded value of the field. Out: the one address in it, or nothing. Accepted are an unquoted
-//! special character in the display name, such as the comma of `Miller, Ann <ann@corp.example>` or of
-//! an encoded-word that holds one, a missing `>` at the end of the field, and dots in any place of the
-//! local part. The whole field holds one `@`, encoded-words included, so no reader can find another
-//! address in it. Quoted strings and comments must be closed: readers disagree about whatever follows
-//! one that is not.
+//! Takes the unfolded value of the field; returns its single address, or nothing. Accepts an unquoted special
+//! character in the display name, such as the comma of `Miller, Ann <ann@corp.example>` or of an encoded-word
+//! that contains one; a missing `>` at the end of the field; and dots in any place of the local part. The
+//! whole field contains one `@`, encoded-words included, so that no reader can find another address in it.
+//! Quoted strings and comments must be closed, because readers disagree about the text after an unclosed one.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -62,14 +62,14 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
     }
 }
 
-/// `atext` and dots in any place, as the mail addresses of some Japanese mobile networks have them.
+/// `atext` and dots in any place, as in the addresses of some Japanese mobile networks.
 fn is_local_part(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b'.' || is_atext(byte))
         && word.iter().any(|&byte| byte != b'.')
         && !is_encoded_word(word)
 }
 
-/// Whether a reader that decodes encoded-words first, or that normalizes characters, sees another `@`.
+/// True if a reader that decodes encoded-words first, or normalizes characters, sees another `@`.
 fn hides_an_at(value: &[u8]) -> bool {
     if holds_an_at(&String::from_utf8_lossy(value), 1) {
         return true;
@@ -96,14 +96,14 @@ fn hides_an_at(value: &[u8]) -> bool {
     false
 }
 
-/// Whether there are more than `most` commercial ats, in any width.
+/// True if there are more than `most` commercial ats, in any width.
 fn holds_an_at(text: &str, most: usize) -> bool {
     let is_at = |c: &char| matches!(c, '@' | '\u{FE6B}' | '\u{FF20}');
     text.chars().filter(is_at).count() > most
 }
 
-/// None for a charset that is unknown, or in which ASCII is not ASCII: nobody can say what a reader
-/// makes of it.
+/// Returns None for an unknown charset, or one in which ASCII is not ASCII: its meaning to a reader is
+/// unknown.
 fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
     // RFC 2231 5 adds a language.
     let name = charset.split(|&byte| byte == b'*').next()?;
@@ -117,7 +117,7 @@ fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// RFC 2047 4.2, whatever else stands in it.
+/// RFC 2047 4.2, with any other characters unchanged.
 fn decode_q(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -139,7 +139,7 @@ fn decode_q(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// RFC 2047 4.1, without what does not belong to base64.
+/// RFC 2047 4.1, without characters outside of base64.
 fn decode_b(text: &[u8]) -> Vec<u8> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,

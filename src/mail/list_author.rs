@@ -1,12 +1,11 @@
-//! Who wrote, where a mailing list put its own address into From.
+//! The author of a message whose From contains a mailing list's own address.
 //!
-//! In: the header and the sender found in From. Out: both senders: what From says for everyone, and
-//! the author for those to whom the list belongs; and that From is a list's own address, where
-//! nothing names an author. Lists do this so as not to fail the author's DMARC
-//! policy: "Ann via IT Help" with the list's address, and Ann's in X-Original-From (Google Groups)
-//! or Reply-To (Mailman). Whoever runs the list can put any author there, so a stranger's list has
-//! no usable sender then. Which list it is, is told by From alone: that is what DMARC vouches for,
-//! while anyone can write the List-Id and List-Post of any list.
+//! Takes the header and the sender in From. Returns two senders: the one in From for everyone, and the author
+//! for portals that own the list. Also tells if From is a list's own address and nothing names an author.
+//! Lists rewrite From to avoid failing the author's DMARC policy: "Ann via IT Help" with the list's address,
+//! and Ann's in X-Original-From (Google Groups) or Reply-To (Mailman). Whoever runs the list can name any
+//! author, so messages through a foreign list have no usable sender. Only From identifies the list: DMARC
+//! vouches for it, while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
 use super::lenient::only_mailbox;
@@ -15,10 +14,10 @@ use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::Envelope;
 
-/// A reply may go to the author, the list, and hardly anyone else.
+/// Reply-To may name the author, the list, and hardly anyone else.
 const MOST_REPLY_TO: usize = 4;
 
-/// What list managers put behind the name of a list for its business.
+/// Suffixes of a list's name in its administrative addresses.
 const ROLES: [&str; 11] = [
     "-admin",
     "-bounce",
@@ -33,15 +32,15 @@ const ROLES: [&str; 11] = [
     "-unsubscribe",
 ];
 
-/// The sender, split in two where a list rewrote From.
+/// The sender, and the author if a list rewrote From.
 pub(super) struct Resolved {
     pub(super) sender: Sender,
     pub(super) author_behind_list: Option<ListAuthor>,
-    /// From is an address of the list, and no field but perhaps Cc names an author.
+    /// From is an address of the list, and no field except possibly Cc names an author.
     pub(super) from_is_list: bool,
 }
 
-/// Finds the author where a list rewrote From.
+/// Finds the author if a list rewrote From.
 pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Resolved {
     let unchanged = |sender: Sender, from_is_list: bool| Resolved {
         sender,
@@ -58,14 +57,14 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
         let of_list = ids.iter().any(|id| is_of_list(&address, &address_of(id)));
         return unchanged(from, of_list);
     }
-    // A list may send answers to its subscriber, which is us: no author either.
+    // A list may direct replies to its subscriber, which is us and not an author.
     let ours = |other: &str| {
         let mut recipients = envelope.recipients.iter();
         recipients.any(|recipient| recipient.address.eq_ignore_ascii_case(other))
     };
     let of_list = |other: &str| is_of_list(other, &address) || ours(other);
     let Some((field, author)) = author_given(header, &of_list) else {
-        // A list that writes under its own name, as newsletters do.
+        // A list that writes in its own name, as newsletters do.
         return unchanged(from, true);
     };
     let listed = Sender::Unusable {
@@ -84,14 +83,13 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
     }
 }
 
-/// The address of a list: the first dot of its identifier stands for the @, as it does by
-/// convention.
+/// Address of a list: by convention, the first dot of its identifier stands for the @.
 fn address_of(list_id: &str) -> String {
     list_id.replacen('.', "@", 1)
 }
 
-/// Whether an address is the list's own: where it is written to, with a detail or without, or one of
-/// those under which list managers do its business (RFC 2142 6).
+/// True for an address of the list itself: its posting address, with or without a detail, or one of its
+/// administrative addresses (RFC 2142 6).
 fn is_of_list(address: &str, list: &str) -> bool {
     let address = address.to_ascii_lowercase();
     let list = list.to_ascii_lowercase();
@@ -107,7 +105,7 @@ fn is_of_list(address: &str, list: &str) -> bool {
     role.is_empty() || ROLES.contains(&role)
 }
 
-/// Whether From is where the message says that its list is written to (RFC 2369 3.4).
+/// True if From is the posting address according to the message (RFC 2369 3.4).
 fn posts_to(header: &Header, is_list: &impl Fn(&str) -> bool) -> bool {
     header.all("List-Post").any(|field| {
         let text = field.text();
@@ -137,7 +135,7 @@ fn author_given(
     }
 }
 
-/// The only field of a name, if there is one.
+/// The only field of a name, if there is exactly one.
 fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>, SenderFault>> {
     let mut fields = header.all(name);
     let first = fields.next()?;
@@ -154,7 +152,7 @@ fn unusable(fault: SenderFault) -> Sender {
     }
 }
 
-/// The one address beside the list's own; none where there is the list's only.
+/// The single address besides the list's own; None if there is only the list's.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
     let value = field.unfolded();
     let found = match mailboxes(&value, MOST_REPLY_TO) {
@@ -197,7 +195,7 @@ mod tests {
 
     const LIST: &str = "it-help.groups.corp.example";
 
-    /// The sender, and the list with the author behind it.
+    /// The sender, and the list with its author.
     fn read(raw: &str) -> (String, Option<(String, String)>) {
         let header = Header::of(raw.as_bytes());
         let resolved = resolve(&header, &envelope(), sender(&header));

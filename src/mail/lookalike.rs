@@ -1,7 +1,7 @@
 //! Domains that look like others.
 //!
-//! In: a domain. Out: a warning for people, where a label mixes scripts that no language mixes, or
-//! where letters of another script spell something that reads as Latin. Nothing is decided by it.
+//! Takes a domain; returns a warning for people if a label mixes scripts that no language mixes, or if
+//! letters of another script spell something that reads as Latin. No decision depends on it.
 
 use crate::domain::Domain;
 
@@ -10,12 +10,12 @@ enum Script {
     Latin,
     Greek,
     Cyrillic,
-    /// Han, Kana, Hangul and Bopomofo, which are written together and beside Latin.
+    /// Han, Kana, Hangul and Bopomofo, which are written together and mixed with Latin.
     EastAsian,
     Other,
 }
 
-/// Where each script has its letters (Unicode blocks).
+/// Unicode blocks of each script.
 const BLOCKS: [(u32, u32, Script); 14] = [
     (0x0041, 0x005A, Script::Latin),
     (0x0061, 0x007A, Script::Latin),
@@ -33,7 +33,7 @@ const BLOCKS: [(u32, u32, Script); 14] = [
     (0x20000, 0x323AF, Script::EastAsian),
 ];
 
-/// Lower-case letters that are drawn as a Latin one is.
+/// Lower-case letters that look like a Latin one.
 const TWINS: [(char, char); 33] = [
     ('а', 'a'),
     ('в', 'b'),
@@ -70,7 +70,7 @@ const TWINS: [(char, char); 33] = [
     ('ı', 'i'),
 ];
 
-/// What to tell people about a domain, if there is anything.
+/// A warning about a domain, if there is one.
 pub(super) fn lookalike(domain: &Domain) -> Option<String> {
     if !domain.labels().any(|label| label.starts_with("xn--")) {
         return None;

@@ -1,11 +1,10 @@
-//! The grammar of address fields (RFC 5322 3.4, RFC 6854, RFC 6532), read strictly.
+//! Strict parser of address fields (RFC 5322 3.4, RFC 6854, RFC 6532).
 //!
-//! In: the unfolded value of From, Reply-To or the like. Out: the mailboxes in it, or why it cannot be
-//! read. What RFC 5322 calls obsolete (routes, empty entries, white space between the labels of a
-//! domain) is refused, as is all that programs are known to read in different ways: whoever can make
-//! two programs see two senders gets past a gate. Two habits that break the grammar are accepted,
-//! since no reader finds another address in them: an address repeated as its own unquoted display
-//! name, and square brackets in a display name.
+//! Takes the unfolded value of From, Reply-To or the like; returns its mailboxes, or the reason why it cannot
+//! be parsed. It refuses the obsolete syntax of RFC 5322 (routes, empty entries, white space between the
+//! labels of a domain), and everything that programs are known to read differently: if two programs see two
+//! senders, an attacker gets past checks. It accepts two common violations, in which no reader finds another
+//! address: an address repeated as its own unquoted display name, and square brackets in a display name.
 //!
 //! Nothing is decoded: an encoded-word is a word of the display name, never part of an address.
 
@@ -14,7 +13,7 @@ use memchr::memmem;
 use super::SenderFault;
 use super::tokens::{Scanner, Token, not_an_address};
 
-/// One `local@domain`, comments and display name taken off.
+/// One `local@domain`, without comments and display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AddrSpec<'a> {
     /// A dot-atom, or a quoted string with its quotes.
@@ -29,7 +28,7 @@ impl AddrSpec<'_> {
     }
 }
 
-/// Reads all mailboxes of a field; more than `most` are [`SenderFault::SeveralAuthors`].
+/// Parses all mailboxes of a field; more than `most` are [`SenderFault::SeveralAuthors`].
 pub(super) fn mailboxes(value: &[u8], most: usize) -> Result<Vec<AddrSpec<'_>>, SenderFault> {
     refuse_two_endings(value)?;
     let mut scanner = Scanner::new(value);
@@ -79,7 +78,7 @@ pub(super) fn mailboxes(value: &[u8], most: usize) -> Result<Vec<AddrSpec<'_>>, 
     }
 }
 
-/// NUL ends a text for some programs and a bare CR a line; for others they do not.
+/// NUL ends the text for some programs, and a bare CR a line; for others they do not.
 fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
     let ambiguous = |what: &str| Err(SenderFault::Ambiguous(what.to_owned()));
     if value.contains(&0) {
@@ -91,7 +90,7 @@ fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
     Ok(())
 }
 
-/// RFC 6854 lets groups into From; one group is enough for anyone.
+/// RFC 6854 permits groups in From; one group is enough.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Group {
     None,
@@ -124,7 +123,7 @@ fn end_at(token: Token) -> Option<End> {
     }
 }
 
-/// Reads up to the next comma, semicolon, colon or the end.
+/// Parses up to the next comma, semicolon, colon or the end.
 fn entry<'a>(scanner: &mut Scanner<'a>) -> Result<(Entry<'a>, End), SenderFault> {
     let mut words = 0_usize;
     let mut last = None;
@@ -187,7 +186,7 @@ fn bare_address<'a>(
     ))
 }
 
-/// Behind the `<`.
+/// Parses the text after `<`.
 fn angle_address<'a>(scanner: &mut Scanner<'a>) -> Result<AddrSpec<'a>, SenderFault> {
     let local = match scanner.next()? {
         Token::Special(b'@') => {
@@ -259,7 +258,7 @@ pub(super) fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
 }
 
-/// Whether there is an RFC 2047 encoded-word in it: `=?charset?b?…?=`, and the same with `q`.
+/// True if it contains an RFC 2047 encoded-word: `=?charset?b?…?=`, or the same with `q`.
 pub(super) fn is_encoded_word(text: &[u8]) -> bool {
     memmem::find_iter(text, b"=?").any(|start| {
         let mut parts = text[start + 2..].splitn(4, |&byte| byte == b'?');

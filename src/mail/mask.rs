@@ -1,16 +1,15 @@
-//! Live links of ours in a message that will be stored.
+//! Masking of our own valid links in a message to be stored.
 //!
-//! In: the raw message. Out: the same number of octets, with the token of each verification link and
-//! of each reply address overwritten with `x`; nothing where there is none. A verification mail
-//! that comes back to a portal, or an answer with a copy to it, would otherwise show an operator a
-//! link with which anyone confirms in the person's place.
+//! Takes the raw message. Returns the same number of octets, with the token of each verification link and of
+//! each reply address overwritten with `x`; None if there is no token. Otherwise a verification mail that
+//! bounces to a portal, or an answer with a copy to it, would show an operator a link that verifies in the
+//! person's place.
 //!
-//! Links are searched for as the octets stand, and in what quoted-printable, base64 and
-//! encoded-words (RFC 2045 6.7 and 6.8, RFC 2047) stand for. Parts are found by their
-//! `Content-Transfer-Encoding` field alone, whatever their type and the structure around them, so
-//! that a nested message needs no rule of its own. Each part is decoded as a whole, one after the
-//! other, up to three levels deep. The work is linear in the size of the message; the memory is
-//! that of the decoded part and an eighth of it, for each level.
+//! Links are searched for in the raw octets, and in decoded quoted-printable, base64 and encoded-words (RFC
+//! 2045 6.7 and 6.8, RFC 2047). Parts are found by their `Content-Transfer-Encoding` field alone, whatever
+//! their type and the structure around them, so that nested messages need no rule of their own. Each part is
+//! decoded as a whole, one after the other, up to three levels deep. The time is linear in the size of the
+//! message. The memory is, for each level, that of the decoded part and an eighth of it.
 
 mod tokens;
 mod view;
@@ -22,32 +21,32 @@ use memchr::memmem;
 use self::tokens::{spellings, tokens};
 use self::view::{Coding, View};
 
-/// Messages in encoded parts of messages in encoded parts.
+/// Maximum nesting of encoded parts.
 const MOST_LEVELS: u8 = 3;
 
-/// Octets that are overwritten at most.
+/// Maximum number of overwritten octets.
 const MOST_EDITS: usize = 256 * 1024;
 
-/// Decoded octets of encoded-words that are read as one.
+/// Maximum number of decoded octets of joined encoded-words.
 const LONGEST_WORDS: usize = 64 * 1024;
 
-/// What the links of this installation look like.
+/// The form of this installation's links.
 #[derive(Debug, Clone)]
 pub struct OwnLinks {
-    /// Of `http.public_url`.
+    /// Host of `http.public_url`.
     pub host: String,
-    /// The local part of the reply address.
+    /// Local part of the reply address.
     pub reply: Option<String>,
 }
 
-/// A message whose links of ours are masked.
+/// A message with masked links.
 #[derive(Debug)]
 pub struct Masked {
     pub raw: Vec<u8>,
     pub links: u32,
 }
 
-/// Masks the links of ours in a message; None where there is none.
+/// Masks our links in a message; None if there are none.
 #[must_use]
 pub fn mask(raw: &[u8], own: &OwnLinks) -> Option<Masked> {
     let mut edits = Edits::default();
@@ -65,7 +64,7 @@ pub fn mask(raw: &[u8], own: &OwnLinks) -> Option<Masked> {
     })
 }
 
-/// What is to be overwritten, and where each link's token begins.
+/// Octets to overwrite, and the start of each link's token.
 #[derive(Default)]
 struct Edits {
     octets: BTreeMap<usize, u8>,
@@ -106,7 +105,7 @@ impl Search<'_> {
         }
     }
 
-    /// What was decoded may be a message with encoded parts of its own.
+    /// Decoded content may be a message with encoded parts of its own.
     fn decoded(&self, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
         if view.text.is_empty() {
             return;
@@ -146,7 +145,7 @@ impl Search<'_> {
     }
 }
 
-/// `=?charset?B?text?=` or with `Q`; the place of its text.
+/// `=?charset?B?text?=` or with `Q`; the position of its text.
 struct EncodedWord {
     coding: Coding,
     from: usize,
@@ -155,7 +154,7 @@ struct EncodedWord {
 
 impl EncodedWord {
     fn at(raw: &[u8], at: usize) -> Option<Self> {
-        /// RFC 2047 2 has 75 characters; readers take more.
+        /// RFC 2047 2 allows 75 characters; readers accept more.
         const LONGEST: usize = 1000;
         let word = &raw[at + 2..raw.len().min(at + LONGEST)];
         let charset = memchr::memchr(b'?', word)?;
@@ -178,9 +177,9 @@ impl EncodedWord {
     }
 }
 
-/// The body that a `Content-Transfer-Encoding` field is about.
+/// The body that a `Content-Transfer-Encoding` field applies to.
 struct Part {
-    /// Where the field begins.
+    /// Start of the field.
     field: usize,
     body: usize,
     coding: Coding,

@@ -1,20 +1,20 @@
 //! Content-Type and Content-Disposition: a token and its parameters.
 //!
-//! In: the value of a field. Out: the token in lower case and parameters as octets, continuations and
-//! percent-encoding of RFC 2231 resolved. Read as mail programs write it: a missing semicolon, blanks
-//! in an unquoted value and encoded-words in a quoted one (which RFC 2047 5 forbids) are understood.
-//! mail-parser decodes each section of a parameter by itself, which breaks characters that two
-//! sections share, so it is not used for these fields.
+//! Takes the value of a field; returns the token in lower case and the parameters as octets, with
+//! continuations and percent-encoding of RFC 2231 resolved. Tolerates what mail programs write: a missing
+//! semicolon, blanks in an unquoted value, and encoded-words in a quoted one (which RFC 2047 5 forbids).
+//! mail-parser decodes each section of a parameter by itself, which breaks characters that two sections
+//! share, so it is not used for these fields.
 
 use super::charset::{self, Label};
 use super::encoded_words;
 
-/// A field longer than this is read up to here.
+/// Maximum number of octets of a field that are read.
 const MAX_FIELD: usize = 16 * 1024;
-/// Parameters, sections of one counted each.
+/// Maximum number of parameters, counting each section.
 const MAX_PARAMETERS: usize = 200;
 
-/// A parsed Content-Type; `text/plain` where there is none (RFC 2045 5.2).
+/// A parsed Content-Type; `text/plain` if there is none (RFC 2045 5.2).
 #[derive(Debug, Clone)]
 pub struct Media {
     kind: String,
@@ -33,7 +33,7 @@ impl Default for Media {
 }
 
 impl Media {
-    /// None where the value has no type with a subtype.
+    /// Returns None if the value has no type with a subtype.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let line = unfold(value);
         let (kind, rest) = split_kind(&line);
@@ -52,7 +52,7 @@ impl Media {
         })
     }
 
-    /// The type of a part in a multipart/digest that has none (RFC 2046 5.1.5).
+    /// Default type of a part in a multipart/digest (RFC 2046 5.1.5).
     pub(super) fn message() -> Self {
         Self {
             kind: "message/rfc822".to_owned(),
@@ -76,20 +76,20 @@ impl Media {
         self.kind.starts_with("multipart/")
     }
 
-    /// A whole message (RFC 2046 5.2.1, RFC 6532 3.7).
+    /// True for a whole message (RFC 2046 5.2.1, RFC 6532 3.7).
     #[must_use]
     pub fn is_message(&self) -> bool {
         self.is("message/rfc822") || self.is("message/global")
     }
 
-    /// The delimiter's text without the dashes; trailing blanks do not count (RFC 2046 5.1.1).
+    /// Text of the delimiter without the dashes; trailing blanks do not count (RFC 2046 5.1.1).
     pub(super) fn boundary(&self) -> Option<Vec<u8>> {
         let (octets, _) = self.parameters.octets("boundary")?;
         let boundary = octets.trim_ascii_end();
         (!boundary.is_empty()).then(|| boundary.to_vec())
     }
 
-    /// The charset of a text, if it is named.
+    /// Charset of a text, if it is named.
     #[must_use]
     pub fn charset(&self) -> Option<Label> {
         let (octets, _) = self.parameters.octets("charset")?;
@@ -133,7 +133,7 @@ fn unfold(value: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// The token in front of the parameters, without comments and blanks, and what follows.
+/// Splits the token, without comments and blanks, from the text after it.
 fn split_kind(line: &[u8]) -> (String, &[u8]) {
     let mut kind = String::new();
     let mut at = 0;
@@ -161,7 +161,7 @@ fn split_kind(line: &[u8]) -> (String, &[u8]) {
     (kind, b"")
 }
 
-/// Behind the comment that begins at `at`; comments nest (RFC 5322 3.2.2).
+/// Position after the comment that begins at `at`; comments nest (RFC 5322 3.2.2).
 fn comment_end(line: &[u8], at: usize) -> usize {
     let mut depth = 0_usize;
     let mut skip = false;
@@ -182,7 +182,7 @@ fn comment_end(line: &[u8], at: usize) -> usize {
     line.len()
 }
 
-/// One `name=value` as it is written.
+/// One `name=value` as written.
 #[derive(Debug, Clone)]
 struct Parameter {
     /// In lower case, without the asterisks of RFC 2231.
@@ -208,8 +208,8 @@ impl Parameters {
         Self(found)
     }
 
-    /// The value and its charset. An extended form goes before a plain one, which programs add for
-    /// readers that do not know RFC 2231.
+    /// The value and its charset. An extended form takes precedence over a plain one, which programs add for
+    /// readers without RFC 2231.
     fn octets(&self, name: &str) -> Option<(Vec<u8>, Option<Label>)> {
         let all = || self.0.iter().filter(|one| one.name == name);
         if let Some(one) = all().find(|one| one.is_extended && one.section.is_none()) {
@@ -272,7 +272,7 @@ fn percent_decode(text: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// The first parameter, and what follows its semicolon.
+/// The first parameter, and the text after its semicolon.
 fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     let line = line.trim_ascii_start();
     if line.first() == Some(&b'(') {
@@ -315,8 +315,8 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     (Some(parameter), after)
 }
 
-/// The value behind an opening quote. Of quoted pairs only those are resolved that have to be, as some
-/// programs write the path of a file.
+/// The value after an opening quote. Resolves only the quoted pairs that must be quoted, because some
+/// programs write file paths unescaped.
 fn quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;
@@ -325,7 +325,7 @@ fn quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
             (b'"', _) => {
                 let rest = &text[at + 1..];
                 let end = memchr::memchr(b';', rest).map_or(rest.len(), |end| end + 1);
-                // Without a semicolon, the next parameter begins behind a blank.
+                // Without a semicolon, the next parameter begins after a blank.
                 let next = rest[..end].trim_ascii();
                 let is_missing = next.contains(&b'=');
                 return (value, if is_missing { rest } else { &rest[end..] });

@@ -1,5 +1,5 @@
-//! The parts of a message, as far as a report needs them: one level of the
-//! [`Structure`](super::structure::Structure) at a time, so that whoever goes down counts the levels.
+//! Parts of a message as far as reports need them: one level of the
+//! [`Structure`](super::structure::Structure) at a time, so that the caller counts the levels.
 
 pub(super) use super::media::Media;
 
@@ -7,7 +7,7 @@ use super::header::Section;
 use super::structure::{Part, Structure};
 use super::transfer::{self, TransferEncoding};
 
-/// A header with what belongs below it: a message or a part of one.
+/// A header with the content below it: a message or a part of one.
 #[derive(Clone, Copy)]
 pub(super) struct Entity<'a> {
     pub(super) header: Section<'a>,
@@ -28,7 +28,7 @@ impl<'a> Entity<'a> {
             .unwrap_or_default()
     }
 
-    /// The parts directly below a multipart; none below anything else.
+    /// Direct parts of a multipart; none of anything else.
     pub(super) fn parts(&self, media: &Media) -> impl Iterator<Item = Entity<'a>> + use<'a> {
         let structure = Structure::below(self.header.body, media);
         let entity = |part: Part<'a, '_>| Entity {
@@ -41,7 +41,7 @@ impl<'a> Entity<'a> {
         parts.into_iter()
     }
 
-    /// The first `most` octets of the body, with the transfer encoding taken off.
+    /// The first `most` octets of the body, without the transfer encoding.
     pub(super) fn decoded(&self, most: usize) -> Vec<u8> {
         let body = &self.header.body[..self.header.body.len().min(most)];
         transfer::decode(body, TransferEncoding::of(&self.header))

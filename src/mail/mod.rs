@@ -1,7 +1,7 @@
-//! Raw message in, [`Facts`] out.
+//! Mail parsing: takes a raw message, returns [`Facts`].
 //!
-//! Reading never fails and never panics: what cannot be read is a fact about the message. Nothing
-//! here knows accounts or settings, asks a clock or opens a connection.
+//! Parsing never fails and never panics: an unreadable value is a fact about the message. Nothing here knows
+//! accounts or settings, reads a clock or opens a connection.
 
 mod authentication;
 mod authentication_facts;
@@ -68,7 +68,7 @@ use crate::domain::{Domain, Envelope};
 use header::Header;
 use report::Reported;
 
-/// What the reader must know of the house to tell its own marks from others'.
+/// Properties of this installation, which distinguish its own marks from others'.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Our `hostname`: the value of our loop header.
@@ -79,23 +79,23 @@ pub struct Identity {
     pub spam: Arc<[SpamMark]>,
 }
 
-/// Octets of the mbox lines on top of a message, which are no part of it.
+/// Length of the mbox lines at the top of a message, which are not part of it.
 #[must_use]
 pub fn mbox_lines(raw: &[u8]) -> usize {
     header::mbox_lines(raw)
 }
 
-/// The field that marks what went through this house, with our hostname as its value.
+/// Field that marks messages that passed this installation, with our hostname as its value.
 pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 
-/// The first of the mbox lines on top.
+/// The first of the mbox lines at the top.
 fn mbox_line(raw: &[u8]) -> Option<Evidence> {
     let lines = &raw[..mbox_lines(raw)];
     let first = lines.split_inclusive(|&byte| byte == b'\n').next()?;
     Some(Evidence::new("mbox line", first))
 }
 
-/// Reads a message.
+/// Parses a message.
 #[must_use]
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
@@ -157,14 +157,14 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     }
 }
 
-/// The values of the topmost Received fields, `most` at most.
+/// Values of the topmost Received fields, at most `most`.
 pub fn received(raw: &[u8], most: usize) -> Vec<&[u8]> {
     let section = header::Section::of(raw);
     let fields = section.fields().filter(|field| field.is("Received"));
     fields.take(most).map(|field| field.value).collect()
 }
 
-/// Our own mark; that of another house says nothing.
+/// Our own loop mark; that of another installation does not count.
 fn own_mark(header: &Header, own: &Identity) -> Option<Evidence> {
     header
         .all(LOOP_FIELD)

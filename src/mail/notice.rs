@@ -1,8 +1,8 @@
-//! Reports in a mailer's own words, from before RFC 3464 and from those who never read it.
+//! Delivery reports in a mail server's own format, from before RFC 3464 or in disregard of it.
 //!
-//! In: envelope, header and body. Out: the evidence that it is a report, or none. People quote such
-//! texts when they ask for help with them, so words count only in what a mailer can have sent, and
-//! only as a form: a subject and a phrase.
+//! Takes envelope, header and body; returns the evidence of a report, or none. People quote such texts when
+//! they ask for help with them. So a text counts only in a message that a mail server can have sent, and only
+//! as a combination: a subject and a phrase.
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
@@ -10,13 +10,14 @@ use super::text::{message_id, unstructured};
 use super::{Evidence, ReportedRecipient, Sender};
 use crate::domain::{Envelope, ReversePath};
 
-/// As much of the body as is searched for words, and for the returned message behind them.
+/// Maximum number of octets of the body that are searched for phrases, and for the returned message after
+/// them.
 const OPENING: usize = 2 * 1024;
 const MOST_SEARCHED: usize = 64 * 1024;
 const MOST_LEVELS: usize = 8;
 const MOST_RECIPIENTS: usize = 64;
 
-/// How the subjects of mailers begin.
+/// Beginnings of the subjects of mail servers.
 const SUBJECTS: [&str; 63] = [
     "automatically rejected mail",
     "considered unsolicited bulk email",
@@ -83,7 +84,7 @@ const SUBJECTS: [&str; 63] = [
     "недоставленное сообщение",
 ];
 
-/// What a mailer says somewhere in its opening: a phrase of its text.
+/// Phrases that mail servers write near the beginning of the text.
 const PHRASES: [&str; 73] = [
     "** address not found **",
     "** delivery incomplete **",
@@ -160,8 +161,8 @@ const PHRASES: [&str; 73] = [
     "не удалось доставить",
 ];
 
-/// Local parts, without separators, under which mailers write. Names that people have are not among
-/// them, however often a mailer has one too.
+/// Local parts of mail servers, without separators. Names that people have are left out, however often a mail
+/// server uses one.
 const MAILERS: [&str; 5] = [
     "maildaemon",
     "maildeliverysubsystem",
@@ -170,8 +171,8 @@ const MAILERS: [&str; 5] = [
     "postmaster",
 ];
 
-/// Whether a mailer can have written the message: nobody wants an answer to it, or it comes from a
-/// mailer by name, or From has no address at all.
+/// True if a mail server can have written the message: it has a null reverse-path, or the local part of a
+/// mail server, or From has no address at all.
 pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> bool {
     if envelope.reverse_path == ReversePath::Null {
         return true;
@@ -188,8 +189,8 @@ pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Se
     MAILERS.contains(&name.as_str()) || header.all("From").any(nobody)
 }
 
-/// Looks for the form of a report in a message of a mailer: Exim's field, or a subject as mailers
-/// write it with one of their phrases in the opening of the text.
+/// Searches a message of a mail server for the form of a report: Exim's field, or a known subject with one of
+/// the phrases near the beginning of the text.
 pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Option<Evidence> {
     if let Some(field) = header.first("X-Failed-Recipients") {
         return Some(Evidence::of(&field));
@@ -207,7 +208,7 @@ pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Opti
         .then(|| Evidence::of(&field))
 }
 
-/// The subject without the ornaments of some mailers: `*** … ***`, `[Postmaster] …`.
+/// The subject without the decoration of some mail servers: `*** … ***`, `[Postmaster] …`.
 fn without_tags(subject: &str) -> &str {
     let subject = subject.trim_start_matches(['*', '<', '"', ' ']);
     let tag = subject
@@ -219,7 +220,7 @@ fn without_tags(subject: &str) -> &str {
     }
 }
 
-/// Exim's field; other mailers' texts are not taken apart.
+/// Recipients in Exim's field; other texts are not parsed.
 pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
     header
         .all("X-Failed-Recipients")
@@ -240,7 +241,7 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
         .collect()
 }
 
-/// The first Message-ID in the body: of the returned message that follows the words.
+/// The first Message-ID in the body: that of the returned message after the text.
 pub(super) fn original_message_id(message: &Entity, media: &Media) -> Option<String> {
     let text = first_text(message, media);
     let line = text.split(|&byte| byte == b'\n').find(|line| {
@@ -250,7 +251,7 @@ pub(super) fn original_message_id(message: &Entity, media: &Media) -> Option<Str
     message_id(&Section::of(line).fields().next()?)
 }
 
-/// The first words of the text, in lower case, with single spaces.
+/// The beginning of the text, in lower case, with single spaces.
 fn opening(message: &Entity, media: &Media) -> String {
     let text = first_text(message, media);
     let text = String::from_utf8_lossy(&text[..text.len().min(OPENING)]);
@@ -258,7 +259,7 @@ fn opening(message: &Entity, media: &Media) -> String {
     words.join(" ").to_lowercase()
 }
 
-/// The first part that has no parts; a body that claims to have some and has none is text, too.
+/// The first part without parts of its own; an invalid multipart without parts counts as text, too.
 fn first_text(message: &Entity, media: &Media) -> Vec<u8> {
     let mut part = *message;
     let mut inner = part.parts(media).next();

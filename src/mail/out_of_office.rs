@@ -1,11 +1,11 @@
-//! Subjects of out-of-office replies, in the languages that mail programs write them in.
+//! Subjects of out-of-office replies, in the languages in which mail programs write them.
 //!
-//! In: a decoded subject. Out: whether it begins as these do. Mail programs put a fixed phrase and a
-//! colon in front of the subject that they answer.
+//! Takes a decoded subject; returns true if it begins like one. Mail programs put a fixed phrase and a colon
+//! before the subject that they answer.
 //!
-//! Sources: the prefix that Exchange and Outlook write in the language of the mailbox ("Automatic reply",
-//! and before Exchange 2010 "Out of Office `AutoReply`"), the subjects that sisimai's decoder for RFC 3834
-//! knows, and iCloud's ("Auto reply").
+//! Sources: the prefix that Exchange and Outlook write in the language of the mailbox ("Automatic reply", and
+//! before Exchange 2010 "Out of Office `AutoReply`"), the subjects in sisimai's decoder for RFC 3834, and
+//! iCloud's ("Auto reply").
 
 /// The phrases, by language, in lower case.
 const PHRASES: [(&str, &[&str]); 41] = [
@@ -127,11 +127,11 @@ const PHRASES: [(&str, &[&str]); 41] = [
     ),
 ];
 
-/// Notes writes `AUTO:` and then the person's absence. By itself the word is a car in half of Europe.
+/// Notes writes `AUTO:` and then the person's absence. Alone the word means a car in many European languages.
 const NOTES: &str = "auto:";
 const NOTES_SAYS: [&str; 2] = ["out of the office", "out of office"];
 
-/// Tags that a gateway puts in front, such as `[External]`: at most this many, of this length.
+/// Maximum number of tags of a gateway, such as `[External]`, and maximum length of each.
 const MOST_TAGS: usize = 3;
 const LONGEST_TAG: usize = 40;
 

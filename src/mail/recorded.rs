@@ -1,20 +1,20 @@
-//! What a message in a file says of the envelope it once came in.
+//! The envelope of a message in a file, as far as its fields record it.
 //!
-//! In: the raw message. Out: the reverse-path that the last MTA wrote down (RFC 5321 4.4), and every
-//! address that it may have come for, the most reliable first. Read generously: what is found here is
-//! only compared with addresses of ours.
+//! Takes the raw message; returns the reverse-path that the last MTA recorded (RFC 5321 4.4), and all
+//! addresses that it may have come for, the most reliable first. Tolerant, because the addresses are only
+//! compared with our own.
 
 use super::header::Section;
 use crate::domain::ReversePath;
 
-/// The fields that name a recipient, those that an MTA added before those that the author wrote.
+/// Fields that name a recipient, those added by an MTA before those of the author.
 const RECIPIENTS: &[&str] = &["Delivered-To", "X-Original-To", "To", "Cc"];
 
-/// The envelope, as far as a message remembers it.
+/// The recorded envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub reverse_path: ReversePath,
-    /// Whatever looks like an address in those fields, in their order.
+    /// Everything that looks like an address in those fields, in order.
     pub recipients: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub fn recorded(raw: &[u8]) -> Recorded {
     }
 }
 
-/// Whatever looks like an address.
+/// Everything that looks like an address.
 pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || "<>()[],;:\"".contains(c))
         .filter(|word| word.contains('@'))

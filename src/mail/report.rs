@@ -1,8 +1,8 @@
-//! Delivery reports: what became of a message that somebody sent.
+//! Delivery reports about an earlier message.
 //!
-//! In: the envelope, the header and the body. Out: a [`Report`] or none. A message is a report when
-//! it says so by its structure (RFC 6522 with RFC 3464 or RFC 8098), or when a mailer wrote it in
-//! words of its own. A report inside another message, as people forward them, is none.
+//! Takes the envelope, the header and the body; returns a [`Report`] or none. A message is a report by its
+//! structure (RFC 6522 with RFC 3464 or RFC 8098), or by the text of a mail server. A report inside another
+//! message, as people forward them, does not count.
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
@@ -12,24 +12,24 @@ use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
 
-/// More recipients than a report is asked about.
+/// Maximum number of recipients that are read.
 const MOST_RECIPIENTS: usize = 64;
-/// As much of a machine-readable part as is read.
+/// Maximum number of octets of a machine-readable part that are read.
 const MOST_STATUS: usize = 64 * 1024;
-/// Gateways wrap a report to add a footer; nobody wraps it twice and again.
+/// Maximum nesting: gateways wrap a report once, to add a footer.
 const MOST_LEVELS: usize = 3;
 
-/// What a message reports.
+/// Content of a report.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reported {
     Nothing,
     Delivery(Report),
-    /// Abuse (RFC 5965), TLS (RFC 8460) and whatever else `multipart/report` is used for: a program's
-    /// mail, with the field that says so.
+    /// Abuse (RFC 5965), TLS (RFC 8460) and other uses of `multipart/report`: automatic mail, with the field
+    /// that is the evidence.
     Other(Evidence),
 }
 
-/// Reads what a message reports.
+/// Parses a report.
 pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> Reported {
     let message = Entity {
         header: header.section,
@@ -92,8 +92,8 @@ fn start(header: &Header, kind: ReportKind) -> Report {
     }
 }
 
-/// The kind of delivery report that a `report-type` stands for; none for the other types. RFC 6522
-/// requires the parameter; some mailers leave it out, and [`read_parts`] sees the part.
+/// Kind of delivery report for a `report-type`; None for other types. RFC 6522 requires the parameter; some
+/// mail servers omit it, and [`read_parts`] recognises the part.
 fn stated_kind(report_type: &str) -> Option<ReportKind> {
     match report_type.trim() {
         "delivery-status" | "global-delivery-status" => Some(ReportKind::Dsn),
@@ -102,7 +102,7 @@ fn stated_kind(report_type: &str) -> Option<ReportKind> {
     }
 }
 
-/// Takes what the parts of a report say. Returns the kind of the first machine-readable one.
+/// Reads the parts of a report. Returns the kind of the first machine-readable one.
 fn read_parts(
     entity: &Entity,
     media: &Media,
@@ -177,7 +177,7 @@ fn read_status(entity: &Entity, report: &mut Report) {
                 reply = smtp_reply::status(&field.text());
             }
         }
-        // Exim, for one, writes 5.0.0 and leaves the rest to the reply that it quotes.
+        // Exim, for example, writes 5.0.0, and only the quoted reply tells more.
         let says_little = |status: &str| status.ends_with(".0.0");
         if recipient.status.as_deref().is_none_or(says_little) && reply.is_some() {
             recipient.status = reply;
@@ -195,7 +195,7 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
     if field.is("Original-Recipient")
         || (field.is("Final-Recipient") && recipient.address.is_empty())
     {
-        // What we sent to is the original one, where the reporting mailer knows it.
+        // We sent to the original recipient, if the reporting mail server knows it.
         let address = text.split_once(';').map_or(&*text, |(_, address)| address);
         let address = address.trim().trim_start_matches('<').trim_end_matches('>');
         if !address.is_empty() {
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Whether the message reports something else than a delivery.
+    /// True if the message reports something other than a delivery.
     fn is_other(raw: &str) -> bool {
         let envelope = Envelope::of_file(ReversePath::Unknown);
         let header = Header::of(raw.as_bytes());

@@ -1,24 +1,24 @@
-//! The value of an `Authentication-Results` field, parsed as a whole by RFC 8601 2.2.
+//! Parser of `Authentication-Results` fields, by the complete grammar of RFC 8601 2.2.
 //!
-//! In: one unfolded value. Out: who says it, then each result with its properties; or that the value
-//! does not parse, and then nothing in it counts. Programs put text of strangers into such a field,
-//! an envelope sender above all, and not all of them escape it well. So nothing is guessed: comments
-//! and quoted strings must be balanced, each result must be complete, and a comment or quoted string
-//! that could have swallowed a DMARC result makes the field unreadable.
+//! Takes one unfolded value. Returns its author, then each result with its properties; a value that does not
+//! parse has no results at all. Programs put text from unknown senders into such a field, above all an
+//! envelope sender, and not all of them escape it well. So nothing is guessed: comments and quoted strings
+//! must be balanced, each result must be complete, and a comment or quoted string that could hide a DMARC
+//! result makes the field unreadable.
 //!
-//! One pass from left to right, without recursion. Of one result, only the first few properties and
-//! comments are kept, however many there are.
+//! One pass from left to right, without recursion. Of each result only the first few properties and comments
+//! are kept.
 
 use std::borrow::Cow;
 
-/// Properties and comments that are kept of one result; programs write at most half as many.
+/// Maximum number of properties and comments kept of one result; programs write at most half as many.
 const MOST_KEPT: usize = 16;
 
-/// The value is not what RFC 8601 describes.
+/// The value does not match the grammar of RFC 8601.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Results of a field, one after the other; [`ResultsField::new`] has read what stands before them.
+/// Iterates over the results of a field; [`ResultsField::new`] has parsed the part before them.
 #[derive(Debug, Clone)]
 pub(crate) struct ResultsField<'a> {
     authserv_id: Cow<'a, str>,
@@ -28,16 +28,16 @@ pub(crate) struct ResultsField<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No result was read yet, so that `none` may stand for all of them.
+    /// No result was parsed yet, so `none` may stand for all of them.
     First,
     Next,
     Done,
 }
 
-/// One `method=result` with what follows it.
+/// One `method=result` with its properties and comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MethodResult<'a> {
-    /// In any case, as is the result.
+    /// In any case, like the result.
     pub method: &'a str,
     pub result: &'a str,
     /// `ptype.property` and value, in their order, such as `header.from`.
@@ -47,10 +47,10 @@ pub(crate) struct MethodResult<'a> {
 }
 
 impl<'a> ResultsField<'a> {
-    /// Reads `[CFWS] authserv-id [CFWS version]`.
+    /// Parses `[CFWS] authserv-id [CFWS version]`.
     ///
     /// # Errors
-    /// The value does not begin so, or has a version that is not known.
+    /// The value begins differently, or has an unknown version.
     pub(crate) fn new(value: &'a str) -> Result<Self, Malformed> {
         let mut cursor = Cursor { rest: value };
         cursor.skip_cfws(&mut Vec::new())?;
@@ -69,7 +69,7 @@ impl<'a> ResultsField<'a> {
         })
     }
 
-    /// The value of an `ARC-Authentication-Results` field (RFC 8617 4.1.1): an instance, then the
+    /// Parses the value of an `ARC-Authentication-Results` field (RFC 8617 4.1.1): an instance, then the
     /// same.
     ///
     /// # Errors
@@ -91,17 +91,17 @@ impl<'a> ResultsField<'a> {
         Ok((instance, Self::new(cursor.rest)?))
     }
 
-    /// Who says it, unquoted.
+    /// The author's name, unquoted.
     pub(crate) fn authserv_id(&self) -> &str {
         &self.authserv_id
     }
 
-    /// Whether all that follows parses.
+    /// True if the remaining value parses.
     pub(crate) fn is_well_formed(&self) -> bool {
         self.clone().all(|result| result.is_ok())
     }
 
-    /// The next result; none where `none` stands for all of them.
+    /// The next result; None if `none` stands for all of them.
     fn read(&mut self) -> Result<Option<MethodResult<'a>>, Malformed> {
         let cursor = &mut self.cursor;
         cursor.expect(';')?;
@@ -159,7 +159,7 @@ impl<'a> Iterator for ResultsField<'a> {
     }
 }
 
-/// What is left to read.
+/// The text still to be parsed.
 #[derive(Debug, Clone, Copy)]
 struct Cursor<'a> {
     rest: &'a str,
@@ -187,7 +187,7 @@ impl<'a> Cursor<'a> {
         self.accept(c).then_some(()).ok_or(Malformed)
     }
 
-    /// Comments and white space (RFC 5322 3.2.2); whether there were any.
+    /// Skips comments and white space (RFC 5322 3.2.2); returns true if there were any.
     fn skip_cfws(&mut self, comments: &mut Vec<&'a str>) -> Result<bool, Malformed> {
         let before = self.rest.len();
         loop {
@@ -202,7 +202,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The text of one comment, nested ones included.
+    /// Text of one comment, including nested ones.
     fn comment(&mut self) -> Result<&'a str, Malformed> {
         let mut depth = 0_usize;
         let mut escaped = false;
@@ -226,7 +226,7 @@ impl<'a> Cursor<'a> {
         Err(Malformed)
     }
 
-    /// The text between the quotes, escapes included; the cursor is at the first quote.
+    /// Text between the quotes, including escapes; the cursor is at the first quote.
     fn quoted(&mut self) -> Result<&'a str, Malformed> {
         let mut escaped = false;
         for (at, c) in self.rest.char_indices().skip(1) {
@@ -290,8 +290,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A value, or an address whose local part may be quoted. Programs leave characters unquoted
-    /// that a token does not have, in signatures and IPv6 addresses; they do no harm here.
+    /// A value, or an address whose local part may be quoted. In signatures and IPv6 addresses, programs
+    /// leave characters unquoted that a token must not contain; they do no harm here.
     fn property_value(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let whole = self.rest;
         let mut quoted = None;
@@ -318,8 +318,8 @@ fn is_control(c: char) -> bool {
     c.is_control() && c != '\t'
 }
 
-/// Whether no DMARC result stands in a comment or a quoted string where a program had put it between
-/// two texts of a stranger, one of which opens what the other closes.
+/// Checks that no DMARC result is hidden in a comment or quoted string. A program may have written it between
+/// two texts of a sender, one of which opens a comment that the other closes.
 fn swallows_nothing(text: &str) -> Result<(), Malformed> {
     let swallowed = text.split(';').skip(1).any(|part| {
         let part = part.trim_start().as_bytes();
@@ -330,7 +330,7 @@ fn swallows_nothing(text: &str) -> Result<(), Malformed> {
     if swallowed { Err(Malformed) } else { Ok(()) }
 }
 
-/// A quoted string's text without its backslashes (RFC 5322 3.2.1).
+/// Text of a quoted string without its backslashes (RFC 5322 3.2.1).
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);

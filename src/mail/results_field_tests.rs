@@ -4,8 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The field in short: `id: method=result type.property=value (comment), …`; none where it does not
-/// parse.
+/// The field in short: `id: method=result type.property=value (comment), …`; None if it does not parse.
 fn shown(value: &str) -> Option<String> {
     let field = ResultsField::new(value).ok()?;
     let mut text = format!("{}:", field.authserv_id());
@@ -170,7 +169,7 @@ proptest! {
         let _ = ResultsField::of_arc(&value).map(|(_, field)| field.is_well_formed());
     }
 
-    /// Whatever a stranger wrote, quoted as RFC 5322 says, stays one value of one result.
+    /// Any text of a sender, quoted as RFC 5322 requires, stays one value of one result.
     #[test]
     fn what_is_quoted_adds_no_result(text in "[ -~]{0,60}") {
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -186,8 +185,8 @@ proptest! {
         }
     }
 
-    /// Whatever a stranger wrote, not escaped at all: the field does not parse, or the MTA's own
-    /// result is one of those that are found.
+    /// Any text of a sender, not escaped at all: the field does not parse, or the MTA's own result is among
+    /// those found.
     #[test]
     fn what_is_not_quoted_hides_no_result(
         first in "([;()\"\\\\ a.=]|dmarc=pass|header\\.from=a\\.test){0,12}",

@@ -1,7 +1,7 @@
-//! Who wrote: the one address in From, or why there is none.
+//! The sender: the single address in From, or the reason why there is none.
 //!
-//! In: the header. Out: a [`Sender`]. The envelope, Reply-To and display names never count. Where
-//! two readers of the same bytes could find two senders, there is none.
+//! Takes the header; returns a [`Sender`]. The envelope, Reply-To and display names never count. If two
+//! readers of the same bytes could find two senders, there is none.
 
 use super::header::{Field, Header};
 use super::lenient::only_mailbox;
@@ -11,7 +11,7 @@ use super::tokens::not_an_address;
 use super::{Sender, SenderFault};
 use crate::domain::{AddressError, Domain, DomainError, EmailAddress};
 
-/// Reads the From field.
+/// Parses the From field.
 pub(super) fn sender(header: &Header) -> Sender {
     let mut fields = header.all("From");
     let fault = match (fields.next(), fields.next()) {
@@ -28,7 +28,7 @@ pub(super) fn sender(header: &Header) -> Sender {
     }
 }
 
-/// Reads a field that has to name one author.
+/// Parses a field that has to name one author.
 pub(super) fn author(field: &Field) -> Sender {
     let fault = if field.certain {
         let value = field.unfolded();
@@ -51,8 +51,7 @@ pub(super) fn author(field: &Field) -> Sender {
     }
 }
 
-/// Whether an account can have this address. What has the form of an address and cannot be one is
-/// still shown as it was written.
+/// Checks that an account can have this address. An unusable address is still shown as written.
 pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
     let written = spec.written();
     let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {

@@ -1,16 +1,15 @@
-//! The status in the SMTP reply that a delivery report quotes.
+//! Status codes in the SMTP reply that a delivery report quotes.
 //!
-//! In: the value of Diagnostic-Code (RFC 3464 2.3.6). Out: a status code (RFC 3463) or none. Used
-//! where the report has no status of its own, or one that says nothing.
+//! Takes the value of Diagnostic-Code (RFC 3464 2.3.6); returns a status code (RFC 3463) or none. Used if the
+//! report has no status of its own, or a meaningless one.
 
 use super::report::status_code;
 
-/// The statuses of replies that come without an enhanced code and mean one thing (RFC 5321 4.2.3,
-/// RFC 7504 4).
+/// Statuses of replies without an enhanced code that have one meaning (RFC 5321 4.2.3, RFC 7504 4).
 const CODES: [(u16, &str); 3] = [(551, "5.1.6"), (552, "5.2.2"), (556, "5.1.10")];
 
-/// What a 550 or 553 without an enhanced code says of a mailbox that is not there. The same codes
-/// refuse by policy.
+/// Phrases in a 550 or 553 without an enhanced code for a mailbox that does not exist. The same codes are
+/// used for policy refusals.
 const NO_MAILBOX: [&str; 9] = [
     "mailbox not found",
     "no such mailbox",
@@ -23,7 +22,7 @@ const NO_MAILBOX: [&str; 9] = [
     "user unknown",
 ];
 
-/// Reads `smtp; 550 5.1.1 <ann@…>: …`, `smtp;550-5.7.1 …`, `smtp; 550 No such user`.
+/// Parses `smtp; 550 5.1.1 <ann@…>: …`, `smtp;550-5.7.1 …`, `smtp; 550 No such user`.
 pub(super) fn status(diagnostic: &str) -> Option<String> {
     let (kind, text) = diagnostic.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("smtp") {

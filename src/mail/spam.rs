@@ -1,8 +1,8 @@
-//! Whether our own MTA marked the message as spam.
+//! Spam marks of our own MTA.
 //!
-//! In: the header and the marks of the configuration. Out: the field that is such a mark. Anyone can
-//! write these fields, and a forger could have a stranger's mail dropped with them where mail is
-//! forwarded, so only those above our MTA's own Received field count.
+//! Takes the header and the configured marks; returns the field that is such a mark. Anyone can write these
+//! fields, and a forger could use them to have forwarded mail of others dropped. So only fields above our
+//! MTA's own Received field count.
 
 use super::Evidence;
 use super::header::{Field, Section};
@@ -12,12 +12,12 @@ use super::trace::above_our_received;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpamMark {
     name: String,
-    /// How the value begins; ASCII case folded, white space as one space.
+    /// Beginning of the value; ASCII case folded, white space as one space.
     value: String,
 }
 
 impl SpamMark {
-    /// Reads `NAME: VALUE`.
+    /// Parses `NAME: VALUE`.
     ///
     /// # Errors
     /// There is no field name, or no value.
@@ -36,8 +36,8 @@ impl SpamMark {
         })
     }
 
-    /// Whether the field has this name and its value begins with this one, up to a blank, a comma, a
-    /// semicolon or a parenthesis: `Yes` is `Yes, score=8.7` and not `Yesterday`.
+    /// True if the field has this name and its value begins with this one, up to a blank, a comma, a
+    /// semicolon or a parenthesis: `Yes` matches `Yes, score=8.7` and not `Yesterday`.
     fn is(&self, field: &Field) -> bool {
         field.is(&self.name)
             && folded(&field.text())
@@ -51,7 +51,7 @@ fn folded(value: &str) -> String {
     words.join(" ").to_ascii_lowercase()
 }
 
-/// The first mark there is.
+/// The first mark, if any.
 pub(super) fn mark(section: &Section, marks: &[SpamMark]) -> Option<Evidence> {
     if marks.is_empty() {
         return None;

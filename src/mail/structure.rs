@@ -1,11 +1,11 @@
-//! The parts of a message (RFC 2046 5.1), as every reader of ours sees them: the JSON of a webhook,
-//! the operators' page, reports and replies.
+//! The MIME parts of a message (RFC 2046 5.1), the same for all uses: the JSON of a webhook, the operators'
+//! page, reports and replies.
 //!
-//! In: the raw message. Out: its parts in document order, each with the octets of its header and its
-//! body. Nothing is decoded or copied. A delimiter stands at the start of a line and is the whole
-//! line but for trailing blanks; one of an outer multipart ends all parts within. Every octet of a
-//! body is found once, front to back. What is nested deeper than [`MAX_DEPTH`] or comes after
-//! [`MAX_PARTS`] is one leaf, so time and memory are in proportion to the size of the message.
+//! Takes the raw message; returns its parts in document order, each with the octets of its header and its
+//! body. Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except
+//! for trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is
+//! read once, front to back. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one leaf, so
+//! time and memory are proportional to the size of the message.
 
 use std::ops::Range;
 
@@ -15,15 +15,14 @@ use super::header::{Section, is_header_line, mbox_lines};
 use super::media::Media;
 use super::transfer::{self, TransferEncoding};
 
-/// Nesting of multiparts and messages, as Postfix's `mime_nesting_limit`.
+/// Maximum nesting of multiparts and messages, like Postfix's `mime_nesting_limit`.
 pub const MAX_DEPTH: usize = 100;
-/// Parts of one message, multiparts included.
+/// Maximum number of parts of one message, multiparts included.
 pub const MAX_PARTS: usize = 10_000;
-/// Parts below one body while facts are read, which happens in the memory that is reserved for every
-/// message.
+/// Maximum number of parts below one body while facts are read, within the memory reserved for every message.
 const MAX_PARTS_BELOW: usize = 1_000;
 
-/// A message taken apart.
+/// The MIME tree of a message.
 #[derive(Debug)]
 pub struct Structure<'a> {
     raw: &'a [u8],
@@ -60,7 +59,7 @@ enum Kind {
 }
 
 impl<'a> Structure<'a> {
-    /// Takes a message apart. A mailbox line on top of the header is not part of it.
+    /// Parses a message. A mailbox line above the header is not part of it.
     #[must_use]
     pub fn of(raw: &'a [u8]) -> Self {
         let mut walk = Walk {
@@ -79,7 +78,8 @@ impl<'a> Structure<'a> {
         }
     }
 
-    /// The parts below the body of a multipart, up to [`MAX_PARTS_BELOW`]. The root has no header here.
+    /// Parses the parts below the body of a multipart, up to [`MAX_PARTS_BELOW`]. The root has no header
+    /// here.
     pub(super) fn below(body: &'a [u8], media: &Media) -> Option<Self> {
         let boundary = Some(media.boundary().filter(|_| media.is_multipart())?);
         let mut walk = Walk {
@@ -110,7 +110,7 @@ impl<'a> Structure<'a> {
         (0..self.nodes.len()).map(|index| self.part(index))
     }
 
-    /// The parts that have content, those within attached messages included.
+    /// The parts with content, including those within attached messages.
     pub fn leaves(&self) -> impl Iterator<Item = Part<'a, '_>> {
         self.parts().filter(Part::is_leaf)
     }
@@ -138,14 +138,14 @@ impl<'a, 's> Part<'a, 's> {
         self.index
     }
 
-    /// Position of the encoded body in the raw message, without the line end in front of the
-    /// delimiter (RFC 2046 5.1.1).
+    /// Position of the encoded body in the raw message, without the line end before the delimiter (RFC 2046
+    /// 5.1.1).
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.node().body.clone()
     }
 
-    /// The body as it stands in the message.
+    /// The encoded body.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
         &self.structure.raw[self.range()]
@@ -155,8 +155,7 @@ impl<'a, 's> Part<'a, 's> {
         Section::split(&self.structure.raw[self.node().header.clone()], self.body())
     }
 
-    /// The Content-Type. A multipart in which no part was found is plain text, so that nobody can hide
-    /// text in it.
+    /// The Content-Type. A multipart without parts is plain text, so that nobody can hide text in it.
     #[must_use]
     pub fn media(&self) -> Media {
         let media = media(&self.section(), self.node().in_digest);
@@ -182,7 +181,7 @@ impl<'a, 's> Part<'a, 's> {
         self.node().kind == Kind::Leaf
     }
 
-    /// A message/rfc822 whose parts follow.
+    /// True for a message/rfc822 with parts.
     pub(super) fn is_message(&self) -> bool {
         self.node().kind == Kind::Message
     }
@@ -196,13 +195,13 @@ impl<'a, 's> Part<'a, 's> {
         std::iter::successors(self.parent(), Part::parent)
     }
 
-    /// Belongs to an attached message, not to the message itself.
+    /// True if it belongs to an attached message, not to the message itself.
     #[must_use]
     pub fn is_within_message(&self) -> bool {
         self.ancestors().any(|part| part.is_message())
     }
 
-    /// The parts directly below.
+    /// Direct children.
     pub(super) fn children(self) -> impl Iterator<Item = Part<'a, 's>> {
         let after = self.index + 1;
         self.structure.nodes[after..]
@@ -222,23 +221,23 @@ fn media(section: &Section, in_digest: bool) -> Media {
     }
 }
 
-/// A multipart or message whose end is not found yet.
+/// A multipart or message whose end was not found yet.
 struct Open {
     node: usize,
-    /// None for a message, and after the closing delimiter: only the end of what is around ends it.
+    /// None for a message, and after the closing delimiter: only the end of an outer part ends it.
     boundary: Option<Vec<u8>>,
     is_digest: bool,
 }
 
-/// One pass over the message.
+/// State of one pass over the message.
 struct Walk<'a> {
     raw: &'a [u8],
     at: usize,
-    /// Parts at most; the rest is in the last of them.
+    /// Maximum number of parts; the last one contains the remainder.
     most: usize,
     nodes: Vec<Node>,
     open: Vec<Open>,
-    /// How many of `open` have a boundary.
+    /// Number of elements of `open` with a boundary.
     boundaries: usize,
 }
 
@@ -252,7 +251,7 @@ struct Delimiter {
 }
 
 impl Walk<'_> {
-    /// Goes on from delimiter to delimiter.
+    /// Proceeds from delimiter to delimiter.
     fn run(&mut self, mut found: Option<Delimiter>) {
         while let Some(delimiter) = found {
             self.close_down_to(delimiter.of + 1, delimiter.line.start);
@@ -281,8 +280,8 @@ impl Walk<'_> {
         self.close_down_to(0, self.raw.len());
     }
 
-    /// Reads a header, and those of the messages directly in it, up to a body. Returns the delimiter
-    /// that ends it.
+    /// Reads a header, and those of messages nested directly in it, up to a body. Returns the delimiter that
+    /// ends it.
     fn entity(&mut self, parent: Option<usize>, in_digest: bool) -> Option<Delimiter> {
         let (mut parent, mut in_digest) = (parent, in_digest);
         loop {
@@ -342,8 +341,8 @@ impl Walk<'_> {
         self.nodes.len() - 1
     }
 
-    /// Goes to the start of the body: after an empty line, or to the first line that is no field.
-    /// Returns the delimiter that comes before there is a body.
+    /// Proceeds to the start of the body: after an empty line, or to the first line that is not a field.
+    /// Returns the delimiter, if one comes before a body.
     fn header(&mut self) -> Option<Delimiter> {
         while self.at < self.raw.len() {
             let end = line_end(self.raw, self.at);
@@ -363,23 +362,23 @@ impl Walk<'_> {
         None
     }
 
-    /// The first delimiter, where the line that begins here may be one.
+    /// The first delimiter, including the line that begins here.
     fn next_delimiter_from_here(&self) -> Option<Delimiter> {
         self.delimiter(self.at).or_else(|| self.next_delimiter())
     }
 
-    /// The first delimiter behind the line that begins here.
+    /// The first delimiter after the line that begins here.
     fn next_delimiter(&self) -> Option<Delimiter> {
         if self.boundaries == 0 {
             return None;
         }
-        // The line end in front of the line that was read last counts, too.
+        // The line end before the current line counts, too.
         let from = self.at.saturating_sub(1);
         memmem::find_iter(&self.raw[from..], b"\n--")
             .find_map(|offset| self.delimiter(from + offset + 1))
     }
 
-    /// The line at `start` as a delimiter, the innermost multipart that has it first.
+    /// Checks the line at `start` for a delimiter, innermost multipart first.
     fn delimiter(&self, start: usize) -> Option<Delimiter> {
         if self.boundaries == 0 {
             return None;
@@ -405,7 +404,7 @@ impl Walk<'_> {
         None
     }
 
-    /// Ends all that is open but the first `kept`, in front of the line that begins at `line`.
+    /// Ends all open parts except the first `kept`, before the line that begins at `line`.
     fn close_down_to(&mut self, kept: usize, line: usize) {
         let before = &self.raw[..line];
         let before = if line < self.raw.len() {
@@ -427,7 +426,7 @@ impl Walk<'_> {
     }
 }
 
-/// Where the line at `start` ends, its LF included.
+/// End of the line at `start`, including its LF.
 fn line_end(bytes: &[u8], start: usize) -> usize {
     memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
 }
@@ -503,7 +502,7 @@ mod tests {
             expected.push(" text/plain:after");
             assert_eq!(found, expected, "{end:?}");
         }
-        // The inner multipart has the boundary of the outer one: it is the one that ends.
+        // The inner multipart has the boundary of the outer one: the inner one ends.
         let same = mixed(
             "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
              --b\r\n\r\none\r\n--b--\r\n--b\r\n\r\ntwo\r\n--b--\r\n",

@@ -1,7 +1,7 @@
-//! Text for people, out of fields.
+//! Readable text of fields.
 //!
-//! In: a field. Out: one line of valid UTF-8, of bounded length. Encoded-words are decoded here and
-//! nowhere else, after all structure has been read.
+//! Takes a field; returns one line of valid UTF-8, of bounded length. Encoded-words are decoded only here,
+//! after all structure has been parsed.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::header::{Field, Section};
 use super::media::Media;
 use super::structure::Structure;
 
-/// As much of a field as is read for its text. A header line has at most 998 octets (RFC 5322
+/// Maximum number of octets of a field that are read as text. A header line has at most 998 octets (RFC 5322
 /// 2.1.1); nobody reads a subject of more than eight such lines.
 const MOST_TEXT: usize = 8 * 1024;
 const MOST_EVIDENCE: usize = 200;
@@ -31,7 +31,7 @@ impl Evidence {
     }
 }
 
-/// At most 200 characters, none of which can move a cursor, end a line or turn text around.
+/// At most 200 characters, none of which moves a cursor, ends a line or changes the direction of text.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let bytes = bytes.trim_ascii();
     let mut text = String::new();
@@ -54,13 +54,13 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// Control characters, and what changes the direction of the text around it.
+/// True for control characters and characters that change the direction of the text around them.
 pub(super) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Decoded, white space as single spaces; none if nothing is left.
+/// Decoded text with single spaces; None if nothing is left.
 pub(super) fn unstructured(field: &Field) -> Option<String> {
     unstructured_in(field, None)
 }
@@ -77,7 +77,7 @@ fn unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
     one_line(&encoded_words::decode(bytes, body))
 }
 
-/// The charset that the body, or the first text in it that names one, is written in.
+/// Charset of the body, or of the first text in it that names one.
 pub(super) fn body_charset(message: &Section) -> Option<Label> {
     let media = Media::parse(message.first("Content-Type")?.value)?;
     let below = Structure::below(message.body, &media);
@@ -104,7 +104,7 @@ fn one_line(text: &str) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// What stands in the first angle brackets of a Message-ID or the like, or else all of it.
+/// Content of the first angle brackets of a Message-ID or the like, or else the whole value.
 pub(super) fn message_id(field: &Field) -> Option<String> {
     let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
     let text = lossy(bytes);

@@ -1,14 +1,14 @@
-//! Address fields, cut into tokens (RFC 5322 3.2).
+//! Tokens of address fields (RFC 5322 3.2).
 //!
-//! In: a field's value. Out: one token at a time, comments and folding white space taken off. What
-//! is not closed is an error here, whatever the rest says.
+//! Takes a field's value; returns one token at a time, without comments and folding white space. An unclosed
+//! element is an error, whatever follows.
 
 use super::SenderFault;
 use super::text::shown;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// What stands between specials and white space; dots belong to it.
+    /// The text between specials and white space, dots included.
     Word(&'a [u8]),
     /// With its quotes.
     Quoted(&'a [u8]),
@@ -16,7 +16,7 @@ pub(super) enum Token<'a> {
     End,
 }
 
-/// Cuts a field into tokens; comments and folding white space fall away.
+/// Splits a field into tokens; comments and folding white space are dropped.
 pub(super) struct Scanner<'a> {
     rest: &'a [u8],
 }
@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The specials of RFC 5322 3.2.3 without the dot and the square brackets, and what is not printed.
+/// The specials of RFC 5322 3.2.3 without the dot and the square brackets, and unprintable characters.
 fn ends_word(byte: u8) -> bool {
     byte.is_ascii_control() || b" ()<>:;@\\,\"".contains(&byte)
 }

@@ -1,24 +1,23 @@
-//! Which fields our own MTA added.
+//! Fields that our own MTA added.
 //!
-//! Anyone can write any field, with any name in it, so what counts is where it stands: each MTA puts
-//! its `Received` on top of what came in, and what stands above that of our MTA came from nobody
-//! else. An MTA that hands mail to a filter and takes it back from the same machine adds a Received
-//! field each time; these are passed over.
+//! Anyone can write any field with any name in it, so only the position counts. Each MTA adds its `Received`
+//! at the top, so the fields above that of our MTA are its own. An MTA that passes mail to a filter and takes
+//! it back from the same machine adds a Received field each time; these are skipped.
 
 use std::net::IpAddr;
 
 use super::header::Field;
 
-/// The fields that stand above the Received field of our own MTA.
+/// The fields above the Received field of our own MTA.
 pub(super) fn above_our_received<'a>(
     fields: impl Iterator<Item = Field<'a>>,
 ) -> impl Iterator<Item = Field<'a>> {
     fields.take_while(|field| !field.is("Received") || is_from_this_machine(field))
 }
 
-/// Whether every IP address in the field is a loopback address, and there is one. A client chooses
-/// the name it gives with HELO, which may look like the rest of such a field, but the MTA always
-/// writes the client's address beside it, in brackets or without.
+/// True if the field contains IP addresses and all of them are loopback addresses. A client chooses its HELO
+/// name, which may look like the rest of such a field, but the MTA always adds the client's address, in
+/// brackets or without.
 pub(super) fn is_from_this_machine(field: &Field) -> bool {
     let text = field.text();
     let mut addresses = text
@@ -28,7 +27,7 @@ pub(super) fn is_from_this_machine(field: &Field) -> bool {
     addresses.peek().is_some() && addresses.all(|address| address.is_loopback())
 }
 
-/// An address literal's content (RFC 5321 4.1.3), or a bare address.
+/// Content of an address literal (RFC 5321 4.1.3), or a bare address.
 fn address(word: &str) -> Option<IpAddr> {
     let address = match word.get(..5) {
         Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &word[5..],
@@ -60,7 +59,7 @@ mod tests {
             ),
             ("from a (b [203.0.113.9]) by mx", false),
             ("by mx.corp.example (Postfix, from userid 0) id 1", false),
-            // Names that clients give: like a literal, like two clauses, like a whole field.
+            // HELO names of clients: like a literal, like two clauses, like a whole field.
             ("from [127.0.0.1] (evil.example [203.0.113.9]) by mx", false),
             (
                 "from x [127.0.0.1] by y (evil.example [203.0.113.9]) by mx",

@@ -1,15 +1,15 @@
-//! Content-Transfer-Encoding (RFC 2045 6), undone without losing an octet.
+//! Decoding of Content-Transfer-Encoding (RFC 2045 6), without losing an octet.
 //!
-//! In: an encoded body. Out: its octets. Whatever of a broken encoding can be read is read: base64
-//! without padding, with noise in it or in several padded pieces; quoted-printable with escapes that
-//! are none. An encoding nobody knows leaves the body as it is.
+//! Takes an encoded body; returns its octets. Decodes broken encodings as far as possible: base64 without
+//! padding, with noise in it or in several padded pieces; quoted-printable with invalid escapes. An unknown
+//! encoding leaves the body unchanged.
 
 use super::header::Section;
 
-/// The encoding of a body.
+/// The transfer encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferEncoding {
-    /// 7bit, 8bit, binary, none, and whatever is not known.
+    /// 7bit, 8bit, binary, none, and unknown encodings.
     Identity,
     Base64,
     QuotedPrintable,
@@ -43,7 +43,7 @@ impl TransferEncoding {
     }
 }
 
-/// Undoes an encoding.
+/// Decodes a body.
 pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
     match encoding {
         TransferEncoding::Identity => body.to_vec(),
@@ -53,8 +53,8 @@ pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
     }
 }
 
-/// RFC 2045 6.8. What is no letter of the alphabet is skipped. Padding ends a piece; another one may
-/// follow, unless what follows is no base64, such as the footer of a mailing list.
+/// RFC 2045 6.8. Characters outside of the alphabet are skipped. Padding ends a piece; another one may
+/// follow, unless the following text is not base64, such as the footer of a mailing list.
 pub(super) fn base64(body: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
     let mut quantum = Quantum::default();
@@ -75,7 +75,7 @@ pub(super) fn base64(body: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Up to four letters of base64 that are not octets yet.
+/// Up to four characters of base64 that are not decoded yet.
 #[derive(Default)]
 struct Quantum {
     bits: u32,
@@ -92,7 +92,7 @@ impl Quantum {
         }
     }
 
-    /// The octets of a quantum that is not full: none of one letter, which has six bits.
+    /// Decodes an incomplete quantum; a single character has only six bits and gives no octet.
     fn flush(&mut self, octets: &mut Vec<u8>) {
         match self.count {
             2 => octets.push(self.bits.to_be_bytes()[3] >> 4 | self.bits.to_be_bytes()[2] << 4),
@@ -114,7 +114,7 @@ fn sextet(byte: u8) -> Option<u8> {
     }
 }
 
-/// RFC 2045 6.7. An escape that is none stays as it is written.
+/// RFC 2045 6.7. An invalid escape stays as it is.
 pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len());
     let mut rest = body;
@@ -135,13 +135,13 @@ pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Two hexadecimal digits, of either case.
+/// Two hexadecimal digits of either case.
 pub(super) fn hex_octet(text: &[u8]) -> Option<u8> {
     let digit = |place: usize| char::from(*text.get(place)?).to_digit(16);
     u8::try_from(digit(0)? << 4 | digit(1)?).ok()
 }
 
-/// Length of the blanks and the line end of a soft line break; the end of the body is one, too.
+/// Length of the blanks and the line end of a soft line break; the end of the body counts as one, too.
 fn soft_break(text: &[u8]) -> Option<usize> {
     let blanks = text
         .iter()
@@ -155,7 +155,7 @@ fn soft_break(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The lines between `begin` and `end`; a body without them stays as it is.
+/// Decodes the lines between `begin` and `end`; a body without them stays unchanged.
 fn uuencoded(body: &[u8]) -> Vec<u8> {
     let mut lines = body.split(|&byte| byte == b'\n');
     if !lines.any(|line| line.starts_with(b"begin ")) {

@@ -60,7 +60,7 @@ fn words(kind: char, text: &str) -> String {
     words.join("\r\n ")
 }
 
-/// Everything that a reader could decode of the message, one after the other.
+/// Everything that a reader could decode from the message, concatenated.
 fn readable(raw: &[u8]) -> String {
     fn collect(message: &mail_parser::Message, all: &mut String) {
         for header in message.headers() {
@@ -123,7 +123,7 @@ fn a_live_link_is_masked_wherever_it_stands() {
         format!("https://v2.example/url?u=https-3A__gate.corp.example_verify_{TOKEN}&d=x"),
     ] {
         let sentence = format!("Please see {text} and so on.");
-        // Where the token is: programs wrap before the last character that fits.
+        // Within the token: programs wrap before the last character that fits.
         let (start, end) = text.split_at(cut(&text));
         let mixed = format!(
             "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{}--b\r\n{}--b--\r\n",
@@ -264,7 +264,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
                         .unwrap_or_else(|| panic!("{broken:?} in {raw}"));
                     assert_eq!(masked.raw.len(), raw.len());
                     assert_eq!(masked.links, 1, "{broken:?}");
-                    // Whoever could read it before finds nothing of the token.
+                    // A former holder of the link finds nothing of the token.
                     assert!(mask(&masked.raw, &own()).is_none(), "{broken:?}");
                     let left = String::from_utf8_lossy(&masked.raw).into_owned();
                     assert!(
@@ -276,7 +276,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
     }
 }
 
-/// An attachment of a megabyte that is a message, whose own part is encoded too.
+/// An attachment of a megabyte that is a message with an encoded part.
 #[test]
 fn a_link_deep_in_a_large_attachment_is_masked() {
     for fill in [0, 700_001, 1_000_000] {

@@ -1,7 +1,7 @@
-//! Tokens of links and reply addresses in text that is not encoded (any more).
+//! Tokens of links and reply addresses in decoded text.
 //!
-//! Mail programs break long words: with a line end, with quoting marks in front of the next line, with
-//! an invisible character. A word is read across all of them, wherever it is broken.
+//! Mail programs break long words: with a line end, with quote marks at the start of the next line, with an
+//! invisible character. A word is matched across all of them, wherever it is broken.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use memchr::memmem;
 
 use super::OwnLinks;
 
-/// How far in front of a link's token its host may stand.
+/// Maximum distance from a link's host to its token.
 const HOST_WITHIN: usize = 600;
 
-/// Blanks in front of the end of a line that are looked through.
+/// Maximum number of blanks before a line end that are skipped.
 const MOST_BLANKS: usize = 16;
 
-/// Characters of the tokens: in links and reply addresses, and in both as of version 0.1.
+/// Lengths of the tokens: in links and in reply addresses, and in both as of version 0.1.
 const LINK: usize = 52;
 const REPLY: usize = 26;
 const BASE64URL: usize = 43;
@@ -25,11 +25,10 @@ const SLASHES: [&str; 9] = [
 ];
 const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"];
 
-/// What may stand within a word and shows nothing: the soft hyphen, the zero-width space and the break
-/// opportunity of HTML.
+/// Invisible content within a word: the soft hyphen, the zero-width space and the HTML break opportunity.
 const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
 
-/// The indices of the characters of each token, for at most so many characters.
+/// Indices of the characters of each token, at most `most` in total.
 pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>> {
     let mut found = Vec::new();
     for (end, start) in words("verify", &SLASHES, text) {
@@ -57,8 +56,8 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
     found
 }
 
-/// Where a word ends that has one of the marks behind it, and what is behind the mark. The word is
-/// found as it is, in lower case, in upper case and capitalized.
+/// Ends of a word that is followed by one of the marks, and of the mark. Matches the word as given, in lower
+/// case, in upper case and capitalized.
 fn words(word: &str, marks: &[&str], text: &[u8]) -> Vec<(usize, usize)> {
     let mut found = BTreeSet::new();
     let mut take = |end: usize| {
@@ -109,7 +108,7 @@ pub(super) fn spellings(word: &str) -> BTreeSet<String> {
     ])
 }
 
-/// The end of what a line says, without blanks and the `=` of a soft line break.
+/// End of a line's content, without blanks and the `=` of a soft line break.
 fn end_of_content(text: &[u8], line_end: usize) -> usize {
     let mut end = line_end;
     if end > 0 && text[end - 1] == b'\r' {
@@ -129,7 +128,7 @@ fn end_of_content(text: &[u8], line_end: usize) -> usize {
     end
 }
 
-/// The place behind one break of a word, if there is one.
+/// Position after one break of a word, if there is one.
 fn behind_break(text: &[u8], at: usize) -> Option<usize> {
     let rest = &text[at..];
     match rest.first()? {
@@ -160,7 +159,7 @@ fn behind_break(text: &[u8], at: usize) -> Option<usize> {
     end += marks
         .take_while(|octet| matches!(octet, b' ' | b'\t' | b'>' | b'|'))
         .count();
-    // An empty line is no break of a word.
+    // An empty line does not break a word but ends it.
     (!matches!(rest.get(end), Some(b'\r' | b'\n'))).then_some(at + end)
 }
 
@@ -171,7 +170,7 @@ fn skip_breaks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind a word that begins here, in any case.
+/// Position after a word that begins here, in any case.
 fn behind(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut at = start;
     for octet in word {
@@ -193,7 +192,7 @@ fn behind_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
         .find_map(|mark| behind(text, at, mark.as_bytes()))
 }
 
-/// The indices of up to `most` characters of a token.
+/// Indices of up to `most` characters of a token.
 fn characters(text: &[u8], start: usize, most: usize) -> Vec<usize> {
     let mut run = Vec::new();
     let mut at = start;

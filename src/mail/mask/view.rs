@@ -1,11 +1,11 @@
-//! Decoded text that knows where each octet of it stands in what it was decoded from.
+//! Decoded text that maps each octet to its origin in the encoded text.
 //!
-//! It takes the memory of the decoded octets and an eighth of that: the places are kept for one octet of
-//! many, and found from there.
+//! It takes the memory of the decoded octets and an eighth of that: positions are stored at intervals and
+//! decoded again from there.
 
 use super::Edits;
 
-/// Decoded octets between two marks.
+/// Number of decoded octets between two marks.
 const STRIDE: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,26 +18,26 @@ pub(super) enum Coding {
     Base64,
 }
 
-/// Where a decoded octet comes from.
+/// Origin of a decoded octet.
 #[derive(Clone, Copy)]
 enum Place {
     Literal(usize),
     /// `=XX`, from the `=` on.
     Hex(usize),
-    /// The characters of a base64 group, of which as many as the number says are there.
+    /// The characters of a base64 group, and the number of those present.
     Group([usize; 4], usize),
 }
 
-/// What one unit of encoded text stands for.
+/// Decoded octets of one unit of encoded text.
 struct Unit {
     octets: [u8; 3],
     length: usize,
     place: Place,
-    /// Behind it.
+    /// Position after it.
     next: usize,
 }
 
-/// The index of a decoded octet, and the encoded text from there on.
+/// Index of a decoded octet, and the position of its encoded text.
 struct Mark {
     index: usize,
     at: usize,
@@ -52,7 +52,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Decodes a range of the message behind what was decoded before.
+    /// Decodes a range of the message and appends the result.
     pub fn take(&mut self, raw: &[u8], from: usize, to: usize, coding: Coding) {
         let mut at = from;
         let mut next_mark = self.text.len();
@@ -72,7 +72,7 @@ impl View {
         }
     }
 
-    /// The unit that holds a decoded octet, and which of its octets it is.
+    /// The unit that contains a decoded octet, and the index of the octet in it.
     fn unit(&self, index: usize, raw: &[u8]) -> Option<(Unit, usize)> {
         let after = self.marks.partition_point(|mark| mark.index <= index);
         let mark = &self.marks[after.checked_sub(1)?];
@@ -87,7 +87,7 @@ impl View {
         }
     }
 
-    /// Where in the message a decoded octet stands.
+    /// Position of a decoded octet in the message.
     pub fn place(&self, index: usize, raw: &[u8]) -> Option<usize> {
         self.unit(index, raw).map(|(unit, _)| match unit.place {
             Place::Literal(at) | Place::Hex(at) => at,
@@ -95,7 +95,7 @@ impl View {
         })
     }
 
-    /// Overwrites a decoded octet, without changing the length of what it is decoded from.
+    /// Overwrites a decoded octet without changing the length of its encoded text.
     pub fn overwrite(&self, index: usize, octet: u8, raw: &[u8], edits: &mut Edits) {
         let Some((unit, offset)) = self.unit(index, raw) else {
             return;
@@ -164,7 +164,7 @@ impl Unit {
         }
     }
 
-    /// Takes what is not base64 for nothing, as readers do, up to the line of a boundary.
+    /// Skips characters outside of base64, as readers do, up to a boundary line.
     fn group(raw: &[u8], mut at: usize, to: usize) -> Option<Self> {
         let mut places = [0; 4];
         let mut count = 0;
@@ -199,7 +199,7 @@ impl Unit {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The value of each character; 64 for what is none.
+/// Value of each character; 64 for others.
 const VALUES: [u8; 256] = {
     let mut values = [64; 256];
     let mut value = 0_u8;
@@ -219,7 +219,7 @@ fn hex(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
 }
 
-/// The length of the rest of a soft line break behind its `=`.
+/// Length of the remainder of a soft line break after its `=`.
 fn soft_break(rest: &[u8]) -> Option<usize> {
     let blanks = rest
         .iter()

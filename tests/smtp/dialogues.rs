@@ -1,6 +1,5 @@
-//! Plays `testdata/dialogues/*.smtp` against the real listener, each twice: as it is written, with
-//! neighbouring client lines in one write, and again byte by byte. `README` beside them explains
-//! the notation.
+//! Plays `testdata/dialogues/*.smtp` against the real listener, each twice: as written, with adjacent client
+//! lines in one write, and again byte by byte. `README` beside them explains the notation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use vestibule::smtp::Settings;
 enum Step {
     Send(Vec<u8>),
     Expect(String),
-    /// The client says nothing for longer than any listener waits.
+    /// The client sends nothing for longer than any timeout.
     Silent,
     StartTls,
     Closed,
@@ -25,7 +24,7 @@ enum Step {
 struct Dialogue {
     settings: Settings,
     outcome: Outcome,
-    /// Whether the bytes mean the same one by one.
+    /// True if the bytes mean the same one by one.
     cut: bool,
     steps: Vec<(usize, Step)>,
 }
@@ -109,7 +108,7 @@ fn unescape(text: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether the line is as the pattern says, in which `*` stands for anything.
+/// True if the line matches the pattern, in which `*` stands for any text.
 fn matches(pattern: &str, line: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == line,
@@ -127,7 +126,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
     for (number, step) in &dialogue.steps {
         let place = || format!("line {number}");
         if !matches!(step, Step::Send(_)) && !unsent.is_empty() {
-            // What a server refuses while it is being sent cannot be sent to the end.
+            // The server may close before everything is sent.
             client.send(&unsent, byte_by_byte).await;
             unsent.clear();
         }
@@ -141,7 +140,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
                 );
             }
             Step::Silent => {
-                // There is nothing but time to wait for, and it passes as fast as it can.
+                // Only time has to pass here, and paused time passes at once.
                 tokio::time::pause();
                 tokio::time::sleep(Duration::from_hours(1)).await;
                 tokio::time::resume();

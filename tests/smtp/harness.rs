@@ -1,4 +1,4 @@
-//! A listener on a free port with a reception that remembers, and a client to talk to it.
+//! A listener on a free port with a recording handler, and a client.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,14 +19,14 @@ use vestibule::smtp::{
     self, DataOutcome, MessageHandler, Settings, Tls, TryLater, UnknownRecipient,
 };
 
-/// Nothing in a test takes longer, on a machine that does other work either.
+/// Upper bound for every wait, generous for a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub fn settings() -> Settings {
     Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
 }
 
-/// What the reception says of a message.
+/// The handler's outcome for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Stored,
@@ -45,7 +45,7 @@ impl Outcome {
     }
 }
 
-/// Remembers what it was given. Whoever is named in `gate` waits for a permit first.
+/// Records all messages. Messages for an address in `gate` wait for a permit first.
 pub struct Recording {
     outcome: Outcome,
     messages: Mutex<Vec<(Envelope, Vec<u8>)>>,
@@ -91,7 +91,7 @@ impl Recording {
         Ok(format!("{line} | {}", raw.escape_ascii()))
     }
 
-    /// Lets one message that waits at the gate pass.
+    /// Lets one waiting message pass the gate.
     pub fn let_pass(&self) {
         if let Some(gate) = &self.gate {
             gate.add_permits(1);
@@ -137,7 +137,7 @@ impl MessageHandler for Recording {
     }
 }
 
-/// A listener that is up.
+/// A running listener.
 pub struct Harness {
     pub address: SocketAddr,
     pub reception: Arc<Recording>,
@@ -151,12 +151,12 @@ impl Harness {
         Self::start(settings, outcome, None).await
     }
 
-    /// One whose reception takes a message only after [`Recording::let_pass`].
+    /// Starts one whose handler accepts a message only after [`Recording::let_pass`].
     pub async fn with_gate(settings: Settings) -> Result<Self> {
         Self::start(settings, Outcome::Stored, Some(Semaphore::new(0))).await
     }
 
-    /// One at an address that no other has, so that nobody else is found there afterwards.
+    /// Starts one at a unique address, so that no other server answers there afterwards.
     pub async fn alone(settings: Settings) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.77:0").await?;
         Self::on(listener, settings, Outcome::Stored, None)
@@ -219,8 +219,8 @@ impl Client {
         Ok(Self(BufReader::new(Box::new(stream))))
     }
 
-    /// Sends, in one write or one for each byte. A server that has closed is not an error here:
-    /// what it said before is what counts.
+    /// Sends, in one write or one for each byte. A server that has closed is not an error here: its earlier
+    /// replies count.
     pub async fn send(&mut self, bytes: &[u8], byte_by_byte: bool) {
         let size = if byte_by_byte { 1 } else { bytes.len().max(1) };
         for piece in bytes.chunks(size) {
@@ -240,7 +240,7 @@ impl Client {
         Ok(line.to_owned())
     }
 
-    /// Sends a line and gives the whole reply to it.
+    /// Sends a line and returns the whole reply.
     pub async fn say(&mut self, line: &str) -> Result<String> {
         self.send(format!("{line}\r\n").as_bytes(), false).await;
         self.reply().await
@@ -256,11 +256,11 @@ impl Client {
         }
     }
 
-    /// The server must have nothing more to say.
+    /// Asserts that the server closes without another reply.
     pub async fn closed(&mut self) -> Result<()> {
         let mut rest = Vec::new();
         let read = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
-        // A reset is an end as well, as is TLS without its farewell.
+        // A reset is an end as well, and so is TLS without close_notify.
         let _ = read.context("the connection stays open")?;
         ensure!(rest.is_empty(), "not closed but: {}", rest.escape_ascii());
         Ok(())
@@ -285,7 +285,7 @@ impl Client {
     }
 }
 
-/// The one certificate of all tests, and its files' contents.
+/// The certificate of all tests, and the contents of its files.
 fn certificate() -> &'static (CertificateDer<'static>, String, String) {
     static MADE: OnceLock<(CertificateDer<'static>, String, String)> = OnceLock::new();
     MADE.get_or_init(|| {

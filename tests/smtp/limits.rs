@@ -1,4 +1,4 @@
-//! What bounds a listener as a whole: connections, a reload, the drain.
+//! Limits of a whole listener: connections, reload, drain.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ async fn a_seat_is_free_again_when_its_client_has_gone() -> Result<()> {
     assert!(first.say("QUIT").await?.starts_with("221 "));
     first.closed().await?;
     drop(first);
-    // The seat is given back in the listener's own time.
+    // The listener frees the slot asynchronously.
     let mut fourth = Client::connect(harness.address).await?;
     while fourth.reply().await?.starts_with("421 ") {
         fourth = Client::connect(harness.address).await?;

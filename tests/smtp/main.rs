@@ -1,4 +1,4 @@
-//! The SMTP listener from outside: real sockets, a reception that remembers.
+//! The SMTP listener from outside: real sockets and a recording handler.
 
 mod dialogues;
 mod harness;

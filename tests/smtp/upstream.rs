@@ -1,5 +1,5 @@
-//! What keeps `mailin-embedded` from being the listener (`docs/decisions/0001`). When one of these
-//! fails, upstream has learned something, and the decision can be looked at again.
+//! Reasons why `mailin-embedded` is not the listener (`docs/decisions/0001`). If one of these fails, upstream
+//! has changed, and the decision can be reconsidered.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use mailin_embedded::{Handler, Response, Server, SslConfig};
 
 use crate::harness::Client;
 
-/// Remembers whom the messages are from.
+/// Records the senders of the messages.
 #[derive(Clone, Default)]
 struct Senders {
     sender: String,
@@ -36,7 +36,7 @@ async fn greeted(senders: &Senders) -> Result<Client> {
     let mut server = Server::new(senders.clone());
     server.with_ssl(SslConfig::None).map_err(to_anyhow)?;
     server.with_tcp_listener(listener);
-    // It knows no end; it goes with the test's process.
+    // It cannot be stopped; it ends with the test's process.
     std::thread::spawn(move || server.serve().map_err(to_anyhow));
     let mut client = Client::connect(address).await?;
     client.reply().await?;

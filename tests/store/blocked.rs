@@ -1,5 +1,5 @@
-//! Blocking an account stops what was released and not handed on yet; and what is said of each request
-//! that is handed on.
+//! Blocking an account stops released requests that are not delivered yet; and each delivered request tells
+//! how it was verified.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ async fn an_operator_can_let_one_request_of_a_blocked_account_go() {
     check(&harness).await;
 }
 
-/// How each request was verified, as it is handed on: none borrows it from another.
+/// Each request carries its own verification to its destination, not that of another request.
 #[tokio::test]
 async fn each_request_says_how_it_was_verified_itself() {
     let harness = Harness::open().await;
@@ -179,7 +179,7 @@ async fn each_request_says_how_it_was_verified_itself() {
     let mut found = Vec::new();
     let mut tried = false;
     while let [claim] = claim(&harness, minutes(4)).await.as_slice() {
-        // A retry changes nothing about who let it go.
+        // A retry does not change `released_by`.
         if claim.request() == mine && !tried {
             tried = true;
             let cause = "550".to_owned();

@@ -1,4 +1,4 @@
-//! Deliveries and calls of hooks: claims, leases, order, at most one in work for an account and portal.
+//! Deliveries and hook calls: claims, leases, order, and at most one in progress for an account and portal.
 
 use std::time::Duration;
 
@@ -230,7 +230,7 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     let both = claim(&harness, now).await;
     assert_eq!(both.len(), 2, "the next one goes beside it");
 
-    // What is under way cannot be discarded; what waits can.
+    // A request in progress cannot be discarded; a waiting one can.
     let discard = || harness.store.discard_request(ids[0], operator("root"), now);
     let refused = discard().await.expect_err("under way").to_string();
     assert!(refused.contains("is being handed over"), "{refused}");
@@ -249,7 +249,7 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     assert!(violations.is_empty(), "{violations:?}");
 }
 
-/// Claims up to so many for a set of workers.
+/// Claims up to `limit` requests for a set of workers.
 async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<Claim> {
     let lease = now + jiff::SignedDuration::from_mins(10);
     let claimed = workers.claim_deliveries(vec![portal("it")], limit, lease, now);
@@ -280,7 +280,7 @@ async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_a
     let second = claim(&harness, minutes(1)).await.remove(0);
     assert_eq!((first.attempt, second.attempt), (1, 1));
 
-    // The first comes back once more: its settlement was recorded, and the answer was lost.
+    // The first is returned once more: its settlement was recorded, but the result was lost.
     let settled = settle(&harness, &first, Settlement::Delivered, minutes(1)).await;
     assert_eq!(settled, Settled::ClaimLost);
     let request = harness
@@ -308,7 +308,7 @@ async fn a_failed_claim_is_given_back_and_nothing_else_is() {
     let new = harness.store.clone().for_workers();
     let under_way = claim_for(&old, 1, start()).await.remove(0);
     let kept = claim_for(&new, 1, start()).await.remove(0);
-    // This one was recorded, and those who asked for it were told that it failed.
+    // This claim was recorded, but its workers were told that it failed.
     let lost = claim_for(&new, 1, start()).await.remove(0);
     assert!(claim_for(&new, 1, start()).await.is_empty());
 
@@ -392,7 +392,7 @@ async fn calls_of_hooks_are_claimed_in_the_same_way() {
         settle(&again, Settlement::Delivered).await,
         Settled::Recorded
     );
-    // The lease of the first runs out.
+    // The lease of the first expires.
     let taken_over = claim(minutes(10)).await.expect("the first");
     assert_eq!(taken_over.id, first.id);
     assert!(taken_over.number() > again.number());

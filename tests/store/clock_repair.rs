@@ -1,4 +1,4 @@
-//! What a clock that was wrong for a while left behind.
+//! Repair of rows that a wrong clock wrote.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const DELAYS: MaxDelays = MaxDelays {
     quiet_for: DAY.saturating_mul(30),
 };
 
-/// A year ahead of the start, where the clock stood by mistake.
+/// A year ahead of the start: the wrong time of the clock.
 fn wrong() -> Timestamp {
     at(365 * DAY)
 }
@@ -40,7 +40,7 @@ async fn mail_go_out_although_others_went_out_in_the_future() {
         "not due, over the limit"
     );
     assert!(repaired(&harness).await > 0);
-    // For all we know it was sent a moment ago.
+    // It may have been sent a moment ago.
     assert!(
         harness.verification_mail(start()).await.is_none(),
         "within the hour"
@@ -135,7 +135,7 @@ async fn retention_goes_past_an_entry_from_the_future() {
     assert!(repaired.expect("repaired") > 0);
     let latest = harness.store.latest_time().await.expect("read");
     assert_eq!(latest, Some(start() + DAY));
-    // The entry has the time of the one before it.
+    // The entry gets the time of the one before it.
     let keep = 90 * DAY;
     let soon = harness
         .store

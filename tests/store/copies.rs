@@ -1,4 +1,4 @@
-//! A copy never causes a message to be lost, and is never handed on twice.
+//! A copy never causes a message to be lost, and is never delivered twice.
 
 use vestibule::access::AccessSettings;
 use vestibule::config::Quota;
@@ -35,7 +35,7 @@ async fn the_copy_of_a_list_that_comes_first_does_not_cost_the_message() {
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
     assert_eq!(direct.reason, Reason::InternalAccountCreated);
-    // What comes after it is a duplicate of what is held, by whatever way it comes.
+    // Every later message, through any path, is a duplicate of the held one.
     for again in [
         mail("ann@corp.example", "1@x", start()),
         through_a_list(mail("ann@corp.example", "1@x", start())),
@@ -154,8 +154,8 @@ async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
     }
 }
 
-/// A forger who knows a message can send it first, with fields of his own beside those that make it
-/// the same. What the domain vouches for takes its place.
+/// A forger who knows a message can send it first, with fields of their own besides those that identify it.
+/// The authenticated message replaces it.
 #[tokio::test]
 async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
     for portals in [vec!["it"], vec!["it", "hr"]] {
@@ -193,7 +193,7 @@ async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
                 .iter()
                 .any(|event| event.event == "request.authenticated")
         );
-        // For the other portal nobody vouched.
+        // For the other portal the message is unauthenticated.
         if let Some(other) = held.get(1) {
             let raw = harness.store.raw(other.ledger).await.expect("read");
             assert!(raw.expect("kept").starts_with(b"X-Forged"));
@@ -205,7 +205,7 @@ async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
         let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw.expect("kept"), real_raw);
         whole(&harness).await;
-        // And all is forgotten in its time.
+        // Everything is forgotten after its retention time.
         harness
             .store
             .expire_holds(at(20 * DAY), 100)

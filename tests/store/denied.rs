@@ -1,4 +1,4 @@
-//! The deny list: mail of whoever it names is dropped, and a change says whose accounts it stops.
+//! The deny list: mail of denied senders is dropped, and a change lists the accounts that it stops.
 
 use vestibule::access::{AccessSettings, Key};
 use vestibule::config::Quota;
@@ -95,7 +95,7 @@ async fn nobody_denied_is_added_or_written_to() {
         assert_eq!(decision.reason, Reason::SenderDenied);
     }
     assert!(harness.verification_mail(start()).await.is_none());
-    // Others are, as they were.
+    // Other accounts are unchanged.
     let ann = address("ann@corp.example");
     let added = harness
         .store

@@ -1,4 +1,4 @@
-//! What was dropped can be taken up again, and is counted.
+//! Dropped messages can be recovered, and are counted.
 
 use vestibule::access::AccessSettings;
 use vestibule::domain::{DomainPattern, Reason, RequestState, Verdict};

@@ -1,4 +1,4 @@
-//! What a simple model expects of the store: accounts, verdicts and what may go, without SQL.
+//! A simple model of the store without SQL: the expected accounts, verdicts and permitted deliveries.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::model::{QUOTA, is_living};
 #[derive(Debug, Clone)]
 struct Person {
     status: Status,
-    /// Whether a letter is to be answered before anything passes.
+    /// True if a verification must come before any request is released.
     proof_needed: bool,
     proved: bool,
-    /// The portals that took mail of an account that nobody had verified.
+    /// Portals that accepted mail of the unverified account.
     let_in: HashSet<String>,
 }
 
@@ -26,12 +26,12 @@ impl Person {
     }
 }
 
-/// Why a request may go.
+/// Reason why a request may be delivered.
 #[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, Copy)]
 struct Basis {
     who: usize,
-    /// The domain of the sender vouched for it, or for a copy of it.
+    /// The domain of the sender vouches for it, or for a copy of it.
     authenticated: bool,
     by_rule: bool,
     by_operator: bool,
@@ -39,23 +39,23 @@ struct Basis {
     stopped: bool,
 }
 
-/// As the access settings are in each of the three ways that a test sets them.
+/// Access settings between which the test switches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Settings {
-    /// Strangers are served at once.
+    /// New senders are accepted at once.
     #[default]
     Open,
-    /// Strangers prove their address as well.
+    /// New senders must verify their address, too.
     Verify,
-    /// Strangers are not served.
+    /// New senders are refused.
     Closed,
-    /// Strangers prove their address for the portal `hr` alone.
+    /// New senders must verify their address for the portal `hr` only.
     VerifyForHr,
-    /// Strangers are served, but for one of them, and one whose domain is approved is denied as well.
+    /// New senders are accepted except for one, and one of an approved domain is denied as well.
     Deny,
 }
 
-/// Whom the deny list of [`Settings::Deny`] names.
+/// Addresses on the deny list of [`Settings::Deny`].
 pub const DENIED: [&str; 2] = ["bob@shop.example", "bea@corp.example"];
 
 impl Settings {
@@ -79,22 +79,21 @@ pub struct Model {
     people: HashMap<usize, Person>,
     links: HashMap<TokenHash, (usize, Timestamp)>,
     requests: HashMap<RequestId, Basis>,
-    /// The requests that were made of a message, with the time and the verdict.
+    /// Requests of each message, with the time and the verdict.
     originals: HashMap<Key, Vec<(RequestId, Timestamp, Verdict)>>,
-    /// What the quota dropped, and whether a domain vouched for it.
+    /// Messages that the quota dropped; true for an authenticated one.
     offers: HashMap<RequestId, (Key, Timestamp, bool)>,
 }
 
-/// The longest that the same message again is a duplicate.
+/// Longest time after which the same message is a duplicate.
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 impl Model {
-    /// A message was decided for one portal. `held` is what the account holds before it, and after;
-    /// with the states of the requests that were made of the same message. Says which requests it
-    /// replaced.
+    /// Handles the decision about a message for one portal. `held` is what the account holds before and after
+    /// it, with the states of the requests of the same message. Returns the requests that it replaced.
     ///
     /// # Panics
-    /// When the model would have decided otherwise.
+    /// If the model decides otherwise.
     pub fn decided(
         &mut self,
         key: &Key,
@@ -163,10 +162,10 @@ impl Model {
         }
     }
 
-    /// A dropped message was decided again.
+    /// Handles a new decision about a dropped message.
     ///
     /// # Panics
-    /// When the model would have decided otherwise.
+    /// If the model decides otherwise.
     pub fn recovered(
         &mut self,
         (key, received_at): (&Key, Timestamp),
@@ -182,8 +181,8 @@ impl Model {
         replaced
     }
 
-    /// An operator released a dropped message as it is. That lets nobody in: the account stays as it
-    /// was, and where there was none it is pending.
+    /// Handles the release of a dropped message by an operator. It admits nobody: an existing account stays
+    /// as it is, and a new one is pending.
     pub fn forced(
         &mut self,
         (key, received_at): (&Key, Timestamp),
@@ -199,7 +198,7 @@ impl Model {
         self.released_by_operator(request);
     }
 
-    /// The requests of which a message that came then is a copy, as far as they live.
+    /// Held, released or delivered requests of which a message with this time is a copy.
     pub fn copies_of(&self, key: &Key, received_at: Timestamp) -> Vec<RequestId> {
         let made = self.originals.get(key).into_iter().flatten();
         made.filter(|(_, at, _)| received_at.duration_since(*at) < WEEK.try_into().expect("a week"))
@@ -211,16 +210,15 @@ impl Model {
         self.requests.contains_key(&request)
     }
 
-    /// All that is offered to anybody.
+    /// All offers, for all people.
     pub fn offers(&self) -> Vec<RequestId> {
         self.offers.keys().copied().collect()
     }
 
-    /// An address was verified, and these were released. Says which of them came back of what was
-    /// offered.
+    /// Handles a verification that released these requests. Returns those that were restored from offers.
     ///
     /// # Panics
-    /// When something came back that was not offered to this person, or not ticked.
+    /// If one was restored that was not offered to this person, or not selected.
     pub fn came_back(
         &mut self,
         who: usize,
@@ -242,7 +240,7 @@ impl Model {
         back
     }
 
-    /// The portal takes mail of a stranger at once.
+    /// True if the portal accepts mail of a new sender at once.
     fn serves_at_once(&self, who: usize, portal: &str) -> bool {
         !crate::model::is_internal(who)
             && match self.settings {
@@ -252,7 +250,7 @@ impl Model {
             }
     }
 
-    /// The table of the rules, as far as these people reach it, and which held requests make room.
+    /// The table of rules, as far as these people reach it, and the held requests that are replaced.
     fn expect(
         &mut self,
         (who, _, portal): &Key,
@@ -288,7 +286,7 @@ impl Model {
                 if !authenticated || held.iter().filter(is_authenticated).count() >= quota {
                     return ((Verdict::Dropped, HoldQuota), replaced);
                 }
-                // What was taken back may be more than the quota.
+                // Restored requests may exceed the quota.
                 while held.len() >= quota {
                     let oldest = held
                         .iter()
@@ -340,8 +338,8 @@ impl Model {
         self.people.insert(who, person);
     }
 
-    /// An operator, or the person by the sign-up page, made an account. The person has to prove the
-    /// address in any case; for the operator the settings decide.
+    /// Handles an account created by an operator or by sign-up. Sign-up always requires verification; for an
+    /// operator the settings decide.
     pub fn added(&mut self, who: usize, sign_up: bool) {
         if !self.people.contains_key(&who) {
             let open = !matches!(self.settings, Settings::Verify | Settings::Closed);
@@ -359,10 +357,10 @@ impl Model {
         assert!(person.can_be_verified(), "a letter that nobody needs");
     }
 
-    /// Somebody pressed a button, and this came of it.
+    /// Handles the use of a link with its outcome.
     ///
     /// # Panics
-    /// When it proved an address that this link is not for, or one that needed no proof.
+    /// If it verified an address of another link, or one that needed no verification.
     pub fn pressed(&mut self, link: TokenHash, proved: &Proved, now: Timestamp) {
         if let Proved::Now { .. } = proved {
             let (who, expires) = self.links[&link];
@@ -371,10 +369,10 @@ impl Model {
         }
     }
 
-    /// "This was not me" was taken back, and these are held again.
+    /// Handles "This was not me" taken back, with the restored requests.
     ///
     /// # Panics
-    /// When the link is not valid any more, or they are somebody else's.
+    /// If the link is not valid any more, or they belong to another person.
     pub fn taken_back(&self, link: TokenHash, restored: &[RequestId], now: Timestamp) {
         let (who, expires) = self.links[&link];
         assert!(now <= expires, "an expired link took it back");
@@ -400,7 +398,7 @@ impl Model {
         person.proved = true;
     }
 
-    /// An account was blocked that has these released requests.
+    /// Handles the blocking of an account with these released requests.
     pub fn blocked(&mut self, who: usize, released: impl Iterator<Item = RequestId>) {
         let person = self.people.get_mut(&who).expect("an account");
         if person.status != Status::Blocked {
@@ -429,15 +427,15 @@ impl Model {
         basis.stopped = false;
     }
 
-    /// A failed request is tried again.
+    /// Handles the retry of a failed request.
     pub fn retried(&mut self, request: RequestId) {
         self.requests.get_mut(&request).expect("a request").stopped = false;
     }
 
-    /// A request is about to be handed over.
+    /// Handles the claim of a request for delivery.
     ///
     /// # Panics
-    /// When nobody said that it may.
+    /// If nothing permits it.
     pub fn claimed(&self, request: RequestId) {
         let basis = self.requests[&request];
         assert!(!basis.stopped, "{request} goes although it was stopped");

@@ -1,4 +1,4 @@
-//! Who gets verification mail first, and that no clock and no crowd lets more out than the limits.
+//! Order of verification mail; neither a wrong clock nor a crowd of senders exceeds the limits.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
 use crate::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
 
-/// Of the total: four for the pages, four for senders whose domain vouches, twelve for all others.
+/// Of the total, four for the pages, four for authenticated senders, twelve for all others.
 const SMALL: MailLimits = MailLimits {
     per_address_hour: 1,
     per_address_day: 3,
@@ -23,7 +23,7 @@ const SMALL: MailLimits = MailLimits {
     delimiters: vestibule::domain::AddressDelimiters::PLUS,
 };
 
-/// Claims once, and sends what was claimed.
+/// Claims once and sends the claimed mail.
 async fn claim(store: &Store, limits: MailLimits, now: Timestamp) -> (Vec<String>, bool) {
     let tokens = (0..64).map(|_| token()).collect();
     let claimed = store.claim_mail(tokens, limits, 7 * DAY, now).await;
@@ -39,7 +39,7 @@ async fn claim(store: &Store, limits: MailLimits, now: Timestamp) -> (Vec<String
     (sent, claimed.next_due.is_some_and(|due| due <= now))
 }
 
-/// Claims as the mailer does: again and again, as long as something is due.
+/// Claims like the mailer: repeatedly, as long as something is due.
 async fn claim_all(store: &Store, limits: MailLimits, now: Timestamp) -> Vec<String> {
     let mut sent = Vec::new();
     loop {
@@ -137,7 +137,7 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
     assert_eq!(sent.len(), 3, "two of the greedy one: {sent:?}");
     assert!(sent.contains(&"honest@shop.example".to_owned()), "{sent:?}");
 
-    // And the pages do not use up what is for mail.
+    // The pages do not use up the share of mail.
     let later = minutes(120);
     for n in 0..50_u8 {
         let client = IpAddr::from([198, 51, 100, n]);
@@ -157,7 +157,7 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
     assert_eq!(sent.len(), 12 + 1 + 4, "{sent:?}");
 }
 
-/// What waits for the same moment is served by turns, so that one flood is one of many.
+/// Mails that wait for the same moment take turns, so that a flood is one flow among many.
 #[tokio::test]
 async fn whoever_sends_from_elsewhere_does_not_wait_for_the_forged_thousands() {
     let harness = Harness::open().await;

@@ -1,4 +1,4 @@
-//! A person who asked to be forgotten: nothing of them is left in the files, and all promises hold.
+//! Forgetting a person: nothing of them remains in the files, and all invariants hold.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use vestibule::store::{
 
 use crate::harness::{DAY, Harness, address, at, mail, operator, portal, start};
 
-/// Written into every place of a message that a person can write to.
+/// Written into every place of a message that a sender controls.
 const SECRET: &str = "xylophone";
 
 fn ann() -> EmailAddress {
     address("ann.xylophone@corp.example")
 }
 
-/// A message of hers, with the secret all over it.
+/// One of her messages, with the secret in every field.
 fn hers(number: usize) -> Arrival {
     let id = format!("{number}.{SECRET}@corp.example");
     let mut mail = mail(&ann().to_string(), &id, start());
@@ -93,7 +93,7 @@ async fn assert_in_order(store: &Store) {
     assert!(violations.is_empty(), "{violations:?}");
 }
 
-/// The files of the database that a word stands in.
+/// Database files that contain a word.
 fn files_with(folder: &Path, word: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -184,7 +184,7 @@ async fn the_address_is_a_strangers_from_then_on() {
         .filter(|address| address.starts_with("forgotten"))
         .collect();
     assert!(names.is_empty(), "{names:?}");
-    // The limits of her letters are forgotten as well, so the new one goes out.
+    // The limits of her mail are forgotten as well, so the new one is sent.
     harness.sent(at(DAY)).await;
     assert_in_order(&harness.store).await;
 }
@@ -199,7 +199,7 @@ async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
     let text = serde_json::to_string(&audit.rows).expect("JSON");
     assert!(text.contains("account.forgotten"), "{text}");
     assert!(!text.contains(SECRET), "{text}");
-    // With its dot: the pseudonym has letters by chance.
+    // With its dot: the pseudonym may contain "ann" by chance.
     assert!(!text.contains("ann."), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! A store in a temporary folder, with a clock that the test owns, and mail to put into it.
+//! A store in a temporary folder with a clock that the test controls, and sample messages.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Harness {
     pub folder: TempDir,
 }
 
-/// The moment at which every test begins, and moments after it.
+/// The start time of every test, plus a duration.
 pub fn at(after: Duration) -> Timestamp {
     let start = Timestamp::from_second(1_800_000_000).expect("a time");
     start
@@ -48,7 +48,7 @@ pub fn address(text: &str) -> EmailAddress {
     EmailAddress::parse(text).expect(text)
 }
 
-/// At the command line.
+/// An operator at the command line.
 pub fn operator(name: &str) -> Actor {
     Actor::operator(name, Interface::CommandLine)
 }
@@ -57,7 +57,7 @@ pub fn portal(name: &str) -> PortalName {
     PortalName::parse(name).expect(name)
 }
 
-/// `corp.example` is internal, `closed.example` nothing, everybody else needs no proof.
+/// `corp.example` is internal, `closed.example` is refused, and all others need no verification.
 pub fn settings() -> AccessSettings {
     let mut settings = AccessSettings::default();
     let pattern = DomainPattern::parse("corp.example").expect("a pattern");
@@ -67,7 +67,7 @@ pub fn settings() -> AccessSettings {
 }
 
 impl Harness {
-    /// With the access settings above as revision 1.
+    /// Opens a store with the access settings above as revision 1.
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
@@ -76,13 +76,13 @@ impl Harness {
         Self { store, folder }
     }
 
-    /// Another process on the same database, or the same one after a restart.
+    /// Opens the same database in another process, or after a restart.
     pub fn again(&self) -> Store {
         Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
     }
 
-    /// The process dies, perhaps while a transaction is on its way into the files: what it had written
-    /// is there for [`again`](Self::again), and it goes on in the old folder without anybody.
+    /// Simulates a crash, optionally during a checkpoint: the written files are there for
+    /// [`again`](Self::again), and the old process continues in the old folder unobserved.
     pub fn crash(&mut self, in_the_midst: bool) -> TempDir {
         let path = self.folder.path().join("vestibule.db");
         let doomed = in_the_midst.then(|| {
@@ -94,7 +94,7 @@ impl Harness {
             doomed
         });
         let next = tempfile::tempdir().expect("a folder");
-        // The log first: what is moved from it into the database meanwhile then stands in both.
+        // The log first: pages that are checkpointed meanwhile are then in both files.
         for name in ["vestibule.db-wal", "vestibule.db"] {
             let from = self.folder.path().join(name);
             if from.exists() {
@@ -110,7 +110,7 @@ impl Harness {
         entries.into_iter().next().expect("one entry for each part")
     }
 
-    /// Claims one letter at most, with its token.
+    /// Claims at most one verification mail, with its token.
     pub async fn verification_mail(&self, now: Timestamp) -> Option<(VerificationMail, TokenHash)> {
         let token = token();
         let claimed = self
@@ -125,7 +125,7 @@ impl Harness {
             .map(|verification_mail| (verification_mail, token))
     }
 
-    /// A letter that was sent, with its token.
+    /// A sent verification mail's token.
     pub async fn sent(&self, now: Timestamp) -> TokenHash {
         let (verification_mail, token) =
             self.verification_mail(now).await.expect("a letter is owed");

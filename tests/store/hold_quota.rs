@@ -1,5 +1,5 @@
-//! The hold quota: a forger cannot fill it in front of the real sender, and what it dropped can come
-//! back with the verification.
+//! The hold quota: a forger cannot fill it and keep the real sender out, and dropped messages can be restored
+//! with the verification.
 
 use vestibule::config::Quota;
 use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
@@ -71,7 +71,7 @@ async fn a_request_that_the_domain_vouches_for_replaces_the_oldest_forgery() {
         assert!(detail.contains(&entry.ledger.to_string()), "{detail}");
         whole(&harness).await;
     }
-    // Nothing is left to be replaced.
+    // No unauthenticated request is left to be replaced.
     assert_eq!(harness.accept(real(3)).await.reason, Reason::HoldQuota);
     assert_eq!(harness.accept(forged(4)).await.reason, Reason::HoldQuota);
     whole(&harness).await;
@@ -216,7 +216,7 @@ async fn no_more_is_offered_than_the_quota_again_and_no_longer_than_held() {
     assert_eq!(ids, [id_of(&mine), id_of(&later[18]), id_of(&later[19])]);
     assert!(shown[0].authenticated && !shown[1].authenticated);
 
-    // What is dropped is forgotten after a week, what is offered with what is held.
+    // Dropped content is forgotten after a week, offered content together with held content.
     let forget = async |days: u32| {
         let step = harness.store.forget_content(at(days * DAY), 30 * DAY, 100);
         step.await.expect("forgotten");

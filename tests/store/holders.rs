@@ -1,21 +1,22 @@
-//! What the model test expects of claims: who holds what, whose settlement counts, who goes beside whom.
+//! The claims that the model test expects: holders, valid settlements, and requests in progress at the same
+//! time.
 
 use std::collections::{HashMap, HashSet};
 
 use vestibule::domain::{AccountId, PortalName, RequestId};
 use vestibule::store::{Claim, ClaimNumber, Settled, Settlement};
 
-/// After so many failed attempts the next one of the queue goes.
+/// Number of failed attempts after which the next request of the queue is delivered.
 const PASSED_AFTER: u32 = 5;
 
-/// A set of workers, since which opening of the database.
+/// A set of workers, and the opening of the database that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workers {
     pub opening: usize,
     pub set: usize,
 }
 
-/// A request in the hands of workers.
+/// A claimed request.
 #[derive(Debug, Clone)]
 struct Held {
     number: ClaimNumber,
@@ -27,13 +28,14 @@ struct Held {
 pub struct Holders {
     held: HashMap<RequestId, Held>,
     passed: HashSet<RequestId>,
-    /// Blocking an account lets what is under way end, beside what an operator lets go meanwhile.
+    /// Blocking an account lets its attempts in progress finish, beside requests that an operator releases
+    /// meanwhile.
     blocked: HashSet<AccountId>,
     newest: ClaimNumber,
 }
 
 impl Holders {
-    /// Nobody else is at work on the queue, except on requests that are passed.
+    /// Checks that no other worker has a request of the queue, except requests that no longer block it.
     pub fn claimed(&mut self, claim: &Claim, workers: Workers) {
         let number = claim.number();
         assert!(number > self.newest, "a number is given once");
@@ -54,7 +56,7 @@ impl Holders {
         self.held.insert(request, held);
     }
 
-    /// What a settlement comes to.
+    /// Expected outcome of a settlement.
     pub fn settled(&mut self, claim: &Claim, settlement: &Settlement) -> Settled {
         let request = claim.request();
         let held = self.held.get(&request);
@@ -74,7 +76,7 @@ impl Holders {
         Settled::Recorded
     }
 
-    /// A set of workers gave back what it claimed after that.
+    /// A set of workers gave back its claims after that number.
     pub fn given_back(&mut self, workers: Workers, after: ClaimNumber) {
         let is_kept = |held: &Held| held.workers != workers || held.number <= after;
         self.held.retain(|_, held| is_kept(held));
@@ -85,7 +87,7 @@ impl Holders {
         self.held.retain(|_, held| held.workers.opening == opening);
     }
 
-    /// An operator discarded it, which nobody can while it is under way.
+    /// An operator discarded it, which is impossible while it is in progress.
     pub fn discarded(&mut self, request: RequestId) {
         assert!(!self.held.contains_key(&request), "it is under way");
         self.passed.remove(&request);

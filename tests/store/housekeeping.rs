@@ -1,11 +1,11 @@
-//! What time does, in steps that are bounded.
+//! Housekeeping in bounded steps.
 
 use vestibule::domain::{Proof, RequestState};
 use vestibule::store::{Choice, MailKind, Settlement, Step, StoreError};
 
 use crate::harness::{DAY, Harness, at, mail, operator, portal, start, to};
 
-/// Steps until there is nothing more to do, however many that takes; none does more than `limit`.
+/// Runs steps until there is no more work; none takes more than `limit` rows.
 async fn steps<F>(limit: usize, mut step: impl FnMut() -> F) -> usize
 where
     F: Future<Output = Result<Step<usize>, StoreError>>,

@@ -1,4 +1,4 @@
-//! Accepting: what is recorded, once, whoever comes at the same time.
+//! Acceptance: each message is recorded once, under concurrency.
 
 use std::time::Duration;
 

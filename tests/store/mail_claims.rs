@@ -1,4 +1,4 @@
-//! Claimed verification mail: nobody gets a second one because a worker came late, and each counts once.
+//! Claimed verification mail: a late worker causes no second mail, and each mail counts once.
 
 use vestibule::config::MailLimits;
 use vestibule::domain::Proof;
@@ -7,7 +7,7 @@ use vestibule::store::{Choice, MailCause, MailOutcome, Settled, VerificationMail
 use crate::harness::{Harness, LIMITS, address, mail, operator, start};
 use crate::verification_mail::{claim, minutes};
 
-/// A claim whose worker hangs, and the moment at which its lease is over.
+/// A claim by a hanging worker, and the time at which its lease expires.
 async fn hung(harness: &Harness) -> (VerificationMail, jiff::Timestamp) {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -16,14 +16,14 @@ async fn hung(harness: &Harness) -> (VerificationMail, jiff::Timestamp) {
     (verification_mail, minutes(15))
 }
 
-/// Two an hour, so that one more than was counted is seen.
+/// Two an hour, so that an uncounted mail is noticed.
 const TWO_AN_HOUR: MailLimits = MailLimits {
     per_address_hour: 2,
     per_address_day: 10,
     ..LIMITS
 };
 
-/// How many more mails the limits let out to Ann now.
+/// Number of mails that the limits still permit to Ann.
 async fn room(harness: &Harness, now: jiff::Timestamp) -> usize {
     let mut sent = 0;
     loop {
@@ -74,7 +74,7 @@ async fn a_late_success_ends_a_mail_that_nobody_holds() {
     let claimed = claim(&harness.store, TWO_AN_HOUR, minutes(16)).await;
     assert!(claimed.verification_mails.is_empty(), "she has it");
     assert_eq!(room(&harness, minutes(16)).await, 1, "it counts once");
-    // Heard of again.
+    // The late worker reports.
     assert_eq!(
         settled(&harness, &verification_mail, MailOutcome::Sent).await,
         Settled::ClaimLost
@@ -186,7 +186,7 @@ async fn a_failed_claim_of_mail_is_given_back_with_its_share_of_the_limits() {
         .await,
         Settled::ClaimLost
     );
-    // One an hour, which this one is.
+    // One an hour, and this is it.
     let (again, _) = harness
         .verification_mail(minutes(1))
         .await

@@ -1,4 +1,4 @@
-//! What dropped messages may take: a flood erases its own.
+//! Limit of dropped content: a flood erases its own.
 
 use vestibule::access::AccessSettings;
 use vestibule::domain::Reason;
@@ -81,7 +81,7 @@ async fn a_flood_of_any_kind_erases_only_its_own() {
             kept(&harness, &flooded[..50]).await < 15,
             "the oldest go: {flood}"
         );
-        // Whoever comes after it is not worse off.
+        // Later senders are not affected.
         let after = send(&harness, "zoe@late.example", 2, MESSAGE).await;
         assert_eq!(kept(&harness, &after).await, 2, "{flood}");
         assert!(octets(&harness).await <= LIMIT, "{flood}");

@@ -1,6 +1,6 @@
-//! Whatever happens in whatever order: no delivery without a proof, an allowing rule or an operator;
-//! one verdict each, the one that a simple model expects; states move along the edges of the picture
-//! only; whoever holds a claim settles it, and nobody else; the invariants hold.
+//! Model test with any steps in any order: no delivery without verification, an accepting rule or an
+//! operator; one verdict for each message, as a simple model expects; states move only along the documented
+//! edges; only the holder of a claim settles it; the invariants hold.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub const PEOPLE: [&str; 4] = [
     "eve@evil.example",
 ];
 
-/// So small that it is reached.
+/// Small enough to be reached.
 pub const QUOTA: Quota = Quota {
     requests: 4,
     bytes: 100 * 1024 * 1024,
@@ -95,7 +95,7 @@ enum Step {
     Outage {
         attempts: u8,
     },
-    /// A claim was recorded, and whoever asked for it was told that it failed.
+    /// A claim was recorded, but its workers were told that it failed.
     FailedClaim {
         set: usize,
     },
@@ -158,11 +158,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// All that the steps left behind, outside of the database.
+/// Results of the steps outside of the database.
 struct Run {
     harness: Harness,
     store: Store,
-    /// Sets of workers, as before and after a reload, and how often the database was opened.
+    /// Sets of workers, as before and after a reload, and the number of openings of the database.
     workers: [Store; 2],
     opening: usize,
     now: Timestamp,
@@ -173,17 +173,17 @@ struct Run {
     states: HashMap<RequestId, RequestState>,
     dropped: Vec<(LedgerId, Key, bool)>,
     entries: usize,
-    /// Held again by the step that was taken last.
+    /// Restored as held by the last step.
     restored: Vec<RequestId>,
     model: Model,
 }
 
-/// Whether the domain of one of the people is approved.
+/// True if the domain of this person is approved.
 pub fn is_internal(who: usize) -> bool {
     PEOPLE[who].ends_with("@corp.example")
 }
 
-/// The picture in `domain/request.rs`.
+/// The edges documented in `domain/request.rs`.
 fn may_become(before: RequestState, after: RequestState) -> bool {
     use RequestState::{Delivered, Discarded, Expired, Failed, Held, Released};
     match before {
@@ -231,7 +231,7 @@ impl Run {
         }
     }
 
-    /// Refusals are part of the game; what counts is what they leave behind.
+    /// Refusals are permitted; the test checks their effects.
     async fn take(&mut self, step: Step) {
         let (store, now) = (self.store.clone(), self.now);
         let by = operator("root");
@@ -271,7 +271,7 @@ impl Run {
                     }
                     self.requests.extend(entry.request);
                 }
-                // What one part made may have been replaced by the next.
+                // The next part may replace what this one created.
                 let model = &self.model;
                 self.requests.retain(|request| model.has(*request));
             }
@@ -308,7 +308,7 @@ impl Run {
                 if let Some(link) = pick(&self.links, link) {
                     let choice = match (self.requests.first(), how) {
                         (Some(first), 0) => Choice::Without(vec![*first]),
-                        // Those of everybody.
+                        // Offers to any person.
                         (_, 1) => Choice::Picked {
                             left_out: Vec::new(),
                             ticked: self.model.offers(),
@@ -405,7 +405,7 @@ impl Run {
                 let known = self.claims.iter().map(Claim::number).max();
                 let lost = self.claim(set).await;
                 self.give_back(set, known.unwrap_or_default()).await;
-                // What comes late from one of them counts as little as from any other.
+                // Late results of lost claims count as little as any other.
                 self.claims.extend(lost);
             }
             Step::GiveBack { set, after } => {
@@ -520,7 +520,7 @@ impl Run {
                     .forget_content(now, 20 * DAY, 100)
                     .await
                     .expect("a step");
-                // So little that something goes.
+                // Small enough for something to be erased.
                 store.trim_dropped_content(500, 100).await.expect("a step");
             }
             Step::Restart => {
@@ -536,7 +536,7 @@ impl Run {
         }
     }
 
-    /// As the daemon does at its start.
+    /// Like the start of the daemon.
     async fn open_again(&mut self) {
         self.store = self.harness.again();
         self.workers = workers(&self.store);
@@ -572,7 +572,7 @@ impl Run {
         found.expect("read").map(|account| account.id)
     }
 
-    /// What somebody holds, oldest first.
+    /// Held requests of a person, oldest first.
     async fn held(&self, who: usize) -> Vec<RequestId> {
         let filter = RequestFilter {
             state: Some(RequestState::Held),
@@ -588,7 +588,7 @@ impl Run {
         entry.expect("there").received_at
     }
 
-    /// Requests that are dropped entries from now on.
+    /// Requests that became dropped entries.
     fn replaced(&mut self, replaced: Vec<(RequestId, Key)>) {
         for (request, key) in replaced {
             self.requests.retain(|known| *known != request);
@@ -598,7 +598,7 @@ impl Run {
         }
     }
 
-    /// What was offered may be requests now.
+    /// Offers that may have become requests.
     fn came_back(&mut self, proved: &Proved, all: bool) {
         let Proved::Now {
             address, released, ..
@@ -615,7 +615,7 @@ impl Run {
             .extend(self.model.came_back(who, released, all));
     }
 
-    /// Each account is what the model says that it is.
+    /// Compares each account with the model.
     async fn compare(&self, step: &str) {
         for (who, person) in PEOPLE.iter().enumerate() {
             let account = self.store.customer(&address(person)).await.expect("read");
@@ -624,7 +624,7 @@ impl Run {
         }
     }
 
-    /// What is claimed may go: that is the promise.
+    /// Every claimed request may be delivered: this is the promise under test.
     async fn claim(&mut self, set: usize) -> Vec<Claim> {
         let portals = vec![portal("it"), portal("hr")];
         let lease = self.now + jiff::SignedDuration::from_mins(10);

@@ -1,4 +1,4 @@
-//! Notices to senders whose mail is not taken: once a day, within a share of their own.
+//! Notices to senders whose mail is not accepted: once a day, within their own share of the limits.
 
 use vestibule::access::AccessSettings;
 use vestibule::config::MailLimits;
@@ -48,7 +48,7 @@ async fn one_a_day_and_never_twice() {
     };
     assert_eq!(notice.address, address("eve@evil.example"));
     assert_eq!(notice.in_reply_to.as_deref(), Some("1@x"));
-    // Whoever claimed it and crashed may have sent it.
+    // The worker that crashed may have sent it.
     assert!(claim(&harness, LIMITS, at(DAY / 2)).await.is_empty());
     for (from, after) in [
         ("eve@evil.example", DAY / 2),
@@ -64,7 +64,7 @@ async fn one_a_day_and_never_twice() {
         .accept(authenticated("eve@evil.example", "4@x", at(DAY + DAY / 2)))
         .await;
     assert_eq!(claim(&harness, LIMITS, at(DAY + DAY / 2)).await.len(), 1);
-    // One that was surely not sent is tried again, and is not worth sending a day late.
+    // A notice that was certainly not sent is retried, but is not sent a day late.
     harness
         .accept(authenticated("fay@evil.example", "5@x", at(3 * DAY)))
         .await;

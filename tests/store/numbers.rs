@@ -1,4 +1,4 @@
-//! Numbers of rows are given once: what somebody still has in hand of a row that is gone names no other.
+//! Row numbers are used once: a stale reference to a deleted row never finds another row.
 
 use vestibule::domain::{RequestState, canary};
 use vestibule::store::{Content, Forgetting, Settlement, Store};
@@ -43,7 +43,7 @@ async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes
         .expect("read")
         .expect("there");
     assert_eq!(request.state, RequestState::Released, "nobody delivered it");
-    // Nor is its content read in the canary's name.
+    // Nor is its content read through the canary's handle.
     song.read(0, 10).await.expect_err("it is gone");
 
     let done = harness

@@ -31,7 +31,7 @@ async fn add(harness: &Harness, role: Role) {
     added.await.expect("added");
 }
 
-/// A key that Ann got at the start and that is valid for an hour.
+/// A key for Ann, created at the start and valid for an hour.
 async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
     let key = Key {
         hash: hash(),
@@ -53,9 +53,9 @@ async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
     let holder = |hash, kind, at| harness.store.key_holder(hash, kind, at);
     for (hash, kind, later, role) in [
         (token, KeyKind::Token, Duration::ZERO, Some(Role::Viewer)),
-        // More than the operator is worth no more.
+        // A role above the operator's has no effect.
         (session, KeyKind::Session, Duration::ZERO, Some(Role::Agent)),
-        // Neither opens the other's door.
+        // A key of one kind is invalid as the other.
         (token, KeyKind::Session, Duration::ZERO, None),
         (session, KeyKind::Token, Duration::ZERO, None),
         (session, KeyKind::Session, HOUR, None),
@@ -142,7 +142,7 @@ async fn the_audit_says_from_where_an_operator_did_something() {
         .store
         .add_operator(ann(), Role::Admin, password, by_api(), start());
     added.await.expect("added");
-    // What fails leaves no mark on what others do.
+    // A failed operation does not affect the others in its transaction.
     let again = PasswordHash::stored(String::new());
     let failed = harness
         .store
@@ -193,13 +193,13 @@ async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
     let given_up = harness.store.give_up_answer(asked("b", 2));
     given_up.await.expect("given up");
     assert_eq!(claim(asked("b", 3), start()).await, Claimed::New);
-    // What was answered is not given up any more.
+    // A stored answer cannot be given up any more.
     let late = harness.store.give_up_answer(asked("a", 1));
     late.await.expect("nothing to do");
     for (later, expected) in [
         (HOUR, Claimed::Answered(answer)),
         (2 * HOUR, Claimed::New),
-        // Whoever claimed it did not come back.
+        // The request that claimed the key did not return.
         (3 * HOUR, Claimed::New),
     ] {
         assert_eq!(claim(asked("a", 1), start() + later).await, expected);

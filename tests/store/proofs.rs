@@ -1,4 +1,4 @@
-//! Proving an address: exactly once, whoever else is busy.
+//! Verification of an address: exactly once, under concurrency.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Access settings as revisions, the schema's version, and failures that pass.
+//! Access settings as revisions, the version of the schema, and temporary failures.
 
 use vestibule::domain::Reason;
 use vestibule::store::{Store, StoreError};

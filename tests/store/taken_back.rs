@@ -1,4 +1,4 @@
-//! "This was not me", taken back: by the person, while a link is valid, and what ends it besides.
+//! "This was not me" taken back: by the person, while a link is valid, and other ends of the quiet time.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn authenticated(message_id: &str, after: Duration) -> Arrival {
     message
 }
 
-/// A held message that was refused; with the link.
+/// Refuses a held message; returns it with the link.
 async fn refused(harness: &Harness, message: Arrival) -> (Entry, TokenHash) {
     let entry = harness.accept(message).await;
     let link = harness.sent(start()).await;
@@ -59,7 +59,7 @@ async fn what_was_discarded_is_held_again_and_only_the_person_can() {
         .await
         .expect_err("the person's");
     assert!(refusal.to_string().contains("only they can"), "{refusal}");
-    // Looking changes nothing.
+    // Opening the link changes nothing.
     for _ in 0..2 {
         let looked = harness
             .store
@@ -178,7 +178,7 @@ async fn a_living_copy_is_not_joined_by_what_is_taken_back() {
 async fn one_mail_goes_to_who_asks_and_its_link_takes_it_back() {
     let harness = Harness::open().await;
     let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
-    // Mail that anybody may have written asks for nothing.
+    // Unauthenticated mail has no effect.
     harness.accept(mail(ANN, "2@x", at(DAY))).await;
     assert!(harness.verification_mail(at(DAY)).await.is_none());
     let resend = async |after| {
@@ -209,7 +209,7 @@ async fn one_mail_goes_to_who_asks_and_its_link_takes_it_back() {
     );
     let gone = take_back(&harness, old, 12 * DAY).await;
     assert!(matches!(gone, TakenBack::Expired), "{gone:?}");
-    // Confirming by that link does nothing: first it has to be taken back.
+    // The link does not verify before the objection is taken back.
     let proved = harness
         .store
         .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
@@ -236,7 +236,7 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
         let verification_mail = harness.verification_mail(at(after)).await;
         assert_eq!(verification_mail.is_some(), expected, "{spelling}");
         if let Some((verification_mail, _)) = verification_mail {
-            // Put off and tried again, it is the same mail.
+            // Deferred and retried, it is the same mail.
             let retry = vestibule::store::MailOutcome::Retry {
                 at: at(after),
                 cause: "451 later".to_owned(),
@@ -278,7 +278,7 @@ async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     for (first, later, ends) in [
         (mail(ANN, "1@x", start()), authenticated("2@x", DAY), true),
         (mail(ANN, "1@x", start()), mail(ANN, "2@x", at(DAY)), false),
-        // What was refused had passed, too: to pass proves nothing then.
+        // The refused message had passed, too, so another pass proves nothing.
         (
             authenticated("1@x", Duration::ZERO),
             authenticated("2@x", DAY),

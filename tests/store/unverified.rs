@@ -1,5 +1,4 @@
-//! An account that is active and that nobody verified: for some portals it exists, for others its mail
-//! waits.
+//! An active account that was never verified: active for some portals, while its mail to others waits.
 
 use vestibule::access::AccessSettings;
 use vestibule::domain::{Actor, PortalName, Proof, Reason, RequestState, Status, Verdict};
@@ -11,7 +10,7 @@ use crate::harness::{DAY, Harness, address, at, mail, operator, portal, settings
 
 const BOB: &str = "bob@shop.example";
 
-/// `it` serves strangers, `hr` has them verified, `shut` lets none in.
+/// `it` accepts new senders, `hr` requires verification, `shut` refuses them.
 async fn harness() -> Harness {
     let harness = Harness::open().await;
     change(&harness, 1, |access| {

@@ -1,4 +1,4 @@
-//! Letters and their limits.
+//! Verification mail and its limits.
 
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ async fn a_domain_and_all_together_have_limits() {
             .accept(mail(&from, &format!("{i}@x"), start()))
             .await;
     }
-    // So little is kept of them that nothing is kept of a domain's ten.
+    // So short a retention that nothing remains of a domain's ten.
     let kept = MailLimits {
         sign_up_hour: 1,
         authenticated_hour: 1,

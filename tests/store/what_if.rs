@@ -1,4 +1,4 @@
-//! A draft of the settings against what came.
+//! Compares a draft of the settings with the settings in force.
 
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +37,7 @@ async fn closed_house() -> Harness {
         ("eve@acme.example", "3@x", 2),
         ("bob@acme.example", "4@x", 3),
         ("zoe@other.example", "5@x", 3),
-        // The same message again is none of its own.
+        // A repeated message does not count.
         ("ann@corp.example", "1@x", 4),
     ] {
         harness.accept(mail(from, id, at(day * DAY))).await;
@@ -88,7 +88,7 @@ async fn a_draft_is_told_by_verdict_domain_and_message() {
         found.domains[0].after.reason,
         Reason::ExternalAccountCreated
     );
-    // The newest first, and no more than were asked for.
+    // The newest first, up to the requested number.
     let examples: Vec<_> = found
         .examples
         .iter()
@@ -139,7 +139,7 @@ async fn only_what_is_asked_for_is_looked_at() {
 #[tokio::test]
 async fn who_had_an_account_keeps_it_under_any_draft() {
     let harness = Harness::open().await;
-    // The first message makes an active account; the second is of a customer.
+    // The first message creates an active account; the second comes from a customer.
     harness
         .accept(mail("eve@acme.example", "1@x", start()))
         .await;
@@ -153,7 +153,7 @@ async fn who_had_an_account_keeps_it_under_any_draft() {
     assert_eq!(found.shifts[0].to, Verdict::Dropped);
 }
 
-/// A deny list concerns whoever has an account, and what was denied can be let in by a draft.
+/// A deny list applies to existing accounts, and a draft can admit a denied sender.
 #[tokio::test]
 async fn the_deny_list_is_tried_on_accounts_too() {
     let harness = Harness::open().await;
@@ -199,7 +199,7 @@ async fn the_deny_list_is_tried_on_accounts_too() {
     assert_eq!(ways, (Verdict::Dropped, Verdict::Accepted, 1));
 }
 
-/// Of an account that nobody verified, the settings decide as of a newcomer.
+/// The settings decide about an unverified account as about a new sender.
 #[tokio::test]
 async fn an_unverified_account_is_tried_as_a_newcomer_elsewhere() {
     let harness = Harness::open().await;
@@ -218,7 +218,7 @@ async fn an_unverified_account_is_tried_as_a_newcomer_elsewhere() {
     let [shift] = found.shifts.as_slice() else {
         panic!("one way to change: {:?}", found.shifts);
     };
-    // The first for that portal; of the second the portal knew him.
+    // The first message to that portal; at the second, the portal had accepted him.
     let ways = (shift.from, shift.to, shift.messages);
     assert_eq!(ways, (Verdict::Accepted, Verdict::Held, 1));
 }

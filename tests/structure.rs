@@ -1,11 +1,12 @@
-//! The house keeps its order: who uses whom, who may speak to the outside, and docs that are true.
+//! Structure of the code: dependencies between modules, access to the outside, and documentation that is
+//! true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Module, and the modules of ours that it may use. What is not listed here may not be used; a module
-/// that is not listed at all fails the test, so that a new one finds its place.
+/// Each module, and our modules that it may use. Other uses are forbidden; a module that is not listed at all
+/// fails the test, so that every new one is considered.
 const USES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("mail", &["domain"]),
@@ -123,7 +124,7 @@ const USES: &[(&str, &[&str])] = &[
     ("main", &[]),
 ];
 
-/// A word that only these modules may write.
+/// Words that only these modules may contain.
 const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("mailin::", &["smtp"]),
@@ -160,7 +161,7 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Every source file with the module at the top that it belongs to, its own tests cut off.
+/// Every source file with its top-level module, without its own tests.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let src = root().join("src");
     files_below(&src, "rs")
@@ -184,7 +185,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         .collect()
 }
 
-/// Tests that have a file of their own beside what they test.
+/// Tests in a separate file beside the tested module.
 fn is_test(path: &Path) -> bool {
     path.iter().any(|part| {
         let part = part.to_string_lossy();
@@ -267,7 +268,7 @@ fn every_module_says_what_it_is() {
     assert!(silent.is_empty(), "no module comment: {silent:?}");
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')
 }
@@ -342,7 +343,7 @@ fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     arrows
 }
 
-/// Whether arrows lead from one module to another.
+/// True if arrows lead from one module to another.
 fn reaches(arrows: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
     arrows.get(from).is_some_and(|used| {
         used.iter()
@@ -350,11 +351,11 @@ fn reaches(arrows: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) ->
     })
 }
 
-/// The diagram in the architecture page is that of the code, and has no circle.
+/// The diagram in the architecture page is that of the code, and has no cycle.
 #[test]
 fn the_diagram_of_the_modules_is_true() {
     let arrows = arrows();
-    // A module that reaches itself would make `reaches` endless, so circles are looked for level by level.
+    // `reaches` would not terminate for a cycle, so cycles are searched level by level.
     let mut left: BTreeSet<_> = arrows.keys().cloned().collect();
     while let Some(leaf) = left
         .iter()

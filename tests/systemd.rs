@@ -1,4 +1,4 @@
-//! The units in `systemd/` are ones that systemd takes, and shut the service in.
+//! The units in `systemd/` are valid, and sandbox the service.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ fn unit() -> String {
     std::fs::read_to_string(Path::new(FOLDER).join("vestibule.service")).expect("the unit")
 }
 
-/// The unit with a program that is there, so that only the unit is judged.
+/// The unit with an existing program, so that only the unit is checked.
 fn runnable_unit(folder: &Path) -> PathBuf {
     let path = folder.join("vestibule.service");
     let text = unit().replace("/usr/bin/vestibule", "/bin/true");
@@ -19,7 +19,7 @@ fn runnable_unit(folder: &Path) -> PathBuf {
     path
 }
 
-/// Whether `systemd-analyze` is content, and what it prints.
+/// The result of `systemd-analyze`, and its output.
 fn analyze(arguments: &[&str], unit: &Path) -> (bool, String) {
     let output = Command::new("systemd-analyze")
         .args(arguments)
@@ -47,13 +47,14 @@ fn systemd_takes_the_unit_and_finds_it_shut_in() {
         assert!(good, "{said}");
         assert!(!said.contains(&file), "{said}");
     }
-    // In tenths: above 1.5 it fails.
+    // In tenths: a score above 1.5 is a failure.
     let security = ["security", "--offline=true", "--no-pager", "--threshold=15"];
     let (good, said) = analyze(&security, &unit);
     assert!(good, "{said}");
 }
 
-/// The daemon knows its sockets by these names, and the units listen where the configuration would.
+/// The daemon knows its sockets by these names, and the units listen at the configuration's default
+/// addresses.
 #[test]
 fn the_socket_units_have_the_names_and_addresses_of_the_configuration() {
     let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/vestibule.toml");
@@ -80,7 +81,7 @@ fn the_socket_units_have_the_names_and_addresses_of_the_configuration() {
     }
 }
 
-/// What the daemon relies on, and `systemd-analyze` does not judge.
+/// Properties that the daemon relies on, and that `systemd-analyze` does not check.
 #[test]
 fn the_unit_says_what_the_daemon_needs() {
     let unit = unit();

@@ -1,12 +1,12 @@
-//! The access rules seen from outside: the deny list, accounts that nobody verified, and what is said
-//! of each request.
+//! The access rules through the public interfaces: the deny list, accounts without verification, and the
+//! fields of each delivered request.
 
 use crate::client::{Smtp, http, message, send};
 use crate::harness::{Harness, STANDARD, wait_for};
 
 const HR: &str = "hr-help@corp.example";
 
-/// A second portal, which has external customers verified; the first serves them at once.
+/// A second portal, which requires verification of external customers; the first one serves them at once.
 fn two_portals() -> Harness {
     let hr = format!(
         "[[portal]]\nname = \"hr\"\ntitle = \"People\"\naddresses = [\"{HR}\"]\n\
@@ -34,7 +34,7 @@ fn is(verdict: &str, reason: &str, rule: u64) -> (String, String, u64) {
     (verdict.to_owned(), reason.to_owned(), rule)
 }
 
-/// The value of `X-Vestibule-Verified` of what was delivered with this marker.
+/// The value of `X-Vestibule-Verified` in the delivered message with this marker.
 fn verified(harness: &Harness, marker: &str) -> String {
     wait_for("the delivery", || {
         harness.delivered().into_iter().find_map(|raw| {
@@ -76,7 +76,7 @@ fn denied_mail_is_dropped_whoever_has_an_account() {
         (&5.into(), &"bob@partner.example".into())
     );
 
-    // An allow list opens nothing to them, and signing up neither.
+    // Neither the allow list nor signing up lets them in.
     harness.json(&["access", "allow", "corp.zip", "--recover"]);
     assert_eq!(decided(&harness, "suffix"), denied);
     let form = [("email", "bob@partner.example")];

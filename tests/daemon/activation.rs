@@ -1,4 +1,5 @@
-//! Sockets that systemd holds open: taken by name, and nobody refused while one process follows another.
+//! Socket activation by systemd: sockets are taken by name, and no connection is refused while one process
+//! replaces another.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,11 +17,11 @@ use crate::port::Port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
-/// `systemd-socket-activate` and what it started, which is one process group.
+/// `systemd-socket-activate` and its child, which form one process group.
 struct Activated(Child);
 
 impl Activated {
-    /// Holds the named sockets open and hands them to a shell that runs `script` in the house.
+    /// Holds the named sockets open and passes them to a shell that runs `script` in the harness's folder.
     fn start(harness: &Harness, sockets: &[(&str, SocketAddr)], script: &str) -> Self {
         let mut command = Command::new("systemd-socket-activate");
         for (_, address) in sockets {
@@ -39,7 +40,7 @@ impl Activated {
             .process_group(0)
             .spawn()
             .expect("systemd-socket-activate is missing: tests/run installs systemd");
-        // It starts the program with the first that comes, and is gone then.
+        // It starts the program at the first connection, and then exits.
         for (_, address) in sockets {
             wait_for("the sockets", || TcpStream::connect(address).ok());
         }
@@ -102,8 +103,8 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
     );
 }
 
-/// Five processes after one another on the same sockets, under load: each connection is taken, and
-/// each message that was acknowledged is there in the end.
+/// Five processes after one another on the same sockets, under load: each connection is accepted, and each
+/// acknowledged message is stored in the end.
 #[test]
 fn an_upgrade_refuses_nobody() {
     const PROCESSES: usize = 5;
@@ -111,7 +112,7 @@ fn an_upgrade_refuses_nobody() {
     let harness = Harness::at_rest(STANDARD);
     let ports = [(); 2].map(|()| Port::reserve());
     let [smtp, page] = ports.each_ref().map(|port| port.address);
-    // Without LISTEN_PID the sockets are for whoever has them, which the shell passes on.
+    // Without LISTEN_PID the sockets belong to any process that has them, so the shell can pass them on.
     let script = format!(
         "unset LISTEN_PID
          for n in 1 2 3 4 {PROCESSES}; do
@@ -133,7 +134,7 @@ fn an_upgrade_refuses_nobody() {
                     let marker = format!("c{client}n{number}");
                     let from = format!("bob{client}@partner.example");
                     let message = message(&from, &marker);
-                    // One that is sent home at the end of a process comes again, as an MTA does.
+                    // A client that is disconnected at the end of a process connects again, as an MTA does.
                     let reply = Smtp::connect(smtp)
                         .and_then(|mut smtp| smtp.send(&from, "it-help@corp.example", &message));
                     if reply.is_ok_and(|reply| reply.starts_with("250")) {
@@ -150,13 +151,13 @@ fn an_upgrade_refuses_nobody() {
             (acknowledged.lock().expect("no panic").len() >= so_far + 20).then_some(())
         });
         if n == PROCESSES {
-            // After this one nobody holds the sockets any more.
+            // After this process the sockets are closed.
             stop.store(true, Ordering::Relaxed);
             for client in clients.drain(..) {
                 client.join().expect("no connection was refused");
             }
         }
-        // The shell writes it while the daemon starts already.
+        // The shell writes it while the daemon is starting.
         let process = wait_for("a process id", || {
             let text = fs::read_to_string(harness.path(&format!("pid-{n}"))).ok()?;
             text.strip_suffix('\n').map(str::to_owned)

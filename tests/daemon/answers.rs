@@ -1,4 +1,4 @@
-//! What comes back to a verification mail: an answer that confirms, and reports that it did not arrive.
+//! Replies to a verification mail: an answer that confirms, and bounces.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn harness() -> Harness {
     ))
 }
 
-/// The value of a field of the letter to ann.
+/// The value of a field of the verification mail to Ann.
 fn mail_field(harness: &Harness, name: &str) -> String {
     harness.link_for("ann@corp.example");
     let verification_mail = harness.verification_mails().remove(0);
@@ -38,7 +38,7 @@ fn answer(from: &str, marker: &str, more: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An answer that begins with these words.
+/// A reply that begins with these words.
 fn worded(first: &str, id: &str) -> Vec<u8> {
     let id: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!(
@@ -125,7 +125,7 @@ fn an_answer_from_the_address_itself_confirms() {
     }
 }
 
-/// A report about mail to Ann.
+/// A bounce of mail to Ann.
 fn report(name: &str, status: &str) -> String {
     format!(
         "From: MAILER-DAEMON@mx.corp.example\r\nTo: returns@corp.example\r\n\
@@ -227,14 +227,14 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
             assert!(!found, "{secret} is in {file}");
         }
     }
-    // The link itself still works, as mail programs leave it.
+    // The link itself still works, in the forms that mail programs produce.
     let loud = format!("{}).", link.to_uppercase());
     let (status, page) = crate::client::http(harness.http, "POST", &loud, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
     wait_for("what was held", || harness.delivered().pop());
 }
 
-/// The lines of a text with `mark` in front of each, each ended by CRLF.
+/// The lines of a text, each prefixed by `mark` and ended by CRLF.
 fn lines_of(text: &str, mark: &str) -> String {
     let mut marked = String::new();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! The message that the daemon sends itself.
+//! The message that the daemon sends to itself.
 
 use std::fs;
 
@@ -21,14 +21,14 @@ fn wait_for_canary(harness: &Harness, arrived: bool, status: u16) {
     });
 }
 
-/// One with all the patience that a machine may need that does other work.
+/// A harness with generous time limits, for a machine under load.
 fn harness() -> Harness {
     Harness::start(&format!(
         "{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5m\"\n"
     ))
 }
 
-/// The log is written a moment after what it tells of.
+/// The log is written a moment after the event.
 fn wait_for_line(harness: &Harness, words: &str) {
     wait_for(words, || harness.log().contains(words).then_some(()));
 }
@@ -54,7 +54,7 @@ fn it_goes_the_whole_way_and_leaves_nothing_behind() {
         "somebody was written to"
     );
 
-    // What the last one left, if the end came in between, the next start takes away.
+    // The next start removes the remains of an unfinished canary.
     harness.restart();
     let (_, page) = http(harness.http, "GET", "/", &[]);
     assert!(
@@ -74,7 +74,7 @@ fn one_that_does_not_arrive_is_told_until_one_does() {
     let harness = Harness::start_with(
         &format!("{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5s\"\n"),
         |folder| {
-            // A file where the Maildir should be made.
+            // A file in place of the Maildir.
             fs::create_dir(folder.join("data")).expect("a folder");
             fs::write(folder.join("data/canary"), "in the way").expect("a file");
         },

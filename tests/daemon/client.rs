@@ -1,4 +1,4 @@
-//! The two clients of the tests, small enough to see through: one for SMTP, one for HTTP.
+//! Two minimal clients of the tests: one for SMTP, one for HTTP.
 
 use crate::harness::DEADLINE;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +22,7 @@ impl Smtp {
         Ok(smtp)
     }
 
-    /// Sends a command and gives its whole reply.
+    /// Sends a command and returns the whole reply.
     pub fn say(&mut self, line: &str) -> std::io::Result<String> {
         self.stream
             .get_mut()
@@ -30,7 +30,7 @@ impl Smtp {
         self.reply()
     }
 
-    /// What the server says unasked.
+    /// Reads a reply without sending a command.
     pub fn hear(&mut self) -> std::io::Result<String> {
         self.reply()
     }
@@ -55,7 +55,7 @@ impl Smtp {
         self.send_to(from, &[to], message)
     }
 
-    /// The same for several recipients, all of which must be taken.
+    /// The same for several recipients, all of which must be accepted.
     pub fn send_to(&mut self, from: &str, to: &[&str], message: &[u8]) -> std::io::Result<String> {
         self.say(&format!("MAIL FROM:<{from}>"))?;
         for recipient in to {
@@ -78,7 +78,7 @@ impl Smtp {
     }
 }
 
-/// A plain message. `marker` is its Message-ID's local part and stands in its body.
+/// A plain message. `marker` is the local part of its Message-ID and occurs in its body.
 pub fn message(from: &str, marker: &str) -> Vec<u8> {
     format!(
         "From: {from}\r\n\
@@ -93,7 +93,7 @@ pub fn message(from: &str, marker: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends one message, whose From may have a display name, and expects it to be taken.
+/// Sends one message, whose From may have a display name, and expects it to be accepted.
 pub fn send(smtp: SocketAddr, from: &str, marker: &str) -> String {
     let bare = from
         .rsplit('<')
@@ -108,12 +108,12 @@ pub fn send(smtp: SocketAddr, from: &str, marker: &str) -> String {
     reply
 }
 
-/// The status and the whole text of an HTTP answer.
+/// Returns the status and the whole text of an HTTP answer.
 pub fn http(address: SocketAddr, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, String) {
     try_http(address, method, path, form).expect("an answer")
 }
 
-/// The same of a server that may go away.
+/// The same for a server that may disappear.
 pub fn try_http(
     address: SocketAddr,
     method: &str,
@@ -143,7 +143,7 @@ pub fn try_http(
     Ok((status, answer))
 }
 
-/// Adds an account over the API.
+/// Adds an account through the API.
 pub fn add_customer(address: SocketAddr, token: &str, email: &str) -> (u16, String) {
     let body = serde_json::json!({ "address": email }).to_string();
     let mut stream = TcpStream::connect(address).expect("the API answers");

@@ -1,4 +1,4 @@
-//! A clock that was wrong, as the daemon finds it when it starts.
+//! A daemon that starts with times in its database from a wrong clock.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::harness::{Harness, STANDARD, wait_for};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A house in which mail came at that time.
+/// A harness with mail that arrived at that time.
 fn house_with_mail_of(received_at: Timestamp) -> Harness {
     let harness = Harness::at_rest(STANDARD);
     std::fs::create_dir(harness.path("data")).expect("a folder");
@@ -99,7 +99,7 @@ fn mail_goes_on_after_a_clock_was_set_back() {
             .contains("clock.jumped direction=back")
             .then_some(())
     });
-    // Its letter is due now, and not in a year.
+    // Its verification mail is due now, and not in a year.
     harness.link_for("ann@corp.example");
     assert_eq!(state(&harness), "held");
 }

@@ -1,5 +1,5 @@
-//! The API keeps what its document promises: schemathesis makes requests of it, good ones and bad
-//! ones, and compares each answer with it.
+//! The API keeps the promises of its document: schemathesis sends valid and invalid requests, and compares
+//! each answer with the document.
 
 use std::fs;
 use std::path::Path;
@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use crate::client::send;
 use crate::harness::{Harness, STANDARD, wait_for};
 
-/// Made by `tests/run` with Debian's python3-venv, out of `tests/api/requirements.txt`.
+/// Installed by `tests/run` with Debian's python3-venv, from `tests/api/requirements.txt`.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/schemathesis/bin/st");
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/schemathesis.toml");
 
-/// Accounts of both kinds; requests that are held, delivered and discarded; dropped messages; more than
-/// one revision of the settings.
+/// Accounts of both kinds; held, delivered and discarded requests; dropped messages; several revisions of the
+/// settings.
 fn fill(harness: &Harness) {
     for n in 0..4 {
         for sender in [
@@ -68,8 +68,8 @@ fn the_api_answers_as_its_document_says() {
         ])
         .args(["--checks", "all", "--continue-on-failure"])
         .args(["--max-examples", if long { "300" } else { "3" }])
-        // One request after the other, so that a seed has the same come in every run; and generating them
-        // may take the time that it takes.
+        // One worker, so that a seed gives the same requests in every run; the timeout is generous, since
+        // generating requests takes time.
         .args(["--workers", "1", "--request-timeout", "300", "--no-color"])
         .args(["--suppress-health-check", "all"])
         .args(if long {

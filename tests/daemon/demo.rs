@@ -1,4 +1,4 @@
-//! The first command that anybody runs.
+//! The `demo` command.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

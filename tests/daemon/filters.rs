@@ -1,5 +1,5 @@
-//! Real filters before the gate, as milters of a real Postfix: where their fields land, and what
-//! becomes of forged mail and of spam then (docs/mta.md).
+//! Real filters in front of Vestibule, as milters of a real Postfix: the place of their fields, and the
+//! verdicts on forged mail and spam (docs/mta.md).
 
 use std::cell::Cell;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
-/// The client that the MTA gets mail from, as XCLIENT has it.
+/// The client that delivers mail to the MTA, as XCLIENT reports it.
 const CLIENT: &str = "192.0.2.1";
 
-/// What the domains of these tests publish: all ask for `reject`, and only one has that client.
+/// DNS records of the domains in these tests: all ask for `reject`, and only one permits the client.
 const ZONE: [&str; 4] = [
     "--txt-record=_dmarc.forged.example,v=DMARC1; p=reject",
     "--txt-record=forged.example,v=spf1 -all",
@@ -37,7 +37,7 @@ const DNSMASQ: [&str; 8] = [
     "--local=/#/",
 ];
 
-/// A program, ended with its value.
+/// A process, ended when this is dropped.
 struct Program(Child);
 
 impl Program {
@@ -59,28 +59,28 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // SIGTERM, so that a program with children takes them along.
+        // SIGTERM, so that a program ends its children, too.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// A folder that other users may write to, for programs that give up root.
+/// A folder that other users may write to, for programs that drop root.
 fn open_folder() -> Folder {
     let folder = Folder::new();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("its mode");
     folder
 }
 
-/// The gate, with a Postfix before it that asks one milter.
+/// Vestibule, with a Postfix in front that uses one milter.
 struct Mta {
     harness: Harness,
     postfix: Postfix,
-    /// Messages so far, each with an id of its own.
+    /// Messages so far, each with its own id.
     sent: Cell<u32>,
 }
 
-/// What the test tells rspamd to take for spam.
+/// A text that the test configures rspamd to treat as spam.
 const SPAM: &str = "This is an offer of a prince.";
 
 impl Mta {
@@ -106,7 +106,7 @@ impl Mta {
         }
     }
 
-    /// Sends a message from the client; the reason of its entry.
+    /// Sends a message from the client, and returns the reason of its entry.
     fn reason(&self, envelope: &str, from: &str, body: &str) -> String {
         let id = format!("{:x}@mx.test", self.sent.replace(self.sent.get() + 1));
         let output = Command::new("swaks")
@@ -182,7 +182,7 @@ fn rspamd_puts_its_results_and_its_marks_on_top_as_configured() {
             "Another envelope.",
             "authentication_failed",
         ),
-        // rspamd writes the local part into a comment and a value as it comes.
+        // rspamd copies the local part into a comment and a value without escaping.
         (
             "\"a(b\"@partner.example",
             forged,
@@ -223,7 +223,8 @@ fn opendmarc_puts_its_results_on_top() {
          SPFIgnoreResults true\nSPFSelfValidate true\nRejectFailures false\nSyslog false\n"
     );
     fs::write(path("opendmarc.conf"), config).expect("a file");
-    // OpenDMARC asks whom /etc/resolv.conf names, on port 53: it gets a file and a network of its own.
+    // OpenDMARC uses the servers of /etc/resolv.conf, on port 53, so it runs with its own file and network
+    // namespace.
     let script = format!(
         "ip link set lo up && mount --bind {at}/resolv.conf /etc/resolv.conf || exit 1\n\
          dnsmasq --port=53 --user=root \"$@\" & dns=$!\n\

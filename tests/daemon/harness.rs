@@ -1,4 +1,4 @@
-//! A running daemon in a folder of its own. The folder is kept when the test fails.
+//! A running daemon in its own folder. The folder is kept when the test fails.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long anything may take that a test waits for. Generous, for machines that do other work, and
-/// above the minute after which a first failure is tried again.
+/// Time limit of every wait in a test. Generous, for machines under load, and above the minute after which a
+/// first failure is retried.
 pub const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Asks again and again until there is an answer.
+/// Polls until there is an answer.
 ///
 /// # Panics
-/// With `what`, when there is none by the deadline.
+/// With `what`, if there is none by the deadline.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
@@ -28,8 +28,8 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A DNS server that has heard of no name, for all houses of this process: what the machine's own would
-/// say of the domains in the tests, and how soon, is anybody's guess.
+/// A DNS server that knows no name, for all daemons of this process: the answers of the machine's own DNS,
+/// and their delay, are unpredictable.
 fn knows_nobody() -> SocketAddr {
     static SERVER: OnceLock<SocketAddr> = OnceLock::new();
     *SERVER.get_or_init(|| {
@@ -38,7 +38,7 @@ fn knows_nobody() -> SocketAddr {
         std::thread::spawn(move || {
             let mut message = [0; 4096];
             while let Ok((length, peer)) = socket.recv_from(&mut message) {
-                // The question again, as a response that there is no such name (RFC 1035 4.1.1).
+                // The query, turned into an NXDOMAIN response (RFC 1035 4.1.1).
                 message[2] |= 0x80;
                 message[3] = 0x83;
                 let _ = socket.send_to(&message[..length], peer);
@@ -48,7 +48,7 @@ fn knows_nobody() -> SocketAddr {
     })
 }
 
-/// A folder that goes away, unless the test that made it panics.
+/// A folder that is removed, unless the test that made it panics.
 pub struct Folder {
     path: PathBuf,
 }
@@ -87,7 +87,7 @@ pub struct Harness {
     pub admin: SocketAddr,
 }
 
-/// What every house has: the portal `it`, a Maildir as its help desk, letters as files.
+/// Common configuration: the portal `it`, a Maildir as its help desk, verification mail as files.
 pub const STANDARD: &str = r#"
 hostname = "gate.corp.example"
 data_dir = "data"
@@ -129,7 +129,7 @@ impl Harness {
         Self::start_with(configuration, |_| {})
     }
 
-    /// The same after `prepare` has put what it needs into the folder.
+    /// The same, after `prepare` has created its files in the folder.
     pub fn start_with(configuration: &str, prepare: impl FnOnce(&Path)) -> Self {
         let mut harness = Self::at_rest(configuration);
         prepare(harness.folder.path());
@@ -137,7 +137,7 @@ impl Harness {
         harness
     }
 
-    /// Writes the configuration only.
+    /// Only writes the configuration.
     pub fn at_rest(configuration: &str) -> Self {
         let folder = Folder::new();
         let authentication = if configuration.contains("[authentication]") {
@@ -157,12 +157,12 @@ impl Harness {
         }
     }
 
-    /// Starts the daemon again on the same data; the ports are new.
+    /// Restarts the daemon on the same data; the ports are new.
     pub fn restart(&mut self) {
         assert!(self.restart_with(&[]), "the daemon ended: {}", self.log());
     }
 
-    /// The same with these variables in its environment. False if it ended before it was ready.
+    /// The same with these variables in its environment. Returns false if it ended before it was ready.
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
         self.kill();
         let ready = self.path("ready.json");
@@ -200,7 +200,7 @@ impl Harness {
         true
     }
 
-    /// A command of the program on this configuration.
+    /// A command of the program with this configuration.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         command
@@ -212,7 +212,7 @@ impl Harness {
         command
     }
 
-    /// Runs a command that must succeed, and reads its JSON lines.
+    /// Runs a command that must succeed, and parses its JSON lines.
     pub fn json(&self, args: &[&str]) -> Vec<Value> {
         let output = self.command(args).arg("--json").output().expect("it runs");
         assert!(
@@ -235,7 +235,7 @@ impl Harness {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// What lies in a folder under its final name, oldest name first.
+    /// Files in a folder under their final names, oldest name first.
     pub fn files(&self, folder: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.path(folder)) else {
             return Vec::new();
@@ -253,7 +253,7 @@ impl Harness {
         files
     }
 
-    /// The letters sent so far.
+    /// Verification mail that was sent so far.
     pub fn verification_mails(&self) -> Vec<String> {
         self.files("letters")
             .iter()
@@ -261,7 +261,7 @@ impl Harness {
             .collect()
     }
 
-    /// The verification link of the newest letter to an address, once there is one.
+    /// Waits for the newest verification mail to an address and returns its link.
     pub fn link_for(&self, address: &str) -> String {
         wait_for(&format!("a letter to {address}"), || {
             self.verification_mails()
@@ -272,7 +272,7 @@ impl Harness {
         })
     }
 
-    /// What the help desk has got.
+    /// Messages that were delivered to the help desk.
     pub fn delivered(&self) -> Vec<Vec<u8>> {
         self.files("desk/new")
             .iter()
@@ -280,7 +280,7 @@ impl Harness {
             .collect()
     }
 
-    /// The daemon's process.
+    /// The daemon's process id.
     pub fn process(&self) -> u32 {
         self.daemon.as_ref().expect("a running daemon").id()
     }
@@ -302,7 +302,7 @@ impl Harness {
         .code()
     }
 
-    /// `SIGKILL`: nothing is flushed, nobody is told.
+    /// `SIGKILL`: nothing is flushed, and no handler runs.
     pub fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();
@@ -317,7 +317,7 @@ impl Drop for Harness {
     }
 }
 
-/// The path of the verification link in a letter, whatever its transfer encoding.
+/// The path of the verification link in a mail, whatever its transfer encoding.
 pub fn link_in(verification_mail: &str) -> Option<String> {
     let message = mail_parser::MessageParser::default().parse(verification_mail.as_bytes())?;
     let text = message.body_text(0)?.into_owned();

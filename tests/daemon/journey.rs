@@ -1,4 +1,5 @@
-//! One message all the way: in, held, letter, link, button, out. And the other ways it can go.
+//! One message through all steps: received, held, verification mail, link, button, delivered. And the other
+//! paths.
 
 use std::fs;
 
@@ -47,7 +48,7 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
         assert!(added.contains(field), "{field} in {added}");
     }
 
-    // Pressing twice, and opening the link again, shows that all is well; nothing goes out twice.
+    // Confirming twice, and opening the link again, shows that all is well; nothing is delivered twice.
     for (method, form) in [("POST", &[("action", "confirm")][..]), ("GET", &[])] {
         let (status, page) = http(harness.http, method, &link, form);
         assert_eq!(status, 200, "{page}");
@@ -243,7 +244,7 @@ fn what_an_operator_recovers_is_in_the_log_once() {
         let log = harness.log();
         log.lines().filter(|line| line.contains(event)).count()
     };
-    // The events come in the order of what was done.
+    // The events are in the order of the actions.
     wait_for("the accounts, that of the recovered request too", || {
         (told("account.created") == 2).then_some(())
     });
@@ -257,7 +258,7 @@ fn what_operators_do_after_a_person_is_forgotten_is_in_the_log() {
     harness.json(&["customers", "add", "gil@corp.example"]);
     let tells = |event: &str| harness.log().contains(event).then_some(());
     wait_for("the account in the log", || tells("account.created"));
-    // All that happened last goes with the person.
+    // All recent events are deleted together with the person.
     harness.json(&["customers", "forget", "gil@corp.example", "--yes"]);
     wait_for("its end in the log", || tells("account.forgotten"));
 }

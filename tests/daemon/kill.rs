@@ -1,4 +1,4 @@
-//! `250` means on disk: what was acknowledged is there after SIGKILL. `tests/proof` does it at length.
+//! `250` means on disk: acknowledged messages survive SIGKILL. `tests/proof` tests it at length.
 
 use crate::client::send;
 use crate::harness::{Harness, STANDARD};
@@ -27,6 +27,6 @@ fn a_message_survives_a_kill_the_moment_after_its_250() {
     let requests = harness.json(&["requests", "list"]);
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0]["message_id"], "survivor@client.example");
-    // The letter is not waited for: one that was on its way at the kill may have been sent, and is
+    // The verification mail is not awaited: one that was in progress at the kill may have been sent, and is
     // sent again only after its lease and within the limits.
 }

@@ -1,9 +1,9 @@
-//! Which language and which time zone people are written to in, through SMTP and the pages.
+//! The language and the time zone of mail and pages, through SMTP and HTTP.
 
 use crate::client::{Smtp, http, message};
 use crate::harness::{Harness, STANDARD, wait_for};
 
-/// Three portals and enough mail for one address.
+/// Three portals, and a limit of mail that is high enough for one address.
 fn configuration(site: &str) -> String {
     let portal = |name: &str, more: &str| {
         format!(
@@ -38,7 +38,7 @@ fn send(harness: &Harness, from: &str, to: &str, fields: &str) {
     assert!(reply.starts_with("250"), "{reply}");
 }
 
-/// The mails to an address, oldest first, once there are so many.
+/// The mails to an address, oldest first, once there are `count`.
 fn verification_mails(harness: &Harness, address: &str, count: usize) -> Vec<String> {
     wait_for(&format!("{count} mails to {address}"), || {
         let found: Vec<_> = harness
@@ -204,7 +204,7 @@ fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
         "the address says another"
     );
 
-    // Whoever knows the address only cannot change that.
+    // Someone who only knows the address cannot change that.
     let form = [("email", ann)];
     let (status, page) = http(harness.http, "POST", "/resend?lang=ja", &form);
     assert_eq!(status, 200);
@@ -212,7 +212,7 @@ fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
     let second = verification_mails(&harness, ann, 2).remove(1);
     assert_eq!(field(&second, "Content-Language"), "sv");
 
-    // Who signs up chooses for the mail of that; a browser's language counts as a message's.
+    // The language of a sign-up applies to its own mail; a browser's language counts as a message's.
     let (status, _) = http(
         harness.http,
         "POST",

@@ -1,4 +1,4 @@
-//! The real binary, whole: started on ports of its own, spoken to over SMTP and HTTP, killed.
+//! The real binary as a whole: started on its own ports, used over SMTP and HTTP, killed.
 
 mod access;
 mod activation;

@@ -1,4 +1,4 @@
-//! `/metrics` of the real daemon, and that the alerts and the dashboard ask for what is there.
+//! `/metrics` of the real daemon, and that the alerts and the dashboard query existing metrics.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -65,7 +65,7 @@ fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
-/// The names of ours in a text, a histogram's without the suffix of its series.
+/// Our metric names in a text, a histogram's without the suffix of its series.
 fn names(text: &str) -> BTreeSet<String> {
     text.match_indices("vestibule_")
         .map(|(place, _)| {
@@ -90,7 +90,7 @@ fn alerts_and_dashboard_ask_for_what_is_there() {
     }
 }
 
-/// The events whose alerts wait for them are ones that are counted.
+/// Events that alerts wait for are counted.
 #[test]
 fn alerts_name_events_that_are_counted() {
     let harness = Harness::start(STANDARD);
@@ -108,7 +108,7 @@ fn alerts_name_events_that_are_counted() {
     assert!(named >= 5, "{named}");
 }
 
-/// Grafana itself is not run; Prometheus says whether it could ask.
+/// Grafana itself is not run; Prometheus checks the queries.
 #[test]
 fn prometheus_understands_the_dashboard() {
     let dashboard = serde_json::from_str(DASHBOARD).expect("the dashboard is JSON");
@@ -123,7 +123,7 @@ fn prometheus_understands_the_dashboard() {
             serde_json::json!({"record": format!("panel:{place}"), "expr": expr})
         })
         .collect();
-    // JSON is YAML, too.
+    // JSON is valid YAML.
     let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
     let harness = Harness::at_rest(STANDARD);
     let file = harness.path("rules.yml");
@@ -131,7 +131,7 @@ fn prometheus_understands_the_dashboard() {
     promtool(&["check", "rules", &file.display().to_string()], "");
 }
 
-/// What `promtool` says of its input, which must be nothing.
+/// Runs `promtool` on its input; it must report nothing.
 fn promtool(arguments: &[&str], input: &str) {
     let mut child = Command::new("promtool")
         .args(arguments)

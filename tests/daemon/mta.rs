@@ -1,5 +1,5 @@
-//! The configurations in `config/mta`, each in the program it is for: what the MTA takes for a portal
-//! goes through the gate and arrives as it came.
+//! The configurations in `config/mta`, each with its program: mail that the MTA accepts for a portal passes
+//! Vestibule and arrives unchanged.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
-/// What `config/mta` has, with this gate's port and this portal's table.
+/// A file of `config/mta`, with this test's port and this portal's table.
 fn shipped(file: &str, changes: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("config/mta")
@@ -23,7 +23,7 @@ fn shipped(file: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// A file of Debian's packages, which `tests/run` puts side by side.
+/// A file of the Debian packages that `tests/run` unpacks.
 fn debian(file: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/mta")
@@ -36,7 +36,7 @@ fn debian(file: &str) -> PathBuf {
     path
 }
 
-/// Where the libraries are that only these programs use.
+/// The folder of the libraries that only these programs use.
 fn libraries() -> PathBuf {
     fs::read_dir(debian("usr/lib"))
         .expect("a folder")
@@ -54,7 +54,7 @@ struct Running {
 }
 
 impl Running {
-    /// Writes the portal's table and whatever `prepare` gives, and runs its command.
+    /// Writes the portal's table and the files of `prepare`, and runs its command.
     fn start(prepare: impl FnOnce(&Path, SocketAddr) -> Command) -> Self {
         let folder = Folder::new();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
@@ -96,7 +96,7 @@ impl Drop for Running {
     }
 }
 
-/// Sends a message to the MTA, and sees it arrive at the help desk.
+/// Sends a message to the MTA, and waits for it at the help desk.
 fn carries(mta: SocketAddr, harness: &Harness) {
     let output = Command::new("swaks")
         .args(["--server", &mta.to_string(), "--timeout", "5m"])
@@ -149,10 +149,10 @@ fn exim_carries_mail_to_the_gate() {
     let harness = Harness::start(STANDARD);
     let exim = Running::start(|folder, smtp| {
         let at = folder.display();
-        // It starts itself again as its own user, who may not come to where the packages are.
+        // It restarts itself as its own user, who has no access to the folder of the packages.
         let program = folder.join("exim4");
-        // By another process: had this one it open to write it, any that it starts meanwhile would have,
-        // too, and what is open to be written cannot be run.
+        // Copied by another process: if this one had the file open for writing, a child that is started
+        // meanwhile would inherit the descriptor, and a file that is open for writing cannot be executed.
         let copied = Command::new("cp")
             .arg(debian("usr/sbin/exim4"))
             .arg(&program)
@@ -220,7 +220,7 @@ fn exim_carries_mail_to_the_gate() {
     carries(exim.smtp, &harness);
 }
 
-/// The program has its folders at fixed places, so it gets places of its own, in a mount namespace.
+/// The program uses fixed paths, so it gets its own folders there, in a mount namespace.
 #[test]
 fn opensmtpd_carries_mail_to_the_gate() {
     const ROOMS: &str = "\
@@ -249,7 +249,7 @@ fn opensmtpd_carries_mail_to_the_gate() {
             folder.join("vestibule.conf").display()
         );
         fs::write(&file, configuration).expect("a file");
-        // It asks for the name of each client before it greets, and the machine's DNS may take its time.
+        // It looks up the name of each client before it greets, and the machine's DNS may be slow.
         let resolver = folder.join("resolv.conf");
         fs::write(&resolver, "lookup file\n").expect("a file");
         let mut command = Command::new("unshare");

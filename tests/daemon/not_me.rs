@@ -1,10 +1,10 @@
-//! "This was not me", taken back; and addresses that our mail cannot reach. No page promises a mail that
-//! does not come.
+//! "This was not me" and its withdrawal; and addresses that our mail cannot reach. No page promises a mail
+//! that is not sent.
 
 use crate::client::{Smtp, http, message, send};
 use crate::harness::{Harness, STANDARD, link_in, wait_for};
 
-/// Mail as often as a test asks for it.
+/// A configuration with high limits of mail.
 fn harness(more: &str) -> Harness {
     let limits = "limits.per_address_hour = 100\nlimits.per_address_day = 100\n";
     let verification = format!("[verification]\n{limits}{more}");
@@ -18,7 +18,7 @@ fn run(harness: &Harness, arguments: &[&str]) -> (i32, String) {
     (output.status.code().expect("a status"), said)
 }
 
-/// Has the daemon done all that the forms before asked for: a later letter was sent.
+/// Waits until the daemon has handled all earlier forms: a mail that was queued later has been sent.
 fn wait_for_mail_to(harness: &Harness, who: &str) {
     send(
         harness.smtp,
@@ -39,7 +39,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         "{page}"
     );
 
-    // An operator sees until when and why, and cannot take it back.
+    // An operator sees the end and the reason, and cannot withdraw it.
     let ann = &harness.json(&["customers", "show", "ann@corp.example"])[0];
     assert!(
         ann["quiet_until"].is_string() && ann["refused_at"].is_string(),
@@ -63,7 +63,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         "{said}"
     );
 
-    // A scanner takes nothing back, whatever it asks for.
+    // A scanner withdraws nothing, whatever it requests.
     for method in ["GET", "HEAD", "GET"] {
         for path in [link.clone(), format!("{link}?action=take-back")] {
             http(harness.http, method, &path, &[]);
@@ -99,7 +99,7 @@ fn who_asks_for_a_link_after_not_me_gets_one_mail_by_which_to_take_it_back() {
     send(harness.smtp, "ann@corp.example", "mine");
     let old = harness.link_for("ann@corp.example");
     http(harness.http, "POST", &old, &[("action", "not-me")]);
-    // A forger's next message passes nothing: it makes no mail, and ends nothing.
+    // A forger's next message has no effect: it causes no mail, and ends nothing.
     send(harness.smtp, "ann@corp.example", "forged");
     wait_for_mail_to(&harness, "bea@corp.example");
     assert_eq!(harness.verification_mails().len(), 2);

@@ -1,5 +1,5 @@
-//! Databases of every schema that there was, each made by the program of its day: brought up to date,
-//! and gone on with. `testdata/databases` tells how they were made.
+//! Databases of every earlier schema, each made by the program of its time: migrated, and used.
+//! `testdata/databases` tells how they were made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn stored() -> Vec<(u64, PathBuf)> {
 }
 
 fn house_with(database: &Path) -> Harness {
-    // They get older every day.
+    // Their entries get older every day.
     let harness = Harness::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
     fs::create_dir(harness.path("data")).expect("a folder");
     fs::copy(database, harness.path("data/vestibule.db")).expect("copied");
@@ -65,8 +65,8 @@ fn newest() -> u64 {
         .count() as u64
 }
 
-/// The schema of the last release. Steps after it belong to the next one, and no database of a schema
-/// between two releases was ever made by anybody.
+/// The schema of the last release. Later migrations belong to the next one, and no program ever made a
+/// database with a schema between two releases.
 const RELEASED: u64 = 6;
 
 #[test]
@@ -75,7 +75,7 @@ fn there_is_one_of_every_released_schema() {
     let released: Vec<u64> = (1..=RELEASED).collect();
     let (old, own) = stored.split_at(released.len().min(stored.len()));
     assert_eq!(old, released);
-    // The newest may be stored already, for when it is released.
+    // The newest schema may be stored already, before its release.
     assert!(own.is_empty() || own == [newest()], "{own:?}");
 }
 
@@ -110,13 +110,13 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
         assert_eq!(why["reason"], "domain_not_allowed", "{why}");
         let repeats = harness.json(&["explain", "held-1@client.example"]);
         assert_eq!(repeats.len(), 2, "schema {schema}: {repeats:?}");
-        // He wrote before and nobody verified him: the portal goes on taking his mail.
+        // He wrote before without verification: the portal still accepts his mail.
         let bob = &harness.json(&["customers", "list", "--status", "active"])[0];
         assert_eq!(bob["let_in_by"], serde_json::json!(["it"]), "{bob}");
         let history = harness.json(&["access", "history"]);
         assert_eq!(history.len(), 2, "schema {schema}");
 
-        // The link of then still opens, and what waited goes.
+        // The old link still opens, and held requests are released.
         let token = fs::read_to_string(file.with_extension("link")).expect("a link");
         let link = format!("/verify/{}", token.trim());
         let (status, page) = http(harness.http, "GET", &link, &[]);
@@ -133,7 +133,7 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
             (states(&harness) == expected).then_some(())
         });
 
-        // Who was known is known, and who is new is new.
+        // Known senders are still known, and new ones are new.
         send(harness.smtp, "ann@corp.example", "new-1");
         send(harness.smtp, "new@corp.example", "new-2");
         harness.link_for("new@corp.example");
@@ -147,7 +147,7 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
     }
 }
 
-/// A daemon of an older version may run on it.
+/// A daemon of an older version may be running on the database.
 fn commands_leave_the_schema_alone(harness: &Harness, schema: u64) {
     for arguments in [
         &["requests", "list"][..],
@@ -200,12 +200,12 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         );
     }
     let after = fs::read(&path).expect("the database");
-    // Opening a database in order to read its schema may note in its head that it has a log.
+    // Opening a database to read its schema may record in its header that it has a log.
     assert_eq!(before.len(), after.len());
     assert!(before[100..] == after[100..], "the pages are the same");
 }
 
-/// Addresses that earlier versions took, with the key that they had there, and the account's status.
+/// Addresses that earlier versions accepted, with their old key and the account's status.
 const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
     ("DÖRTE@corp.example", "dörte@corp.example", "active"),
     ("mar\u{212A}@corp.example", "mark@corp.example", "pending"),
@@ -257,7 +257,7 @@ fn what_was_claimed_before_an_upgrade_is_due_after_it() {
     assert_eq!(mail_state(&harness, "old@corp.example"), "waiting");
 }
 
-/// Puts an account for each into a database of the last release, with a letter that is due.
+/// Adds an account for each to a database of the last release, with a verification mail that is due.
 fn add_old_addresses(database: &Path) {
     let connection = rusqlite::Connection::open(database).expect("a database");
     let usable = ("old@corp.example", "old@corp.example", "pending");
@@ -282,7 +282,7 @@ fn add_old_addresses(database: &Path) {
     }
 }
 
-/// The state of the letter to an account.
+/// The state of the verification mail to an account.
 fn mail_state(harness: &Harness, address: &str) -> String {
     rusqlite::Connection::open(harness.path("data/vestibule.db"))
         .expect("a database")
@@ -329,7 +329,7 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
         );
     }
 
-    // The account is found by the address that it has.
+    // The account is found by its stored address.
     let written = message("DÖRTE@corp.example", "upper");
     let reply = Smtp::connect(harness.smtp).and_then(|mut client| {
         client.send("bounces@client.example", "it-help@corp.example", &written)
@@ -337,7 +337,7 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
     assert!(reply.expect("an answer").starts_with("250"));
     let why = &harness.json(&["explain", "upper@client.example"])[0];
     assert_eq!(why["reason"], "account_active", "{why}");
-    // The one whose key it was is another person, with a link of their own.
+    // The address that had this key is another person now, with their own link.
     send(harness.smtp, "mark@corp.example", "mark");
     let why = &harness.json(&["explain", "mark@client.example"])[0];
     assert_eq!(why["reason"], "internal_account_created", "{why}");
@@ -349,7 +349,7 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
         });
         assert_eq!(state, "cancelled", "{address}");
     }
-    // The same letter to an address that is usable goes out.
+    // The same mail is sent to an address that is usable.
     harness.link_for("old@corp.example");
     let receiver = |verification_mail: &String| {
         let to = verification_mail

@@ -1,5 +1,5 @@
-//! Addresses of the installation: mail from them is a loop and they never become customers; the
-//! postmaster's mail arrives; and no sender is an option of a program.
+//! Addresses of the installation: mail from them is a mail loop and they never become customers; the
+//! postmaster's mail arrives; and no sender is taken for an option of a program.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::client::{Smtp, add_customer, http, message};
 use crate::contract::token;
 use crate::harness::{Harness, STANDARD, wait_for};
 
-/// With an address for everything that has one.
+/// A configuration with every kind of address.
 fn configuration() -> String {
     STANDARD
         .replace(
@@ -147,7 +147,7 @@ fn mail_for_the_postmaster_goes_to_a_portal() {
     }
 }
 
-/// Takes options as programs do: what begins with a hyphen is one.
+/// Parses options as programs do: an argument that begins with a hyphen is one.
 const OPEN_TICKET: &str = "#!/bin/sh\n\
     cat >/dev/null\n\
     case \"$1\" in -*) echo \"option $1\" >&2; exit 64 ;; esac\n\

@@ -1,11 +1,11 @@
-//! Ports for programs that cannot be asked which one they took.
+//! Ports for programs that cannot report which one they chose.
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpSocket;
 
-/// A port of loopback that nobody else is given as long as this lives, and that a program which sets
-/// `SO_REUSEADDR`, as servers do, can listen on all the same: the socket that holds it never listens.
+/// A loopback port that no other process gets while this exists. A program that sets `SO_REUSEADDR`, as
+/// servers do, can still listen on it, because the socket that reserves it never listens.
 pub struct Port {
     pub address: SocketAddr,
     _held: TcpSocket,

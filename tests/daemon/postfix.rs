@@ -1,5 +1,5 @@
-//! A real Postfix in a folder of its own: takes mail on a port, relays what a table says, and keeps
-//! mail for its virtual mailboxes in Maildirs.
+//! A real Postfix in its own folder: accepts mail on a port, relays by a table, and stores mail for its
+//! virtual mailboxes in Maildirs.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -37,12 +37,12 @@ postlog unix-dgram n - n - 1 postlogd
 ";
 
 impl Postfix {
-    /// Starts one. `mailboxes` are delivered here; `main` is added to main.cf.
+    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf.
     pub fn start(mailboxes: &[&str], main: &str) -> Self {
         Self::start_on(Port::reserve(), mailboxes, main)
     }
 
-    /// The same on a port that others were told of before.
+    /// The same on a port that is already known to others.
     pub fn start_on(port: Port, mailboxes: &[&str], main: &str) -> Self {
         assert!(
             Path::new("/usr/sbin/postfix").exists(),
@@ -50,7 +50,7 @@ impl Postfix {
         );
         let folder = Folder::new();
         let at = folder.path().display().to_string();
-        // Postfix's daemons drop to other users, who must be able to come here.
+        // Postfix's daemons drop to other users, who must have access to this folder.
         for (name, owner) in [
             ("", None),
             ("spool", None),

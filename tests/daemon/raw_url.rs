@@ -1,4 +1,4 @@
-//! A message that is too long for the JSON of a webhook, to be fetched from the public pages.
+//! A message that is too long for the JSON of a webhook, fetched from the public pages.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::client::Smtp;
 use crate::harness::{Harness, STANDARD};
 
-/// The head and the body of what comes in.
+/// Reads the head and the body of a request.
 fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -27,7 +27,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)>
     Ok((head, body))
 }
 
-/// A help desk, and the bodies that it was posted.
+/// A help desk, and the bodies that were posted to it.
 fn help_desk() -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -68,7 +68,7 @@ fn a_long_message_is_fetched_with_the_link_in_the_json() {
         )
         .replace("type = \"maildir\"\npath = \"desk\"", &destination);
     let harness = Harness::start(&configuration);
-    // What is in the JSON is without the line of an mbox and fields of our names, and so is this.
+    // Neither the JSON nor the raw message contains the mbox line and the fields of our names.
     let head = b"From: kim@shop.example\r\nSubject: Long\r\nTo: it-help@corp.example\r\n";
     let marks = b"X-Vestibule-Account: internal\r\n";
     let mut rest = b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n".to_vec();

@@ -1,12 +1,12 @@
-//! Every drop has a way back: released by an operator whatever the reason, once, and with nobody let
-//! in by it for longer.
+//! Every dropped message can be recovered: an operator releases it whatever the reason, once, and without
+//! lasting permission for its sender.
 
 use crate::client::{Smtp, send};
 use crate::harness::{Harness, STANDARD, wait_for};
 
 const PORTAL: &str = "it-help@corp.example";
 
-/// Sends a message with these fields; gives its ledger entry.
+/// Sends a message with these fields, and returns its ledger entry.
 fn send_with(harness: &Harness, fields: &str, marker: &str) -> String {
     let message = format!(
         "{fields}To: {PORTAL}\r\nSubject: About {marker}\r\n\
@@ -32,7 +32,7 @@ fn run(harness: &Harness, arguments: &[&str]) -> (i32, String) {
     (output.status.code().expect("a status"), err)
 }
 
-/// The header of what the help desk has got with this marker.
+/// The header of the delivered message with this marker.
 fn delivered(harness: &Harness, marker: &str) -> String {
     wait_for("the delivery", || {
         harness.delivered().into_iter().find_map(|raw| {
@@ -154,7 +154,7 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
         harness.verification_mails().is_empty(),
         "nobody is asked to verify an address"
     );
-    // Denied stays denied, and blocked blocked.
+    // A denied sender stays denied, and a blocked one blocked.
     let denied = send_with(&harness, "From: dan@partner.example\r\n", "denied-again");
     assert_eq!(reason(&harness, &denied), "sender_denied");
     let blocked = send_with(&harness, "From: bob@partner.example\r\n", "blocked-again");
@@ -215,7 +215,7 @@ fn what_cannot_be_released_says_why() {
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
     }
-    // The same message again is a copy of what was released, whoever may write by then.
+    // The same message again is a duplicate of the released one, whoever may write by then.
     harness.json(&["dropped", "recover", &kept, "--force"]);
     harness.json(&["access", "allow", "elsewhere.example"]);
     let again = send_with(&harness, "From: eve@elsewhere.example\r\n", "kept");
@@ -246,7 +246,7 @@ fn a_released_loop_does_not_go_round() {
     let mut smtp = Smtp::connect(harness.smtp).expect("connected");
     let sent = smtp.send("mta@client.example", PORTAL, &raw);
     assert!(sent.expect("an answer").starts_with("250"));
-    // A copy of it or a loop: it comes to nothing either way.
+    // A duplicate or a mail loop: it is dropped in either case.
     wait_for("the second entry", || {
         let entries = harness.json(&["explain", "round@client.example"]);
         (entries.len() == 2).then_some(())

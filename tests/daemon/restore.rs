@@ -1,4 +1,4 @@
-//! A backup of the running daemon, and what `docs/backup.md` says to do with it.
+//! A backup of the running daemon, and the restore procedure of `docs/backup.md`.
 
 use std::fs;
 

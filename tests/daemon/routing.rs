@@ -1,5 +1,5 @@
-//! Where a real Postfix with its defaults sends mail: the domain that a usable address names, and
-//! nowhere at all for the addresses that route mail elsewhere.
+//! Routes of a real Postfix with its defaults: mail to a usable address goes to the domain that it names, and
+//! addresses that would be routed elsewhere get no mail.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::harness::{Harness, STANDARD, link_in, wait_for};
 use crate::port::Port;
 use crate::postfix::Postfix;
 
-/// A mail server that takes everything for everybody, and tells what it took.
+/// A mail server that accepts every message, and reports what it accepted.
 struct Sink {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
@@ -48,7 +48,7 @@ impl Sink {
     }
 }
 
-/// One session; it ends with the connection.
+/// One session, until the connection ends.
 fn take(stream: &TcpStream, taken: &Mutex<Vec<Taken>>) -> Option<()> {
     let mut write = stream;
     let mut say = |text: &str| write.write_all(format!("{text}\r\n").as_bytes()).ok();
@@ -97,8 +97,8 @@ fn take(stream: &TcpStream, taken: &Mutex<Vec<Taken>>) -> Option<()> {
     Some(())
 }
 
-/// A Postfix that is the MTA of corp.example, with the defaults for everything that routes: its own
-/// mail and what leaves the house goes to the sink.
+/// A Postfix that is the MTA of corp.example, with the defaults of every routing parameter: local and
+/// outgoing mail both go to the sink.
 fn of_corp(port: Port, sink: &Sink, more: &str) -> Postfix {
     let next = format!("[127.0.0.1]:{}", sink.address.port());
     let main = format!(
@@ -107,7 +107,7 @@ fn of_corp(port: Port, sink: &Sink, more: &str) -> Postfix {
     Postfix::start_on(port, &[], &main)
 }
 
-/// Hands in a message for each address. Gives the domains at which they came out, None for what
+/// Submits a message for each address. Returns the domains to which they were routed, `None` for those that
 /// Postfix refused or returned.
 fn routes(postfix: &Postfix, sink: &Sink, addresses: &[String]) -> Vec<Option<String>> {
     let mut client = Smtp::connect(postfix.smtp).expect("Postfix answers");
@@ -144,7 +144,7 @@ fn routes(postfix: &Postfix, sink: &Sink, addresses: &[String]) -> Vec<Option<St
         .collect()
 }
 
-/// Ways to make a local part route mail, or look like another one, and harmless ones beside them.
+/// Local parts that route mail, or look like another one, and harmless ones beside them.
 const LOCAL_PARTS: [&str; 60] = [
     "ann",
     "Ann",
@@ -231,7 +231,7 @@ const DOMAINS: [&str; 20] = [
     "evil.example,corp.example",
 ];
 
-/// Texts of the characters that routing is made of, the same in every run.
+/// Random strings of routing characters, the same in every run.
 fn mixed() -> Vec<String> {
     const PIECES: [&str; 16] = [
         "a",
@@ -268,7 +268,7 @@ fn mixed() -> Vec<String> {
         .collect()
 }
 
-/// The sender that a message with this address in From has.
+/// The sender of a message with this address in From.
 fn sender(address: &str) -> Option<EmailAddress> {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
@@ -304,11 +304,11 @@ fn a_usable_address_goes_to_its_domain() {
     let routed = found.iter().flatten().count();
     assert!(routed >= 200, "{routed} of {} were routed", found.len());
     let refused = found.len() - routed;
-    // Postfix takes no recipient that begins with a hyphen (allow_min_user).
+    // Postfix accepts no recipient that begins with a hyphen (allow_min_user).
     assert!(refused * 10 < found.len(), "{refused} of {}", found.len());
 }
 
-/// What Postfix sends to evil.example, though the domain is corp.example.
+/// Addresses of corp.example that Postfix routes to evil.example.
 const ROUTED_ELSEWHERE: [&str; 9] = [
     "eve%evil.example@corp.example",
     "evil.example!eve@corp.example",
@@ -333,7 +333,7 @@ fn what_postfix_routes_elsewhere_is_no_sender() {
     }
 }
 
-/// Programs' addresses and one-label domains, at sign-up.
+/// Addresses of programs and one-label domains, at sign-up.
 const NOT_PEOPLE: [&str; 8] = [
     "root@localhost",
     "ann@x.",
@@ -382,7 +382,7 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
             &[("email", &encoded(address))],
         );
         assert_eq!(status, 400, "{address}: {page}");
-        // An operator may add a program's address, and nothing else of these.
+        // An operator may add a program's address, but none of the others.
         if sender(address).is_none() || *address == "it-help@corp.example" {
             let output = harness.command(&["customers", "add", address]).output();
             assert!(!output.expect("it runs").status.success(), "{address}");
@@ -411,7 +411,7 @@ fn nothing_leaves_for_hostile_senders_and_sign_ups() {
     assert_eq!(left, ["ann@corp.example"]);
 }
 
-/// Details of one mailbox, with what a forger would have said in them.
+/// Subaddresses of one mailbox, with text that a forger might choose.
 const DETAILS: [&str; 12] = [
     "your-account-is-locked",
     "call-evil.example",
@@ -448,7 +448,7 @@ fn one_mailbox_gets_one_mail_and_nothing_of_the_forger_in_it() {
         let reply = reply.expect("Postfix answers");
         assert!(reply.starts_with("250"), "{detail}: {reply}");
     }
-    // All but one wait for the limit of the mailbox.
+    // All but one are delayed by the limit of the mailbox.
     wait_for("the mail that waits", || {
         let waiting = harness.log().matches(" verification.deferred ").count();
         (waiting >= DETAILS.len() - 1).then_some(())

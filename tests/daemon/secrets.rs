@@ -1,4 +1,4 @@
-//! What the log must never hold, at the level at which it holds most.
+//! Secrets that the log must never hold, at its most verbose level.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
             let reply = smtp.send(from, "it-help@corp.example", &marked(from, &id, fields));
             assert!(reply.expect("a reply").starts_with("250"));
         }
-        // Refused for a bare LF, for a recipient, in the wrong order.
+        // Refused: a bare LF, a recipient, a wrong order of commands.
         let refused = Smtp::connect(harness.smtp).and_then(|mut smtp| {
             smtp.send(
                 "x@y.example",
@@ -87,7 +87,7 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
             let leak = log.lines().find(|line| line.contains(mark));
             assert_eq!(leak, None, "{format}: {mark}");
         }
-        // Nor does the database know the token, which is in the letter alone.
+        // The database does not hold the token, either: it is in the mail only.
         for name in ["vestibule.db", "vestibule.db-wal"] {
             let octets = fs::read(harness.path("data").join(name)).unwrap_or_default();
             let there = octets

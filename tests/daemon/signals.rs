@@ -43,7 +43,7 @@ fn a_transaction_under_way_finishes_before_the_end() {
     assert_eq!(requests[0]["message_id"], "last@client.example");
 }
 
-/// Sends one message after the other until the daemon takes no more; gives those that it answered 250.
+/// Sends messages one after the other until the daemon accepts no more; returns those that were answered 250.
 fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
     let mut taken = Vec::new();
     let Ok(mut client) = Smtp::connect(smtp) else {

@@ -1,9 +1,9 @@
-//! The subject as its sender wrote it, wherever a person reads it.
+//! The subject as its sender wrote it, at every place where a person reads it.
 
 use crate::client::{Smtp, http};
 use crate::harness::{Harness, STANDARD};
 
-/// The field as it came, the charset of the body, and the text.
+/// The raw field, the charset of the body, and the text.
 const SUBJECTS: &[(&[u8], &str, &str)] = &[
     (
         b"=?utf-8?B?RHJ1Y2tlciDwn5Y=?=\r\n =?utf-8?B?qO+4jyBicmVubnQ=?=",

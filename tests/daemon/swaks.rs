@@ -1,4 +1,4 @@
-//! swaks, the tool by which operators try out an SMTP server, STARTTLS included.
+//! swaks, the usual tool to test an SMTP server, STARTTLS included.
 
 use std::fs;
 use std::process::Command;

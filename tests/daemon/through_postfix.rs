@@ -1,4 +1,4 @@
-//! The whole way with real mail servers on every side: one Postfix is the MTA in front and carries the
+//! The whole path with real mail servers on both sides: one Postfix is the MTA in front and delivers the
 //! verification mail to the person's mailbox, another one is the help desk's.
 
 use std::process::Command;
@@ -11,8 +11,8 @@ use crate::postfix::Postfix;
 #[test]
 fn from_one_postfix_through_the_gate_to_another() {
     let desk = Postfix::start(&["queue@desk.example"], "");
-    // The MTA needs to know where the gate listens, and the gate where the MTA does: the gate starts
-    // first, and the MTA on the port that it was told.
+    // The MTA needs to know Vestibule's port, and Vestibule the MTA's: Vestibule starts first, and the MTA on
+    // the port that was reserved.
     let edge = Port::reserve();
     let configuration = STANDARD
         .replace(
@@ -99,7 +99,7 @@ fn from_one_postfix_through_the_gate_to_another() {
             String::from_utf8_lossy(&in_maildir).into_owned(),
             "it-help@corp.example",
         ),
-        // Postfix keeps mail with the line ends of its host.
+        // Postfix stores mail with the line ends of its host.
         (at_desk.replace('\n', "\r\n"), "hr@corp.example"),
     ] {
         assert!(

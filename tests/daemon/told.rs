@@ -1,5 +1,5 @@
-//! Senders who are told that their mail is not taken: only where a portal is set to, only who wrote as
-//! DMARC shows, and once a day at most.
+//! Notices to senders whose mail is not accepted: only if a portal is configured for it, only to senders who
+//! pass DMARC, and at most once a day.
 
 use crate::client::{Smtp, message};
 use crate::harness::{Harness, STANDARD, wait_for};
@@ -13,7 +13,7 @@ fn harness(access: &str) -> Harness {
     Harness::start(&format!("{portal}{access}\n{authentication}"))
 }
 
-/// A message of which our MTA says this about DMARC.
+/// A message with this DMARC result of our MTA.
 fn send_as(harness: &Harness, envelope: &str, from: &str, dmarc: &str, marker: &str) {
     let domain = from.rsplit('@').next().expect("a domain");
     let results =
@@ -92,7 +92,7 @@ fn an_authenticated_sender_is_told_once() {
         assert!(!text.contains(written), "{written}: {text}");
     }
 
-    // Neither again, nor under another spelling of the mailbox.
+    // Neither again, nor for another spelling of the mailbox.
     send_as(
         &harness,
         "eve@elsewhere.example",

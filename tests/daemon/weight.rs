@@ -1,5 +1,5 @@
-//! What waits to be handed over weighs nothing: large requests go out to every kind of destination
-//! that can take them piece by piece, many at a time, in little memory.
+//! Memory of queued requests: large requests are delivered to every type of destination that can stream, many
+//! at a time, in little memory.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,17 +10,17 @@ use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 use crate::client::Smtp;
 use crate::harness::{Harness, STANDARD, wait_for};
 
-/// Each request, and how many there are for each destination.
+/// Size of each request, and their number for each destination.
 const OCTETS: usize = 8 << 20;
 const REQUESTS: usize = 8;
 
 const PORTALS: [&str; 4] = ["folder", "program", "server", "post"];
 
-/// What the daemon may take more than before, in octets: half of what is on its way at one time. The
-/// database's own caches are in it, and what the allocator keeps for each thread.
+/// Maximum growth of the daemon's memory in octets: half of what is being delivered at one time. It includes
+/// the database's own caches, and the allocator's arenas of each thread.
 const MOST: u64 = 128 << 20;
 
-/// Takes mail and forgets it at once.
+/// Accepts mail and discards it.
 #[derive(Clone)]
 struct Nobody;
 
@@ -48,7 +48,7 @@ fn mail_server() -> SocketAddr {
     address
 }
 
-/// Reads posts and forgets them at once.
+/// Accepts POST requests and discards them.
 fn web_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -123,7 +123,7 @@ fn large_requests_go_out_in_little_memory() {
     let line = [&[b'x'; 76][..], b"\r\n"].concat();
     for number in 0..REQUESTS {
         for portal in PORTALS {
-            // A sender each, since those of one sender go one at a time.
+            // A sender for each, since the requests of one sender are delivered one at a time.
             let from = format!("{portal}{number}@shop.example");
             let head = format!("From: {from}\r\nSubject: Large\r\n\r\n");
             let mut message = head.into_bytes();
@@ -137,7 +137,7 @@ fn large_requests_go_out_in_little_memory() {
             assert!(reply.starts_with("250"), "{reply}");
         }
     }
-    // What taking in took is not counted.
+    // The memory of receiving is not counted.
     harness.restart();
     let before = memory(&harness, "VmRSS");
     for portal in PORTALS {

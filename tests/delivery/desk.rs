@@ -1,4 +1,4 @@
-//! A help desk with a webhook, which answers as a test wants and remembers who came.
+//! A help desk with a webhook, which answers as a test requires and records all calls.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,24 +17,24 @@ pub struct Desk {
     seen: Arc<Seen>,
 }
 
-/// A post as it came in.
+/// One received call.
 #[derive(Clone)]
 pub struct MailTransport {
     /// `webhook-id`.
     pub id: String,
     pub signed: (String, String),
     pub body: Vec<u8>,
-    /// Whether it was answered with 2xx.
+    /// True if it was answered with 2xx.
     pub is_taken: bool,
-    /// Whether the help desk has it, whatever it answered.
+    /// True if the help desk processed it, whatever it answered.
     pub is_had: bool,
 }
 
 struct Seen {
     posts: Mutex<Vec<MailTransport>>,
-    /// So many of ten posts fail.
+    /// Number of failures in ten calls.
     failing: AtomicU64,
-    /// Everybody is asked to come again in an hour.
+    /// If set, every call is answered with a Retry-After of an hour.
     is_busy: AtomicBool,
     /// Each answer needs a permit.
     answers: Semaphore,
@@ -57,7 +57,7 @@ impl Desk {
         Self { port, seen }
     }
 
-    /// As a destination of the configuration.
+    /// The help desk as a destination of the configuration.
     pub fn destination(&self) -> String {
         format!(
             "type = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\nallow_private = true\nconcurrency = 4",
@@ -65,7 +65,7 @@ impl Desk {
         )
     }
 
-    /// The `webhook-id` of every post and whether it was taken.
+    /// The `webhook-id` of every call, and whether it was answered with 2xx.
     pub fn posts(&self) -> Vec<(String, bool)> {
         let posts = self.whole_posts().into_iter();
         posts.map(|post| (post.id, post.is_taken)).collect()
@@ -79,12 +79,12 @@ impl Desk {
             .clone()
     }
 
-    /// Nothing fails any more.
+    /// Ends all failures.
     pub fn recover(&self) {
         self.seen.failing.store(0, Ordering::Relaxed);
     }
 
-    /// From now on it has no time for an hour, or has again.
+    /// Begins or ends answering with a Retry-After of an hour.
     pub fn is_busy(&self, is_busy: bool) {
         self.seen.is_busy.store(is_busy, Ordering::Relaxed);
     }
@@ -102,7 +102,7 @@ async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> 
     let is_busy = seen.is_busy.load(Ordering::Relaxed);
     let is_taken = {
         let mut posts = seen.posts.lock().unwrap_or_else(PoisonError::into_inner);
-        // As good as random, and the same in every run.
+        // Pseudo-random, and the same in every run.
         let number = posts.len() as u64;
         let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let is_taken = !is_busy && draw % 10 >= seen.failing.load(Ordering::Relaxed);

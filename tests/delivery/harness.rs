@@ -19,7 +19,7 @@ use vestibule::domain::{
 use vestibule::mail::{self, Identity};
 use vestibule::store::{Arrival, Page, Part, RequestFilter, Store};
 
-/// Nothing in a test takes longer, on a machine that does other work either.
+/// Longer than any step of a test takes, even under load.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub struct Harness {
@@ -28,19 +28,19 @@ pub struct Harness {
     config: watch::Sender<Arc<Config>>,
 }
 
-/// The workers of a house, until they are told to stop.
+/// The workers, until shutdown.
 pub struct Workers {
     pub stop: CancellationToken,
     pub running: JoinHandle<()>,
 }
 
 impl Harness {
-    /// The portal `it` hands over to a Maildir, `shop` as `shop` says.
+    /// The portal `it` delivers to a Maildir, `shop` as configured by `shop`.
     pub async fn open(shop: &str) -> Self {
         Self::open_with(shop, &[]).await
     }
 
-    /// The same with files that the configuration names.
+    /// The same with files that the configuration refers to.
     pub async fn open_with(shop: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
@@ -57,7 +57,7 @@ impl Harness {
         }
     }
 
-    /// Another process on the same database, or the same one after a restart.
+    /// Opens the database again, as another process or after a restart.
     pub fn store_again(&self) -> Store {
         Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
     }
@@ -80,13 +80,13 @@ impl Harness {
         }
     }
 
-    /// A message of an external customer of their own, which needs no proof.
+    /// A message of a new external customer, which needs no verification.
     pub async fn mail(&self, portal: &str, number: usize) -> RequestId {
         let from = format!("customer{number}@shop.example");
         self.mail_from(from, portal, number).await
     }
 
-    /// The same of whomever else.
+    /// The same from any address.
     pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
         let to = format!("{portal}-help@corp.example");
         let name = PortalName::parse(portal).expect("a name");
@@ -151,7 +151,7 @@ impl Harness {
         listed.rows.into_iter().map(|request| request.id).collect()
     }
 
-    /// As many as there are, which is found faster than who they are.
+    /// Counts the requests, which is faster than listing them.
     pub async fn count(&self, portal: &str, state: RequestState) -> usize {
         let counts = self.store.counts(Timestamp::now()).await.expect("counts");
         let here = counts
@@ -172,7 +172,7 @@ impl Harness {
 }
 
 impl Workers {
-    /// As SIGTERM does.
+    /// Drains as SIGTERM does.
     pub async fn drain(self) {
         self.stop.cancel();
         self.running.await.expect("no panic");
@@ -211,7 +211,7 @@ pub fn text(maildir: &str, shop: &str) -> String {
     )
 }
 
-/// Waits until something is so, but not for ever.
+/// Waits for a condition, with a time limit.
 pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     until_within(PATIENCE, what, is_so).await;
 }
@@ -226,7 +226,7 @@ pub async fn until_within(patience: Duration, what: &str, mut is_so: impl AsyncF
     }
 }
 
-/// All of them at a time, in their order.
+/// Runs all futures concurrently; returns the results in order.
 pub async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {

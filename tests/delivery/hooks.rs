@@ -1,5 +1,5 @@
-//! What hooks are promised: each event once owed is told at least once, under one id, in order for
-//! each account, and nothing is owed to a hook that is no more.
+//! Promises to hooks: each event since the subscription is told at least once, under one id, in order for
+//! each account, and nothing is queued for a hook that was removed.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const UNLIMITED: usize = 1_000_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
 
-/// A hook as it stands in the configuration, behind the destination `shop`.
+/// A hook for the configuration, after the destination `shop`.
 fn hook(desk: &Desk, events: &str) -> String {
     format!(
         "{NOBODY}\n[[hook]]\nname = \"directory\"\nurl = \"http://127.0.0.1:{}/\"\n\
@@ -40,7 +40,7 @@ async fn waiting(harness: &Harness) -> u64 {
     count.expect("read").waiting
 }
 
-/// The daemon takes up the configuration: hooks are owed calls from then on.
+/// The daemon loads the configuration: hooks are subscribed from then on.
 async fn is_subscribed(harness: &Harness, config: &Config) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
@@ -61,7 +61,7 @@ async fn what_happens_to_an_account_is_told_in_order_and_signed() {
     let harness = Harness::open_with(&settings, &[("secret", SECRET)]).await;
     let config = harness.config().borrow().clone();
     is_subscribed(&harness, &config).await;
-    // Owed before anybody could tell it, and told after the start: no event needs a running worker.
+    // Queued before any worker runs, and told after the start: events need no running worker.
     let request = harness.mail("it", 1).await;
     assert_eq!(waiting(&harness).await, 2);
     let workers = harness.start();
@@ -169,7 +169,7 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || desk.posts().len() == 1));
-    // The hook has it, and the answer never arrives.
+    // The hook has processed it, and the answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
@@ -205,7 +205,7 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
     pause(false).await;
     until("told", async || desk.posts().len() == 1).await;
 
-    // What is owed when the hook goes is removed with it.
+    // Queued calls are removed together with the hook.
     pause(true).await;
     harness.mail("it", 2).await;
     harness.reload("Maildir", NOBODY);
@@ -259,7 +259,7 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
             .all(|post| before.iter().any(|(id, _)| *id == post.id))
     );
 
-    // In time they are forgotten.
+    // They are deleted after the retention period.
     let much_later = Timestamp::now() + std::time::Duration::from_hours(1);
     let keep = std::time::Duration::from_mins(1);
     let forgotten = harness.store.forget_hook_calls(much_later, keep, 100).await;
@@ -268,7 +268,7 @@ async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
 
 #[test]
 fn a_hook_of_another_name_is_wanted() {
-    // Both would be paused by it.
+    // The name would pause both.
     let folder = tempfile::tempdir().expect("a folder");
     let text = super::harness::text(
         "Maildir",
@@ -286,7 +286,7 @@ fn a_hook_of_another_name_is_wanted() {
     );
 }
 
-/// The canary has an account for as long as it is on its way.
+/// A canary has an account while it is on its way.
 #[tokio::test]
 async fn of_a_canary_nobody_is_told() {
     let desk = Desk::open(0, UNLIMITED).await;

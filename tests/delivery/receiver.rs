@@ -1,4 +1,4 @@
-//! Handing over to an independent SMTP server, `mailin-embedded`.
+//! Delivery to an independent SMTP server, `mailin-embedded`.
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -9,7 +9,7 @@ use vestibule::domain::RequestState;
 
 use super::harness::{Harness, until};
 
-/// Remembers every message as it is taken.
+/// Records every accepted message.
 #[derive(Clone, Default)]
 struct Mailbox {
     current: Message,

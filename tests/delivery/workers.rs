@@ -1,4 +1,4 @@
-//! What the workers promise: at least once, under one id, and no destination for another's sake.
+//! Promises of the workers: delivery at least once, under one id, and no destination delays another.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ async fn a_released_request_is_delivered_at_once() {
         "from the message to its delivery: median {:?}",
         times[times.len() / 2]
     );
-    // A worker that nobody tells looks once a minute; many times what it takes is much less still.
+    // Without wakeups a worker polls once a minute; many times the usual duration is still much less.
     assert!(
         times[times.len() / 2] < Duration::from_secs(20),
         "{times:?}"
@@ -46,7 +46,7 @@ async fn a_released_request_is_delivered_at_once() {
     workers.drain().await;
 }
 
-/// How many requests are handed over to each of two destinations; more where `tests/run --long` asks.
+/// Number of requests that are delivered to each of two destinations; more in `tests/run --long`.
 fn many() -> usize {
     if std::env::var_os("VESTIBULE_LONG").is_some() {
         10_000
@@ -58,13 +58,13 @@ fn many() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
     let many = many();
-    // Three of ten posts are answered with 500, half of them by a help desk that has the request.
+    // Three of ten calls are answered with 500, half of them after the request was processed.
     let desk = Desk::open(3, UNLIMITED).await;
     let harness = Harness::open(&format!("{}\nretry = [\"1s\"]", desk.destination())).await;
     let workers = harness.start();
     let mut requests = BTreeSet::new();
     for first in (0..many).step_by(50) {
-        // Some at a time, so that they share transactions.
+        // Several at a time, so that they share transactions.
         let numbers: Vec<usize> = (first..many.min(first + 50)).collect();
         let mails = numbers.iter().map(|number| harness.mail("shop", *number));
         requests.extend(all(mails).await.iter().map(ToString::to_string));
@@ -82,7 +82,7 @@ async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
     let posts = desk.whole_posts();
     let failed = posts.iter().filter(|post| !post.is_taken).count();
     assert!(failed > many / 4 && failed < many, "{failed} failures");
-    // Each arrived, none is lost, and what came again came under its own id.
+    // Each arrived, none is lost, and each repeat has the same id.
     let had: Vec<&String> = posts
         .iter()
         .filter_map(|post| post.is_had.then_some(&post.id))
@@ -117,7 +117,7 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || desk.posts().len() == 1));
-    // The help desk has it, and the answer never arrives.
+    // The help desk has processed it, and the answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
@@ -181,7 +181,7 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
     pause(true).await;
     let workers = harness.start();
     harness.mail("it", 1).await;
-    // The other destination was tried by then, and so would this one have been.
+    // The other destination has been tried by then, and this one would have been, too.
     harness.mail("shop", 1).await;
     until("the other was tried", async || {
         let shop = harness.in_state("shop", RequestState::Released).await;
@@ -242,7 +242,7 @@ async fn a_new_configuration_is_followed() {
     harness.mail("it", 1).await;
     until("delivered", async || harness.messages("Maildir").len() == 1).await;
     harness.reload("Elsewhere", NOBODY);
-    // Until the old worker has stopped, either may take a request.
+    // Until the old worker has stopped, either may claim a request.
     let mut number = 1;
     until("delivered elsewhere", async || {
         number += 1;
@@ -258,7 +258,7 @@ async fn a_new_configuration_is_followed() {
     );
 }
 
-/// Claims of the new workers fail after they were recorded; what they give back is theirs.
+/// Claims of the new workers fail after they were recorded; they give back only their own.
 #[tokio::test]
 async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     let desk = Desk::open(0, 0).await;
@@ -300,8 +300,7 @@ async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     assert_eq!(ids, [first.to_string(), second.to_string()]);
 }
 
-/// What a destination asked for, or how it failed, is forgotten by a reload only where the destination
-/// was changed.
+/// A reload resets the delay or the failures of a destination only if the destination was changed.
 #[tokio::test]
 async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
     let desk = Desk::open(0, UNLIMITED).await;
@@ -320,7 +319,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
 
     harness.reload("Other", &shop);
     harness.mail("shop", 2).await;
-    // Those who work by the new configuration do.
+    // The workers of the new configuration do.
     harness.mail("it", 1).await;
     until("by the new one", async || {
         harness.messages("Other").len() == 1

@@ -1,5 +1,5 @@
-//! The account of every message, from what the MTA, the people and the help desks know, and from the
-//! rows themselves.
+//! Account of every message, from the records of the MTA, the people and the help desks, and from the
+//! database.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -12,7 +12,7 @@ use crate::desk::{Copy, Desk};
 use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Fate, message, portals, recipient, sender};
 
-/// What the ledger says of a message for one portal.
+/// The ledger's record of a message for one portal.
 struct Entry {
     id: String,
     verdict: String,
@@ -20,22 +20,22 @@ struct Entry {
     state: Option<String>,
 }
 
-/// What was accounted for; for `docs/reliability.md`.
+/// Totals of the account; for `docs/reliability.md`.
 #[derive(Debug, Default)]
 pub struct Account {
     pub messages: usize,
     pub acknowledgements: usize,
     pub delivered: usize,
-    /// Copies beyond the first of a request.
+    /// Copies of a request beyond the first.
     pub repeats: usize,
     pub held: usize,
     pub verification_mails: usize,
 }
 
-/// Waits until nothing is on its way to a help desk, and checks everything.
+/// Waits until all deliveries have ended, and checks everything.
 ///
 /// # Panics
-/// When anything does not add up.
+/// If anything is inconsistent.
 pub fn settle(harness: &Harness, book: &Book, desk: &Desk) -> Account {
     wait_for("all deliveries", || {
         let waiting = count(
@@ -142,7 +142,7 @@ pub fn settle(harness: &Harness, book: &Book, desk: &Desk) -> Account {
     account
 }
 
-/// The one entry that repeats no other. A dropped message that comes again is decided again.
+/// The one entry that is not a duplicate. A dropped message that arrives again is decided again.
 fn first<'e>(marker: &str, entries: &'e [Entry]) -> &'e Entry {
     let mut originals = entries.iter().filter(|entry| !entry.repeats);
     let first = originals.next().expect("an original");
@@ -153,7 +153,7 @@ fn first<'e>(marker: &str, entries: &'e [Entry]) -> &'e Entry {
     first
 }
 
-/// Whether the verdict is that of the message's fate, and the state follows from the proof.
+/// Checks that the verdict is that of the message's fate, and that the state follows from the verification.
 fn judge(marker: &str, entries: &[Entry], active: &BTreeSet<String>) {
     let first = first(marker, entries);
     let is_active = active.contains(&sender(marker));
@@ -186,7 +186,7 @@ fn judge(marker: &str, entries: &[Entry], active: &BTreeSet<String>) {
     );
 }
 
-/// One letter at most for each address: the limit is one an hour.
+/// At most one verification mail for each address: the limit is one an hour.
 fn verification_mails(harness: &Harness) -> usize {
     let mut sent: HashMap<String, usize> = HashMap::new();
     for verification_mail in harness.verification_mails() {

@@ -1,4 +1,4 @@
-//! An MTA that behaves, at work while others do not: each of its messages is taken.
+//! A well-behaved MTA that works while others do not: each of its messages is accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ pub struct Bystander {
 }
 
 impl Bystander {
-    /// Begins, and goes on until it [leaves](Self::leave).
+    /// Starts, and continues until it [leaves](Self::leave).
     pub fn of(harness: &Harness) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, smtp) = (Arc::clone(&stop), harness.smtp);
@@ -23,7 +23,7 @@ impl Bystander {
             while !stopped.load(Ordering::Relaxed) {
                 send(smtp, "bob@partner.example", &format!("bystander{sent}"));
                 sent += 1;
-                // It is not an attack of its own.
+                // The bystander must not be an attack itself.
                 std::thread::sleep(Duration::from_millis(20));
             }
             sent
@@ -31,10 +31,10 @@ impl Bystander {
         Self { stop, thread }
     }
 
-    /// How many messages it sent.
+    /// Stops, and returns the number of its messages.
     ///
     /// # Panics
-    /// When one of them was not taken, or none was sent at all.
+    /// If one of them was not accepted, or none was sent at all.
     pub fn leave(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.thread.join().expect("each was taken");

@@ -1,14 +1,14 @@
-//! Hostile SMTP clients: what each says, and what it hears.
+//! Hostile SMTP clients: the commands of each, and the expected replies.
 
 use std::fmt::Write;
 
 const MIB: usize = 1024 * 1024;
 
-/// Octets that one field may have, so that the header is just within its bound.
+/// Octets of one field, so that the header is just within its limit.
 const HEADER: usize = MIB / 4 - 100;
 
-/// What a client says from its first byte to its last, and the codes that it is answered, in order;
-/// a code that comes several times in a row is written once, as `CODE*`.
+/// All octets of a client, and the expected reply codes, in order; a code that is repeated several times is
+/// written once, as `CODE*`.
 pub struct Client {
     pub name: &'static str,
     pub says: fn() -> Vec<u8>,
@@ -17,12 +17,12 @@ pub struct Client {
 
 pub const FRONT: &str = "EHLO a.example\r\nMAIL FROM:<bob@partner.example>\r\nRCPT TO:<it-help@corp.example>\r\nDATA\r\n";
 
-/// A message of these header fields, and a command behind it.
+/// A message with these header fields, followed by a command.
 pub fn message(fields: &str, body: &str) -> Vec<u8> {
     format!("{FRONT}From: bob@partner.example\r\n{fields}\r\n{body}\r\n.\r\nNOOP\r\n").into_bytes()
 }
 
-/// An end that is none, with a second transaction behind it.
+/// An invalid end of data, followed by a second transaction.
 fn smuggled(end: &str) -> Vec<u8> {
     let second = "MAIL FROM:<eve@partner.example>\r\nRCPT TO:<it-help@corp.example>\r\nDATA\r\n";
     format!("{FRONT}Subject: x\r\n\r\na{end}{second}From: smuggled@partner.example\r\n\r\n.\r\n")

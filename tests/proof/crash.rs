@@ -1,4 +1,4 @@
-//! `SIGKILL` under load, at any moment and at chosen ones: every message is accounted for.
+//! `SIGKILL` under load, at random moments and at chosen ones: every message is accounted for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use crate::load::{Book, Load, configuration};
 use crate::syncs::tamper_with_syncs;
 use crate::{Dice, rounds};
 
-/// How the daemon dies.
+/// Ways to kill the daemon.
 enum Death {
-    /// Some time after so many more acknowledgements.
+    /// Some time after this many more acknowledgements.
     Any { after: usize, pause: Duration },
-    /// Where the program passes a place for so many times.
+    /// At the N-th pass of a failpoint.
     Place(&'static str, u64),
-    /// On entering the system call that syncs, for so many times: written, and not yet on disk.
+    /// At the N-th entry into the syncing system call: written, and not yet on disk.
     Sync(u64),
 }
 
-/// The places where `failpoint::pass` stands, and how often each is passed at the start already.
+/// The failpoints of `failpoint::pass`, and how often each is passed during the start.
 const PLACES: [(&str, u64); 6] = [
     ("filled", 10),
     ("committed", 10),
@@ -31,13 +31,13 @@ const PLACES: [(&str, u64); 6] = [
 ];
 
 impl Death {
-    /// Lets the daemon run under load until it dies.
+    /// Runs the daemon under load until it dies.
     fn under_load(&self, harness: &mut Harness, book: &Arc<Book>, round: usize) {
         match self {
             Self::Place(place, passes) => {
                 let place = format!("{place}:{passes}");
                 if !harness.restart_with(&[("VESTIBULE_FAILPOINT", &place)]) {
-                    // It passed there while it took up the work of the one before.
+                    // It died while it resumed the work of the previous process.
                     return;
                 }
             }
@@ -73,7 +73,7 @@ impl Death {
     }
 }
 
-/// All of one kind after another, on one database.
+/// All kills of one kind after another, on one database.
 fn survive(deaths: impl IntoIterator<Item = Death>) {
     let desk = Desk::open();
     let book = Arc::new(Book::default());
@@ -84,7 +84,7 @@ fn survive(deaths: impl IntoIterator<Item = Death>) {
         count += 1;
     }
     harness.restart();
-    // However soon death came, there is enough of everything to be accounted for.
+    // However early the kills are, there is enough mail of every kind to account for.
     let load = Load::start(&harness, &book, count);
     wait_for("some of everything", || {
         let is_much = book.acknowledged() > 12 * count;

@@ -1,4 +1,4 @@
-//! A help desk that never goes away: it outlives the daemon's deaths and remembers every copy.
+//! A help desk that is always available: it survives the daemon's deaths and records every copy.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 
-/// One copy of a request, as it was handed over.
+/// One delivered copy of a request.
 #[derive(Clone)]
 pub struct Copy {
     /// `X-Vestibule-Request`.
     pub request: String,
-    /// Of what follows the fields that were added: the message as it came.
+    /// Hash of the original message after the added fields.
     pub print: u64,
 }
 
 impl Copy {
-    /// The local part of the Message-ID of what a help desk was given, and what is to be remembered.
+    /// Reads the local part of the Message-ID of a delivered message, and its record.
     pub fn read(bytes: &[u8]) -> (String, Self) {
         let text = String::from_utf8_lossy(bytes);
         let field = |name: &str, end: &str| {
@@ -34,7 +34,7 @@ impl Copy {
         (marker, copy)
     }
 
-    /// Two messages with one print are the same.
+    /// Hash of a message; equal hashes mean equal messages.
     pub fn print_of(bytes: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
@@ -62,7 +62,7 @@ impl Desk {
             .with_name("desk.example")
             .with_ssl(SslConfig::None)
             .expect("no TLS")
-            // A thread that read from a killed daemon is soon free again, but not at once.
+            // A thread that read from a killed daemon is free again soon, but not at once.
             .with_num_threads(64)
             .with_tcp_listener(listener);
         std::thread::spawn(move || server.serve().expect("it serves"));

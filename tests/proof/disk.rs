@@ -1,7 +1,7 @@
-//! A disk of its own for the data folder: small, and taken away in every way that disks have.
+//! A separate disk for the data folder: small, and with every kind of failure.
 //!
-//! It is a file system in a file, mounted over the folder, which only root can do. An ordinary user's
-//! run fails here and says so.
+//! It is a file system in a file, mounted over the folder, which requires root. A run of an ordinary user
+//! fails here with an explanation.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,22 +10,22 @@ use std::process::Command;
 
 use crate::harness::Harness;
 
-/// `FS_IOC_SHUTDOWN`, which ext4 has as well, with its flag for "write nothing more, not even the
-/// journal". From here on, what was not synced is gone.
+/// `FS_IOC_SHUTDOWN`, which ext4 supports as well, with its flag for "write nothing more, not even the
+/// journal". From here on, everything that was not synced is lost.
 const POWER_CUT: &str = r#"
     open(my $disk, "<", $ARGV[0]) or die "open: $!";
     my $flag = pack("L", 2);
     ioctl($disk, 0x8004587d, $flag) or die "shutdown: $!";
 "#;
 
-/// The file system on which a house has its data.
+/// The file system that holds the data.
 pub struct Disk {
     image: PathBuf,
     folder: PathBuf,
 }
 
 impl Disk {
-    /// Makes it and mounts it.
+    /// Creates and mounts it.
     pub fn of(harness: &Harness) -> Self {
         const SIZE: u64 = 64 * 1024 * 1024;
         let disk = Self {
@@ -42,12 +42,12 @@ impl Disk {
     }
 
     pub fn mount(&self) {
-        // After an error of its own, it can only be read.
-        // A device of its own each time: one that somebody still holds on to keeps its faults.
+        // After an I/O error a device can only be read. So each disk gets a new device: one that is still in
+        // use keeps its faults.
         let device = output("losetup", &["--find", "--show", text(&self.image)]);
         let options = "errors=remount-ro";
         run("mount", &["-o", options, &device, text(&self.folder)]);
-        // It goes when it is unmounted.
+        // The device is freed when it is unmounted.
         run("losetup", &["--detach", &device]);
     }
 
@@ -59,23 +59,23 @@ impl Disk {
         fs::create_dir(&self.folder).expect("a folder");
     }
 
-    /// Also when somebody still uses it.
+    /// Works even while files are open.
     pub fn unmount(&self) {
         run("umount", &["--lazy", text(&self.folder)]);
     }
 
-    /// As if the power had failed: nothing more is written. The daemon must be killed then.
+    /// Simulates a power failure: nothing more is written. The daemon must be killed then.
     pub fn cut_the_power(&self) {
         run("perl", &["-e", POWER_CUT, text(&self.folder)]);
     }
 
-    /// The machine is on again: the journal is played back.
+    /// Simulates the next boot: the journal is replayed.
     pub fn power_on(&self) {
         self.unmount();
         self.mount();
     }
 
-    /// No write returns until it is thawed.
+    /// Blocks all writes until it is thawed.
     pub fn freeze(&self) {
         run("fsfreeze", &["--freeze", text(&self.folder)]);
     }
@@ -84,7 +84,7 @@ impl Disk {
         run("fsfreeze", &["--unfreeze", text(&self.folder)]);
     }
 
-    /// Writes a file until there is no room for more.
+    /// Writes a file until the disk is full.
     pub fn fill(&self) {
         let mut ballast = File::create(self.folder.join("ballast")).expect("a file");
         for size in [1024 * 1024, 4096, 512] {
@@ -97,22 +97,21 @@ impl Disk {
         fs::remove_file(self.folder.join("ballast")).expect("the ballast");
     }
 
-    /// The kernel finds an error and makes the file system read-only, as it does when the device
-    /// below fails.
+    /// Simulates an error that the kernel finds: it makes the file system read-only, as for a failing device.
     pub fn fail(&self) {
         let device = output("findmnt", &["-no", "SOURCE", text(&self.folder)]);
         let name = device.rsplit('/').next().expect("a name");
         fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").expect("an error");
     }
 
-    /// The operator repairs it and mounts it again, while the daemon runs.
+    /// Repairs it and mounts it again as an operator would, while the daemon runs.
     pub fn repair(&self) {
         self.unmount();
         let repaired = Command::new("e2fsck")
             .args(["-f", "-p", text(&self.image)])
             .output()
             .expect("e2fsck, of the package e2fsprogs");
-        // 1 says that something was corrected.
+        // Status 1 means that errors were corrected.
         assert!(
             matches!(repaired.status.code(), Some(0 | 1)),
             "{repaired:?}"
@@ -123,7 +122,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A test that failed may have left it frozen, or not mounted at all.
+        // A failed test may have left it frozen, or not mounted at all.
         for (program, flag) in [("fsfreeze", "--unfreeze"), ("umount", "--lazy")] {
             let _ = Command::new(program)
                 .args([flag, text(&self.folder)])
@@ -142,7 +141,7 @@ pub fn run(program: &str, args: &[&str]) {
     output(program, args);
 }
 
-/// The same with what it says.
+/// The same, and returns its output.
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)

@@ -1,6 +1,6 @@
-//! What goes wrong below: the disk is full, read-only, slow or gone, the database is locked or
-//! damaged, a sync fails, the power is cut. The MTA is told to keep the message, the log says why,
-//! and when the cause is gone the daemon goes on without a restart, with nothing lost.
+//! Faults of the disk and the database: the disk is full, read-only, slow or gone, the database is locked or
+//! damaged, a sync fails, the power fails. The MTA is told to keep the message, the log tells the cause, and
+//! when the fault is over the daemon continues without a restart and without losses.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -20,19 +20,19 @@ use crate::{Dice, rounds};
 
 type Mend = Box<dyn FnOnce()>;
 
-/// What is taken away, and what follows from it.
+/// A fault and its consequences.
 struct Fault {
     break_it: fn(&Harness, &Rc<Disk>) -> Mend,
-    /// What the MTA is told.
+    /// The SMTP reply to the MTA.
     reply: &'static str,
-    /// What the log says.
+    /// The cause in the log.
     cause: &'static str,
-    /// Whether anything can still be written, which `/readyz` asks.
+    /// True if writing is still possible, as `/readyz` reports it.
     ready: bool,
 }
 
 impl Fault {
-    /// Mail before, during and after the fault.
+    /// Sends mail before, during and after the fault.
     fn endure(&self) {
         let helpdesk = Desk::open();
         let book = Arc::new(Book::default());
@@ -43,7 +43,7 @@ impl Fault {
 
         let mend = (self.break_it)(&harness, &disk);
         let refusal = wait_for("a refusal", || {
-            // What fits into the room that is left is still taken, and counts.
+            // Messages that fit into the remaining space are still accepted, and count.
             book.send_one(harness.smtp, 1);
             book.refusal()
         });
@@ -70,7 +70,7 @@ impl Fault {
     }
 }
 
-/// `/readyz` remembers for a second.
+/// `/readyz` is cached for a second.
 fn wait_for_readiness(harness: &Harness, status: u16) {
     wait_for(&format!("readiness {status}"), || {
         (http(harness.http, "GET", "/readyz", &[]).0 == status).then_some(())
@@ -200,9 +200,9 @@ fn a_page_that_is_damaged() {
                 .open(harness.path("data/vestibule.db"))
                 .expect("the database");
             let place = (root - 1) * size;
-            // Everything is to be in the file that is damaged, and in nobody's memory: the daemon stands
-            // still from before the log is emptied until the damage is done, or it would read the page in
-            // between and need it no more.
+            // All pages must be in the damaged file, and none in a cache: the daemon is stopped from before
+            // the checkpoint until the damage is done, because it would read the page in between and not need
+            // it again.
             let soon = std::time::Duration::from_millis(100);
             neighbour.busy_timeout(soon).expect("a setting");
             let page = wait_for("an empty log", || {
@@ -239,7 +239,7 @@ fn a_sync_that_fails() {
                 .expect("strace, of the package strace");
             wait_until_traced(harness.process());
             Box::new(move || {
-                // It lets the daemon go.
+                // strace detaches from the daemon.
                 run("kill", &["-INT", &strace.id().to_string()]);
                 strace.wait().expect("strace ends");
             })
@@ -251,8 +251,8 @@ fn a_sync_that_fails() {
     fault.endure();
 }
 
-/// A disk on which nothing returns for now: nobody is told 250 or anything else, others are still
-/// served, and then it goes on as if nothing had been.
+/// A disk on which all calls block: no client gets 250 or any other reply, other requests are still served,
+/// and afterwards the daemon continues normally.
 #[test]
 fn a_disk_that_does_not_answer_for_a_while() {
     let helpdesk = Desk::open();
@@ -272,7 +272,7 @@ fn a_disk_that_does_not_answer_for_a_while() {
             .then_some(())
     });
     let before = book.acknowledged();
-    // A page that needs no writer, and a client who asks for nothing to be kept.
+    // A page that needs no writer, and a client that stores nothing.
     assert_eq!(http(harness.http, "GET", "/", &[]).0, 200);
     let mut client = crate::client::Smtp::connect(harness.smtp).expect("a connection");
     let answer = client.say("NOOP").expect("an answer");
@@ -290,8 +290,8 @@ fn a_disk_that_does_not_answer_for_a_while() {
     settle(&harness, &book, &helpdesk);
 }
 
-/// No thread of the daemon runs any more; some may be in the midst of a write or a sync. What is said
-/// after a power cut would be said by nobody.
+/// No thread of the daemon runs any more; some may be within a write or a sync. After a real power failure
+/// there would be no replies, either.
 fn stop_in_its_tracks(harness: &Harness) {
     harness.signal("-STOP");
     wait_for("a standstill", || {
@@ -304,7 +304,7 @@ fn stop_in_its_tracks(harness: &Harness) {
     });
 }
 
-/// The strongest of all: the file system loses whatever was not synced.
+/// The strictest test: the file system loses everything that was not synced.
 #[test]
 fn power_cuts() {
     let mut dice = Dice(2);

@@ -1,5 +1,5 @@
-//! Floods in other people's names, seen from outside: what they fill, whom they keep from what, and
-//! what can be taken back.
+//! Floods in other people's names, through the public interfaces: the quotas that they fill, the people whom
+//! they affect, and the recovery.
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ fn the_copy_of_a_list_does_not_cost_the_message() {
         let entry = newest(&harness, "both");
         assert_eq!(entry["reason"], expected, "{entry}");
     }
-    // What no Message-ID tells apart, sender, date and content do.
+    // If the Message-ID does not distinguish them, sender, date and content do.
     for _ in 0..2 {
         send(&harness, &message("", "bea@corp.example", "", 0));
     }

@@ -1,5 +1,5 @@
-//! Mail in other people's names: its victims are not bombed with verification mail, nothing that the
-//! forger wrote reaches them, and a restart gives nobody a second helping.
+//! Mail in other people's names: the victims are not flooded with verification mail, none of the forger's
+//! text reaches them, and a restart does not reset the limits.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::client::{Smtp, http};
 use crate::harness::{Harness, STANDARD, wait_for};
 use crate::rounds;
 
-/// Words that only the forger uses.
+/// Text that only the forger uses.
 const FORGED: &str = "CHEAP-PILLS";
 
 const PER_DOMAIN: usize = 40;
 const IN_TOTAL: usize = 60;
 
-/// Three fifths: one is kept for the pages, and one for senders whose domain vouches.
+/// Three fifths: one is reserved for the pages, and one for senders whose domain vouches for them.
 const FORGED_PER_DOMAIN: usize = PER_DOMAIN * 3 / 5;
 const FORGED_IN_TOTAL: usize = IN_TOTAL * 3 / 5;
 
@@ -60,7 +60,8 @@ fn forge(harness: &Harness, authors: &[String], round: usize) {
     }
 }
 
-/// The forger's words wherever a sender can write any, and a try at fields of the letter itself.
+/// A message with the forger's text wherever a sender can write, and attempts to inject fields into the
+/// verification mail.
 fn forged(author: &str, id: &str) -> Vec<u8> {
     format!(
         "From: =?utf-8?q?{FORGED}?= <{author}>\r\n\
@@ -76,7 +77,7 @@ fn forged(author: &str, id: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Waits until every letter that may go out has, and gives all of them.
+/// Waits until all mail within the limits was sent, and returns it.
 fn verification_mails(harness: &Harness) -> Vec<String> {
     wait_for("no letter that is due", || {
         let due = "SELECT count(*) FROM letter WHERE state = 'claimed'
@@ -86,7 +87,7 @@ fn verification_mails(harness: &Harness) -> Vec<String> {
     harness.verification_mails()
 }
 
-/// None has a word of the forger's, in any encoding, and each goes to one person.
+/// Checks that no mail contains text of the forger, in any encoding, and that each goes to one person.
 fn check(verification_mails: &[String]) {
     for verification_mail in verification_mails {
         let mail = MessageParser::default()
@@ -103,7 +104,7 @@ fn check(verification_mails: &[String]) {
         for part in 0..mail.html_body_count() {
             said += &mail.body_html(part).unwrap_or_default();
         }
-        // With its colon: three letters alone stand in some of the links, which are random.
+        // With its colon: three letters alone occur in some of the links, which are random.
         for word in [FORGED, "evil.example", "Bcc:"] {
             assert!(
                 !said.contains(word) && !verification_mail.contains(word),
@@ -124,7 +125,7 @@ fn check(verification_mails: &[String]) {
 fn a_victim_gets_one_mail_for_a_thousand_forgeries() {
     let mut harness = harness();
     let messages = rounds(300, 1000);
-    // Detail and letter case make no other mailbox.
+    // Subaddresses and letter case do not make another mailbox.
     let authors: Vec<_> = (0..messages)
         .map(|number| match number % 3 {
             0 => "victim@corp.example".to_owned(),
@@ -192,7 +193,7 @@ fn many_forged_authors_make_no_more_mail_than_the_limits_allow() {
     assert_eq!(people.len(), FORGED_IN_TOTAL, "one each");
     assert!(harness.delivered().is_empty(), "nothing passed");
 
-    // An operator sees it at a glance.
+    // An operator sees it in the statistics.
     let stats = harness.json(&["stats"]).remove(0);
     let domains = stats["held_domains"].as_array().expect("a ranking");
     assert_eq!(domains[0]["domain"], "corp.example", "{stats}");
@@ -208,7 +209,7 @@ fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_mail() {
     forge(&harness, &authors, 0);
     assert_eq!(verification_mails(&harness).len(), FORGED_PER_DOMAIN);
 
-    // One client signs up as many; another is served all the same.
+    // One client signs up this many addresses; another is still served.
     for number in 0..10 {
         let who = format!("many{number}@branch.example");
         http(harness.http, "POST", "/signup", &[("email", &who)]);

@@ -1,5 +1,5 @@
-//! Clients that mean harm, against the real binary: each gets its answer, none gets more memory than
-//! the configuration grants, and who behaves is served all the while.
+//! Hostile clients against the real binary: each gets its reply, none gets more memory than the configuration
+//! permits, and well-behaved clients are served meanwhile.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ use crate::rounds;
 
 const MIB: usize = 1024 * 1024;
 
-/// The most memory that the daemon ever had, in octets.
+/// The peak memory of the daemon, in octets.
 fn peak(harness: &Harness) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", harness.process())).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -28,7 +28,7 @@ fn peak(harness: &Harness) -> usize {
         * 1024
 }
 
-/// Says all of it while another thread listens; what is answered until the end.
+/// Sends everything while another thread reads; returns all replies.
 pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let patience = Some(DEADLINE);
@@ -36,7 +36,7 @@ pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     stream.set_write_timeout(patience).expect("a timeout");
     let mut writing = stream.try_clone().expect("a second handle");
     let speaker = std::thread::spawn(move || {
-        // Who is sent away need not be heard to the end.
+        // A client that is disconnected need not send the rest.
         let _ = writing.write_all(&said);
         let _ = writing.shutdown(std::net::Shutdown::Write);
     });
@@ -101,7 +101,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }
 
-/// Twenty messages of the greatest size at once, where the budget has room for four.
+/// Twenty messages of the maximum size at once, with a budget for four.
 #[test]
 fn a_flood_of_large_messages_stays_within_the_budget() {
     let configuration = STANDARD.replace(
@@ -117,7 +117,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
             let body = format!("{}\r\n", "a".repeat(998)).repeat(7 * MIB / 1000);
             std::thread::spawn(move || {
                 let send = || codes(&talk(address, message(&subject, &body)));
-                // Where the machine stood still for so long that it seemed to dawdle, it comes again.
+                // If the machine stalled for so long that the client counted as idle, it tries again.
                 let mut heard = send();
                 for _ in 0..3 {
                     if heard.ends_with(" 421") {
@@ -140,8 +140,8 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }
 
-/// All the memory is taken by clients that stop in the midst of their messages, but for a byte now and
-/// then: they go when somebody else needs it.
+/// All memory is held by clients that stop within their messages, except for a byte now and then: they are
+/// evicted when others need it.
 #[test]
 fn who_dawdles_with_a_message_gives_up_its_memory() {
     let configuration = STANDARD.replace(
@@ -169,11 +169,11 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
             })
         })
         .collect();
-    // More than the reserve, so that somebody's memory is needed for it.
+    // More than the reserve, so that another client's memory is needed for it.
     let body = format!("{}\r\n", "b".repeat(998)).repeat(2000);
     let message = format!("From: bob@partner.example\r\nSubject: x\r\n\r\n{body}");
-    // Until the dawdlers have taken it all there is some for others, too; so this goes on until one of
-    // them had to go for it.
+    // Until the idle clients hold all of it there is some for others, too; so this repeats until one of them
+    // was evicted.
     wait_for("somebody to give up its memory", || {
         let mut client = Smtp::connect(harness.smtp).expect("a seat");
         let reply = client.send(
@@ -186,7 +186,7 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
         harness.log().contains("while others wait").then_some(())
     });
     for stream in &slow {
-        // A thread may still be speaking to somebody who does not listen.
+        // A thread may still be writing to a client that does not read.
         let _ = stream.shutdown(std::net::Shutdown::Both);
     }
     for thread in threads {
@@ -194,7 +194,7 @@ fn who_dawdles_with_a_message_gives_up_its_memory() {
     }
 }
 
-/// Connections from an address of loopback that is not the MTA's.
+/// Connections from a loopback address that is not the MTA's.
 async fn idle(harness: &Harness, count: usize) -> Vec<(String, BufReader<tokio::net::TcpStream>)> {
     let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
@@ -227,8 +227,8 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
     let harness = Harness::start(&configuration);
     let before = peak(&harness);
     let connections = idle(&harness, seats).await;
-    // One peer cannot have them all: the last tenth is for those who have few. What it opens beyond
-    // that is turned away, or takes the place of one of its own that said nothing for long.
+    // One peer cannot have all slots: the last tenth is reserved for peers with few connections. Further ones
+    // are refused, or evict one of the same peer that has been idle for long.
     let held = || {
         connections
             .iter()
@@ -238,7 +238,7 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
             })
             .count()
     };
-    // The farewell to one that gave up its place may still be on its way.
+    // The final reply to an evicted connection may still be on its way.
     let begin = Instant::now();
     while held() > seats - seats / 10 {
         assert!(begin.elapsed() < DEADLINE, "{} seats for one peer", held());
@@ -266,7 +266,7 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
     assert!(each < 24 * 1024, "{each} octets for an idle connection");
 }
 
-/// All seats taken by clients that say a byte now and then: they go when others come.
+/// All slots are held by clients that send a byte now and then: they are evicted when others connect.
 #[test]
 fn who_dawdles_gives_up_the_seat() {
     let configuration = STANDARD.replace(
@@ -291,7 +291,7 @@ fn who_dawdles_gives_up_the_seat() {
         for stream in &mut drip {
             let _ = stream.write_all(b"a");
         }
-        // Whoever is turned away hears 421 and comes again.
+        // A client that is refused gets 421 and tries again.
         let mut client = Smtp::connect(harness.smtp).ok()?;
         client.say("NOOP").ok()?.starts_with("250").then_some(())
     });

@@ -1,6 +1,6 @@
-//! Words of a stranger that would like to be fields: in commands, in names, in ids. What a help desk
-//! gets is our own fields, whole and nothing among them, and then the message as it came; and no
-//! letter has a field that the others do not have.
+//! Untrusted text that tries to become a header field: in commands, names and ids. A delivered message has
+//! our own fields, complete and without others among them, and then the original message; and no verification
+//! mail has a field that the others do not have.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::client::Smtp;
 use crate::harness::{Harness, STANDARD, wait_for};
 use crate::hostile::talk;
 
-/// What the stranger wants to see as a field of its own.
+/// The field that the attacker tries to inject.
 const EVIL: &str = "X-Evil";
 
 /// Commands that are refused.
@@ -24,7 +24,7 @@ const COMMANDS: &[&str] = &[
     "MAIL FROM:<bob@partner.example> SIZE=1 X-Evil: 1",
 ];
 
-/// Messages: what is tried, in which header fields, and whether the author is one all the same.
+/// Messages: a name, the header fields, and whether the author is still recognized.
 const FIELDS: &[(&str, &str, bool)] = &[
     (
         "an encoded line end in the author's name (Q)",
@@ -84,7 +84,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ),
 ];
 
-/// The one message of a round, as it was sent.
+/// The message of a round, as it was sent.
 fn message(number: usize, fields: &str, author: &str) -> String {
     format!(
         "Mark: {number}\r\n{}\r\nX-Evil: in the body\r\n",
@@ -92,7 +92,7 @@ fn message(number: usize, fields: &str, author: &str) -> String {
     )
 }
 
-/// What stands above the message as it came, by unfolded field.
+/// The unfolded fields that were added above the original message.
 fn added(file: &str) -> Vec<String> {
     let mut fields: Vec<String> = Vec::new();
     for line in file
@@ -120,7 +120,7 @@ fn a_command_makes_no_field() {
         let reply = client.say(command).expect("an answer");
         assert!(reply.starts_with('5'), "{command:?}: {reply}");
     }
-    // A detail is the sender's to choose, and is written down beside `for`.
+    // The sender chooses the subaddress, which appears in the `for` clause.
     let said = "EHLO mx.example\r\nMAIL FROM:<bob@partner.example>\r\n\
                 RCPT TO:<it-help+\"X-Evil:\"@corp.example>\r\nRCPT TO:<it-help+X-Evil:1@corp.example>\r\n\
                 RCPT TO:<it-help@corp.example>\r\nDATA\r\nMark: 1\r\nFrom: bob@partner.example\r\n\r\n.\r\n";

@@ -1,5 +1,5 @@
-//! An MTA with several connections and several senders, which keeps what was not answered `250` and
-//! sends it again; and people who press the button in their mail.
+//! An MTA with several connections and several senders, which keeps every message that was not answered `250`
+//! and sends it again; and people who press the button in their mail.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
@@ -18,19 +18,19 @@ use crate::client::{Smtp, try_http};
 use crate::desk::Desk;
 use crate::harness::{Harness, link_in};
 
-/// Connections at one time.
+/// Concurrent connections.
 const CLIENTS: usize = 4;
 
-/// What is to become of a message. The marker of each begins with the word for it.
+/// Expected outcome of a message. Each marker begins with its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// From a customer who is served at once.
     Passes,
-    /// From an employee who never proves the address.
+    /// From an employee who never verifies the address.
     Waits,
-    /// From an employee who presses the button as soon as the mail is there.
+    /// From an employee who presses the button as soon as the mail has arrived.
     Proves,
-    /// From a stranger.
+    /// From an unknown sender.
     Dropped,
 }
 
@@ -51,8 +51,8 @@ impl Fate {
     }
 }
 
-/// Two portals, `it` with a desk behind SMTP and `hr` with a Maildir; letters as files. Only one
-/// letter for each address, and no other limit.
+/// Two portals, `it` with an SMTP help desk and `hr` with a Maildir; verification mail as files. Only one
+/// mail for each address, and no other limit.
 pub fn configuration(desk: &Desk) -> String {
     format!(
         r#"
@@ -132,7 +132,7 @@ pub fn message(marker: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Who writes the message of a marker `FATE-rROUNDcCLIENTnNUMBER`.
+/// The sender of the message with a marker `FATE-rROUNDcCLIENTnNUMBER`.
 pub fn sender(marker: &str) -> String {
     let (word, place) = marker.split_once('-').expect("a fate and a place");
     let (client, number) = place.split_once('n').expect("a number");
@@ -144,7 +144,7 @@ pub fn sender(marker: &str) -> String {
     }
 }
 
-/// For which portals the message of a marker is: some are for both.
+/// The portals of the message with a marker: some are for both.
 pub fn portals(marker: &str) -> &'static [&'static str] {
     match marker.as_bytes().last() {
         Some(b'0') => &["it", "hr"],
@@ -153,10 +153,10 @@ pub fn portals(marker: &str) -> &'static [&'static str] {
     }
 }
 
-/// What the MTA and the people know. It is what Vestibule is held to.
+/// Records of the MTA and the people, against which Vestibule is checked.
 #[derive(Default)]
 pub struct Book {
-    /// The ids under which messages were acknowledged, by marker. Empty while not acknowledged.
+    /// Ids under which messages were acknowledged, by marker. Empty while not acknowledged.
     sent: Mutex<BTreeMap<String, Vec<String>>>,
     unacknowledged: Mutex<Vec<String>>,
     /// Addresses whose confirmation was answered with 200.
@@ -184,7 +184,8 @@ impl Book {
         lock(&self.confirmed).clone()
     }
 
-    /// Sends until the connection breaks or `enough` says so. True if nothing is left unanswered.
+    /// Sends until the connection breaks or `enough` returns true. Returns true if nothing is left
+    /// unanswered.
     fn mail(&self, smtp: SocketAddr, mut next: impl FnMut() -> Option<String>) -> bool {
         let Ok(mut smtp) = Smtp::connect(smtp) else {
             return false;
@@ -212,7 +213,7 @@ impl Book {
                         .push(id.to_owned());
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 }
-                // The MTA keeps it and comes again.
+                // The MTA keeps it and tries again.
                 Ok(reply) if reply.starts_with('4') => {
                     lock(&self.unacknowledged).push(marker);
                     *lock(&self.refusal) = Some(reply);
@@ -227,7 +228,7 @@ impl Book {
         }
     }
 
-    /// Presses the button in each new letter of somebody who proves.
+    /// Presses the button in each new mail of a person who verifies.
     fn press(&self, http: SocketAddr, verification_mails: &Path) {
         let Ok(entries) = fs::read_dir(verification_mails) else {
             return;
@@ -250,19 +251,19 @@ impl Book {
         }
     }
 
-    /// The last answer that asked to come again, since this was asked before.
+    /// The last temporary failure since the previous call.
     pub fn refusal(&self) -> Option<String> {
         lock(&self.refusal).take()
     }
 
-    /// Sends what is still unanswered, and one more.
+    /// Sends the unanswered messages, and one more.
     pub fn send_one(&self, smtp: SocketAddr, round: usize) {
         let number = self.single.fetch_add(1, Ordering::Relaxed);
         let mut one = Some(format!("passes-r{round}c{CLIENTS}n{number}"));
         self.mail(smtp, || one.take());
     }
 
-    /// Sends what is still unanswered, to a daemon that lives.
+    /// Sends the unanswered messages, to a running daemon.
     pub fn send_the_rest(&self, smtp: SocketAddr) {
         assert!(self.mail(smtp, || None), "a daemon that lives takes it all");
     }
@@ -277,7 +278,7 @@ pub fn recipient(verification_mail: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Clients and people at work, until they are stopped or the daemon is gone.
+/// Clients and people at work, until they are stopped or the daemon has ended.
 pub struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -309,7 +310,7 @@ impl Load {
         threads.push(std::thread::spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
                 book.press(http, &verification_mails);
-                // People take their time, if not much.
+                // People wait a little.
                 std::thread::sleep(Duration::from_millis(10));
             }
         }));

@@ -1,8 +1,8 @@
-//! Proof that no message is lost and no wrong one let in: the real binary, killed, cut off from its
-//! disk, lied to and flooded, and an account of every message afterwards.
+//! Evidence that no message is lost and none is wrongly accepted: the real binary, killed, cut off from its
+//! disk, attacked and flooded, and an account of every message afterwards.
 //!
-//! Each test has a short form for every run, and a long one for `tests/run --long`. The folders are
-//! shared with `tests/daemon`; what is promised and how it is tested stands in `docs/reliability.md`.
+//! Each test has a short form for every run, and a long one for `tests/run --long`. Modules are shared with
+//! `tests/daemon`; `docs/reliability.md` lists the promises and their tests.
 
 #[path = "../daemon/client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses more of it")]
@@ -27,7 +27,7 @@ mod pages;
 mod syncs;
 mod timing;
 
-/// So many in an ordinary run, so many in a long one.
+/// Number of rounds in an ordinary run and in a long one.
 fn rounds(short: usize, long: usize) -> usize {
     if std::env::var_os("VESTIBULE_LONG").is_some() {
         long
@@ -36,7 +36,7 @@ fn rounds(short: usize, long: usize) -> usize {
     }
 }
 
-/// Numbers that look random and are the same in every run, but where the clock has a say.
+/// Pseudo-random numbers, the same in every run unless timing affects their use.
 struct Dice(u64);
 
 impl Dice {

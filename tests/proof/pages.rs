@@ -1,4 +1,4 @@
-//! The pages' sockets: requests that two servers could read in two ways, links that others open, and
+//! The listeners of the pages: requests that two servers could parse differently, links that others open, and
 //! a Host that is not ours.
 
 use std::io::{Read, Write};
@@ -7,11 +7,11 @@ use std::net::{SocketAddr, TcpStream};
 use crate::client::{http, send};
 use crate::harness::{DEADLINE, Harness, STANDARD, wait_for};
 
-/// All that is answered to these bytes until the connection ends.
+/// All answers to these bytes until the connection ends.
 fn ask(address: SocketAddr, said: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    // An answer may come, and the connection end, before all was said.
+    // The connection may end after an answer, before everything was sent.
     let _ = stream.write_all(said);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut heard = Vec::new();
@@ -126,7 +126,7 @@ fn no_request_can_be_read_in_two_ways() {
     assert_eq!(http(harness.http, "GET", "/healthz", &[]).0, 200);
 }
 
-/// Nothing that a client puts into its request leads anybody elsewhere.
+/// Nothing in a client's request can redirect anyone elsewhere.
 #[test]
 fn no_answer_leads_to_another_site() {
     let harness = Harness::start(STANDARD);
@@ -161,7 +161,7 @@ fn no_answer_leads_to_another_site() {
     }
 }
 
-/// Whoever opens the link — a scanner, a preview, a prefetching browser — releases nothing.
+/// Opening the link — by a scanner, a preview, a prefetching browser — releases nothing.
 #[test]
 fn links_that_others_open_release_nothing() {
     let harness = Harness::start(STANDARD);
@@ -190,7 +190,7 @@ fn links_that_others_open_release_nothing() {
         let state = &harness.json(&["requests", "list"])[0]["state"];
         assert_eq!(state, "held", "{request}");
     }
-    // Nobody else's link opens it, and it stands in no log.
+    // No other link opens it, and no log contains it.
     let mut other = token.clone();
     other.replace_range(..1, if token.starts_with('a') { "b" } else { "a" });
     let (status, _) = http(
@@ -207,7 +207,7 @@ fn links_that_others_open_release_nothing() {
     );
 }
 
-/// Guessing is bounded for each client, and costs nobody else anything.
+/// Guessing is limited for each client, and does not affect others.
 #[test]
 fn guessing_links_is_bounded_and_shuts_nobody_out() {
     let harness = Harness::start(STANDARD);
@@ -219,7 +219,7 @@ fn guessing_links_is_bounded_and_shuts_nobody_out() {
         http(harness.http, "GET", &format!("/verify/{number:043}"), &[]).0
     };
     assert_eq!(guess(), 404);
-    // The allowance comes back with time; only who guesses faster than that uses it up.
+    // The tokens are refilled over time; only a client that guesses faster exhausts them.
     wait_for("the end of the allowance", || {
         (guess() == 429).then_some(())
     });

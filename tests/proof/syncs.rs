@@ -1,9 +1,9 @@
-//! Seen from outside, by the system calls: no `250` before the sync of what it acknowledges.
+//! The order of system calls: no `250` before the sync of the message that it acknowledges.
 //!
-//! `strace` writes down every write, every sync and every reply of the daemon under load. In that
-//! record each message is looked up: the first time that the bytes of its ledger id, and the
-//! beginning of its content, were written to the write-ahead log; a sync of that log that began
-//! afterwards and ended well; and only then the `250` with the id.
+//! `strace` records every write, every sync and every reply of the daemon under load. In that record each
+//! message is looked up: the first write of its ledger id, and of the beginning of its content, to the
+//! write-ahead log; a sync of that log that began afterwards and succeeded; and only then the `250` with the
+//! id.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -19,21 +19,21 @@ use crate::harness::{Harness, wait_for};
 use crate::load::{Book, Load, configuration};
 use crate::rounds;
 
-/// What `strace` saw, in the order of its lines.
+/// The record of `strace`, in the order of its lines.
 #[derive(Default)]
 struct Record {
-    /// The line in which a ledger id was first written to the log, among all that looked like one.
+    /// The line in which a ledger id was first written to the log; includes bytes that only look like one.
     ids: HashMap<[u8; 16], usize>,
     /// The same for the content of a message, by its marker.
     contents: HashMap<String, usize>,
-    /// Where each sync of the log began and where it had ended.
+    /// The lines in which each sync of the log began and ended.
     syncs: Vec<(usize, usize)>,
-    /// Where a reply was written, and the id in it.
+    /// The line in which a reply was written, and the id in it.
     replies: Vec<(usize, LedgerId)>,
 }
 
 impl Record {
-    /// Reads what `strace -f -y -xx` wrote, of which every text is hexadecimal.
+    /// Parses the output of `strace -f -y -xx`, in which all text is hexadecimal.
     fn read(trace: impl BufRead, near: &[[u8; 2]]) -> Self {
         let mut record = Self::default();
         let mut begun: HashMap<String, usize> = HashMap::new();
@@ -68,7 +68,7 @@ impl Record {
         record
     }
 
-    /// Looks through what was written to the log.
+    /// Searches the bytes that were written to the log.
     fn note(&mut self, at: usize, bytes: &[u8], near: &[[u8; 2]]) {
         let places = near.iter().flat_map(|near| memmem::find_iter(bytes, near));
         for place in places {
@@ -84,7 +84,7 @@ impl Record {
         }
     }
 
-    /// Whether each message was on disk when it was acknowledged.
+    /// Checks that each message was on disk when it was acknowledged.
     fn verify(&self, markers: &HashMap<String, String>) -> Result<usize, String> {
         let mut seen = HashSet::new();
         for (reply, id) in &self.replies {
@@ -116,7 +116,7 @@ fn written(call: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Does something to the daemon's syncs, as `strace` says it (`error=EIO`, `signal=SIGKILL:when=3`).
+/// Tampers with the daemon's syncs, in the syntax of `strace` (`error=EIO`, `signal=SIGKILL:when=3`).
 pub fn tamper_with_syncs(harness: &Harness, how: &str) -> Command {
     let mut strace = Command::new("strace");
     strace
@@ -127,13 +127,13 @@ pub fn tamper_with_syncs(harness: &Harness, how: &str) -> Command {
     strace
 }
 
-/// Waits until every thread is looked at.
+/// Waits until every thread is traced.
 pub fn wait_until_traced(process: u32) {
     wait_for("strace", || {
         let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
         let all = tasks.flatten().all(|task| {
             let status = fs::read_to_string(task.path().join("status"));
-            // A thread that has ended meanwhile has nothing more to hide.
+            // A thread that has ended meanwhile need not be traced.
             status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
         });
         all.then_some(())
@@ -182,7 +182,7 @@ fn every_250_comes_after_the_sync_of_its_message() {
         record.syncs.len()
     );
 
-    // And had the syncs before one of the answers been left out, this would have shown.
+    // The check would have found a missing sync before one of the replies.
     let (reply, _) = record.replies[record.replies.len() / 2];
     record.syncs.retain(|(_, end)| *end > reply);
     record

@@ -1,5 +1,5 @@
-//! What the time of an answer tells of a link: nothing. A token is looked up by its SHA-256, so a guess
-//! that is near a valid one has nothing in common with it, and takes the way of any other guess.
+//! The time of an answer reveals nothing about a link. A token is looked up by its SHA-256, so a guess that
+//! is close to a valid one has nothing in common with it, and takes the same path as any other.
 //!
 //! The ordinary run compares the answers, the long one compares the times as well.
 
@@ -13,7 +13,7 @@ use crate::{Dice, rounds};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// A guess from a client of its own, so that its allowance is never spent, and how long the answer took.
+/// A guess from a new client, so that its rate limit is never reached; returns the answer and its duration.
 fn guess(
     harness: &Harness,
     number: u32,
@@ -63,7 +63,7 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
         // The last character has one bit only.
         (0..51).map(verification_mail).chain(['a']).collect()
     };
-    // All but the first, and all but the last that may be chosen freely.
+    // All but the first, and all but the last that can be chosen freely.
     let other = |verification_mail: &str| if verification_mail == "a" { "b" } else { "a" };
     let near = [
         format!("{}{}", other(&token[..1]), &token[1..]),
@@ -99,7 +99,7 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
             }
         }
     }
-    // The one that is valid still opens.
+    // The valid link still opens.
     let (answer, _) = guess(&harness, 0x00ff_ffff, "GET", &link, "");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -10,10 +10,10 @@ use crate::{ask, delivered, house_before};
 
 const IMAP: &str = "/usr/lib/dovecot/imap";
 
-/// Users of Debian that are there from the start: `nobody`, and the group `mail`.
+/// Users that Debian creates: `nobody`, and the group `mail`.
 const READER: (u32, u32) = (65534, 8);
 
-/// What Dovecot answers to these commands, logged in as the reader.
+/// Dovecot's answers to these commands, logged in as the reader.
 fn imap(home: &Path, commands: &str) -> String {
     assert!(
         Path::new(IMAP).exists(),
@@ -22,7 +22,7 @@ fn imap(home: &Path, commands: &str) -> String {
     let owner = std::fs::metadata(home).expect("a folder").uid();
     let configuration = home.join("dovecot.conf");
     let arguments = [Path::new("-c"), &configuration];
-    // Only root can be somebody else; Dovecot itself never serves root.
+    // Only root can change the user; Dovecot itself never serves root.
     let mut command = if owner == 0 {
         let mut command = Command::new("setpriv");
         command
@@ -91,7 +91,7 @@ fn dovecot_shows_a_verified_request() {
     ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
-    // Read and moved to another folder by then, it stays one message beside the next.
+    // Even if the first message was read and moved by then, it stays one message beside the next.
     let next = ask(&harness, "bob@corp.example", "toner");
     delivered(&harness, &next);
     let said = imap(home, "a SELECT INBOX\r\nb UID SEARCH SEEN\r\nc LOGOUT\r\n");

@@ -1,5 +1,5 @@
-//! The recipes of `docs/recipes`, each against the real thing where it can be installed: a message of
-//! an employee comes in over SMTP, the employee presses the button, and the help desk has a ticket.
+//! The recipes of `docs/recipes`, each against the real product if it can be installed: a message of an
+//! employee arrives over SMTP, the employee presses the button, and the help desk has a ticket.
 
 #[expect(dead_code, reason = "the tests of the daemon use the rest")]
 #[path = "../daemon/client.rs"]
@@ -21,14 +21,14 @@ use std::process::Command;
 use client::{http, send};
 use harness::{Harness, STANDARD, wait_for};
 
-/// The standard house with this help desk in place of the Maildir.
+/// The standard configuration with this help desk instead of the Maildir.
 fn house_before(desk: &str) -> String {
     let (before, rest) = STANDARD.split_once("[destination.desk]").expect("a part");
     let (_, behind) = rest.split_once("[verification]").expect("another");
     format!("{before}[destination.desk]\n{desk}\n\n[verification]{behind}")
 }
 
-/// An employee writes, gets the verification mail, and presses the button. Gives the request's id.
+/// An employee writes, gets the verification mail, and presses the button. Returns the request's id.
 fn ask(harness: &Harness, from: &str, marker: &str) -> String {
     let address = from.rsplit('<').next().expect("a part");
     let address = address.trim_end_matches('>');
@@ -42,7 +42,7 @@ fn ask(harness: &Harness, from: &str, marker: &str) -> String {
         .to_owned()
 }
 
-/// Waits until a request is delivered; tells what kept it where it failed.
+/// Waits until a request is delivered; reports the cause of a failure.
 fn delivered(harness: &Harness, request: &str) {
     wait_for("the delivery", || {
         let shown = &harness.json(&["requests", "show", request])[0];

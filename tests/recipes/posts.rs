@@ -1,5 +1,5 @@
-//! `docs/recipes/action-mailbox.md` and `docs/recipes/discourse.md`: help desks that take a message by
-//! POST. The servers are stand-ins that want what the real ones document, and say no to anything else.
+//! `docs/recipes/action-mailbox.md` and `docs/recipes/discourse.md`: help desks that accept a message by
+//! POST. The servers are stand-ins that require what the real ones document, and refuse everything else.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::Harness;
 use crate::{ask, delivered, house_before, installed, output};
 
-/// A tracker with the changes that the recipe asks for.
+/// A tracker with the changes that the recipe requires.
 fn tracker(home: &Path) {
     let settings = format!(
         "admin_email=admin@corp.example,tracker_email=it-help@corp.example,\
@@ -50,12 +50,12 @@ fn an_employee_has_an_issue_in_roundup() {
     let home = harness.path("tracker");
     fs::create_dir(&home).expect("a folder");
     tracker(&home);
-    // The program is started in the daemon's folder, which is that of the configuration here.
+    // The program runs in the daemon's working folder, which is that of the configuration here.
     harness.restart();
 
     let first = ask(&harness, "Ann Example <ann@corp.example>", "printer");
     delivered(&harness, &first);
-    // Nobody asks Bob: he proves his address, too, and writes about the same issue.
+    // Roundup asks Bob nothing: he verifies his address with Vestibule, too, and writes about the same issue.
     let second = ask(&harness, "bob@corp.example", "toner");
     delivered(&harness, &second);
 
@@ -77,7 +77,7 @@ fn an_employee_has_an_issue_in_roundup() {
     }
     let message = admin(&home, &["get", "content", "msg1"]);
     assert!(message.contains("The body of printer."), "{message}");
-    // Roundup complained to nobody.
+    // Roundup sent no error mail.
     let complaints = fs::read_to_string(home.join("mail")).unwrap_or_default();
     assert!(
         !complaints.contains("Failed issue tracker submission"),

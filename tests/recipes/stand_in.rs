@@ -1,5 +1,5 @@
-//! A help desk that cannot be installed here: answers HTTP as its documentation says, and remembers
-//! what it was sent.
+//! A stand-in for a help desk that cannot be installed here: answers HTTP as its documentation describes, and
+//! records the requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::harness::DEADLINE;
 
-/// One request as it came in.
+/// One received request.
 pub struct Asked {
     pub line: String,
-    /// By names in lower case.
+    /// By lower-case name.
     pub fields: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -22,7 +22,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Each answer is a status line and a body, as `answer` gives it.
+    /// Each answer is a status line and a body, as returned by `answer`.
     pub fn start(
         mut answer: impl FnMut(&Asked) -> (&'static str, &'static str) + Send + 'static,
     ) -> Self {

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_makes_no_override() {
+    fn an_inherited_pattern_creates_no_override() {
         let site = AccessSettings::default().with_domains(
             None,
             Key::InternalApprovedDomains,

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_probably_not_meant_is_said() {
+    fn probably_unintended_settings_cause_warnings() {
         let mut settings = Settings::default();
         settings.internal.approved_domains = vec![
             pattern("gmail.com"),

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_before_is_shown_and_not_usable() {
+    fn old_stored_addresses_are_shown_and_not_usable() {
         for text in [
             "\"eve@evil.example\"@corp.example",
             "eve%evil.example@corp.example",

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_domain_is_refused() {
+    fn a_text_that_is_not_a_domain_is_refused() {
         let long = format!("{}.example", "a".repeat(64));
         let longer = format!("[{}]", "a".repeat(255));
         for written in [

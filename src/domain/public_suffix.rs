@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_registered_is_one_label_below_the_suffix() {
+    fn a_registered_name_is_one_label_below_the_suffix() {
         for (name, expected) in [
             ("mail.acme.co.uk", Some("acme.co.uk")),
             ("acme.co.uk", Some("acme.co.uk")),

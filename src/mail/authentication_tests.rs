@@ -23,7 +23,7 @@ fn said(results: &str) -> Authentication {
 }
 
 #[test]
-fn what_stands_above_our_received_counts() {
+fn fields_above_our_received_field_count() {
     let found = read_as(
         &format!(
             "Authentication-Results: mx.corp.example 1; spf=softfail smtp.mailfrom=x;\r\n\

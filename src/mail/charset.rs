@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_prove_a_label_wrong_are_believed() {
+    fn octets_that_contradict_a_label_are_trusted() {
         for (name, octets, expected) in [
             (None, &b"plain"[..], "plain"),
             (None, "grüße".as_bytes(), "grüße"),

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_line_that_is_no_field_is_not_certain() {
+    fn a_field_after_a_line_that_is_not_a_field_is_not_certain() {
         for garbage in ["garbage", "two words: x", "\u{e9}: x", ": x", " folded"] {
             assert_eq!(
                 fields(&format!("{garbage}\r\nA: 1\r\n")),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_behind_a_bare_cr_is_noticed() {
+    fn a_field_after_a_bare_cr_is_noticed() {
         for (raw, hidden) in [
             ("Subject: a\rFROM : b\r\n", true),
             ("Subject: a\rFrom:b\r\n", true),

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_could_be_read_in_another_way_is_not() {
+    fn ambiguous_fields_are_refused() {
         for value in [
             "Miller, Ann",
             "Miller, a@corp.example <b@corp.example>",

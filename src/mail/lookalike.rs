@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twins_and_mixtures_are_told() {
+    fn lookalike_letters_and_mixed_scripts_are_reported() {
         for (name, told) in [
             ("corp.example", None),
             ("bücher.example", None),

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_values_are_refused() {
         for value in [
             "ceo@corp.example <x@evil.example>",
             "<@corp.example:x@evil.example>",
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_grammar_is_refused() {
+    fn violations_of_the_grammar_are_refused() {
         for value in [
             "",
             "Ann",

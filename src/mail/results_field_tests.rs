@@ -105,7 +105,7 @@ fn whatever_is_not_whole_does_not_parse() {
 }
 
 #[test]
-fn a_result_cannot_be_swallowed_between_two_texts_of_a_stranger() {
+fn a_result_cannot_be_hidden_between_two_texts_of_a_sender() {
     for value in [
         "mx; spf=pass (domain of (x) smtp.mailfrom=(x; dmarc=fail header.from=a.test; arc=none (x)))",
         "mx; spf=pass smtp.mailfrom=\"x; DMARC/1 = fail header.from=a.test; dkim=pass header.i=\"",
@@ -171,7 +171,7 @@ proptest! {
 
     /// Any text of a sender, quoted as RFC 5322 requires, stays one value of one result.
     #[test]
-    fn what_is_quoted_adds_no_result(text in "[ -~]{0,60}") {
+    fn quoted_text_adds_no_result(text in "[ -~]{0,60}") {
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
         let value = format!("mx; spf=fail smtp.mailfrom=\"{quoted}\"; dmarc=fail header.from=a.test");
         let field = ResultsField::new(&value).expect("an id");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_lenient_reading_accepts_is_marked() {
+    fn addresses_that_only_the_lenient_parser_accepts_are_marked() {
         for (raw, marked) in [
             ("From: Miller, Ann <ann@corp.example>\r\n", true),
             ("From: Ann <ann@corp.example\r\n", true),

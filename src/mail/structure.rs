@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_limits_is_one_leaf() {
+    fn content_beyond_the_limits_is_one_leaf() {
         let level = |n| format!("Content-Type: multipart/mixed; boundary={n}\r\n\r\n--{n}\r\n");
         let deep: String = (0..MAX_DEPTH * 3).map(level).collect();
         let found = leaves(&format!("{deep}\r\nthe end"));

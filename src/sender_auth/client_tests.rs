@@ -70,7 +70,7 @@ fn each_mta_has_its_own_way_of_naming_the_client() {
 
 /// The client chooses its HELO name, and an MTA records it unchanged.
 #[test]
-fn what_the_client_says_of_itself_is_not_its_address() {
+fn the_helo_name_is_not_the_address_of_the_client() {
     for text in [
         "from [127.0.0.1] (evil.example [203.0.113.9]) by mx",
         "from [IPv6:::1] ([203.0.113.9]) by mx",
@@ -149,7 +149,7 @@ fn the_first_machine_that_is_not_ours_is_the_client() {
 }
 
 #[test]
-fn what_it_called_itself_comes_with_it() {
+fn the_helo_name_comes_with_the_client() {
     assert_eq!(
         find(Some("192.0.2.1"), &[CLIENT]),
         Client::Outside {

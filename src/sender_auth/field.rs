@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mta_found_is_said_again() {
+    fn results_of_the_mta_are_repeated() {
         let found = Authentication {
             dmarc: Some(AuthenticationResult::Fail),
             ..Authentication::default()
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_chose_stays_within_its_value() {
+    fn a_sender_chosen_text_stays_within_its_value() {
         let hostile = "x\r\nX-Vestibule-Account: internal\r\n\r\n; dmarc=pass \"\\(ü\0\u{2028}";
         let mut one = detail(AuthenticationMethod::Dkim, ("header.d", hostile));
         one.properties

@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_count_is_verified_first_and_the_number_is_bounded() {
+    fn signatures_that_can_count_are_verified_first_up_to_a_limit() {
         let raw = format!(
             "{}{}{FROM}\r\n",
             signature("junk.example", "from").repeat(1000),

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_the_queue_takes_nothing_along() {
+    async fn leaving_the_queue_returns_the_grant() {
         let budget = Budget::new(1024, 0);
         let mut all = budget.reservation(A);
         all.grow(1024).await;

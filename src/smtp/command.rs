@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_is_refused() {
+    fn a_line_that_is_not_a_command_is_refused() {
         for (line, reply) in [
             (&b""[..], Reply::UnknownCommand),
             (b" QUIT", Reply::UnknownCommand),

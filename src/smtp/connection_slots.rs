@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_one_who_dawdles_longest_goes() {
+    async fn the_longest_idle_connection_is_evicted() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let take = || connection_slots.take(3, [127, 0, 0, 1].into());
         let (busy, first, second) = (take().expect("1"), take().expect("2"), take().expect("3"));
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn commands_now_and_then_keep_no_seat() {
+    async fn occasional_commands_do_not_keep_a_slot() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let take = || connection_slots.take(2, [127, 0, 0, 1].into());
         let (talking, working) = (take().expect("1"), take().expect("2"));

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path() {
+    fn malformed_paths_are_refused() {
         for text in [
             "",
             "a@b.example",

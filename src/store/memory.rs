@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_that_nobody_needs_are_closed_and_the_other_keeps_nothing() {
+    fn unneeded_readers_are_closed_and_the_last_one_frees_its_cache() {
         let (_folder, path) = big_database();
         let all_at_once = |readers: &Readers| {
             let (here, there) = (std::sync::Barrier::new(3), &readers);

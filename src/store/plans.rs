@@ -283,7 +283,7 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
 }
 
 #[test]
-fn what_goes_next_of_dropped_content_is_found_by_an_index() {
+fn the_next_dropped_content_to_erase_is_found_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = &opened(folder.path());
     for (swarm, sender) in [(0, "?a.example"), (1, "?b.example"), (1, "?c.example")] {

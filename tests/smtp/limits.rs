@@ -99,7 +99,7 @@ async fn a_message_is_taken_even_if_its_client_is_gone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_seat_is_free_again_when_its_client_has_gone() -> Result<()> {
+async fn a_slot_is_freed_when_its_client_disconnects() -> Result<()> {
     let mut settings = harness::settings();
     settings.max_connections = 2;
     let harness = Harness::open(settings, Outcome::Stored).await?;

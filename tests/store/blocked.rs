@@ -58,7 +58,7 @@ async fn write(harness: &Harness, from: &str, id: &str, name: &str) -> RequestId
 }
 
 #[tokio::test]
-async fn what_waits_is_stopped_and_goes_on_in_order_when_unblocked() {
+async fn waiting_requests_stop_and_resume_in_order_when_unblocked() {
     let harness = Harness::open().await;
     for (id, name) in [("1@x", "it"), ("2@x", "it"), ("3@x", "hr")] {
         write(&harness, BOB, id, name).await;
@@ -81,7 +81,7 @@ async fn what_waits_is_stopped_and_goes_on_in_order_when_unblocked() {
 }
 
 #[tokio::test]
-async fn an_attempt_under_way_is_finished_and_not_tried_again() {
+async fn an_attempt_in_progress_is_finished_and_not_retried() {
     let harness = Harness::open().await;
     let first = write(&harness, BOB, "1@x", "it").await;
     write(&harness, BOB, "2@x", "it").await;
@@ -115,7 +115,7 @@ async fn an_attempt_under_way_is_finished_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_lease_that_was_lost_is_not_taken_over_while_blocked() {
+async fn a_lost_lease_is_not_taken_over_while_blocked() {
     let harness = Harness::open().await;
     let first = write(&harness, BOB, "1@x", "it").await;
     claim(&harness, start()).await;
@@ -207,7 +207,7 @@ async fn each_request_says_how_it_was_verified_itself() {
 }
 
 #[tokio::test]
-async fn what_came_before_the_verification_does_not_become_verified_by_it() {
+async fn requests_accepted_before_the_verification_are_not_verified_by_it() {
     let harness = Harness::open().await;
     let early = write(&harness, BOB, "1@x", "it").await;
     let account = harness.store.customer(&address(BOB)).await.expect("read");

@@ -129,7 +129,7 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
 }
 
 #[tokio::test]
-async fn what_failed_can_be_retried_and_what_was_delivered_cannot() {
+async fn a_failed_request_can_be_retried_and_a_delivered_one_cannot() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))

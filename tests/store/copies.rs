@@ -56,7 +56,7 @@ async fn change(harness: &Harness, base: u64, settings: AccessSettings) {
 }
 
 #[tokio::test]
-async fn what_the_settings_dropped_is_decided_anew_and_recovered_once() {
+async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once() {
     let harness = Harness::open().await;
     let mut closed = settings();
     closed.site.external.restrict_domains = true;
@@ -120,7 +120,7 @@ async fn after_not_me_the_same_message_is_decided_anew() {
 }
 
 #[tokio::test]
-async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
+async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
     for (settlement, reason) in [
         (Settlement::Delivered, Reason::Duplicate),
         (
@@ -157,7 +157,7 @@ async fn what_was_handed_on_is_not_handed_on_again_and_what_failed_is() {
 /// A forger who knows a message can send it first, with fields of their own besides those that identify it.
 /// The authenticated message replaces it.
 #[tokio::test]
-async fn an_authenticated_copy_takes_the_place_of_a_held_forgery() {
+async fn an_authenticated_copy_replaces_a_held_forgery() {
     for portals in [vec!["it"], vec!["it", "hr"]] {
         let harness = Harness::open().await;
         let mut forged = mail("ann@corp.example", "1@x", start());

@@ -29,7 +29,7 @@ async fn deny(harness: &Harness, text: &str) {
 }
 
 #[tokio::test]
-async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
+async fn existing_accounts_are_denied_and_stay_denied_when_recovered() {
     let harness = Harness::open().await;
     harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -74,7 +74,7 @@ async fn whoever_has_an_account_is_denied_and_stays_so_when_recovered() {
 }
 
 #[tokio::test]
-async fn nobody_denied_is_added_or_written_to() {
+async fn a_denied_address_is_not_added_and_gets_no_mail() {
     let harness = Harness::open().await;
     harness
         .accept(mail("bob@shop.example", "1@x", start()))

@@ -34,7 +34,7 @@ async fn set(harness: &Harness, base: u64, settings: AccessSettings) {
 }
 
 #[tokio::test]
-async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
+async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     let harness = Harness::open().await;
     set(&harness, 1, restricted()).await;
     let dropped = harness
@@ -109,7 +109,7 @@ async fn what_was_dropped_by_mistake_is_recovered_after_the_rule_is_changed() {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_cannot_be_recovered() {
+async fn forgotten_messages_cannot_be_recovered() {
     let harness = Harness::open().await;
     set(&harness, 1, restricted()).await;
     let dropped = harness

@@ -75,7 +75,7 @@ async fn flood(harness: &Harness, count: usize, from: impl Fn(usize) -> String) 
 }
 
 #[tokio::test]
-async fn a_sender_whose_domain_vouches_is_written_to_although_forgers_used_up_theirs() {
+async fn an_authenticated_sender_gets_mail_although_forgers_used_up_their_share() {
     let harness = Harness::open().await;
     flood(&harness, 300, |n| format!("forged{n}@corp.example")).await;
     assert_eq!(claim_all(&harness.store, SMALL, start()).await.len(), 12);
@@ -86,7 +86,7 @@ async fn a_sender_whose_domain_vouches_is_written_to_although_forgers_used_up_th
 }
 
 #[tokio::test]
-async fn a_mail_that_waits_as_a_forgery_goes_first_once_the_domain_vouches() {
+async fn a_waiting_mail_moves_to_the_first_lane_once_authenticated() {
     let harness = Harness::open().await;
     flood(&harness, 100, |n| format!("forged{n}@corp.example")).await;
     claim_all(&harness.store, SMALL, start()).await;
@@ -159,7 +159,7 @@ async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
 
 /// Mails that wait for the same moment take turns, so that a flood is one flow among many.
 #[tokio::test]
-async fn whoever_sends_from_elsewhere_does_not_wait_for_the_forged_thousands() {
+async fn mail_from_another_client_does_not_wait_for_thousands_of_forgeries() {
     let harness = Harness::open().await;
     for n in 0..300 {
         // From one client, in the name of the honest sender's domain.
@@ -176,7 +176,7 @@ async fn whoever_sends_from_elsewhere_does_not_wait_for_the_forged_thousands() {
 }
 
 #[tokio::test]
-async fn a_flood_of_one_domain_or_of_many_does_not_stand_before_those_who_come_later() {
+async fn a_flood_of_one_domain_or_of_many_does_not_delay_later_mail() {
     for many in [false, true] {
         let harness = Harness::open().await;
         let mut settings = crate::harness::settings();

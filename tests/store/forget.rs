@@ -147,7 +147,7 @@ async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
 }
 
 #[tokio::test]
-async fn what_the_schema_ties_to_an_account_goes_with_it() {
+async fn rows_that_the_schema_ties_to_an_account_are_deleted_with_it() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     let path = harness.folder.path().join("vestibule.db");
@@ -167,7 +167,7 @@ async fn what_the_schema_ties_to_an_account_goes_with_it() {
 }
 
 #[tokio::test]
-async fn the_address_is_a_strangers_from_then_on() {
+async fn the_address_is_that_of_a_new_sender_from_then_on() {
     let harness = Harness::open().await;
     let old = her_life(&harness).await;
     forget(&harness.store, false).await.expect("forgotten");
@@ -190,7 +190,7 @@ async fn the_address_is_a_strangers_from_then_on() {
 }
 
 #[tokio::test]
-async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
+async fn the_audit_records_that_a_person_was_forgotten_without_their_address() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     let forgotten = forget(&harness.store, true).await.expect("forgotten");
@@ -204,7 +204,7 @@ async fn the_audit_says_that_somebody_was_forgotten_and_not_who() {
 }
 
 #[tokio::test]
-async fn while_a_request_is_handed_over_nobody_is_forgotten() {
+async fn a_person_is_not_forgotten_during_a_delivery() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     let claimed = harness
@@ -225,7 +225,7 @@ async fn while_a_request_is_handed_over_nobody_is_forgotten() {
 }
 
 #[tokio::test]
-async fn who_has_no_account_can_be_forgotten_too() {
+async fn a_person_without_an_account_can_be_forgotten() {
     let harness = Harness::open().await;
     harness.accept(her_vacation(0)).await;
     let before = harness.store.holdings(ann()).await.expect("read");
@@ -293,7 +293,7 @@ async fn a_file_that_gives_no_pages_back_is_not_said_to_be_overwritten() {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_by_time_is_overwritten_by_compacting() {
+async fn expired_content_is_overwritten_by_compacting() {
     let harness = Harness::open().await;
     harness.accept(hers(0)).await;
     harness.store.close().await;

@@ -47,7 +47,7 @@ async fn whole(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn a_request_that_the_domain_vouches_for_replaces_the_oldest_forgery() {
+async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
     let harness = Harness::open().await;
     let mut held = Vec::new();
     for number in 0..3 {
@@ -105,7 +105,7 @@ async fn octets_make_room_as_well() {
 }
 
 #[tokio::test]
-async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else() {
+async fn selected_offers_are_restored_once_with_the_verification_and_no_others() {
     let harness = Harness::open().await;
     for number in 0..3 {
         harness.accept(forged(number)).await;
@@ -178,7 +178,7 @@ async fn what_is_ticked_comes_back_with_the_verification_once_and_nothing_else()
 }
 
 #[tokio::test]
-async fn an_operators_word_takes_back_what_a_domain_vouches_for() {
+async fn a_verification_by_an_operator_restores_authenticated_offers() {
     let harness = Harness::open().await;
     let mut account = None;
     for number in 0..3 {

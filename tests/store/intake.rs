@@ -208,7 +208,7 @@ fn report(original: Option<String>, action: &str, status: Option<&str>) -> Repor
 }
 
 #[tokio::test]
-async fn a_report_on_our_letter_ends_the_mail() {
+async fn a_bounce_of_verification_mail_ends_mail_to_the_address() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -270,7 +270,7 @@ async fn passing_failures_make_the_mail_wait_and_end_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_report_is_dropped_at_the_return_address() {
+async fn mail_to_the_return_address_that_is_not_a_report_is_dropped() {
     let harness = Harness::open().await;
     let mut message = mail("ann@corp.example", "1@x", start());
     message.parts = vec![Part::Returns {
@@ -344,7 +344,7 @@ async fn an_answer_to_a_mail_is_found_by_its_reason() {
 }
 
 #[tokio::test]
-async fn what_somebody_forged_in_the_name_of_a_canary_stays() {
+async fn a_forged_canary_for_another_portal_stays() {
     let harness = Harness::open().await;
     let forged = mail("canary-1@canary.invalid", "1@x", start());
     let forged = harness.accept(forged).await;

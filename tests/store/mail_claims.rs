@@ -64,7 +64,7 @@ fn later(cause: &str) -> MailOutcome {
 }
 
 #[tokio::test]
-async fn a_late_success_ends_a_mail_that_nobody_holds() {
+async fn a_late_success_settles_a_mail_without_a_holder() {
     let harness = Harness::open().await;
     let (verification_mail, _) = hung(&harness).await;
     assert_eq!(
@@ -220,7 +220,7 @@ async fn a_start_sends_what_the_last_one_left_within_the_limits() {
 }
 
 #[tokio::test]
-async fn a_claimed_mail_that_nobody_needs_any_more_waits_for_nothing() {
+async fn a_claimed_mail_that_is_not_needed_any_more_is_not_queued_again() {
     for is_settled in [true, false] {
         let harness = Harness::open().await;
         let (verification_mail, _) = hung(&harness).await;

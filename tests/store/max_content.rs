@@ -89,7 +89,7 @@ async fn a_flood_of_any_kind_erases_only_its_own() {
 }
 
 #[tokio::test]
-async fn what_a_domain_vouches_for_does_not_go_for_forgeries_in_its_name() {
+async fn authenticated_content_is_not_erased_for_forgeries_of_its_domain() {
     let harness = harness().await;
     let mut real = Vec::new();
     for number in 0..3 {
@@ -160,7 +160,7 @@ async fn a_lower_limit_is_kept_step_by_step_and_time_counts_down() {
 }
 
 #[tokio::test]
-async fn what_is_held_does_not_count() {
+async fn held_requests_do_not_count() {
     let harness = harness().await;
     for number in 0..15 {
         let message = message("ann@corp.example", &format!("{number}@x"), MESSAGE * 2);

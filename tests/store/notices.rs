@@ -106,7 +106,7 @@ async fn a_flood_takes_a_share_of_its_own_and_none_of_verification_mail() {
 }
 
 #[tokio::test]
-async fn only_who_wrote_is_told() {
+async fn only_an_authenticated_author_gets_a_notice() {
     let harness = told().await;
     harness
         .accept(mail("eve@evil.example", "1@x", start()))

@@ -65,7 +65,7 @@ async fn content(store: &Store, ledger: vestibule::domain::LedgerId) -> (Content
 }
 
 #[tokio::test]
-async fn what_operators_do_after_a_person_is_forgotten_comes_after_what_they_did_before() {
+async fn later_actions_of_operators_have_higher_numbers_after_a_person_is_forgotten() {
     let harness = Harness::open().await;
     let store = harness.store.clone();
     for person in ["bea@shop.example", "bob@shop.example"] {

@@ -103,7 +103,7 @@ async fn keys_end_one_by_one_all_together_and_with_their_operator() {
 }
 
 #[tokio::test]
-async fn what_operators_do_is_in_the_audit_newest_first() {
+async fn the_audit_lists_actions_of_operators_newest_first() {
     let harness = Harness::open().await;
     add(&harness, Role::Admin).await;
     let password = PasswordHash::stored(String::new());

@@ -57,7 +57,7 @@ async fn looking_changes_nothing_and_the_button_releases_all() {
 }
 
 #[tokio::test]
-async fn what_the_person_leaves_out_is_discarded() {
+async fn deselected_requests_are_discarded() {
     let harness = Harness::open().await;
     let mine = harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -151,7 +151,7 @@ async fn every_unexpired_link_works_and_an_expired_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_blocked_account_cannot_be_proved() {
+async fn a_blocked_account_cannot_be_verified() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -189,7 +189,7 @@ async fn a_blocked_account_cannot_be_proved() {
 }
 
 #[tokio::test]
-async fn of_many_presses_one_counts() {
+async fn of_many_concurrent_verifications_one_counts() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -217,7 +217,7 @@ async fn of_many_presses_one_counts() {
 }
 
 #[tokio::test]
-async fn no_message_is_left_behind_by_a_proof_at_the_same_moment() {
+async fn no_message_is_left_held_by_a_concurrent_verification() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "0@x", start()))

@@ -89,7 +89,7 @@ async fn a_missing_folder_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_damaged() {
+async fn a_file_that_is_not_a_database_is_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.db");
     std::fs::write(&path, [7; 8192]).expect("written");

@@ -51,7 +51,7 @@ async fn invariants_hold(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn what_was_discarded_is_held_again_and_only_the_person_can() {
+async fn discarded_requests_are_held_again_and_only_by_the_person() {
     let harness = Harness::open().await;
     let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
     let request = entry.request.expect("a request");
@@ -258,7 +258,7 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_reached_gets_no_mail_either_way() {
+async fn an_undeliverable_address_gets_no_mail_in_either_case() {
     let harness = Harness::open().await;
     refused(&harness, mail(ANN, "1@x", start())).await;
     let path = harness.folder.path().join("vestibule.db");

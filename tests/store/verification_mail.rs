@@ -212,7 +212,7 @@ async fn a_domain_and_all_together_have_limits() {
 }
 
 #[tokio::test]
-async fn a_proof_cancels_what_was_not_sent() {
+async fn a_verification_cancels_unsent_mail() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -264,7 +264,7 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
 }
 
 #[tokio::test]
-async fn whom_an_operator_adds_is_where_a_first_mail_would_have_put_them() {
+async fn an_account_added_by_an_operator_has_the_status_of_a_first_mail() {
     let harness = Harness::open().await;
     let add = |who: &'static str| {
         let store = harness.store.clone();

@@ -24,7 +24,7 @@ async fn simulate(harness: &Harness, draft: &AccessSettings, since: Timestamp) -
 }
 
 /// Everybody outside of `corp.example` is dropped, and some of them wrote.
-async fn closed_house() -> Harness {
+async fn restricted_store() -> Harness {
     let harness = Harness::open().await;
     let mut closed = settings();
     closed.site.external.restrict_domains = true;
@@ -49,8 +49,8 @@ async fn closed_house() -> Harness {
 }
 
 #[tokio::test]
-async fn a_draft_is_told_by_verdict_domain_and_message() {
-    let harness = closed_house().await;
+async fn a_draft_is_compared_by_verdict_domain_and_message() {
+    let harness = restricted_store().await;
     let current = harness.store.access().await.expect("read").settings;
     let draft = current.with_domains(
         None,
@@ -111,7 +111,7 @@ async fn a_draft_is_told_by_verdict_domain_and_message() {
 
 #[tokio::test]
 async fn only_what_is_asked_for_is_looked_at() {
-    let harness = closed_house().await;
+    let harness = restricted_store().await;
     let draft = AccessSettings::default();
     let all = simulate(&harness, &draft, start()).await;
     // Ann would be accepted as an external customer, where she is held as an internal one.
@@ -137,7 +137,7 @@ async fn only_what_is_asked_for_is_looked_at() {
 }
 
 #[tokio::test]
-async fn who_had_an_account_keeps_it_under_any_draft() {
+async fn an_existing_account_stays_under_any_draft() {
     let harness = Harness::open().await;
     // The first message creates an active account; the second comes from a customer.
     harness
@@ -201,7 +201,7 @@ async fn the_deny_list_is_tried_on_accounts_too() {
 
 /// The settings decide about an unverified account as about a new sender.
 #[tokio::test]
-async fn an_unverified_account_is_tried_as_a_newcomer_elsewhere() {
+async fn an_unverified_account_counts_as_a_new_sender_elsewhere() {
     let harness = Harness::open().await;
     harness
         .accept(mail("bob@shop.example", "1@x", start()))

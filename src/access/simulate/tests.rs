@@ -33,7 +33,7 @@ fn newcomer<'a>(portal: &'a str, domain: &'a str) -> Recorded<'a> {
 }
 
 #[test]
-fn what_differs_is_told_by_domain_and_portal() {
+fn differences_are_listed_by_domain_and_portal() {
     let before = settings(&[
         "internal.approved_domains=corp.example",
         "external.restrict_domains=true",
@@ -75,7 +75,7 @@ fn what_differs_is_told_by_domain_and_portal() {
 }
 
 #[test]
-fn what_is_kept_in_mind_is_bounded() {
+fn the_cache_is_bounded() {
     let (before, after) = (settings(&[]), settings(&["external.verify=true"]));
     let mut comparison = Comparison::new(&before, &after);
     for n in 0..MOST_KNOWN + 10 {

@@ -188,7 +188,7 @@ fn a_live_link_is_masked_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_no_link_of_ours_stays() {
+fn foreign_links_are_not_masked() {
     for text in [
         "https://gate.corp.example/verify/",
         "https://gate.corp.example/verify/short",

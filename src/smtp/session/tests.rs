@@ -47,10 +47,14 @@ fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usi
     let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
         .expect("the first seat");
-    seated(slot, settings, pipe)
+    session_in_slot(slot, settings, pipe)
 }
 
-fn seated(slot: Slot, settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+fn session_in_slot(
+    slot: Slot,
+    settings: Settings,
+    pipe: usize,
+) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let (ours, theirs) = duplex(pipe);
     let task = tokio::spawn(async move {
         let shared = Shared {
@@ -192,7 +196,7 @@ async fn a_client_that_takes_no_replies_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_dawdles_gives_up_its_seat() {
+async fn an_idle_connection_is_evicted() {
     let in_message = [ADDRESSED, b"Hi."].concat();
     for said in [
         &b""[..],
@@ -200,7 +204,7 @@ async fn one_who_dawdles_gives_up_its_seat() {
         &in_message,
     ] {
         let connection_slots = Arc::new(ConnectionSlots::new());
-        let (mut client, task) = seated(
+        let (mut client, task) = session_in_slot(
             connection_slots.take(1, PEER).expect("a seat"),
             settings(),
             10_000,

@@ -643,7 +643,7 @@ fn exceptions_and_limits_of_the_rows() {
 }
 
 #[test]
-fn behind_a_list_of_the_portals_own_the_author_is_the_sender() {
+fn after_a_list_of_the_portal_the_author_is_the_sender() {
     let mut case = Case::new();
     case.facts.sender = usable("it@groups.example");
     case.facts.author_behind_list = Some(ListAuthor {

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_say_who_is_behind_a_request() {
+    fn the_fields_tell_who_sent_a_request() {
         let claim = Claim::for_testing();
         let expected = format!(
             "Received: from mta.corp.example ([192.0.2.7])\r\n\

@@ -48,7 +48,7 @@ async fn rested(people: usize) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn between_two_rounds_it_rests_and_behind_the_last_it_does_not() {
+async fn it_pauses_between_rounds_and_not_after_the_last() {
     // One row is one round however slow the machine is; more rows share a round as long as time allows.
     assert_eq!(rested(1).await, Duration::ZERO, "one round");
     let begin = Instant::now();

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowance_is_one_households() {
+    fn the_limit_is_for_one_household() {
         let limiter = ClientLimiter::new(2, Duration::from_hours(1));
         assert!(limiter.take(ip("2001:db8::1")));
         assert!(limiter.take(ip("2001:db8::2")));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_whoever_asks() {
+    fn memory_is_bounded_for_any_number_of_clients() {
         let limiter = ClientLimiter::new(1, Duration::from_hours(1));
         for n in 0..u32::try_from(MOST_CLIENTS).expect("a small number") + 1000 {
             limiter.take(IpAddr::V4(Ipv4Addr::from(n + 1)));

@@ -86,7 +86,7 @@ const REWRITTEN: &str = "From: Ann via IT Help <it-help@groups.corp.example>\r\n
                          X-Original-From: ann@corp.example\r\n";
 
 #[tokio::test]
-async fn behind_a_list_that_vouches_the_author_is_the_sender() {
+async fn after_a_list_that_vouches_the_author_is_the_sender() {
     let entry = decided("it-help@groups.corp.example", REWRITTEN).await;
     assert_eq!(entry.reason, Reason::InternalAccountCreated);
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
@@ -100,7 +100,7 @@ async fn what_the_domain_of_the_list_disowns_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_names_the_list_speaks_for_nobody() {
+async fn an_impostor_of_the_list_cannot_name_the_author() {
     for author in ["X-Original-From", "Reply-To"] {
         let fields = format!(
             "From: x@evil.example\r\n{author}: ann@corp.example\r\n\

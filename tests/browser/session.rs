@@ -22,7 +22,7 @@ fn cookie(answer: &Answer) -> String {
 }
 
 #[test]
-fn nobody_can_choose_the_session_of_somebody_else() {
+fn a_session_cannot_be_chosen_for_another_person() {
     let harness = Desk::harness("");
     let chosen = "vestibule_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let before = format!("Cookie: {chosen}");

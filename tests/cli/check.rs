@@ -387,7 +387,7 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
 }
 
 #[test]
-fn a_machine_that_trusts_nobody_is_told_what_to_install() {
+fn a_machine_without_authorities_is_told_what_to_install() {
     let folder = tempfile::tempdir().expect("a folder");
     let nobody = Authority {
         pem: String::new(),
@@ -452,7 +452,7 @@ fn a_postfix_that_routes_by_local_parts_is_reminded_of() {
 }
 
 #[test]
-fn a_folder_of_outgoing_mail_that_is_somebody_elses_is_warned_about() {
+fn a_folder_of_outgoing_mail_of_another_user_is_a_warning() {
     const NOBODY: u32 = 65_534;
     for (owner, mode, is_warned_about) in [
         (Some(NOBODY), 0o755, true),

@@ -159,7 +159,7 @@ fn who_is_not_there_is_not_found() {
 }
 
 #[test]
-fn an_address_of_the_house_is_no_customer() {
+fn an_address_of_the_installation_is_not_a_customer() {
     let harness = Harness::new();
     for ours in [
         "it-help@corp.example",

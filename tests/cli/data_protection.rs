@@ -16,7 +16,7 @@ fn a_house() -> Harness {
 }
 
 #[test]
-fn all_that_is_known_of_a_person_is_written_down_for_nobody_else() {
+fn all_data_about_a_person_is_exported_with_private_permissions() {
     let harness = a_house();
     let folder = harness.path("ann");
     let to = folder.display().to_string();
@@ -96,7 +96,7 @@ fn a_person_is_forgotten_once_and_for_all() {
 }
 
 #[test]
-fn the_database_is_written_anew_while_nobody_uses_it() {
+fn the_database_is_rewritten_while_it_is_not_in_use() {
     let harness = a_house();
     harness.close();
     let compacted = harness.run(&["compact", "--json"]);

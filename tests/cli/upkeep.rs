@@ -119,7 +119,7 @@ fn of_a_damaged_database_no_copy_is_kept() {
 }
 
 #[test]
-fn a_healthy_house_is_said_to_be_so() {
+fn a_healthy_database_has_no_findings() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     let (_, findings) = doctor(&harness);

@@ -51,7 +51,7 @@ fn verified(harness: &Harness, marker: &str) -> String {
 }
 
 #[test]
-fn denied_mail_is_dropped_whoever_has_an_account() {
+fn denied_mail_is_dropped_even_with_an_account() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "bob@partner.example", "before");
     let dry = harness.json(&["access", "deny", "bob@partner.example", "--dry-run"]);

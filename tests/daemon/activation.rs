@@ -106,7 +106,7 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
 /// Five processes after one another on the same sockets, under load: each connection is accepted, and each
 /// acknowledged message is stored in the end.
 #[test]
-fn an_upgrade_refuses_nobody() {
+fn an_upgrade_refuses_no_connection() {
     const PROCESSES: usize = 5;
     const CLIENTS: usize = 4;
     let harness = Harness::at_rest(STANDARD);

@@ -34,7 +34,7 @@ fn wait_for_line(harness: &Harness, words: &str) {
 }
 
 #[test]
-fn it_goes_the_whole_way_and_leaves_nothing_behind() {
+fn it_passes_the_whole_pipeline_and_leaves_no_trace() {
     let harness = harness();
     wait_for_canary(&harness, true, 200);
     wait_for("the numbers of several", || {

@@ -13,7 +13,7 @@ use crate::harness::{Harness, STANDARD, wait_for};
 const DAY: Duration = Duration::from_hours(24);
 
 /// A harness with mail that arrived at that time.
-fn house_with_mail_of(received_at: Timestamp) -> Harness {
+fn harness_with_mail_of(received_at: Timestamp) -> Harness {
     let harness = Harness::at_rest(STANDARD);
     std::fs::create_dir(harness.path("data")).expect("a folder");
     let config = Config::load(Some(&harness.path("vestibule.toml"))).expect("a configuration");
@@ -71,7 +71,7 @@ fn state(harness: &Harness) -> String {
 
 #[test]
 fn nothing_expires_by_a_clock_that_is_a_year_ahead() {
-    let mut harness = house_with_mail_of(Timestamp::now() - 365 * DAY);
+    let mut harness = harness_with_mail_of(Timestamp::now() - 365 * DAY);
     harness.restart();
     wait_for("the warning", || {
         harness
@@ -91,7 +91,7 @@ fn nothing_expires_by_a_clock_that_is_a_year_ahead() {
 
 #[test]
 fn mail_goes_on_after_a_clock_was_set_back() {
-    let mut harness = house_with_mail_of(Timestamp::now() + 365 * DAY);
+    let mut harness = harness_with_mail_of(Timestamp::now() + 365 * DAY);
     harness.restart();
     wait_for("the warning", || {
         harness

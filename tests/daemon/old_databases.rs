@@ -26,7 +26,7 @@ fn stored() -> Vec<(u64, PathBuf)> {
     found
 }
 
-fn house_with(database: &Path) -> Harness {
+fn harness_with(database: &Path) -> Harness {
     // Their entries get older every day.
     let harness = Harness::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
     fs::create_dir(harness.path("data")).expect("a folder");
@@ -82,7 +82,7 @@ fn there_is_one_of_every_released_schema() {
 #[test]
 fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
     for (schema, file) in stored() {
-        let mut harness = house_with(&file);
+        let mut harness = harness_with(&file);
         let found = finding(&harness, "database");
         if schema < newest() {
             assert_eq!(found["state"], "warning", "schema {schema}: {found}");
@@ -167,7 +167,7 @@ fn commands_leave_the_schema_alone(harness: &Harness, schema: u64) {
 #[test]
 fn migrate_brings_the_schema_up_to_date_unless_a_daemon_runs() {
     let (schema, file) = stored().remove(0);
-    let mut harness = house_with(&file);
+    let mut harness = harness_with(&file);
     let done = &harness.json(&["migrate"])[0];
     assert_eq!(done["schema_before"], schema, "{done}");
     assert_eq!(done["schema"], newest(), "{done}");
@@ -182,7 +182,7 @@ fn migrate_brings_the_schema_up_to_date_unless_a_daemon_runs() {
 #[test]
 fn a_newer_database_is_refused_and_left_as_it_is() {
     let (_, file) = stored().pop().expect("a database");
-    let harness = house_with(&file);
+    let harness = harness_with(&file);
     let path = harness.path("data/vestibule.db");
     let raised = rusqlite::Connection::open(&path)
         .and_then(|connection| connection.pragma_update(None, "user_version", 999));
@@ -229,7 +229,7 @@ const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
 #[test]
 fn what_was_claimed_before_an_upgrade_is_due_after_it() {
     let (_, newest) = stored().pop().expect("a database");
-    let harness = house_with(&newest);
+    let harness = harness_with(&newest);
     add_old_addresses(&harness.path("data/vestibule.db"));
     let database = || rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("it");
     let year_2200 = 7_258_118_400_000_i64;
@@ -298,7 +298,7 @@ fn mail_state(harness: &Harness, address: &str) -> String {
 #[test]
 fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
     let (_, file) = stored().pop().expect("a database");
-    let mut harness = house_with(&file);
+    let mut harness = harness_with(&file);
     add_old_addresses(&harness.path("data/vestibule.db"));
     harness.restart();
 

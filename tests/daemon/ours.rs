@@ -154,7 +154,7 @@ const OPEN_TICKET: &str = "#!/bin/sh\n\
     printf '%s\\n' \"$1\" >>senders\n";
 
 #[test]
-fn no_sender_is_an_option_of_the_program_behind() {
+fn no_sender_is_an_option_of_the_destinations_program() {
     let configuration = STANDARD.replace(
         "type = \"maildir\"\npath = \"desk\"",
         "type = \"command\"\nprogram = \"/bin/sh\"\n\

@@ -139,7 +139,7 @@ fn an_authenticated_sender_is_told_once() {
 }
 
 #[test]
-fn nobody_is_told_where_that_is_not_set() {
+fn without_the_setting_no_notice_is_sent() {
     let harness = harness("");
     send_as(
         &harness,

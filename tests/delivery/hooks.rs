@@ -288,7 +288,7 @@ fn a_hook_of_another_name_is_wanted() {
 
 /// A canary has an account while it is on its way.
 #[tokio::test]
-async fn of_a_canary_nobody_is_told() {
+async fn hooks_are_not_told_of_canaries() {
     let desk = Desk::open(0, UNLIMITED).await;
     let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
     let harness = Harness::open(&hook(&desk, events)).await;

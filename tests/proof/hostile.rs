@@ -143,7 +143,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
 /// All memory is held by clients that stop within their messages, except for a byte now and then: they are
 /// evicted when others need it.
 #[test]
-fn who_dawdles_with_a_message_gives_up_its_memory() {
+fn idle_transactions_are_evicted_for_their_memory() {
     let configuration = STANDARD.replace(
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_message_size = \"8MiB\"\nmemory_budget = \"32MiB\"",
@@ -212,7 +212,7 @@ async fn idle(harness: &Harness, count: usize) -> Vec<(String, BufReader<tokio::
 }
 
 #[tokio::test]
-async fn thousands_of_idle_connections_keep_nobody_out() {
+async fn thousands_of_idle_connections_do_not_keep_others_out() {
     let seats = rounds(2_000, 10_000);
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
@@ -268,7 +268,7 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
 
 /// All slots are held by clients that send a byte now and then: they are evicted when others connect.
 #[test]
-fn who_dawdles_gives_up_the_seat() {
+fn idle_connections_are_evicted_for_new_ones() {
     let configuration = STANDARD.replace(
         "listen = [\"127.0.0.1:0\"]",
         "listen = [\"127.0.0.1:0\"]\nmax_connections = 8",

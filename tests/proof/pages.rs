@@ -209,7 +209,7 @@ fn links_that_others_open_release_nothing() {
 
 /// Guessing is limited for each client, and does not affect others.
 #[test]
-fn guessing_links_is_bounded_and_shuts_nobody_out() {
+fn guessing_links_is_limited_and_does_not_affect_others() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "ann@corp.example", "waiting");
     let link = harness.link_for("ann@corp.example");

@@ -139,7 +139,7 @@ fn living_members(leader: &str) -> usize {
 }
 
 #[tokio::test]
-async fn when_the_time_is_over_the_whole_group_is_ended() {
+async fn the_whole_group_is_killed_after_the_timeout() {
     let home = tempfile::tempdir().expect("a folder");
     // The child ignores SIGTERM and has closed the pipes to its parent.
     let mut config =

@@ -207,7 +207,7 @@ impl Post {
 }
 
 #[tokio::test(start_paused = true)]
-async fn seats_that_become_free_soon_after_each_other_are_filled_together() {
+async fn slots_that_become_free_at_nearly_the_same_time_are_filled_together() {
     let post = Post::of(16);
     post.claims(&[16]).await;
     post.end(1, COMPANY / 2).await;

@@ -123,7 +123,7 @@ async fn what_the_server_answers_decides() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_no_reason_to_give_up() {
+async fn a_refused_connection_is_a_temporary_failure() {
     // A port below the ephemeral range, so that no other process takes it meanwhile.
     let attempt = post(1, SmtpSecurity::None, true)
         .send(&mail("ann@corp.example"))

@@ -162,7 +162,7 @@ async fn tokens_that_open_nothing_are_bounded_and_good_ones_are_not() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_is_a_problem_with_the_headers_of_the_house() {
+async fn every_error_is_a_problem_with_the_common_headers() {
     let harness = Harness::open().await;
     let admin = token(&harness, Role::Admin).await;
     let raw = |method: &Method, path: &str, kind: &str, body: Body| {

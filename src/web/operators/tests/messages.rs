@@ -35,7 +35,7 @@ async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
 }
 
 #[tokio::test]
-async fn the_html_of_a_message_stands_behind_two_walls() {
+async fn the_html_of_a_message_is_filtered_and_sandboxed() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;
     let entry = harness

@@ -147,7 +147,7 @@ async fn requests_are_found_by_person_portal_and_age() {
 }
 
 #[tokio::test]
-async fn a_long_list_goes_on_behind_a_link_that_keeps_the_question() {
+async fn a_long_list_continues_with_a_link_that_keeps_the_filter() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;
     for n in 0..60 {

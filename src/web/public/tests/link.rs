@@ -78,7 +78,7 @@ async fn only_what_was_shown_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn nobody_can_name_the_requests_of_somebody_else() {
+async fn the_requests_of_another_person_cannot_be_named() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "hers").await;
     let link = harness.link().await;

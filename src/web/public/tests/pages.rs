@@ -206,7 +206,7 @@ fn every_page_is_whole_in_every_language() {
 }
 
 #[test]
-fn the_page_behind_the_link() {
+fn the_page_of_the_link() {
     let (_, page) = pages()
         .into_iter()
         .find(|(name, _)| name == "verify")

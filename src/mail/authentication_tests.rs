@@ -41,7 +41,7 @@ fn fields_above_our_received_field_count() {
 }
 
 #[test]
-fn what_came_from_outside_does_not() {
+fn fields_from_outside_do_not_count() {
     let field = "Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n";
     let below = read(&format!("{RECEIVED}{field}"));
     assert_eq!(below.dmarc, None);

@@ -91,7 +91,7 @@ impl<'a> ResultsField<'a> {
         Ok((instance, Self::new(cursor.rest)?))
     }
 
-    /// The author's name, unquoted.
+    /// Identifier of the server that wrote the field, unquoted.
     pub(crate) fn authserv_id(&self) -> &str {
         &self.authserv_id
     }

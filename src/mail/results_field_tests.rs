@@ -188,7 +188,7 @@ proptest! {
     /// Any text of a sender, not escaped at all: the field does not parse, or the MTA's own result is among
     /// those found.
     #[test]
-    fn what_is_not_quoted_hides_no_result(
+    fn unquoted_text_hides_no_result(
         first in "([;()\"\\\\ a.=]|dmarc=pass|header\\.from=a\\.test){0,12}",
         last in "([;()\"\\\\ a.=]|dmarc=pass|header\\.from=a\\.test){0,12}",
     ) {

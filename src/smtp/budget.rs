@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_back_goes_to_the_peer_that_holds_least() {
+    async fn freed_memory_goes_to_the_peer_that_holds_least() {
         let budget = Budget::new(8 * 1024, 0);
         let mut greedy: Vec<_> = (0..4).map(|_| budget.reservation(A)).collect();
         for reservation in &mut greedy {

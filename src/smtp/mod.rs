@@ -1,4 +1,5 @@
-//! The SMTP server: takes bytes from an MTA, returns an [`Envelope`](crate::domain::Envelope) and a raw message.
+//! The SMTP server: takes bytes from an MTA, returns an [`Envelope`](crate::domain::Envelope) and a raw
+//! message.
 //!
 //! tokio owns the sockets and mailin the order of commands. This module knows the protocol and no policy:
 //! the [`MessageHandler`] decides what an address means and what happens to a message. What always holds:

@@ -162,7 +162,7 @@ impl Work<'_> {
         if let Some(there) = find_account(connection, &address.key())? {
             let kind = match there.status {
                 Status::Pending => Some(MailKind::Verification),
-                // Sign-up verifies an account that is active but was never verified.
+                // Sign-up lets the owner verify an account that is active but was never verified.
                 Status::Active if origin == Origin::SignUp && !there.verified => {
                     Some(MailKind::Verification)
                 }

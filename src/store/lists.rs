@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{LedgerId, RequestState, Timestamp};
 
-/// Index entries read by the first look, and by each later one.
+/// Index entries that a look reads first, and reads at most if those do not fill the page.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
 /// Range of numbers in which a look searches for requests, whose rows are larger.

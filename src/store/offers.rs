@@ -190,7 +190,7 @@ pub(super) fn offer(
         let oldest = offers
             .iter()
             .position(|(_, authenticated, ..)| !authenticated);
-        // If all of them are authenticated, the oldest one goes.
+        // If all of them are authenticated, the newest goes: first come, first served.
         let Some(place) = oldest.or(offers.len().checked_sub(1)) else {
             break;
         };

@@ -296,7 +296,7 @@ impl Work<'_> {
             .prepare_cached("DELETE FROM let_in WHERE account = ?")?
             .execute([account.n])?;
         if matches!(proof, Proof::Operator(_)) {
-            // An operator who vouches for the person can also end the quiet time.
+            // An operator who vouches for the person may also release what only the person could restore.
             connection
                 .prepare_cached(
                     "UPDATE request SET restorable_until = NULL

@@ -82,7 +82,7 @@ async fn a_late_success_settles_a_mail_without_a_holder() {
 }
 
 #[tokio::test]
-async fn a_late_success_keeps_whoever_took_the_mail_over_from_sending_it() {
+async fn a_late_success_keeps_the_next_holder_from_sending() {
     let harness = Harness::open().await;
     let (first, over) = hung(&harness).await;
     let claimed = claim(&harness.store, TWO_AN_HOUR, over).await;

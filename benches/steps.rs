@@ -242,7 +242,7 @@ fn retrying(criterion: &mut Criterion) {
 async fn fail_one(store: &Store) {
     let now = Timestamp::now();
     let claims = store.claim_deliveries(vec![sample::portal()], 1, now, now);
-    let claims = claims.await.expect("claimed");
+    let claims = claims.await.expect("claimed").claims;
     let settlement = Settlement::Retry {
         at: now,
         cause: "451 4.3.0 try again later".to_owned(),

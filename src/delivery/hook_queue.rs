@@ -9,7 +9,9 @@ use super::{Attempt, Cause};
 use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
-use crate::store::{ClaimNumber, HookCall, Settled, Settlement, Store, StoreError, Topic};
+use crate::store::{
+    ClaimNumber, ClaimedWork, HookCall, Settled, Settlement, Store, StoreError, Topic,
+};
 
 /// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -69,7 +71,7 @@ impl Queue for HookQueue {
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<HookCall>, StoreError> {
+    ) -> Result<ClaimedWork<HookCall>, StoreError> {
         self.store
             .claim_hook_calls(self.name.clone(), most, lease_until, now)
             .await

@@ -12,7 +12,9 @@ use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
-use crate::store::{Claim, ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
+use crate::store::{
+    Claim, ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic,
+};
 
 /// The queue of requests of one destination.
 pub(super) struct RequestQueue {
@@ -79,7 +81,7 @@ impl Queue for RequestQueue {
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<Claim>, StoreError> {
+    ) -> Result<ClaimedWork<Claim>, StoreError> {
         self.links
             .store
             .claim_deliveries(self.portals.clone(), most, lease_until, now)

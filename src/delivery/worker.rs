@@ -18,7 +18,7 @@ use super::breaker::{Capacity, SharedBreaker};
 use super::{Attempt, Cause};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::{caught, events};
-use crate::store::{ClaimNumber, Settled, Settlement, Store, StoreError, Topic};
+use crate::store::{ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic};
 
 /// Time by which a lease is longer than an attempt.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -62,7 +62,7 @@ pub(super) trait Queue: Send + Sync + 'static {
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Self::Claim>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<ClaimedWork<Self::Claim>, StoreError>> + Send;
 
     fn number(claim: &Self::Claim) -> ClaimNumber;
 
@@ -320,8 +320,11 @@ impl<Q: Queue> Worker<Q> {
             return Ok((Vec::new(), Next::At(due)));
         }
         self.claims_in_doubt = true;
-        let claims = self.queue.claim(capacity, lease, now).await?;
+        let ClaimedWork { claims, set_aside } = self.queue.claim(capacity, lease, now).await?;
         self.claims_in_doubt = false;
+        for damaged in set_aside {
+            events::set_aside(&damaged);
+        }
         let next = if claims.is_empty() {
             later(now, SETBACK)
         } else {

@@ -11,7 +11,7 @@ use crate::domain::{
     AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, OperatorName, Origin,
     PortalName, RequestId, Timestamp, Verdict,
 };
-use crate::store::Entry;
+use crate::store::{Entry, SetAside};
 
 macro_rules! event {
     ($level:ident $name:literal) => {{
@@ -303,6 +303,15 @@ pub fn daemon_stopping(cause: &str) {
 
 pub fn daemon_stopped() {
     event!(INFO "daemon.stopped");
+}
+
+/// A damaged row was given up, so that others go on.
+pub fn set_aside(damaged: &SetAside) {
+    let cause = format!(
+        "{} is set aside as failed: {}; `vestibule doctor` names what is damaged",
+        damaged.what, damaged.cause
+    );
+    fault("store", &cause);
 }
 
 /// An internal error. `place` is the module or the job, as in `store` or `smtp.accept`.

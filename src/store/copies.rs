@@ -62,9 +62,11 @@ pub(super) fn find_original(
                  AND l.received_at > ?3 AND l.portal IS ?4 AND l.sender IS ?5 AND l.n IS NOT ?6
                  AND (r.state = 'held' OR r.state = 'released' OR r.state = 'delivered'
                      OR (r.ledger IS NULL AND l.rule = ?7))
-                 AND json_extract(l.facts, '$.message_id') IS ?8
-                 AND json_extract(l.facts, '$.date') IS ?9
-                 AND json_extract(l.facts, '$.fingerprint') = ?10
+                 AND CASE WHEN json_valid(l.facts) THEN
+                     json_extract(l.facts, '$.message_id') IS ?8
+                     AND json_extract(l.facts, '$.date') IS ?9
+                     AND json_extract(l.facts, '$.fingerprint') = ?10
+                 END
              LIMIT 1",
         )?
         .query_row(

@@ -1,5 +1,6 @@
 //! Deliveries: a worker claims a released request under a lease, delivers it and settles it.
 //!
+//! A request whose row is damaged is set aside as failed, with the cause, so that others go on.
 //! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
 //! Requests of one account for one portal are claimed one at a time, oldest first.
 
@@ -10,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::events::NewEvent;
 use super::holder::Holder;
-use super::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, Settled};
+use super::leases::{ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled};
+use super::ledger::id_of;
 use super::sql_types::{Json, Millis};
 use super::{Store, StoreError, Topic, mail_claims, queue};
 use crate::domain::{
@@ -149,6 +151,28 @@ fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
     })
 }
 
+/// Fails a claimed request that cannot be read.
+fn set_aside(
+    connection: &Connection,
+    lease: &Lease,
+    cause: &StoreError,
+    now: Millis,
+) -> Result<Option<SetAside>, StoreError> {
+    let n = lease.row;
+    if !REQUESTS.leases.holds(connection, lease)? {
+        return Ok(None);
+    }
+    let cause = cause.to_string();
+    queue::settle(connection, n, RequestState::Failed, Some(&cause), now)?;
+    NewEvent::named("delivery.failed")
+        .entry(n)
+        .detail(cause.as_str())
+        .record(connection, &Actor::Daemon, now)?;
+    let id = RequestId::from_bytes(id_of(connection, n)?.to_bytes());
+    let what = format!("request {id}");
+    Ok(Some(SetAside { what, cause }))
+}
+
 fn settle(
     connection: &Connection,
     lease: &Lease,
@@ -183,14 +207,15 @@ fn settle(
 }
 
 impl Store {
-    /// Claims up to `limit` released requests of these portals that are due.
+    /// Claims up to `limit` released requests of these portals that are due. A request whose row is damaged
+    /// fails instead.
     pub async fn claim_deliveries(
         &self,
         portals: Vec<PortalName>,
         limit: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<Claim>, StoreError> {
+    ) -> Result<ClaimedWork<Claim>, StoreError> {
         let holder = self.holder.clone();
         let taken = self
             .write(move |work| {
@@ -207,19 +232,41 @@ impl Store {
             })
             .await?;
         if taken.is_empty() {
-            return Ok(Vec::new());
+            return Ok(ClaimedWork::default());
         }
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(CLAIMED)?;
-            let mut claims = Vec::with_capacity(taken.len());
-            for lease in &taken {
-                // A row that was forgotten meanwhile belongs to no worker.
-                let found = statement.query_row([lease.row], |row| claimed(row, lease));
-                claims.extend(found.optional()?);
-            }
-            Ok(claims)
-        })
-        .await
+        let (claims, damaged) = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(CLAIMED)?;
+                let mut claims = Vec::with_capacity(taken.len());
+                let mut damaged = Vec::new();
+                for lease in taken {
+                    let found = statement.query_row([lease.row], |row| claimed(row, &lease));
+                    match found.optional().map_err(StoreError::from) {
+                        // A row that was forgotten meanwhile belongs to no worker.
+                        Ok(found) => claims.extend(found),
+                        Err(cause) if cause.is_of_row() => damaged.push((lease, cause)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((claims, damaged))
+            })
+            .await?;
+        if damaged.is_empty() {
+            let set_aside = Vec::new();
+            return Ok(ClaimedWork { claims, set_aside });
+        }
+        let set_aside = self
+            .write(move |work| {
+                // The next of their queues are due.
+                work.wakeups.add(Topic::Requests);
+                let mut all = Vec::with_capacity(damaged.len());
+                for (lease, cause) in &damaged {
+                    all.extend(set_aside(work.connection, lease, cause, now.into())?);
+                }
+                Ok(all)
+            })
+            .await?;
+        Ok(ClaimedWork { claims, set_aside })
     }
 
     /// Ends the leases of earlier processes, on requests, hook calls and verification mails. The daemon calls

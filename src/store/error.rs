@@ -13,6 +13,9 @@ pub enum StoreError {
     ReadOnly(String),
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// One row holds what was never written into it; the others are not concerned.
+    #[error("a row of the database is damaged: {0}")]
+    DamagedRow(String),
     #[error(
         "the database has schema {found}, and this program knows up to {find_account}; \
          run a newer vestibule, or restore a backup of before the upgrade"
@@ -53,6 +56,11 @@ impl StoreError {
         )
     }
 
+    /// True where one row cannot be read, although the database can.
+    pub(super) fn is_of_row(&self) -> bool {
+        matches!(self, Self::DamagedRow(_))
+    }
+
     /// True if the error loses the whole transaction rather than one operation.
     pub(super) fn spoils_transaction(&self) -> bool {
         matches!(
@@ -76,7 +84,33 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::SystemIoFailure,
             ) => Self::ReadOnly(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
+            _ if cannot_be_decoded(&error) => Self::DamagedRow(text),
             _ => Self::Other(text),
         }
+    }
+}
+
+/// What was found in a row; None where the row is damaged.
+pub(super) fn readable<T>(found: rusqlite::Result<T>) -> Result<Option<T>, StoreError> {
+    match found.map_err(StoreError::from) {
+        Ok(found) => Ok(Some(found)),
+        Err(cause) if cause.is_of_row() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// True of a value that is not of its column's kind. `SQLite` says of bad JSON by its text alone that it
+/// is bad (<https://www.sqlite.org/json1.html>).
+fn cannot_be_decoded(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    match error {
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..)
+        | Error::InvalidColumnType(..) => true,
+        Error::SqliteFailure(failure, Some(text)) => {
+            failure.code == ErrorCode::Unknown && text == "malformed JSON"
+        }
+        _ => false,
     }
 }

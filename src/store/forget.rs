@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::account_rows::{AccountRow, find_account};
+use super::error::readable;
 use super::events::NewEvent;
 use super::export::entries;
 use super::forget_content::drop_content;
@@ -137,7 +138,14 @@ impl Work<'_> {
                     row.get::<_, String>(2)?,
                 ))
             })
-            .optional()?;
+            .optional();
+        let Some(found) = readable(found)? else {
+            // Nobody can say what is in a damaged entry, so all of it goes.
+            connection
+                .prepare_cached("DELETE FROM ledger WHERE n = ?")?
+                .execute([n])?;
+            return Ok(());
+        };
         let Some((facts, envelope, recipient)) = found else {
             return Ok(());
         };

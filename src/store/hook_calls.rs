@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::events::NewEvent;
 use super::holder::Holder;
-use super::leases::{ClaimNumber, HOOK_CALLS, Lease, Settled};
+use super::leases::{ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, SetAside, Settled};
 use super::sql_types::Millis;
 use super::time_slice::TimeSlice;
 use super::{Settlement, Step, Store, StoreError, Topic};
@@ -62,21 +62,33 @@ fn take(
     holder: &Holder,
     lease_until: Millis,
     now: Millis,
-) -> Result<Vec<HookCall>, StoreError> {
+) -> Result<ClaimedWork<HookCall>, StoreError> {
     let due = HOOK_CALLS.due(connection, hook, limit, now)?;
-    let mut calls = Vec::with_capacity(due.len());
+    let mut claimed = ClaimedWork::default();
     for (_, n) in due {
         let leases = &HOOK_CALLS.leases;
         let lease = leases.take(connection, n, holder, lease_until)?;
-        let call = connection
+        let found = connection
             .prepare_cached(
                 "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
                  FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
             )?
-            .query_row([n], |row| taken(row, lease))?;
-        calls.push(call);
+            .query_row([n], |row| taken(row, lease.clone()));
+        match found.map_err(StoreError::from) {
+            Ok(call) => claimed.claims.push(call),
+            Err(cause) if cause.is_of_row() => {
+                let cause = cause.to_string();
+                let failed = Settlement::Failed {
+                    cause: cause.clone(),
+                };
+                settle(connection, &lease, &failed, now)?;
+                let what = format!("call {n} of the hook {hook}");
+                claimed.set_aside.push(SetAside { what, cause });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(calls)
+    Ok(claimed)
 }
 
 fn settle(
@@ -165,7 +177,7 @@ fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, 
 }
 
 impl Store {
-    /// Claims up to `limit` due calls of this hook.
+    /// Claims up to `limit` due calls of this hook. A call whose row is damaged fails instead.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -175,12 +187,16 @@ impl Store {
         limit: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<HookCall>, StoreError> {
+    ) -> Result<ClaimedWork<HookCall>, StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
             let lease_until = lease_until.into();
             let connection = work.connection;
-            take(connection, &hook, limit, &holder, lease_until, now.into())
+            let claimed = take(connection, &hook, limit, &holder, lease_until, now.into())?;
+            // The next of their queues are due.
+            work.wakeups
+                .add_if(Topic::Calls, !claimed.set_aside.is_empty());
+            Ok(claimed)
         })
         .await
     }

@@ -99,7 +99,11 @@ pub(super) fn tell(
         (None, Some(account)) => (account, None),
         (None, None) => return Ok(()),
     };
-    let about = of_account(connection, account)?;
+    let about = match of_account(connection, account) {
+        // Nothing true can be told of it, and what happened is not undone for that.
+        Err(cause) if cause.is_of_row() => return Ok(()),
+        about => about?,
+    };
     if canary::is_sender(&about.address) {
         // A directory or help desk should not create a user for it.
         return Ok(());

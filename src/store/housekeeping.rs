@@ -185,7 +185,11 @@ impl Work<'_> {
                      WHERE account = ? AND state = 'held' AND authenticated = 1",
                 )?
                 .exists([n])?;
-            let address = account.address(connection)?;
+            let address = match account.address(connection) {
+                // It counts as reminded, and keeps no others from it.
+                Err(cause) if cause.is_of_row() => return Ok(()),
+                address => address?,
+            };
             let occasion = Occasion {
                 kind: MailKind::Reminder,
                 cause: MailCause::Mail,

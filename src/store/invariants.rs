@@ -3,13 +3,17 @@
 //! The checks, keys and triggers of the schema enforce many invariants. The ones here concern more than one
 //! row.
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::reason_codes::with_codes;
+use super::sql_types::Json;
 use super::{Store, StoreError};
-use crate::domain::LedgerId;
+use crate::access::{Circumstances, Standing};
+use crate::domain::{EmailAddress, Envelope, LedgerId};
+use crate::mail::Facts;
 
 /// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -259,6 +263,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
             });
         }
     }
+    violations.extend(check_rows(connection)?);
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let rows = statement.query_map([], |row| {
         Ok(format!(
@@ -275,6 +280,50 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
     }
     violations.extend(check_file(connection)?);
     Ok(violations)
+}
+
+/// The entries and accounts of which some part cannot be decoded.
+fn check_rows(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    fn damage<T: DeserializeOwned>(row: &Row, column: usize) -> Option<String> {
+        let found = row.get::<_, Option<Json<T>>>(column);
+        found.err().map(|cause| cause.to_string())
+    }
+    let mut violations = Vec::new();
+    let mut add = |place: String, cause: String| {
+        violations.push(Violation {
+            invariant: "a row can be read",
+            place: format!("{place}: {cause}"),
+        });
+        violations.len() < MOST
+    };
+    let mut statement = connection
+        .prepare("SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let damage = damage::<Facts>(row, 1)
+            .or_else(|| damage::<Envelope>(row, 2))
+            .or_else(|| damage::<Standing>(row, 3))
+            .or_else(|| damage::<Circumstances>(row, 4))
+            .or_else(|| row.get::<_, String>(5).err().map(|cause| cause.to_string()));
+        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
+            break;
+        }
+    }
+    let mut statement = connection.prepare("SELECT id, groups, address FROM account")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let address = row.get::<_, EmailAddress>(2).err();
+        let damage =
+            damage::<Vec<String>>(row, 1).or_else(|| address.map(|cause| cause.to_string()));
+        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
+            break;
+        }
+    }
+    Ok(violations)
+}
+
+fn place_of(row: &Row) -> String {
+    row.get_ref(0).map(place).unwrap_or_default()
 }
 
 /// The id of a row in the form that commands take, or any other value of the query.

@@ -38,6 +38,31 @@ impl Lease {
     }
 }
 
+/// What a worker claimed.
+#[derive(Debug, Clone)]
+pub struct ClaimedWork<T> {
+    pub claims: Vec<T>,
+    /// Rows that were due and are damaged: they count as failed from now on.
+    pub set_aside: Vec<SetAside>,
+}
+
+impl<T> Default for ClaimedWork<T> {
+    fn default() -> Self {
+        Self {
+            claims: Vec::new(),
+            set_aside: Vec::new(),
+        }
+    }
+}
+
+/// A damaged row that keeps nobody waiting any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its kind and id, such as `request 01h…`.
+    pub what: String,
+    pub cause: String,
+}
+
 /// Outcome of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {

@@ -125,6 +125,12 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     })
 }
 
+pub(super) fn id_of(connection: &Connection, n: i64) -> Result<LedgerId, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?)
+}
+
 /// Reads an entry that is known to exist.
 pub(super) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, StoreError> {
     Ok(connection

@@ -191,12 +191,17 @@ pub(super) fn entries(
     }
     let more = found.len() > limit;
     found.truncate(limit);
-    let rows = found
-        .iter()
-        .map(|n| ledger::by_n(connection, *n))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut rows = Vec::with_capacity(found.len());
+    for n in &found {
+        match ledger::by_n(connection, *n) {
+            // It is not shown; `doctor` names it.
+            Err(cause) if cause.is_of_row() => {}
+            entry => rows.push(entry?),
+        }
+    }
     let next = if more {
-        rows.last().map(|entry| entry.ledger.to_string())
+        let last = found.last().map(|n| ledger::id_of(connection, *n));
+        last.transpose()?.map(|id| id.to_string())
     } else {
         end.map(|Millis(at)| format!("before-{at}"))
     };

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::StoreError;
 use super::account_rows::{AccountRow, account_by_number};
 use super::bounces::paused_until;
+use super::error::readable;
 use super::holder::Holder;
 use super::lanes::{Lane, Place};
 use super::leases::LETTERS;
@@ -45,8 +46,9 @@ impl Due {
             id: row.get("id")?,
             kind: row.get("kind")?,
             cause: row.get("cause")?,
-            portal: row.get("portal")?,
-            in_reply_to: row.get("in_reply_to")?,
+            // Of a damaged row the mail goes without them.
+            portal: row.get("portal").unwrap_or_default(),
+            in_reply_to: row.get("in_reply_to").unwrap_or_default(),
             attempts: row.get("attempts")?,
             account: row.get("account")?,
             place: Place {
@@ -93,7 +95,9 @@ fn mailbox_quiet(
             Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
         })?;
         for other in quiet {
-            let (other, n, mailed): (_, i64, i64) = other?;
+            let Some((other, n, mailed)): Option<(_, i64, i64)> = readable(other)? else {
+                continue;
+            };
             if MailboxKey::of(&other, limits.delimiters) != key {
                 continue;
             }
@@ -111,6 +115,17 @@ enum Quiet {
     NoMail,
     /// Of these accounts; empty if none is quiet.
     Once(Vec<i64>),
+}
+
+/// The account of a mail, what waits for it, until when, and its address.
+fn known(
+    connection: &Connection,
+    verification_mail: &Due,
+) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
+    let account = account_by_number(connection, verification_mail.account)?;
+    let (waiting, expires) = waiting(connection, verification_mail.account)?;
+    let address = account.address(connection)?;
+    Ok((account, waiting, expires, address))
 }
 
 /// Number of held requests of an account, and the time at which the first expires.
@@ -180,9 +195,20 @@ pub(super) fn claim(
         let Some(token) = tokens.get(claimed.verification_mails.len()) else {
             break;
         };
-        let account = account_by_number(connection, verification_mail.account)?;
-        let (waiting, expires) = waiting(connection, verification_mail.account)?;
-        let address = account.address(connection)?;
+        let (account, waiting, expires, address) = match known(connection, &verification_mail) {
+            Err(cause) if cause.is_of_row() => {
+                let cause = cause.to_string();
+                end(
+                    connection,
+                    verification_mail.n,
+                    "refused",
+                    Some(&cause),
+                    now,
+                )?;
+                continue;
+            }
+            known => known?,
+        };
         let quiet = match verification_mail.cause {
             MailCause::Operator | MailCause::TakeBack => Quiet::Once(Vec::new()),
             cause => mailbox_quiet(

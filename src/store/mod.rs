@@ -102,7 +102,7 @@ pub use idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use intake::{Arrival, Entry, Part};
 pub use invariants::Violation;
 pub use languages::{LanguageWish, MailLanguages};
-pub use leases::{ClaimNumber, Settled};
+pub use leases::{ClaimNumber, ClaimedWork, SetAside, Settled};
 pub use ledger::{Event, LedgerEntry, LedgerFilter};
 pub use mail_claims::MailClaim;
 pub use not_me::Refused;

@@ -25,8 +25,11 @@ use crate::mail::Facts;
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub request: WaitingRequest,
-    /// The domain of its sender vouches for it.
+    /// The domain of its sender vouches for it, so that it comes back unless the person leaves it out.
     pub authenticated: bool,
+    /// A request that the person discarded with "This was not me", rather than one that the quota
+    /// dropped: it comes back only where they tick it.
+    pub discarded: bool,
 }
 
 /// Number and size of the held requests of an account.
@@ -224,8 +227,9 @@ pub(super) fn offers(
     now: Millis,
 ) -> Result<Vec<(i64, Offer)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT l.n, l.id, l.portal, json_extract(l.facts, '$.subject'), l.received_at,
-             o.authenticated
+        "SELECT l.n, l.id, l.portal,
+             CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END,
+             l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
          WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
@@ -240,6 +244,7 @@ pub(super) fn offers(
                 received_at: row.get::<_, Millis>(4)?.timestamp(),
             },
             authenticated: row.get(5)?,
+            discarded: false,
         };
         Ok((row.get(0)?, offer))
     })?;

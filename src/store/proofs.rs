@@ -9,6 +9,7 @@ use super::job::Work;
 use super::offers::{Offer, offers, take_back};
 use super::queue;
 use super::sql_types::Millis;
+use super::taken_back::{self, Discarded};
 use super::verification_mail::cancel;
 use super::{Store, StoreError, Topic};
 use crate::domain::{
@@ -187,7 +188,8 @@ pub(super) fn held(
         ))
     };
     let mut statement = connection.prepare_cached(
-        "SELECT l.n, l.id, r.portal, json_extract(l.facts, '$.subject') AS subject, r.received_at
+        "SELECT l.n, l.id, r.portal, r.received_at,
+             CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
     )?;
@@ -222,6 +224,11 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
             offers: offers(connection, account.n, now)?
                 .into_iter()
                 .map(|(_, offer)| offer)
+                .chain(
+                    taken_back::discarded(connection, account.n, now)?
+                        .into_iter()
+                        .map(Discarded::offer),
+                )
                 .collect(),
         },
     })
@@ -295,15 +302,6 @@ impl Work<'_> {
         connection
             .prepare_cached("DELETE FROM let_in WHERE account = ?")?
             .execute([account.n])?;
-        if matches!(proof, Proof::Operator(_)) {
-            // An operator who vouches for the person may also release what only the person could restore.
-            connection
-                .prepare_cached(
-                    "UPDATE request SET restorable_until = NULL
-                     WHERE account = ? AND state = 'discarded'",
-                )?
-                .execute([account.n])?;
-        }
         cancel(connection, account.n, now)?;
         NewEvent::named("account.verified")
             .account(account.n)
@@ -334,6 +332,25 @@ impl Work<'_> {
         }
         connection
             .prepare_cached("DELETE FROM offer WHERE account = ?")?
+            .execute([account.n])?;
+        for request in taken_back::discarded(connection, account.n, now)? {
+            let has_copy = request.has_copy(connection)?;
+            let (n, offer) = (request.n, request.offer());
+            if choice.takes_back(&offer) && !has_copy {
+                queue::release(connection, n, "proof", now)?;
+                NewEvent::named("request.released")
+                    .entry(n)
+                    .record(connection, &by, now)?;
+                released.push((offer.request.id, offer.request.portal));
+            }
+        }
+        // The person has spoken, or an operator for them: no link takes anything back from now on, and
+        // an operator can release what is left.
+        connection
+            .prepare_cached(
+                "UPDATE request SET restorable_until = NULL
+                 WHERE account = ? AND state = 'discarded'",
+            )?
             .execute([account.n])?;
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
         self.wakeups

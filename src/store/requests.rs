@@ -49,8 +49,8 @@ pub struct RequestFilter {
 }
 
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
-     json_extract(l.facts, '$.subject') AS subject,
-     json_extract(l.facts, '$.message_id') AS message_id,
+     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject,
+     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.message_id') END AS message_id,
      r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";

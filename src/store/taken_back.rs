@@ -7,10 +7,12 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::copies::{Likeness, find_original};
+use super::error::readable;
 use super::events::NewEvent;
 use super::job::Work;
+use super::offers::Offer;
 use super::prepared::{copy_key, repeat_key};
-use super::proofs::{Standing, standing};
+use super::proofs::{Standing, WaitingRequest, standing};
 use super::sql_types::{Json, Millis};
 use super::verification_mail::cancel;
 use super::{Store, StoreError, hooks};
@@ -34,8 +36,8 @@ pub enum TakenBack {
 }
 
 /// A request that "This was not me" discarded.
-struct Discarded {
-    n: i64,
+pub(super) struct Discarded {
+    pub(super) n: i64,
     id: RequestId,
     portal: PortalName,
     sender: Option<String>,
@@ -43,16 +45,21 @@ struct Discarded {
     received_at: Millis,
 }
 
-fn discarded(connection: &Connection, account: i64) -> Result<Vec<Discarded>, StoreError> {
+/// Those of an account that only the person can have back, later than `after`.
+pub(super) fn discarded(
+    connection: &Connection,
+    account: i64,
+    after: Millis,
+) -> Result<Vec<Discarded>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
-         WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until IS NOT NULL
+         WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until > ?
              AND r.kept = 1
              AND EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))
          ORDER BY l.n",
     )?;
-    let rows = statement.query_map([account], |row| {
+    let rows = statement.query_map(params![account, after], |row| {
         let ledger: LedgerId = row.get(1)?;
         Ok(Discarded {
             n: row.get(0)?,
@@ -63,7 +70,41 @@ fn discarded(connection: &Connection, account: i64) -> Result<Vec<Discarded>, St
             received_at: row.get(5)?,
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut found = Vec::new();
+    for request in rows {
+        // A damaged one cannot be compared with what is there, and stays discarded.
+        found.extend(readable(request)?);
+    }
+    Ok(found)
+}
+
+impl Discarded {
+    /// What a link offers that was sent after "This was not me", as when an operator sent one.
+    pub(super) fn offer(self) -> Offer {
+        Offer {
+            request: WaitingRequest {
+                id: self.id,
+                portal: self.portal,
+                subject: self.facts.subject,
+                received_at: self.received_at.timestamp(),
+            },
+            authenticated: false,
+            discarded: true,
+        }
+    }
+
+    /// True where the same message is a living request already.
+    pub(super) fn has_copy(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let like = Likeness {
+            message_key: repeat_key(&self.facts),
+            copy_key: copy_key(Some(&self.portal), &self.facts),
+            portal: Some(&self.portal),
+            sender_key: self.sender.as_deref(),
+            facts: &self.facts,
+            received_at: self.received_at,
+        };
+        Ok(find_original(connection, &like, Some(self.n))?.is_some())
+    }
 }
 
 /// Returns false if the same message already has a held, released or delivered request.
@@ -73,15 +114,7 @@ fn restore(
     due_at: Millis,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    let like = Likeness {
-        message_key: repeat_key(&request.facts),
-        copy_key: copy_key(Some(&request.portal), &request.facts),
-        portal: Some(&request.portal),
-        sender_key: request.sender.as_deref(),
-        facts: &request.facts,
-        received_at: request.received_at,
-    };
-    if find_original(connection, &like, Some(request.n))?.is_some() {
+    if request.has_copy(connection)? {
         return Ok(false);
     }
     connection
@@ -138,7 +171,7 @@ impl Work<'_> {
             .account(account.n)
             .record(connection, &Actor::Person, now)?;
         let mut restored = Vec::new();
-        for request in discarded(connection, account.n)? {
+        for request in discarded(connection, account.n, Millis(i64::MIN))? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);
             if restore(connection, &request, due_at, now)? {
                 restored.push(request.id);

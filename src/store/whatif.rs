@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::readable;
 use super::reason_codes::with_codes;
 use super::sql_types::{Json, Millis};
 use super::{Store, StoreError, settings_cache};
@@ -234,12 +235,15 @@ fn decide_again(
 ) -> Result<Option<Shift>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT facts, circumstances, standing FROM ledger WHERE n = ?")?;
-    let (facts, circumstances, standing) = statement.query_row([n], |row| {
+    let found = statement.query_row([n], |row| {
         let facts: Json<Facts> = row.get(0)?;
         let circumstances: Option<Json<Circumstances>> = row.get(1)?;
         let standing: Json<Standing> = row.get(2)?;
         Ok((facts.0, circumstances.map(|json| json.0), standing.0))
-    })?;
+    });
+    let Some((facts, circumstances, standing)) = readable(found)? else {
+        return Ok(None);
+    };
     Ok(circumstances
         .and_then(|circumstances| comparison.decide_again(&facts, &circumstances, &standing)))
 }

@@ -21,7 +21,7 @@ async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
         .store
         .claim_deliveries(portals, 10, lease, now)
         .await;
-    claimed.expect("a claim")
+    claimed.expect("a claim").claims
 }
 
 async fn settle(harness: &Harness, claim: &Claim, settlement: Settlement, now: jiff::Timestamp) {

@@ -19,7 +19,7 @@ async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
         .store
         .claim_deliveries(portals, 10, lease, now)
         .await;
-    claimed.expect("a claim")
+    claimed.expect("a claim").claims
 }
 
 async fn settle(
@@ -253,7 +253,7 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
 async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<Claim> {
     let lease = now + jiff::SignedDuration::from_mins(10);
     let claimed = workers.claim_deliveries(vec![portal("it")], limit, lease, now);
-    claimed.await.expect("a claim")
+    claimed.await.expect("a claim").claims
 }
 
 async fn is_sound(harness: &Harness) {
@@ -370,7 +370,7 @@ async fn calls_of_hooks_are_claimed_in_the_same_way() {
     let claim = async |now| {
         let lease = now + jiff::SignedDuration::from_mins(10);
         let claimed = workers.claim_hook_calls(hook.clone(), 1, lease, now);
-        claimed.await.expect("a claim").into_iter().next()
+        claimed.await.expect("a claim").claims.into_iter().next()
     };
     let settle = async |call: &HookCall, settlement| {
         let settled = harness
@@ -433,5 +433,9 @@ async fn a_hook_that_comes_back_while_its_calls_are_removed_tells_those_that_are
         .store
         .claim_hook_calls(hook, 10, minutes(10), start())
         .await;
-    assert_eq!(calls.expect("a claim").len(), 1, "the head of what is left");
+    assert_eq!(
+        calls.expect("a claim").claims.len(),
+        1,
+        "the head of what is left"
+    );
 }

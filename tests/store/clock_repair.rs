@@ -75,15 +75,15 @@ async fn a_delivery_put_off_into_the_future_is_tried_now_and_one_in_work_is_left
         at: wrong() + DAY,
         cause: "451 later".to_owned(),
     };
-    let claims = claim(wrong(), 2).await.expect("claims");
+    let claims = claim(wrong(), 2).await.expect("claims").claims;
     let [first, in_work] = &claims[..] else {
         panic!("two are due");
     };
     let settled = harness.store.settle_delivery(first, put_off, wrong());
     settled.await.expect("settled");
-    assert!(claim(start(), 2).await.expect("claims").is_empty());
+    assert!(claim(start(), 2).await.expect("claims").claims.is_empty());
     repaired(&harness).await;
-    let due = claim(start(), 2).await.expect("claims");
+    let due = claim(start(), 2).await.expect("claims").claims;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].ledger, first.ledger);
     assert_ne!(due[0].ledger, in_work.ledger);
@@ -107,7 +107,7 @@ async fn a_day_back_changes_no_account_and_releases_nothing_twice() {
     let claimed = harness
         .store
         .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
-    let claims = claimed.await.expect("claims");
+    let claims = claimed.await.expect("claims").claims;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].ledger, held.ledger);
     let violations = harness.store.check_invariants().await.expect("read");

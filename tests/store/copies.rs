@@ -141,7 +141,7 @@ async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
         let claims = harness
             .store
             .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
-        let claims = claims.await.expect("claims");
+        let claims = claims.await.expect("claims").claims;
         let settled = harness
             .store
             .settle_delivery(&claims[0], settlement, start());

@@ -63,7 +63,7 @@ async fn her_life(harness: &Harness) -> Vec<Entry> {
         let claimed = harness
             .store
             .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
-        let claim = &claimed.await.expect("a claim")[0];
+        let claim = &claimed.await.expect("a claim").claims[0];
         let settled = harness.store.settle_delivery(claim, settlement, start());
         settled.await.expect("settled");
     }
@@ -210,7 +210,7 @@ async fn a_person_is_not_forgotten_during_a_delivery() {
     let claimed = harness
         .store
         .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
-    let claim = &claimed.await.expect("a claim")[0];
+    let claim = &claimed.await.expect("a claim").claims[0];
     let refused = forget(&harness.store, false).await;
     assert!(
         matches!(refused, Err(StoreError::NotAllowed(_))),

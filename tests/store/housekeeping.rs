@@ -110,7 +110,7 @@ async fn a_content_stays_while_one_portal_wants_it() {
     let entries = harness.store.accept(message).await.expect("accepted");
     let portals = vec![portal("it")];
     let claimed = harness.store.claim_deliveries(portals, 1, at(DAY), start());
-    let claim = &claimed.await.expect("a claim")[0];
+    let claim = &claimed.await.expect("a claim").claims[0];
     let settled = harness
         .store
         .settle_delivery(claim, Settlement::Delivered, start());

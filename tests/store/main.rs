@@ -4,6 +4,7 @@ mod blocked;
 mod claims;
 mod clock_repair;
 mod copies;
+mod damaged;
 mod denied;
 mod dropped;
 mod expected;

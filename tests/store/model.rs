@@ -631,7 +631,8 @@ impl Run {
         let claims = self.workers[set]
             .claim_deliveries(portals, 3, lease, self.now)
             .await
-            .expect("a claim");
+            .expect("a claim")
+            .claims;
         for claim in &claims {
             self.model.claimed(claim.request());
             let opening = self.opening;

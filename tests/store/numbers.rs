@@ -20,7 +20,7 @@ async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes
         let claimed = harness
             .store
             .claim_deliveries(portals.clone(), 1, at(DAY), start());
-        claimed.await.expect("a claim").remove(0)
+        claimed.await.expect("a claim").claims.remove(0)
     };
     let held = claim().await;
     let (song, _) = content(&harness.store, held.ledger).await;

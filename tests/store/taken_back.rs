@@ -316,3 +316,65 @@ async fn only_a_message_that_is_held_ends_it() {
     let account = harness.store.customer(&address(ANN)).await.expect("read");
     assert!(account.expect("there").quiet_until.is_some());
 }
+
+#[tokio::test]
+async fn a_link_that_was_sent_later_offers_what_was_discarded() {
+    let harness = Harness::open().await;
+    let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let resent = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    resent.await.expect("owed");
+    let second = harness.accept(mail(ANN, "2@x", at(DAY))).await;
+    let link = harness.sent(at(DAY)).await;
+    for (after, offered) in [(DAY, 1), (7 * DAY, 0)] {
+        let looked = harness.store.look_at_link(link, at(after)).await;
+        let Ok(Link::Open {
+            offers, requests, ..
+        }) = looked
+        else {
+            panic!("{looked:?}");
+        };
+        assert_eq!((requests.len(), offers.len()), (1, offered));
+        let unticked = |offer: &vestibule::store::Offer| offer.discarded && !offer.authenticated;
+        assert!(offers.iter().all(unticked), "{offers:?}");
+    }
+    let choice = Choice::Picked {
+        left_out: Vec::new(),
+        ticked: vec![request, second.request.expect("a request")],
+    };
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, choice, at(2 * DAY));
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert_eq!(released.len(), 2, "{released:?}");
+    assert_eq!(state(&harness, request).await, RequestState::Released);
+    let late = take_back(&harness, old, 2 * DAY).await;
+    assert!(matches!(late, TakenBack::Before), "{late:?}");
+    invariants_hold(&harness).await;
+}
+
+#[tokio::test]
+async fn what_the_person_did_not_tick_is_an_operators_from_then_on() {
+    let harness = Harness::open().await;
+    let (entry, _) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let resent = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    resent.await.expect("owed");
+    let link = harness.sent(at(DAY)).await;
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, Choice::All, at(DAY));
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert!(released.is_empty(), "{released:?}");
+    assert_eq!(state(&harness, request).await, RequestState::Discarded);
+    release(&harness, request, DAY).await.expect("released");
+    invariants_hold(&harness).await;
+}

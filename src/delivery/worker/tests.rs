@@ -83,14 +83,17 @@ impl Queue for Arc<Endless> {
         most: usize,
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<Vec<usize>, StoreError> {
+    ) -> Result<ClaimedWork<usize>, StoreError> {
         if one_less(&mut self.faults().claims) {
             return Err(full());
         }
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let before: usize = claims.iter().sum();
         claims.push(most);
-        Ok((before..before + most).collect())
+        Ok(ClaimedWork {
+            claims: (before..before + most).collect(),
+            set_aside: Vec::new(),
+        })
     }
 
     fn number(_: &usize) -> ClaimNumber {

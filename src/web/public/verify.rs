@@ -254,21 +254,24 @@ pub(super) fn waiting(
         .iter()
         .map(|request| described(config, request))
         .collect();
-    let offers: Vec<Value> = offers
-        .iter()
-        .map(|offer| {
+    let (discarded, offers): (Vec<&Offer>, Vec<&Offer>) =
+        offers.iter().partition(|offer| offer.discarded);
+    let choices = |offers: Vec<&Offer>| -> Vec<Value> {
+        let shown = offers.into_iter().map(|offer| {
             context! {
                 ticked => offer.authenticated,
                 ..described(config, &offer.request)
             }
-        })
-        .collect();
+        });
+        shown.collect()
+    };
     Page::new(
         "verify.html",
         context! {
             address => address.to_string(),
             requests => requests,
-            offers => offers,
+            offers => choices(offers),
+            discarded => choices(discarded),
             taken_back => taken_back,
         },
     )

@@ -42,14 +42,15 @@ fn waiting_requests() -> Vec<WaitingRequest> {
     ]
 }
 
-/// Requests that the quota dropped: one that a domain vouches for, and others.
+/// Offered requests: one that the quota dropped and a domain vouches for, another, and one that the person discarded.
 fn offers() -> Vec<Offer> {
     let mut first = true;
     waiting_requests()
         .into_iter()
         .map(|request| Offer {
-            request,
+            discarded: request.subject.is_none(),
             authenticated: std::mem::take(&mut first),
+            request,
         })
         .collect()
 }

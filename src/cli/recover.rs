@@ -80,7 +80,11 @@ async fn each(
             Ok(taken) => rows.push(taken),
             Err(error) if entries.len() == 1 => return Err(error.into()),
             // A message that cannot be recovered does not affect the others.
-            Err(error @ (StoreError::NotAllowed(_) | StoreError::NotFound { .. })) => {
+            Err(
+                error @ (StoreError::NotAllowed(_)
+                | StoreError::NotFound { .. }
+                | StoreError::DamagedRow(_)),
+            ) => {
                 note(format_args!("error: {error}"));
                 failure = Some(Failure::Said);
             }

@@ -78,7 +78,7 @@ pub struct List {
     /// Only accounts of this domain
     #[arg(long)]
     domain: Option<String>,
-    /// Only accounts that our mail cannot reach: it came back
+    /// Only accounts that our mail cannot reach, because it bounced
     #[arg(long)]
     undeliverable: bool,
     /// Only accounts with this text in their address

@@ -17,7 +17,7 @@ Examples:
   vestibule stats --since 1h --portal it
   vestibule stats --since 30d --json")]
 pub struct Args {
-    /// Count messages that came within this time, such as 1h or 30d
+    /// Count messages of this period, such as 1h or 30d
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = age)]
     since: Duration,
     /// Only this portal

@@ -1,4 +1,4 @@
-//! The TOML text as sections and entries that know their place.
+//! The TOML text as sections and entries with their places.
 //!
 //! A reader asks a [`Section`] for its keys. A value of the wrong type, or an impossible one, is reported and
 //! taken as absent, so that reading goes on and all mistakes are found in one pass. A section that goes out

@@ -25,7 +25,7 @@ const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breaker {
     Up {
-        /// In a row.
+        /// Failures in a row.
         failures: u32,
     },
     Down {

@@ -398,7 +398,7 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
 /// Begins the isolation of a value in a right-to-left text: its characters are ordered among themselves, and
 /// do not reorder the text around it (UAX 9, 2.4).
 pub const FIRST_STRONG_ISOLATE: char = '\u{2068}';
-/// Ends what [`FIRST_STRONG_ISOLATE`] began.
+/// Ends the isolation that [`FIRST_STRONG_ISOLATE`] begins.
 pub const POP_ISOLATE: char = '\u{2069}';
 
 fn language_of(state: &State) -> Language {

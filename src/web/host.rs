@@ -1,5 +1,5 @@
 //! The host that a request is meant for (RFC 9110 7.2, RFC 9112 3.2), and the hosts that the operators'
-//! port answers to.
+//! listener answers to.
 //!
 //! A page of another site can point its own name at this machine (DNS rebinding); to the browser it is then
 //! the same site as ours. Only the name in Host reveals it. So the operators' listener answers under IP

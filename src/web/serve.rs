@@ -258,13 +258,13 @@ mod tests {
         }
     }
 
-    /// Asks and never reads. The answers fill what both ends of the connection can hold.
+    /// Sends requests and never reads. The answers fill all buffers of the connection.
     async fn asks_and_never_reads(address: SocketAddr) -> TcpStream {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
         let mut stream = socket.connect(address).await.expect("connected");
         let requests = "GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20);
-        // It may be closed already.
+        // The server may have closed it already.
         let _ = stream.write_all(requests.as_bytes()).await;
         stream
     }
@@ -288,7 +288,7 @@ mod tests {
         }
         let answer = exchange(address, HEALTH).await;
         assert!(answer.ends_with("ok"), "{answer}");
-        // Pages come again as soon as one of the others has stood still for long enough.
+        // Pages are served again as soon as one of the others has been stalled for long enough.
         let began = tokio::time::Instant::now();
         loop {
             let answer = exchange(address, PAGE).await;
@@ -308,11 +308,11 @@ mod tests {
         let (address, _server, _stop) = started(router).await;
         let mut stream = asks_and_never_reads(address).await;
         tokio::time::pause();
-        // In paused time the limit is over as soon as nothing else is left to do.
+        // In paused time the limit expires as soon as nothing else can run.
         let mut taken = vec![0; 1024];
         tokio::time::sleep(2 * crate::web::paced::LIMIT).await;
         let mut all = 0;
-        // What was in the buffers comes, and then the end; not the twenty answers.
+        // The buffered part arrives, and then the end; not all twenty answers.
         while let Ok(count @ 1..) = stream.read(&mut taken).await {
             all += count;
         }

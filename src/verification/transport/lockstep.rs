@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 const STARTTLS: &[u8] = b"STARTTLS";
 
-/// The stream, for lettre to speak over.
+/// The stream that lettre uses.
 #[derive(Debug)]
 pub(super) struct Lockstep<S> {
     inner: S,

@@ -256,7 +256,7 @@ fn the_table_and_the_expectations_have_the_same_rows() {
 }
 
 #[test]
-fn what_follows_from_a_decision() {
+fn the_consequences_of_a_decision() {
     let consequence = |change: fn(&mut Case)| {
         let mut case = Case::new();
         change(&mut case);
@@ -667,7 +667,7 @@ fn after_a_list_of_the_portal_the_author_is_the_sender() {
 }
 
 #[test]
-fn what_does_not_get_past_an_enforced_authentication() {
+fn mail_that_enforced_authentication_drops() {
     use AuthenticationResult as R;
 
     type Row = (&'static str, fn(&mut Authentication), bool, bool);

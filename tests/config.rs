@@ -51,7 +51,7 @@ fn portal(text: &str) -> PortalName {
 }
 
 #[test]
-fn what_is_left_out_has_the_documented_default() {
+fn absent_keys_have_the_documented_default() {
     let config = config(SMALLEST);
     let days = |days: u64| Duration::from_hours(24 * days);
     assert_eq!(config.data_dir, Path::new("/var/lib/vestibule"));

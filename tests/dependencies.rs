@@ -161,7 +161,7 @@ fn every_package_has_a_licence_and_a_source_that_the_policy_allows() {
 }
 
 #[test]
-fn what_must_be_one_is_one() {
+fn crates_that_must_be_unique_have_one_version() {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in packages() {
         let name = text(&package, "name").to_owned();

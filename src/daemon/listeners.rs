@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_nobody_would_serve_is_refused_with_the_remedy() {
+    async fn a_socket_with_an_unknown_name_is_refused_with_the_remedy() {
         for name in ["", "unknown", "vestibule.socket"] {
             let refused = Inherited::default().take(name, a_socket().await);
             let text = refused.expect_err("refused").to_string();

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_the_domain_stands_on_top() {
+    fn the_authentication_results_are_the_first_field() {
         let mut claim = Claim::for_testing();
         claim.authentication.dmarc = Some(crate::mail::AuthenticationResult::Pass);
         let text = shown(&claim);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_nobody_proved_is_never_called_verified() {
+    fn an_unverified_address_is_never_called_verified() {
         let mut claim = Claim::for_testing();
         claim.verified = None;
         assert!(shown(&claim).contains("X-Vestibule-Verified: no\r\n"));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_outside_cannot_add_a_field() {
+    fn untrusted_text_cannot_add_a_field() {
         let hostile = "x\r\nX-Vestibule-Account: internal\r\n\r\n<>()\"\\;\u{85}\u{2028}ü\0";
         let mut claim = Claim::for_testing();
         let lines = shown(&claim).lines().count();

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_next_attempt_is_made() {
+    fn the_time_of_the_next_attempt() {
         for (attempt, age, not_before, chance, expected) in [
             (1, 0.0, None, 0.0, Some(1.0 / 60.0)),
             (1, 0.0, None, 1.0, Some(1.1 / 60.0)),

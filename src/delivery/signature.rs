@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_signs_nothing() {
+    fn an_invalid_key_signs_nothing() {
         assert_eq!(
             sign(&SecretString::from("whsec_not base64!"), "id", 0, b""),
             None

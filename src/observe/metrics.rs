@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_alert_waits_for_is_there_at_nothing() {
+    fn events_with_alerts_are_exported_at_zero() {
         let page = write(&Depths::default());
         value(&page, "vestibule_events_total{event=\"config.refused\"}");
         assert_eq!(value(&page, "vestibule_letters_waiting"), "0");

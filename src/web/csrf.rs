@@ -44,7 +44,7 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     #[test]
-    fn where_a_form_may_come_from() {
+    fn forms_of_other_sites_are_refused() {
         for (fields, ours) in [
             (vec![], true),
             (vec![("sec-fetch-site", "same-origin")], true),

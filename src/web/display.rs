@@ -60,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_deceives_is_taken_out() {
+    fn deceptive_characters_are_removed() {
         for (written, shown) in [
             ("Printer on fire", "Printer on fire"),
             ("  a \t\r\n b  ", "a b"),

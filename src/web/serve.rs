@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_sends_nothing_is_shown_out() {
+    async fn silent_clients_are_disconnected() {
         let (address, _server, _stop) = started(Router::new()).await;
         for sent in ["", "GET / HTTP/1.1\r\nhost:"] {
             let mut stream = TcpStream::connect(address).await.expect("connected");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_could_smuggle_a_request_is_refused() {
+    async fn ambiguous_requests_are_refused() {
         let router = Router::new().route("/", post(async |body: String| body));
         let (address, _server, _stop) = started(router).await;
         for head in [
@@ -280,7 +280,7 @@ mod tests {
     const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
-    async fn clients_that_never_read_keep_nobody_out() {
+    async fn clients_that_never_read_do_not_keep_others_out() {
         let (address, _server, _stop) = started(pages()).await;
         let mut greedy = Vec::new();
         for _ in 0..300 {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_let_go() {
+    async fn clients_that_do_not_read_are_disconnected() {
         let router = pages();
         let (address, _server, _stop) = started(router).await;
         let mut stream = asks_and_never_reads(address).await;

@@ -94,7 +94,7 @@ async fn after_a_list_that_vouches_the_author_is_the_sender() {
 }
 
 #[tokio::test]
-async fn what_the_domain_of_the_list_disowns_is_dropped() {
+async fn a_message_that_the_domain_of_the_list_disowns_is_dropped() {
     let entry = decided("x@evil.example", REWRITTEN).await;
     assert_eq!(entry.reason, Reason::AuthenticationFailed);
 }

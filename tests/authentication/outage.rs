@@ -88,7 +88,7 @@ async fn one_answer_is_enough_to_pass() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_not_asked_again() {
+async fn dns_answers_are_cached() {
     let zone = format!(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
     );

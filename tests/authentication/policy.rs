@@ -132,7 +132,7 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
 
 /// SPF is not evaluated for internal mail, and that does not count against its domain.
 #[tokio::test]
-async fn where_spf_cannot_be_asked_there_is_no_failure() {
+async fn without_an_spf_check_dmarc_does_not_fail() {
     let harness = Harness::new(&zone()).await;
     let local = "From: ann@reject.example\r\n\r\n";
     let found = harness

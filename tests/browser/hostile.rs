@@ -96,7 +96,7 @@ fn stride() -> usize {
 
 /// The tricks work on an unprotected page, and are detected.
 #[tokio::test]
-async fn what_a_careless_page_would_do_is_noticed() {
+async fn the_tricks_work_on_a_careless_page() {
     let harness = Desk::harness("");
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(WATCH).await;

@@ -68,7 +68,7 @@ fn the_cookie_stays_on_tls_where_there_is_tls() {
 }
 
 #[test]
-fn no_answer_sends_anybody_elsewhere() {
+fn no_answer_redirects_to_another_site() {
     let harness = Desk::harness("");
     let session = cookie(&log_in(harness.admin, "/login", &[]));
     let session = format!("Cookie: {session}");

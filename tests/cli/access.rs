@@ -52,7 +52,7 @@ fn settings_are_shown_changed_and_compared() {
 }
 
 #[test]
-fn what_changes_nothing_makes_no_revision() {
+fn a_change_without_effect_makes_no_revision() {
     let harness = Harness::new();
     for arguments in [
         ["access", "approve", "corp.example", "--json"],
@@ -70,7 +70,7 @@ fn what_changes_nothing_makes_no_revision() {
 }
 
 #[test]
-fn what_was_exported_can_be_applied() {
+fn exported_settings_can_be_applied() {
     let harness = Harness::new();
     assert_eq!(
         harness

@@ -139,7 +139,7 @@ fn lists_are_filtered_and_come_in_parts() {
 }
 
 #[test]
-fn who_is_not_there_is_not_found() {
+fn an_unknown_account_is_not_found() {
     let harness = Harness::new();
     for (arguments, status) in [
         (["customers", "show", "nobody@corp.example"], 3),

@@ -109,7 +109,7 @@ fn the_database_is_rewritten_while_it_is_not_in_use() {
 }
 
 #[test]
-fn who_else_knows_of_the_account_is_named() {
+fn systems_that_know_the_account_are_named() {
     let harness = a_house();
     let configuration = std::fs::read_to_string(harness.path("vestibule.toml")).expect("a file");
     let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.corp.example/\"\n\

@@ -85,7 +85,7 @@ fn as_json_it_has_all_that_scripts_rely_on() {
 }
 
 #[test]
-fn whether_she_was_sent_a_link_and_when() {
+fn the_verification_mail_of_an_account() {
     let harness = Harness::new();
     let first = harness.receive("ann@corp.example", "Subject: One\r\n");
     let ran = harness.run(&["explain", &first.ledger.to_string()]);

@@ -185,7 +185,7 @@ fn a_difference_fails_and_the_unreadable_is_named() {
 }
 
 #[test]
-fn what_is_not_there_is_said_first_and_alone() {
+fn a_missing_file_is_reported_alone() {
     let ran = run(&["replay", "/nosuch"], &[]);
     assert_eq!(ran.status, 3);
     assert_eq!(ran.out, "");

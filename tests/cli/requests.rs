@@ -83,7 +83,7 @@ fn filters_and_their_mistakes() {
 }
 
 #[test]
-fn what_was_dropped_is_not_gone() {
+fn dropped_messages_are_kept() {
     let harness = Harness::new();
     harness.receive("eve@evil.example", "Subject: Let me in\r\n");
     harness.receive("eve@evil.example", "Auto-Submitted: auto-replied\r\n");
@@ -122,7 +122,7 @@ fn one_that_cannot_be_recovered_keeps_no_other_from_it() {
 }
 
 #[test]
-fn what_came_for_a_portal_that_is_gone_is_not_recovered() {
+fn messages_for_a_removed_portal_are_not_recovered() {
     let harness = Harness::new();
     let dropped = harness.receive("eve@evil.example", "").ledger.to_string();
     harness.run(&["access", "allow", "evil.example"]);
@@ -163,7 +163,7 @@ fn a_destination_is_paused_and_goes_on() {
 }
 
 #[test]
-fn what_waits_for_a_destination_is_tried_at_once() {
+fn queued_requests_of_a_destination_are_retried_at_once() {
     let harness = Harness::new();
     harness.receive("bob@partner.example", "Subject: Invoice\r\n");
     let retry = |arguments: &[&str]| {
@@ -220,7 +220,7 @@ fn a_hook_stands_beside_the_destinations() {
 }
 
 #[test]
-fn what_came_is_counted() {
+fn received_messages_are_counted() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     harness.receive("ann@corp.example", "");

@@ -40,7 +40,7 @@ impl Drop for Tail {
 }
 
 #[test]
-fn what_came_is_followed_by_what_comes() {
+fn earlier_entries_are_followed_by_new_ones() {
     let harness = Harness::new();
     harness.receive("eve@stranger.example", "");
     let before = harness.receive("bob@partner.example", "");
@@ -72,7 +72,7 @@ fn the_filters_let_through_what_they_name() {
 
 /// An entry may be committed after one that arrived later, if the later one was parsed faster.
 #[test]
-fn what_was_overtaken_is_shown_too() {
+fn entries_that_were_committed_late_are_shown() {
     let harness = Harness::new();
     let ahead = harness.receive("eve@stranger.example", "");
     let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");

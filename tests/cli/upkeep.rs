@@ -280,7 +280,7 @@ fn every_finding_says_what_to_do() {
 }
 
 #[test]
-fn where_there_is_no_database_yet_the_doctor_says_who_makes_it() {
+fn without_a_database_the_doctor_names_its_creator() {
     let harness = Harness::new();
     harness.close();
     std::fs::remove_dir_all(harness.path("data")).expect("removed");

@@ -91,7 +91,7 @@ fn denied_mail_is_dropped_even_with_an_account() {
 }
 
 #[test]
-fn an_account_that_nobody_verified_is_held_where_newcomers_are_verified() {
+fn an_unverified_account_is_held_where_verification_is_required() {
     let harness = two_portals();
     send(harness.smtp, "bob@partner.example", "open");
     send_to_hr(&harness, "bob@partner.example", "held");

@@ -142,7 +142,7 @@ fn report(name: &str, status: &str) -> String {
 }
 
 #[test]
-fn a_report_of_a_full_mailbox_or_a_policy_marks_nobody() {
+fn a_bounce_of_a_full_mailbox_or_a_policy_marks_no_account() {
     let harness = harness();
     send(harness.smtp, "ann@corp.example", "held");
     let id = mail_field(&harness, "Message-ID");

@@ -30,7 +30,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// A DNS server that knows no name, for all daemons of this process: the answers of the machine's own DNS,
 /// and their delay, are unpredictable.
-fn knows_nobody() -> SocketAddr {
+fn knows_no_name() -> SocketAddr {
     static SERVER: OnceLock<SocketAddr> = OnceLock::new();
     *SERVER.get_or_init(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
@@ -143,7 +143,10 @@ impl Harness {
         let authentication = if configuration.contains("[authentication]") {
             String::new()
         } else {
-            format!("\n[authentication]\nresolvers = [\"{}\"]\n", knows_nobody())
+            format!(
+                "\n[authentication]\nresolvers = [\"{}\"]\n",
+                knows_no_name()
+            )
         };
         let configuration = format!("{configuration}{authentication}");
         fs::write(folder.path().join("vestibule.toml"), configuration).expect("a file");

@@ -143,7 +143,7 @@ fn this_was_not_me_discards_and_keeps_quiet() {
 }
 
 #[test]
-fn what_is_left_out_is_discarded_and_the_rest_passes() {
+fn unticked_requests_are_discarded_and_the_others_released() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "ann@corp.example", "mine");
     send(harness.smtp, "ann@corp.example", "not-mine");
@@ -234,7 +234,7 @@ fn an_operator_can_verify_release_discard_and_block() {
 }
 
 #[test]
-fn what_an_operator_recovers_is_in_the_log_once() {
+fn a_recovery_by_an_operator_is_logged_once() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "eve@elsewhere.example", "before");
     harness.json(&["access", "allow", "elsewhere.example"]);
@@ -253,7 +253,7 @@ fn what_an_operator_recovers_is_in_the_log_once() {
 }
 
 #[test]
-fn what_operators_do_after_a_person_is_forgotten_is_in_the_log() {
+fn actions_after_a_person_is_forgotten_are_logged() {
     let harness = Harness::start(STANDARD);
     harness.json(&["customers", "add", "gil@corp.example"]);
     let tells = |event: &str| harness.log().contains(event).then_some(());
@@ -347,7 +347,7 @@ fn nothing_secret_or_private_is_in_the_log() {
 }
 
 #[test]
-fn what_was_dropped_is_ranked_and_recovered_after_the_rule_is_changed() {
+fn dropped_domains_are_ranked_and_recovered_after_a_change_of_the_settings() {
     let harness = Harness::start(STANDARD);
     for marker in ["one", "two"] {
         send(harness.smtp, "eve@partners.example", marker);

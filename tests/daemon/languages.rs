@@ -152,7 +152,7 @@ fn an_answer_confirms_with_the_word_of_its_mail_and_of_no_other() {
 }
 
 #[test]
-fn what_the_holder_of_a_link_chose_is_kept_and_looking_keeps_nothing() {
+fn the_language_that_a_form_chooses_is_stored_and_a_page_stores_none() {
     let harness = Harness::start(&configuration("language = \"it\""));
     let ann = "ann@corp.example";
     send(

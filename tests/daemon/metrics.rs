@@ -17,7 +17,7 @@ fn page(harness: &Harness) -> String {
 }
 
 #[test]
-fn what_happens_is_counted() {
+fn events_are_counted() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "bob@partner.example", "accepted");
     send(harness.smtp, "ann@corp.example", "held");

@@ -94,7 +94,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
 }
 
 #[test]
-fn who_asks_for_a_link_after_not_me_gets_one_mail_by_which_to_take_it_back() {
+fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
     let harness = harness("");
     send(harness.smtp, "ann@corp.example", "mine");
     let old = harness.link_for("ann@corp.example");
@@ -169,7 +169,7 @@ fn a_message_that_passes_dmarc_ends_the_quiet_time() {
 }
 
 #[test]
-fn who_cannot_be_reached_is_in_one_list_and_is_promised_nothing() {
+fn unreachable_accounts_are_listed_and_promised_no_mail() {
     let harness = harness("return_address = \"bounces@corp.example\"\n");
     send(harness.smtp, "ann@corp.example", "first");
     harness.link_for("ann@corp.example");

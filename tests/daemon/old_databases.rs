@@ -227,7 +227,7 @@ const OLD_ADDRESSES: [(&str, &str, &str); 5] = [
 ];
 
 #[test]
-fn what_was_claimed_before_an_upgrade_is_due_after_it() {
+fn claims_before_an_upgrade_are_due_after_it() {
     let (_, newest) = stored().pop().expect("a database");
     let harness = harness_with(&newest);
     add_old_addresses(&harness.path("data/vestibule.db"));

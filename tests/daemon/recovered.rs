@@ -47,7 +47,7 @@ const REPORT: &str = "From: mailer-daemon@mx.example\r\nMIME-Version: 1.0\r\n\
      Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n";
 
 #[test]
-fn whatever_it_was_dropped_for_a_message_is_released_once() {
+fn a_message_dropped_for_any_reason_is_released_once() {
     let harness = Harness::start(&format!(
         "{STANDARD}\n[mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
     ));
@@ -163,7 +163,7 @@ fn whatever_it_was_dropped_for_a_message_is_released_once() {
 }
 
 #[test]
-fn what_cannot_be_released_says_why() {
+fn an_impossible_release_names_the_reason() {
     let harness = Harness::start(STANDARD);
     let kept = send_with(&harness, "From: eve@elsewhere.example\r\n", "kept");
     let nobody = send_with(&harness, "From: Bob\r\n", "nobody");

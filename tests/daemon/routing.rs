@@ -322,7 +322,7 @@ const ROUTED_ELSEWHERE: [&str; 9] = [
 ];
 
 #[test]
-fn what_postfix_routes_elsewhere_is_no_sender() {
+fn addresses_that_postfix_routes_elsewhere_are_not_senders() {
     let sink = Sink::start();
     let postfix = of_corp(Port::reserve(), &sink, "");
     let written: Vec<String> = ROUTED_ELSEWHERE.map(str::to_owned).into();

@@ -130,7 +130,7 @@ fn a_faulty_file_is_refused_and_the_old_settings_stay() {
 }
 
 #[test]
-fn a_client_that_falls_asleep_in_a_transaction_does_not_hold_up_the_end() {
+fn a_stalled_transaction_does_not_delay_the_shutdown() {
     let mut harness = Harness::start(STANDARD);
     let mut asleep = Smtp::connect(harness.smtp).expect("a connection");
     asleep.say("MAIL FROM:<>").expect("an answer");

@@ -52,7 +52,7 @@ async fn is_subscribed(harness: &Harness, config: &Config) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_to_an_account_is_told_in_order_and_signed() {
+async fn events_of_an_account_are_told_in_order_and_signed() {
     let desk = Desk::open(0, UNLIMITED).await;
     let settings = format!(
         "{}\nsecret_file = \"secret\"",
@@ -106,7 +106,7 @@ async fn what_happens_to_an_account_is_told_in_order_and_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_that_fails_hears_all_in_order_and_holds_up_nobody() {
+async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
     const PEOPLE: usize = 20;
     let desk = Desk::open(3, UNLIMITED).await;
     let harness = Harness::open(&hook(&desk, "[\"account.created\", \"request.*\"]")).await;
@@ -218,7 +218,7 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_hook_refused_is_told_when_an_operator_says_so() {
+async fn a_refused_call_is_repeated_when_an_operator_retries() {
     let desk = Desk::open(10, UNLIMITED).await;
     let harness = Harness::open(&format!(
         "{}\ngive_up_after = \"1s\"",

@@ -56,7 +56,7 @@ fn many() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_destination_that_fails_loses_nothing_and_holds_up_no_other() {
+async fn a_failing_destination_loses_nothing_and_delays_no_other() {
     let many = many();
     // Three of ten calls are answered with 500, half of them after the request was processed.
     let desk = Desk::open(3, UNLIMITED).await;
@@ -139,7 +139,7 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_before_the_end() {
+async fn attempts_in_progress_are_finished_before_the_end() {
     let desk = Desk::open(0, 0).await;
     let harness = Harness::open(&desk.destination()).await;
     let workers = harness.start();
@@ -201,7 +201,7 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn what_fails_for_now_is_tried_again_by_the_schedule() {
+async fn temporary_failures_are_retried_by_the_schedule() {
     let harness = Harness::open(NOBODY).await;
     let begin = Timestamp::now();
     let workers = harness.start();

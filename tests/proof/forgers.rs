@@ -201,7 +201,7 @@ fn many_forged_authors_make_no_more_mail_than_the_limits_allow() {
 }
 
 #[test]
-fn forgeries_and_sign_ups_of_one_peer_keep_nobody_else_from_a_mail() {
+fn forgeries_and_sign_ups_of_one_peer_do_not_keep_others_from_their_mail() {
     let harness = harness();
     let authors: Vec<_> = (0..rounds(300, 2000))
         .map(|number| format!("person{number}@corp.example"))

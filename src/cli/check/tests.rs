@@ -61,7 +61,7 @@ fn found<'f>(findings: &'f [Finding], check: &str) -> &'f Finding {
 }
 
 #[test]
-fn where_all_is_well_nothing_else_is_said() {
+fn a_usable_configuration_has_no_other_findings() {
     let trial = Trial::new();
     let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
     let findings = of(&config, OFFLINE);
@@ -78,7 +78,7 @@ fn where_all_is_well_nothing_else_is_said() {
 }
 
 #[test]
-fn what_is_not_there_or_not_allowed_is_a_problem_with_a_remedy() {
+fn missing_and_inaccessible_files_are_problems_with_a_remedy() {
     let trial = Trial::new();
     let script = trial.0.path().join("script");
     std::fs::write(&script, "#!/bin/sh\n").expect("a file");
@@ -99,7 +99,7 @@ fn what_is_not_there_or_not_allowed_is_a_problem_with_a_remedy() {
 }
 
 #[test]
-fn a_data_folder_that_the_start_makes_is_no_problem() {
+fn a_data_folder_that_the_start_creates_is_not_a_problem() {
     let trial = Trial::new();
     let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
     std::fs::remove_dir(&config.data_dir).expect("its folder");
@@ -302,7 +302,7 @@ fn the_table_is_aligned_and_json_is_one_object_a_line() {
 }
 
 #[test]
-fn what_works_and_is_hardly_meant_is_a_warning() {
+fn unintended_settings_that_work_are_warnings() {
     let trial = Trial::new();
     let config = trial.config(
         any_port(),

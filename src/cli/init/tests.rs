@@ -112,7 +112,7 @@ fn a_file_that_is_there_stays_unless_forced() {
 }
 
 #[test]
-fn when_the_answers_end_nothing_is_written() {
+fn nothing_is_written_if_the_answers_end_early() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");
     let refusal = init(&to(&path), "gate.corp.com\n")

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mbox_has_no_messages() {
+    fn a_file_that_is_not_an_mbox_has_no_messages() {
         assert!(split("").is_empty());
         assert!(split("Subject: one\n\ntext\n").is_empty());
         assert!(!is_mbox(b"From here on\n"));

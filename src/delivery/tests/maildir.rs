@@ -139,7 +139,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
 }
 
 #[tokio::test]
-async fn what_is_missing_of_a_maildir_is_made() {
+async fn missing_folders_of_a_maildir_are_created() {
     for missing in ["tmp", "new", "cur"] {
         let home = tempfile::tempdir().expect("a folder");
         let maildir = maildir(home.path());
@@ -163,7 +163,7 @@ struct Case {
 }
 
 #[tokio::test]
-async fn whatever_is_in_its_place_has_its_outcome() {
+async fn every_obstacle_has_its_outcome() {
     let table: Table<Case> =
         toml::from_str(include_str!("../../../testdata/faults/maildir.toml")).expect("a table");
     let mut wrong = Vec::new();

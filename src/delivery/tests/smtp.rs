@@ -116,7 +116,7 @@ async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_meanwhile_is_no_failure() {
+async fn a_connection_that_the_server_closed_meanwhile_is_not_a_failure() {
     let server = FaultServer::start(
         Fault {
             at: "dot".to_owned(),

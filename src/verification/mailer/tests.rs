@@ -239,7 +239,7 @@ async fn a_mail_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_and_settled_before_the_end() {
+async fn mail_in_progress_is_finished_and_settled_before_the_end() {
     let harness = Harness::open(0).await;
     harness.mail("ann@corp.example").await;
     let (task, shutdown) = harness.start();

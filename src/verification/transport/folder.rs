@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_read_what_is_written() {
+    fn only_the_owner_can_read_the_files() {
         let parent = tempfile::tempdir().expect("a folder");
         let made = parent.path().join("made/when/needed");
         let wide = parent.path().join("wide");

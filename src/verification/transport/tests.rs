@@ -101,7 +101,7 @@ async fn a_mail_arrives_as_it_was_written_and_the_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn what_the_server_answers_decides() {
+async fn the_reply_of_the_server_decides() {
     let (_sink, port) = sink(SslConfig::None);
     let way_out = post(port, SmtpSecurity::None, true);
     let later = way_out.send(&mail("451@corp.example")).await;

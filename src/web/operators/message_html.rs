@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_wrote_stays() {
+    fn ordinary_html_stays() {
         let html = "<head><title>x</title></head><h1>Hello</h1><p dir=rtl><b>It</b> burns, \
             <a href='https://corp.example/a?b=c' onclick=x() target=_blank>look</a>.</p>\
             <table><tr><td colspan=2>1</td></tr></table>";

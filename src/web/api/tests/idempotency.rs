@@ -49,7 +49,7 @@ async fn a_key_is_one_requests_and_one_operators() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_refused_again_and_a_bad_key_at_once() {
+async fn a_refusal_is_replayed_and_a_bad_key_refused_at_once() {
     let harness = Harness::open().await;
     let agent = token(&harness, Role::Agent).await;
     let eve = json!({"address": "eve@elsewhere.example"});

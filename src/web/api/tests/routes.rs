@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_customer_is_made_shown_and_acted_on_and_the_audit_says_by_whom() {
+async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operator() {
     let harness = Harness::open().await;
     let agent = token(&harness, Role::Agent).await;
     let made = post(
@@ -159,7 +159,7 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
 }
 
 #[tokio::test]
-async fn what_was_dropped_is_explained_and_recovered() {
+async fn a_dropped_message_is_explained_and_recovered() {
     let harness = Harness::open().await;
     let admin = token(&harness, Role::Admin).await;
     let one = harness.mail("eve@elsewhere.example", "one").await.ledger;

@@ -180,7 +180,7 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
 }
 
 #[tokio::test]
-async fn what_was_dropped_comes_back_once_its_domain_may() {
+async fn dropped_messages_are_recovered_when_their_domain_is_allowed() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Admin).await;
     let entry = harness.mail("eve@elsewhere.example", "one").await;
@@ -208,7 +208,7 @@ async fn what_was_dropped_comes_back_once_its_domain_may() {
 }
 
 #[tokio::test]
-async fn what_stays_dropped_says_why_and_is_released_all_the_same() {
+async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
     let harness = Harness::open().await;
     let agent = harness.session(Role::Agent).await;
     let entry = harness.mail("eve@elsewhere.example", "one").await;

@@ -60,7 +60,7 @@ async fn requests_are_released_and_discarded_in_bulk() {
 }
 
 #[tokio::test]
-async fn what_is_done_to_many_is_asked_about_first() {
+async fn bulk_actions_ask_for_confirmation() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
     let mut ids = Vec::new();

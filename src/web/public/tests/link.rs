@@ -193,7 +193,7 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
 /// Requests that the quota dropped are offered unticked, unless a domain vouches for them, and are recovered
 /// when they are ticked.
 #[tokio::test]
-async fn what_the_quota_dropped_comes_back_when_it_is_ticked() {
+async fn messages_over_the_quota_are_recovered_when_ticked() {
     let mut config = sample::config("");
     config.quota.requests = 1;
     let harness = Harness::with(config).await;

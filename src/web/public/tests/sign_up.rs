@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn whether_an_account_exists_is_not_told() {
+async fn the_existence_of_an_account_is_not_revealed() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "one").await;
     let link = harness.link().await;
@@ -100,7 +100,7 @@ async fn signing_up_makes_a_pending_account_and_a_mail() {
 }
 
 #[tokio::test]
-async fn a_domain_that_may_not_is_told_so_and_whom_to_ask() {
+async fn a_refused_domain_is_told_so_with_the_contact() {
     let harness = Harness::open().await;
     let answer = harness
         .post("/signup", "email=x@other.example&portal=it")
@@ -117,7 +117,7 @@ async fn a_domain_that_may_not_is_told_so_and_whom_to_ask() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_comes_back_escaped() {
+async fn an_invalid_address_is_shown_escaped() {
     let harness = Harness::open().await;
     for path in ["/signup", "/resend"] {
         let answer = harness.post(path, "email=%22%3E%3Cscript%3E").await;

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_what_came_and_went() {
+    fn a_list_shows_additions_and_removals() {
         let old = AccessSettings::default().with_domains(
             None,
             Key::InternalApprovedDomains,
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_override_begins_with_what_was_inherited_and_goes_without_a_trace() {
+    fn an_override_starts_as_a_copy_and_is_removed_completely() {
         let site = AccessSettings::default().with_domains(
             None,
             Key::ExternalAllowedDomains,
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn assignments_say_what_is_wrong() {
+    fn assignment_errors_name_the_mistake() {
         for (text, wrong) in [
             ("external.verify", "has no value"),
             ("external.verfy=true", "there is no setting"),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_that_counts_is_the_one_the_rules_would_take() {
+    fn the_deciding_pattern_is_that_of_the_rules() {
         let mut settings = Settings::default();
         settings.internal.approved_domains = vec![pattern("*.corp.example")];
         settings.external.allowed_domains = vec![pattern("partner.example")];

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_reads_puts_and_gives_back_its_value() {
+    fn every_key_parses_sets_and_returns_its_value() {
         for (key, text) in [
             (Key::InternalEnabled, "false"),
             (Key::InternalApprovedDomains, "corp.example, *.corp.example"),

@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_addresses_have_one_way_of_writing() {
+    fn valid_addresses_have_one_spelling() {
         for (written, shown) in [
             ("Ann@Corp.Example", "Ann@corp.example"),
             ("a+b@corp.example.", "a+b@corp.example"),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_detail_is_taken_off() {
+    fn the_detail_is_removed() {
         let address = EmailAddress::parse("it-help+42@corp.example").expect("an address");
         assert_eq!(address.detail(), Some("42"));
         assert_eq!(address.without_detail().to_string(), "it-help@corp.example");

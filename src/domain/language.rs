@@ -303,7 +303,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_field_is_read_and_what_is_stored_reads_back(field in any::<String>()) {
+        fn any_field_parses_and_the_stored_form_parses_back(field in any::<String>()) {
             let read = LanguagePriority::parse(&field);
             prop_assert!(read.0.len() <= LONGEST_LIST);
             let stored = read.to_string();

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_lets_exactly_it_in_and_denies_its_mailbox() {
+    fn an_address_pattern_admits_the_exact_address_and_denies_its_mailbox() {
         for (written, address, lets_in, denies) in [
             ("ann@example.com", "ANN@Example.com", true, true),
             ("ann@example.com", "ann+news@example.com", false, true),

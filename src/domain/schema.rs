@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_are_what_they_are_examples_of() {
+    fn the_examples_are_valid() {
         assert!("01J9ZQ4D8N0VXB7T3WKE5M2R6C".parse::<LedgerId>().is_ok());
         assert!("01J9ZQ4A6V3TB2Q8RX0M5YK7HN".parse::<AccountId>().is_ok());
         assert!("01J9ZQ4B0C7D1E2F3G4H5J6K7M".parse::<MailId>().is_ok());

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_token_is_no_link() {
+    fn a_reply_token_is_not_a_link() {
         let token = ReplyToken::generate().expect("random bytes");
         let text = token.reveal();
         assert_eq!(text.len(), 26);

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_rule_that_replies_is_a_program_and_one_that_forwards_is_not() {
+    fn an_inbox_rule_that_replies_is_automatic_and_one_that_forwards_is_not() {
         let agent = "X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent\r\n";
         for more in [
             "X-Auto-Response-Suppress: All",
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn some_signs_count_for_those_only_who_have_no_account() {
+    fn some_signs_count_only_without_an_account() {
         let away = "Subject: =?utf-8?q?R=C3=A9ponse_automatique=C2=A0=3A?= Printer\r\n";
         for raw in [
             "From: postmaster@corp.example".to_owned(),

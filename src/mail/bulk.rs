@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_unsubscribe_alone_is_none_on_what_is_addressed_to_us() {
+    fn list_unsubscribe_alone_does_not_make_mail_addressed_to_us_bulk() {
         let link = "List-Unsubscribe: <https://crm.example/u/1>\r\n";
         for to in [
             "To: it-help@corp.example\r\n",

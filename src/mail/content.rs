@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn html_is_given_only_where_there_is_some() {
+    fn html_is_returned_only_if_there_is_some() {
         for (raw, shown) in [
             ("Subject: x\r\n\r\nHello\r\n", None),
             ("", None),

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn another_way_is_the_same_message() {
+    fn a_message_over_another_path_is_the_same() {
         let one = print("From: a@corp.example\r\nSubject: one two\r\n\r\nbody\r\n");
         let again = print(
             "Received: from x\r\nFROM: a@corp.example\r\nX-Spam: no\r\n\
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_is_another_message() {
+    fn a_message_with_one_changed_word_is_different() {
         let one = print("From: a@corp.example\r\nSubject: s\r\n\r\nbody\r\n");
         for other in [
             "From: b@corp.example\r\nSubject: s\r\n\r\nbody\r\n",

@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_mbox_line_is_no_field() {
+    fn an_mbox_line_is_not_a_field() {
         for (raw, octets) in [
             (&b"From a@b Mon Nov 23\r\nFrom: a@b\r\n"[..], 21),
             (b">From x\nFrom y\nTo: z\n", 15),

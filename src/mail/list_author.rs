@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_names_no_author_is_no_author_itself() {
+    fn a_list_that_names_no_author_is_not_the_author() {
         let is_list = |raw: &str| {
             let header = Header::of(raw.as_bytes());
             let resolved = resolve(&header, &envelope(), sender(&header));

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mailbox_in_all_its_clothes() {
+    fn one_mailbox_is_found_in_any_form() {
         for (value, written) in [
             ("ann@corp.example", "ann@corp.example"),
             ("<ann@corp.example>", "ann@corp.example"),

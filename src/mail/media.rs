@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn file_names_are_read_in_every_way_they_are_written() {
+    fn file_names_are_parsed_in_every_encoding() {
         for (value, name) in [
             ("attachment; filename=a.txt", Some("a.txt")),
             (

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mta_knows_better_than_the_author() {
+    fn fields_of_the_mta_come_before_those_of_the_author() {
         let raw = b"Return-Path: <ann@corp.example>\r\n\
             To: Desk <desk@corp.example>, \"x, y\" <y@corp.example>\r\n\
             Cc: z@corp.example\r\n\

@@ -257,7 +257,7 @@ mod tests {
         --b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <letter@gate.corp.example>\r\n\r\nx\r\n--b--\r\n";
 
     #[test]
-    fn a_delivery_status_notification_is_taken_apart() {
+    fn a_delivery_status_notification_is_parsed() {
         let head = "From: postmaster@corp.example\r\nContent-Type: multipart/report;\r\n";
         for rest in [
             " boundary=b; report-type=delivery-status",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disposition_notification_is_one_too() {
+    fn a_disposition_notification_is_a_report_too() {
         let raw = "From: ann@corp.example\r\n\
             Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n\
             --b\r\n\r\nRead.\r\n--b\r\nContent-Type: message/disposition-notification\r\n\r\n\
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_says_little_is_read_from_the_reply() {
+    fn a_meaningless_status_is_replaced_by_that_of_the_reply() {
         for (fields, status) in [
             (
                 "Status: 5.0.0\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user",
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_on_something_else_are_no_delivery_reports() {
+    fn other_reports_are_not_delivery_reports() {
         for content_type in [
             "multipart/report; report-type=feedback-report; boundary=b",
             "Multipart/Report;\r\n\tReport-Type=\"Feedback-Report\";\r\n\tboundary=\"b\"",
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mailer_needs_no_structure_but_a_form() {
+    fn a_mail_server_needs_a_known_subject_and_phrase_only() {
         let form = "Subject: Undeliverable: x\r\n\r\nYour message could not\r\nbe delivered.";
         for (from, reverse_path) in [
             ("MAILER-DAEMON@corp.example", ReversePath::Unknown),

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_says_why_not() {
+    fn other_values_are_refused_with_a_reason() {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));

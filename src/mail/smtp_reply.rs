@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_say_what_became_of_the_mailbox() {
+    fn replies_give_the_status_of_the_mailbox() {
         for (diagnostic, expected) in [
             (
                 "smtp; 550 5.1.1 <ann@corp.example>: no such user",

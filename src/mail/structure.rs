@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_within_are_taken_apart() {
+    fn attached_messages_are_parsed() {
         let found = mixed(
             "--b\r\nContent-Type: message/rfc822\r\n\r\n\
              Subject: x\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_received_field_says_where_the_message_came_from() {
+    fn a_received_field_names_the_source_of_the_message() {
         for (value, local) in [
             (
                 "from localhost (localhost [127.0.0.1]) by mx.corp.example (Postfix)",
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_above_is_given() {
+    fn only_the_fields_above_are_returned() {
         let raw = b"A: 1\r\nReceived: from l (l [127.0.0.1])\r\nB: 2\r\n\
             received : from a (a [203.0.113.9])\r\nC: 3\r\nReceived: from l (l [127.0.0.1])\r\nD: 4\r\n";
         let names: Vec<_> = above_our_received(Section::of(raw).fields())

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_one_registrant_has_can_be_one_organisation() {
+    fn only_domains_of_one_registrant_can_be_one_organisation() {
         for (one, other, expected) in [
             ("corp.example", "corp.example", true),
             ("Mail.Corp.Example", "corp.example", true),

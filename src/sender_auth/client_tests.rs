@@ -13,7 +13,7 @@ fn from(address: &str, helo: &str) -> Hop {
 }
 
 #[test]
-fn each_mta_has_its_own_way_of_naming_the_client() {
+fn the_client_is_found_in_the_format_of_each_mta() {
     for (text, expected) in [
         (
             " from mail.evil.example (mail.evil.example [203.0.113.9])\r\n\tby mx.corp.example (Postfix) with ESMTPS id 1",

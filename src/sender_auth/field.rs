@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_says_what_was_found() {
+    fn the_field_contains_the_findings() {
         let mut spf = detail(
             AuthenticationMethod::Spf,
             ("smtp.mailfrom", "ann+1@corp.example"),

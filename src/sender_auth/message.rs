@@ -376,7 +376,7 @@ mod tests {
     const FROM: &str = "From: ann@corp.example\r\n";
 
     #[test]
-    fn signatures_that_cannot_be_believed_are_not_verified() {
+    fn untrustworthy_signatures_are_not_verified() {
         let sha1 = signature("corp.example", "from").replace("rsa-sha256", "rsa-sha1");
         let many = "a:".repeat(300);
         for (raw, reason) in [
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_is_the_one_that_was_decided_by() {
+    fn the_domain_is_that_of_the_decision() {
         let raw = "From: Ann <ann@other.example>\r\n\r\n";
         let signed = Signed::read(raw.as_bytes(), Some("corp.example"));
         assert_eq!(signed.message.from, ["@corp.example"]);

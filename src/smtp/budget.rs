@@ -230,7 +230,7 @@ mod tests {
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
     #[tokio::test]
-    async fn shares_come_back() {
+    async fn dropped_reservations_are_returned() {
         let budget = Budget::new(10 * 1024, 0);
         let mut reservation = budget.reservation(A);
         reservation.grow(1).await;
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_gets_through_when_it_is_spent() {
+    async fn every_message_passes_when_the_budget_is_used_up() {
         // Each of 50 holds a part and waits for more: without the reserve this would be a deadlock.
         let budget = Arc::new(Budget::new(60 * 1024, 10 * 1024));
         let tasks: Vec<_> = (0..50)

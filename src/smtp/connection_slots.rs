@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_who_has_memory_goes_for_the_sake_of_memory() {
+    async fn only_connections_with_memory_are_evicted_for_memory() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let take = || {
             connection_slots
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fast_peer_gives_up_what_is_beyond_its_share() {
+    async fn a_fast_peer_loses_memory_beyond_its_share() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
         let take = |peer| connection_slots.take(100, peer).expect("a seat");

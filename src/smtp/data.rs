@@ -413,7 +413,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_make_no_difference(
+        fn the_split_into_chunks_makes_no_difference(
             input in prop::collection::vec(prop::sample::select(&b"a.\r\n"[..]), 0..40),
             size in 1_usize..7,
         ) {

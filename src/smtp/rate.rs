@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slow_is_who_was_slow_all_along_or_lately() {
+    async fn a_client_is_slow_on_average_or_in_the_last_window() {
         let trickle: Vec<_> = (0..60).step_by(5).map(|second| (second, 5000)).collect();
         let steady: Vec<_> = (0..60).map(|second| (second, 20_000)).collect();
         let mut at_first = trickle.clone();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_gone_or_another_is_noticed() {
+    fn a_missing_or_replaced_file_is_detected() {
         let folder = tempfile::tempdir().expect("a folder");
         let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
         for file in [&path, &log] {

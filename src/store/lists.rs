@@ -353,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_goes_on_until_it_is_full_or_at_the_end() {
+    fn a_list_continues_until_the_page_is_full_or_at_the_end() {
         // Limit, matches of each look; then the expected number of rows and of looks, and whether there are
         // more.
         for (limit, looks, rows, taken, more) in [

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_keeps_its_pages_until_it_forgets_them() {
+    fn a_connection_caches_pages_until_they_are_freed() {
         let (_folder, path) = big_database();
         let connection = Connection::open(&path).expect("a database");
         read_again(&connection);

@@ -228,7 +228,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
 }
 
 #[test]
-fn a_copy_is_found_by_one_probe_of_an_index() {
+fn a_copy_is_found_by_one_index_lookup() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = &opened(folder.path());
     let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
@@ -322,7 +322,7 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
 }
 
 #[test]
-fn workers_find_what_is_due_by_an_index() {
+fn workers_find_due_rows_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = &opened(folder.path());
     for table in [leases::REQUESTS, leases::HOOK_CALLS] {

@@ -53,7 +53,7 @@ async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_drain_begins_no_second_transaction_in_a_group() -> Result<()> {
+async fn the_drain_does_not_begin_another_transaction_of_a_group() -> Result<()> {
     let harness = Harness::open(harness::settings(), Outcome::Stored).await?;
     let mut busy = addressed(&harness).await?;
     harness.shutdown.cancel();
@@ -85,7 +85,7 @@ async fn the_drain_waits_for_the_reception() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_message_is_taken_even_if_its_client_is_gone() -> Result<()> {
+async fn a_message_is_accepted_even_if_its_client_disconnects() -> Result<()> {
     let harness = Harness::with_gate(harness::settings()).await?;
     let mut client = addressed(&harness).await?;
     client.say("DATA").await?;
@@ -126,7 +126,7 @@ async fn a_slot_is_freed_when_its_client_disconnects() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_reload_is_for_those_who_come_after_it() -> Result<()> {
+async fn a_reload_applies_to_later_connections() -> Result<()> {
     let harness = Harness::open(harness::settings(), Outcome::Stored).await?;
     let mut before = greeted(&harness).await?;
     let mut settings = harness::settings();

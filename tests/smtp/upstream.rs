@@ -50,7 +50,7 @@ fn to_anyhow(error: mailin_embedded::err::Error) -> anyhow::Error {
 }
 
 #[tokio::test]
-async fn it_does_not_read_what_every_mta_sends() -> Result<()> {
+async fn it_does_not_parse_what_every_mta_sends() -> Result<()> {
     let mut client = greeted(&Senders::default()).await?;
     for line in [
         "MAIL FROM:<>",

@@ -132,7 +132,7 @@ async fn a_lost_lease_is_not_taken_over_while_blocked() {
 }
 
 #[tokio::test]
-async fn an_operator_can_let_one_request_of_a_blocked_account_go() {
+async fn an_operator_can_release_one_request_of_a_blocked_account() {
     let harness = Harness::open().await;
     let from = "ann@corp.example";
     let one = write(&harness, from, "1@x", "it").await;

@@ -165,7 +165,7 @@ async fn a_failed_request_can_be_retried_and_a_delivered_one_cannot() {
 }
 
 #[tokio::test]
-async fn an_operator_lets_one_held_request_go() {
+async fn an_operator_releases_one_held_request() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -330,7 +330,7 @@ async fn a_failed_claim_is_given_back_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_start_ends_the_claims_of_those_who_are_gone_and_not_those_of_now() {
+async fn a_start_ends_claims_of_earlier_processes_only() {
     let harness = Harness::open().await;
     for from in ["bob@shop.example", "eve@shop.example"] {
         harness.accept(mail(from, from, start())).await;
@@ -355,7 +355,7 @@ async fn a_start_ends_the_claims_of_those_who_are_gone_and_not_those_of_now() {
 }
 
 #[tokio::test]
-async fn calls_of_hooks_are_claimed_in_the_same_way() {
+async fn hook_calls_are_claimed_in_the_same_way() {
     let harness = Harness::open().await;
     let hook = DestinationName::parse("directory").expect("a name");
     let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];
@@ -409,7 +409,7 @@ async fn calls_of_hooks_are_claimed_in_the_same_way() {
 }
 
 #[tokio::test]
-async fn a_hook_that_comes_back_while_its_calls_are_removed_tells_those_that_are_left() {
+async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     let harness = Harness::open().await;
     let hook = DestinationName::parse("directory").expect("a name");
     let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];

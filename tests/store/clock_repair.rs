@@ -60,7 +60,7 @@ async fn mail_go_out_although_others_went_out_in_the_future() {
 }
 
 #[tokio::test]
-async fn a_delivery_put_off_into_the_future_is_tried_now_and_one_in_work_is_left_alone() {
+async fn a_delivery_deferred_into_the_future_is_tried_now_and_one_in_progress_is_unchanged() {
     let harness = Harness::open().await;
     for sender in ["bob@shop.example", "eve@shop.example"] {
         harness.accept(mail(sender, sender, wrong())).await;
@@ -195,7 +195,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
 }
 
 #[tokio::test]
-async fn a_person_who_refused_in_the_future_is_left_in_peace_no_longer_than_others() {
+async fn an_objection_dated_in_the_future_lasts_no_longer_than_others() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", wrong()))

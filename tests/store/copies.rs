@@ -27,7 +27,7 @@ async fn whole(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn the_copy_of_a_list_that_comes_first_does_not_cost_the_message() {
+async fn an_earlier_copy_through_a_list_does_not_lose_the_message() {
     let harness = Harness::open().await;
     let first = through_a_list(mail("ann@corp.example", "1@x", start()));
     assert_eq!(harness.accept(first).await.reason, Reason::Bulk);

@@ -107,7 +107,7 @@ async fn a_denied_address_is_not_added_and_gets_no_mail() {
 }
 
 #[tokio::test]
-async fn a_change_says_whom_it_stops() {
+async fn a_change_lists_the_accounts_that_it_stops() {
     let harness = Harness::open().await;
     for (place, from) in [
         "ann@corp.example",

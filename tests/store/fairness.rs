@@ -107,7 +107,7 @@ async fn a_waiting_mail_moves_to_the_first_lane_once_authenticated() {
 }
 
 #[tokio::test]
-async fn the_pages_have_a_share_of_their_own_and_no_client_uses_it_up() {
+async fn the_pages_have_their_own_share_and_no_client_uses_it_up() {
     let harness = Harness::open().await;
     flood(&harness, 300, |n| format!("forged{n}@corp.example")).await;
     claim_all(&harness.store, SMALL, start()).await;

@@ -245,7 +245,7 @@ async fn a_person_without_an_account_can_be_forgotten() {
 }
 
 #[tokio::test]
-async fn the_name_goes_when_no_request_needs_it() {
+async fn the_pseudonym_is_removed_when_no_request_needs_it() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     let forgotten = forget(&harness.store, false).await.expect("forgotten");
@@ -272,7 +272,7 @@ async fn the_name_goes_when_no_request_needs_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_gives_no_pages_back_is_not_said_to_be_overwritten() {
+async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     harness.store.close().await;

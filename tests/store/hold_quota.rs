@@ -200,7 +200,7 @@ async fn a_verification_by_an_operator_restores_authenticated_offers() {
 }
 
 #[tokio::test]
-async fn no_more_is_offered_than_the_quota_again_and_no_longer_than_held() {
+async fn offers_are_bounded_by_the_quota_and_the_hold_time() {
     let harness = Harness::open().await;
     for number in 0..3 {
         harness.accept(real(number)).await;

@@ -22,7 +22,7 @@ where
 }
 
 #[tokio::test]
-async fn a_hold_expires_and_its_content_is_kept_a_while() {
+async fn a_hold_expires_and_its_content_is_kept_for_a_time() {
     let harness = Harness::open().await;
     let mut requests = Vec::new();
     for i in 0..5 {
@@ -103,7 +103,7 @@ async fn a_person_is_reminded_once() {
 }
 
 #[tokio::test]
-async fn a_content_stays_while_one_portal_wants_it() {
+async fn content_stays_while_one_portal_needs_it() {
     let harness = Harness::open().await;
     let mut message = mail("bob@shop.example", "1@x", start());
     message.parts = vec![to("it"), to("hr")];
@@ -197,7 +197,7 @@ async fn dropped_content_and_old_entries_are_forgotten() {
 }
 
 #[tokio::test]
-async fn closing_does_what_was_asked_for_before() {
+async fn closing_runs_queued_operations() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("ann@corp.example", "1@x", start()))

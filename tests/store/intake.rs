@@ -134,7 +134,7 @@ async fn the_same_message_again_is_a_duplicate_for_seven_days() {
 }
 
 #[tokio::test]
-async fn another_content_under_the_same_message_id_is_no_duplicate() {
+async fn different_content_with_the_same_message_id_is_not_a_duplicate() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -285,7 +285,7 @@ async fn mail_to_the_return_address_that_is_not_a_report_is_dropped() {
 }
 
 #[tokio::test]
-async fn the_life_of_a_message_can_be_told() {
+async fn the_history_of_a_message_is_complete() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -362,7 +362,7 @@ async fn a_forged_canary_for_another_portal_stays() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_not_counted_among_what_is_held() {
+async fn duplicates_are_not_counted_as_held() {
     let harness = Harness::open().await;
     for _ in 0..2 {
         harness

@@ -112,7 +112,7 @@ async fn a_late_success_keeps_the_next_holder_from_sending() {
 }
 
 #[tokio::test]
-async fn a_late_failure_gives_its_share_back_and_leaves_the_mail_to_who_has_it() {
+async fn a_late_failure_gives_its_share_back_and_leaves_the_mail_to_its_holder() {
     let harness = Harness::open().await;
     let (first, over) = hung(&harness).await;
     let claimed = claim(&harness.store, TWO_AN_HOUR, over).await;
@@ -150,7 +150,7 @@ async fn a_mail_that_may_have_been_sent_keeps_its_share() {
 }
 
 #[tokio::test]
-async fn a_claim_that_waits_for_a_connection_is_kept_when_its_turn_comes() {
+async fn a_claim_that_waits_for_a_connection_is_renewed_before_sending() {
     let harness = Harness::open().await;
     let (verification_mail, _) = hung(&harness).await;
     let confirmed = harness.store.confirm_claim(&verification_mail, minutes(14));
@@ -203,7 +203,7 @@ async fn a_failed_claim_of_mail_is_given_back_with_its_share_of_the_limits() {
 }
 
 #[tokio::test]
-async fn a_start_sends_what_the_last_one_left_within_the_limits() {
+async fn a_start_sends_mail_left_by_the_last_process_within_the_limits() {
     let harness = Harness::open().await;
     let (verification_mail, _) = hung(&harness).await;
     let restarted = harness.again();

@@ -93,7 +93,7 @@ async fn later_actions_of_operators_have_higher_numbers_after_a_person_is_forgot
 }
 
 #[tokio::test]
-async fn a_number_below_one_that_was_given_is_found() {
+async fn a_row_number_below_an_earlier_one_is_found() {
     let harness = Harness::open().await;
     harness
         .accept(mail("bob@shop.example", "1@x", start()))

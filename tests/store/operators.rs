@@ -134,7 +134,7 @@ async fn the_audit_lists_actions_of_operators_newest_first() {
 }
 
 #[tokio::test]
-async fn the_audit_says_from_where_an_operator_did_something() {
+async fn the_audit_records_the_origin_of_an_action() {
     let harness = Harness::open().await;
     let by_api = || Actor::operator("root", Interface::Api);
     let password = PasswordHash::stored("$argon2id$".to_owned());

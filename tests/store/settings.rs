@@ -42,7 +42,7 @@ async fn a_change_needs_the_revision_it_was_made_from() {
 }
 
 #[tokio::test]
-async fn the_next_message_is_decided_by_what_another_process_set() {
+async fn the_next_message_is_decided_by_settings_of_another_process() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))

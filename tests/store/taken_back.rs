@@ -104,7 +104,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
 }
 
 #[tokio::test]
-async fn after_the_link_nothing_is_taken_back_and_an_operator_can_release() {
+async fn after_the_link_expires_only_an_operator_can_release() {
     let harness = Harness::open().await;
     let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
     let request = entry.request.expect("a request");
@@ -134,7 +134,7 @@ async fn after_the_link_nothing_is_taken_back_and_an_operator_can_release() {
 }
 
 #[tokio::test]
-async fn nothing_is_taken_back_past_an_operators_block() {
+async fn a_block_by_an_operator_prevents_taking_back() {
     let harness = Harness::open().await;
     let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
     let account = harness.store.customer(&address(ANN)).await.expect("read");
@@ -158,7 +158,7 @@ async fn nothing_is_taken_back_past_an_operators_block() {
 }
 
 #[tokio::test]
-async fn a_living_copy_is_not_joined_by_what_is_taken_back() {
+async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
     let harness = Harness::open().await;
     let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
     let copy = harness.accept(mail(ANN, "1@x", at(DAY))).await;
@@ -175,7 +175,7 @@ async fn a_living_copy_is_not_joined_by_what_is_taken_back() {
 }
 
 #[tokio::test]
-async fn one_mail_goes_to_who_asks_and_its_link_takes_it_back() {
+async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
     let harness = Harness::open().await;
     let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
     // Unauthenticated mail has no effect.

@@ -108,7 +108,7 @@ async fn customers_of_a_portal_stay_whatever_it_sets_later() {
 }
 
 #[tokio::test]
-async fn not_me_discards_what_waits_and_leaves_the_other_portal_alone() {
+async fn not_me_discards_waiting_requests_and_leaves_the_other_portal_alone() {
     let harness = harness().await;
     write(&harness, "it", "1@x").await;
     write(&harness, "hr", "2@x").await;

@@ -19,7 +19,7 @@ pub fn minutes(count: u64) -> jiff::Timestamp {
 }
 
 #[tokio::test]
-async fn a_mail_tells_of_what_waits() {
+async fn a_mail_tells_the_number_of_waiting_requests() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -37,7 +37,7 @@ async fn a_mail_tells_of_what_waits() {
 }
 
 #[tokio::test]
-async fn an_address_gets_one_in_an_hour_and_three_in_a_day() {
+async fn an_address_gets_one_mail_an_hour_and_three_a_day() {
     let harness = Harness::open().await;
     let mut sent = Vec::new();
     for minute in (0..24 * 60).step_by(10) {
@@ -88,7 +88,7 @@ async fn subaddresses_share_the_limits_of_their_mailbox() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_no_limit() {
+async fn limits_survive_a_restart() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -138,7 +138,7 @@ async fn a_crash_between_sending_and_settling_costs_the_share() {
 }
 
 #[tokio::test]
-async fn a_mail_surely_not_sent_gives_its_share_back() {
+async fn an_unsent_mail_gives_its_share_back() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))

@@ -110,7 +110,7 @@ async fn a_draft_is_compared_by_verdict_domain_and_message() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_is_looked_at() {
+async fn only_matching_entries_are_compared() {
     let harness = restricted_store().await;
     let draft = AccessSettings::default();
     let all = simulate(&harness, &draft, start()).await;

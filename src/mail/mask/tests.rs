@@ -101,7 +101,7 @@ fn squeezed(text: &str) -> String {
 }
 
 #[test]
-fn a_live_link_is_masked_wherever_it_stands() {
+fn a_valid_link_is_masked_in_any_place() {
     let part = |encoding: &str, body: &str| {
         format!(
             "Content-Type: text/plain\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n"

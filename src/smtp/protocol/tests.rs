@@ -120,7 +120,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_begun_by_who_is_leaving() {
+fn nothing_begins_during_shutdown() {
     let mut protocol = protocol();
     protocol.answer(b"EHLO mta.example", true);
     let answer = protocol.answer(b"MAIL FROM:<>", true);

@@ -224,7 +224,7 @@ async fn an_idle_connection_is_evicted() {
 }
 
 #[tokio::test]
-async fn a_message_cut_off_is_no_message() {
+async fn an_incomplete_message_is_not_accepted() {
     let (mut client, task) = session(settings(), 10_000);
     client.write_all(ADDRESSED).await.expect("a pipe");
     client.write_all(b"Hi.\r\n.\r").await.expect("a pipe");

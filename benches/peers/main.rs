@@ -177,7 +177,7 @@ fn with_own_client(quick: bool) {
         if one_by_one {
             arguments.push("--one-by-one");
         }
-        let harness = paused_house();
+        let harness = paused_harness();
         settle();
         let ours = client.run(harness.smtp, &arguments);
         drop(harness);
@@ -202,14 +202,14 @@ fn with_own_client(quick: bool) {
     }
 }
 
-fn paused_house() -> Harness {
+fn paused_harness() -> Harness {
     let harness = Harness::start(STANDARD);
     harness.json(&["deliveries", "pause", "desk"]);
     harness
 }
 
 fn vestibule(load: Load) -> Result {
-    let harness = paused_house();
+    let harness = paused_harness();
     measure(
         load,
         harness.smtp,

@@ -1,5 +1,5 @@
-//! `templates`: the built-in texts and templates as a start for own ones, and a check of a folder of own
-//! ones.
+//! `templates`: the built-in texts and templates as a starting point for an operator's own, and the check of
+//! a folder of such files.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};

@@ -200,7 +200,7 @@ impl<'d> Section<'d> {
         self.document.refuse(&place, what);
     }
 
-    /// Refuses inline secrets: a secret belongs into its own file, which can have other permissions and no
+    /// Refuses inline secrets: a secret belongs in its own file, which can have other permissions and no
     /// history.
     pub fn never_inline(&self, key: &'static str, instead: &str) {
         if self.has(key) {

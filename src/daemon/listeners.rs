@@ -1,7 +1,7 @@
 //! The listening sockets: those that systemd passes by name, and for the rest those that the configuration
 //! names.
 //!
-//! A socket unit keeps its port open while the service is down, so that an upgrade refuses nobody: new
+//! A socket unit keeps its port open while the service is down, so that an upgrade refuses no connection: new
 //! connections wait in the socket until the next process accepts them (`sd_listen_fds(3)`).
 
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! The log of the daemon: one event a line on standard error.
 //!
-//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged; messages of
-//! libraries are not, since nobody has checked them for tokens. [`init`] sets up the output. Without it, as
-//! in all other commands, events are discarded.
+//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged. Messages of
+//! libraries are not, since they may contain tokens. [`init`] sets up the output. Without it, as in all other
+//! commands, events are discarded.
 
 mod caught;
 pub mod events;

@@ -206,7 +206,8 @@ fn write(
         zone => Zone(config.site.time_zone.clone()).value(),
         portal => portal,
         hostname => config.hostname.as_str(),
-        // The local part was chosen by whoever wrote in its name, so it could be any text.
+        // The local part was chosen by the author of the message, who may be a forger, so it could be any
+        // text.
         domain => domain.as_str(),
         // For templates and texts that were made for version 0.1.
         address => format!("…@{domain}"),

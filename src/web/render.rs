@@ -144,7 +144,8 @@ pub(super) async fn render(
     response
 }
 
-/// Copies the headers of an answer without a page that matter without its body: `Allow` and `Retry-After`.
+/// Copies the header fields of an answer without a page, such as `Allow` and `Retry-After`, except those of
+/// its body.
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
         if name != CONTENT_TYPE && name != CONTENT_LENGTH {

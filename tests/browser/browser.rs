@@ -268,7 +268,7 @@ impl Browser {
         entries.as_array().expect("a log").clone()
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// A command of the Chrome `DevTools` Protocol.
     async fn tell(&self, command: &str, params: Value) -> Value {
         let body = json!({ "cmd": command, "params": params });
         self.issue("goog/cdp/execute", body).await

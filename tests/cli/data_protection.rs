@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::Harness;
 
-fn a_house() -> Harness {
+fn filled_harness() -> Harness {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
     harness.send_mail();
@@ -17,7 +17,7 @@ fn a_house() -> Harness {
 
 #[test]
 fn all_data_about_a_person_is_exported_with_private_permissions() {
-    let harness = a_house();
+    let harness = filled_harness();
     let folder = harness.path("ann");
     let to = folder.display().to_string();
     let written = harness.run(&[
@@ -65,7 +65,7 @@ fn all_data_about_a_person_is_exported_with_private_permissions() {
 
 #[test]
 fn a_person_is_forgotten_once_and_for_all() {
-    let harness = a_house();
+    let harness = filled_harness();
     let asked = harness.run(&["customers", "forget", "ann@corp.example"]);
     assert_snapshot!("forget_asks", asked.shown());
     let still = harness.run(&["customers", "show", "ann@corp.example"]);
@@ -97,7 +97,7 @@ fn a_person_is_forgotten_once_and_for_all() {
 
 #[test]
 fn the_database_is_rewritten_while_it_is_not_in_use() {
-    let harness = a_house();
+    let harness = filled_harness();
     harness.close();
     let compacted = harness.run(&["compact", "--json"]);
     assert!(compacted.objects()[0]["octets"].as_u64().is_some());
@@ -110,7 +110,7 @@ fn the_database_is_rewritten_while_it_is_not_in_use() {
 
 #[test]
 fn systems_that_know_the_account_are_named() {
-    let harness = a_house();
+    let harness = filled_harness();
     let configuration = std::fs::read_to_string(harness.path("vestibule.toml")).expect("a file");
     let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.corp.example/\"\n\
                 events = [\"account.*\"]\n";

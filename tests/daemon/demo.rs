@@ -17,7 +17,7 @@ fn demo(folder: &Folder, arguments: &[&str]) -> Command {
     command
 }
 
-fn left_behind(folder: &Folder) -> usize {
+fn leftovers(folder: &Folder) -> usize {
     let entries = std::fs::read_dir(folder.path()).expect("a folder");
     entries.count()
 }
@@ -38,7 +38,7 @@ fn once_it_shows_every_verdict_and_what_reaches_the_help_desk() {
     assert_eq!(rows("internal  link"), 2, "{said}");
     assert_eq!(rows("external  no"), 1, "{said}");
     assert_eq!(rows("  "), 4, "a heading and three requests: {said}");
-    assert_eq!(left_behind(&folder), 0);
+    assert_eq!(leftovers(&folder), 0);
 }
 
 #[test]
@@ -52,13 +52,13 @@ fn a_signal_ends_it_and_removes_its_folder() {
             .map_while(Result::ok)
             .any(|line| line.starts_with("Ctrl-C ends"));
         assert!(shown, "{:?}", child.wait_with_output());
-        assert_eq!(left_behind(&folder), 1);
+        assert_eq!(leftovers(&folder), 1);
         let sent = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status();
         assert!(sent.expect("kill runs").success());
         let status = child.wait().expect("an end");
         assert_eq!(status.code(), Some(0), "{signal}");
-        assert_eq!(left_behind(&folder), 0, "{signal}");
+        assert_eq!(leftovers(&folder), 0, "{signal}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::Harness;
-use crate::{ask, delivered, house_before, installed, output};
+use crate::{ask, config_with_desk, delivered, installed, output};
 
 /// A command of Django for the project in `tests/recipes/django_helpdesk`, with its data in `home`.
 fn django(home: &Path) -> Command {
@@ -27,7 +27,7 @@ fn python(home: &Path, script: &str) -> String {
 
 #[test]
 fn an_employee_has_a_ticket_in_django_helpdesk() {
-    let harness = Harness::start(&house_before("type = \"maildir\"\npath = \"Maildir\""));
+    let harness = Harness::start(&config_with_desk("type = \"maildir\"\npath = \"Maildir\""));
     let home = harness.folder.path();
     output(django(home).args(["migrate", "--verbosity", "0"]));
     python(

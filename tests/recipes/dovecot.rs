@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::Harness;
-use crate::{ask, delivered, house_before};
+use crate::{ask, config_with_desk, delivered};
 
 const IMAP: &str = "/usr/lib/dovecot/imap";
 
@@ -50,7 +50,7 @@ fn imap(home: &Path, commands: &str) -> String {
 
 #[test]
 fn dovecot_shows_a_verified_request() {
-    let config = house_before("type = \"maildir\"\npath = \"desk/Maildir\"\ngroup = true");
+    let config = config_with_desk("type = \"maildir\"\npath = \"desk/Maildir\"\ngroup = true");
     let harness = Harness::start_with(&config, |folder| {
         let mode = |path: &Path, mode| {
             let permissions = std::fs::Permissions::from_mode(mode);

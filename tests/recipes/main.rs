@@ -22,7 +22,7 @@ use client::{http, send};
 use harness::{Harness, STANDARD, wait_for};
 
 /// The standard configuration with this help desk instead of the Maildir.
-fn house_before(desk: &str) -> String {
+fn config_with_desk(desk: &str) -> String {
     let (before, rest) = STANDARD.split_once("[destination.desk]").expect("a part");
     let (_, behind) = rest.split_once("[verification]").expect("another");
     format!("{before}[destination.desk]\n{desk}\n\n[verification]{behind}")

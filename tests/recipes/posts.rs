@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::harness::Harness;
 use crate::stand_in::StandIn;
-use crate::{ask, delivered, house_before};
+use crate::{ask, config_with_desk, delivered};
 
 fn start(desk: &str, secret: (&str, &str)) -> Harness {
-    Harness::start_with(&house_before(desk), |folder| {
+    Harness::start_with(&config_with_desk(desk), |folder| {
         std::fs::write(folder.join(secret.0), secret.1).expect("a secret");
     })
 }

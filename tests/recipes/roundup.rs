@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::Harness;
-use crate::{ask, delivered, house_before, installed, output};
+use crate::{ask, config_with_desk, delivered, installed, output};
 
 /// A tracker with the changes that the recipe requires.
 fn tracker(home: &Path) {
@@ -42,7 +42,7 @@ fn admin(home: &Path, args: &[&str]) -> String {
 
 #[test]
 fn an_employee_has_an_issue_in_roundup() {
-    let config = house_before(&format!(
+    let config = config_with_desk(&format!(
         "type = \"command\"\nprogram = \"{}\"\nargs = [\"tracker\"]\nconcurrency = 1",
         installed("roundup-mailgw").display()
     ));

@@ -3,7 +3,7 @@
 
 use crate::harness::{Harness, wait_for};
 use crate::stand_in::StandIn;
-use crate::{ask, delivered, house_before};
+use crate::{ask, config_with_desk, delivered};
 
 const MAILGATE: &str = "/usr/bin/rt-mailgate-5";
 
@@ -12,7 +12,7 @@ fn desk(url: &str) -> String {
         std::path::Path::new(MAILGATE).exists(),
         "{MAILGATE} is missing; install rt5-clients"
     );
-    house_before(&format!(
+    config_with_desk(&format!(
         "type = \"command\"\nprogram = \"{MAILGATE}\"\n\
          args = [\"--queue\", \"IT\", \"--action\", \"correspond\", \"--url\", \"{url}\"]"
     ))

@@ -194,7 +194,7 @@ impl State {
                     self.hangs.notify_one();
                     return std::future::pending().await;
                 }
-                // At the begin of TLS, after a positive reply.
+                // At the beginning of TLS, after a positive reply.
                 "garbage" if at == "STARTTLS" => reply = "220 go ahead\r\nnot TLS at all",
                 "garbage" => reply = "HTTP/1.1 400 Bad Request",
                 "endless" => loop {

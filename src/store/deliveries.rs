@@ -1,8 +1,8 @@
 //! Deliveries: a worker claims a released request under a lease, delivers it and settles it.
 //!
-//! A request whose row is damaged is set aside as failed, with the cause, so that others go on.
 //! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
-//! Requests of one account for one portal are claimed one at a time, oldest first.
+//! Requests of one account for one portal are claimed one at a time, oldest first. A request with a damaged
+//! row is set aside as failed, with the cause, so that it does not block others.
 
 #[cfg(test)]
 mod sample;
@@ -257,7 +257,7 @@ impl Store {
         }
         let set_aside = self
             .write(move |work| {
-                // The next of their queues are due.
+                // The next requests of their queues are due.
                 work.wakeups.add(Topic::Requests);
                 let mut all = Vec::with_capacity(damaged.len());
                 for (lease, cause) in &damaged {

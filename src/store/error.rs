@@ -13,7 +13,7 @@ pub enum StoreError {
     ReadOnly(String),
     #[error("the database is damaged: {0}")]
     Damaged(String),
-    /// One row holds what was never written into it; the others are not concerned.
+    /// One row has invalid content; other rows are not affected.
     #[error("a row of the database is damaged: {0}")]
     DamagedRow(String),
     #[error(
@@ -90,7 +90,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What was found in a row; None where the row is damaged.
+/// Value of a row; None if the row is damaged.
 pub(super) fn readable<T>(found: rusqlite::Result<T>) -> Result<Option<T>, StoreError> {
     match found.map_err(StoreError::from) {
         Ok(found) => Ok(Some(found)),
@@ -99,8 +99,8 @@ pub(super) fn readable<T>(found: rusqlite::Result<T>) -> Result<Option<T>, Store
     }
 }
 
-/// True of a value that is not of its column's kind. `SQLite` says of bad JSON by its text alone that it
-/// is bad (<https://www.sqlite.org/json1.html>).
+/// True for a value of the wrong type for its column. `SQLite` reports invalid JSON only by the text of its
+/// message (<https://www.sqlite.org/json1.html>).
 fn cannot_be_decoded(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     match error {

@@ -140,7 +140,7 @@ impl Work<'_> {
             })
             .optional();
         let Some(found) = readable(found)? else {
-            // Nobody can say what is in a damaged entry, so all of it goes.
+            // The content of a damaged entry is unknown, so all of it is deleted.
             connection
                 .prepare_cached("DELETE FROM ledger WHERE n = ?")?
                 .execute([n])?;

@@ -193,7 +193,7 @@ impl Store {
             let lease_until = lease_until.into();
             let connection = work.connection;
             let claimed = take(connection, &hook, limit, &holder, lease_until, now.into())?;
-            // The next of their queues are due.
+            // The next calls of their queues are due.
             work.wakeups
                 .add_if(Topic::Calls, !claimed.set_aside.is_empty());
             Ok(claimed)

@@ -100,7 +100,7 @@ pub(super) fn tell(
         (None, None) => return Ok(()),
     };
     let about = match of_account(connection, account) {
-        // Nothing true can be told of it, and what happened is not undone for that.
+        // A damaged row cannot be reported, which must not undo the event itself.
         Err(cause) if cause.is_of_row() => return Ok(()),
         about => about?,
     };

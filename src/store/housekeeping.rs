@@ -186,7 +186,7 @@ impl Work<'_> {
                 )?
                 .exists([n])?;
             let address = match account.address(connection) {
-                // It counts as reminded, and keeps no others from it.
+                // It counts as reminded and does not block others.
                 Err(cause) if cause.is_of_row() => return Ok(()),
                 address => address?,
             };

@@ -282,7 +282,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreErro
     Ok(violations)
 }
 
-/// The entries and accounts of which some part cannot be decoded.
+/// Entries and accounts with a part that cannot be decoded.
 fn check_rows(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
     fn damage<T: DeserializeOwned>(row: &Row, column: usize) -> Option<String> {
         let found = row.get::<_, Option<Json<T>>>(column);

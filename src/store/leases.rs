@@ -38,11 +38,11 @@ impl Lease {
     }
 }
 
-/// What a worker claimed.
+/// Rows that a worker claimed.
 #[derive(Debug, Clone)]
 pub struct ClaimedWork<T> {
     pub claims: Vec<T>,
-    /// Rows that were due and are damaged: they count as failed from now on.
+    /// Due rows that are damaged; they count as failed from now on.
     pub set_aside: Vec<SetAside>,
 }
 
@@ -55,7 +55,7 @@ impl<T> Default for ClaimedWork<T> {
     }
 }
 
-/// A damaged row that keeps nobody waiting any more.
+/// A damaged row that no longer blocks others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
     /// Its kind and id, such as `request 01h…`.

@@ -46,7 +46,7 @@ impl Due {
             id: row.get("id")?,
             kind: row.get("kind")?,
             cause: row.get("cause")?,
-            // Of a damaged row the mail goes without them.
+            // If the row is damaged, the mail is sent without them.
             portal: row.get("portal").unwrap_or_default(),
             in_reply_to: row.get("in_reply_to").unwrap_or_default(),
             attempts: row.get("attempts")?,
@@ -117,7 +117,7 @@ enum Quiet {
     Once(Vec<i64>),
 }
 
-/// The account of a mail, what waits for it, until when, and its address.
+/// Account of a mail, the number of its waiting requests with their first expiry, and its address.
 fn known(
     connection: &Connection,
     verification_mail: &Due,

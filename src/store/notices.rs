@@ -121,7 +121,7 @@ fn due(
     let rows = statement.query_map(params![now, limit], |row| {
         let reason: String = row.get("reason")?;
         let attempts: u32 = row.get("attempts")?;
-        // Of a damaged entry the sender is told all the same.
+        // A damaged entry does not keep the sender from being notified.
         let facts: Option<Json<Facts>> = row.get("facts").unwrap_or_default();
         let notice = Notice {
             id: row.get("id")?,

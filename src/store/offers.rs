@@ -25,10 +25,10 @@ use crate::mail::Facts;
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub request: WaitingRequest,
-    /// The domain of its sender vouches for it, so that it comes back unless the person leaves it out.
+    /// The domain of its sender vouches for it, so it is restored unless the person deselects it.
     pub authenticated: bool,
-    /// A request that the person discarded with "This was not me", rather than one that the quota
-    /// dropped: it comes back only where they tick it.
+    /// A request that the person discarded with "This was not me", rather than one that the quota dropped: it
+    /// is restored only if they select it.
     pub discarded: bool,
 }
 

@@ -344,8 +344,8 @@ impl Work<'_> {
                 released.push((offer.request.id, offer.request.portal));
             }
         }
-        // The person has spoken, or an operator for them: no link takes anything back from now on, and
-        // an operator can release what is left.
+        // The person has decided, or an operator for them: from now on no link restores anything, and an
+        // operator can release the others.
         connection
             .prepare_cached(
                 "UPDATE request SET restorable_until = NULL

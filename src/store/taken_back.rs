@@ -45,7 +45,7 @@ pub(super) struct Discarded {
     received_at: Millis,
 }
 
-/// Those of an account that only the person can have back, later than `after`.
+/// Requests of an account that only the person can restore, and still can at `after`.
 pub(super) fn discarded(
     connection: &Connection,
     account: i64,
@@ -72,14 +72,14 @@ pub(super) fn discarded(
     })?;
     let mut found = Vec::new();
     for request in rows {
-        // A damaged one cannot be compared with what is there, and stays discarded.
+        // A damaged request cannot be compared with others, and stays discarded.
         found.extend(readable(request)?);
     }
     Ok(found)
 }
 
 impl Discarded {
-    /// What a link offers that was sent after "This was not me", as when an operator sent one.
+    /// Offer of a link sent after "This was not me", for example by an operator.
     pub(super) fn offer(self) -> Offer {
         Offer {
             request: WaitingRequest {
@@ -93,7 +93,7 @@ impl Discarded {
         }
     }
 
-    /// True where the same message is a living request already.
+    /// True if the same message already has a held, released or delivered request.
     pub(super) fn has_copy(&self, connection: &Connection) -> Result<bool, StoreError> {
         let like = Likeness {
             message_key: repeat_key(&self.facts),

@@ -1,4 +1,4 @@
-//! Rows that hold what was never written into them: each is set aside, and everybody else goes on.
+//! Rows with invalid content: each is set aside and does not block others.
 
 use rusqlite::params;
 use vestibule::domain::{DestinationName, EventPattern, LedgerId, RequestState};
@@ -8,7 +8,7 @@ use vestibule::store::{
 
 use crate::harness::{DAY, Harness, address, at, mail, operator, portal, start};
 
-/// Changes the row of an entry behind the store's back.
+/// Changes the row of an entry directly in the database.
 fn damage(harness: &Harness, sql: &str, ledger: LedgerId) {
     let path = harness.folder.path().join("vestibule.db");
     let connection = rusqlite::Connection::open(path).expect("the database");
@@ -25,7 +25,7 @@ async fn doctor(harness: &Harness) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_damaged_request_keeps_nobody_waiting() {
+async fn a_damaged_request_does_not_block_others() {
     for sql in [
         "UPDATE ledger SET facts = '{\"subject\": ' WHERE id = ?",
         "UPDATE ledger SET facts = '{}' WHERE id = ?",
@@ -80,14 +80,14 @@ async fn a_damaged_request_keeps_nobody_waiting() {
             panic!("{sql}: {places:?}");
         };
         assert!(place.contains(&damaged.ledger.to_string()), "{place}");
-        // The list of what came shows the others.
+        // The list shows the others.
         let entries = harness.store.ledger(LedgerFilter::default()).await;
         assert_eq!(entries.expect(sql).rows.len(), 2, "{sql}");
     }
 }
 
 #[tokio::test]
-async fn a_damaged_call_keeps_nobody_waiting() {
+async fn a_damaged_hook_call_does_not_block_others() {
     let harness = Harness::open().await;
     let hook = DestinationName::parse("desk").expect("a name");
     let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];

@@ -358,7 +358,7 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
 }
 
 #[tokio::test]
-async fn what_the_person_did_not_tick_is_an_operators_from_then_on() {
+async fn only_an_operator_can_release_deselected_requests() {
     let harness = Harness::open().await;
     let (entry, _) = refused(&harness, mail(ANN, "1@x", start())).await;
     let request = entry.request.expect("a request");

@@ -136,10 +136,10 @@ fn harness(prepare: impl FnOnce(&Path)) -> Harness {
         prepare(&path);
         Runtime::new().expect("a runtime").block_on(async {
             let store = Store::open(&path).expect("a database");
-            let desk = DestinationName::parse("desk").expect("a name");
+            let help_desk = DestinationName::parse("desk").expect("a name");
             store
                 .pause_destination(
-                    desk,
+                    help_desk,
                     true,
                     Actor::operator("bench", Interface::CommandLine),
                     Timestamp::now(),

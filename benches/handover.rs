@@ -4,16 +4,16 @@
 //! `cargo bench --bench handover [-- --quick]`
 
 #[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
-#[path = "../tests/delivery/desk.rs"]
-mod desk;
-#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
 #[path = "../tests/delivery/harness.rs"]
 mod harness;
+#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
+#[path = "../tests/delivery/help_desk.rs"]
+mod help_desk;
 
 use std::time::{Duration, Instant};
 
-use desk::Desk;
 use harness::{Harness, all, until_within};
+use help_desk::HelpDesk;
 use tokio::runtime::Runtime;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
@@ -94,10 +94,10 @@ async fn beside_another((rounds, requests): (usize, usize)) {
 /// The same number of requests waits for each of two destinations; returns the time until the Maildir has all
 /// of its own.
 async fn round(other: &str, requests: usize) -> Duration {
-    let desk = Desk::open(if other == "failing 30 %" { 3 } else { 0 }, 1_000_000).await;
+    let help_desk = HelpDesk::open(if other == "failing 30 %" { 3 } else { 0 }, 1_000_000).await;
     let shop = match other {
         "down" => "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"".to_owned(),
-        _ => format!("{}\nretry = [\"1s\"]", desk.destination()),
+        _ => format!("{}\nretry = [\"1s\"]", help_desk.destination()),
     };
     let harness = Harness::open(&shop).await;
     let [it, shop] = ["it", "shop"].map(|name| DestinationName::parse(name).expect("a name"));

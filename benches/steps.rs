@@ -27,7 +27,7 @@ use vestibule::config::Config;
 use vestibule::delivery::schedule;
 use vestibule::domain::{ReplyToken, Timestamp, Token};
 use vestibule::store::{Arrival, MailOutcome, Settlement, Store, VerificationMail};
-use vestibule::templates::{Language, Wording};
+use vestibule::templates::{Language, Templates};
 use vestibule::verification::{MailTokens, compose};
 use vestibule::web::{Public, Readiness, public};
 
@@ -170,7 +170,7 @@ fn rendering(criterion: &mut Criterion) {
     let (verification_mail, link) = harness.verification_mail();
     let reply = ReplyToken::generate().expect("a token");
     let tokens = MailTokens { link, reply };
-    let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+    let templates = Arc::new(Templates::load(None).expect("the built-in templates"));
     let mut group = criterion.benchmark_group("render");
     group.throughput(Throughput::Elements(1));
     let now = Timestamp::now();
@@ -181,7 +181,7 @@ fn rendering(criterion: &mut Criterion) {
                 &verification_mail,
                 &tokens,
                 &harness.config,
-                &wording,
+                &templates,
                 &language,
                 now,
             )
@@ -192,7 +192,7 @@ fn rendering(criterion: &mut Criterion) {
     let pages = public(Public {
         config,
         store: harness.store.clone(),
-        wording,
+        templates,
         readiness: Readiness::default(),
         tasks: TaskTracker::new(),
     });

@@ -93,7 +93,7 @@ async fn sing(
         let request = send(config, smtp).await?;
         arrival(store, request).await
     };
-    let arrived = tokio::time::timeout(canary.patience, way).await;
+    let arrived = tokio::time::timeout(canary.timeout, way).await;
     let took = begin.elapsed();
     let tidied = tidy(store, &canary.folder).await;
     match arrived {
@@ -101,7 +101,7 @@ async fn sing(
         Ok(Err(cause)) => Err(cause),
         Err(_) => Err(format!(
             "it did not arrive within {} s",
-            canary.patience.as_secs()
+            canary.timeout.as_secs()
         )),
     }
 }

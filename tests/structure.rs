@@ -396,3 +396,78 @@ fn the_diagram_of_the_modules_is_true() {
     }
     assert!(shown == diagram, "{diagram}");
 }
+
+/// Words that the glossary replaced, in the singular; no item and no variable is named by one.
+const RETIRED: &[&str] = &[
+    "house",
+    "desk",
+    "seat",
+    "reception",
+    "receipt",
+    "happening",
+    "deed",
+    "bell",
+    "whereabouts",
+    "mailbag",
+    "letter",
+    "postman",
+    "parcel",
+    "patience",
+    "wardrobe",
+    "herald",
+    "mending",
+    "wording",
+    "dawdle",
+];
+
+/// The words of a name in snake case or camel case, in lower case.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for part in name.split('_') {
+        let mut word = String::new();
+        for letter in part.chars() {
+            if letter.is_uppercase() && word.ends_with(|last: char| last.is_lowercase()) {
+                words.push(std::mem::take(&mut word));
+            }
+            word.push(letter);
+        }
+        words.push(word);
+    }
+    words.iter().map(|word| word.to_lowercase()).collect()
+}
+
+#[test]
+fn no_name_has_a_word_that_the_glossary_replaced() {
+    const KEYWORDS: &[&str] = &[
+        "struct", "enum", "trait", "type", "fn", "mod", "const", "static", "let", "mut",
+    ];
+    let mut named = 0;
+    for (_, path, code) in sources() {
+        let mut tokens = code.split_whitespace();
+        while let Some(token) = tokens.next() {
+            if !KEYWORDS.contains(&token) {
+                continue;
+            }
+            let Some(name) = tokens.clone().next() else {
+                break;
+            };
+            let name: String = name
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            named += 1;
+            let words = words_of(&name);
+            for (place, word) in words.iter().enumerate() {
+                let is_help_desk = word == "desk" && place > 0 && words[place - 1] == "help";
+                let singular = word.strip_suffix('s').unwrap_or(word);
+                assert!(
+                    is_help_desk
+                        || !(RETIRED.contains(&singular) || RETIRED.contains(&word.as_str())),
+                    "{}: {name}",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(named > 5000, "{named} names looked at");
+}

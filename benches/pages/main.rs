@@ -24,7 +24,7 @@ use vestibule::access::AccessSettings;
 use vestibule::config::Config;
 use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
 use vestibule::store::{Key, KeyKind, Store, WhatIf};
-use vestibule::templates::Wording;
+use vestibule::templates::Templates;
 use vestibule::web::{Operators, operators};
 
 /// Each page, and filters of it, some of which match nothing.
@@ -86,7 +86,7 @@ async fn measure(path: &Path) {
     let router = operators(Operators {
         config: receiver,
         store: store.clone(),
-        wording: Arc::new(Wording::load(None).expect("templates")),
+        templates: Arc::new(Templates::load(None).expect("templates")),
         beside: None,
     });
     let cookie = session(&store).await;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
 use crate::store::has_verified_accounts;
-use crate::templates::Wording;
+use crate::templates::Templates;
 
 mod certificate;
 mod exposure;
@@ -132,7 +132,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
 fn templates(config: &Config) -> Option<Finding> {
     let folder = config.verification.templates.as_deref()?;
     let check = "verification.templates";
-    Some(match Wording::load(Some(folder)) {
+    Some(match Templates::load(Some(folder)) {
         Ok(_) => Finding::ok(check, folder.display().to_string()),
         Err(error) => Finding::problem(
             check,

@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 /// Maximum verification mail of an account that is listed, newest first: that of a week at three a day.
-const LETTERS_SHOWN: usize = 20;
+const MAILS_SHOWN: usize = 20;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let context = global.open().await?;
@@ -100,10 +100,10 @@ async fn by_address(
         Some(account) => describe(account, out)?,
         None => out.line(format_args!("{address} has no account"))?,
     }
-    let verification_mails = context.store.mail_to(address, LETTERS_SHOWN).await?;
+    let verification_mails = context.store.mail_to(address, MAILS_SHOWN).await?;
     if !verification_mails.is_empty() {
         out.line("")?;
-        out.table(&verification_mails, LETTERS, true)?;
+        out.table(&verification_mails, VERIFICATION_MAILS, true)?;
     }
     if listed.rows.is_empty() {
         return Ok(());
@@ -281,7 +281,7 @@ fn outstanding(verification_mail: &SentMail) -> String {
     }
 }
 
-const LETTERS: &[Column<SentMail>] = &[
+const VERIFICATION_MAILS: &[Column<SentMail>] = &[
     Column::new("letter", Layout::Whole, |verification_mail| {
         verification_mail.kind.to_owned()
     }),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::context::Global;
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, note};
-use crate::templates::{self, Wording};
+use crate::templates::{self, Templates};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -104,7 +104,7 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
                 note("verification.templates is not set; the built-in files are used");
                 return Ok(());
             };
-            Wording::load(Some(&folder)).map_err(anyhow::Error::from)?;
+            Templates::load(Some(&folder)).map_err(anyhow::Error::from)?;
             out.line(format_args!("{}: can be used", folder.display()))
         }
     }

@@ -237,7 +237,7 @@ pub struct Retention {
 pub struct Canary {
     pub interval: Duration,
     /// Time limit for its arrival.
-    pub patience: Duration,
+    pub timeout: Duration,
     pub portal: Portal,
     /// The Maildir where it arrives.
     pub folder: PathBuf,

@@ -33,7 +33,7 @@ use crate::intake::Intake;
 use crate::observe::{Logging, events};
 use crate::sender_auth::Checker;
 use crate::store::Store;
-use crate::templates::Wording;
+use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
@@ -101,7 +101,7 @@ impl Daemon {
         }
         let settings = smtp_settings(&config)?;
         let (checker, checking) = watch::channel(checker(&config)?);
-        let wording = Arc::new(Wording::load(config.verification.templates.as_deref())?);
+        let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);
         let (config, watching) = watch::channel(Arc::new(config));
         let (smtp_settings, smtp_watching) = watch::channel(Arc::new(settings));
         let daemon = Self {
@@ -116,11 +116,11 @@ impl Daemon {
             workers: Stage::default(),
             _lock: lock,
         };
-        daemon.start_workers(&watching, &wording)?;
-        daemon.start_pages(&watching, &wording, listeners.http, listeners.admin);
+        daemon.start_workers(&watching, &templates)?;
+        daemon.start_pages(&watching, &templates, listeners.http, listeners.admin);
         daemon.start_intake(
             &watching,
-            &wording,
+            &templates,
             checking,
             &smtp_watching,
             listeners.smtp,
@@ -133,7 +133,7 @@ impl Daemon {
     fn start_workers(
         &self,
         config: &watch::Receiver<Arc<Config>>,
-        wording: &Arc<Wording>,
+        templates: &Arc<Templates>,
     ) -> anyhow::Result<()> {
         let Stage { stop, tasks } = &self.workers;
         let listening = self.store.listen_for_others()?;
@@ -146,13 +146,13 @@ impl Daemon {
         tasks.spawn(verification::mailer::run(
             config.clone(),
             self.store.clone(),
-            wording.clone(),
+            templates.clone(),
             stop.clone(),
         ));
         tasks.spawn(verification::notices::run(
             config.clone(),
             self.store.clone(),
-            wording.clone(),
+            templates.clone(),
             stop.clone(),
         ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
@@ -168,7 +168,7 @@ impl Daemon {
     fn start_pages(
         &self,
         config: &watch::Receiver<Arc<Config>>,
-        wording: &Arc<Wording>,
+        templates: &Arc<Templates>,
         http: TcpListener,
         admin: TcpListener,
     ) {
@@ -176,14 +176,14 @@ impl Daemon {
         let public = web::public(Public {
             config: config.clone(),
             store: self.store.clone(),
-            wording: wording.clone(),
+            templates: templates.clone(),
             readiness: self.readiness.clone(),
             tasks: tasks.clone(),
         });
         let operators = web::operators(Operators {
             config: config.clone(),
             store: self.store.clone(),
-            wording: wording.clone(),
+            templates: templates.clone(),
             beside: Some(
                 web::metrics_router(self.store.clone(), self.readiness.clone())
                     .merge(web::api_router(config.clone(), self.store.clone())),
@@ -203,12 +203,12 @@ impl Daemon {
     fn start_intake(
         &self,
         config: &watch::Receiver<Arc<Config>>,
-        wording: &Wording,
+        templates: &Templates,
         checker: watch::Receiver<Option<Checker>>,
         settings: &watch::Receiver<Arc<smtp::Settings>>,
         listeners: Vec<TcpListener>,
     ) {
-        let words = ConfirmingWords::of(wording);
+        let words = ConfirmingWords::of(templates);
         let intake = Intake::new(config.clone(), checker, self.store.clone()).with_words(words);
         let intake = Arc::new(intake);
         let Stage { stop, tasks } = &self.intake;

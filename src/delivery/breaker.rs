@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_that_fails_in_a_row_gets_one_parcel_at_a_time() {
+    fn a_destination_that_fails_in_a_row_gets_one_message_at_a_time() {
         let mut failures = vec![(0, unreachable()); 4];
         assert_eq!(after(&failures).capacity(8, 3, at(0)), Capacity::For(5));
         failures.push((0, unreachable()));

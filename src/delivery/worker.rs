@@ -182,7 +182,7 @@ impl<Q: Queue> Worker<Q> {
         let mut actions = self.queue.store().subscribe(Topic::OperatorActions);
         let mut under_way = JoinSet::new();
         let mut rested = true;
-        let mut seats_free_since: Option<Instant> = None;
+        let mut slots_free_since: Option<Instant> = None;
         while !self.stop.is_cancelled() {
             let now = Timestamp::now();
             self.settle_the_rest(now).await;
@@ -193,12 +193,12 @@ impl<Q: Queue> Worker<Q> {
                 Capacity::For(0) => Next::At(Timestamp::MAX),
                 Capacity::For(capacity) => {
                     let few = capacity * 4 < self.queue.concurrency() && !under_way.is_empty();
-                    let since = *seats_free_since.get_or_insert_with(Instant::now);
+                    let since = *slots_free_since.get_or_insert_with(Instant::now);
                     let close_idle = COMPANY.saturating_sub(since.elapsed());
                     if few && !close_idle.is_zero() {
                         Next::At(later(now, close_idle))
                     } else {
-                        seats_free_since = None;
+                        slots_free_since = None;
                         self.take(capacity, &mut under_way, now).await
                     }
                 }

@@ -16,7 +16,7 @@ const MOST_WAITING: usize = 4 << 20;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Time for which the end of the program waits for standard error to accept the rest.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -71,7 +71,7 @@ impl Writer {
 
     /// Waits until everything is written, or until standard error has stalled for too long.
     pub fn flush(&self) {
-        let deadline = Instant::now() + LAST_PATIENCE;
+        let deadline = Instant::now() + LAST_TIMEOUT;
         let mut waiting = self.0.lock();
         while waiting.writing || !waiting.lines.is_empty() {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {

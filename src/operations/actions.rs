@@ -61,7 +61,7 @@ impl RequestAct {
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` in a state that does not permit the action.
-    pub async fn carry_out(
+    pub async fn apply(
         self,
         store: &Store,
         id: RequestId,
@@ -151,7 +151,7 @@ impl CustomerAct {
     /// # Errors
     /// `NotAllowed`: verifying a blocked account; a mail to an account that is not pending, or whose address
     /// an earlier version accepted and mail servers would route elsewhere.
-    pub async fn carry_out(
+    pub async fn apply(
         self,
         store: &Store,
         account: &Account,

@@ -152,7 +152,7 @@ impl Work<'_> {
             Origin::SignUp => MailCause::SignUp,
             Origin::Mail | Origin::Operator => MailCause::Operator,
         };
-        let (_, settings) = self.settings.in_force(connection, portal)?;
+        let (_, settings) = self.settings.effective(connection, portal)?;
         // Without a portal, the settings of the site decide, looked up under a name that no portal has.
         let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
         let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
-use super::file_identity::Whereabouts;
+use super::file_identity::FileIdentity;
 use super::{StoreError, connection};
 
 /// Length of the log, in pages, that is worth a copy: 24 MiB. A longer log holds more versions of the same
@@ -81,8 +81,8 @@ fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
     while rung.recv().is_ok() {
         let open = connection
             .take()
-            .filter(|(_, whereabouts): &(Connection, Whereabouts)| whereabouts.confirm().is_ok())
-            .or_else(|| Some((connection::copying(path).ok()?, Whereabouts::of(path))));
+            .filter(|(_, identity): &(Connection, FileIdentity)| identity.confirm().is_ok())
+            .or_else(|| Some((connection::copying(path).ok()?, FileIdentity::of(path))));
         connection = open.filter(|(open, _)| copy(open).is_ok());
         copying.store(false, Ordering::Release);
     }

@@ -334,7 +334,7 @@ impl Work<'_> {
             },
             original: original.map(|earlier| earlier.original),
         };
-        let (revision, settings) = self.settings.in_force(connection, Some(portal))?;
+        let (revision, settings) = self.settings.effective(connection, Some(portal))?;
         let decision = decide(&Question {
             facts,
             circumstances,

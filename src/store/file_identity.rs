@@ -11,14 +11,14 @@ use super::StoreError;
 
 /// The database and its write-ahead log, as identified when a connection was opened.
 #[derive(Debug)]
-pub(super) struct Whereabouts {
+pub(super) struct FileIdentity {
     files: [(PathBuf, Option<Identity>); 2],
 }
 
 /// Device and inode: no two files have both in common.
 type Identity = (u64, u64);
 
-impl Whereabouts {
+impl FileIdentity {
     /// Call this after the first read of the connection: the log exists only from then on.
     pub(super) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
@@ -66,21 +66,21 @@ mod tests {
         for file in [&path, &log] {
             fs::write(file, "").expect("a file");
         }
-        let whereabouts = Whereabouts::of(&path);
-        whereabouts.confirm().expect("nothing has changed");
+        let identity = FileIdentity::of(&path);
+        identity.confirm().expect("nothing has changed");
         fs::write(&path, "more").expect("written");
-        whereabouts.confirm().expect("the same file");
+        identity.confirm().expect("the same file");
 
         let aside = folder.path().join("aside");
         for file in [&path, &log] {
             fs::rename(file, &aside).expect("moved");
-            let gone = whereabouts.confirm().expect_err("gone").to_string();
+            let gone = identity.confirm().expect_err("gone").to_string();
             assert!(gone.contains("is not there any more"), "{gone}");
             fs::write(file, "more").expect("another");
-            let other = whereabouts.confirm().expect_err("another").to_string();
+            let other = identity.confirm().expect_err("another").to_string();
             assert!(other.contains("was replaced"), "{other}");
             fs::rename(&aside, file).expect("put back");
-            whereabouts.confirm().expect("as before");
+            identity.confirm().expect("as before");
         }
     }
 }

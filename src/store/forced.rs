@@ -138,7 +138,7 @@ impl Work<'_> {
             return Ok(account);
         }
         let portal: &PortalName = &forced.circumstances.portal;
-        let (_, settings) = self.settings.in_force(connection, Some(portal))?;
+        let (_, settings) = self.settings.effective(connection, Some(portal))?;
         let decision = decide_newcomer(forced.sender, portal, &settings);
         let kind = match decision.consequence {
             Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,

@@ -354,7 +354,7 @@ impl Message {
             Part::Portal { circumstances, .. } => Some(&circumstances.portal),
             Part::Returns { .. } | Part::Confirmation { .. } => None,
         };
-        let (revision, settings) = work.settings.in_force(work.connection, portal)?;
+        let (revision, settings) = work.settings.effective(work.connection, portal)?;
         let decision = match part {
             Part::Portal { circumstances, .. } => decide(&Question {
                 facts,

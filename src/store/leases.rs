@@ -222,7 +222,7 @@ pub(super) const HOOK_CALLS: Queue = queue!(
 );
 
 /// Verification mail, one for an account at a time. [`super::lanes`] has its order.
-pub(super) const LETTERS: Leases = leases!(
+pub(super) const VERIFICATION_MAILS: Leases = leases!(
     "letter",
     row: "n",
     free: "state = 'waiting'",

@@ -12,7 +12,7 @@ use super::bounces::note_failure;
 use super::events::NewEvent;
 use super::holder::Holder;
 use super::lanes::Place;
-use super::leases::{ClaimNumber, LETTERS, Lease, Settled};
+use super::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
 use super::rate_limits::give_back;
 use super::sql_types::Millis;
 use super::{MailOutcome, Store, StoreError, Topic, VerificationMail};
@@ -75,7 +75,7 @@ fn settle(
     let Some((account, address, is_owed)) = found else {
         return Ok(Settled::ClaimLost);
     };
-    let holds = LETTERS.holds(connection, &claim.lease)?;
+    let holds = VERIFICATION_MAILS.holds(connection, &claim.lease)?;
     match outcome {
         MailOutcome::Sent if is_owed => {
             end(connection, n, "sent", None, now)?;
@@ -133,7 +133,7 @@ fn back(
         )?
         .query_row([n], |row| row.get(0))?;
     if is_needed {
-        LETTERS.put_back(connection, n, due, error)
+        VERIFICATION_MAILS.put_back(connection, n, due, error)
     } else {
         end(connection, n, "cancelled", error, now)
     }
@@ -146,7 +146,7 @@ pub(super) fn end_others(
     holder: &Holder,
     now: Millis,
 ) -> Result<usize, StoreError> {
-    let verification_mails = LETTERS.held_by_others(connection, holder)?;
+    let verification_mails = VERIFICATION_MAILS.held_by_others(connection, holder)?;
     for n in &verification_mails {
         back(connection, *n, now, None, now)?;
     }
@@ -202,11 +202,12 @@ impl Store {
         let claim = verification_mail.claim.clone();
         let now = Millis::from(now);
         if now <= claim.at.plus(FRESH) {
-            let holds = self.read(move |connection| LETTERS.holds(connection, &claim.lease));
+            let holds =
+                self.read(move |connection| VERIFICATION_MAILS.holds(connection, &claim.lease));
             return holds.await;
         }
         self.write(move |work| {
-            let holds = LETTERS.holds(work.connection, &claim.lease)?;
+            let holds = VERIFICATION_MAILS.holds(work.connection, &claim.lease)?;
             if holds {
                 work.connection
                     .prepare_cached("UPDATE letter SET due_at = ?2 WHERE n = ?1")?
@@ -246,7 +247,7 @@ impl Store {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (connection, now) = (work.connection, now.into());
-            for n in LETTERS.held_after(connection, &holder, after)? {
+            for n in VERIFICATION_MAILS.held_after(connection, &holder, after)? {
                 give_share_back(connection, n)?;
                 back(connection, n, now, None, now)?;
                 work.wakeups.add(Topic::VerificationMail);

@@ -12,7 +12,7 @@ use super::bounces::paused_until;
 use super::error::readable;
 use super::holder::Holder;
 use super::lanes::{Lane, Place};
-use super::leases::LETTERS;
+use super::leases::VERIFICATION_MAILS;
 use super::mail_claims::{LEASE, MailClaim, end};
 use super::rate_limits::{Share, Shares};
 use super::sql_types::Millis;
@@ -239,7 +239,7 @@ pub(super) fn claim(
         let claimed_at = match share {
             Share::Taken(at) => at,
             Share::FreeAt(free) => {
-                LETTERS.put_back(connection, verification_mail.n, free, None)?;
+                VERIFICATION_MAILS.put_back(connection, verification_mail.n, free, None)?;
                 claimed
                     .deferred
                     .push((account.id, address, free.timestamp()));
@@ -251,7 +251,8 @@ pub(super) fn claim(
                 .prepare_cached("UPDATE account SET quiet_mailed = ?2 WHERE n = ?1")?
                 .execute(params![n, verification_mail.n])?;
         }
-        let lease = LETTERS.take(connection, verification_mail.n, holder, now.plus(LEASE))?;
+        let lease =
+            VERIFICATION_MAILS.take(connection, verification_mail.n, holder, now.plus(LEASE))?;
         connection
             .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?
             .execute(params![verification_mail.n, claimed_at])?;

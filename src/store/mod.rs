@@ -70,13 +70,13 @@ mod reason_codes;
 mod replies;
 mod requests;
 mod settings_cache;
+mod simulate;
 mod sql_types;
 mod taken_back;
 mod time_slice;
 mod tokens;
 mod vacuum;
 mod verification_mail;
-mod whatif;
 mod writer;
 
 pub use accounts::{Added, CustomerFilter};
@@ -114,13 +114,13 @@ pub use proofs::{Choice, Link, Proved, WaitingRequest};
 pub use replies::Answer;
 pub use requests::{Request, RequestFilter};
 pub use settings_cache::Revision;
+pub use simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use taken_back::TakenBack;
 pub use time_slice::Step;
 pub use tokens::IssuedToken;
 pub use verification_mail::{
     ClaimedMail, MailCause, MailKind, MailOutcome, TokenHashes, VerificationMail,
 };
-pub use whatif::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
 use std::path::Path;
 use std::sync::Arc;

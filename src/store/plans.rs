@@ -9,7 +9,8 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::sql_types::Millis;
 use super::{
     CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf, accounts, connection,
-    copies, counts, dropped, dropped_content, lanes, leases, lists, mail_queue, operators, whatif,
+    copies, counts, dropped, dropped_content, lanes, leases, lists, mail_queue, operators,
+    simulate,
 };
 use crate::access::AccessSettings;
 use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
@@ -222,7 +223,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             most: 20,
         };
         check("what-if", connection, |c| {
-            whatif::simulate(c, &what, |_, _| {})
+            simulate::simulate(c, &what, |_, _| {})
         });
     }
 }
@@ -311,7 +312,7 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let tables = [
         leases::REQUESTS.leases,
         leases::HOOK_CALLS.leases,
-        leases::LETTERS,
+        leases::VERIFICATION_MAILS,
     ];
     for table in tables {
         check("a start", connection, |c| table.held_by_others(c, &holder));

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::mail::{self, Identity};
 
-    const LETTER: &str = "From: \"Ann Example\" <ann@secret.example>\r\nSubject: my secret\r\n\
+    const ASCII_LETTER: &str = "From: \"Ann Example\" <ann@secret.example>\r\nSubject: my secret\r\n\
         Message-ID: <secret@secret.example>\r\nAuto-Submitted: auto-secret\r\n\
         List-Unsubscribe: <https://secret.example>\r\n\r\nsecret\r\n";
 
@@ -148,7 +148,7 @@ mod tests {
             authserv_id: None,
             spam: [].into(),
         };
-        let facts = mail::read(LETTER.as_bytes(), &envelope(), &own);
+        let facts = mail::read(ASCII_LETTER.as_bytes(), &envelope(), &own);
         let ann = EmailAddress::parse("ann@secret.example").expect("an address");
         let pseudonym = Pseudonym::of(&ann, true).expect("a pseudonym");
         let class = facts.class();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::file_identity::Whereabouts;
+use super::file_identity::FileIdentity;
 use super::memory::{self, Rest};
 use super::{StoreError, connection};
 
@@ -46,7 +46,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    whereabouts: Whereabouts,
+    identity: FileIdentity,
     rest: Rest,
 }
 
@@ -85,18 +85,18 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = self.lock().pop();
-        let (connection, whereabouts) = match idle {
-            Some(idle) if idle.whereabouts.confirm().is_ok() => {
+        let (connection, identity) = match idle {
+            Some(idle) if idle.identity.confirm().is_ok() => {
                 if idle.rest.is_long() {
                     memory::forget_pages(&idle.connection);
                 }
-                (idle.connection, idle.whereabouts)
+                (idle.connection, idle.identity)
             }
             _ => {
                 // The files were replaced: close all connections to the old ones.
                 self.lock().clear();
                 let connection = connection::reading(&self.path)?;
-                (connection, Whereabouts::of(&self.path))
+                (connection, FileIdentity::of(&self.path))
             }
         };
         let snapshot = connection.unchecked_transaction()?;
@@ -104,19 +104,19 @@ impl Readers {
         let ended = snapshot.commit();
         // After an error the connection is not trusted any more; the next reader opens another.
         if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
-            self.put_back(connection, whereabouts);
+            self.put_back(connection, identity);
         }
         found
     }
 
     /// Last in, first out, so that unneeded connections become idle and are closed.
-    fn put_back(&self, connection: Connection, whereabouts: Whereabouts) {
+    fn put_back(&self, connection: Connection, identity: FileIdentity) {
         let mut idle = self.lock();
         let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
         if !self.permits.is_closed() {
             idle.push(Idle {
                 connection,
-                whereabouts,
+                identity,
                 rest: Rest::begin(self.long),
             });
         }

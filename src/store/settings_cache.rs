@@ -77,7 +77,7 @@ impl SettingsCache {
     }
 
     /// Number of the revision in force, and its effective settings for `portal`.
-    pub(super) fn in_force(
+    pub(super) fn effective(
         &mut self,
         connection: &Connection,
         portal: Option<&PortalName>,

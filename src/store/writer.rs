@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changes::{Notifier, Wakeups};
 use super::checkpoint::Checkpointer;
-use super::file_identity::Whereabouts;
+use super::file_identity::FileIdentity;
 use super::health::Health;
 use super::job::{Job, Work, job};
 use super::memory::{self, Rest};
@@ -135,7 +135,7 @@ enum Mode {
 struct Opened {
     connection: Connection,
     numbers: Numbers,
-    whereabouts: Whereabouts,
+    identity: FileIdentity,
 }
 
 struct Thread {
@@ -242,7 +242,7 @@ impl Thread {
             wakeups: Wakeups::default(),
         };
         let outcome = fill(&mut work, &opened.numbers, batch, mode)
-            .and_then(|()| opened.whereabouts.confirm().map_err(Failure::All));
+            .and_then(|()| opened.identity.confirm().map_err(Failure::All));
         let mut wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
@@ -289,7 +289,7 @@ fn open(path: &Path) -> Result<Opened, StoreError> {
     Ok(Opened {
         numbers: Numbers::of(&connection)?,
         connection,
-        whereabouts: Whereabouts::of(path),
+        identity: FileIdentity::of(path),
     })
 }
 

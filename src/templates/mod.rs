@@ -156,7 +156,7 @@ const ASSETS: &[(&str, &str)] = &[
 
 /// Reasons why templates cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum WordingError {
+pub enum TemplatesError {
     #[error("{}: {cause}", path.display())]
     Unreadable {
         path: PathBuf,
@@ -172,18 +172,18 @@ pub enum WordingError {
 
 /// All templates, texts and assets; cheap to share behind an [`Arc`].
 #[derive(Debug)]
-pub struct Wording {
+pub struct Templates {
     templates: Environment<'static>,
     texts: Arc<Texts>,
     assets: BTreeMap<&'static str, Cow<'static, str>>,
 }
 
-impl Wording {
+impl Templates {
     /// Reads the built-in files, each replaced by the file of the same name in `folder`, if there is one.
     ///
     /// # Errors
     /// The first file that cannot be read, is not a template, or whose texts do not fit.
-    pub fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
+    pub fn load(folder: Option<&Path>) -> Result<Self, TemplatesError> {
         let texts = Arc::new(Texts::load(folder)?);
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -193,7 +193,7 @@ impl Wording {
             let source = own_file(folder, name)?.map_or(Cow::Borrowed(*built_in), Cow::Owned);
             templates
                 .add_template_owned(*name, source)
-                .map_err(|cause| WordingError::Template {
+                .map_err(|cause| TemplatesError::Template {
                     file: (*name).to_owned(),
                     cause,
                 })?;
@@ -267,8 +267,8 @@ impl Wording {
         template: &str,
         language: &Language,
         context: &Value,
-    ) -> Result<String, WordingError> {
-        let fault = |cause| WordingError::Render {
+    ) -> Result<String, TemplatesError> {
+        let fault = |cause| TemplatesError::Render {
             template: template.to_owned(),
             cause,
         };
@@ -312,12 +312,12 @@ pub fn site_name(config: &Config) -> String {
 }
 
 /// Blocks leave no empty lines, so that a text mail looks as its template does.
-fn whitespace() -> Result<SyntaxConfig, WordingError> {
+fn whitespace() -> Result<SyntaxConfig, TemplatesError> {
     SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
         .build()
-        .map_err(|cause| WordingError::Template {
+        .map_err(|cause| TemplatesError::Template {
             file: "the syntax of templates".to_owned(),
             cause,
         })
@@ -346,7 +346,7 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
 }
 
 /// A file of the operator's folder; `None` if there is no folder or no such file in it.
-fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, WordingError> {
+fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, TemplatesError> {
     let Some(folder) = folder else {
         return Ok(None);
     };
@@ -354,7 +354,7 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Wording
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => Ok(None),
-        Err(cause) => Err(WordingError::Unreadable { path, cause }),
+        Err(cause) => Err(TemplatesError::Unreadable { path, cause }),
     }
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Language, WordingError, own_file};
+use super::{Language, TemplatesError, own_file};
 use crate::domain::LanguageTag;
 
 /// The built-in languages, each with the name of its file.
@@ -39,7 +39,7 @@ pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
 
 /// Placeholders that any text of a mail may use, even if the English one does not. `address` is from version
 /// 0.1 and stands for an address without its local part.
-const IN_EVERY_LETTER: [&str; 3] = ["address", "domain", "word"];
+const IN_EVERY_MAIL: [&str; 3] = ["address", "domain", "word"];
 
 /// Mistakes of a file of texts.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ pub(super) enum Piece<'a> {
 
 impl Texts {
     /// Loads the built-in texts, changed and extended by `texts.LANGUAGE.toml` of the folder.
-    pub(super) fn load(folder: Option<&Path>) -> Result<Self, WordingError> {
+    pub(super) fn load(folder: Option<&Path>) -> Result<Self, TemplatesError> {
         let mut files: BTreeMap<Language, Vec<(String, Cow<'static, str>)>> = BTreeMap::new();
         for (tag, file, text) in BUILT_IN {
             let language = language(tag, file)?;
@@ -107,7 +107,7 @@ impl Texts {
         for (language, sources) in files {
             let mut table = Table::new();
             for (file, source) in sources {
-                read(&source, &mut table).map_err(|fault| WordingError::Texts { file, fault })?;
+                read(&source, &mut table).map_err(|fault| TemplatesError::Texts { file, fault })?;
             }
             languages.insert(language, table);
         }
@@ -116,7 +116,7 @@ impl Texts {
             .cloned()
             .unwrap_or_default();
         for (language, table) in &languages {
-            check(table, &english).map_err(|fault| WordingError::Texts {
+            check(table, &english).map_err(|fault| TemplatesError::Texts {
                 file: file_name(language.as_str()),
                 fault,
             })?;
@@ -169,18 +169,18 @@ fn file_name(language: &str) -> String {
     format!("texts.{language}.toml")
 }
 
-fn language(tag: &str, file: &str) -> Result<Language, WordingError> {
+fn language(tag: &str, file: &str) -> Result<Language, TemplatesError> {
     LanguageTag::parse(tag)
         .map(Language::of)
-        .map_err(|_| WordingError::Texts {
+        .map_err(|_| TemplatesError::Texts {
             file: file.to_owned(),
             fault: Fault::Language(tag.to_owned()),
         })
 }
 
 /// The tags of the files of texts in an operator's folder, and the names of these files.
-fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, WordingError> {
-    let unreadable = |cause| WordingError::Unreadable {
+fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, TemplatesError> {
+    let unreadable = |cause| TemplatesError::Unreadable {
         path: folder.to_owned(),
         cause,
     };
@@ -226,7 +226,7 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
             .ok_or_else(|| Fault::Unknown(name.clone()))?;
         let mut known = placeholders(pattern);
         if name.starts_with("letter.") {
-            known.extend(IN_EVERY_LETTER);
+            known.extend(IN_EVERY_MAIL);
         }
         if let Some(other) = placeholders(text).difference(&known).next() {
             return Err(Fault::Placeholder {

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
 use crate::mail::LOOP_FIELD;
 use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
-use crate::templates::{self, Language, Wording, WordingError, Zone};
+use crate::templates::{self, Language, Templates, TemplatesError, Zone};
 
 /// Columns of the text part, so that it can be quoted once within 78 (RFC 5322 2.1.1).
 const TEXT_WIDTH: usize = 72;
@@ -41,7 +41,7 @@ pub struct Mail {
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     #[error(transparent)]
-    Wording(#[from] WordingError),
+    Templates(#[from] TemplatesError),
     #[error("{address} cannot be written to: {cause}")]
     Address {
         address: String,
@@ -94,7 +94,7 @@ pub fn compose(
     verification_mail: &VerificationMail,
     tokens: &MailTokens,
     config: &Config,
-    wording: &Wording,
+    templates: &Templates,
     language: &Language,
     now: Timestamp,
 ) -> Result<Mail, ComposeError> {
@@ -112,7 +112,7 @@ pub fn compose(
         takes_answer: verification_mail.cause != MailCause::TakeBack,
         takes_reports: true,
     };
-    write(&outline, config, wording, language, now)
+    write(&outline, config, templates, language, now)
 }
 
 /// Composes a notice, which names a contact and has no link.
@@ -122,7 +122,7 @@ pub fn compose(
 pub(super) fn compose_notice(
     notice: &Notice,
     config: &Config,
-    wording: &Wording,
+    templates: &Templates,
     language: &Language,
     now: Timestamp,
 ) -> Result<Mail, ComposeError> {
@@ -146,7 +146,7 @@ pub(super) fn compose_notice(
         // A bounce of a notice has no consequence.
         takes_reports: false,
     };
-    write(&outline, config, wording, language, now)
+    write(&outline, config, templates, language, now)
 }
 
 /// Content of a mail.
@@ -180,7 +180,7 @@ fn contact<'c>(config: &'c Config, portal: Option<&PortalName>) -> Option<&'c st
 fn write(
     outline: &Outline,
     config: &Config,
-    wording: &Wording,
+    templates: &Templates,
     language: &Language,
     now: Timestamp,
 ) -> Result<Mail, ComposeError> {
@@ -211,7 +211,7 @@ fn write(
         domain => domain.as_str(),
         // For templates and texts that were made for version 0.1.
         address => format!("…@{domain}"),
-        word => wording.text(language, REPLY_WORD).unwrap_or_default(),
+        word => templates.text(language, REPLY_WORD).unwrap_or_default(),
         kind => outline.kind,
         why => outline.why,
         contact => contact(config, outline.portal).unwrap_or_default(),
@@ -221,8 +221,8 @@ fn write(
         expires_at => outline.expires_at.map(|at| at.to_string()),
         valid_until => later(now, verification.token_ttl).to_string(),
     };
-    let text = wording.render("letter.txt", language, &context)?;
-    let html = wording.render("letter.html", language, &context)?;
+    let text = templates.render("letter.txt", language, &context)?;
+    let html = templates.render("letter.html", language, &context)?;
     let (subject, text) = text.split_once("\n\n").ok_or(ComposeError::NoSubject)?;
 
     let to = mailbox(outline.address)?;

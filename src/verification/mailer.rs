@@ -20,7 +20,7 @@ use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp, TokenE
 use crate::failpoint;
 use crate::observe::{caught, events};
 use crate::store::{ClaimNumber, MailOutcome, Settled, Store, StoreError, Topic, VerificationMail};
-use crate::templates::{Language, Wording};
+use crate::templates::{Language, Templates};
 
 /// Maximum mails that are sent at the same time, each on its own connection.
 const CONNECTIONS: usize = 16;
@@ -45,13 +45,13 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 pub async fn run(
     config: watch::Receiver<Arc<Config>>,
     store: Store,
-    wording: Arc<Wording>,
+    templates: Arc<Templates>,
     shutdown: CancellationToken,
 ) {
     let mut mailer = Mailer {
         config,
         store: store.for_workers(),
-        wording,
+        templates,
         last_claim: ClaimNumber::default(),
         claim_in_doubt: false,
         under_way: JoinSet::new(),
@@ -90,7 +90,7 @@ enum End {
 struct Mailer {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
-    wording: Arc<Wording>,
+    templates: Arc<Templates>,
     /// Number of the last claim that returned.
     last_claim: ClaimNumber,
     /// A claim failed but may have been recorded nevertheless.
@@ -105,7 +105,7 @@ struct Errand {
     verification_mail: VerificationMail,
     tokens: MailTokens,
     config: Arc<Config>,
-    wording: Arc<Wording>,
+    templates: Arc<Templates>,
     store: Store,
     post: Arc<MailTransport>,
     connections: Arc<Semaphore>,
@@ -211,7 +211,7 @@ impl Mailer {
                 verification_mail,
                 tokens,
                 config: Arc::clone(config),
-                wording: Arc::clone(&self.wording),
+                templates: Arc::clone(&self.templates),
                 store: self.store.clone(),
                 post: Arc::clone(post),
                 connections: Arc::clone(&self.connections),
@@ -320,13 +320,13 @@ impl Errand {
             &self.verification_mail,
             &self.tokens,
             &self.config,
-            &self.wording,
+            &self.templates,
             &language,
             Timestamp::now(),
         ) {
             Ok(mail) => self.post.send(&mail).await,
             // A template can be repaired while the mail waits.
-            Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
+            Err(error @ (ComposeError::Templates(_) | ComposeError::NoSubject)) => {
                 Attempt::Later(error.to_string())
             }
             Err(error) => Attempt::Never(error.to_string()),
@@ -356,7 +356,7 @@ impl Errand {
         let found = wanted
             .iter()
             .flatten()
-            .find_map(|list| self.wording.choose(list));
+            .find_map(|list| self.templates.choose(list));
         let language = found.unwrap_or_default();
         if language != Language::default()
             || wanted[1].as_ref().is_some_and(|list| !list.is_empty())

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;
 use crate::store::{Notice, Store, Topic};
-use crate::templates::{Language, Wording};
+use crate::templates::{Language, Templates};
 
 /// Notices that are claimed at a time.
 const CLAIMED: usize = 16;
@@ -32,13 +32,13 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
-    wording: Arc<Wording>,
+    templates: Arc<Templates>,
     shutdown: CancellationToken,
 ) {
     let mut changes = store.subscribe(Topic::Notices);
     loop {
         let current = config.borrow_and_update().clone();
-        let wait = match work(&current, &store, &wording, &shutdown).await {
+        let wait = match work(&current, &store, &templates, &shutdown).await {
             Ok(wait) => wait,
             Err(error) => {
                 events::fault("verification.notices", &error);
@@ -59,7 +59,7 @@ pub async fn run(
 async fn work(
     config: &Config,
     store: &Store,
-    wording: &Wording,
+    templates: &Templates,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Duration> {
     let mut post = None;
@@ -83,7 +83,7 @@ async fn work(
                 store.retry_notice(notice.id, now).await?;
                 continue;
             }
-            send(config, store, wording, post, &notice).await?;
+            send(config, store, templates, post, &notice).await?;
         }
         post.close_idle().await;
     }
@@ -92,18 +92,18 @@ async fn work(
 async fn send(
     config: &Config,
     store: &Store,
-    wording: &Wording,
+    templates: &Templates,
     post: &MailTransport,
     notice: &Notice,
 ) -> anyhow::Result<()> {
     let now = Timestamp::now();
-    let language = language(config, wording, notice);
-    let mail = compose_notice(notice, config, wording, &language, now);
+    let language = language(config, templates, notice);
+    let mail = compose_notice(notice, config, templates, &language, now);
     let attempt = match mail {
         // Our own addresses get no notices.
         _ if config.is_ours(&notice.address) => return Ok(()),
         Ok(mail) => post.send(&mail).await,
-        Err(error @ (ComposeError::Wording(_) | ComposeError::NoSubject)) => {
+        Err(error @ (ComposeError::Templates(_) | ComposeError::NoSubject)) => {
             Attempt::Later(error.to_string())
         }
         Err(error) => Attempt::Never(error.to_string()),
@@ -125,7 +125,7 @@ async fn send(
 }
 
 /// The language of the message, else the portal's, else the site's.
-fn language(config: &Config, wording: &Wording, notice: &Notice) -> Language {
+fn language(config: &Config, templates: &Templates, notice: &Notice) -> Language {
     let portal = config.portal(&notice.portal);
     let wanted = [
         Some(notice.languages.clone()),
@@ -137,6 +137,6 @@ fn language(config: &Config, wording: &Wording, notice: &Notice) -> Language {
     let found = wanted
         .iter()
         .flatten()
-        .find_map(|list| wording.choose(list));
+        .find_map(|list| templates.choose(list));
     found.unwrap_or_default()
 }

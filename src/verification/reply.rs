@@ -8,7 +8,7 @@ use icu_normalizer::DecomposingNormalizer;
 use crate::domain::LanguageTag;
 use crate::mail;
 use crate::store::Answer;
-use crate::templates::Wording;
+use crate::templates::Templates;
 
 /// Confirms in every language.
 const YES: &str = "yes";
@@ -20,10 +20,10 @@ pub struct ConfirmingWords(Arc<BTreeMap<String, Arc<[LanguageTag]>>>);
 impl ConfirmingWords {
     /// `yes`, and the word that the mail of each language asks for.
     #[must_use]
-    pub fn of(wording: &Wording) -> Self {
+    pub fn of(templates: &Templates) -> Self {
         let mut words: BTreeMap<String, Vec<LanguageTag>> = BTreeMap::new();
-        for language in wording.languages() {
-            if let Some(word) = wording.text(language, super::compose::REPLY_WORD) {
+        for language in templates.languages() {
+            if let Some(word) = templates.text(language, super::compose::REPLY_WORD) {
                 words
                     .entry(bare(word))
                     .or_default()
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn one_word_confirms_and_nothing_else() {
-        let words = ConfirmingWords::of(&Wording::load(None).expect("the built-in texts"));
+        let words = ConfirmingWords::of(&Templates::load(None).expect("the built-in texts"));
         for (line, confirms) in [
             ("yes", "all"),
             (" YES! ", "all"),

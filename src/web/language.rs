@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 use crate::domain::{LanguagePriority, LanguageTag};
 use crate::store::LanguageWish;
-use crate::templates::{Language, Wording};
+use crate::templates::{Language, Templates};
 
 /// Language preferences of a request.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ pub(super) struct RequestedLanguage {
 }
 
 impl RequestedLanguage {
-    pub fn of(wording: &Wording, query: Option<&str>, headers: &HeaderMap) -> Self {
+    pub fn of(templates: &Templates, query: Option<&str>, headers: &HeaderMap) -> Self {
         let lang = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
             .find(|(name, _)| name == "lang")
             .map(|(_, tag)| tag);
@@ -32,7 +32,7 @@ impl RequestedLanguage {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         Self {
-            chosen: lang.and_then(|tag| choice(wording, &tag)),
+            chosen: lang.and_then(|tag| choice(templates, &tag)),
             accepted: LanguagePriority::parse(accepted),
         }
     }
@@ -48,23 +48,23 @@ impl RequestedLanguage {
     /// Chooses the language of a page.
     pub fn language(
         &self,
-        wording: &Wording,
+        templates: &Templates,
         remembered: Option<&LanguageTag>,
         of_site: &LanguageTag,
     ) -> Language {
         self.chosen
             .clone()
-            .or_else(|| wording.choose(&remembered?.clone().into()))
-            .or_else(|| wording.choose(&self.accepted))
-            .or_else(|| wording.choose(&of_site.clone().into()))
+            .or_else(|| templates.choose(&remembered?.clone().into()))
+            .or_else(|| templates.choose(&self.accepted))
+            .or_else(|| templates.choose(&of_site.clone().into()))
             .unwrap_or_default()
     }
 
     /// Template data: the languages to choose from, and the choice as a query for links.
-    pub fn context(&self, wording: &Wording) -> Value {
-        let mut languages: Vec<(&str, &str)> = wording
+    pub fn context(&self, templates: &Templates) -> Value {
+        let mut languages: Vec<(&str, &str)> = templates
             .languages()
-            .map(|language| (wording.name_of(language), language.as_str()))
+            .map(|language| (templates.name_of(language), language.as_str()))
             .collect();
         languages.sort_by_key(|(name, _)| name.to_lowercase());
         let languages: Vec<Value> = languages
@@ -80,6 +80,6 @@ impl RequestedLanguage {
 }
 
 /// The language that a form or a query names, if it is supported.
-pub(super) fn choice(wording: &Wording, tag: &str) -> Option<Language> {
-    wording.choose(&LanguageTag::parse(tag).ok()?.into())
+pub(super) fn choice(templates: &Templates, tag: &str) -> Option<Language> {
+    templates.choose(&LanguageTag::parse(tag).ok()?.into())
 }

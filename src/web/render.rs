@@ -19,7 +19,7 @@ use super::page::Page;
 use crate::config::Config;
 use crate::domain::LanguageTag;
 use crate::observe::events;
-use crate::templates::{Wording, Zone};
+use crate::templates::{Templates, Zone};
 
 /// Headers of every answer. The policy allows only our own style sheet, images and forms: no script, no frame
 /// around our pages, and no base that diverts links.
@@ -65,7 +65,7 @@ impl Policy {
 /// Templates and texts that pages are rendered with.
 #[derive(Debug)]
 pub(super) struct Renderer {
-    pub wording: Arc<Wording>,
+    pub templates: Arc<Templates>,
     /// Changes with the assets, so that browsers can cache them forever.
     pub version: String,
 }
@@ -110,7 +110,11 @@ pub(super) async fn render(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asked = RequestedLanguage::of(&renderer.wording, request.uri().query(), request.headers());
+    let asked = RequestedLanguage::of(
+        &renderer.templates,
+        request.uri().query(),
+        request.headers(),
+    );
     request.extensions_mut().insert(asked.clone());
     let mut response = next.run(request).await;
     let policy = response.extensions_mut().remove::<Policy>();
@@ -171,14 +175,14 @@ impl Renderer {
             ..page.context.clone()
         };
         let (asked, context) = if site.has_choice {
-            let choices = asked.context(&self.wording);
+            let choices = asked.context(&self.templates);
             (asked, context! { ..own, ..choices })
         } else {
             (&RequestedLanguage::default(), own)
         };
         let remembered = page.remembered.as_ref();
-        let language = asked.language(&self.wording, remembered, &site.language);
-        match self.wording.render(page.template, &language, &context) {
+        let language = asked.language(&self.templates, remembered, &site.language);
+        match self.templates.render(page.template, &language, &context) {
             Ok(text) => {
                 let mut response = (page.status, Body::from(text)).into_response();
                 let headers = response.headers_mut();

@@ -161,7 +161,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     /// Generous, for a machine under load.
-    const PATIENCE: Duration = Duration::from_mins(5);
+    const TIMEOUT: Duration = Duration::from_mins(5);
 
     async fn started(router: Router) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
         started_at("127.0.0.1:0", router).await
@@ -182,7 +182,7 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
-        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer))
+        tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answer))
             .await
             .expect("in time")
             .expect("an answer");
@@ -214,7 +214,7 @@ mod tests {
         let answer = asking.await.expect("no panic");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.ends_with("done"), "{answer}");
-        tokio::time::timeout(PATIENCE, server)
+        tokio::time::timeout(TIMEOUT, server)
             .await
             .expect("an idle connection does not hold it up")
             .expect("no panic");
@@ -297,7 +297,7 @@ mod tests {
             }
             assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
             assert!(answer.contains("retry-after: 5\r\n"), "{answer}");
-            assert!(began.elapsed() < PATIENCE);
+            assert!(began.elapsed() < TIMEOUT);
         }
         drop(greedy);
     }

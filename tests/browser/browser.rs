@@ -44,11 +44,11 @@ pub struct Browser {
 impl Browser {
     pub async fn start(setup: Setup) -> Self {
         let mut driver = Driver::start();
-        let patience = DEADLINE.as_millis();
+        let timeout = DEADLINE.as_millis();
         let capabilities = json!({
             "browserName": "chrome",
             // Commands wait for elements and pages; scripts may take time.
-            "timeouts": { "implicit": patience, "pageLoad": patience, "script": patience },
+            "timeouts": { "implicit": timeout, "pageLoad": timeout, "script": timeout },
             "goog:chromeOptions": {
                 "binary": "/usr/bin/chromium",
                 "args": [

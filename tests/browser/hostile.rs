@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::browser::{Browser, Setup};
 use crate::client::Smtp;
-use crate::desk::Desk;
 use crate::harness::Harness;
+use crate::help_desk::HelpDesk;
 use crate::pages::{PAGES, Page, Side};
 
 /// Records violations of the policy.
@@ -23,7 +23,7 @@ const WITH_A_LINK: &[&str] = &["held", "html-only"];
 
 #[tokio::test]
 async fn nothing_that_a_stranger_wrote_runs_or_loads() {
-    let desk = Desk::around(Desk::harness(
+    let help_desk = HelpDesk::around(HelpDesk::harness(
         "\n[verification.limits]\nper_domain_hour = 1000\n",
     ));
     let payloads = payloads();
@@ -31,7 +31,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     for template in templates() {
         for (number, payload) in payloads.iter().enumerate() {
             let message = filled(&template, number, payload);
-            let ledger = send(&desk.harness, &message, payload);
+            let ledger = send(&help_desk.harness, &message, payload);
             if message.contains("text/html") {
                 with_html.push(ledger.clone());
             }
@@ -45,9 +45,9 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     for template in WITH_A_LINK {
         for number in 0..payloads.len() {
             let address = format!("{template}-{number}@corp.example");
-            let link = desk.harness.link_for(&address);
+            let link = help_desk.harness.link_for(&address);
             browser
-                .open(&format!("http://{}{link}", desk.harness.http))
+                .open(&format!("http://{}{link}", help_desk.harness.http))
                 .await;
             wrong.extend(run_here(&browser, &address).await);
         }
@@ -56,31 +56,34 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     browser.press("button[value=confirm]").await;
     browser.see("Your address is confirmed.").await;
     wrong.extend(run_here(&browser, "html-only").await);
-    wrong.extend(asked_for(&browser, &desk.harness).await);
+    wrong.extend(asked_for(&browser, &help_desk.harness).await);
 
     let lists = |page: &&Page| page.side == Side::Admin && page.is_a_list();
     for page in PAGES.iter().filter(lists) {
-        browser.go(&desk, page).await;
+        browser.go(&help_desk, page).await;
         wrong.extend(run_here(&browser, "olga").await);
     }
     for ledger in messages.iter().step_by(stride()) {
         browser
-            .open(&format!("http://{}/messages/{ledger}", desk.harness.admin))
+            .open(&format!(
+                "http://{}/messages/{ledger}",
+                help_desk.harness.admin
+            ))
             .await;
         wrong.extend(run_here(&browser, ledger).await);
     }
-    wrong.extend(asked_for(&browser, &desk.harness).await);
+    wrong.extend(asked_for(&browser, &help_desk.harness).await);
 
     // The content of the frame, by itself. No script runs there, so violations are not recorded.
     let browser = Browser::start(Setup::default()).await;
     let home = PAGES.iter().find(|page| page.name == "overview");
-    browser.go(&desk, home.expect("a page")).await;
+    browser.go(&help_desk, home.expect("a page")).await;
     for ledger in with_html.iter().step_by(stride()) {
-        let address = format!("http://{}/messages/{ledger}/html", desk.harness.admin);
+        let address = format!("http://{}/messages/{ledger}/html", help_desk.harness.admin);
         browser.open(&address).await;
         assert_eq!(browser.place().await.as_str(), address);
     }
-    wrong.extend(asked_for(&browser, &desk.harness).await);
+    wrong.extend(asked_for(&browser, &help_desk.harness).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -97,7 +100,7 @@ fn stride() -> usize {
 /// The tricks work on an unprotected page, and are detected.
 #[tokio::test]
 async fn the_tricks_work_on_a_careless_page() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(WATCH).await;
     for (page, signs) in [

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::browser::{Browser, Setup};
 use crate::client::send;
-use crate::desk::{Desk, PASSWORD};
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::{HelpDesk, PASSWORD};
 
 #[tokio::test]
 async fn from_the_sign_up_to_the_help_desk() {
@@ -24,7 +24,7 @@ async fn from_the_sign_up_to_the_help_desk_without_scripts() {
 }
 
 async fn all_the_way(setup: Setup) {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let browser = Browser::start(setup).await;
     scripts_are(&browser, setup.scripts).await;
     sign_up(&browser, &harness).await;
@@ -170,7 +170,7 @@ const SPACE: &str = " ";
 
 #[tokio::test]
 async fn with_nothing_but_the_keyboard() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     for marker in ["mine", "not-mine"] {
         send(harness.smtp, "anna@corp.example", marker);
     }

@@ -11,8 +11,8 @@ use vestibule::domain::BUILT_IN_LANGUAGES;
 use crate::axe::{self, Asked};
 use crate::browser::{Browser, Setup};
 use crate::client::Smtp;
-use crate::desk::Desk;
 use crate::harness::wait_for;
+use crate::help_desk::HelpDesk;
 use crate::pages::{PAGES, Side};
 
 /// Widths of a desktop's screen and a phone's.
@@ -45,12 +45,12 @@ const GERMAN: &[&str] = &["verify", "verify-done"];
 
 #[tokio::test]
 async fn every_page_is_open_to_all_and_keeps_within_its_window() {
-    let desk = Desk::open();
+    let help_desk = HelpDesk::open();
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
     let mut wrong = Vec::new();
     for page in PAGES {
-        browser.visit(&desk, page).await;
+        browser.visit(&help_desk, page).await;
         wrong.extend(looked_at(&browser, page.name, asked_of_axe()).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -58,7 +58,7 @@ async fn every_page_is_open_to_all_and_keeps_within_its_window() {
 
 #[tokio::test]
 async fn the_public_pages_are_as_good_in_german() {
-    let desk = Desk::open();
+    let help_desk = HelpDesk::open();
     let german = Setup {
         languages: "de-DE,de",
         ..Setup::default()
@@ -67,7 +67,7 @@ async fn the_public_pages_are_as_good_in_german() {
     browser.run_first(&axe::source()).await;
     let mut wrong = Vec::new();
     for page in PAGES.iter().filter(|page| page.side == Side::Public) {
-        browser.go(&desk, page).await;
+        browser.go(&help_desk, page).await;
         assert_eq!(
             browser.run("return document.documentElement.lang").await,
             "de"
@@ -86,7 +86,7 @@ const IN_EVERY_LANGUAGE: &[&str] = &["home", "signup", "resend", "verify", "not-
 /// the mail are stored there, as `verify-TAG.png` and `mail-TAG.png`.
 #[tokio::test]
 async fn the_public_pages_are_as_good_in_every_language() {
-    let desk = Desk::open();
+    let help_desk = HelpDesk::open();
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
     let mut wrong = Vec::new();
@@ -95,7 +95,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
             .iter()
             .filter(|page| IN_EVERY_LANGUAGE.contains(&page.name))
         {
-            browser.go(&desk, page).await;
+            browser.go(&help_desk, page).await;
             let place = browser.place().await;
             browser.open(&format!("{place}?lang={tag}")).await;
             let seen = browser
@@ -129,7 +129,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
 /// The same for the mail: it is in the language, has readable colours, and is mirrored for Arabic.
 #[tokio::test]
 async fn the_mail_is_as_good_in_every_language() {
-    let desk = Desk::open();
+    let help_desk = HelpDesk::open();
     let folder = tempfile::tempdir().expect("a folder");
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
@@ -140,12 +140,12 @@ async fn the_mail_is_as_good_in_every_language() {
             "From: {from}\r\nTo: it-help@corp.example\r\nSubject: {tag}\r\n\
              Message-ID: <{from}>\r\nContent-Language: {tag}\r\n\r\nHello.\r\n"
         );
-        let reply = Smtp::connect(desk.harness.smtp)
+        let reply = Smtp::connect(help_desk.harness.smtp)
             .and_then(|mut client| client.send(&from, "it-help@corp.example", raw.as_bytes()))
             .expect("an answer");
         assert!(reply.starts_with("250"), "{reply}");
         let verification_mail = wait_for(&format!("a mail to {from}"), || {
-            let mut verification_mails = desk.harness.verification_mails().into_iter();
+            let mut verification_mails = help_desk.harness.verification_mails().into_iter();
             verification_mails
                 .find(|verification_mail| verification_mail.contains(&format!("To: {from}\r\n")))
         });

@@ -12,13 +12,13 @@ mod browser;
     reason = "belongs to the daemon's tests; not all of it is needed here"
 )]
 mod client;
-mod desk;
 #[path = "../daemon/harness.rs"]
 #[allow(
     dead_code,
     reason = "belongs to the daemon's tests; not all of it is needed here"
 )]
 mod harness;
+mod help_desk;
 mod hostile;
 mod journey;
 mod look;

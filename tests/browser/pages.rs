@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use vestibule::web;
 
 use crate::browser::Browser;
-use crate::desk::{Desk, PASSWORD};
+use crate::help_desk::{HelpDesk, PASSWORD};
 
 /// The listener of a page, and its audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Page {
     pub name: &'static str,
     /// The pattern of the route; `None` for pages that no route answers.
     pub route: Option<&'static str>,
-    /// Names in braces are places of the [`Desk`].
+    /// Names in braces are places of the [`HelpDesk`].
     pub path: &'static str,
     pub steps: &'static [Step],
     /// Text that is on this page only.
@@ -318,7 +318,7 @@ const NO_PAGES: &[&str] = &[
     "/messages/{id}/raw",
 ];
 
-impl Desk {
+impl HelpDesk {
     pub fn address(&self, page: &Page) -> String {
         let server = match page.side {
             Public => self.harness.http,
@@ -330,22 +330,22 @@ impl Desk {
 
 impl Browser {
     /// Opens a page as its audience, and checks that it is the right one.
-    pub async fn visit(&self, desk: &Desk, page: &Page) {
-        self.go(desk, page).await;
+    pub async fn visit(&self, help_desk: &HelpDesk, page: &Page) {
+        self.go(help_desk, page).await;
         self.see(page.says).await;
     }
 
     /// Opens a page, in any language.
-    pub async fn go(&self, desk: &Desk, page: &Page) {
+    pub async fn go(&self, help_desk: &HelpDesk, page: &Page) {
         let name = match page.side {
             Public | Door => None,
             Admin => Some("olga"),
             Viewer => Some("vera"),
         };
         if let Some(name) = name {
-            self.log_in(desk, name).await;
+            self.log_in(help_desk, name).await;
         }
-        self.open(&desk.address(page)).await;
+        self.open(&help_desk.address(page)).await;
         for step in page.steps {
             match step {
                 Fill(field, text) => self.fill(field, text).await,
@@ -355,8 +355,8 @@ impl Browser {
     }
 
     /// Logs in, unless this operator is logged in.
-    async fn log_in(&self, desk: &Desk, name: &str) {
-        let home = format!("http://{}/", desk.harness.admin);
+    async fn log_in(&self, help_desk: &HelpDesk, name: &str) {
+        let home = format!("http://{}/", help_desk.harness.admin);
         self.open(&home).await;
         if self.text().await.contains(&format!("{name}, ")) {
             return;

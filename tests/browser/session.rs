@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::ask::{Answer, ask};
-use crate::desk::{Desk, PASSWORD};
+use crate::help_desk::{HelpDesk, PASSWORD};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
@@ -23,7 +23,7 @@ fn cookie(answer: &Answer) -> String {
 
 #[test]
 fn a_session_cannot_be_chosen_for_another_person() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let chosen = "vestibule_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let before = format!("Cookie: {chosen}");
     let answer = ask(harness.admin, "GET", "/login", &[&before], "");
@@ -58,7 +58,7 @@ fn a_session_cannot_be_chosen_for_another_person() {
 
 #[test]
 fn the_cookie_stays_on_tls_where_there_is_tls() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let answer = log_in(harness.admin, "/login", &["X-Forwarded-Proto: https"]);
     let set = answer.all("set-cookie");
     for word in ["; HttpOnly", "; SameSite=Strict", "; Secure", "; Path=/"] {
@@ -69,7 +69,7 @@ fn the_cookie_stays_on_tls_where_there_is_tls() {
 
 #[test]
 fn no_answer_redirects_to_another_site() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let session = cookie(&log_in(harness.admin, "/login", &[]));
     let session = format!("Cookie: {session}");
     for query in [
@@ -102,7 +102,7 @@ fn no_answer_redirects_to_another_site() {
 
 #[test]
 fn the_link_in_a_mail_is_ours_whatever_the_request_called_us() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     let fields = [FORM, "Host: evil.example", "X-Forwarded-Host: evil.example"];
     let answer = ask(
         harness.http,

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::ask::ask;
 use crate::browser::{Browser, Setup};
 use crate::client::send;
-use crate::desk::Desk;
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::HelpDesk;
 
 /// Header fields of browsers and scanners that prefetch a URL.
 const AHEAD_OF_TIME: &[&str] = &[
@@ -20,7 +20,7 @@ const AHEAD_OF_TIME: &[&str] = &[
 
 #[tokio::test]
 async fn a_scanner_releases_nothing_and_uses_up_nothing() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     for marker in ["first", "second"] {
         send(harness.smtp, "anna@corp.example", marker);
     }
@@ -76,7 +76,7 @@ fn state(harness: &Harness) -> [Vec<Value>; 2] {
 
 #[tokio::test]
 async fn no_other_site_can_put_our_pages_into_its_own() {
-    let harness = Desk::harness("");
+    let harness = HelpDesk::harness("");
     send(harness.smtp, "anna@corp.example", "first");
     let link = harness.link_for("anna@corp.example");
     let browser = Browser::start(Setup::default()).await;

@@ -169,7 +169,7 @@ fn serve(stream: TcpStream, manner: &Manner, heard: &Mutex<Vec<String>>) -> Opti
     }
 }
 
-/// Findings of a command with these sections beside the portal, whose destination is `desk`. Servers are
+/// Findings of a command with these sections beside the portal, whose destination is `help_desk`. Servers are
 /// contacted concurrently.
 fn find(folder: &Path, authority: &Authority, command: &str, sections: &str) -> Vec<Value> {
     let path = |name: &str| folder.join(name);

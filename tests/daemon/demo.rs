@@ -31,10 +31,10 @@ fn once_it_shows_every_verdict_and_what_reaches_the_help_desk() {
     assert_eq!(output.status.code(), Some(0), "{said}{wrong}");
     let decided = said.lines().filter(|line| line.contains("held")).count();
     assert!(decided >= 2, "{said}");
-    let (_, desk) = said
+    let (_, help_desk) = said
         .split_once("At the help desk now:")
         .expect("what reached it");
-    let rows = |word: &str| desk.lines().filter(|row| row.contains(word)).count();
+    let rows = |word: &str| help_desk.lines().filter(|row| row.contains(word)).count();
     assert_eq!(rows("internal  link"), 2, "{said}");
     assert_eq!(rows("external  no"), 1, "{said}");
     assert_eq!(rows("  "), 4, "a heading and three requests: {said}");

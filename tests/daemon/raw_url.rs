@@ -57,9 +57,9 @@ fn get(server: SocketAddr, path: &str) -> (String, Vec<u8>) {
 
 #[test]
 fn a_long_message_is_fetched_with_the_link_in_the_json() {
-    let (desk, bodies) = help_desk();
+    let (help_desk, bodies) = help_desk();
     let destination = format!(
-        "type = \"webhook\"\nurl = \"http://{desk}/\"\nallow_private = true\nformat = \"json\""
+        "type = \"webhook\"\nurl = \"http://{help_desk}/\"\nallow_private = true\nformat = \"json\""
     );
     let configuration = STANDARD
         .replace(

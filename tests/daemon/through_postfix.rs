@@ -10,7 +10,7 @@ use crate::postfix::Postfix;
 
 #[test]
 fn from_one_postfix_through_the_gate_to_another() {
-    let desk = Postfix::start(&["queue@desk.example"], "");
+    let help_desk = Postfix::start(&["queue@desk.example"], "");
     // The MTA needs to know Vestibule's port, and Vestibule the MTA's: Vestibule starts first, and the MTA on
     // the port that was reserved.
     let edge = Port::reserve();
@@ -25,7 +25,7 @@ fn from_one_postfix_through_the_gate_to_another() {
                 "[[portal]]\nname = \"hr\"\ntitle = \"HR\"\naddresses = [\"hr@corp.example\"]\n\
                  destination = \"queue\"\n\n[destination.queue]\ntype = \"smtp\"\n\
                  url = \"smtp://{}\"\nrecipient = \"queue@desk.example\"\n\n[destination.desk]",
-                desk.smtp
+                help_desk.smtp
             ),
         );
     let harness = Harness::start(&configuration);
@@ -91,8 +91,8 @@ fn from_one_postfix_through_the_gate_to_another() {
     let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
     let in_maildir = wait_for("the request in the Maildir", || harness.delivered().pop());
-    let at_desk = wait_for("the request at the second server", || {
-        desk.mail("queue@desk.example").pop()
+    let at_help_desk = wait_for("the request at the second server", || {
+        help_desk.mail("queue@desk.example").pop()
     });
     for (message, portal) in [
         (
@@ -100,7 +100,7 @@ fn from_one_postfix_through_the_gate_to_another() {
             "it-help@corp.example",
         ),
         // Postfix stores mail with the line ends of its host.
-        (at_desk.replace('\n', "\r\n"), "hr@corp.example"),
+        (at_help_desk.replace('\n', "\r\n"), "hr@corp.example"),
     ] {
         assert!(
             message.contains(&format!("Subject: For {portal}\r\n")),

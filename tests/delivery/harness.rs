@@ -216,11 +216,11 @@ pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     until_within(PATIENCE, what, is_so).await;
 }
 
-pub async fn until_within(patience: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + patience;
+pub async fn until_within(timeout: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
     let mut pause = Duration::from_millis(2);
     while !is_so().await {
-        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
+        assert!(Instant::now() < deadline, "{what}: not within {timeout:?}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(100));
     }

@@ -11,19 +11,19 @@ use vestibule::config::Config;
 use vestibule::delivery::{self, signature};
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
-use super::desk::{Desk, MailTransport};
 use super::harness::{Harness, until};
+use super::help_desk::{HelpDesk, MailTransport};
 
 const UNLIMITED: usize = 1_000_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
 
 /// A hook for the configuration, after the destination `shop`.
-fn hook(desk: &Desk, events: &str) -> String {
+fn hook(help_desk: &HelpDesk, events: &str) -> String {
     format!(
         "{NOBODY}\n[[hook]]\nname = \"directory\"\nurl = \"http://127.0.0.1:{}/\"\n\
          events = {events}\nallow_private = true\nretry = [\"1s\"]",
-        desk.port
+        help_desk.port
     )
 }
 
@@ -53,10 +53,10 @@ async fn is_subscribed(harness: &Harness, config: &Config) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_an_account_are_told_in_order_and_signed() {
-    let desk = Desk::open(0, UNLIMITED).await;
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let settings = format!(
         "{}\nsecret_file = \"secret\"",
-        hook(&desk, "[\"account.*\", \"request.*\"]")
+        hook(&help_desk, "[\"account.*\", \"request.*\"]")
     );
     let harness = Harness::open_with(&settings, &[("secret", SECRET)]).await;
     let config = harness.config().borrow().clone();
@@ -66,12 +66,12 @@ async fn events_of_an_account_are_told_in_order_and_signed() {
     assert_eq!(waiting(&harness).await, 2);
     let workers = harness.start();
     until("told", async || {
-        desk.posts().len() == 3 && waiting(&harness).await == 0
+        help_desk.posts().len() == 3 && waiting(&harness).await == 0
     })
     .await;
     workers.drain().await;
 
-    let posts = desk.whole_posts();
+    let posts = help_desk.whole_posts();
     let events: Vec<Value> = posts.iter().map(told).collect();
     let kinds: Vec<&str> = events
         .iter()
@@ -108,8 +108,8 @@ async fn events_of_an_account_are_told_in_order_and_signed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
     const PEOPLE: usize = 20;
-    let desk = Desk::open(3, UNLIMITED).await;
-    let harness = Harness::open(&hook(&desk, "[\"account.created\", \"request.*\"]")).await;
+    let help_desk = HelpDesk::open(3, UNLIMITED).await;
+    let harness = Harness::open(&hook(&help_desk, "[\"account.created\", \"request.*\"]")).await;
     let config = harness.config().borrow().clone();
     is_subscribed(&harness, &config).await;
     let workers = harness.start();
@@ -125,7 +125,7 @@ async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
 
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for post in desk.whole_posts() {
+    for post in help_desk.whole_posts() {
         // A repeat is the same call under the same id.
         let first = bodies
             .entry(post.id.clone())
@@ -148,19 +148,19 @@ async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
             "{address}"
         );
     }
-    assert!(desk.posts().len() > 3 * PEOPLE, "some failed");
+    assert!(help_desk.posts().len() > 3 * PEOPLE, "some failed");
 }
 
 #[test]
 fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
     let here = Runtime::new().expect("a runtime");
-    let (harness, desk) = here.block_on(async {
-        let desk = Desk::open(0, 0).await;
-        let harness = Harness::open(&hook(&desk, "[\"account.created\"]")).await;
+    let (harness, help_desk) = here.block_on(async {
+        let help_desk = HelpDesk::open(0, 0).await;
+        let harness = Harness::open(&hook(&help_desk, "[\"account.created\"]")).await;
         let config = harness.config().borrow().clone();
         is_subscribed(&harness, &config).await;
         harness.mail("it", 1).await;
-        (harness, desk)
+        (harness, help_desk)
     });
     let daemon = Runtime::new().expect("a runtime");
     daemon.spawn(delivery::run(
@@ -168,25 +168,25 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
         harness.store_again(),
         CancellationToken::new(),
     ));
-    here.block_on(until("posted", async || desk.posts().len() == 1));
+    here.block_on(until("posted", async || help_desk.posts().len() == 1));
     // The hook has processed it, and the answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
         let workers = harness.start();
-        until("posted again", async || desk.posts().len() == 2).await;
-        desk.answer(2);
+        until("posted again", async || help_desk.posts().len() == 2).await;
+        help_desk.answer(2);
         until("recorded", async || waiting(&harness).await == 0).await;
         workers.drain().await;
     });
-    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<String> = help_desk.posts().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids[0], ids[1]);
 }
 
 #[tokio::test]
 async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
-    let desk = Desk::open(0, UNLIMITED).await;
-    let harness = Harness::open(&hook(&desk, "[\"account.created\"]")).await;
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    let harness = Harness::open(&hook(&help_desk, "[\"account.created\"]")).await;
     let config = harness.config().borrow().clone();
     is_subscribed(&harness, &config).await;
     let pause = async |paused| {
@@ -201,9 +201,9 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
     let workers = harness.start();
     harness.mail("it", 1).await;
     until("delivered", async || harness.messages("Maildir").len() == 1).await;
-    assert_eq!((desk.posts().len(), waiting(&harness).await), (0, 1));
+    assert_eq!((help_desk.posts().len(), waiting(&harness).await), (0, 1));
     pause(false).await;
-    until("told", async || desk.posts().len() == 1).await;
+    until("told", async || help_desk.posts().len() == 1).await;
 
     // Queued calls are removed together with the hook.
     pause(true).await;
@@ -214,15 +214,15 @@ async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
     assert_eq!(waiting(&harness).await, 0);
     pause(false).await;
     workers.drain().await;
-    assert_eq!(desk.posts().len(), 1);
+    assert_eq!(help_desk.posts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_refused_call_is_repeated_when_an_operator_retries() {
-    let desk = Desk::open(10, UNLIMITED).await;
+    let help_desk = HelpDesk::open(10, UNLIMITED).await;
     let harness = Harness::open(&format!(
         "{}\ngive_up_after = \"1s\"",
-        hook(&desk, "[\"account.created\", \"request.released\"]")
+        hook(&help_desk, "[\"account.created\", \"request.released\"]")
     ))
     .await;
     let config = harness.config().borrow().clone();
@@ -231,8 +231,8 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
     harness.mail("it", 1).await;
     let count = async || harness.store.hook_count(directory()).await.expect("read");
     until("given up", async || count().await.failed == 2).await;
-    let before = desk.posts();
-    desk.recover();
+    let before = help_desk.posts();
+    help_desk.recover();
     let failed = harness
         .store
         .retry_hook_calls(
@@ -249,7 +249,7 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
     })
     .await;
     workers.drain().await;
-    let later: Vec<MailTransport> = desk.whole_posts().split_off(before.len());
+    let later: Vec<MailTransport> = help_desk.whole_posts().split_off(before.len());
     let events: Vec<Value> = later.iter().map(told).collect();
     assert_eq!(events[0]["type"], "account.created");
     assert_eq!(events[1]["type"], "request.released");
@@ -289,9 +289,9 @@ fn a_hook_of_another_name_is_wanted() {
 /// A canary has an account while it is on its way.
 #[tokio::test]
 async fn hooks_are_not_told_of_canaries() {
-    let desk = Desk::open(0, UNLIMITED).await;
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
-    let harness = Harness::open(&hook(&desk, events)).await;
+    let harness = Harness::open(&hook(&help_desk, events)).await;
     let config = harness.config().borrow().clone();
     is_subscribed(&harness, &config).await;
     let canary = vestibule::domain::canary::sender().to_string();

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 
-use super::desk::Desk;
 use super::harness::{Harness, PATIENCE, all, until, until_within};
+use super::help_desk::HelpDesk;
 
 const UNLIMITED: usize = 1_000_000;
 
@@ -59,8 +59,8 @@ fn many() -> usize {
 async fn a_failing_destination_loses_nothing_and_delays_no_other() {
     let many = many();
     // Three of ten calls are answered with 500, half of them after the request was processed.
-    let desk = Desk::open(3, UNLIMITED).await;
-    let harness = Harness::open(&format!("{}\nretry = [\"1s\"]", desk.destination())).await;
+    let help_desk = HelpDesk::open(3, UNLIMITED).await;
+    let harness = Harness::open(&format!("{}\nretry = [\"1s\"]", help_desk.destination())).await;
     let workers = harness.start();
     let mut requests = BTreeSet::new();
     for first in (0..many).step_by(50) {
@@ -70,16 +70,16 @@ async fn a_failing_destination_loses_nothing_and_delays_no_other() {
         requests.extend(all(mails).await.iter().map(ToString::to_string));
         all(numbers.iter().map(|number| harness.mail("it", *number))).await;
     }
-    let patience = PATIENCE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
+    let timeout = PATIENCE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
     for portal in ["it", "shop"] {
-        until_within(patience, portal, async || {
+        until_within(timeout, portal, async || {
             harness.count(portal, RequestState::Delivered).await == many
         })
         .await;
     }
     workers.drain().await;
 
-    let posts = desk.whole_posts();
+    let posts = help_desk.whole_posts();
     let failed = posts.iter().filter(|post| !post.is_taken).count();
     assert!(failed > many / 4 && failed < many, "{failed} failures");
     // Each arrived, none is lost, and each repeat has the same id.
@@ -104,9 +104,9 @@ async fn a_failing_destination_loses_nothing_and_delays_no_other() {
 #[test]
 fn a_crash_before_the_record_repeats_under_the_same_id() {
     let here = Runtime::new().expect("a runtime");
-    let (harness, desk) = here.block_on(async {
-        let desk = Desk::open(0, 0).await;
-        (Harness::open(&desk.destination()).await, desk)
+    let (harness, help_desk) = here.block_on(async {
+        let help_desk = HelpDesk::open(0, 0).await;
+        (Harness::open(&help_desk.destination()).await, help_desk)
     });
     let request = here.block_on(harness.mail("shop", 1)).to_string();
 
@@ -116,14 +116,14 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
         harness.store_again(),
         CancellationToken::new(),
     ));
-    here.block_on(until("posted", async || desk.posts().len() == 1));
+    here.block_on(until("posted", async || help_desk.posts().len() == 1));
     // The help desk has processed it, and the answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
         let workers = harness.start();
-        until("posted again", async || desk.posts().len() == 2).await;
-        desk.answer(2);
+        until("posted again", async || help_desk.posts().len() == 2).await;
+        help_desk.answer(2);
         until("delivered", async || {
             harness
                 .in_state("shop", RequestState::Delivered)
@@ -134,20 +134,20 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
         .await;
         workers.drain().await;
     });
-    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<String> = help_desk.posts().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [request.clone(), request]);
 }
 
 #[tokio::test]
 async fn attempts_in_progress_are_finished_before_the_end() {
-    let desk = Desk::open(0, 0).await;
-    let harness = Harness::open(&desk.destination()).await;
+    let help_desk = HelpDesk::open(0, 0).await;
+    let harness = Harness::open(&help_desk.destination()).await;
     let workers = harness.start();
     harness.mail("shop", 1).await;
-    until("posted", async || desk.posts().len() == 1).await;
+    until("posted", async || help_desk.posts().len() == 1).await;
     workers.stop.cancel();
     harness.mail("shop", 2).await;
-    desk.answer(1);
+    help_desk.answer(1);
     workers.drain().await;
     assert_eq!(
         harness
@@ -261,12 +261,12 @@ async fn a_new_configuration_is_followed() {
 /// Claims of the new workers fail after they were recorded; they give back only their own.
 #[tokio::test]
 async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
-    let desk = Desk::open(0, 0).await;
-    let shop = desk.destination().replace("= 4", "= 1");
+    let help_desk = HelpDesk::open(0, 0).await;
+    let shop = help_desk.destination().replace("= 4", "= 1");
     let harness = Harness::open(&shop).await;
     let workers = harness.start();
     let first = harness.mail("shop", 1).await;
-    until("posted", async || desk.posts().len() == 1).await;
+    until("posted", async || help_desk.posts().len() == 1).await;
     let second = harness.mail("shop", 2).await;
     let neighbour = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     let neighbour = neighbour.expect("the database");
@@ -284,9 +284,9 @@ async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
         request.expect("there").attempts >= 3
     })
     .await;
-    assert_eq!(desk.posts().len(), 1, "the first is under way");
+    assert_eq!(help_desk.posts().len(), 1, "the first is under way");
     exchange("unreadable", "reverse_path");
-    desk.answer(2);
+    help_desk.answer(2);
     until("delivered", async || {
         harness
             .in_state("shop", RequestState::Delivered)
@@ -296,16 +296,16 @@ async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     })
     .await;
     workers.drain().await;
-    let ids: Vec<String> = desk.posts().into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<String> = help_desk.posts().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [first.to_string(), second.to_string()]);
 }
 
 /// A reload resets the delay or the failures of a destination only if the destination was changed.
 #[tokio::test]
 async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
-    let desk = Desk::open(0, UNLIMITED).await;
-    desk.is_busy(true);
-    let shop = desk.destination();
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    help_desk.is_busy(true);
+    let shop = help_desk.destination();
     let harness = Harness::open(&shop).await;
     let workers = harness.start();
     harness.mail("shop", 1).await;
@@ -315,7 +315,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
         request.expect("there").last_error.is_some()
     })
     .await;
-    desk.is_busy(false);
+    help_desk.is_busy(false);
 
     harness.reload("Other", &shop);
     harness.mail("shop", 2).await;
@@ -327,7 +327,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
     .await;
     harness.mail("it", 2).await;
     until("and again", async || harness.messages("Other").len() == 2).await;
-    assert_eq!(desk.posts().len(), 1);
+    assert_eq!(help_desk.posts().len(), 1);
 
     harness.reload("Other", &format!("{shop}\ntimeout = \"20s\""));
     until("tried at once", async || {

@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use vestibule::domain::LedgerId;
 
-use crate::desk::{Copy, Desk};
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::{Copy, HelpDesk};
 use crate::load::{Book, Fate, message, portals, recipient, sender};
 
 /// The ledger's record of a message for one portal.
@@ -36,7 +36,7 @@ pub struct Account {
 ///
 /// # Panics
 /// If anything is inconsistent.
-pub fn settle(harness: &Harness, book: &Book, desk: &Desk) -> Account {
+pub fn settle(harness: &Harness, book: &Book, help_desk: &HelpDesk) -> Account {
     wait_for("all deliveries", || {
         let waiting = count(
             harness,
@@ -45,7 +45,7 @@ pub fn settle(harness: &Harness, book: &Book, desk: &Desk) -> Account {
         (waiting == 0).then_some(())
     });
     let entries = entries(harness);
-    let mut copies = desk.copies();
+    let mut copies = help_desk.copies();
     for file in harness.files("desk/new") {
         let (marker, copy) = in_maildir(&file);
         copies.entry(format!("{marker} hr")).or_default().push(copy);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::account::settle;
-use crate::desk::Desk;
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::HelpDesk;
 use crate::load::{Book, Load, configuration};
 use crate::syncs::tamper_with_syncs;
 use crate::{Dice, rounds};
@@ -75,9 +75,9 @@ impl Death {
 
 /// All kills of one kind after another, on one database.
 fn survive(deaths: impl IntoIterator<Item = Death>) {
-    let desk = Desk::open();
+    let help_desk = HelpDesk::open();
     let book = Arc::new(Book::default());
-    let mut harness = Harness::at_rest(&configuration(&desk));
+    let mut harness = Harness::at_rest(&configuration(&help_desk));
     let mut count = 0;
     for death in deaths {
         death.under_load(&mut harness, &book, count);
@@ -92,7 +92,7 @@ fn survive(deaths: impl IntoIterator<Item = Death>) {
     });
     load.stop();
     book.send_the_rest(harness.smtp);
-    let account = settle(&harness, &book, &desk);
+    let account = settle(&harness, &book, &help_desk);
     println!("{count} deaths survived: {account:?}");
     assert!(
         account.delivered > count && account.held > count,

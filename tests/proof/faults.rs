@@ -11,9 +11,9 @@ use rusqlite::Connection;
 
 use crate::account::settle;
 use crate::client::http;
-use crate::desk::Desk;
 use crate::disk::{Disk, run, text};
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::HelpDesk;
 use crate::load::{Book, Load, configuration};
 use crate::syncs::{tamper_with_syncs, wait_until_traced};
 use crate::{Dice, rounds};
@@ -34,7 +34,7 @@ struct Fault {
 impl Fault {
     /// Sends mail before, during and after the fault.
     fn endure(&self) {
-        let helpdesk = Desk::open();
+        let helpdesk = HelpDesk::open();
         let book = Arc::new(Book::default());
         let mut harness = Harness::at_rest(&configuration(&helpdesk));
         let disk = Rc::new(Disk::of(&harness));
@@ -90,8 +90,8 @@ fn some_mail(harness: &Harness, book: &Arc<Book>, round: usize) {
 /// Another process on the daemon's database.
 fn neighbour(harness: &Harness) -> Connection {
     let neighbour = Connection::open(harness.path("data/vestibule.db")).expect("the database");
-    let patience = std::time::Duration::from_secs(30);
-    neighbour.busy_timeout(patience).expect("a setting");
+    let timeout = std::time::Duration::from_secs(30);
+    neighbour.busy_timeout(timeout).expect("a setting");
     neighbour
 }
 
@@ -255,7 +255,7 @@ fn a_sync_that_fails() {
 /// and afterwards the daemon continues normally.
 #[test]
 fn a_disk_that_does_not_answer_for_a_while() {
-    let helpdesk = Desk::open();
+    let helpdesk = HelpDesk::open();
     let book = Arc::new(Book::default());
     let mut harness = Harness::at_rest(&configuration(&helpdesk));
     let disk = Disk::of(&harness);
@@ -308,7 +308,7 @@ fn stop_in_its_tracks(harness: &Harness) {
 #[test]
 fn power_cuts() {
     let mut dice = Dice(2);
-    let helpdesk = Desk::open();
+    let helpdesk = HelpDesk::open();
     let book = Arc::new(Book::default());
     let mut harness = Harness::at_rest(&configuration(&helpdesk));
     let disk = Disk::of(&harness);

@@ -31,9 +31,9 @@ fn peak(harness: &Harness) -> usize {
 /// Sends everything while another thread reads; returns all replies.
 pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
-    let patience = Some(DEADLINE);
-    stream.set_read_timeout(patience).expect("a timeout");
-    stream.set_write_timeout(patience).expect("a timeout");
+    let timeout = Some(DEADLINE);
+    stream.set_read_timeout(timeout).expect("a timeout");
+    stream.set_write_timeout(timeout).expect("a timeout");
     let mut writing = stream.try_clone().expect("a second handle");
     let speaker = std::thread::spawn(move || {
         // A client that is disconnected need not send the rest.

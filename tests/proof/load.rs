@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::Dice;
 use crate::client::{Smtp, try_http};
-use crate::desk::Desk;
 use crate::harness::{Harness, link_in};
+use crate::help_desk::HelpDesk;
 
 /// Concurrent connections.
 const CLIENTS: usize = 4;
@@ -53,7 +53,7 @@ impl Fate {
 
 /// Two portals, `it` with an SMTP help desk and `hr` with a Maildir; verification mail as files. Only one
 /// mail for each address, and no other limit.
-pub fn configuration(desk: &Desk) -> String {
+pub fn configuration(help_desk: &HelpDesk) -> String {
     format!(
         r#"
 hostname = "gate.corp.example"
@@ -110,7 +110,7 @@ internal.approved_domains = ["corp.example"]
 external.restrict_domains = true
 external.allowed_domains = ["partner.example"]
 "#,
-        desk.port
+        help_desk.port
     )
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use memchr::memmem;
 use vestibule::domain::LedgerId;
 
-use crate::desk::Desk;
 use crate::harness::{Harness, wait_for};
+use crate::help_desk::HelpDesk;
 use crate::load::{Book, Load, configuration};
 use crate::rounds;
 
@@ -142,8 +142,8 @@ pub fn wait_until_traced(process: u32) {
 
 #[test]
 fn every_250_comes_after_the_sync_of_its_message() {
-    let desk = Desk::open();
-    let mut harness = Harness::start(&configuration(&desk));
+    let help_desk = HelpDesk::open();
+    let mut harness = Harness::start(&configuration(&help_desk));
     let book = Arc::new(Book::default());
     let trace = harness.path("trace");
     let before = weeks();

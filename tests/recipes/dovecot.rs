@@ -57,19 +57,19 @@ fn dovecot_shows_a_verified_request() {
             std::fs::set_permissions(path, permissions).expect("a mode");
         };
         mode(folder, 0o755);
-        let (desk, reader) = (folder.join("desk"), folder.join("reader"));
-        for path in [&desk, &reader] {
+        let (help_desk, reader) = (folder.join("desk"), folder.join("reader"));
+        for path in [&help_desk, &reader] {
             std::fs::create_dir(path).expect("a folder");
         }
         if std::fs::metadata(folder).expect("a folder").uid() == 0 {
-            chown(&desk, None, Some(READER.1)).expect("a group");
+            chown(&help_desk, None, Some(READER.1)).expect("a group");
             chown(&reader, Some(READER.0), Some(READER.1)).expect("an owner");
         }
-        mode(&desk, 0o2770);
+        mode(&help_desk, 0o2770);
         let configuration = format!(
             "mail_location = maildir:{}/Maildir\nfirst_valid_uid = 1\nbase_dir = {}/run\n\
              log_path = {}/log\n",
-            desk.display(),
+            help_desk.display(),
             reader.display(),
             reader.display()
         );

@@ -22,10 +22,10 @@ use client::{http, send};
 use harness::{Harness, STANDARD, wait_for};
 
 /// The standard configuration with this help desk instead of the Maildir.
-fn config_with_desk(desk: &str) -> String {
+fn config_with_desk(help_desk: &str) -> String {
     let (before, rest) = STANDARD.split_once("[destination.desk]").expect("a part");
     let (_, behind) = rest.split_once("[verification]").expect("another");
-    format!("{before}[destination.desk]\n{desk}\n\n[verification]{behind}")
+    format!("{before}[destination.desk]\n{help_desk}\n\n[verification]{behind}")
 }
 
 /// An employee writes, gets the verification mail, and presses the button. Returns the request's id.

@@ -8,8 +8,8 @@ use crate::harness::Harness;
 use crate::stand_in::StandIn;
 use crate::{ask, config_with_desk, delivered};
 
-fn start(desk: &str, secret: (&str, &str)) -> Harness {
-    Harness::start_with(&config_with_desk(desk), |folder| {
+fn start(help_desk: &str, secret: (&str, &str)) -> Harness {
+    Harness::start_with(&config_with_desk(help_desk), |folder| {
         std::fs::write(folder.join(secret.0), secret.1).expect("a secret");
     })
 }

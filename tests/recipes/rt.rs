@@ -7,7 +7,7 @@ use crate::{ask, config_with_desk, delivered};
 
 const MAILGATE: &str = "/usr/bin/rt-mailgate-5";
 
-fn desk(url: &str) -> String {
+fn help_desk(url: &str) -> String {
     assert!(
         std::path::Path::new(MAILGATE).exists(),
         "{MAILGATE} is missing; install rt5-clients"
@@ -26,7 +26,7 @@ fn rt_mailgate_hands_a_verified_request_to_rt() {
             "ok\n\nTicket: 1\nQueue: IT\nOwner: Nobody\nStatus: new\n",
         )
     });
-    let harness = Harness::start(&desk(&format!("http://{}", rt.address)));
+    let harness = Harness::start(&help_desk(&format!("http://{}", rt.address)));
     let request = ask(&harness, "ann@corp.example", "printer");
     delivered(&harness, &request);
 
@@ -55,7 +55,7 @@ fn an_rt_that_is_down_is_tried_again() {
             _ => ("200 OK", "ok\n"),
         }
     });
-    let harness = Harness::start(&desk(&format!("http://{}", rt.address)));
+    let harness = Harness::start(&help_desk(&format!("http://{}", rt.address)));
     let request = ask(&harness, "ann@corp.example", "printer");
     rt.next();
     let shown = wait_for("the failed attempt", || {

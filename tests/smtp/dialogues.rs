@@ -148,7 +148,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
             Step::StartTls => client = client.start_tls().await.with_context(place)?,
             Step::Closed => client.closed().await.with_context(place)?,
             Step::Message(expected) => {
-                let taken = harness.reception.message(messages).with_context(place)?;
+                let taken = harness.handler.message(messages).with_context(place)?;
                 ensure!(
                     matches(expected, &taken),
                     "line {number}: expected the message\n{expected}\ngot\n{taken}"
@@ -158,9 +158,9 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
         }
     }
     ensure!(
-        harness.reception.count() == messages,
+        harness.handler.count() == messages,
         "{} messages were taken, {messages} named",
-        harness.reception.count()
+        harness.handler.count()
     );
     drop(client);
     harness.close().await

@@ -140,7 +140,7 @@ impl MessageHandler for Recording {
 /// A running listener.
 pub struct Harness {
     pub address: SocketAddr,
-    pub reception: Arc<Recording>,
+    pub handler: Arc<Recording>,
     pub settings: watch::Sender<Arc<Settings>>,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<()>,
@@ -174,7 +174,7 @@ impl Harness {
         gate: Option<Semaphore>,
     ) -> Result<Self> {
         let address = listener.local_addr()?;
-        let reception = Arc::new(Recording {
+        let handler = Arc::new(Recording {
             outcome,
             messages: Mutex::default(),
             gate,
@@ -184,12 +184,12 @@ impl Harness {
         let served = tokio::spawn(smtp::serve(
             vec![listener],
             receiver,
-            Arc::clone(&reception),
+            Arc::clone(&handler),
             shutdown.clone(),
         ));
         Ok(Self {
             address,
-            reception,
+            handler,
             settings,
             shutdown,
             served,

@@ -45,7 +45,7 @@ async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
     busy.closed().await?;
     drop((idle, busy));
 
-    assert_eq!(harness.reception.count(), 1);
+    assert_eq!(harness.handler.count(), 1);
     let address = harness.address;
     harness.close().await?;
     assert!(Client::connect(address).await.is_err(), "still listening");
@@ -76,11 +76,11 @@ async fn the_drain_waits_for_the_reception() -> Result<()> {
     harness.shutdown.cancel();
     tokio::task::yield_now().await;
     assert!(!harness.served.is_finished());
-    harness.reception.let_pass();
+    harness.handler.let_pass();
     let answer = client.reply().await?;
     assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
     drop(client);
-    assert_eq!(harness.reception.count(), 1);
+    assert_eq!(harness.handler.count(), 1);
     harness.close().await
 }
 
@@ -91,10 +91,10 @@ async fn a_message_is_accepted_even_if_its_client_disconnects() -> Result<()> {
     client.say("DATA").await?;
     client.send(b"Hi.\r\n.\r\n", false).await;
     drop(client);
-    harness.reception.let_pass();
-    let reception = Arc::clone(&harness.reception);
+    harness.handler.let_pass();
+    let handler = Arc::clone(&harness.handler);
     harness.close().await?;
-    assert_eq!(reception.count(), 1);
+    assert_eq!(handler.count(), 1);
     Ok(())
 }
 
@@ -169,6 +169,6 @@ async fn everybody_gets_through_a_budget_of_one_message() -> Result<()> {
         let answer = client.await??;
         assert!(answer.starts_with("250 2.0.0 Ok: queued as "), "{answer}");
     }
-    assert_eq!(harness.reception.count(), 8);
+    assert_eq!(harness.handler.count(), 8);
     harness.close().await
 }

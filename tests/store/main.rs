@@ -23,7 +23,7 @@ mod numbers;
 mod operators;
 mod proofs;
 mod settings;
+mod simulate;
 mod taken_back;
 mod unverified;
 mod verification_mail;
-mod what_if;

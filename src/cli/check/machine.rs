@@ -14,7 +14,7 @@ use crate::config::{Config, Destination, Outgoing, show_size};
 const LITTLE_ROOM: u64 = 1 << 30;
 
 /// Time limit of the greeting of a program on our port.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";
@@ -170,9 +170,9 @@ fn port(check: &str, address: SocketAddr, speaks: Speaks, hostname: &str) -> Fin
 /// True if the program on the port answers as a Vestibule of this name does.
 fn is_ours(address: SocketAddr, speaks: Speaks, hostname: &str) -> bool {
     let answer = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         if matches!(speaks, Speaks::Http) {
             write!(
                 stream,

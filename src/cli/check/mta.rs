@@ -12,7 +12,7 @@ use super::Finding;
 /// Parameters by which Postfix finds a domain in a local part (postconf(5)), both `yes` by default.
 const ROUTING: [&str; 2] = ["allow_percent_hack", "swap_bangpath"];
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A warning if one of the parameters is on.
 pub(super) fn finding() -> Option<Finding> {
@@ -58,7 +58,7 @@ fn postconf() -> Option<String> {
     let ended = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status.success(),
-            Ok(None) if begin.elapsed() < PATIENCE => {
+            Ok(None) if begin.elapsed() < TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Ok(None) | Err(_) => {

@@ -11,7 +11,7 @@ use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpS
 use crate::delivery::preflight::{self, Obstacle};
 use crate::domain::is_private_address;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Contacts all servers concurrently, so the slowest determines the duration.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -46,7 +46,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
     let place = format!("{} port {}", server.host, server.port);
-    match preflight::smtp(server, &config.hostname, PATIENCE) {
+    match preflight::smtp(server, &config.hostname, TIMEOUT) {
         Ok(()) => {
             let protection = match server.security {
                 SmtpSecurity::None => "in the clear",
@@ -123,7 +123,7 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
             "write allow_private = true beside the URL if it is meant",
         );
     }
-    match preflight::tcp(host.trim_matches(['[', ']']), port, PATIENCE) {
+    match preflight::tcp(host.trim_matches(['[', ']']), port, TIMEOUT) {
         Ok(()) => Finding::ok(check, format!("{host} port {port} can be reached")),
         Err(cause) => Finding::problem(
             check,

@@ -61,7 +61,7 @@ Not in here: what a help desk was given, which is the help desk's to tell; the s
 ";
 
 /// More verification mail than anyone was ever sent.
-const LETTERS: usize = 1_000_000;
+const VERIFICATION_MAILS: usize = 1_000_000;
 
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
     let Args { address, to } = args;
@@ -88,7 +88,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
         store.ledger(filter).await
     })
     .await?;
-    let verification_mails = store.mail_to(&address, LETTERS).await?;
+    let verification_mails = store.mail_to(&address, VERIFICATION_MAILS).await?;
     let events = store.events_about(address.clone()).await?;
 
     let folder = to.unwrap_or_else(|| {

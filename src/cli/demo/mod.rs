@@ -71,7 +71,7 @@ const SAMPLES: [(&str, &[u8], &str); 8] = [
 ];
 
 /// Time limit of every step of the demo.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The folder for the demo's data; it is removed with the demo.
 struct Scene {
@@ -183,11 +183,11 @@ async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> R
     out.line("Two requests wait for her button. The customer's is with the help desk already.")?;
     out.flush()?;
 
-    let desk = scene.folder.join("desk/new");
+    let help_desk = scene.folder.join("desk/new");
     if args.once {
         press(&link).await?;
         let all = wait_for("all three requests at the help desk", || {
-            delivered(&desk).filter(|rows| rows.len() == 3)
+            delivered(&help_desk).filter(|rows| rows.len() == 3)
         })
         .await?;
         out.line("\nThe button behind the link was pressed. At the help desk now:\n")?;
@@ -197,7 +197,7 @@ async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> R
     let config = scene.folder.join("vestibule.toml");
     let config = config.display();
     out.line("\nOpen it, press the button, and see what arrives here:")?;
-    out.line(format_args!("\n  {}\n", desk.display()))?;
+    out.line(format_args!("\n  {}\n", help_desk.display()))?;
     out.line("Look around, in another terminal:\n")?;
     out.line(format_args!(
         "  vestibule --config {config} explain ann@corp.example"
@@ -238,7 +238,7 @@ async fn send(daemon: &Daemon, from: &str, message: &[u8]) -> anyhow::Result<Led
 
 /// Polls until there is an answer.
 async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<T> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     loop {
         ticks.tick().await;

@@ -11,7 +11,7 @@ use crate::domain::canary;
 /// `None` without an interval.
 pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
     let interval = section.entry("interval").and_then(|entry| entry.time());
-    let patience = section.time("patience", 30 * SECOND);
+    let timeout = section.time("patience", 30 * SECOND);
     let portal = Portal {
         name: canary::portal(),
         title: "Canary".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
     };
     Some(Canary {
         interval: interval?,
-        patience,
+        timeout,
         portal,
         folder: data_dir.join("canary"),
     })

@@ -15,7 +15,7 @@ const LONGEST_LOCAL_PART: usize = 64;
 
 /// Octets of a reply token and of a mail's id, each of which is a subaddress of an address of ours.
 const TOKEN: usize = 26;
-const LETTER_ID: usize = 26;
+const MAIL_ID: usize = 26;
 
 const FROM: &str = "\"IT Help <no-reply@corp.example>\"";
 
@@ -32,7 +32,7 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
         })
     };
     let reply_address = address("reply_address", TOKEN);
-    let return_address = address("return_address", LETTER_ID);
+    let return_address = address("return_address", MAIL_ID);
 
     let token_ttl = section.time("token_ttl", 7 * DAY);
     let hold_for = section.time("hold_for", 14 * DAY);

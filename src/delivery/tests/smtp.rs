@@ -11,7 +11,7 @@ use crate::delivery::smtp::{Smtp, Timeouts};
 use crate::domain::EmailAddress;
 
 /// Generous, for a machine under load.
-const PATIENCE: Timeouts = {
+const TIMEOUT: Timeouts = {
     let time = Duration::from_mins(5);
     Timeouts {
         connect: time,
@@ -53,7 +53,7 @@ fn destination(port: u16) -> SmtpDestination {
 }
 
 fn client(config: &SmtpDestination) -> Smtp {
-    Smtp::new(config, &hostname(), PATIENCE)
+    Smtp::new(config, &hostname(), TIMEOUT)
 }
 
 async fn run(case: &Case) -> Option<String> {

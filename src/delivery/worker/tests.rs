@@ -9,12 +9,12 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// Time limit of the database, in wall-clock time.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Endless {
     name: DestinationName,
     store: Store,
-    seats: usize,
+    slots: usize,
     /// One permit for each attempt that may end.
     ends: Semaphore,
     /// Number of items that each claim asked for.
@@ -67,11 +67,11 @@ impl Queue for Arc<Endless> {
     }
 
     fn concurrency(&self) -> usize {
-        self.seats
+        self.slots
     }
 
     fn timeout(&self) -> Duration {
-        PATIENCE
+        TIMEOUT
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -147,16 +147,16 @@ struct Post {
 }
 
 impl Post {
-    fn of(seats: usize) -> Self {
-        Self::with(seats, Faults::default())
+    fn of(slots: usize) -> Self {
+        Self::with(slots, Faults::default())
     }
 
-    fn with(seats: usize, faults: Faults) -> Self {
+    fn with(slots: usize, faults: Faults) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let queue = Arc::new(Endless {
             name: DestinationName::parse("desk").expect("a name"),
             store: Store::open(&folder.path().join("vestibule.db")).expect("a database"),
-            seats,
+            slots,
             ends: Semaphore::new(0),
             claims: Mutex::default(),
             faults: Mutex::new(faults),
@@ -188,7 +188,7 @@ impl Post {
                 assert_eq!(claims, expected);
                 return;
             }
-            assert!(begin.elapsed() < PATIENCE, "no more than {claims:?}");
+            assert!(begin.elapsed() < TIMEOUT, "no more than {claims:?}");
         }
     }
 
@@ -197,14 +197,14 @@ impl Post {
         let begin = std::time::Instant::now();
         while self.queue.faults().settled.len() < count {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            assert!(begin.elapsed() < PATIENCE, "not that many");
+            assert!(begin.elapsed() < TIMEOUT, "not that many");
         }
         self.queue.faults().settled.clone()
     }
 
     async fn close(self) {
         self.stop.cancel();
-        self.queue.ends.add_permits(self.queue.seats);
+        self.queue.ends.add_permits(self.queue.slots);
         self.work.await.expect("no panic");
     }
 }

@@ -18,18 +18,18 @@ fn tokens() -> MailTokens {
     }
 }
 
-fn wording() -> Wording {
-    Wording::load(None).expect("the built-in templates")
+fn templates() -> Templates {
+    Templates::load(None).expect("the built-in templates")
 }
 
 fn composed(verification_mail: &VerificationMail, verification: &str, language: &str) -> Mail {
-    let wording = wording();
+    let templates = templates();
     compose(
         verification_mail,
         &tokens(),
         &sample::config(verification),
-        &wording,
-        &wording.language(Some(language)),
+        &templates,
+        &templates.language(Some(language)),
         sample::now(),
     )
     .expect("a letter")
@@ -133,12 +133,12 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
         "texts.en.toml",
         "[letter]\nmail = \"Somebody wrote to {portal} as {address}.\"",
     );
-    let wording = Wording::load(Some(own.path())).expect("good templates");
+    let templates = Templates::load(Some(own.path())).expect("good templates");
     let of_old = compose(
         &verification_mail,
         &tokens(),
         &sample::config(REPLIES),
-        &wording,
+        &templates,
         &Language::default(),
         sample::now(),
     );
@@ -199,14 +199,14 @@ fn an_operators_template_is_used_and_a_bad_one_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |text: &str| {
         std::fs::write(folder.path().join("letter.txt"), text).expect("a writable folder");
-        Wording::load(Some(folder.path()))
+        Templates::load(Some(folder.path()))
     };
-    let compose_with = |wording: &Wording| {
+    let compose_with = |templates: &Templates| {
         compose(
             &sample::verification_mail(),
             &tokens(),
             &sample::config(""),
-            wording,
+            templates,
             &Language::default(),
             sample::now(),
         )

@@ -20,7 +20,7 @@ use crate::store::{Arrival, ClaimedMail, Link};
 use crate::verification::tests::sample;
 
 /// Generous, for a machine under load.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Accepts every message, except that a recipient `451…` is deferred and `550…` does not exist.
 struct Sink {
@@ -103,11 +103,11 @@ impl Harness {
 
     fn start(&self) -> (JoinHandle<()>, CancellationToken) {
         let shutdown = CancellationToken::new();
-        let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+        let templates = Arc::new(Templates::load(None).expect("the built-in templates"));
         let worker = run(
             self.receiver.clone(),
             self.store.clone(),
-            wording,
+            templates,
             shutdown.clone(),
         );
         (tokio::spawn(worker), shutdown)
@@ -122,7 +122,7 @@ impl Harness {
     }
 
     async fn until_received(&self, count: usize) -> Vec<(Envelope, Vec<u8>)> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let received = self.sink.received.lock().expect("a lock").clone();
             if received.len() >= count {
@@ -164,7 +164,7 @@ async fn listen(sink: &Arc<Sink>, stop: &CancellationToken) -> SocketAddr {
 async fn end(worker: (JoinHandle<()>, CancellationToken)) {
     let (task, shutdown) = worker;
     shutdown.cancel();
-    tokio::time::timeout(PATIENCE, task)
+    tokio::time::timeout(TIMEOUT, task)
         .await
         .expect("the worker ends in time")
         .expect("and does not panic");
@@ -243,7 +243,7 @@ async fn mail_in_progress_is_finished_and_settled_before_the_end() {
     let harness = Harness::open(0).await;
     harness.mail("ann@corp.example").await;
     let (task, shutdown) = harness.start();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while harness.sink.arrived.load(Ordering::SeqCst) == 0 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -264,7 +264,7 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
         harness.mail(&format!("person{n}@corp.example")).await;
     }
     let worker = harness.start();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while harness.sink.arrived.load(Ordering::SeqCst) < CONNECTIONS {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -311,7 +311,7 @@ async fn a_folder_serves_for_trying_out() {
     harness.receiver = receiver;
     harness.mail("ann@corp.example").await;
     let worker = harness.start();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let file = loop {
         let found = std::fs::read_dir(&outgoing).ok().and_then(|mut files| {
             files.find_map(|file| {

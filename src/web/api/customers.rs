@@ -134,7 +134,7 @@ pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
         let account = found(&call, &whom).await?;
         let by = call.holder.actor();
-        let done = act.carry_out(&call.app.store, &account, by, Timestamp::now());
+        let done = act.apply(&call.app.store, &account, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
 pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
         let by = call.holder.actor();
-        let done = act.carry_out(&call.app.store, id, by, Timestamp::now());
+        let done = act.apply(&call.app.store, id, by, Timestamp::now());
         Ok(Json(done.await?))
     }
 }
@@ -173,8 +173,7 @@ async fn many(
         let call = call.clone();
         async move {
             let by = call.holder.actor();
-            act.carry_out(&call.app.store, id, by, Timestamp::now())
-                .await
+            act.apply(&call.app.store, id, by, Timestamp::now()).await
         }
     })
     .await?;

@@ -37,7 +37,7 @@ pub(super) async fn show(
     let revision = app.store().access().await?;
     let view = View {
         portal: portal.as_ref(),
-        values: form::in_force(&revision.settings, portal.as_ref()),
+        values: form::effective(&revision.settings, portal.as_ref()),
         done: asked.one("done"),
         ..View::new(&revision)
     };
@@ -100,14 +100,14 @@ pub(super) async fn submit(
         return Ok(app.page(&operator, view).await?.into_response());
     }
     if step == Step::Preview {
-        let what_if = app.what_if(&revision, &draft, None).await?;
+        let simulation = app.simulation(&revision, &draft, None).await?;
         let page = operator.page(
             "operators/access_preview.html",
             context! {
                 revision => base,
                 portal => portal.as_ref().map(PortalName::as_str),
                 fields => form::confirmed(&sent),
-                what_if => what_if,
+                simulation => simulation,
             },
         );
         return Ok(page.into_response());

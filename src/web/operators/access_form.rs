@@ -14,7 +14,7 @@ use crate::domain::{DomainPattern, PortalName};
 pub(super) type Shown = BTreeMap<&'static str, Value>;
 
 /// The current settings.
-pub(super) fn in_force(settings: &AccessSettings, portal: Option<&PortalName>) -> Shown {
+pub(super) fn effective(settings: &AccessSettings, portal: Option<&PortalName>) -> Shown {
     let effective = settings.effective(portal);
     let fields = Key::ALL.into_iter().map(|key| {
         let source = settings.source(key, portal);

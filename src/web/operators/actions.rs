@@ -37,8 +37,7 @@ impl AppState {
         operator: &CurrentOperator,
     ) -> Result<(), StoreError> {
         let by = operator.actor();
-        act.carry_out(self.store(), id, by, Timestamp::now())
-            .await?;
+        act.apply(self.store(), id, by, Timestamp::now()).await?;
         Ok(())
     }
 

@@ -127,8 +127,8 @@ impl AppState {
         let revision = self.store().access().await?;
         let draft = draft(&revision, pattern);
         let domain = pattern.domain().to_string();
-        let what_if = self
-            .what_if(&revision, &draft, Some(domain.clone()))
+        let simulation = self
+            .simulation(&revision, &draft, Some(domain.clone()))
             .await?;
         let page = Part {
             limit: MOST_AT_ONCE,
@@ -143,7 +143,7 @@ impl AppState {
             context! {
                 domain => domain,
                 revision => revision.number,
-                what_if => what_if,
+                simulation => simulation,
                 kept => kept.rows.len(),
                 more => kept.next.is_some(),
                 overtaken => overtaken,

@@ -197,7 +197,7 @@ pub(super) async fn act(
         .read("action", CustomerAct::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     let account = found(&app, &id).await?;
-    act.carry_out(app.store(), &account, operator.actor(), Timestamp::now())
+    act.apply(app.store(), &account, operator.actor(), Timestamp::now())
         .await?;
     let done = act.done();
     Ok(Redirect::to(&format!(

@@ -115,11 +115,11 @@ impl AppState {
         let busy = |cause: &dyn std::fmt::Display| {
             Error::Store(crate::store::StoreError::Busy(cause.to_string()))
         };
-        let seat = self.hashing.acquire().await.map_err(|error| busy(&error))?;
+        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
         let matches = tokio::task::spawn_blocking(move || compare(&password, found))
             .await
             .map_err(|error| busy(&error))?;
-        drop(seat);
+        drop(slot);
         Ok(matches)
     }
 }

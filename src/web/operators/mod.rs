@@ -48,7 +48,7 @@ use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
-use crate::templates::{Moment, Wording};
+use crate::templates::{Moment, Templates};
 use auth::{RequiredRole, Route};
 use failed_login::FailedLogins;
 
@@ -63,7 +63,7 @@ const MOST_HASHING: usize = 2;
 pub struct Operators {
     pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
-    pub wording: Arc<Wording>,
+    pub templates: Arc<Templates>,
     /// Router that is served on the same listener and does its own authentication.
     pub beside: Option<Router>,
 }
@@ -90,8 +90,8 @@ impl AppState {
 pub fn operators(mut parts: Operators) -> Router {
     let beside = parts.beside.take().unwrap_or_default();
     let renderer = Arc::new(Renderer {
-        version: assets::version(&parts.wording),
-        wording: Arc::clone(&parts.wording),
+        version: assets::version(&parts.templates),
+        templates: Arc::clone(&parts.templates),
     });
     let config = parts.config.clone();
     let hosts = parts.config.clone();
@@ -169,7 +169,7 @@ pub fn operators_paths() -> Vec<&'static str> {
 }
 
 async fn asset(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
-    assets::answer(&app.parts.wording, &name)
+    assets::answer(&app.parts.templates, &name)
 }
 
 /// A time as these pages show it: in the time zone of the site, with the zone's name.

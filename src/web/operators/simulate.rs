@@ -19,7 +19,7 @@ const MOST: usize = 20;
 
 impl AppState {
     /// Compares a draft with a revision, over all messages or those of one domain.
-    pub async fn what_if(
+    pub async fn simulation(
         &self,
         revision: &Revision,
         draft: &AccessSettings,

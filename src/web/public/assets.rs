@@ -10,19 +10,19 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::AppState;
-use crate::templates::Wording;
+use crate::templates::Templates;
 
 pub(super) async fn show(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
-    answer(&app.renderer.wording, &name)
+    answer(&app.renderer.templates, &name)
 }
 
-pub(in crate::web) fn answer(wording: &Wording, name: &str) -> Response {
+pub(in crate::web) fn answer(templates: &Templates, name: &str) -> Response {
     let kind = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    match wording.asset(name) {
+    match templates.asset(name) {
         Some(content) => (
             [
                 (CONTENT_TYPE, kind),
@@ -36,9 +36,9 @@ pub(in crate::web) fn answer(wording: &Wording, name: &str) -> Response {
 }
 
 /// A short hash of the content of all assets.
-pub(in crate::web) fn version(wording: &Wording) -> String {
+pub(in crate::web) fn version(templates: &Templates) -> String {
     let mut digest = Sha256::new();
-    for (name, content) in wording.assets() {
+    for (name, content) in templates.assets() {
         digest.update(name);
         digest.update(content);
     }

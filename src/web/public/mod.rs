@@ -39,7 +39,7 @@ use super::render::{CurrentSite, Renderer, Site, render};
 use crate::config::Config;
 use crate::observe::events;
 use crate::store::{Store, StoreError};
-use crate::templates::Wording;
+use crate::templates::Templates;
 
 /// Maximum size of a form, in octets. The largest legitimate form names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
@@ -53,7 +53,7 @@ const MOST_ERRANDS: usize = 256;
 pub struct Public {
     pub config: watch::Receiver<Arc<Config>>,
     pub store: Store,
-    pub wording: Arc<Wording>,
+    pub templates: Arc<Templates>,
     pub readiness: Readiness,
     /// Tracks the background tasks, so that the drain waits for them.
     pub tasks: TaskTracker,
@@ -73,8 +73,8 @@ struct AppState {
 /// Builds the router of the public pages.
 pub fn public(parts: Public) -> Router {
     let renderer = Arc::new(Renderer {
-        version: assets::version(&parts.wording),
-        wording: Arc::clone(&parts.wording),
+        version: assets::version(&parts.templates),
+        templates: Arc::clone(&parts.templates),
     });
     let config = parts.config.clone();
     let site: CurrentSite = Arc::new(move || Site::of(&config.borrow()));
@@ -151,14 +151,14 @@ impl AppState {
         &self,
         errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) -> Result<(), PageError> {
-        let seat = Arc::clone(&self.errands)
+        let slot = Arc::clone(&self.errands)
             .try_acquire_owned()
             .map_err(|_| PageError::Busy)?;
         self.parts.tasks.spawn(async move {
             if let Err(error) = errand.await {
                 events::fault("web", &error);
             }
-            drop(seat);
+            drop(slot);
         });
         Ok(())
     }

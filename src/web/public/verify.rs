@@ -136,8 +136,8 @@ impl AppState {
     /// Stores the language that the holder of a link chose and redirects to the page in it. An unsupported
     /// language changes nothing.
     async fn speak(&self, token: &Token, tag: Option<&str>) -> Result<Response, PageError> {
-        let wording = &self.parts.wording;
-        let chosen = tag.and_then(|tag| language::choice(wording, tag));
+        let templates = &self.parts.templates;
+        let chosen = tag.and_then(|tag| language::choice(templates, tag));
         let query = match chosen {
             Some(chosen) => {
                 let tag = chosen.tag().clone();

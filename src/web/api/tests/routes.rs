@@ -69,10 +69,10 @@ async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operat
         "account.blocked",
         "account.added",
     ];
-    for (deed, event) in deeds.iter().zip(expected) {
-        assert_eq!(deed["event"], event);
-        assert_eq!(deed["actor"], "operator:the-agent");
-        assert_eq!(deed["origin"], "api");
+    for (action, event) in deeds.iter().zip(expected) {
+        assert_eq!(action["event"], event);
+        assert_eq!(action["actor"], "operator:the-agent");
+        assert_eq!(action["origin"], "api");
     }
 }
 

@@ -25,7 +25,7 @@ use crate::domain::{
     Actor, Interface, OperatorName, Password, RequestState, Role, Timestamp, Token,
 };
 use crate::store::{Arrival, Entry, Key, KeyKind, Part, RequestFilter, Store};
-use crate::templates::Wording;
+use crate::templates::Templates;
 use crate::verification::tests::sample;
 use crate::web::api_router;
 
@@ -100,7 +100,7 @@ impl Harness {
         let router = operators(Operators {
             config: receiver,
             store: store.clone(),
-            wording: Arc::new(Wording::load(None).expect("the built-in templates")),
+            templates: Arc::new(Templates::load(None).expect("the built-in templates")),
             beside: Some(api_router(beside, store.clone())),
         });
         Self {

@@ -22,7 +22,7 @@ use super::{Public, public};
 use crate::config::Config;
 use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
 use crate::store::{Arrival, Entry, MailOutcome, Part, Store};
-use crate::templates::Wording;
+use crate::templates::Templates;
 use crate::verification::tests::sample;
 use crate::web::Readiness;
 use crate::web::operators::tests::{Answer, asked, asked_at_once};
@@ -58,7 +58,7 @@ impl Harness {
         let router = public(Public {
             config: receiver,
             store: store.clone(),
-            wording: Arc::new(Wording::load(None).expect("the built-in templates")),
+            templates: Arc::new(Templates::load(None).expect("the built-in templates")),
             readiness: readiness.clone(),
             tasks: tasks.clone(),
         });

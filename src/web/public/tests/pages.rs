@@ -13,10 +13,10 @@ use crate::templates::Language;
 use crate::verification::tests::sample;
 
 fn renderer() -> Renderer {
-    let wording = Arc::new(Wording::load(None).expect("the built-in templates"));
+    let templates = Arc::new(Templates::load(None).expect("the built-in templates"));
     Renderer {
-        version: assets::version(&wording),
-        wording,
+        version: assets::version(&templates),
+        templates,
     }
 }
 
@@ -170,14 +170,14 @@ fn rendered(page: &Page, language: &Language) -> String {
     let context =
         minijinja::context! { site => "Corp Help", version => "0", ..page.context.clone() };
     renderer()
-        .wording
+        .templates
         .render(page.template, language, &context)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
 fn every_page_is_whole_in_every_language() {
-    let languages: Vec<Language> = renderer().wording.languages().cloned().collect();
+    let languages: Vec<Language> = renderer().templates.languages().cloned().collect();
     assert_eq!(languages.len(), crate::domain::BUILT_IN_LANGUAGES.len());
     for (name, page) in pages() {
         for language in &languages {

@@ -208,12 +208,12 @@ const MAIL: &[VerificationMail] = &[
 ];
 
 /// The installation and the URLs of its pages.
-pub struct Desk {
+pub struct HelpDesk {
     pub harness: Harness,
     places: BTreeMap<&'static str, String>,
 }
 
-impl Desk {
+impl HelpDesk {
     /// Three people have not confirmed yet, one has, one's link has expired.
     pub fn open() -> Self {
         let harness = Self::harness("");
@@ -330,8 +330,8 @@ fn marker(subject: &str) -> String {
 fn database(harness: &Harness) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(harness.path("data/vestibule.db"));
     let database = database.expect("the database");
-    let patience = database.busy_timeout(Duration::from_secs(30));
-    patience.expect("patience");
+    let timeout = database.busy_timeout(Duration::from_secs(30));
+    timeout.expect("patience");
     database
 }
 

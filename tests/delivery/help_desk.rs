@@ -12,7 +12,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub struct Desk {
+pub struct HelpDesk {
     pub port: u16,
     seen: Arc<Seen>,
 }
@@ -40,7 +40,7 @@ struct Seen {
     answers: Semaphore,
 }
 
-impl Desk {
+impl HelpDesk {
     pub async fn open(failing: u64, answers: usize) -> Self {
         let seen = Arc::new(Seen {
             posts: Mutex::default(),

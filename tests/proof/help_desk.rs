@@ -43,21 +43,21 @@ impl Copy {
 }
 
 #[derive(Clone, Default)]
-pub struct Desk {
+pub struct HelpDesk {
     pub port: u16,
     current: Vec<u8>,
     copies: Arc<Mutex<HashMap<String, Vec<Copy>>>>,
 }
 
-impl Desk {
+impl HelpDesk {
     /// Opens on a free port. Its threads end with the test's process.
     pub fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let desk = Self {
+        let help_desk = Self {
             port: listener.local_addr().expect("bound").port(),
             ..Self::default()
         };
-        let mut server = Server::new(desk.clone());
+        let mut server = Server::new(help_desk.clone());
         server
             .with_name("desk.example")
             .with_ssl(SslConfig::None)
@@ -66,7 +66,7 @@ impl Desk {
             .with_num_threads(64)
             .with_tcp_listener(listener);
         std::thread::spawn(move || server.serve().expect("it serves"));
-        desk
+        help_desk
     }
 
     /// All copies, by the local part of the Message-ID.
@@ -78,7 +78,7 @@ impl Desk {
     }
 }
 
-impl Handler for Desk {
+impl Handler for HelpDesk {
     fn data_start(&mut self, _: &str, _: &str, _: bool, _: &[String]) -> Response {
         self.current.clear();
         response::OK

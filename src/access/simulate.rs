@@ -1,4 +1,4 @@
-//! What-if: the outcome that earlier messages would have had under other settings.
+//! Simulation: the outcome that earlier messages would have had under other settings.
 //!
 //! Takes two states of the settings and, of a ledger entry, its reason, its portal, its sender and the
 //! sender's domain. Returns the differences. Pure, like decisions.

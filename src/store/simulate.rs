@@ -1,5 +1,5 @@
-//! What-if over the ledger: verdicts that the messages of the last days would have got under a draft of the
-//! access settings. Reads one stretch of the ledger once, in index order, and no message content;
+//! Simulation over the ledger: verdicts that the messages of the last days would have got under a draft of
+//! the access settings. Reads one stretch of the ledger once, in index order, and no message content;
 //! [`crate::access::Comparison`] explains the rule.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

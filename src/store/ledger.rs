@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::readable;
 use super::pagination::Conditions;
 use super::prepared::message_key;
 use super::sql_types::{Json, Millis};
@@ -206,12 +207,20 @@ pub(super) fn list(
     ))?;
     let rows = statement
         .query_map(wanted.values(), |row| {
-            let entry = shown(row)?;
-            let cursor = entry.ledger.to_string();
-            Ok((entry, cursor))
+            let id: LedgerId = row.get("id")?;
+            Ok((shown(row), id.to_string()))
         })?
-        .collect::<Result<_, _>>()?;
-    Ok(Listed::cut(rows, limit))
+        .map(|found| {
+            let (entry, cursor) = found?;
+            // A damaged entry is left out; `doctor` names it.
+            Ok((readable(entry)?, cursor))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let Listed { rows, next } = Listed::cut(rows, limit);
+    Ok(Listed {
+        rows: rows.into_iter().flatten().collect(),
+        next,
+    })
 }
 
 /// Events of the entry, and of its account from then on. The verification mail for a held request may have

@@ -3,7 +3,7 @@
 use rusqlite::params;
 use vestibule::domain::{DestinationName, EventPattern, LedgerId, RequestState};
 use vestibule::store::{
-    Choice, Forgetting, LedgerFilter, Link, Proved, RequestFilter, SetAside, Settlement,
+    Choice, Forgetting, LedgerFilter, Link, Page, Proved, RequestFilter, SetAside, Settlement,
 };
 
 use crate::harness::{DAY, Harness, address, at, mail, operator, portal, start};
@@ -83,6 +83,28 @@ async fn a_damaged_request_does_not_block_others() {
         // The list shows the others.
         let entries = harness.store.ledger(LedgerFilter::default()).await;
         assert_eq!(entries.expect(sql).rows.len(), 2, "{sql}");
+        let of_sender = LedgerFilter {
+            sender: Some(address("bob@shop.example")),
+            page: Page {
+                limit: 1,
+                after: None,
+            },
+            ..LedgerFilter::default()
+        };
+        let entries = harness.store.ledger(of_sender.clone()).await.expect(sql);
+        let found: Vec<_> = entries.rows.iter().map(|entry| entry.ledger).collect();
+        assert_eq!(found, [later.ledger], "{sql}");
+        // The damaged entry comes last, and ends the list.
+        let page = Page {
+            limit: 1,
+            after: entries.next,
+        };
+        let rest = LedgerFilter { page, ..of_sender };
+        let rest = harness.store.ledger(rest).await.expect(sql);
+        assert!(
+            rest.rows.is_empty() && rest.next.is_none(),
+            "{sql}: {rest:?}"
+        );
     }
 }
 

@@ -138,12 +138,12 @@ fn phrase(text: &str) -> String {
         return text.trim().to_owned();
     }
     let mut words = Vec::new();
-    let mut close_idle = text;
-    while !close_idle.is_empty() {
-        let end = close_idle.floor_char_boundary(OCTETS.min(close_idle.len()));
-        let (part, behind) = close_idle.split_at(end);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.floor_char_boundary(OCTETS.min(rest.len()));
+        let (part, behind) = rest.split_at(end);
         words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(part)));
-        close_idle = behind;
+        rest = behind;
     }
     words.join("\r\n ")
 }

@@ -23,7 +23,7 @@ pub struct Message {
     /// Ranges of `start` that are delivered.
     kept: Vec<Range<usize>>,
     /// Location of the remaining content; `None` if there is none.
-    close_idle: Option<Content>,
+    rest: Option<Content>,
 }
 
 /// Position of a reader in the message.
@@ -32,15 +32,12 @@ pub struct Place {
     /// Parts in memory that were returned: the added fields, then the kept ranges of the start.
     parts: usize,
     /// Octets of the remaining content.
-    close_idle: u64,
+    rest: u64,
 }
 
 impl Place {
     /// The position after the added fields.
-    pub(super) const ORIGINAL: Self = Self {
-        parts: 1,
-        close_idle: 0,
-    };
+    pub(super) const ORIGINAL: Self = Self { parts: 1, rest: 0 };
 }
 
 impl Message {
@@ -59,7 +56,7 @@ impl Message {
         }
         let is_whole = octets(&start) == content.size();
         let mut message = Self::in_memory(added, start, hostname);
-        message.close_idle = (!is_whole).then_some(content);
+        message.rest = (!is_whole).then_some(content);
         Ok(message)
     }
 
@@ -69,7 +66,7 @@ impl Message {
             added,
             start: raw,
             kept,
-            close_idle: None,
+            rest: None,
         }
     }
 
@@ -86,13 +83,13 @@ impl Message {
             place.parts += 1;
             return Ok(Some(Cow::Borrowed(part)));
         }
-        let Some(content) = &self.close_idle else {
+        let Some(content) = &self.rest else {
             return Ok(None);
         };
         let piece = content
-            .read(octets(&self.start) + place.close_idle, PIECE)
+            .read(octets(&self.start) + place.rest, PIECE)
             .await?;
-        place.close_idle += octets(&piece);
+        place.rest += octets(&piece);
         Ok((!piece.is_empty()).then_some(Cow::Owned(piece)))
     }
 
@@ -104,11 +101,11 @@ impl Message {
     /// Length in octets without the added fields.
     pub(super) fn original_len(&self) -> u64 {
         let kept: usize = self.kept.iter().map(ExactSizeIterator::len).sum();
-        let close_idle = self
-            .close_idle
+        let rest = self
+            .rest
             .as_ref()
             .map_or(0, |content| content.size() - octets(&self.start));
-        u64::try_from(kept).unwrap_or(u64::MAX) + close_idle
+        u64::try_from(kept).unwrap_or(u64::MAX) + rest
     }
 
     /// Never: there is always a `Received` field.

@@ -163,8 +163,8 @@ impl Reading {
             Some(piece) => {
                 self.over.extend_from_slice(&piece);
                 let whole = self.over.len() / 3 * 3;
-                let close_idle = self.over.split_off(whole);
-                let ready = std::mem::replace(&mut self.over, close_idle);
+                let rest = self.over.split_off(whole);
+                let ready = std::mem::replace(&mut self.over, rest);
                 Some(encoded(&STANDARD.encode(ready)).into())
             }
             None if self.over.is_empty() => None,

@@ -194,9 +194,9 @@ impl<Q: Queue> Worker<Q> {
                 Capacity::For(capacity) => {
                     let few = capacity * 4 < self.queue.concurrency() && !under_way.is_empty();
                     let since = *slots_free_since.get_or_insert_with(Instant::now);
-                    let close_idle = COMPANY.saturating_sub(since.elapsed());
-                    if few && !close_idle.is_zero() {
-                        Next::At(later(now, close_idle))
+                    let rest = COMPANY.saturating_sub(since.elapsed());
+                    if few && !rest.is_zero() {
+                        Next::At(later(now, rest))
                     } else {
                         slots_free_since = None;
                         self.take(capacity, &mut under_way, now).await

@@ -88,17 +88,11 @@ pub(super) fn check_schema(path: &Path) -> Result<(), StoreError> {
 }
 
 fn check(connection: &Connection) -> Result<(), StoreError> {
-    let (found, find_account) = schema(connection)?;
-    match found.cmp(&find_account) {
+    let (found, known) = schema(connection)?;
+    match found.cmp(&known) {
         Ordering::Equal => Ok(()),
-        Ordering::Less => Err(StoreError::OlderSchema {
-            found,
-            find_account,
-        }),
-        Ordering::Greater => Err(StoreError::NewerSchema {
-            found,
-            find_account,
-        }),
+        Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
     }
 }
 
@@ -200,8 +194,8 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
     // Another process may migrate at the same time, and the version is read outside of the migration's
     // transaction. The process that comes second then finds the migration done, so it tries once more.
     for last in [false, true] {
-        let (found, find_account) = schema(connection)?;
-        if found == find_account {
+        let (found, known) = schema(connection)?;
+        if found == known {
             return Ok(());
         }
         connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -212,10 +206,7 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
             Err(rusqlite_migration::Error::MigrationDefinition(
                 MigrationDefinitionError::DatabaseTooFarAhead,
             )) => {
-                return Err(StoreError::NewerSchema {
-                    found,
-                    find_account,
-                });
+                return Err(StoreError::NewerSchema { found, known });
             }
             Err(rusqlite_migration::Error::RusqliteError { err, .. }) if last => {
                 return Err(opening(path, err));
@@ -238,6 +229,6 @@ fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
             path: path.display().to_string(),
             cause,
         },
-        find_account => find_account,
+        known => known,
     }
 }

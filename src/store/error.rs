@@ -17,15 +17,15 @@ pub enum StoreError {
     #[error("a row of the database is damaged: {0}")]
     DamagedRow(String),
     #[error(
-        "the database has schema {found}, and this program knows up to {find_account}; \
+        "the database has schema {found}, and this program knows up to {known}; \
          run a newer vestibule, or restore a backup of before the upgrade"
     )]
-    NewerSchema { found: usize, find_account: usize },
+    NewerSchema { found: usize, known: usize },
     #[error(
-        "the database has schema {found}, and this program needs {find_account}; start `vestibule serve` of \
+        "the database has schema {found}, and this program needs {known}; start `vestibule serve` of \
          this version, or stop the daemon and run `vestibule migrate`"
     )]
-    OlderSchema { found: usize, find_account: usize },
+    OlderSchema { found: usize, known: usize },
     #[error("{path}: {cause}")]
     Open { path: String, cause: String },
     #[error("there is no {what} {name}")]

@@ -55,7 +55,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
     if schema > known_schema {
         return Err(StoreError::NewerSchema {
             found: schema,
-            find_account: known_schema,
+            known: known_schema,
         });
     }
     let octets = number("PRAGMA page_count")? * page;

@@ -38,7 +38,7 @@ pub enum Claimed {
     Other,
 }
 
-fn find_account(
+fn find_answer(
     connection: &Connection,
     n: i64,
     asked: &AnswerKey,
@@ -81,8 +81,8 @@ impl Store {
                     "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
                 )?
                 .execute(params![n, asked.key, Millis::from(now)])?;
-            if let Some(find_account) = find_account(work.connection, n, &asked)? {
-                return Ok(find_account);
+            if let Some(claimed) = find_answer(work.connection, n, &asked)? {
+                return Ok(claimed);
             }
             work.connection
                 .prepare_cached(

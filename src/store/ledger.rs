@@ -104,7 +104,7 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
         .map(|json| json.0);
     let own_list = circumstances
         .as_ref()
-        .and_then(|find_account| find_account.own_list.as_deref());
+        .and_then(|circumstances| circumstances.own_list.as_deref());
     let reason: Reason = row.get("rule")?;
     Ok(LedgerEntry {
         ledger,

@@ -32,16 +32,16 @@ impl Prepared {
             } => (recipient, Some(circumstances)),
             Part::Returns { recipient } | Part::Confirmation { recipient, .. } => (recipient, None),
         };
-        let own_list = circumstances.and_then(|find_account| find_account.own_list.as_deref());
+        let own_list = circumstances.and_then(|known| known.own_list.as_deref());
         let sender = sender_for(facts, own_list).address().cloned();
-        let portal = circumstances.map(|find_account| find_account.portal.clone());
+        let portal = circumstances.map(|known| known.portal.clone());
         Ok(Self {
             recipient: recipient.clone(),
             sender_key: sender.as_ref().map(EmailAddress::key),
             sender,
             copy_key: copy_key(portal.as_ref(), facts),
             circumstances: match circumstances {
-                Some(find_account) => Some(json(find_account)?),
+                Some(known) => Some(json(known)?),
                 None => None,
             },
             verification_mail: facts

@@ -252,7 +252,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<Proved, StoreError> {
         let connection = self.connection;
-        let find_account = match proof {
+        let account = match proof {
             Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
                 Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
                 Standing::Expired => return Ok(Proved::Expired),
@@ -267,13 +267,13 @@ impl Work<'_> {
                 account_by_id(connection, account)?
             }
         };
-        match find_account.status {
+        match account.status {
             Status::Blocked => Ok(Proved::Unknown),
-            Status::Active if find_account.verified => Ok(Proved::Before {
-                account: find_account.id,
-                address: find_account.address(connection)?,
+            Status::Active if account.verified => Ok(Proved::Before {
+                account: account.id,
+                address: account.address(connection)?,
             }),
-            Status::Pending | Status::Active => self.activate(&find_account, proof, choice, now),
+            Status::Pending | Status::Active => self.activate(&account, proof, choice, now),
         }
     }
 

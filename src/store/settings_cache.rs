@@ -86,9 +86,7 @@ impl SettingsCache {
             let number: Option<u64> = connection
                 .prepare_cached("SELECT max(number) FROM access_revision")?
                 .query_row([], |row| row.get(0))?;
-            if self.newest.as_ref().map(|find_account| find_account.number)
-                != Some(number.unwrap_or(0))
-            {
+            if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {
                 self.newest = Some(newest(connection)?);
                 self.effective.clear();
             }

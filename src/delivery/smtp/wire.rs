@@ -25,13 +25,13 @@ impl Default for Wire {
 impl Wire {
     pub(super) fn next(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len() + piece.len() / 64 + 8);
-        let mut close_idle = piece;
-        while let Some(&first) = close_idle.first() {
+        let mut rest = piece;
+        while let Some(&first) = rest.first() {
             if std::mem::take(&mut self.after_cr) {
                 if first == b'\n' {
                     out.extend_from_slice(b"\r\n");
                     self.at_start = true;
-                    close_idle = &close_idle[1..];
+                    rest = &rest[1..];
                     continue;
                 }
                 out.push(b' ');
@@ -40,10 +40,10 @@ impl Wire {
             if self.at_start && first == b'.' {
                 out.push(b'.');
             }
-            let end = memchr2(b'\r', b'\n', close_idle).unwrap_or(close_idle.len());
-            out.extend_from_slice(&close_idle[..end]);
+            let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            out.extend_from_slice(&rest[..end]);
             self.at_start &= end == 0;
-            match close_idle.get(end) {
+            match rest.get(end) {
                 Some(b'\r') => self.after_cr = true,
                 Some(_) => {
                     out.push(b' ');
@@ -51,7 +51,7 @@ impl Wire {
                 }
                 None => {}
             }
-            close_idle = close_idle.get(end + 1..).unwrap_or_default();
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
         out
     }

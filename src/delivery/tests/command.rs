@@ -129,9 +129,7 @@ fn living_members(leader: &str) -> usize {
         .expect("/proc")
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
         .filter(|stat| {
-            let behind_name = stat
-                .rsplit_once(") ")
-                .map_or("", |(_, close_idle)| close_idle);
+            let behind_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
             let fields: Vec<&str> = behind_name.split(' ').collect();
             fields.get(2) == Some(&leader) && fields[0] != "Z"
         })

@@ -252,11 +252,11 @@ proptest! {
         let plain = text(&composed(&verification_mail, "", "en"));
         verification_mail.in_reply_to = Some(id.clone());
         let answering = text(&composed(&verification_mail, "", "en"));
-        let close_idle: Vec<&str> = answering
+        let rest: Vec<&str> = answering
             .split("\r\n")
             .filter(|line| !line.starts_with("In-Reply-To: ") && !line.starts_with("References: "))
             .collect();
-        prop_assert_eq!(close_idle.join("\r\n"), plain);
+        prop_assert_eq!(rest.join("\r\n"), plain);
         let added: Vec<&str> = answering
             .split("\r\n")
             .filter_map(|line| line.strip_prefix("In-Reply-To: "))

@@ -173,8 +173,8 @@ async fn end(worker: (JoinHandle<()>, CancellationToken)) {
 fn token_in(raw: &[u8]) -> TokenHash {
     let parsed = MessageParser::new().parse(raw).expect("a mail");
     let text = parsed.body_text(0).expect("a text").into_owned();
-    let (_, close_idle) = text.split_once("/verify/").expect("a link");
-    let (token, _) = close_idle.split_once("\r\n").unwrap_or((close_idle, ""));
+    let (_, rest) = text.split_once("/verify/").expect("a link");
+    let (token, _) = rest.split_once("\r\n").unwrap_or((rest, ""));
     Token::parse_link(token)
         .unwrap_or_else(|error| panic!("{error}"))
         .hash()

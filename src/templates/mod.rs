@@ -173,7 +173,7 @@ pub enum TemplatesError {
 /// All templates, texts and assets; cheap to share behind an [`Arc`].
 #[derive(Debug)]
 pub struct Templates {
-    templates: Environment<'static>,
+    environment: Environment<'static>,
     texts: Arc<Texts>,
     assets: BTreeMap<&'static str, Cow<'static, str>>,
 }
@@ -185,13 +185,13 @@ impl Templates {
     /// The first file that cannot be read, is not a template, or whose texts do not fit.
     pub fn load(folder: Option<&Path>) -> Result<Self, TemplatesError> {
         let texts = Arc::new(Texts::load(folder)?);
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_syntax(whitespace()?);
-        templates.set_formatter(write_value);
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_syntax(whitespace()?);
+        environment.set_formatter(write_value);
         for (name, built_in) in TEMPLATES {
             let source = own_file(folder, name)?.map_or(Cow::Borrowed(*built_in), Cow::Owned);
-            templates
+            environment
                 .add_template_owned(*name, source)
                 .map_err(|cause| TemplatesError::Template {
                     file: (*name).to_owned(),
@@ -199,14 +199,14 @@ impl Templates {
                 })?;
         }
         let of_text = Arc::clone(&texts);
-        templates.add_function(
+        environment.add_function(
             "t",
             move |state: &State, key: String, arguments: Kwargs| -> Result<String, Error> {
                 translate(&of_text, state, &key, &arguments)
             },
         );
         let of_date = Arc::clone(&texts);
-        templates.add_filter(
+        environment.add_filter(
             "when",
             move |state: &State, instant: String| -> Result<String, Error> {
                 let instant: Timestamp = instant.parse().map_err(|cause: jiff::Error| {
@@ -221,7 +221,7 @@ impl Templates {
             assets.insert(*name, text);
         }
         Ok(Self {
-            templates,
+            environment,
             texts,
             assets,
         })
@@ -277,7 +277,7 @@ impl Templates {
             dir => self.texts.direction(language),
             ..context.clone()
         };
-        self.templates
+        self.environment
             .get_template(template)
             .and_then(|found| found.render(all))
             .map_err(fault)

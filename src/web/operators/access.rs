@@ -107,7 +107,7 @@ pub(super) async fn submit(
                 revision => base,
                 portal => portal.as_ref().map(PortalName::as_str),
                 fields => form::confirmed(&sent),
-                simulation => simulation,
+                what_if => simulation,
             },
         );
         return Ok(page.into_response());

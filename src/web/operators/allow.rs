@@ -143,7 +143,7 @@ impl AppState {
             context! {
                 domain => domain,
                 revision => revision.number,
-                simulation => simulation,
+                what_if => simulation,
                 kept => kept.rows.len(),
                 more => kept.next.is_some(),
                 overtaken => overtaken,

@@ -100,7 +100,7 @@ pub fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())
-        .find(|name| !name.is_empty() && !name.contains(char::is_control));
+        .find(|name| !name.trim().is_empty() && !name.contains(char::is_control));
     // A service manager or a container sets none of these variables.
     named.unwrap_or_else(|| {
         let uid = std::fs::metadata("/proc/self").map_or(0, |process| process.uid());

@@ -7,6 +7,7 @@ mod canary;
 mod client;
 mod clock;
 mod contract;
+mod damaged;
 mod demo;
 mod filters;
 mod harness;

@@ -219,3 +219,36 @@ fn unreachable_accounts_are_listed_and_promised_no_mail() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_link_that_is_sent_later_offers_what_was_discarded() {
+    let harness = harness("");
+    send(harness.smtp, "ann@corp.example", "mine");
+    let old = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &old, &[("action", "not-me")]);
+    let (status, said) = run(&harness, &["customers", "resend", "ann@corp.example"]);
+    assert_eq!(status, 0, "{said}");
+    let new = wait_for("a new link", || {
+        Some(harness.link_for("ann@corp.example")).filter(|link| *link != old)
+    });
+    let (_, page) = http(harness.http, "GET", &new, &[]);
+    assert!(
+        page.contains("Discarded earlier with “This was not me”") && page.contains("About mine"),
+        "{page}"
+    );
+    assert!(!page.contains(" checked"), "{page}");
+    let request = harness.json(&["requests", "list"])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let form = [
+        ("action", "confirm"),
+        ("shown", &request),
+        ("request", &request),
+    ];
+    let (status, page) = http(harness.http, "POST", &new, &form);
+    assert!(status == 200 && page.contains("About mine"), "{page}");
+    wait_for("the delivery", || {
+        (!harness.delivered().is_empty()).then_some(())
+    });
+}

@@ -73,7 +73,7 @@ pub struct Recover {
     /// All whose content is still kept
     #[arg(long, group = "which")]
     all: bool,
-    /// Release these as they are, whatever the reason; senders without an account get a pending one
+    /// Release these as they are, whatever the reason; later messages of the senders are not affected
     #[arg(long, conflicts_with_all = ["domain", "all"])]
     force: bool,
     /// The sender, for messages without a usable one

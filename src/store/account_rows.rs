@@ -26,10 +26,13 @@ pub(super) struct AccountRow {
     refused_authenticated: bool,
     /// The account was owed the one mail that a quiet address still gets.
     quiet_mailed: bool,
+    /// Stands only for requests that an operator released; decided about as if it did not exist.
+    pub(super) is_placeholder: bool,
 }
 
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
-     verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0";
+     verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
+     placeholder = 1 AND status = 'pending'";
 
 impl AccountRow {
     fn from_row(row: &Row) -> rusqlite::Result<Self> {
@@ -44,6 +47,7 @@ impl AccountRow {
             verified: row.get(7)?,
             refused_authenticated: row.get(8)?,
             quiet_mailed: row.get(9)?,
+            is_placeholder: row.get(10)?,
         })
     }
 
@@ -165,6 +169,15 @@ pub(super) fn find_account(
         .optional()?)
 }
 
+/// The account of a sender, for a decision: a placeholder counts as none.
+pub(super) fn find_sender_account(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    let found = find_account(connection, key)?;
+    Ok(found.filter(|account| !account.is_placeholder))
+}
+
 pub(super) fn account_by_number(connection: &Connection, n: i64) -> Result<AccountRow, StoreError> {
     Ok(connection
         .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
@@ -185,7 +198,7 @@ pub(super) fn account_by_id(
         })
 }
 
-/// Creates the account that a decision calls for. `entry` is the ledger entry that caused it.
+/// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the ledger entry that caused it.
 pub(super) fn make(
     connection: &Connection,
     address: &EmailAddress,
@@ -201,25 +214,31 @@ pub(super) fn make(
     } else {
         Status::Active
     };
-    connection
+    let (n, id) = connection
         .prepare_cached(
             "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
                  created_at, created_by)
-             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
+                 proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
+             WHERE placeholder = 1 AND status = 'pending'
+             RETURNING n, id",
         )?
-        .execute(params![
-            id,
-            address.key(),
-            address.to_string(),
-            address.domain().as_str(),
-            new.kind,
-            status,
-            new.proof_needed,
-            json(&groups)?,
-            now,
-            origin
-        ])?;
-    let n = connection.last_insert_rowid();
+        .query_row(
+            params![
+                id,
+                address.key(),
+                address.to_string(),
+                address.domain().as_str(),
+                new.kind,
+                status,
+                new.proof_needed,
+                json(&groups)?,
+                now,
+                origin
+            ],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
     let mut created = NewEvent::named("account.created").account(n);
     if let Some(entry) = entry {
         created = created.entry(entry);
@@ -236,5 +255,6 @@ pub(super) fn make(
         quiet_until: None,
         refused_authenticated: false,
         quiet_mailed: false,
+        is_placeholder: false,
     })
 }

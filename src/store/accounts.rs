@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::account_rows::{AccountRow, account_by_id, find_account, make};
+use super::account_rows::{AccountRow, account_by_id, find_sender_account, make};
 use super::events::NewEvent;
 use super::job::Work;
 use super::lanes::Place;
@@ -159,7 +159,7 @@ impl Work<'_> {
         if decision.reason == Reason::SenderDenied {
             return Ok(Added::NotAllowed(decision));
         }
-        if let Some(there) = find_account(connection, &address.key())? {
+        if let Some(there) = find_sender_account(connection, &address.key())? {
             let kind = match there.status {
                 Status::Pending => Some(MailKind::Verification),
                 // Sign-up lets the owner verify an account that is active but was never verified.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::account_rows::find_account;
+use super::account_rows::find_sender_account;
 use super::copies::{Likeness, find_original};
 use super::dropped_content::uncount;
 use super::effects::{DecidedMessage, standing};
@@ -307,7 +307,7 @@ impl Work<'_> {
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let account = match sender.map(EmailAddress::key) {
-            Some(key) => find_account(connection, &key)?,
+            Some(key) => find_sender_account(connection, &key)?,
             None => None,
         };
         let portal = &circumstances.portal;

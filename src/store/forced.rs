@@ -154,6 +154,9 @@ impl Work<'_> {
         };
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
         let made = make(connection, forced.sender, new, groups, origin, entry, now)?;
+        connection
+            .prepare_cached("UPDATE account SET placeholder = 1 WHERE n = ?")?
+            .execute([made.n])?;
         NewEvent::named("account.added")
             .account(made.n)
             .record(connection, by, now)?;

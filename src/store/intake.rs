@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::account_rows::{AccountRow, find_account};
+use super::account_rows::{AccountRow, find_sender_account};
 use super::bounces::note_report;
 use super::copies::{Earlier, Likeness, find_original, upgrade};
 use super::dropped_content::{Author, count, is_wanted};
@@ -168,7 +168,7 @@ impl Message {
         let connection = work.connection;
         let facts = &self.arrival.facts;
         let account = match &prepared.sender_key {
-            Some(key) => find_account(connection, key)?,
+            Some(key) => find_sender_account(connection, key)?,
             None => None,
         };
         let original = self.original(connection, prepared)?;

@@ -1,7 +1,7 @@
 //! Notices: mail that tells a sender that their mail is not accepted, where a portal is set to send them.
 //!
 //! Only a message that passes DMARC causes one, so that it reaches the real author. A mailbox gets at most
-//! one a day. A notice that may have been sent is not sent again, so a crash causes no duplicates. Notices
+//! one a day. A notice that may have been sent before a crash is not sent again. Notices
 //! have their own share of the rate limits, and are dropped rather than sent late.
 
 use rusqlite::{Connection, OptionalExtension, params};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::account_rows::{AccountRow, account_by_number, find_account};
+use super::account_rows::{AccountRow, account_by_number, find_account, find_sender_account};
 use super::lanes::{Lane, Place};
 use super::languages::{LanguageWish, wish};
 use super::mail_claims::MailClaim;
@@ -329,7 +329,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = address.key();
         self.write(move |work| {
-            if let Some(account) = find_account(work.connection, &key)? {
+            // Nobody asked for the account of a placeholder but an operator.
+            let found = match cause {
+                MailCause::Operator => find_account(work.connection, &key)?,
+                _ => find_sender_account(work.connection, &key)?,
+            };
+            if let Some(account) = found {
                 let n = account.n;
                 let is_owed = renew(work.connection, account, cause, client, now.into())?;
                 wish(work.connection, n, &language)?;

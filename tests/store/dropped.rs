@@ -1,8 +1,8 @@
 //! Dropped messages can be recovered, and are counted.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{DomainPattern, Reason, RequestState, Verdict};
-use vestibule::store::{LedgerFilter, Page, Recovered, StoreError, Terms};
+use vestibule::domain::{Actor, DomainPattern, Reason, RequestState, Status, Verdict};
+use vestibule::store::{Added, LedgerFilter, MailCause, Page, Recovered, StoreError, Terms};
 
 use crate::harness::{DAY, Harness, address, at, mail, operator, settings, start};
 
@@ -209,4 +209,37 @@ async fn messages_are_counted_and_lists_come_in_parts() {
     }
     let expected: Vec<_> = (0..5).rev().map(|i| Some(format!("{i}@x"))).collect();
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_forced_release_gives_nobody_a_lasting_pass() {
+    let harness = Harness::open().await;
+    set(&harness, 1, restricted()).await;
+    let store = &harness.store;
+    let bob = "bob@shop.example";
+    let dropped = harness.accept(mail(bob, "1@x", start())).await;
+    let released = store.release_dropped(dropped.ledger, None, operator("root"), start());
+    assert!(matches!(released.await, Ok(Recovered::Forced { .. })));
+    let account = store.customer(&address(bob)).await.expect("read");
+    let account = account.expect("an account for the request");
+    assert_eq!(account.status, Status::Pending);
+
+    // The next message is that of a new sender, and neither page offers a way in.
+    let next = harness.accept(mail(bob, "2@x", at(DAY))).await;
+    assert_eq!(next.reason, Reason::DomainNotAllowed);
+    let added = store.add_customer(address(bob), None, Actor::Person, at(DAY));
+    assert!(matches!(added.await, Ok(Added::NotAllowed(_))));
+    let renewed = store.renew_link(address(bob), MailCause::Resend, at(DAY));
+    renewed.await.expect("an answer");
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
+
+    // Once the domain is allowed, the same account is theirs.
+    set(&harness, 2, settings()).await;
+    let accepted = harness.accept(mail(bob, "3@x", at(3 * DAY))).await;
+    assert_eq!(accepted.reason, Reason::ExternalAccountCreated);
+    let now = store.customer(&address(bob)).await.expect("read");
+    let now = now.expect("the account");
+    assert_eq!((now.id, now.status), (account.id, Status::Active));
+    let violations = store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
 }

@@ -18,9 +18,16 @@ struct Person {
     proved: bool,
     /// Portals that accepted mail of the unverified account.
     let_in: HashSet<String>,
+    /// Made by a forced release.
+    placeholder: bool,
 }
 
 impl Person {
+    /// Decided about as a new sender.
+    fn is_placeholder(&self) -> bool {
+        self.placeholder && self.status == Status::Pending
+    }
+
     fn can_be_verified(&self) -> bool {
         self.status == Status::Pending || (self.status == Status::Active && !self.proved)
     }
@@ -191,6 +198,10 @@ impl Model {
     ) {
         if !self.people.contains_key(&key.0) {
             self.create(key.0, true);
+            self.people
+                .get_mut(&key.0)
+                .expect("made just now")
+                .placeholder = true;
         }
         self.offers.remove(&request);
         let decided = (Verdict::Dropped, received_at);
@@ -278,7 +289,11 @@ impl Model {
                 return ((Verdict::Accepted, AccountActive), replaced);
             }
         }
-        let decided = match self.people.get(&who).map(|person| person.status) {
+        let person = self
+            .people
+            .get(&who)
+            .filter(|person| !person.is_placeholder());
+        let decided = match person.map(|person| person.status) {
             Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
             Some(Status::Active | Status::Pending) if held.len() >= QUOTA.requests as usize => {
                 let quota = QUOTA.requests as usize;
@@ -334,6 +349,7 @@ impl Model {
             proof_needed,
             proved: false,
             let_in: HashSet::new(),
+            placeholder: false,
         };
         self.people.insert(who, person);
     }
@@ -341,7 +357,7 @@ impl Model {
     /// Handles an account created by an operator or by sign-up. Sign-up always requires verification; for an
     /// operator the settings decide.
     pub fn added(&mut self, who: usize, sign_up: bool) {
-        if !self.people.contains_key(&who) {
+        if self.people.get(&who).is_none_or(Person::is_placeholder) {
             let open = !matches!(self.settings, Settings::Verify | Settings::Closed);
             self.create(who, sign_up || !open || crate::model::is_internal(who));
         }

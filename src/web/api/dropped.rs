@@ -80,7 +80,7 @@ pub(super) async fn domains(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"force": true}))]
 pub(super) struct Recovery {
-    /// Release it as it is, whatever the reason. A sender without an account gets a pending one.
+    /// Release it as it is, whatever the reason. Later messages of the sender are not affected.
     #[serde(default)]
     #[schema(required = false)]
     force: bool,

@@ -98,6 +98,11 @@ pub struct Account {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub let_in_by: Vec<PortalName>,
+    /// True if the account stands only for requests that an operator released whatever the reason: mail of
+    /// its address is decided as that of a new sender.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub placeholder: bool,
     pub created_at: Timestamp,
     pub created_by: Origin,
 }

@@ -65,7 +65,9 @@ pub fn question(
         circumstances: circumstances(config, portal, &facts),
         facts,
         standing: Standing {
-            account: account.map(|account| standing_of(account, portal)),
+            account: account
+                .filter(|account| !account.placeholder)
+                .map(|account| standing_of(account, portal)),
             original: None,
         },
         settings: settings.effective(Some(portal)),

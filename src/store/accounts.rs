@@ -43,6 +43,7 @@ pub enum Added {
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
      a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
      a.quiet_until, a.refused_at, a.language,
+     a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
      (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
@@ -66,6 +67,7 @@ fn shown(row: &Row) -> rusqlite::Result<Account> {
         refused_at: time("refused_at")?,
         takes_automatic: row.get("takes_automatic")?,
         language: row.get("language")?,
+        placeholder: row.get("placeholder")?,
         created_at: row.get::<_, Millis>("created_at")?.timestamp(),
         created_by: row.get("created_by")?,
     })

@@ -86,6 +86,7 @@ impl<'a> Judge<'a> {
             account: match sender.address() {
                 Some(address) => self
                     .account(address)?
+                    .filter(|account| !account.placeholder)
                     .map(|account| try_address::standing_of(&account, &portal)),
                 None => None,
             },

@@ -125,8 +125,8 @@ impl<C> Unsettled<C> {
         {
             Ok(Settled::Recorded) => Ok(()),
             Ok(Settled::ClaimLost) => {
-                let cause = "the lease of an attempt was over before the attempt was settled; what it \
-                             was about may be handed over twice";
+                let cause = "the lease expired before the attempt was settled; the message may be \
+                             delivered twice";
                 events::fault("delivery", &cause);
                 Ok(())
             }

@@ -198,7 +198,8 @@ pub(super) fn account_by_id(
         })
 }
 
-/// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the ledger entry that caused it.
+/// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
+/// ledger entry that caused it.
 pub(super) fn make(
     connection: &Connection,
     address: &EmailAddress,
@@ -208,25 +209,24 @@ pub(super) fn make(
     entry: Option<i64>,
     now: Millis,
 ) -> Result<AccountRow, StoreError> {
-    let id = AccountId::new();
     let status = if new.proof_needed {
         Status::Pending
     } else {
         Status::Active
     };
-    let (n, id) = connection
-        .prepare_cached(
+    let made = connection
+        .prepare_cached(&format!(
             "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
                  created_at, created_by)
              VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
                  proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
              WHERE placeholder = 1 AND status = 'pending'
-             RETURNING n, id",
-        )?
+             RETURNING {KNOWN}"
+        ))?
         .query_row(
             params![
-                id,
+                AccountId::new(),
                 address.key(),
                 address.to_string(),
                 address.domain().as_str(),
@@ -237,24 +237,12 @@ pub(super) fn make(
                 now,
                 origin
             ],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            AccountRow::from_row,
         )?;
-    let mut created = NewEvent::named("account.created").account(n);
+    let mut created = NewEvent::named("account.created").account(made.n);
     if let Some(entry) = entry {
         created = created.entry(entry);
     }
     created.record(connection, &Actor::Daemon, now)?;
-    Ok(AccountRow {
-        n,
-        id,
-        kind: new.kind,
-        status,
-        takes_automatic: false,
-        verified: false,
-        undeliverable: false,
-        quiet_until: None,
-        refused_authenticated: false,
-        quiet_mailed: false,
-        is_placeholder: false,
-    })
+    Ok(made)
 }

@@ -11,7 +11,9 @@ use super::lanes::Place;
 use super::pagination::Conditions;
 use super::sql_types::{Json, Millis};
 use super::verification_mail::{Occasion, cancel, owe};
-use super::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic, queue};
+use super::{
+    LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic, languages, queue,
+};
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
@@ -281,7 +283,7 @@ impl Store {
         self.write(move |work| {
             let by = &Actor::Person;
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
-            Self::wish_of(work.connection, &address, &language)?;
+            languages::wish_of(work.connection, &address, &language)?;
             Ok(added)
         })
         .await

@@ -48,6 +48,16 @@ struct TimeRepair {
     becomes: Becomes,
 }
 
+/// The time of something that happened, so no later than now.
+const fn happened(find: &'static str, repair: &'static str) -> TimeRepair {
+    TimeRepair {
+        find,
+        repair,
+        latest: |_| Millis(TOLERANCE),
+        becomes: Becomes::Now,
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Becomes {
     Now,
@@ -56,85 +66,67 @@ enum Becomes {
 
 const REPAIRS: &[TimeRepair] = &[
     // Past events. Retention walks rows ordered by number in that order.
-    TimeRepair {
-        find: "SELECT n FROM ledger WHERE received_at > ? ORDER BY n",
-        repair: "UPDATE ledger SET received_at = coalesce((
+    happened(
+        "SELECT n FROM ledger WHERE received_at > ? ORDER BY n",
+        "UPDATE ledger SET received_at = coalesce((
                      SELECT received_at FROM ledger WHERE n < ?1 AND received_at <= ?2
                      ORDER BY n DESC LIMIT 1
                  ), ?2) WHERE n = ?1 AND received_at > ?2",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT ledger FROM request
+    ),
+    happened(
+        "SELECT ledger FROM request
                WHERE received_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY ledger",
-        repair: "UPDATE request SET
+        "UPDATE request SET
                      received_at = (SELECT received_at FROM ledger WHERE n = ?1),
                      released_at = min(released_at, ?2), settled_at = min(settled_at, ?2)
                  WHERE ledger = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM letter
+    ),
+    happened(
+        "SELECT n FROM letter
                WHERE created_at > ?1 OR claimed_at > ?1 OR settled_at > ?1 ORDER BY n",
-        repair: "UPDATE letter SET
+        "UPDATE letter SET
                      created_at = CASE WHEN created_at > ?2 THEN coalesce((
                          SELECT p.created_at FROM letter AS p
                          WHERE p.n < ?1 AND p.created_at <= ?2 ORDER BY p.n DESC LIMIT 1
                      ), ?2) ELSE created_at END,
                      claimed_at = min(claimed_at, ?2), settled_at = min(settled_at, ?2)
                  WHERE n = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM event WHERE at > ? ORDER BY n",
-        repair: "UPDATE event SET at = coalesce((
+    ),
+    happened(
+        "SELECT n FROM event WHERE at > ? ORDER BY n",
+        "UPDATE event SET at = coalesce((
                      SELECT at FROM event WHERE n < ?1 AND at <= ?2 ORDER BY n DESC LIMIT 1
                  ), ?2) WHERE n = ?1 AND at > ?2",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM account
+    ),
+    happened(
+        "SELECT n FROM account
                WHERE created_at > ?1 OR verified_at > ?1 OR forgotten_at > ?1 ORDER BY n",
-        repair: "UPDATE account SET
+        "UPDATE account SET
                      created_at = min(created_at, ?2), verified_at = min(verified_at, ?2),
                      forgotten_at = min(forgotten_at, ?2)
                  WHERE n = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM hook_call
+    ),
+    happened(
+        "SELECT n FROM hook_call
                WHERE created_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY n",
-        repair: "UPDATE hook_call SET
+        "UPDATE hook_call SET
                      created_at = min(created_at, ?2), released_at = min(released_at, ?2),
                      settled_at = min(settled_at, ?2)
                  WHERE n = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT letter FROM token WHERE used_at > ?1 OR refused_at > ?1",
-        repair: "UPDATE token SET used_at = min(used_at, ?2), refused_at = min(refused_at, ?2)
+    ),
+    happened(
+        "SELECT letter FROM token WHERE used_at > ?1 OR refused_at > ?1",
+        "UPDATE token SET used_at = min(used_at, ?2), refused_at = min(refused_at, ?2)
                  WHERE letter = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT number FROM access_revision WHERE at > ? ORDER BY number",
-        repair: "UPDATE access_revision SET at = ?2 WHERE number = ?1 AND at > ?2",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM operator WHERE created_at > ?",
-        repair: "UPDATE operator SET created_at = ?2 WHERE n = ?1 AND created_at > ?2",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
+    ),
+    happened(
+        "SELECT number FROM access_revision WHERE at > ? ORDER BY number",
+        "UPDATE access_revision SET at = ?2 WHERE number = ?1 AND at > ?2",
+    ),
+    happened(
+        "SELECT n FROM operator WHERE created_at > ?",
+        "UPDATE operator SET created_at = ?2 WHERE n = ?1 AND created_at > ?2",
+    ),
     TimeRepair {
         // It was sent, perhaps just now: it counts from now, and no longer than any other.
         find: "SELECT letter FROM letter_claim WHERE at > ?",
@@ -142,14 +134,12 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
-    TimeRepair {
-        find: "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
-        repair: "UPDATE notice SET
+    happened(
+        "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
+        "UPDATE notice SET
                      created_at = min(created_at, ?2), claimed_at = min(claimed_at, ?2)
                  WHERE n = ?1",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
+    ),
     // Due times.
     TimeRepair {
         find: "SELECT n FROM notice WHERE due_at > ?",
@@ -235,12 +225,10 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |delays| Millis(0).plus(delays.quiet_for),
         becomes: Becomes::Latest,
     },
-    TimeRepair {
-        find: "SELECT n FROM account WHERE refused_at > ?",
-        repair: "UPDATE account SET refused_at = ?2 WHERE n = ?1 AND refused_at > ?2",
-        latest: |_| Millis(TOLERANCE),
-        becomes: Becomes::Now,
-    },
+    happened(
+        "SELECT n FROM account WHERE refused_at > ?",
+        "UPDATE account SET refused_at = ?2 WHERE n = ?1 AND refused_at > ?2",
+    ),
     TimeRepair {
         find: "SELECT ledger FROM request
                WHERE state = 'discarded' AND restorable_until > ? ORDER BY ledger",

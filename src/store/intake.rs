@@ -24,10 +24,10 @@ use super::{MailCause, MailKind, Proved, Store, StoreError, Topic};
 use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, ReversePath,
-    Timestamp, TokenHash, Verdict,
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
+    TokenHash, Verdict,
 };
-use crate::mail::{Facts, is_program};
+use crate::mail::Facts;
 
 /// A complete message to be stored.
 #[derive(Debug)]
@@ -416,12 +416,7 @@ impl Message {
             return Ok(());
         };
         let facts = &self.arrival.facts;
-        let wants_answer =
-            self.arrival.envelope.reverse_path != ReversePath::Null && !is_program(sender.local());
-        // Authentication of a mailing list says nothing about the author.
-        let is_theirs =
-            facts.authentication.passes_dmarc() && facts.sender.address() == Some(sender);
-        if !wants_answer || !is_theirs {
+        if !notices::reaches_a_person(facts, &self.arrival.envelope.reverse_path, sender) {
             return Ok(());
         }
         let about = NotTaken {

@@ -74,6 +74,18 @@ pub(super) fn wish(
     Ok(())
 }
 
+/// Like [`wish`], for the account with this address if there is one.
+pub(super) fn wish_of(
+    connection: &Connection,
+    address: &EmailAddress,
+    asked: &LanguageWish,
+) -> Result<(), StoreError> {
+    match find_account(connection, &address.key())? {
+        Some(account) => wish(connection, account.n, asked),
+        None => Ok(()),
+    }
+}
+
 /// Language that a mail was sent in.
 pub(super) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
     let tag: Option<String> = connection
@@ -85,18 +97,6 @@ pub(super) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, St
 }
 
 impl Store {
-    /// Like [`wish`], for the account with this address if there is one.
-    pub(super) fn wish_of(
-        connection: &Connection,
-        address: &EmailAddress,
-        asked: &LanguageWish,
-    ) -> Result<(), StoreError> {
-        match find_account(connection, &address.key())? {
-            Some(account) => wish(connection, account.n, asked),
-            None => Ok(()),
-        }
-    }
-
     /// Candidates for the language of a claimed mail.
     pub async fn find_mail_languages(
         &self,

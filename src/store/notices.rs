@@ -1,8 +1,8 @@
 //! Notices: mail that tells a sender that their mail is not accepted, where a portal is set to send them.
 //!
 //! Only a message that passes DMARC causes one, so that it reaches the real author. A mailbox gets at most
-//! one a day. A notice that may have been sent before a crash is not sent again. Notices
-//! have their own share of the rate limits, and are dropped rather than sent late.
+//! one a day. A notice that may have been sent before a crash is not sent again. Notices have their own share
+//! of the rate limits, and are dropped rather than sent late.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,10 +13,9 @@ use super::{Store, StoreError};
 use crate::config::MailLimits;
 use crate::domain::{
     Actor, EmailAddress, LanguagePriority, LedgerId, MailId, MailboxKey, PortalName, Reason,
-    Timestamp,
+    ReversePath, Timestamp,
 };
-
-use crate::mail::Facts;
+use crate::mail::{Facts, is_program};
 
 /// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
@@ -62,6 +61,20 @@ pub(super) struct NotTaken<'a> {
     pub(super) portal: &'a PortalName,
     pub(super) reason: Reason,
     pub(super) message_id: Option<&'a str>,
+}
+
+/// True if the author of a refused message gets a notice: `sender` wrote it, their domain vouches for it, and
+/// neither its envelope nor their address says that a program sent it.
+pub(super) fn reaches_a_person(
+    facts: &Facts,
+    reverse_path: &ReversePath,
+    sender: &EmailAddress,
+) -> bool {
+    // Authentication of a mailing list says nothing about the author.
+    facts.authentication.passes_dmarc()
+        && facts.sender.address() == Some(sender)
+        && *reverse_path != ReversePath::Null
+        && !is_program(sender.local())
 }
 
 /// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
@@ -176,13 +189,17 @@ fn claim(
         notices.push(notice);
     }
     shares.keep()?;
+    Ok(ClaimedNotices {
+        notices,
+        next_due: next_due(connection)?,
+    })
+}
+
+fn next_due(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let next: Option<Millis> = connection
         .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
         .query_row([], |row| row.get(0))?;
-    Ok(ClaimedNotices {
-        notices,
-        next_due: next.map(Millis::timestamp),
-    })
+    Ok(next.map(Millis::timestamp))
 }
 
 impl Store {
@@ -199,13 +216,7 @@ impl Store {
 
     /// Time at which the next notice is due; None if none waits.
     pub async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|connection| {
-            let next: Option<Millis> = connection
-                .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
-                .query_row([], |row| row.get(0))?;
-            Ok(next.map(Millis::timestamp))
-        })
-        .await
+        self.read(next_due).await
     }
 
     /// Records that a notice was sent, in the events of its entry.

@@ -9,16 +9,15 @@ use jiff::Timestamp;
 use lettre::Message;
 use lettre::address::{Address, AddressError, Envelope};
 use lettre::message::header::{
-    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue, InReplyTo, MessageId,
-    References,
+    ContentTransferEncoding, ContentType, InReplyTo, MessageId, References,
 };
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use minijinja::context;
 
+use super::header_fields::{AutoResponseSuppress, AutoSubmitted, ContentLanguage, LoopMark};
 use super::message_id;
 use crate::config::Config;
 use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
-use crate::mail::LOOP_FIELD;
 use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
 use crate::templates::{self, Language, Templates, TemplatesError, Zone};
 
@@ -361,73 +360,6 @@ fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, ComposeError
 
 fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// A field with a fixed name that lettre has no type for.
-macro_rules! field {
-    ($(#[$doc:meta])* $type:ident, $name:expr, $value:expr) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        struct $type;
-
-        impl Header for $type {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Ok(Self)
-            }
-            fn display(&self) -> HeaderValue {
-                HeaderValue::new(Self::name(), $value.to_owned())
-            }
-        }
-    };
-}
-
-field!(
-    /// RFC 3834 5: the mail is generated automatically, so programs do not reply to it.
-    AutoSubmitted,
-    "Auto-Submitted",
-    "auto-replied"
-);
-field!(
-    /// [MS-OXCMAIL]: Exchange sends no out-of-office mail, automatic reply, receipt or delivery report. A
-    /// non-delivery report (NDR) is wanted.
-    AutoResponseSuppress,
-    "X-Auto-Response-Suppress",
-    "OOF, AutoReply, DR, RN, NRN"
-);
-
-/// RFC 3282 2: the language of the mail.
-#[derive(Clone)]
-struct ContentLanguage(String);
-
-impl Header for ContentLanguage {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Content-Language")
-    }
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self(text.to_owned()))
-    }
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), self.0.clone())
-    }
-}
-
-/// Our own mark; incoming mail with it is a mail loop.
-#[derive(Clone)]
-struct LoopMark(String);
-
-impl Header for LoopMark {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str(LOOP_FIELD)
-    }
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self(text.to_owned()))
-    }
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), self.0.clone())
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod compose;
 pub mod confirm;
+mod header_fields;
 pub mod mailer;
 mod message_id;
 pub mod notices;

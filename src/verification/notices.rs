@@ -1,6 +1,6 @@
 //! The worker that sends notices to senders whose mail is not accepted: claims what is due, composes and
-//! sends it, one after the other. A notice is a courtesy: it is tried a few times within a day, and one that
-//! may have been sent is not sent again.
+//! sends it, one after the other. A notice is a courtesy: it is tried a few times within a day, under the same
+//! Message-ID, and one that may have been sent before a crash is not sent again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +83,10 @@ async fn work(
                 store.retry_notice(notice.id, now).await?;
                 continue;
             }
-            send(config, store, templates, post, &notice).await?;
+            // Those after it are claimed already.
+            if let Err(error) = send(config, store, templates, post, &notice).await {
+                events::fault("verification.notices", &error);
+            }
         }
         post.close_idle().await;
     }

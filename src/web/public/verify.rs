@@ -198,9 +198,7 @@ impl AppState {
             },
         )
     }
-}
 
-impl AppState {
     async fn take_back(&self, token: &Token) -> Result<Page, PageError> {
         let config = self.config();
         let (store, hash) = (self.store(), token.hash());

@@ -142,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Requests by portal and state. Read from counters that every request updates.
+    /// Requests by portal and state. Reads what waits, and counters of what is settled.
     pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
         self.read(requests).await
     }
@@ -216,11 +216,20 @@ pub(super) fn entries(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
 pub(super) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
-    count(
+    let mut counts = count(
         connection,
-        "SELECT portal, state, requests FROM request_count ORDER BY portal, state",
-    )
+        "SELECT portal, 'held', count(*) FROM request INDEXED BY request_open
+         WHERE state = 'held' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'released', count(*) FROM request INDEXED BY request_due
+         WHERE state = 'released' AND portal > '' GROUP BY portal
+         UNION ALL
+         SELECT portal, state, requests FROM request_count",
+    )?;
+    counts.sort_by(|a, b| (&a.portal, a.state.as_str()).cmp(&(&b.portal, b.state.as_str())));
+    Ok(counts)
 }
 
 pub(super) fn by_day(connection: &Connection, since: Millis) -> Result<Vec<DayCount>, StoreError> {

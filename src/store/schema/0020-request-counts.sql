@@ -1,4 +1,5 @@
--- Requests by portal and state, so that nothing counts all that there ever were.
+-- Settled requests by portal and state, so that nothing counts all that there ever were. What waits is
+-- counted by its index: accepting a message changes nothing here.
 CREATE TABLE request_count (
     portal TEXT NOT NULL,
     state TEXT NOT NULL,
@@ -6,25 +7,27 @@ CREATE TABLE request_count (
     PRIMARY KEY (portal, state)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO request_count SELECT portal, state, count(*) FROM request GROUP BY portal, state;
+INSERT INTO request_count
+    SELECT portal, state, count(*) FROM request
+    WHERE state <> 'held' AND state <> 'released' GROUP BY portal, state;
 
-CREATE TRIGGER request_counted AFTER INSERT ON request
+CREATE TRIGGER request_settled AFTER UPDATE OF state ON request
+WHEN OLD.state <> NEW.state AND NEW.state <> 'held' AND NEW.state <> 'released'
 BEGIN
     INSERT INTO request_count (portal, state, requests) VALUES (NEW.portal, NEW.state, 1)
     ON CONFLICT DO UPDATE SET requests = requests + 1;
 END;
 
-CREATE TRIGGER request_uncounted AFTER DELETE ON request
+CREATE TRIGGER request_taken_up AFTER UPDATE OF state ON request
+WHEN OLD.state <> NEW.state AND OLD.state <> 'held' AND OLD.state <> 'released'
 BEGIN
     UPDATE request_count SET requests = requests - 1 WHERE portal = OLD.portal AND state = OLD.state;
     DELETE FROM request_count WHERE portal = OLD.portal AND state = OLD.state AND requests = 0;
 END;
 
-CREATE TRIGGER request_recounted AFTER UPDATE OF portal, state ON request
-WHEN OLD.state <> NEW.state OR OLD.portal <> NEW.portal
+CREATE TRIGGER request_erased AFTER DELETE ON request
+WHEN OLD.state <> 'held' AND OLD.state <> 'released'
 BEGIN
     UPDATE request_count SET requests = requests - 1 WHERE portal = OLD.portal AND state = OLD.state;
     DELETE FROM request_count WHERE portal = OLD.portal AND state = OLD.state AND requests = 0;
-    INSERT INTO request_count (portal, state, requests) VALUES (NEW.portal, NEW.state, 1)
-    ON CONFLICT DO UPDATE SET requests = requests + 1;
 END;

@@ -13,7 +13,7 @@
 //!    the held requests under the link; the button verifies the address, and one operation of the store turns
 //!    that into an active account and released requests.
 //! 6. An **accepted** or released request is claimed by [`delivery`], delivered to the portal's destination,
-//!    and settled: delivered, retried later, or failed.
+//!    and settled: delivered, retried later, or failed. [`outbound`] has the workers and the clients.
 //! 7. [`housekeeping`] does time-driven work, [`canary`] tests the whole pipeline at an interval, [`observe`]
 //!    logs and counts, [`daemon`] assembles the parts, and [`cli`] is the command line; its queries and
 //!    actions are in [`operations`], which the pages and the API use, too.
@@ -33,6 +33,7 @@ pub mod intake;
 pub mod mail;
 pub mod observe;
 pub mod operations;
+pub mod outbound;
 pub mod sender_auth;
 pub mod smtp;
 pub mod store;

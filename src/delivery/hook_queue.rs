@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::http::{HttpClient, RequestMeta};
-use super::settlement::settlement;
-use super::worker::Queue;
-use super::{Attempt, Cause};
 use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
+use crate::outbound::http::{HttpClient, RequestMeta};
+use crate::outbound::settlement::settlement;
+use crate::outbound::worker::Queue;
+use crate::outbound::{Attempt, Cause};
 use crate::store::{
     ClaimNumber, ClaimedWork, HookCall, Settled, Settlement, Store, StoreError, Topic,
 };

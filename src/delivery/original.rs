@@ -3,9 +3,9 @@
 use hyper::body::{Body, Bytes};
 
 use super::Message;
-use super::flow::Flow;
 use super::message::{PIECE, Place};
 use crate::domain::{Domain, LedgerId};
+use crate::outbound::flow::Flow;
 use crate::store::{Store, StoreError};
 
 /// The original message of an entry, without the fields that destinations must not trust.

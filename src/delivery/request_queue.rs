@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outgoing_message::Links;
-use super::settlement::settlement;
-use super::worker::{Queue, Tries};
-use super::{Attempt, Cause, Destination, OutgoingMessage};
+use super::{Destination, OutgoingMessage};
 use crate::config::{Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, Step};
+use crate::outbound::settlement::settlement;
+use crate::outbound::worker::{Queue, Tries};
+use crate::outbound::{Attempt, Cause};
 use crate::store::{
     Claim, ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic,
 };

@@ -7,13 +7,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breakers, Place};
 use super::hook_queue::HookQueue;
 use super::request_queue::RequestQueue;
-use super::worker::Worker;
 use crate::config::Config;
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
+use crate::outbound::breaker::{Breakers, Place};
+use crate::outbound::worker::Worker;
 use crate::store::Store;
 
 /// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.

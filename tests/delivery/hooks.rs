@@ -8,8 +8,9 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vestibule::config::Config;
-use vestibule::delivery::{self, signature};
+use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
+use vestibule::outbound::signature;
 
 use super::harness::{Harness, until};
 use super::help_desk::{HelpDesk, MailTransport};

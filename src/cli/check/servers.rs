@@ -8,8 +8,8 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
-use crate::delivery::preflight::{self, Obstacle};
 use crate::domain::is_private_address;
+use crate::outbound::preflight::{self, Obstacle};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

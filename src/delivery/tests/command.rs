@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::config::{CommandDestination, Retry};
-use crate::delivery::command::Command;
+use crate::delivery::destinations::command::Command;
 
 #[derive(Debug, Deserialize)]
 struct Case {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::config::{MaildirDestination, Retry};
-use crate::delivery::maildir::Maildir;
+use crate::delivery::destinations::maildir::Maildir;
 
 fn maildir(path: &Path) -> Maildir {
     let config = MaildirDestination {

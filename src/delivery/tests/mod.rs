@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Attempt, Cause, OutgoingMessage, Scope};
+use super::OutgoingMessage;
 use crate::domain::Domain;
+use crate::outbound::{Attempt, Cause, Scope};
 use crate::store::Claim;
 
 const RAW: &[u8] = b"From: Ann <ann@corp.example>\r\n\

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::fault_server::{Fault, FaultServer};
 use super::*;
 use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServer};
-use crate::delivery::smtp::{Smtp, Timeouts};
+use crate::delivery::destinations::smtp::{Smtp, Timeouts};
 use crate::domain::EmailAddress;
 
 /// Generous, for a machine under load.

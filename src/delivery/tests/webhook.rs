@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use super::fault_server::acceptor;
 use super::*;
 use crate::config::{Endpoint, HttpCredentials, Retry, WebhookDestination, WebhookFormat};
-use crate::delivery::signature;
-use crate::delivery::webhook::Webhook;
+use crate::delivery::destinations::webhook::Webhook;
 use crate::domain::Timestamp;
+use crate::outbound::signature;
 
 #[derive(Debug, Deserialize)]
 struct Case {

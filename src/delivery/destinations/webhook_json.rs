@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
-use super::OutgoingMessage;
+use crate::delivery::OutgoingMessage;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, Fields};
 

@@ -1,15 +1,22 @@
 //! In: a configured destination. Out: one that can take messages.
 
+pub(super) mod command;
+pub(super) mod maildir;
+pub(super) mod smtp;
+pub(super) mod webhook;
+mod webhook_json;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::Command;
-use super::maildir::{self, Maildir};
-use super::smtp::{Smtp, Timeouts};
-use super::webhook::Webhook;
-use super::{Attempt, OutgoingMessage};
+use super::OutgoingMessage;
 use crate::config;
 use crate::domain::Domain;
+use crate::outbound::Attempt;
+use command::Command;
+use maildir::Maildir;
+use smtp::{Smtp, Timeouts};
+use webhook::Webhook;
 
 /// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -37,7 +37,7 @@ const COMPANY: Duration = Duration::from_millis(2);
 const RESTFUL: Duration = Duration::from_secs(10);
 
 /// The queue of one place, and the way to deliver to it.
-pub(super) trait Queue: Send + Sync + 'static {
+pub trait Queue: Send + Sync + 'static {
     /// An item that the worker has claimed.
     type Claim: Clone + Send + Sync + 'static;
 
@@ -153,7 +153,7 @@ impl<C> Unsettled<C> {
 }
 
 /// The worker of one queue.
-pub(super) struct Worker<Q: Queue> {
+pub struct Worker<Q: Queue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
     stop: CancellationToken,
@@ -165,7 +165,7 @@ pub(super) struct Worker<Q: Queue> {
 }
 
 impl<Q: Queue> Worker<Q> {
-    pub(super) fn of(queue: Q, breaker: SharedBreaker, stop: CancellationToken) -> Self {
+    pub fn of(queue: Q, breaker: SharedBreaker, stop: CancellationToken) -> Self {
         Self {
             queue: Arc::new(queue),
             breaker,
@@ -177,7 +177,7 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Works until it is told to stop and all attempts have ended.
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         let mut arrivals = self.queue.store().subscribe(self.queue.topic());
         let mut actions = self.queue.store().subscribe(Topic::OperatorActions);
         let mut under_way = JoinSet::new();
@@ -360,13 +360,13 @@ async fn hand_over<Q: Queue>(
 
 /// Retries while the database is full, locked or gone, for half of the time by which the lease is longer than
 /// the attempt.
-pub(super) struct Tries {
+pub struct Tries {
     deadline: Instant,
     wait: Duration,
 }
 
 impl Tries {
-    pub(super) fn begin() -> Self {
+    pub fn begin() -> Self {
         Self {
             deadline: Instant::now() + LEASE_MARGIN / 2,
             wait: SETBACK,
@@ -374,7 +374,7 @@ impl Tries {
     }
 
     /// Waits for the next try; false if there is none.
-    pub(super) async fn again(&mut self, error: &StoreError) -> bool {
+    pub async fn again(&mut self, error: &StoreError) -> bool {
         events::fault("delivery", error);
         if error.is_final() || Instant::now() + self.wait > self.deadline {
             return false;

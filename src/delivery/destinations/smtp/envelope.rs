@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::connection::Offers;
 use crate::config::{EnvelopeFrom, SmtpDestination};
-use crate::delivery::{Cause, OutgoingMessage};
+use crate::delivery::OutgoingMessage;
 use crate::domain::EmailAddress;
+use crate::outbound::Cause;
+use crate::outbound::smtp::connection::Offers;
 
 /// The envelope of one message.
 pub(super) struct Envelope {

@@ -17,27 +17,25 @@ use tokio_rustls::TlsConnector;
 
 use super::reply::{Fault, Reply};
 use super::wire::Wire;
-use crate::delivery::Message;
-use crate::delivery::message::Place;
 
 /// A reply is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
 const LONGEST_REPLY: u64 = 16 * 1024;
 
 /// Time limit of the server's reply to QUIT or before it closes.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A connection after greeting and EHLO.
-pub(super) struct Connection {
+pub struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     offers: Offers,
 }
 
 /// Extensions that the server announced (RFC 5321 4.1.1.1).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Offers {
+pub struct Offers {
     pub eight_bit: bool,
     pub utf8: bool,
     pub starttls: bool,
@@ -79,25 +77,17 @@ impl Offers {
     }
 }
 
-/// Causes of a failed transmission.
-pub(super) enum Broken {
-    /// A fault of the server or the network.
-    There(Fault),
-    /// The message could not be read to its end, so the final dot was not sent.
-    Here(String),
-}
-
 impl Connection {
     /// Connects without TLS. Nagle's algorithm is off, so that the end of a message does not wait for an
     /// acknowledgement of the octets before it.
-    pub(super) async fn tcp(host: &str, port: u16) -> Result<TcpStream, Fault> {
+    pub async fn tcp(host: &str, port: u16) -> Result<TcpStream, Fault> {
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
     /// Connects with TLS from the first byte.
-    pub(super) async fn wrapped(
+    pub async fn wrapped(
         stream: TcpStream,
         tls: Arc<ClientConfig>,
         host: &str,
@@ -106,7 +96,7 @@ impl Connection {
         Self::greeted(encrypt(Box::new(stream), tls, host).await?, hello).await
     }
 
-    pub(super) async fn clear(stream: TcpStream, hello: &str) -> Result<Self, Fault> {
+    pub async fn clear(stream: TcpStream, hello: &str) -> Result<Self, Fault> {
         Self::greeted(Box::new(stream), hello).await
     }
 
@@ -127,7 +117,7 @@ impl Connection {
     }
 
     /// STARTTLS (RFC 3207), then EHLO again: extensions that were announced before do not count.
-    pub(super) async fn upgraded(
+    pub async fn upgraded(
         mut self,
         tls: Arc<ClientConfig>,
         host: &str,
@@ -151,12 +141,12 @@ impl Connection {
         Ok(connection)
     }
 
-    pub(super) fn offers(&self) -> &Offers {
+    pub fn offers(&self) -> &Offers {
         &self.offers
     }
 
     /// Logs in (RFC 4954) with PLAIN, or with LOGIN if the server has nothing else.
-    pub(super) async fn login(&mut self, user: &str, password: &str) -> Result<(), Fault> {
+    pub async fn login(&mut self, user: &str, password: &str) -> Result<(), Fault> {
         match self.offers.login {
             Some(Mechanism::Plain) => {
                 let both = STANDARD.encode(format!("\0{user}\0{password}"));
@@ -179,44 +169,35 @@ impl Connection {
     }
 
     /// Sends one line and returns the reply, whatever it is.
-    pub(super) async fn command(&mut self, line: &str) -> Result<Reply, Fault> {
+    pub async fn command(&mut self, line: &str) -> Result<Reply, Fault> {
         let stream = self.stream.get_mut();
         stream.write_all(format!("{line}\r\n").as_bytes()).await?;
         stream.flush().await?;
         self.reply().await
     }
 
-    /// Sends the message in its wire format, and the final dot, after DATA.
-    pub(super) async fn content(&mut self, message: &Message) -> Result<Reply, Broken> {
-        let mut wire = Wire::default();
-        let mut place = Place::default();
-        loop {
-            let piece = message
-                .piece(&mut place)
-                .await
-                .map_err(|e| Broken::Here(e.to_string()))?;
-            let (out, is_last) = match piece {
-                Some(piece) => (wire.next(&piece), false),
-                None => (std::mem::take(&mut wire).end(), true),
-            };
-            if let Err(fault) = self.write(&out).await {
-                // A server may reply and close the connection while we are still writing.
-                return match timeout(LAST_WORDS, self.reply()).await {
-                    Ok(Ok(reply)) if reply.code >= 400 => Ok(reply),
-                    _ => Err(Broken::There(fault)),
-                };
-            }
-            if is_last {
-                return self.reply().await.map_err(Broken::There);
-            }
+    /// Begins the message, after the server accepted DATA.
+    pub fn data(&mut self) -> Data<'_> {
+        Data {
+            connection: self,
+            wire: Wire::default(),
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    async fn write_content(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let stream = self.stream.get_mut();
-        stream.write_all(bytes).await?;
-        stream.flush().await?;
-        Ok(())
+        let written = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        let Err(error) = written.await else {
+            return Ok(());
+        };
+        // A server may reply and close the connection while we are still writing.
+        match timeout(LAST_WORDS, self.reply()).await {
+            Ok(Ok(reply)) if reply.code >= 400 => Err(reply.into_fault()),
+            _ => Err(error.into()),
+        }
     }
 
     /// Reads a reply (RFC 5321 4.2.1): lines of one code, all but the last with a hyphen after it.
@@ -245,6 +226,33 @@ impl Connection {
                 return Ok(Reply { code, text });
             }
         }
+    }
+}
+
+/// A message that is being sent. It is complete only after [`end`](Self::end): dropping it before leaves the
+/// connection in the middle of the message, so that it cannot be used again.
+pub struct Data<'a> {
+    connection: &'a mut Connection,
+    wire: Wire,
+}
+
+impl Data<'_> {
+    /// Sends one piece in its wire format.
+    ///
+    /// # Errors
+    /// The connection broke, or the server refused the message before its end.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        let out = self.wire.next(piece);
+        self.connection.write_content(&out).await
+    }
+
+    /// Sends the final dot and returns the reply.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub async fn end(self) -> Result<Reply, Fault> {
+        self.connection.write_content(&self.wire.end()).await?;
+        self.connection.reply().await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::Timestamp;
 use crate::store::Settlement;
 
 /// `attempt` counts from 1; the schedule decides by `released_at` when the request fails.
-pub(super) fn settlement(
+pub fn settlement(
     outcome: &Attempt,
     attempt: u32,
     released_at: Timestamp,

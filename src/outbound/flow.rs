@@ -9,16 +9,16 @@ use tokio::sync::mpsc;
 use crate::store::StoreError;
 
 /// Channel for the pieces of a body.
-pub(super) type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
+pub type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
 
-pub(super) struct Flow {
+pub struct Flow {
     pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
     left: u64,
 }
 
 impl Flow {
     /// `octets` is the length of all pieces; `read` sends them, one at a time.
-    pub(super) fn begin<F>(octets: u64, read: impl FnOnce(Sender) -> F) -> Self
+    pub fn begin<F>(octets: u64, read: impl FnOnce(Sender) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -14,30 +14,34 @@
 use std::io;
 use std::time::Duration;
 
-use crate::delivery::{Attempt, Cause, Scope};
+use crate::outbound::{Attempt, Cause, Scope};
 
 /// The server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub struct Reply {
     pub code: u16,
     /// Without the codes, one line for each line of the reply.
     pub text: String,
 }
 
 impl Reply {
-    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n')
     }
 
     /// Returns the reply if its code begins with this digit; any other code is an error, even a positive one.
-    pub(super) fn expect(self, first_digit: u16) -> Result<Self, Fault> {
+    pub fn expect(self, first_digit: u16) -> Result<Self, Fault> {
         if self.code / 100 == first_digit {
             return Ok(self);
         }
-        Err(Fault::Reply {
+        Err(self.into_fault())
+    }
+
+    pub fn into_fault(self) -> Fault {
+        Fault::Reply {
             code: self.code,
             text: self.in_one_line(),
-        })
+        }
     }
 
     /// RFC 2034 4: each line begins with the same enhanced status code, which is kept once.
@@ -56,7 +60,7 @@ impl Reply {
 
 /// Steps of the SMTP session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     Connect,
     StartTls,
     Auth,
@@ -83,7 +87,7 @@ impl Step {
 
 /// Failures of a step.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub enum Fault {
     /// A negative reply, or one that does not fit the command.
     Reply { code: u16, text: String },
     /// No connection, a broken one, failed TLS, or a server that does not speak SMTP.
@@ -94,7 +98,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// True if the server closed the connection, or is about to.
-    pub(super) fn is_goodbye(&self) -> bool {
+    pub fn is_goodbye(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Reply { code: 421, .. })
     }
 
@@ -116,12 +120,12 @@ impl From<io::Error> for Fault {
 }
 
 /// The cause of a failure of greeting, EHLO, STARTTLS or AUTH, which precede any message.
-pub(super) fn before_mail(step: Step, fault: &Fault) -> Cause {
+pub fn before_mail(step: Step, fault: &Fault) -> Cause {
     fault.cause(step, Scope::Destination)
 }
 
 /// The outcome of a failure between MAIL and the final dot.
-pub(super) fn in_transaction(step: Step, fault: &Fault) -> Attempt {
+pub fn in_transaction(step: Step, fault: &Fault) -> Attempt {
     let (refused, scope) = match fault {
         // RFC 4954 6: the server requires a login, another one, or TLS before it.
         Fault::Reply {

@@ -37,7 +37,7 @@ enum Breaker {
 
 /// Messages that may be sent at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Capacity {
+pub enum Capacity {
     For(usize),
     NotBefore(Timestamp),
 }
@@ -90,19 +90,14 @@ impl Breaker {
 /// One breaker, shared by all workers of one place: the current one, and an old one that finishes its
 /// attempts after a reload.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SharedBreaker(Arc<Mutex<Breaker>>);
+pub struct SharedBreaker(Arc<Mutex<Breaker>>);
 
 impl SharedBreaker {
-    pub(super) fn capacity(
-        &self,
-        concurrency: usize,
-        under_way: usize,
-        now: Timestamp,
-    ) -> Capacity {
+    pub fn capacity(&self, concurrency: usize, under_way: usize, now: Timestamp) -> Capacity {
         self.lock().capacity(concurrency, under_way, now)
     }
 
-    pub(super) fn note(&self, attempt: &Attempt, now: Timestamp) {
+    pub fn note(&self, attempt: &Attempt, now: Timestamp) {
         let mut breaker = self.lock();
         *breaker = breaker.after(attempt, now);
     }
@@ -114,24 +109,19 @@ impl SharedBreaker {
 
 /// A place that messages go to, with all settings that an attempt there depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     RequestQueue(Destination),
     Hook(Endpoint),
 }
 
 /// The breakers of a configuration, by name.
 #[derive(Debug, Default)]
-pub(super) struct Breakers(BTreeMap<DestinationName, (Place, SharedBreaker)>);
+pub struct Breakers(BTreeMap<DestinationName, (Place, SharedBreaker)>);
 
 impl Breakers {
     /// The breaker of the previous configuration if the place is the same, otherwise a new one: the change
     /// may have fixed the failure.
-    pub(super) fn keep(
-        &mut self,
-        before: &Self,
-        name: &DestinationName,
-        place: Place,
-    ) -> SharedBreaker {
+    pub fn keep(&mut self, before: &Self, name: &DestinationName, place: Place) -> SharedBreaker {
         let breaker = match before.0.get(name) {
             Some((same, breaker)) if *same == place => breaker.clone(),
             _ => SharedBreaker::default(),

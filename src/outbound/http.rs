@@ -33,7 +33,7 @@ use crate::domain::{Timestamp, is_private_address};
 const COMPLAINT: usize = 400;
 
 /// An endpoint with its connections.
-pub(super) struct HttpClient {
+pub struct HttpClient {
     endpoint: Endpoint,
     /// Connections that are kept open.
     concurrency: usize,
@@ -41,7 +41,7 @@ pub(super) struct HttpClient {
 }
 
 /// Metadata of a POST, sent as header fields.
-pub(super) struct RequestMeta<'a> {
+pub struct RequestMeta<'a> {
     /// The same for every attempt.
     pub id: &'a str,
     /// Seconds since 1970.
@@ -52,7 +52,7 @@ pub(super) struct RequestMeta<'a> {
 }
 
 impl HttpClient {
-    pub(super) fn new(endpoint: &Endpoint, concurrency: usize) -> Self {
+    pub fn new(endpoint: &Endpoint, concurrency: usize) -> Self {
         Self {
             endpoint: endpoint.clone(),
             concurrency,
@@ -61,7 +61,7 @@ impl HttpClient {
     }
 
     /// Begins the signature of a body, if there is a secret. The body's pieces are added to it.
-    pub(super) fn signature(&self, id: &str, seconds: i64) -> Result<Option<Signature>, Cause> {
+    pub fn signature(&self, id: &str, seconds: i64) -> Result<Option<Signature>, Cause> {
         let Some(secret) = &self.endpoint.secret else {
             return Ok(None);
         };
@@ -71,7 +71,7 @@ impl HttpClient {
         Ok(Some(begun))
     }
 
-    pub(super) async fn post(&self, meta: RequestMeta<'_>, body: impl Into<Body>) -> Attempt {
+    pub async fn post(&self, meta: RequestMeta<'_>, body: impl Into<Body>) -> Attempt {
         let request = match self.request(meta).await {
             Ok(request) => request.body(body),
             Err(cause) => return Attempt::Retry(cause),

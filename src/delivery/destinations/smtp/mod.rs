@@ -4,10 +4,7 @@
 //! connection that was left in the middle of a transaction is closed and never used again: a late reply must
 //! not be taken for the reply to another message.
 
-mod connection;
 mod envelope;
-mod reply;
-mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,20 +14,23 @@ use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use connection::{Broken, Connection, LAST_WORDS};
 use envelope::{Envelope, Needs};
-use reply::{Fault, Step};
 
-use super::{Attempt, Cause, OutgoingMessage, tls};
 use crate::config::{SmtpDestination, SmtpSecurity};
+use crate::delivery::OutgoingMessage;
+use crate::delivery::message::Place;
 use crate::domain::Domain;
+use crate::outbound::smtp::connection::{Connection, LAST_WORDS};
+use crate::outbound::smtp::reply::{self, Fault, Step};
+use crate::outbound::{Attempt, Cause, tls};
+use crate::store::StoreError;
 
 /// Time for which an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Timeouts for the other side (RFC 5321 4.5.3.2).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Timeouts {
+pub(in crate::delivery) struct Timeouts {
     /// Until the server's greeting.
     pub connect: Duration,
     /// For the reply to a command.
@@ -40,7 +40,7 @@ pub(super) struct Timeouts {
 }
 
 impl Timeouts {
-    pub(super) const DEFAULT: Self = Self {
+    pub(in crate::delivery) const DEFAULT: Self = Self {
         connect: Duration::from_secs(30),
         command: Duration::from_mins(5),
         message: Duration::from_mins(10),
@@ -48,7 +48,7 @@ impl Timeouts {
 }
 
 /// An SMTP server that takes messages.
-pub(super) struct Smtp {
+pub(in crate::delivery) struct Smtp {
     config: SmtpDestination,
     time_limit: Timeouts,
     hello: String,
@@ -69,7 +69,11 @@ enum Failure {
 }
 
 impl Smtp {
-    pub(super) fn new(config: &SmtpDestination, hostname: &Domain, time_limit: Timeouts) -> Self {
+    pub(in crate::delivery) fn new(
+        config: &SmtpDestination,
+        hostname: &Domain,
+        time_limit: Timeouts,
+    ) -> Self {
         Self {
             config: config.clone(),
             time_limit,
@@ -79,7 +83,7 @@ impl Smtp {
         }
     }
 
-    pub(super) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
         let envelope = match Envelope::of(&self.config, outgoing) {
             Ok(envelope) => envelope,
             Err(cause) => return Attempt::Refused(cause),
@@ -207,17 +211,20 @@ impl Smtp {
             .and_then(|reply| reply.expect(3))
             .map_err(failed(Step::Data))?;
 
-        let sending = connection.content(outgoing.message());
-        let sent = match timeout(self.time_limit.message, sending).await {
-            Ok(Ok(reply)) => reply.expect(2),
-            Ok(Err(Broken::There(fault))) => Err(fault),
-            Ok(Err(Broken::Here(cause))) => {
-                let attempt = Attempt::Retry(Cause::of_request(&cause));
-                return Err(Failure::Failed(attempt));
+        let message = outgoing.message();
+        let sending = async {
+            let mut data = connection.data();
+            let mut place = Place::default();
+            while let Some(piece) = message.piece(&mut place).await.map_err(unreadable)? {
+                data.write(&piece).await.map_err(failed(Step::Content))?;
             }
-            Err(_) => Err(Fault::Silent(self.time_limit.message)),
+            let reply = data.end().await.and_then(|reply| reply.expect(2));
+            reply.map(drop).map_err(failed(Step::Content))
         };
-        sent.map(drop).map_err(failed(Step::Content))
+        let time_limit = self.time_limit.message;
+        timeout(time_limit, sending)
+            .await
+            .unwrap_or_else(|_| Err(failed(Step::Content)(Fault::Silent(time_limit))))
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -237,7 +244,7 @@ impl Smtp {
     }
 
     /// Sends QUIT and closes the idle connections.
-    pub(super) async fn close_idle(&self) {
+    pub(in crate::delivery) async fn close_idle(&self) {
         let idle = std::mem::take(&mut *self.idle());
         for mut kept in idle {
             let _ = timeout(LAST_WORDS, kept.connection.command("QUIT")).await;
@@ -265,4 +272,10 @@ async fn within<T>(
     timeout(time, answer)
         .await
         .unwrap_or(Err(Fault::Silent(time)))
+}
+
+/// The message could not be read to its end, so the final dot was not sent.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unreadable(error: StoreError) -> Failure {
+    Failure::Failed(Attempt::Retry(Cause::of_request(&error.to_string())))
 }

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::Cause;
 
 /// TLS configuration of a client. With `verify`, the certificate must be valid for the server's name.
-pub(super) fn client(verify: bool) -> Result<ClientConfig, Cause> {
+pub fn client(verify: bool) -> Result<ClientConfig, Cause> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

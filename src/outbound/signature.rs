@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 /// An unfinished signature: HMAC-SHA256 of id, time and body. The body is added in pieces.
-pub(super) struct Signature(Hmac<Sha256>);
+pub struct Signature(Hmac<Sha256>);
 
 impl Signature {
     /// `None` if the secret is not base64; the prefix `whsec_` is optional.
-    pub(super) fn begin(secret: &SecretString, id: &str, seconds: i64) -> Option<Self> {
+    pub fn begin(secret: &SecretString, id: &str, seconds: i64) -> Option<Self> {
         let secret = secret.expose_secret().trim();
         let key = STANDARD
             .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
@@ -23,12 +23,12 @@ impl Signature {
         Some(Self(mac))
     }
 
-    pub(super) fn add(&mut self, piece: &[u8]) {
+    pub fn add(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
     /// The value of `webhook-signature`.
-    pub(super) fn end(self) -> String {
+    pub fn end(self) -> String {
         format!("v1,{}", STANDARD.encode(self.0.finalize().into_bytes()))
     }
 }

@@ -9,29 +9,31 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 
-use super::flow::Flow;
-use super::http::{HttpClient, RequestMeta};
-use super::message::Place;
-use super::{Attempt, Cause, OutgoingMessage, webhook_json};
+use super::webhook_json;
 use crate::config::{WebhookDestination, WebhookFormat};
+use crate::delivery::OutgoingMessage;
+use crate::delivery::message::Place;
 use crate::domain::Timestamp;
+use crate::outbound::flow::Flow;
+use crate::outbound::http::{HttpClient, RequestMeta};
+use crate::outbound::{Attempt, Cause};
 use crate::store::StoreError;
 
 /// A URL that takes messages.
-pub(super) struct Webhook {
+pub(in crate::delivery) struct Webhook {
     config: WebhookDestination,
     client: HttpClient,
 }
 
 impl Webhook {
-    pub(super) fn new(config: &WebhookDestination) -> Self {
+    pub(in crate::delivery) fn new(config: &WebhookDestination) -> Self {
         Self {
             config: config.clone(),
             client: HttpClient::new(&config.endpoint, config.concurrency),
         }
     }
 
-    pub(super) async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
         let posted = match self.config.format {
             WebhookFormat::Raw => self.streamed(outgoing, "message/rfc822", Form::Raw).await,
             WebhookFormat::Form => {

@@ -19,10 +19,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin};
 use tokio::time::timeout;
 
-use super::message::Place;
-use super::{Attempt, Cause, OutgoingMessage, Scope};
 use crate::config::CommandDestination;
+use crate::delivery::OutgoingMessage;
+use crate::delivery::message::Place;
 use crate::domain::EmailAddress;
+use crate::outbound::{Attempt, Cause, Scope};
 use crate::store::StoreError;
 
 /// Time between SIGTERM and SIGKILL.
@@ -33,18 +34,18 @@ const COMPLAINT: usize = 400;
 
 /// A program that takes messages.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(in crate::delivery) struct Command {
     config: CommandDestination,
 }
 
 impl Command {
-    pub(super) fn new(config: &CommandDestination) -> Self {
+    pub(in crate::delivery) fn new(config: &CommandDestination) -> Self {
         Self {
             config: config.clone(),
         }
     }
 
-    pub(super) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
         let program = self.config.program.display();
         let mut child = match self.start(outgoing) {
             Ok(child) => child,

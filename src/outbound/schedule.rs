@@ -40,7 +40,7 @@ pub fn next(
 }
 
 /// A random number from 0 to 1 that spreads retries.
-pub(super) fn chance() -> f64 {
+pub fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 

@@ -12,17 +12,18 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::message::Place;
-use super::{Attempt, Cause, OutgoingMessage};
 use crate::config::MaildirDestination;
+use crate::delivery::OutgoingMessage;
+use crate::delivery::message::Place;
 use crate::domain::Domain;
+use crate::outbound::{Attempt, Cause};
 
 /// Messages that are written at the same time: enough for the file system to combine their syncs.
-pub(super) const CONCURRENCY: usize = 16;
+pub(in crate::delivery) const CONCURRENCY: usize = 16;
 
 /// A Maildir that takes messages.
 #[derive(Debug, Clone)]
-pub(super) struct Maildir {
+pub(in crate::delivery) struct Maildir {
     path: PathBuf,
     modes: Modes,
     hostname: Domain,
@@ -48,7 +49,7 @@ impl Modes {
 }
 
 impl Maildir {
-    pub(super) fn new(config: &MaildirDestination, hostname: &Domain) -> Self {
+    pub(in crate::delivery) fn new(config: &MaildirDestination, hostname: &Domain) -> Self {
         Self {
             path: config.path.clone(),
             modes: if config.group {
@@ -60,7 +61,7 @@ impl Maildir {
         }
     }
 
-    pub(super) async fn attempt(&self, outgoing: Arc<OutgoingMessage>) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: Arc<OutgoingMessage>) -> Attempt {
         let maildir = self.clone();
         let here = Handle::current();
         match tokio::task::spawn_blocking(move || maildir.deliver(&outgoing, &here)).await {

@@ -7,7 +7,7 @@
 use memchr::memchr2;
 
 /// State of the encoder at the end of a piece.
-pub(super) struct Wire {
+pub struct Wire {
     /// The last byte was a CR; the next one decides whether it belongs to a CRLF.
     after_cr: bool,
     at_start: bool,
@@ -23,7 +23,7 @@ impl Default for Wire {
 }
 
 impl Wire {
-    pub(super) fn next(&mut self, piece: &[u8]) -> Vec<u8> {
+    pub fn next(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len() + piece.len() / 64 + 8);
         let mut rest = piece;
         while let Some(&first) = rest.first() {
@@ -57,7 +57,7 @@ impl Wire {
     }
 
     /// Returns the final dot, on a line of its own. The last CRLF of a message is the first of `CRLF.CRLF`.
-    pub(super) fn end(self) -> Vec<u8> {
+    pub fn end(self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.after_cr {
             out.push(b' ');

@@ -1,0 +1,62 @@
+//! Outcome of one attempt to send something, whatever it is and wherever it goes.
+
+use crate::domain::Timestamp;
+
+/// Outcome of an attempt to deliver one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The destination confirmed that it has the request.
+    Delivered,
+    /// A temporary failure.
+    Retry(Cause),
+    /// A permanent failure of this request.
+    Refused(Cause),
+}
+
+/// Cause of a failure, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// One line with the step and the answer of the destination.
+    pub text: String,
+    pub scope: Scope,
+    /// Earliest time of the next attempt that the destination accepts.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Scope of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Concerns this request; others may succeed.
+    Request,
+    /// Concerns the destination as a whole: unreachable, refusing the login, overloaded.
+    Destination,
+}
+
+impl Cause {
+    #[must_use]
+    pub fn of_request(text: &str) -> Self {
+        Self::new(text, Scope::Request)
+    }
+
+    #[must_use]
+    pub fn of_destination(text: &str) -> Self {
+        Self::new(text, Scope::Destination)
+    }
+
+    /// Text of others becomes one printable line of bounded length.
+    #[must_use]
+    pub fn new(text: &str, scope: Scope) -> Self {
+        const LONGEST: usize = 500;
+        let mut line: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(LONGEST)
+            .collect();
+        line.truncate(line.trim_end().len());
+        Self {
+            text: line,
+            scope,
+            not_before: None,
+        }
+    }
+}

@@ -1,7 +1,9 @@
-//! Appearance of every page: no violation that axe-core finds, light and dark, wide and narrow, and nothing
-//! that extends beyond the edge of the window.
+//! Appearance of every page, on a phone, a tablet, a desktop's and a large screen, light and dark: no
+//! violation that axe-core finds, nothing that extends beyond the edge of the window, and no value in a card
+//! without the name of its column.
 //!
-//! With `SCREENSHOTS=FOLDER` pictures of each page are stored there.
+//! With `SCREENSHOTS=FOLDER` the pictures of the docs are stored there, and with
+//! `SCREENSHOTS_OF_ALL_LOOKS=FOLDER` a picture of every page in every look.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,25 +17,38 @@ use crate::harness::wait_for;
 use crate::help_desk::HelpDesk;
 use crate::pages::{PAGES, Side};
 
-/// Widths of a desktop's screen and a phone's.
+/// Widths of a desktop's screen and a phone's, whose pictures are in the docs.
 const WIDE: u32 = 1280;
 const NARROW: u32 = 390;
+/// A tablet held upright, and a large screen.
+const TABLET: u32 = 820;
+const LARGE: u32 = 1920;
 
-/// Checks of a page at each width and colour scheme. An ordinary run applies axe-core only to the first two,
-/// which cover both widths and both schemes; a long run to all.
-const LOOKS: &[(u32, &str, Asked)] = &[
-    (WIDE, "dark", Asked::Colours),
-    (NARROW, "light", Asked::Everything),
-    (NARROW, "dark", Asked::Colours),
-    (WIDE, "light", Asked::Everything),
+/// Looks of a page: width, colour scheme, the rules of axe-core, and the runs that apply them. Layout is
+/// checked in every look of every run.
+const LOOKS: &[(u32, &str, Asked, Runs)] = &[
+    (NARROW, "light", Asked::Everything, Runs::All),
+    (NARROW, "dark", Asked::Colours, Runs::Long),
+    (TABLET, "dark", Asked::Colours, Runs::Long),
+    (TABLET, "light", Asked::Everything, Runs::Long),
+    (LARGE, "light", Asked::Everything, Runs::Long),
+    (LARGE, "dark", Asked::Colours, Runs::Long),
+    (WIDE, "dark", Asked::Everything, Runs::All),
+    // The last, so that the next page opens on a desktop's screen.
+    (WIDE, "light", Asked::Colours, Runs::Long),
 ];
 
-/// Number of looks that axe-core checks.
-fn asked_of_axe() -> usize {
-    if std::env::var_os("VESTIBULE_LONG").is_some() {
-        LOOKS.len()
-    } else {
-        2
+/// The runs of the tests in which axe-core looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runs {
+    All,
+    /// With `VESTIBULE_LONG`.
+    Long,
+}
+
+impl Runs {
+    fn include_this_one(self) -> bool {
+        self == Self::All || std::env::var_os("VESTIBULE_LONG").is_some()
     }
 }
 
@@ -51,7 +66,7 @@ async fn every_page_is_open_to_all_and_keeps_within_its_window() {
     let mut wrong = Vec::new();
     for page in PAGES {
         browser.visit(&help_desk, page).await;
-        wrong.extend(looked_at(&browser, page.name, asked_of_axe()).await);
+        wrong.extend(looked_at(&browser, page.name).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -73,7 +88,7 @@ async fn the_public_pages_are_as_good_in_german() {
             "de"
         );
         let name = format!("{}-de", page.name);
-        wrong.extend(looked_at(&browser, &name, asked_of_axe()).await);
+        wrong.extend(looked_at(&browser, &name).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -108,7 +123,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
             let found = axe::violations(&browser, Asked::Everything).await;
             wrong.extend(found.iter().map(|line| format!("{name}: {line}")));
             let beyond = beyond_the_edge(&browser).await;
-            wrong.extend(beyond.map(|what| format!("{name}: {what} reaches beyond the edge")));
+            wrong.extend(beyond.iter().map(|line| format!("{name}: {line}")));
             if page.name == "verify" {
                 let side = "
                     const box = document.querySelector('input[type=checkbox]').getBoundingClientRect();
@@ -166,7 +181,7 @@ async fn the_mail_is_as_good_in_every_language() {
         let found = axe::violations(&browser, Asked::Colours).await;
         wrong.extend(found.iter().map(|line| format!("mail in {tag}: {line}")));
         let beyond = beyond_the_edge(&browser).await;
-        wrong.extend(beyond.map(|what| format!("mail in {tag}: {what} reaches beyond the edge")));
+        wrong.extend(beyond.iter().map(|line| format!("mail in {tag}: {line}")));
         keep(&browser, "SCREENSHOTS_OF_LANGUAGES", &format!("mail-{tag}")).await;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -178,15 +193,20 @@ async fn a_bad_page_is_found_out() {
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
     let bad = "<!DOCTYPE html><title>Bad</title><p style='color:%23aaa'>Pale<img src='x'><input>\
-               <p style='width:2000px'>Wide";
+               <p style='width:2000px'>Wide<div style='overflow:auto;width:99px'><b>Unbreakableasitis\
+               </b></div><style>td{display:block}</style><table class='cards'><thead><tr><th>Sender\
+               <tbody><tr><td data-label='Wrong'>ann</table>";
     browser.open(&format!("data:text/html,{bad}")).await;
-    let wrong = looked_at(&browser, "bad", LOOKS.len()).await;
+    let wrong = looked_at(&browser, "bad").await;
     for fault in [
-        "1280 light: color-contrast",
-        "390 dark: color-contrast",
+        "1280 dark: color-contrast",
+        "390 light: color-contrast",
         "390 light: image-alt",
-        "1280 light: label",
-        "390: <p style=\"width:2000px\">Wide",
+        "1280 dark: label",
+        "390 light: <p style=\"width:2000px\">Wide",
+        "1920 dark: <p style=\"width:2000px\">Wide",
+        "820 light: <div style=\"overflow:auto",
+        "390 light: <td data-label=\"Wrong",
     ] {
         assert!(
             wrong.iter().any(|line| line.contains(fault)),
@@ -196,28 +216,25 @@ async fn a_bad_page_is_found_out() {
 }
 
 /// Violations on the page in all looks.
-async fn looked_at(browser: &Browser, name: &str, asked_of_axe: usize) -> Vec<String> {
+async fn looked_at(browser: &Browser, name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (place, &(width, scheme, asked)) in LOOKS.iter().enumerate() {
+    for &(width, scheme, asked, runs) in LOOKS {
         browser.dress(width, scheme).await;
-        let found = if place < asked_of_axe {
+        let mut found = if runs.include_this_one() {
             axe::violations(browser, asked).await
         } else {
             Vec::new()
         };
-        wrong.extend(
-            found
-                .iter()
-                .map(|line| format!("{name} {width} {scheme}: {line}")),
-        );
-        if scheme == "light" {
-            let beyond = beyond_the_edge(browser).await;
-            wrong.extend(
-                beyond.map(|what| format!("{name} {width}: {what} reaches beyond the edge")),
-            );
-        }
+        found.extend(beyond_the_edge(browser).await);
+        found.extend(unlabelled(browser).await);
+        let place = format!("{name} {width} {scheme}");
+        wrong.extend(found.iter().map(|line| format!("{place}: {line}")));
         if let Some(folder) = std::env::var_os("SCREENSHOTS") {
             keep_picture(browser, Path::new(&folder), name, width, scheme).await;
+        }
+        if let Some(folder) = std::env::var_os("SCREENSHOTS_OF_ALL_LOOKS") {
+            let path = Path::new(&folder).join(format!("{name}-{width}-{scheme}.png"));
+            fs::write(path, browser.picture().await).expect("a picture");
         }
     }
     wrong
@@ -259,15 +276,49 @@ fn the_docs_have_pictures_of_every_page() {
     }
 }
 
-/// The first element that causes horizontal scrolling, unless it is in a region that scrolls by itself.
-async fn beyond_the_edge(browser: &Browser) -> Option<String> {
+/// Elements that reach beyond the edge of the window to either side, and those that would have to be
+/// scrolled sideways. Text that only screen readers get has no size, and the text of a mail may be as wide as
+/// its sender wrote it.
+async fn beyond_the_edge(browser: &Browser) -> Vec<String> {
     let script = "
         const width = document.documentElement.clientWidth;
-        if (document.documentElement.scrollWidth <= width) return null;
-        const beyond = [...document.body.querySelectorAll('*')].find(element =>
-            element.getBoundingClientRect().right > width && !element.closest('.scroll'));
-        return beyond ? beyond.outerHTML.slice(0, 200) : 'something';";
-    browser.run(script).await.as_str().map(str::to_owned)
+        const outside = box => box.width > 1 && (box.right > width + 0.5 || box.left < -0.5);
+        const scrolls = element => element.scrollWidth > element.clientWidth
+            && ['auto', 'scroll'].includes(getComputedStyle(element).overflowX);
+        return [...document.body.querySelectorAll('*')]
+            .filter(element => !element.closest('pre'))
+            .filter(element => element.checkVisibility() && element.tagName !== 'OPTION')
+            .filter(element => outside(element.getBoundingClientRect()) || scrolls(element))
+            .slice(0, 3)
+            .map(element => element.outerHTML.slice(0, 200));";
+    let found = browser.run(script).await;
+    let elements = found.as_array().expect("a list").iter();
+    elements
+        .map(|element| {
+            let element = element.as_str().unwrap_or_default();
+            format!("{element} reaches beyond the edge")
+        })
+        .collect()
+}
+
+/// Values in the cards of a table that do not stand under the name of their column.
+async fn unlabelled(browser: &Browser) -> Vec<String> {
+    let script = "
+        return [...document.querySelectorAll('table')].flatMap(table => {
+            const names = [...table.querySelectorAll('thead th')].map(name => name.textContent.trim());
+            const cells = [...table.querySelectorAll('tbody td')];
+            return cells
+                .filter(cell => getComputedStyle(cell).display === 'block')
+                .filter(cell => getComputedStyle(cell, '::before').content
+                    !== JSON.stringify(names[cell.cellIndex]))
+                .slice(0, 3)
+                .map(cell => cell.outerHTML.slice(0, 200));
+        });";
+    let found = browser.run(script).await;
+    let cells = found.as_array().expect("a list").iter();
+    cells
+        .map(|cell| format!("{} has no name", cell.as_str().unwrap_or_default()))
+        .collect()
 }
 
 async fn keep_picture(browser: &Browser, folder: &Path, name: &str, width: u32, scheme: &str) {
@@ -279,7 +330,7 @@ async fn keep_picture(browser: &Browser, folder: &Path, name: &str, width: u32, 
     let name = match (scheme, width) {
         _ if !kept => return,
         ("light", WIDE) => format!("{name}.png"),
-        ("light", _) => format!("{name}-{width}.png"),
+        ("light", NARROW) => format!("{name}-{width}.png"),
         (_, WIDE) => format!("{name}-{scheme}.png"),
         _ => return,
     };

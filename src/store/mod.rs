@@ -5,120 +5,61 @@
 //! operation takes the time as an argument, so that tests control the clock. No operation awaits anything but
 //! the writer, and none opens a network connection: mail and deliveries are rows first.
 
-mod access;
-mod account_rows;
 mod accounts;
-mod backup;
-mod bounces;
-mod canary;
-mod changes;
-mod checkpoint;
-mod clock_repair;
-mod compact;
-mod connection;
-mod content;
-mod copies;
-mod correspondence;
-mod counts;
-mod deliveries;
-mod denied;
-mod dropped;
-mod dropped_content;
-mod effects;
+mod audit;
+mod claims;
+mod engine;
 mod error;
-mod events;
-mod examine;
-mod export;
-mod file_identity;
-mod for_us;
-mod forced;
-mod forget;
-mod forget_content;
-mod health;
-mod holder;
-mod hook_calls;
-mod hooks;
-mod housekeeping;
-mod idempotency;
 mod intake;
-mod invariants;
-mod job;
-mod lanes;
-mod languages;
-mod leases;
 mod ledger;
-mod link_key;
-mod lists;
-mod mail_claims;
-mod mail_queue;
-mod memory;
-mod not_me;
-mod notices;
-mod numbers;
-mod offers;
 mod operators;
-mod pagination;
-#[cfg(test)]
-mod plans;
-mod prepared;
-mod proofs;
-mod pseudonym;
-mod queue;
-mod rate_limits;
-mod readers;
-mod reason_codes;
-mod replies;
+mod privacy;
 mod requests;
-mod settings_cache;
-mod simulate;
-mod sql_types;
-mod taken_back;
-mod time_slice;
-mod tokens;
-mod vacuum;
-mod verification_mail;
-mod writer;
+mod sql;
+mod sqlite;
+mod upkeep;
+mod verification;
 
-pub use accounts::{Added, CustomerFilter};
-pub use backup::backup;
-pub use changes::{Changes, Topic};
-pub use clock_repair::MaxDelays;
-pub use compact::{Compacted, compact};
-pub use content::Content;
-pub use correspondence::SentMail;
-pub use counts::{
+pub use accounts::customers::{Added, CustomerFilter};
+pub use accounts::denied::StoppedAccounts;
+pub use accounts::languages::{LanguageWish, MailLanguages};
+pub use accounts::not_me::Refused;
+pub use accounts::replies::Answer;
+pub use accounts::taken_back::TakenBack;
+pub use accounts::verification::{Choice, Link, Proved, WaitingRequest};
+pub use audit::events::OperatorAction;
+pub use audit::hook_calls::{HookCall, HookCount};
+pub use claims::leases::{ClaimNumber, ClaimedWork, SetAside, Settled};
+pub use engine::notify::{Changes, Topic};
+pub use engine::settings_cache::Revision;
+pub use engine::time_slice::Step;
+pub use error::StoreError;
+pub use intake::accept::{Arrival, Entry, Part};
+pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
 };
-pub use deliveries::{Claim, Settlement};
-pub use denied::StoppedAccounts;
-pub use dropped::{DroppedDomain, Recovered, Terms, Today};
-pub use error::StoreError;
-pub use events::OperatorAction;
-pub use examine::{Examination, examine, has_verified_accounts};
-pub use export::{Holdings, PersonEvent};
-pub use forget::{Forgetting, Forgotten};
-pub use hook_calls::{HookCall, HookCount};
-pub use idempotency::{AnswerKey, Claimed, KeptAnswer};
-pub use intake::{Arrival, Entry, Part};
-pub use invariants::Violation;
-pub use languages::{LanguageWish, MailLanguages};
-pub use leases::{ClaimNumber, ClaimedWork, SetAside, Settled};
-pub use ledger::{Event, LedgerEntry, LedgerFilter};
-pub use mail_claims::MailClaim;
-pub use not_me::Refused;
-pub use notices::{ClaimedNotices, Notice};
-pub use offers::Offer;
-pub use operators::{AuditEntry, Key, KeyKind, Operator};
-pub use pagination::{Listed, Page};
-pub use proofs::{Choice, Link, Proved, WaitingRequest};
-pub use replies::Answer;
-pub use requests::{Request, RequestFilter};
-pub use settings_cache::Revision;
-pub use simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
-pub use taken_back::TakenBack;
-pub use time_slice::Step;
-pub use tokens::IssuedToken;
-pub use verification_mail::{
+pub use ledger::dropped::{DroppedDomain, Recovered, Terms, Today};
+pub use ledger::entries::{Event, LedgerEntry, LedgerFilter};
+pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
+pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
+pub use operators::keys::{AuditEntry, Key, KeyKind, Operator};
+pub use operators::tokens::IssuedToken;
+pub use privacy::erase::{Forgetting, Forgotten};
+pub use privacy::export::{Holdings, PersonEvent};
+pub use requests::actions::{Request, RequestFilter};
+pub use requests::content::Content;
+pub use requests::deliveries::{Claim, Settlement};
+pub use requests::offers::Offer;
+pub use sql::pagination::{Listed, Page};
+pub use sqlite::compact::{Compacted, compact};
+pub use upkeep::backup::backup;
+pub use upkeep::clock_repair::MaxDelays;
+pub use upkeep::examine::{Examination, examine, has_verified_accounts};
+pub use upkeep::invariants::Violation;
+pub use verification::correspondence::SentMail;
+pub use verification::mail_claims::MailClaim;
+pub use verification::notices::{ClaimedNotices, Notice};
+pub use verification::verification_mail::{
     ClaimedMail, MailCause, MailKind, MailOutcome, TokenHashes, VerificationMail,
 };
 
@@ -127,12 +68,12 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use changes::Notifier;
-use health::Health;
-use holder::Holder;
-use job::Work;
-use readers::Readers;
-use writer::Writer;
+use claims::holder::Holder;
+use engine::health::Health;
+use engine::job::Work;
+use engine::notify::Notifier;
+use engine::readers::Readers;
+use engine::writer::Writer;
 
 /// Handle of the database; clones share it.
 #[derive(Debug, Clone)]
@@ -154,9 +95,9 @@ pub struct Store {
 /// # Errors
 /// A damaged file, or a schema newer than this program.
 pub fn migrate(path: &Path) -> Result<(usize, usize), StoreError> {
-    let (before, _) = connection::schema(&connection::reading(path)?)?;
-    connection::migrate(path)?;
-    let (now, _) = connection::schema(&connection::reading(path)?)?;
+    let (before, _) = sqlite::connection::schema(&sqlite::connection::reading(path)?)?;
+    sqlite::connection::migrate(path)?;
+    let (now, _) = sqlite::connection::schema(&sqlite::connection::reading(path)?)?;
     Ok((before, now))
 }
 
@@ -167,8 +108,8 @@ impl Store {
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        connection::create(path)?;
-        connection::migrate(path)?;
+        sqlite::connection::create(path)?;
+        sqlite::connection::migrate(path)?;
         Self::start(path)
     }
 
@@ -178,7 +119,7 @@ impl Store {
     /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an older
     /// version may still use.
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        connection::check_schema(path)?;
+        sqlite::connection::check_schema(path)?;
         Self::start(path)
     }
 
@@ -239,7 +180,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        readers::run(&self.readers, read).await
+        engine::readers::run(&self.readers, read).await
     }
 
     /// Like [`read`](Self::read), for a query that reads much of the database.
@@ -247,6 +188,6 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        readers::run(&self.long_readers, read).await
+        engine::readers::run(&self.long_readers, read).await
     }
 }

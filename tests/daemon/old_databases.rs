@@ -60,7 +60,7 @@ fn states(harness: &Harness) -> Vec<(String, String)> {
 
 /// The schema of this program.
 fn newest() -> u64 {
-    fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/schema"))
+    fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite/schema"))
         .expect("the steps")
         .count() as u64
 }

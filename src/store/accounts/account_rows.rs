@@ -1,0 +1,248 @@
+//! Account rows as the other operations read them: identity, status, and whether mail may be sent.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
+use crate::store::StoreError;
+use crate::store::audit::events::NewEvent;
+use crate::store::sql::sql_types::{Millis, json};
+
+/// The columns of an account that the operations of the store need.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent columns of the row"
+)]
+pub(crate) struct AccountRow {
+    pub(crate) n: i64,
+    pub(crate) id: AccountId,
+    pub(crate) kind: Kind,
+    pub(crate) status: Status,
+    pub(crate) takes_automatic: bool,
+    pub(crate) verified: bool,
+    undeliverable: bool,
+    quiet_until: Option<Millis>,
+    /// The message behind "This was not me" had passed authentication.
+    refused_authenticated: bool,
+    /// The account was owed the one mail that a quiet address still gets.
+    quiet_mailed: bool,
+    /// Stands only for requests that an operator released; decided about as if it did not exist.
+    pub(crate) is_placeholder: bool,
+}
+
+const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
+     verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
+     placeholder = 1 AND status = 'pending'";
+
+impl AccountRow {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            id: row.get(1)?,
+            kind: row.get(2)?,
+            status: row.get(3)?,
+            takes_automatic: row.get(4)?,
+            undeliverable: row.get(5)?,
+            quiet_until: row.get(6)?,
+            verified: row.get(7)?,
+            refused_authenticated: row.get(8)?,
+            quiet_mailed: row.get(9)?,
+            is_placeholder: row.get(10)?,
+        })
+    }
+
+    /// True where verification changes something: the account is pending, or active only for portals that
+    /// accept it unverified.
+    pub(crate) fn can_be_verified(&self) -> bool {
+        match self.status {
+            Status::Pending => true,
+            Status::Active => !self.verified,
+            Status::Blocked => false,
+        }
+    }
+
+    /// True for an active account that was never verified and that this portal never accepted.
+    pub(crate) fn is_unverified_at(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<bool, StoreError> {
+        if self.status != Status::Active || self.verified {
+            return Ok(false);
+        }
+        let let_in = connection
+            .prepare_cached("SELECT 1 FROM let_in WHERE account = ? AND portal = ?")?
+            .exists(params![self.n, portal])?;
+        Ok(!let_in)
+    }
+
+    /// Records that the portal accepts the account unverified. Does nothing for a verified account.
+    pub(crate) fn let_in(
+        &self,
+        connection: &Connection,
+        portal: &PortalName,
+    ) -> Result<(), StoreError> {
+        if self.status == Status::Active && !self.verified {
+            connection
+                .prepare_cached(
+                    "INSERT INTO let_in (account, portal) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![self.n, portal])?;
+        }
+        Ok(())
+    }
+
+    /// True while we send no mail to the address: it bounces, its owner said "not me", or an operator blocked
+    /// it.
+    pub(crate) fn is_quiet(&self, now: Millis) -> bool {
+        self.undeliverable
+            || self.status == Status::Blocked
+            || self.quiet_until.is_some_and(|until| until > now)
+    }
+
+    /// Records that an operator allows mail to the account again.
+    pub(crate) fn speak(&mut self) {
+        self.undeliverable = false;
+        self.quiet_until = None;
+    }
+
+    /// End of the time in which the address gets no mail because its owner said "This was not me".
+    pub(crate) fn quiet_until(&self, now: Millis) -> Option<Millis> {
+        self.quiet_until.filter(|until| *until > now)
+    }
+
+    /// True where "This was not me" is the only thing that keeps mail from the address.
+    pub(crate) fn is_only_refused(&self, now: Millis) -> bool {
+        self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
+    }
+
+    /// True while it may get the one mail with which the objection can be taken back.
+    pub(crate) fn may_be_mailed_once(&self, now: Millis) -> bool {
+        self.is_only_refused(now) && self.can_be_verified() && !self.quiet_mailed
+    }
+
+    /// Records that the account gets that mail.
+    pub(crate) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("UPDATE account SET quiet_mailed = -1 WHERE n = ?")?
+            .execute([self.n])?;
+        Ok(())
+    }
+
+    /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume.
+    /// Does nothing where the refused message had passed as well.
+    pub(crate) fn wrote_again(
+        &mut self,
+        connection: &Connection,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        if self.quiet_until(now).is_none() || self.refused_authenticated {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = NULL, refused_at = NULL, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([self.n])?;
+        self.quiet_until = None;
+        NewEvent::named("account.quiet_ended")
+            .account(self.n)
+            .detail("a message came that passes DMARC")
+            .record(connection, &Actor::Daemon, now)
+    }
+
+    pub(crate) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
+        Ok(connection
+            .prepare_cached("SELECT address FROM account WHERE n = ?")?
+            .query_row([self.n], |row| row.get(0))?)
+    }
+}
+
+pub(crate) fn find_account(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE key = ?"))?
+        .query_row([key], AccountRow::from_row)
+        .optional()?)
+}
+
+/// The account of a sender, for a decision: a placeholder counts as none.
+pub(crate) fn find_sender_account(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    let found = find_account(connection, key)?;
+    Ok(found.filter(|account| !account.is_placeholder))
+}
+
+pub(crate) fn account_by_number(connection: &Connection, n: i64) -> Result<AccountRow, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
+        .query_row([n], AccountRow::from_row)?)
+}
+
+pub(crate) fn account_by_id(
+    connection: &Connection,
+    id: AccountId,
+) -> Result<AccountRow, StoreError> {
+    connection
+        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE id = ?"))?
+        .query_row([id], AccountRow::from_row)
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "account",
+            name: id.to_string(),
+        })
+}
+
+/// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
+/// ledger entry that caused it.
+pub(crate) fn make(
+    connection: &Connection,
+    address: &EmailAddress,
+    new: NewAccount,
+    groups: &[String],
+    origin: Origin,
+    entry: Option<i64>,
+    now: Millis,
+) -> Result<AccountRow, StoreError> {
+    let status = if new.proof_needed {
+        Status::Pending
+    } else {
+        Status::Active
+    };
+    let made = connection
+        .prepare_cached(&format!(
+            "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
+                 created_at, created_by)
+             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
+                 proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
+             WHERE placeholder = 1 AND status = 'pending'
+             RETURNING {KNOWN}"
+        ))?
+        .query_row(
+            params![
+                AccountId::new(),
+                address.key(),
+                address.to_string(),
+                address.domain().as_str(),
+                new.kind,
+                status,
+                new.proof_needed,
+                json(&groups)?,
+                now,
+                origin
+            ],
+            AccountRow::from_row,
+        )?;
+    let mut created = NewEvent::named("account.created").account(made.n);
+    if let Some(entry) = entry {
+        created = created.entry(entry);
+    }
+    created.record(connection, &Actor::Daemon, now)?;
+    Ok(made)
+}

@@ -1,0 +1,375 @@
+//! Accounts: listing, sign-up and the actions of operators.
+
+use std::net::IpAddr;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::domain::{
+    Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
+    Status, Timestamp,
+};
+use crate::store::accounts::account_rows::{AccountRow, account_by_id, find_sender_account, make};
+use crate::store::accounts::languages;
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::requests::transitions;
+use crate::store::sql::pagination::Conditions;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::verification::lanes::Place;
+use crate::store::verification::verification_mail::{Occasion, cancel, owe};
+use crate::store::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic};
+
+#[derive(Debug, Clone, Default)]
+pub struct CustomerFilter {
+    pub kind: Option<Kind>,
+    pub status: Option<Status>,
+    pub domain: Option<String>,
+    /// Part of the address.
+    pub search: Option<String>,
+    /// Only accounts that our mail cannot reach.
+    pub undeliverable: bool,
+    pub page: Page,
+}
+
+/// Outcome of a request for a new account.
+#[derive(Debug, Clone)]
+pub enum Added {
+    /// Created, or it existed already; a verification mail is owed either way.
+    Now(Account),
+    Before(Account),
+    /// The access settings do not allow it.
+    NotAllowed(Decision),
+}
+
+const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
+     a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
+     a.quiet_until, a.refused_at, a.language,
+     a.placeholder = 1 AND a.status = 'pending' AS placeholder,
+     (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
+     (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
+     FROM account AS a";
+
+fn shown(row: &Row) -> rusqlite::Result<Account> {
+    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
+    };
+    Ok(Account {
+        id: row.get("id")?,
+        address: row.get("address")?,
+        kind: row.get("kind")?,
+        status: row.get("status")?,
+        verified_by: row.get("verified_by")?,
+        verified_at: time("verified_at")?,
+        groups: row.get::<_, Json<_>>("groups")?.0,
+        held: row.get("held")?,
+        let_in_by: row.get::<_, Json<_>>("let_in_by")?.0,
+        undeliverable: row.get("undeliverable")?,
+        quiet_until: time("quiet_until")?,
+        refused_at: time("refused_at")?,
+        takes_automatic: row.get("takes_automatic")?,
+        language: row.get("language")?,
+        placeholder: row.get("placeholder")?,
+        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        created_by: row.get("created_by")?,
+    })
+}
+
+fn account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE a.n = ?"))?
+        .query_row([n], shown)?)
+}
+
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &CustomerFilter,
+) -> Result<Listed<Account>, StoreError> {
+    let limit = filter.page.rows();
+    // Normalized like the domains of accounts; an invalid domain matches no account.
+    let domain = filter
+        .domain
+        .as_ref()
+        .map(|text| match Domain::parse(text) {
+            Ok(domain) => domain.to_string(),
+            Err(_) => text.clone(),
+        });
+    let search = filter.search.as_ref().map(|part| part.to_ascii_lowercase());
+    let rows_wanted = limit + 1;
+    let after = filter.page.after.clone().unwrap_or_default();
+    let mut wanted = Conditions::new();
+    wanted.always("a.forgotten_at IS NULL");
+    wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
+    wanted.ask("a.status = :status", ":status", filter.status.as_ref());
+    wanted.ask("a.domain = :domain", ":domain", domain.as_ref());
+    wanted.ask("instr(a.key, :search) > 0", ":search", search.as_ref());
+    if filter.undeliverable {
+        wanted.always("a.undeliverable = 1");
+    }
+    wanted.ask("a.key > :after", ":after", Some(&after));
+    wanted.bind(":limit", &rows_wanted);
+    // Each index is in the order of addresses, so nothing has to be sorted.
+    let index = match filter {
+        CustomerFilter {
+            undeliverable: true,
+            ..
+        } => "INDEXED BY account_undeliverable",
+        CustomerFilter {
+            domain: Some(_), ..
+        } => "INDEXED BY account_domain",
+        CustomerFilter {
+            status: Some(_), ..
+        } => "INDEXED BY account_status",
+        CustomerFilter { kind: Some(_), .. } => "INDEXED BY account_kind",
+        _ => "",
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} {index} WHERE {} ORDER BY a.key LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| Ok((shown(row)?, row.get("key")?)))?
+        .collect::<Result<Vec<(Account, String)>, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+impl Work<'_> {
+    fn add(
+        &mut self,
+        address: &EmailAddress,
+        portal: Option<&PortalName>,
+        by: &Actor,
+        client: Option<IpAddr>,
+        now: Millis,
+    ) -> Result<Added, StoreError> {
+        let connection = self.connection;
+        let origin = match by {
+            Actor::Operator { .. } => Origin::Operator,
+            Actor::Person => Origin::SignUp,
+            Actor::Daemon => Origin::Mail,
+        };
+        let place = match origin {
+            Origin::SignUp => Place::of_page(client, address.domain()),
+            Origin::Mail | Origin::Operator => Place::of_operator(address.domain()),
+        };
+        let cause = match origin {
+            Origin::SignUp => MailCause::SignUp,
+            Origin::Mail | Origin::Operator => MailCause::Operator,
+        };
+        let (_, settings) = self.settings.effective(connection, portal)?;
+        // Without a portal, the settings of the site decide, looked up under a name that no portal has.
+        let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
+        let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
+        if decision.reason == Reason::SenderDenied {
+            return Ok(Added::NotAllowed(decision));
+        }
+        if let Some(there) = find_sender_account(connection, &address.key())? {
+            let kind = match there.status {
+                Status::Pending => Some(MailKind::Verification),
+                // Sign-up lets the owner verify an account that is active but was never verified.
+                Status::Active if origin == Origin::SignUp && !there.verified => {
+                    Some(MailKind::Verification)
+                }
+                Status::Active if origin == Origin::SignUp => Some(MailKind::AlreadyRegistered),
+                Status::Active | Status::Blocked => None,
+            };
+            if let Some(kind) = kind {
+                self.owe(&there, kind, cause, portal, place, now)?;
+            }
+            return Ok(Added::Before(account(connection, there.n)?));
+        }
+        let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
+        else {
+            return Ok(Added::NotAllowed(decision));
+        };
+        let groups: &[String] = match new.kind {
+            Kind::Internal => &settings.internal.default_groups,
+            Kind::External => &[],
+        };
+        // Anybody can sign up, so sign-up needs verification; for an account that an operator adds, the
+        // settings decide as for mail.
+        let new = NewAccount {
+            proof_needed: new.proof_needed || origin == Origin::SignUp,
+            ..new
+        };
+        let made = make(connection, address, new, groups, origin, None, now)?;
+        if origin == Origin::Operator {
+            self.wakeups.add(Topic::OperatorActions);
+            NewEvent::named("account.added")
+                .account(made.n)
+                .record(connection, by, now)?;
+        }
+        if let Some(portal) = portal {
+            made.let_in(connection, portal)?;
+        }
+        if made.status == Status::Pending {
+            self.owe(&made, MailKind::Verification, cause, portal, place, now)?;
+        }
+        Ok(Added::Now(account(connection, made.n)?))
+    }
+
+    fn owe(
+        &mut self,
+        account: &AccountRow,
+        kind: MailKind,
+        cause: MailCause,
+        portal: Option<&PortalName>,
+        place: Place,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let occasion = Occasion {
+            kind,
+            cause,
+            portal,
+            in_reply_to: None,
+            place,
+        };
+        let is_owed = owe(self.connection, account, &occasion, now)?;
+        self.wakeups.add_if(Topic::VerificationMail, is_owed);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Accounts in the order of their addresses.
+    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
+        self.read(move |connection| list(connection, &filter)).await
+    }
+
+    pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
+        let key = address.key();
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE a.key = ?"))?
+                .query_row([key], shown)
+                .optional()?)
+        })
+        .await
+    }
+
+    pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE a.id = ?"))?
+                .query_row([id], shown)
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Adds an account by sign-up or by an operator, the two ways in besides mail. The access settings decide
+    /// as they do for mail, but a person who signs up must always verify the address. Owes a verification
+    /// mail to a new pending account and, on sign-up, to an existing account.
+    pub async fn add_customer(
+        &self,
+        address: EmailAddress,
+        portal: Option<PortalName>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Added, StoreError> {
+        self.write(move |work| work.add(&address, portal.as_ref(), &by, None, now.into()))
+            .await
+    }
+
+    /// Signs a person up on the page. `client` has its own share of the limit for mail from the pages.
+    pub async fn sign_up(
+        &self,
+        address: EmailAddress,
+        portal: Option<PortalName>,
+        client: IpAddr,
+        language: LanguageWish,
+        now: Timestamp,
+    ) -> Result<Added, StoreError> {
+        self.write(move |work| {
+            let by = &Actor::Person;
+            let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
+            languages::wish_of(work.connection, &address, &language)?;
+            Ok(added)
+        })
+        .await
+    }
+
+    /// Blocks an account. Its held requests stay held, its links stop working, and requests that are released
+    /// but not delivered stop until it is unblocked.
+    pub async fn block_customer(
+        &self,
+        id: AccountId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.connection, id)?;
+            if there.status != Status::Blocked {
+                work.connection.execute(
+                    "UPDATE account SET status = 'blocked' WHERE n = ?",
+                    [there.n],
+                )?;
+                cancel(work.connection, there.n, now.into())?;
+                transitions::stop(work.connection, there.n)?;
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named("account.blocked").account(there.n).record(
+                    work.connection,
+                    &by,
+                    now.into(),
+                )?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
+    }
+
+    /// Unblocks an account: active if its address was verified or needed no verification, pending otherwise.
+    /// Stopped requests resume.
+    pub async fn unblock_customer(
+        &self,
+        id: AccountId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.connection, id)?;
+            if there.status == Status::Blocked {
+                work.connection.execute(
+                    "UPDATE account SET status = CASE
+                         WHEN proof_needed = 0 OR verified_at IS NOT NULL THEN 'active'
+                         ELSE 'pending' END
+                     WHERE n = ?",
+                    [there.n],
+                )?;
+                transitions::resume(work.connection, there.n, now.into())?;
+                work.wakeups.add(Topic::Requests);
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named("account.unblocked")
+                    .account(there.n)
+                    .record(work.connection, &by, now.into())?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
+    }
+
+    /// Sets whether automatic mail of this account is accepted as if a person had written it.
+    pub async fn take_automatic_of(
+        &self,
+        id: AccountId,
+        takes: bool,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.connection, id)?;
+            if there.takes_automatic != takes {
+                work.connection.execute(
+                    "UPDATE account SET takes_automatic = ? WHERE n = ?",
+                    params![takes, there.n],
+                )?;
+                NewEvent::named("account.takes_automatic")
+                    .account(there.n)
+                    .detail(takes.to_string())
+                    .record(work.connection, &by, now.into())?;
+            }
+            account(work.connection, there.n)
+        })
+        .await
+    }
+}

@@ -1,0 +1,138 @@
+//! "This was not me": the holder of a link objects. Everything held is discarded, and the address gets no
+//! mail for a while. While a link is valid, the person can take the objection back. After a verification an
+//! objection changes nothing, but is recorded.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::domain::{
+    AccountId, Actor, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
+};
+use crate::store::accounts::account_rows::AccountRow;
+use crate::store::accounts::verification::{Found, Standing, held, portal_of_mail, standing};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::requests::transitions;
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::verification_mail::cancel;
+use crate::store::{Store, StoreError};
+
+/// Effect of "This was not me".
+#[derive(Debug, Clone)]
+pub enum Refused {
+    Now {
+        account: AccountId,
+        address: EmailAddress,
+        discarded: Vec<RequestId>,
+    },
+    /// It was refused before; nothing changed.
+    Before,
+    /// The address was verified before and stays verified: the person who objects may not be the one who
+    /// verified it.
+    TooLate {
+        account: AccountId,
+        address: EmailAddress,
+        /// Portal that the verification mail was about.
+        portal: Option<PortalName>,
+    },
+    Expired,
+    Unknown,
+}
+
+/// Records an objection to a completed verification, once, for an operator to judge. A link that verified an
+/// address must not be enough to block its owner.
+fn refused_too_late(
+    connection: &Connection,
+    token: TokenHash,
+    account: &AccountRow,
+    found: &Found,
+    now: Millis,
+) -> Result<Refused, StoreError> {
+    if !found.refused {
+        connection
+            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE hash = ?1")?
+            .execute(params![token, now])?;
+        NewEvent::named("verification.refused")
+            .account(account.n)
+            .detail("the address was proved before")
+            .record(connection, &Actor::Person, now)?;
+    }
+    Ok(Refused::TooLate {
+        account: account.id,
+        address: account.address(connection)?,
+        portal: portal_of_mail(connection, found.verification_mail)?,
+    })
+}
+
+impl Work<'_> {
+    fn refuse(
+        &mut self,
+        token: TokenHash,
+        quiet_for: Duration,
+        now: Millis,
+    ) -> Result<Refused, StoreError> {
+        let connection = self.connection;
+        let account = match standing(connection, token, now)? {
+            Standing::Unknown => return Ok(Refused::Unknown),
+            Standing::Expired => return Ok(Refused::Expired),
+            Standing::Refused(..) => return Ok(Refused::Before),
+            Standing::Active(account, found) => {
+                return refused_too_late(connection, token, &account, &found, now);
+            }
+            Standing::Pending(account) => account,
+        };
+        let restorable_until: Option<Millis> = connection
+            .prepare_cached("SELECT max(expires_at) FROM token WHERE account = ?")?
+            .query_row([account.n], |row| row.get(0))?;
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
+                     refused_authenticated = EXISTS (
+                         SELECT 1 FROM request
+                         WHERE account = ?1 AND state = 'held' AND authenticated = 1
+                     ) OR EXISTS (SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1)
+                 WHERE n = ?1",
+            )?
+            .execute(params![account.n, now.plus(quiet_for), now])?;
+        connection
+            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE account = ?1")?
+            .execute(params![account.n, now])?;
+        cancel(connection, account.n, now)?;
+        NewEvent::named("verification.refused")
+            .account(account.n)
+            .record(connection, &Actor::Person, now)?;
+        let mut discarded = Vec::new();
+        for (n, request) in held(connection, account.n)? {
+            transitions::settle(connection, n, RequestState::Discarded, None, now)?;
+            connection
+                .prepare_cached("UPDATE request SET restorable_until = ?2 WHERE ledger = ?1")?
+                .execute(params![n, restorable_until])?;
+            NewEvent::named("request.discarded").entry(n).record(
+                connection,
+                &Actor::Person,
+                now,
+            )?;
+            discarded.push(request.id);
+        }
+        Ok(Refused::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            discarded,
+        })
+    }
+}
+
+impl Store {
+    /// Objects with "This was not me": everything held is discarded, and the address gets no mail from us for
+    /// a while. The account keeps its status: pending, or active for portals that accept it unverified.
+    pub async fn refuse(
+        &self,
+        token: TokenHash,
+        quiet_for: Duration,
+        now: Timestamp,
+    ) -> Result<Refused, StoreError> {
+        self.write(move |work| work.refuse(token, quiet_for, now.into()))
+            .await
+    }
+}

@@ -1,0 +1,152 @@
+//! Answers to verification mail: takes the ones that confirm, and records the others.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
+use crate::store::Choice;
+use crate::store::accounts::account_rows::{AccountRow, account_by_number};
+use crate::store::accounts::languages;
+use crate::store::accounts::verification::{Found, Proved, find, portal_of_mail};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::lanes::Place;
+use crate::store::verification::verification_mail::{MailCause, MailKind, Occasion, owe};
+use crate::store::{StoreError, Topic};
+
+/// Content of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Its first line is the word that confirms whatever mail it answers.
+    Confirms,
+    /// Its first line is the word that mail in these languages asks for.
+    ConfirmsIn(Arc<[LanguageTag]>),
+    /// Neither.
+    Other,
+    /// The domain in From does not vouch for it, so it confirms nothing.
+    Unauthenticated,
+}
+
+/// An answer that passed as written by a person.
+pub(crate) struct Reply<'a> {
+    /// Its ledger entry.
+    pub(crate) n: i64,
+    pub(crate) token: Option<TokenHash>,
+    pub(crate) answer: Answer,
+    /// The `key` of the address in From.
+    pub(crate) sender_key: &'a str,
+}
+
+impl Work<'_> {
+    /// Verifies the account's address, or records the reason why not. If an answer was not understood, its
+    /// sender gets one mail with instructions.
+    pub(crate) fn take_reply(
+        &mut self,
+        reply: &Reply,
+        now: Millis,
+    ) -> Result<Option<Proved>, StoreError> {
+        let connection = self.connection;
+        let found = match reply.token {
+            Some(token) => find(connection, token)?.map(|found| (token, found)),
+            None => None,
+        };
+        let Some((token, found)) = found else {
+            return ignored(
+                reply,
+                None,
+                "no reply address of ours, or not any more",
+                now,
+                connection,
+            );
+        };
+        let account = account_by_number(connection, found.account)?;
+        if account.address(connection)?.key() != reply.sender_key {
+            return ignored(reply, None, "it is from another address", now, connection);
+        }
+        let answer = match &reply.answer {
+            Answer::ConfirmsIn(these) => {
+                if these.contains(&languages::of_mail(connection, found.verification_mail)?) {
+                    Answer::Confirms
+                } else {
+                    Answer::Other
+                }
+            }
+            other => other.clone(),
+        };
+        let cause = match answer {
+            Answer::Unauthenticated => "the domain in From does not vouch for it",
+            Answer::Other | Answer::ConfirmsIn(_) => "its first line is not the word that confirms",
+            Answer::Confirms => {
+                let proof = Proof::Reply(token);
+                let proved = self.prove(&proof, None, &Choice::All, now)?;
+                let cause = match &proved {
+                    Proved::Now { .. } | Proved::Before { .. } => return Ok(Some(proved)),
+                    Proved::Expired => "the mail that it answers has expired",
+                    Proved::Unknown => "the mail that it answers is not valid any more",
+                };
+                if matches!(proved, Proved::Expired) {
+                    self.tell_what_to_do(&account, &found, now)?;
+                }
+                ignored(reply, Some(&account), cause, now, connection)?;
+                return Ok(Some(proved));
+            }
+        };
+        if answer == Answer::Other && !found.refused {
+            self.tell_what_to_do(&account, &found, now)?;
+        }
+        ignored(reply, Some(&account), cause, now, connection)
+    }
+
+    /// Owes a mail with instructions, but none in answer to such a mail, and no second one.
+    fn tell_what_to_do(
+        &mut self,
+        account: &AccountRow,
+        found: &Found,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let told: bool = connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM letter
+                     WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
+            )?
+            .query_row(
+                params![account.n, MailCause::Reply, found.verification_mail],
+                |row| row.get(0),
+            )?;
+        if told || account.status != Status::Pending {
+            return Ok(());
+        }
+        let portal = portal_of_mail(connection, found.verification_mail)?;
+        let occasion = Occasion {
+            kind: MailKind::Verification,
+            cause: MailCause::Reply,
+            portal: portal.as_ref(),
+            in_reply_to: None,
+            // Only a recipient of our mail knows its reply address.
+            place: Place::of_mail(true, None, account.address(connection)?.domain()),
+        };
+        let is_owed = owe(connection, account, &occasion, now)?;
+        self.wakeups.add_if(Topic::VerificationMail, is_owed);
+        Ok(())
+    }
+}
+
+fn ignored(
+    reply: &Reply,
+    account: Option<&AccountRow>,
+    cause: &str,
+    now: Millis,
+    connection: &Connection,
+) -> Result<Option<Proved>, StoreError> {
+    let mut event = NewEvent::named("verification.reply_ignored")
+        .entry(reply.n)
+        .detail(cause);
+    if let Some(account) = account {
+        event = event.account(account.n);
+    }
+    event.record(connection, &Actor::Daemon, now)?;
+    Ok(None)
+}

@@ -1,0 +1,201 @@
+//! Taking back "This was not me" by the holder of a link: discarded requests are held again, and the address
+//! gets mail again. If another copy of a message is held, released or delivered, the discarded one is not
+//! restored beside it.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::domain::{
+    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
+};
+use crate::mail::Facts;
+use crate::store::accounts::verification::{Standing, WaitingRequest, standing};
+use crate::store::audit::events::NewEvent;
+use crate::store::audit::hooks;
+use crate::store::engine::job::Work;
+use crate::store::error::readable;
+use crate::store::intake::copies::{Likeness, find_original};
+use crate::store::intake::prepared::{copy_key, repeat_key};
+use crate::store::requests::offers::Offer;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::verification::verification_mail::cancel;
+use crate::store::{Store, StoreError};
+
+/// Outcome of taking it back.
+#[derive(Debug, Clone)]
+pub enum TakenBack {
+    Now {
+        account: AccountId,
+        address: EmailAddress,
+        restored: Vec<RequestId>,
+    },
+    /// Nothing to take back, or it is too late: the link shows the state.
+    Before,
+    Expired,
+    Unknown,
+}
+
+/// A request that "This was not me" discarded.
+pub(crate) struct Discarded {
+    pub(crate) n: i64,
+    id: RequestId,
+    portal: PortalName,
+    sender: Option<String>,
+    facts: Facts,
+    received_at: Millis,
+}
+
+/// Requests of an account that only the person can restore, and still can at `after`.
+pub(crate) fn discarded(
+    connection: &Connection,
+    account: i64,
+    after: Millis,
+) -> Result<Vec<Discarded>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
+         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until > ?
+             AND r.kept = 1
+             AND EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))
+         ORDER BY l.n",
+    )?;
+    let rows = statement.query_map(params![account, after], |row| {
+        let ledger: LedgerId = row.get(1)?;
+        Ok(Discarded {
+            n: row.get(0)?,
+            id: RequestId::from_bytes(ledger.to_bytes()),
+            portal: row.get(2)?,
+            sender: row.get(3)?,
+            facts: row.get::<_, Json<_>>(4)?.0,
+            received_at: row.get(5)?,
+        })
+    })?;
+    let mut found = Vec::new();
+    for request in rows {
+        // A damaged request cannot be compared with others, and stays discarded.
+        found.extend(readable(request)?);
+    }
+    Ok(found)
+}
+
+impl Discarded {
+    /// Offer of a link sent after "This was not me", for example by an operator.
+    pub(crate) fn offer(self) -> Offer {
+        Offer {
+            request: WaitingRequest {
+                id: self.id,
+                portal: self.portal,
+                subject: self.facts.subject,
+                received_at: self.received_at.timestamp(),
+            },
+            authenticated: false,
+            discarded: true,
+        }
+    }
+
+    /// True if the same message already has a held, released or delivered request.
+    pub(crate) fn has_copy(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let like = Likeness {
+            message_key: repeat_key(&self.facts),
+            copy_key: copy_key(Some(&self.portal), &self.facts),
+            portal: Some(&self.portal),
+            sender_key: self.sender.as_deref(),
+            facts: &self.facts,
+            received_at: self.received_at,
+        };
+        Ok(find_original(connection, &like, Some(self.n))?.is_some())
+    }
+}
+
+/// Returns false if the same message already has a held, released or delivered request.
+fn restore(
+    connection: &Connection,
+    request: &Discarded,
+    due_at: Millis,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    if request.has_copy(connection)? {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE request SET state = 'held', due_at = ?2, settled_at = NULL,
+                 restorable_until = NULL
+             WHERE ledger = ?1",
+        )?
+        .execute(params![request.n, due_at])?;
+    NewEvent::named("request.restored")
+        .entry(request.n)
+        .record(connection, &Actor::Person, now)?;
+    hooks::tell(
+        connection,
+        "request.held",
+        None,
+        Some(request.n),
+        &Actor::Person,
+        now,
+    )?;
+    Ok(true)
+}
+
+impl Work<'_> {
+    fn take_back_refusal(
+        &mut self,
+        token: TokenHash,
+        hold_for: Duration,
+        now: Millis,
+    ) -> Result<TakenBack, StoreError> {
+        let connection = self.connection;
+        let (account, found) = match standing(connection, token, now)? {
+            Standing::Unknown => return Ok(TakenBack::Unknown),
+            Standing::Expired => return Ok(TakenBack::Expired),
+            Standing::Active(..) | Standing::Pending(_) => return Ok(TakenBack::Before),
+            Standing::Refused(_, found) if found.expires_at <= now => {
+                return Ok(TakenBack::Expired);
+            }
+            Standing::Refused(account, found) => (account, found),
+        };
+        connection
+            .prepare_cached(
+                "UPDATE account SET quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([account.n])?;
+        connection
+            .prepare_cached("UPDATE token SET refused_at = NULL WHERE account = ?")?
+            .execute([account.n])?;
+        // Cancels the mail that would say how to take it back.
+        cancel(connection, account.n, now)?;
+        NewEvent::named("verification.taken_back")
+            .account(account.n)
+            .record(connection, &Actor::Person, now)?;
+        let mut restored = Vec::new();
+        for request in discarded(connection, account.n, Millis(i64::MIN))? {
+            let due_at = request.received_at.plus(hold_for).max(found.expires_at);
+            if restore(connection, &request, due_at, now)? {
+                restored.push(request.id);
+            }
+        }
+        Ok(TakenBack::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            restored,
+        })
+    }
+}
+
+impl Store {
+    /// Takes "This was not me" back with a valid link. `hold_for` is the hold time of a request, from its
+    /// receipt; restored requests are held at least for as long as the link is valid.
+    pub async fn take_back_refusal(
+        &self,
+        token: TokenHash,
+        hold_for: Duration,
+        now: Timestamp,
+    ) -> Result<TakenBack, StoreError> {
+        self.write(move |work| work.take_back_refusal(token, hold_for, now.into()))
+            .await
+    }
+}

@@ -1,0 +1,391 @@
+//! Verification of addresses. Opening a link changes nothing. Verifying activates the account and releases
+//! its held requests, in one transaction, exactly once.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::domain::{
+    AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
+    Timestamp, TokenHash,
+};
+use crate::store::accounts::account_rows::{AccountRow, account_by_id, account_by_number};
+use crate::store::accounts::taken_back::{self, Discarded};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::requests::offers::{Offer, offers, take_back};
+use crate::store::requests::transitions;
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::verification_mail::cancel;
+use crate::store::{Store, StoreError, Topic};
+
+/// A held request as its sender sees it before releasing it.
+#[derive(Debug, Clone)]
+pub struct WaitingRequest {
+    pub id: RequestId,
+    pub portal: PortalName,
+    pub subject: Option<String>,
+    pub received_at: Timestamp,
+}
+
+/// State of a link.
+#[derive(Debug, Clone)]
+pub enum Link {
+    Unknown,
+    /// Expired; the account is still pending, and the person can ask for a new link.
+    Expired,
+    /// The account is pending.
+    Open {
+        account: AccountId,
+        address: EmailAddress,
+        requests: Vec<WaitingRequest>,
+        /// Messages that the hold quota dropped and the person may restore.
+        offers: Vec<Offer>,
+    },
+    /// The address is verified, by this link or otherwise.
+    Proved {
+        account: AccountId,
+        address: EmailAddress,
+        portal: Option<PortalName>,
+    },
+    /// The person said "This was not me".
+    Refused {
+        address: EmailAddress,
+        /// End of the time in which the address gets no mail.
+        quiet_until: Option<Timestamp>,
+        /// End of the time in which this link can take the objection back; None once it has passed.
+        valid_until: Option<Timestamp>,
+        /// The person can still ask for the one mail with another link.
+        may_ask: bool,
+    },
+}
+
+/// Selection of the held requests to release with the verification, and of the dropped ones to restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// All held requests, and the offered messages that are authenticated.
+    All,
+    /// The same without these, which the person saw and deselected; held ones are discarded.
+    Without(Vec<RequestId>),
+    /// The person's selection on the page.
+    Picked {
+        /// Shown and not selected.
+        left_out: Vec<RequestId>,
+        /// Selected: of the offered messages, only these are restored.
+        ticked: Vec<RequestId>,
+    },
+}
+
+impl Choice {
+    fn leaves_out(&self, id: RequestId) -> bool {
+        match self {
+            Self::All => false,
+            Self::Without(left_out) | Self::Picked { left_out, .. } => left_out.contains(&id),
+        }
+    }
+
+    fn takes_back(&self, offer: &Offer) -> bool {
+        match self {
+            Self::All | Self::Without(_) => {
+                offer.authenticated && !self.leaves_out(offer.request.id)
+            }
+            Self::Picked { ticked, .. } => ticked.contains(&offer.request.id),
+        }
+    }
+}
+
+/// Outcome of a verification.
+#[derive(Debug, Clone)]
+pub enum Proved {
+    /// The account is active from now on.
+    Now {
+        account: AccountId,
+        address: EmailAddress,
+        kind: Kind,
+        /// Time at which the account was created.
+        created_at: Timestamp,
+        released: Vec<(RequestId, PortalName)>,
+        discarded: Vec<RequestId>,
+    },
+    /// It was verified before; nothing changed.
+    Before {
+        account: AccountId,
+        address: EmailAddress,
+    },
+    Expired,
+    /// Unknown token, or the person refused, or the account is blocked.
+    Unknown,
+}
+
+/// A token as stored, whether it is still valid or not.
+pub(crate) struct Found {
+    pub(crate) account: i64,
+    pub(crate) verification_mail: i64,
+    pub(crate) expires_at: Millis,
+    pub(crate) refused: bool,
+}
+
+pub(crate) fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
+        )?
+        .query_row([token], |row| {
+            Ok(Found {
+                account: row.get(0)?,
+                verification_mail: row.get(1)?,
+                expires_at: row.get(2)?,
+                refused: row.get(3)?,
+            })
+        })
+        .optional()?)
+}
+
+/// State of a token, before anything is done with it.
+pub(crate) enum Standing {
+    Unknown,
+    Expired,
+    /// "This was not me" was said, by this link or before it was sent.
+    Refused(AccountRow, Found),
+    Active(AccountRow, Found),
+    Pending(AccountRow),
+}
+
+pub(crate) fn standing(
+    connection: &Connection,
+    token: TokenHash,
+    now: Millis,
+) -> Result<Standing, StoreError> {
+    let Some(found) = find(connection, token)? else {
+        return Ok(Standing::Unknown);
+    };
+    let account = account_by_number(connection, found.account)?;
+    Ok(match account.status {
+        Status::Blocked => Standing::Unknown,
+        Status::Active if account.verified => Standing::Active(account, found),
+        _ if found.refused || account.quiet_until(now).is_some() => {
+            Standing::Refused(account, found)
+        }
+        _ if found.expires_at <= now => Standing::Expired,
+        // Pending, or active only for portals that accept it unverified.
+        Status::Pending | Status::Active => Standing::Pending(account),
+    })
+}
+
+/// Held requests: the `n` of each and what its sender sees of it.
+pub(crate) fn held(
+    connection: &Connection,
+    account: i64,
+) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+    let waiting = |row: &Row| {
+        let ledger: LedgerId = row.get("id")?;
+        Ok((
+            row.get("n")?,
+            WaitingRequest {
+                id: RequestId::from_bytes(ledger.to_bytes()),
+                portal: row.get("portal")?,
+                subject: row.get("subject")?,
+                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+            },
+        ))
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT l.n, l.id, r.portal, r.received_at,
+             CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject
+         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
+    )?;
+    let rows = statement.query_map([account], waiting)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
+    Ok(match standing(connection, token, now)? {
+        Standing::Unknown => Link::Unknown,
+        Standing::Expired => Link::Expired,
+        Standing::Refused(account, found) => Link::Refused {
+            address: account.address(connection)?,
+            quiet_until: account.quiet_until(now).map(Millis::timestamp),
+            valid_until: Some(found.expires_at)
+                .filter(|until| *until > now)
+                .map(Millis::timestamp),
+            may_ask: account.may_be_mailed_once(now),
+        },
+        Standing::Active(account, found) => Link::Proved {
+            account: account.id,
+            address: account.address(connection)?,
+            portal: portal_of_mail(connection, found.verification_mail)?,
+        },
+        Standing::Pending(account) => Link::Open {
+            account: account.id,
+            address: account.address(connection)?,
+            requests: held(connection, account.n)?
+                .into_iter()
+                .map(|(_, request)| request)
+                .collect(),
+            offers: offers(connection, account.n, now)?
+                .into_iter()
+                .map(|(_, offer)| offer)
+                .chain(
+                    taken_back::discarded(connection, account.n, now)?
+                        .into_iter()
+                        .map(Discarded::offer),
+                )
+                .collect(),
+        },
+    })
+}
+
+pub(crate) fn portal_of_mail(
+    connection: &Connection,
+    n: i64,
+) -> Result<Option<PortalName>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?)
+}
+
+impl Work<'_> {
+    pub(crate) fn prove(
+        &mut self,
+        proof: &Proof,
+        account: Option<AccountId>,
+        choice: &Choice,
+        now: Millis,
+    ) -> Result<Proved, StoreError> {
+        let connection = self.connection;
+        let account = match proof {
+            Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
+                Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
+                Standing::Expired => return Ok(Proved::Expired),
+                Standing::Active(account, _) | Standing::Pending(account) => account,
+            },
+            Proof::Operator(_) => {
+                let Some(account) = account else {
+                    return Err(StoreError::NotAllowed(
+                        "an operator's word is about one account".to_owned(),
+                    ));
+                };
+                account_by_id(connection, account)?
+            }
+        };
+        match account.status {
+            Status::Blocked => Ok(Proved::Unknown),
+            Status::Active if account.verified => Ok(Proved::Before {
+                account: account.id,
+                address: account.address(connection)?,
+            }),
+            Status::Pending | Status::Active => self.activate(&account, proof, choice, now),
+        }
+    }
+
+    /// Activates the account of a valid verification and releases what it held.
+    fn activate(
+        &mut self,
+        account: &AccountRow,
+        proof: &Proof,
+        choice: &Choice,
+        now: Millis,
+    ) -> Result<Proved, StoreError> {
+        let connection = self.connection;
+        let by = proof.actor();
+        // Mail to the address arrives, whatever was recorded about it before.
+        let created_at: Millis = connection
+            .prepare_cached(
+                "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
+                     undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
+                 WHERE n = ?1 RETURNING created_at",
+            )?
+            .query_row(params![account.n, proof.name(), now], |row| row.get(0))?;
+        connection
+            .prepare_cached("UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL")?
+            .execute(params![account.n, now])?;
+        connection
+            .prepare_cached("DELETE FROM let_in WHERE account = ?")?
+            .execute([account.n])?;
+        cancel(connection, account.n, now)?;
+        NewEvent::named("account.verified")
+            .account(account.n)
+            .detail(proof.name())
+            .record(connection, &by, now)?;
+
+        let mut released = Vec::new();
+        let mut discarded = Vec::new();
+        for (n, request) in held(connection, account.n)? {
+            let event = if choice.leaves_out(request.id) {
+                transitions::settle(connection, n, RequestState::Discarded, None, now)?;
+                discarded.push(request.id);
+                NewEvent::named("request.discarded")
+            } else {
+                transitions::release(connection, n, "proof", now)?;
+                released.push((request.id, request.portal));
+                NewEvent::named("request.released")
+            };
+            event.entry(n).record(connection, &by, now)?;
+        }
+        for (n, offer) in offers(connection, account.n, now)? {
+            if choice.takes_back(&offer) && take_back(connection, account.n, n, &by, now)? {
+                NewEvent::named("request.released")
+                    .entry(n)
+                    .record(connection, &by, now)?;
+                released.push((offer.request.id, offer.request.portal));
+            }
+        }
+        connection
+            .prepare_cached("DELETE FROM offer WHERE account = ?")?
+            .execute([account.n])?;
+        for request in taken_back::discarded(connection, account.n, now)? {
+            let has_copy = request.has_copy(connection)?;
+            let (n, offer) = (request.n, request.offer());
+            if choice.takes_back(&offer) && !has_copy {
+                transitions::release(connection, n, "proof", now)?;
+                NewEvent::named("request.released")
+                    .entry(n)
+                    .record(connection, &by, now)?;
+                released.push((offer.request.id, offer.request.portal));
+            }
+        }
+        // The person has decided, or an operator for them: from now on no link restores anything, and an
+        // operator can release the others.
+        connection
+            .prepare_cached(
+                "UPDATE request SET restorable_until = NULL
+                 WHERE account = ? AND state = 'discarded'",
+            )?
+            .execute([account.n])?;
+        self.wakeups.add_if(Topic::Requests, !released.is_empty());
+        self.wakeups
+            .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));
+        Ok(Proved::Now {
+            account: account.id,
+            address: account.address(connection)?,
+            kind: account.kind,
+            created_at: created_at.timestamp(),
+            released,
+            discarded,
+        })
+    }
+}
+
+impl Store {
+    /// Reads the state of a link. Changes nothing.
+    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
+        self.read(move |connection| look(connection, token, now.into()))
+            .await
+    }
+
+    /// Verifies an address; the only operation that does. `account` names the account if an operator vouches
+    /// for it; a token identifies its own.
+    ///
+    /// # Errors
+    /// `NotFound` for an operator's account that does not exist.
+    pub async fn prove(
+        &self,
+        proof: Proof,
+        account: Option<AccountId>,
+        choice: Choice,
+        now: Timestamp,
+    ) -> Result<Proved, StoreError> {
+        self.write(move |work| work.prove(&proof, account, &choice, now.into()))
+            .await
+    }
+}

@@ -1,0 +1,162 @@
+//! Event rows: the history of a message for `explain`, and the audit of the actions of operators. Event names
+//! are those of the log.
+
+use rusqlite::{Connection, Row, params};
+
+use crate::domain::{
+    AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
+};
+use crate::store::audit::hooks;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Event, Store, StoreError};
+
+/// An action of an operator, with the details that the log reports.
+#[derive(Debug, Clone)]
+pub struct OperatorAction {
+    /// Number of the event. Events are in this order.
+    pub n: i64,
+    /// Name in the log, such as `account.blocked`.
+    pub event: String,
+    /// `operator:NAME`.
+    pub by: String,
+    /// `command line`, `page` or `api`.
+    pub origin: Option<String>,
+    /// Account acted on, or account of the request.
+    pub account: Option<(AccountId, EmailAddress, Kind)>,
+    pub request: Option<(RequestId, LedgerId, PortalName)>,
+}
+
+impl OperatorAction {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        let account: Option<AccountId> = row.get("account")?;
+        let portal: Option<PortalName> = row.get("portal")?;
+        Ok(Self {
+            n: row.get("n")?,
+            event: row.get("name")?,
+            by: row.get("actor")?,
+            origin: row.get("origin")?,
+            account: match account {
+                Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
+                None => None,
+            },
+            request: match portal {
+                Some(portal) => {
+                    let ledger: LedgerId = row.get("ledger")?;
+                    Some((RequestId::from_bytes(ledger.to_bytes()), ledger, portal))
+                }
+                None => None,
+            },
+        })
+    }
+}
+
+/// An event to be recorded. `ledger` and `account` are the `n` of their rows.
+pub(crate) struct NewEvent {
+    name: &'static str,
+    ledger: Option<i64>,
+    account: Option<i64>,
+    detail: Option<String>,
+}
+
+impl NewEvent {
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            ledger: None,
+            account: None,
+            detail: None,
+        }
+    }
+
+    pub(crate) fn entry(mut self, n: i64) -> Self {
+        self.ledger = Some(n);
+        self
+    }
+
+    pub(crate) fn account(mut self, n: i64) -> Self {
+        self.account = Some(n);
+        self
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) fn record(
+        self,
+        connection: &Connection,
+        actor: &Actor,
+        at: Millis,
+    ) -> Result<(), StoreError> {
+        connection
+            .prepare_cached(
+                "INSERT INTO event (n, at, name, ledger, account, actor, origin, detail)
+                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                at,
+                self.name,
+                self.ledger,
+                self.account,
+                actor,
+                actor.origin().map(Interface::as_str),
+                self.detail
+            ])?;
+        hooks::tell(connection, self.name, self.account, self.ledger, actor, at)
+    }
+}
+
+/// Number of the newest event.
+pub(crate) fn newest(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
+        .query_row([], |row| row.get(0))?)
+}
+
+impl Store {
+    /// Number of the newest event.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        self.read(newest).await
+    }
+
+    /// Events of an account, newest first: of the account, its mail and its links, not of its requests.
+    pub async fn history_of(
+        &self,
+        account: AccountId,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT at, name, actor, detail FROM event
+                 WHERE account = (SELECT n FROM account WHERE id = ?)
+                 ORDER BY n DESC LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![account, limit], Event::from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Actions of operators after the event `n`, oldest first.
+    pub async fn operator_events_since(
+        &self,
+        n: i64,
+        limit: usize,
+    ) -> Result<Vec<OperatorAction>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
+                     r.portal
+                 FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+                     LEFT JOIN request AS r ON r.ledger = e.ledger
+                     LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)
+                 WHERE e.n > ? AND e.origin IS NOT NULL
+                 ORDER BY e.n LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![n, limit], OperatorAction::from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,396 @@
+//! Hook calls: claimed under a lease, settled, retried by an operator, forgotten.
+//!
+//! The calls about one account to one hook are a queue, like the requests of one account for one portal.
+
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
+use crate::store::audit::events::NewEvent;
+use crate::store::claims::holder::Holder;
+use crate::store::claims::leases::{
+    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, SetAside, Settled,
+};
+use crate::store::engine::time_slice::TimeSlice;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Settlement, Step, Store, StoreError, Topic};
+
+/// A hook call claimed by a worker.
+#[derive(Debug, Clone)]
+pub struct HookCall {
+    lease: Lease,
+    pub id: HookCallId,
+    pub account: AccountId,
+    pub event: String,
+    /// The body, the same for every attempt.
+    pub payload: String,
+    /// Time since which it waits.
+    pub released_at: Timestamp,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+impl HookCall {
+    /// Number of the claim, higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.lease.number
+    }
+}
+
+/// Number of waiting and failed calls of one hook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HookCount {
+    pub waiting: u64,
+    pub failed: u64,
+}
+
+fn taken(row: &Row, lease: Lease) -> rusqlite::Result<HookCall> {
+    Ok(HookCall {
+        lease,
+        id: row.get("id")?,
+        account: row.get("account_id")?,
+        event: row.get("event")?,
+        payload: row.get("payload")?,
+        released_at: row.get::<_, Millis>("released_at")?.timestamp(),
+        attempt: row.get("attempts")?,
+    })
+}
+
+fn take(
+    connection: &Connection,
+    hook: &DestinationName,
+    limit: usize,
+    holder: &Holder,
+    lease_until: Millis,
+    now: Millis,
+) -> Result<ClaimedWork<HookCall>, StoreError> {
+    let due = HOOK_CALLS.due(connection, hook, limit, now)?;
+    let mut claimed = ClaimedWork::default();
+    for (_, n) in due {
+        let leases = &HOOK_CALLS.leases;
+        let lease = leases.take(connection, n, holder, lease_until)?;
+        let found = connection
+            .prepare_cached(
+                "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
+                 FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
+            )?
+            .query_row([n], |row| taken(row, lease.clone()));
+        match found.map_err(StoreError::from) {
+            Ok(call) => claimed.claims.push(call),
+            Err(cause) if cause.is_of_row() => {
+                let cause = cause.to_string();
+                let failed = Settlement::Failed {
+                    cause: cause.clone(),
+                };
+                settle(connection, &lease, &failed, now)?;
+                let what = format!("call {n} of the hook {hook}");
+                claimed.set_aside.push(SetAside { what, cause });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(claimed)
+}
+
+fn settle(
+    connection: &Connection,
+    lease: &Lease,
+    settlement: &Settlement,
+    now: Millis,
+) -> Result<Settled, StoreError> {
+    if !HOOK_CALLS.leases.holds(connection, lease)? {
+        return Ok(Settled::ClaimLost);
+    }
+    let (state, error) = match settlement {
+        Settlement::Retry { at, cause } => {
+            let (leases, due) = (&HOOK_CALLS.leases, Millis::from(*at));
+            leases.put_back(connection, lease.row, due, Some(cause))?;
+            return Ok(Settled::Recorded);
+        }
+        Settlement::Delivered => ("delivered", None),
+        Settlement::Failed { cause } => ("failed", Some(cause)),
+    };
+    let (account, hook): (i64, DestinationName) = connection
+        .prepare_cached(
+            "UPDATE hook_call SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
+                 claim = NULL, holder = NULL, last_error = coalesce(?4, last_error)
+             WHERE n = ?1 RETURNING account, hook",
+        )?
+        .query_row(params![lease.row, state, now, error], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    HOOK_CALLS.promote(connection, account, &hook, now)?;
+    Ok(Settled::Recorded)
+}
+
+/// Number of calls in one step of a retry.
+const RETRIED_AT_ONCE: usize = 200;
+
+/// Failed calls of the hook `?1` that were not retried since `?2`: a retried call may fail again meanwhile.
+const FAILED: &str = "SELECT n FROM hook_call
+     WHERE hook = ?1 AND state = 'failed' AND released_at < ?2 ORDER BY n LIMIT ?3";
+
+/// Queue heads of the hook `?1` that are due after `?2`.
+const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
+     WHERE hook = ?1 AND due_at > ?2 AND in_work = 0 ORDER BY due_at LIMIT ?3";
+
+/// Puts a failed call back into its queue. The oldest call of the queue is due now, unless a worker has one
+/// of them.
+fn retry_failed(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
+                 attempts = 0, due_at = NULL
+             WHERE n = ?1 AND state = 'failed'",
+        )?
+        .execute(params![n, now])?;
+    connection
+        .prepare_cached(
+            "UPDATE hook_call SET due_at = NULL
+             WHERE (account, hook) = (SELECT account, hook FROM hook_call WHERE n = ?)
+                 AND state = 'waiting' AND in_work = 0 AND due_at IS NOT NULL",
+        )?
+        .execute([n])?;
+    connection
+        .prepare_cached(
+            "UPDATE hook_call AS c SET due_at = ?2
+             WHERE n = (
+                 SELECT min(q.n) FROM hook_call AS q JOIN hook_call AS r ON r.n = ?1
+                 WHERE q.account = r.account AND q.hook = r.hook AND q.state = 'waiting'
+             ) AND NOT EXISTS (
+                 SELECT 1 FROM hook_call AS q
+                 WHERE q.account = c.account AND q.hook = c.hook AND q.state = 'waiting'
+                     AND q.in_work = 1
+             )",
+        )?
+        .execute(params![n, now])?;
+    Ok(changed)
+}
+
+/// Makes the head of a queue due now.
+fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE hook_call SET due_at = ?2
+             WHERE n = ?1 AND state = 'waiting' AND in_work = 0 AND due_at > ?2",
+        )?
+        .execute(params![n, now])?)
+}
+
+impl Store {
+    /// Claims up to `limit` due calls of this hook. A call whose row is damaged fails instead.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn claim_hook_calls(
+        &self,
+        hook: DestinationName,
+        limit: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<ClaimedWork<HookCall>, StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let lease_until = lease_until.into();
+            let connection = work.connection;
+            let claimed = take(connection, &hook, limit, &holder, lease_until, now.into())?;
+            // The next calls of their queues are due.
+            work.wakeups
+                .add_if(Topic::Calls, !claimed.set_aside.is_empty());
+            Ok(claimed)
+        })
+        .await
+    }
+
+    /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
+    /// failed but may still have been recorded.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn give_back_hook_calls(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            let given = HOOK_CALLS
+                .leases
+                .give_back(connection, &holder, after, now)?;
+            work.wakeups.add_if(Topic::Calls, given > 0);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Time at which the next call of this hook is due; None if none waits.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn next_hook_call(
+        &self,
+        hook: DestinationName,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |connection| {
+            let next = HOOK_CALLS.next_due(connection, &hook)?;
+            Ok(next.map(Millis::timestamp))
+        })
+        .await
+    }
+
+    /// Records the outcome of an attempt.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn settle_hook_call(
+        &self,
+        call: &HookCall,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let lease = call.lease.clone();
+        self.write(move |work| {
+            let settled = settle(work.connection, &lease, &settlement, now.into())?;
+            let is_changed = settled == Settled::Recorded;
+            work.wakeups.add_if(Topic::Calls, is_changed);
+            Ok(settled)
+        })
+        .await
+    }
+
+    /// Counts the waiting and failed calls of a hook.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount, StoreError> {
+        self.read(move |connection| {
+            let count = |state: &str| -> Result<u64, StoreError> {
+                Ok(connection
+                    .prepare_cached("SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?")?
+                    .query_row(params![hook, state], |row| row.get(0))?)
+            };
+            Ok(HookCount {
+                waiting: count("waiting")?,
+                failed: count("failed")?,
+            })
+        })
+        .await
+    }
+
+    /// Makes the failed and waiting calls of a hook due now. Works in short steps, so that mail does not
+    /// wait. Returns the number of failed calls.
+    ///
+    /// # Errors
+    /// The database cannot be written; steps already done stay.
+    pub async fn retry_hook_calls(
+        &self,
+        hook: DestinationName,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let now = Millis::from(now);
+        let mut failed = 0;
+        loop {
+            let found = self.calls(&hook, FAILED, now).await?;
+            let more = found.len() == RETRIED_AT_ONCE;
+            failed += self
+                .step(found, move |c, n| retry_failed(c, n, now))
+                .await?;
+            if !more {
+                break;
+            }
+        }
+        loop {
+            let found = self.calls(&hook, PUT_OFF, now).await?;
+            let more = found.len() == RETRIED_AT_ONCE;
+            self.step(found, move |c, n| bring_forward(c, n, now))
+                .await?;
+            if !more {
+                break;
+            }
+        }
+        self.write(move |work| {
+            work.wakeups.add(Topic::Calls);
+            NewEvent::named("hook.retried")
+                .detail(hook.as_str())
+                .record(work.connection, &by, now)
+        })
+        .await?;
+        Ok(failed)
+    }
+
+    /// Numbers of the first calls of a hook that `sql` selects.
+    async fn calls(
+        &self,
+        hook: &DestinationName,
+        sql: &'static str,
+        now: Millis,
+    ) -> Result<Vec<i64>, StoreError> {
+        let hook = hook.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows =
+                statement.query_map(params![hook, now, RETRIED_AT_ONCE], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Changes all of these rows, in as many transactions as needed. Returns the number of changed rows.
+    async fn step(
+        &self,
+        rows: Vec<i64>,
+        change: impl Fn(&Connection, i64) -> Result<usize, StoreError> + Send + Copy + 'static,
+    ) -> Result<usize, StoreError> {
+        let (mut rest, mut changed) = (rows, 0);
+        while !rest.is_empty() {
+            let rows = rest.clone();
+            let (taken, done) = self
+                .write(move |work| {
+                    let mut pace = TimeSlice::of(RETRIED_AT_ONCE);
+                    let (mut taken, mut done) = (0, 0);
+                    pace.each(rows.clone(), |n| {
+                        taken += 1;
+                        done += change(work.connection, n)?;
+                        Ok(())
+                    })?;
+                    Ok((taken, done))
+                })
+                .await?;
+            changed += done;
+            rest.drain(..taken);
+        }
+        Ok(changed)
+    }
+
+    /// Forgets up to `limit` calls that were settled longer than `keep` ago.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn forget_hook_calls(
+        &self,
+        now: Timestamp,
+        keep: std::time::Duration,
+        limit: usize,
+    ) -> Result<Step<usize>, StoreError> {
+        self.write(move |work| {
+            let begin = std::time::Instant::now();
+            let done = work
+                .connection
+                .prepare_cached(
+                    "DELETE FROM hook_call WHERE n IN (
+                         SELECT n FROM hook_call WHERE settled_at <= ? ORDER BY settled_at LIMIT ?
+                     )",
+                )?
+                .execute(params![Millis::from(now).minus(keep), limit])?;
+            Ok(Step {
+                done,
+                more: done >= limit,
+                took: begin.elapsed(),
+            })
+        })
+        .await
+    }
+}

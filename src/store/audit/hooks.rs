@@ -1,0 +1,301 @@
+//! Hook subscriptions, and the calls owed to them.
+//!
+//! A call is written in the transaction of its event, so that each event has its call and each call has an
+//! event. The payload describes the state at that time and never contains anything that a sender wrote: no
+//! subject, no body, no token.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use crate::domain::{
+    AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
+    PortalName, RequestId, RequestState, Status, Timestamp, canary,
+};
+use crate::store::claims::leases::HOOK_CALLS;
+use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::{Store, StoreError};
+
+/// Recorded events with their names for hooks; other events are not sent to hooks.
+const TOLD: [(&str, &str); 13] = [
+    ("account.created", "account.created"),
+    ("account.verified", "account.verified"),
+    ("account.blocked", "account.blocked"),
+    ("account.unblocked", "account.unblocked"),
+    ("request.discarded", "request.discarded"),
+    ("request.expired", "request.expired"),
+    ("request.recovered", "request.recovered"),
+    ("delivery.succeeded", "request.delivered"),
+    ("delivery.failed", "request.failed"),
+    ("verification.sent", "verification.sent"),
+    ("verification.bounced", "verification.bounced"),
+    ("verification.refused", "verification.refused"),
+    ("verification.taken_back", "verification.taken_back"),
+];
+
+/// Events of a request's creation and release, which hooks get under the same name.
+const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
+
+/// Body of a call as Standard Webhooks recommends: a type, a time and data.
+#[derive(Serialize)]
+struct Payload {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    data: Data,
+}
+
+#[derive(Serialize)]
+struct Data {
+    account: Account,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request>,
+    /// `daemon`, `person` or `operator:NAME`.
+    by: String,
+}
+
+#[derive(Serialize)]
+struct Account {
+    id: AccountId,
+    address: EmailAddress,
+    kind: Kind,
+    status: Status,
+    groups: Vec<String>,
+    verified_by: Option<String>,
+    verified_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Request {
+    id: RequestId,
+    ledger: LedgerId,
+    portal: PortalName,
+    state: RequestState,
+    received_at: Timestamp,
+}
+
+/// Owes a call to each hook that subscribed to this event. `name` is that of a recorded event; `account` and
+/// `entry` are the `n` of their rows.
+pub(crate) fn tell(
+    connection: &Connection,
+    name: &str,
+    account: Option<i64>,
+    entry: Option<i64>,
+    by: &Actor,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Some(event) = told_as(name) else {
+        return Ok(());
+    };
+    let hooks = asked(connection, event)?;
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let request = match entry {
+        Some(entry) if event.starts_with("request.") => of_entry(connection, entry)?,
+        _ => None,
+    };
+    let (account, request) = match (request, account) {
+        (Some((account, request)), _) => (account, Some(request)),
+        (None, Some(account)) => (account, None),
+        (None, None) => return Ok(()),
+    };
+    let about = match of_account(connection, account) {
+        // A damaged row cannot be reported, which must not undo the event itself.
+        Err(cause) if cause.is_of_row() => return Ok(()),
+        about => about?,
+    };
+    if canary::is_sender(&about.address) {
+        // A directory or help desk should not create a user for it.
+        return Ok(());
+    }
+    let payload = json(&Payload {
+        r#type: event,
+        timestamp: now.timestamp(),
+        data: Data {
+            account: about,
+            request,
+            by: by.to_string(),
+        },
+    })?;
+    for hook in hooks {
+        let due = HOOK_CALLS.due_at_the_end(connection, account, &hook, now)?;
+        connection
+            .prepare_cached(
+                "INSERT INTO hook_call (n, id, hook, account, event, payload, created_at, state,
+                     released_at, due_at)
+                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, ?7)",
+            )?
+            .execute(params![
+                HookCallId::new(),
+                hook,
+                account,
+                event,
+                payload,
+                now,
+                due
+            ])?;
+    }
+    Ok(())
+}
+
+fn told_as(name: &str) -> Option<&'static str> {
+    let own = OF_REQUESTS.iter().find(|event| **event == name);
+    let told = TOLD.iter().find(|(event, _)| *event == name);
+    own.copied().or(told.map(|(_, event)| *event))
+}
+
+/// Hooks that subscribed to this event. Usually there are none, which one query tells.
+fn asked(connection: &Connection, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, events FROM hook")?;
+    let mut rows = statement.query([])?;
+    let mut hooks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let patterns: Json<Vec<EventPattern>> = row.get(1)?;
+        if patterns.0.iter().any(|pattern| pattern.matches(event)) {
+            hooks.push(row.get(0)?);
+        }
+    }
+    Ok(hooks)
+}
+
+fn of_entry(connection: &Connection, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
+    let request = |row: &Row| {
+        let ledger: LedgerId = row.get("id")?;
+        Ok((
+            row.get("account")?,
+            Request {
+                id: RequestId::from_bytes(ledger.to_bytes()),
+                ledger,
+                portal: row.get("portal")?,
+                state: row.get("state")?,
+                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+            },
+        ))
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT l.id, r.account, r.portal, r.state, r.received_at
+             FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
+        )?
+        .query_row([entry], request)
+        .optional()?)
+}
+
+fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
+    let account = |row: &Row| {
+        Ok(Account {
+            id: row.get("id")?,
+            address: row.get("address")?,
+            kind: row.get("kind")?,
+            status: row.get("status")?,
+            groups: row.get::<_, Json<_>>("groups")?.0,
+            verified_by: row.get("verified_by")?,
+            verified_at: row
+                .get::<_, Option<Millis>>("verified_at")?
+                .map(Millis::timestamp),
+            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        })
+    };
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
+             FROM account WHERE n = ?",
+        )?
+        .query_row([n], account)?)
+}
+
+/// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
+/// due again.
+fn give_heads_back(
+    connection: &Connection,
+    hook: &DestinationName,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let accounts: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+             WHERE c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
+        )?
+        .query_map([hook], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for account in accounts {
+        HOOK_CALLS.promote(connection, account, hook, now)?;
+    }
+    Ok(())
+}
+
+/// True if calls were written since the last look.
+pub(crate) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
+    let look = || -> rusqlite::Result<i64> {
+        connection
+            .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'hook_call'")?
+            .query_row([], |row| row.get(0))
+    };
+    // No call was ever written, or the query failed; then the next change tells.
+    let found = look().unwrap_or(*newest);
+    let more = found > *newest;
+    *newest = found;
+    more
+}
+
+impl Store {
+    /// Replaces the set of subscribed hooks by that of the configuration. A hook that is not in it is owed no
+    /// further calls, and its name is returned until its calls are removed.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn subscribe_hooks(
+        &self,
+        hooks: Vec<(DestinationName, Vec<EventPattern>)>,
+        now: Timestamp,
+    ) -> Result<Vec<DestinationName>, StoreError> {
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            let mut removed: Vec<DestinationName> = connection
+                .prepare("SELECT name FROM hook ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
+            for name in &removed {
+                let sql = "UPDATE hook SET events = '[]' WHERE name = ?";
+                connection.execute(sql, [name])?;
+            }
+            for (name, events) in &hooks {
+                give_heads_back(connection, name, now)?;
+                connection.execute(
+                    "INSERT INTO hook (name, events) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET events = ?2",
+                    params![name, json(events)?],
+                )?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn remove_hook(
+        &self,
+        name: DestinationName,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.write(move |work| {
+            let removed = work.connection.execute(
+                "DELETE FROM hook_call WHERE n IN (
+                     SELECT c.n FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+                     WHERE c.hook = ?1 AND h.events = '[]' LIMIT ?2
+                 )",
+                params![name, limit],
+            )?;
+            if removed < limit {
+                let sql = "DELETE FROM hook WHERE name = ? AND events = '[]'";
+                work.connection.execute(sql, [&name])?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+}

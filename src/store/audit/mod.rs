@@ -1,0 +1,5 @@
+//! The audit: events, and the calls of hooks that they cause.
+
+pub(super) mod events;
+pub(super) mod hook_calls;
+pub(super) mod hooks;

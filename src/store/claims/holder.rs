@@ -1,0 +1,46 @@
+//! Holders of claims: the process, and the set of workers in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::domain::LedgerId;
+
+/// A set of workers that was started together. A reload starts another set beside the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Identifies the open database handle; a process opens it once for its workers.
+    opening: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Holder {
+    /// Creates the first holder of a newly opened database. If several nodes ever share a database, put the
+    /// name of the node first.
+    pub(crate) fn of_opening() -> Self {
+        let opening: Arc<str> = LedgerId::new().to_string().into();
+        Self {
+            name: Arc::clone(&opening),
+            opening,
+        }
+    }
+
+    /// Creates another holder of the same opening.
+    pub(crate) fn another(&self) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let opening = Arc::clone(&self.opening);
+        Self {
+            name: format!("{opening}.{}", COUNT.fetch_add(1, Relaxed)).into(),
+            opening,
+        }
+    }
+
+    /// Name in the row of a claim; it begins with the opening.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Common prefix of the names of all holders of this opening.
+    pub(crate) fn opening(&self) -> &str {
+        &self.opening
+    }
+}

@@ -1,0 +1,397 @@
+//! Queues and leases: claiming of rows by workers, the same for requests, hook calls and verification mail.
+//!
+//! A worker claims a row for a time, its lease. A claim has a unique number and a holder, the set of workers
+//! that made it. A worker that settles or gives back a row names both, and nothing changes if another claim
+//! holds the row by then. An expired lease is taken over under another number.
+//!
+//! The rows of one account for one place (a portal, a hook) are a queue, and only its head is ever due. So no
+//! row overtakes another, and a worker finds due rows without reading past others.
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use crate::store::StoreError;
+use crate::store::claims::holder::Holder;
+use crate::store::sql::sql_types::Millis;
+
+/// Number of a claim. A later claim has a higher number; the default is below all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClaimNumber(i64);
+
+/// A row claimed by a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    /// Number of the row.
+    pub(crate) row: i64,
+    pub(crate) number: ClaimNumber,
+    pub(crate) holder: Holder,
+}
+
+#[cfg(test)]
+impl Lease {
+    /// A lease for tests, made by no worker.
+    pub(crate) fn sample() -> Self {
+        Self {
+            row: 1,
+            number: ClaimNumber::default(),
+            holder: Holder::of_opening(),
+        }
+    }
+}
+
+/// Rows that a worker claimed.
+#[derive(Debug, Clone)]
+pub struct ClaimedWork<T> {
+    pub claims: Vec<T>,
+    /// Due rows that are damaged; they count as failed from now on.
+    pub set_aside: Vec<SetAside>,
+}
+
+impl<T> Default for ClaimedWork<T> {
+    fn default() -> Self {
+        Self {
+            claims: Vec::new(),
+            set_aside: Vec::new(),
+        }
+    }
+}
+
+/// A damaged row that no longer blocks others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its kind and id, such as `request 01h…`.
+    pub what: String,
+    pub cause: String,
+}
+
+/// Outcome of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Recorded,
+    /// The row is gone, or its lease expired and another worker or none holds it: nothing has changed.
+    ClaimLost,
+}
+
+/// Statements for a table whose rows workers claim.
+pub(crate) struct Leases {
+    take: &'static str,
+    holds: &'static str,
+    put_back: &'static str,
+    held_after: &'static str,
+    held_by_others: &'static str,
+}
+
+/// Statements for a table whose rows queue, by account and place.
+pub(crate) struct Queue {
+    pub(crate) leases: Leases,
+    due: &'static str,
+    next_due: &'static str,
+    waits: &'static str,
+    promote: &'static str,
+}
+
+/// `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the claimed rows
+/// of the index. A row that is put back is due at `due`, where `?2` is the requested time.
+macro_rules! leases {
+    (
+        $table:literal, row: $row:literal, free: $free:literal, taken: $taken:literal,
+        index: $index:literal, leased: $leased:literal, due: $due:literal $(,)?
+    ) => {
+        Leases {
+            take: concat!(
+                "UPDATE ",
+                $table,
+                " SET ",
+                $taken,
+                ", due_at = ?2, claim = next_number(),
+                     holder = ?3, attempts = attempts + 1
+                 WHERE ",
+                $row,
+                " = ?1 RETURNING claim"
+            ),
+            holds: concat!(
+                "SELECT 1 FROM ",
+                $table,
+                " WHERE ",
+                $row,
+                " = ? AND claim = ? AND holder = ?"
+            ),
+            put_back: concat!(
+                "UPDATE ",
+                $table,
+                " SET ",
+                $free,
+                ", due_at = ",
+                $due,
+                ", claim = NULL,
+                     holder = NULL, last_error = coalesce(?3, last_error)
+                 WHERE ",
+                $row,
+                " = ?1"
+            ),
+            held_after: concat!(
+                "SELECT ",
+                $row,
+                " FROM ",
+                $table,
+                " INDEXED BY ",
+                $index,
+                "
+                 WHERE ",
+                $leased,
+                " AND holder = ? AND claim > ?"
+            ),
+            held_by_others: concat!(
+                "SELECT ",
+                $row,
+                " FROM ",
+                $table,
+                " INDEXED BY ",
+                $index,
+                " WHERE ",
+                $leased,
+                "
+                     AND (holder IS NULL OR substr(holder, 1, length(?1)) <> ?1)"
+            ),
+        }
+    };
+}
+
+/// `ready` selects rows that can be due, `blocking` those that keep later ones waiting, in this `order`.
+macro_rules! queue {
+    (
+        $table:literal, row: $row:literal, place: $place:literal, ready: $ready:literal,
+        blocking: $blocking:literal, order: $order:literal, $($rest:tt)+
+    ) => {
+        Queue {
+            leases: leases!($table, row: $row, $($rest)+),
+            due: concat!(
+                "SELECT due_at, ", $row, " FROM ", $table, " WHERE ", $place, " = ? AND ", $ready,
+                " AND due_at <= ? ORDER BY due_at, ", $row, " LIMIT ?"
+            ),
+            next_due: concat!(
+                "SELECT min(due_at) FROM ", $table, " WHERE ", $place, " = ? AND ", $ready,
+                " AND due_at IS NOT NULL"
+            ),
+            waits: concat!(
+                "SELECT 1 FROM ", $table, " WHERE account = ? AND ", $place, " = ? AND ",
+                $blocking, " LIMIT 1"
+            ),
+            promote: concat!(
+                "UPDATE ", $table, " SET due_at = ?3
+                 WHERE ", $row, " = (
+                     SELECT ", $row, " FROM ", $table, "
+                     WHERE account = ?1 AND ", $place, " = ?2 AND ", $blocking, "
+                     ORDER BY ", $order, " LIMIT 1
+                 ) AND due_at IS NULL AND NOT EXISTS (
+                     SELECT 1 FROM ", $table, "
+                     WHERE account = ?1 AND ", $place, " = ?2 AND ", $blocking, "
+                         AND due_at IS NOT NULL
+                 )"
+            ),
+        }
+    };
+}
+
+/// Released requests, for the workers of destinations.
+pub(crate) const REQUESTS: Queue = queue!(
+    "request",
+    row: "ledger",
+    place: "portal",
+    ready: "state = 'released' AND stopped = 0",
+    blocking: "state = 'released' AND stopped = 0 AND passed = 0",
+    order: "released_at, ledger",
+    free: "in_work = 0",
+    taken: "in_work = 1",
+    index: "request_due",
+    leased: "state = 'released' AND portal > '' AND in_work = 1",
+    due: "CASE stopped WHEN 0 THEN ?2 END",
+);
+
+pub(crate) const HOOK_CALLS: Queue = queue!(
+    "hook_call",
+    row: "n",
+    place: "hook",
+    ready: "due_at IS NOT NULL",
+    blocking: "state = 'waiting'",
+    order: "n",
+    free: "in_work = 0",
+    taken: "in_work = 1",
+    index: "hook_call_due",
+    leased: "due_at IS NOT NULL AND hook > '' AND in_work = 1",
+    due: "?2",
+);
+
+/// Verification mail, one for an account at a time. [`crate::store::verification::lanes`] has its order.
+pub(crate) const VERIFICATION_MAILS: Leases = leases!(
+    "letter",
+    row: "n",
+    free: "state = 'waiting'",
+    taken: "state = 'claimed'",
+    index: "letter_due",
+    leased: "due_at IS NOT NULL AND state = 'claimed'",
+    due: "?2",
+);
+
+impl Leases {
+    /// Leases a row to a holder until then, whoever held it before.
+    pub(crate) fn take(
+        &self,
+        connection: &Connection,
+        row: i64,
+        holder: &Holder,
+        until: Millis,
+    ) -> Result<Lease, StoreError> {
+        let number = connection
+            .prepare_cached(self.take)?
+            .query_row(params![row, until, holder.name()], |row| row.get(0))?;
+        Ok(Lease {
+            row,
+            number: ClaimNumber(number),
+            holder: holder.clone(),
+        })
+    }
+
+    /// True unless another holder took the row over or it was given back.
+    pub(crate) fn holds(&self, connection: &Connection, lease: &Lease) -> Result<bool, StoreError> {
+        Ok(connection.prepare_cached(self.holds)?.exists(params![
+            lease.row,
+            lease.number.0,
+            lease.holder.name()
+        ])?)
+    }
+
+    /// Ends the lease of a row and sets the time at which it is due.
+    pub(crate) fn put_back(
+        &self,
+        connection: &Connection,
+        row: i64,
+        due: Millis,
+        error: Option<&str>,
+    ) -> Result<(), StoreError> {
+        connection
+            .prepare_cached(self.put_back)?
+            .execute(params![row, due, error])?;
+        Ok(())
+    }
+
+    /// Rows that a holder claimed after the claim of this number.
+    pub(crate) fn held_after(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+        number: ClaimNumber,
+    ) -> Result<Vec<i64>, StoreError> {
+        Ok(connection
+            .prepare_cached(self.held_after)?
+            .query_map(params![holder.name(), number.0], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Rows held by holders of other openings. Reads the waiting rows only, not the whole table.
+    pub(crate) fn held_by_others(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+    ) -> Result<Vec<i64>, StoreError> {
+        Ok(connection
+            .prepare_cached(self.held_by_others)?
+            .query_map([holder.opening()], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Puts back the rows that a holder claimed after the claim of this number. Returns their number.
+    pub(crate) fn give_back(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+        number: ClaimNumber,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        self.put_all_back(
+            connection,
+            &self.held_after(connection, holder, number)?,
+            now,
+        )
+    }
+
+    /// Puts back the rows held by holders of other openings. Returns their number.
+    pub(crate) fn end_others(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        self.put_all_back(connection, &self.held_by_others(connection, holder)?, now)
+    }
+
+    fn put_all_back(
+        &self,
+        connection: &Connection,
+        rows: &[i64],
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        for row in rows {
+            self.put_back(connection, *row, now, None)?;
+        }
+        Ok(rows.len())
+    }
+}
+
+impl Queue {
+    /// Due rows at a place, oldest first, each with the time since which it is due.
+    pub(crate) fn due(
+        &self,
+        connection: &Connection,
+        place: &impl ToSql,
+        limit: usize,
+        now: Millis,
+    ) -> Result<Vec<(Millis, i64)>, StoreError> {
+        Ok(connection
+            .prepare_cached(self.due)?
+            .query_map(params![place, now, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Time at which the next row of a place is due; None if none waits.
+    pub(crate) fn next_due(
+        &self,
+        connection: &Connection,
+        place: &impl ToSql,
+    ) -> Result<Option<Millis>, StoreError> {
+        Ok(connection
+            .prepare_cached(self.next_due)?
+            .query_row([place], |row| row.get(0))
+            .optional()?
+            .flatten())
+    }
+
+    /// Due time of a row at the end of its queue: now, or after the rows that wait already.
+    pub(crate) fn due_at_the_end(
+        &self,
+        connection: &Connection,
+        account: i64,
+        place: &impl ToSql,
+        now: Millis,
+    ) -> Result<Option<Millis>, StoreError> {
+        let others = connection
+            .prepare_cached(self.waits)?
+            .exists(params![account, place])?;
+        Ok((!others).then_some(now))
+    }
+
+    /// Makes the next row of a queue due, after its head left.
+    pub(crate) fn promote(
+        &self,
+        connection: &Connection,
+        account: i64,
+        place: &impl ToSql,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        connection
+            .prepare_cached(self.promote)?
+            .execute(params![account, place, now])?;
+        Ok(())
+    }
+}

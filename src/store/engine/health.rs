@@ -1,0 +1,165 @@
+//! Health of the writer, kept in memory so that a readiness check costs no transaction.
+//!
+//! In: the outcome of every commit, and a heartbeat at an interval: a transaction of its own that
+//! writes one page, so that a full disk is noticed while no mail comes.
+//! Out: whether the last commit succeeded and is recent, and none hangs.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Store, StoreError};
+
+/// Interval between heartbeats while commits succeed. Longer than the idle time after which the writer frees
+/// memory, which a heartbeat would interrupt.
+const INTERVAL: Duration = Duration::from_secs(45);
+
+/// Interval between heartbeats after a failure, so that recovery is seen soon.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Age at which a success no longer counts: the next heartbeat is missing.
+const STALE: Duration = Duration::from_secs(90);
+
+/// A commit that takes longer hangs. Longer than it waits for a lock of another process.
+const HANGS: Duration = Duration::from_secs(8);
+
+/// The outcome of the last commit, and the end of the writer if it ended.
+#[derive(Debug)]
+pub(crate) struct Health {
+    commits: Mutex<Commits>,
+    failure: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Commits {
+    /// Start of the commit in progress.
+    running: Option<Instant>,
+    last: Option<Commit>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Commit {
+    at: Instant,
+    succeeded: bool,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            commits: Mutex::default(),
+            failure: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Health {
+    /// Records that a commit begins.
+    pub(crate) fn begin(&self) {
+        self.commits().running = Some(Instant::now());
+    }
+
+    /// Records the outcome of a commit.
+    pub(crate) fn record(&self, succeeded: bool) {
+        let at = Instant::now();
+        *self.commits() = Commits {
+            running: None,
+            last: Some(Commit { at, succeeded }),
+        };
+    }
+
+    /// Records that the writer ended by a fault and will not come back.
+    pub(crate) fn fail(&self, cause: String) {
+        self.record(false);
+        self.failure.send_replace(Some(cause));
+    }
+
+    /// The fault that ended the writer.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    fn is_writable(&self, now: Instant) -> bool {
+        let commits = self.commits();
+        let hangs = commits
+            .running
+            .is_some_and(|since| now.duration_since(since) >= HANGS);
+        let is_recent = |last: Commit| last.succeeded && now.duration_since(last.at) < STALE;
+        !hangs && commits.last.is_some_and(is_recent)
+    }
+
+    /// Time until the next heartbeat: none is needed while commits succeed anyway.
+    fn next_heartbeat(&self, now: Instant) -> Duration {
+        match self.commits().last {
+            Some(last) if last.succeeded => INTERVAL.saturating_sub(now.duration_since(last.at)),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Commits> {
+        // Each field is replaced as a whole, so the value is valid after any panic.
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// The last commit succeeded and is recent. Asked in memory: costs no transaction.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.health.is_writable(Instant::now())
+    }
+
+    /// Commits at an interval while nothing else does, until `stop`.
+    pub async fn keep_heartbeat(self, stop: CancellationToken) {
+        stop.run_until_cancelled_owned(async {
+            loop {
+                let wait = self.health.next_heartbeat(Instant::now());
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                // The outcome is recorded by the writer; a hanging one records nothing.
+                let failed = self.writable().await.is_err();
+                if failed {
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Resolves with the cause when the writer has ended by a fault. It does not come back: the
+    /// process has to end, so that its supervisor starts it again.
+    pub async fn failed(&self) -> StoreError {
+        let mut failure = self.health.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(cause) => StoreError::WriterFailed(cause.clone().unwrap_or_default()),
+            Err(_) => StoreError::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_recent_success_counts() {
+        let health = Health::default();
+        let now = Instant::now();
+        assert!(!health.is_writable(now), "nothing was committed yet");
+        health.record(true);
+        assert!(health.is_writable(Instant::now()));
+        assert!(!health.is_writable(Instant::now() + STALE), "no heartbeat");
+        health.begin();
+        assert!(health.is_writable(Instant::now()));
+        assert!(
+            !health.is_writable(Instant::now() + HANGS),
+            "a commit that hangs"
+        );
+        health.record(false);
+        assert!(!health.is_writable(Instant::now()));
+        assert_eq!(health.next_heartbeat(Instant::now()), Duration::ZERO);
+    }
+}

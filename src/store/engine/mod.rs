@@ -1,0 +1,9 @@
+//! The engine: the writer thread that commits in groups, the readers, wakeups, and what the writer keeps in memory.
+
+pub(super) mod health;
+pub(super) mod job;
+pub(super) mod notify;
+pub(super) mod readers;
+pub(super) mod settings_cache;
+pub(super) mod time_slice;
+pub(super) mod writer;

@@ -1,0 +1,199 @@
+//! A pool of read-only connections, each used by one thread at a time.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::store::StoreError;
+use crate::store::sqlite::connection;
+use crate::store::sqlite::file_identity::FileIdentity;
+use crate::store::sqlite::memory::{self, Rest};
+
+/// Maximum number of concurrent readers; each has its own page cache.
+const CONNECTIONS: usize = 4;
+
+/// The same, for queries that read much of the database.
+const LONG_QUESTIONS: usize = 2;
+
+/// Runs `read` on a thread for blocking work, as soon as a connection is free.
+pub(crate) async fn run<T: Send + 'static>(
+    readers: &Arc<Readers>,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let permit = readers.permit().await?;
+    let readers = readers.clone();
+    tokio::task::spawn_blocking(move || {
+        let found = readers.read(read);
+        drop(permit);
+        found
+    })
+    .await
+    .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+}
+
+#[derive(Debug)]
+pub(crate) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Idle>>,
+    permits: Arc<Semaphore>,
+    /// Idle time after which a connection is closed.
+    long: Duration,
+}
+
+/// An idle connection.
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    identity: FileIdentity,
+    rest: Rest,
+}
+
+impl Readers {
+    pub(crate) fn of(path: PathBuf) -> Self {
+        Self::that_rest(path, CONNECTIONS, memory::LONG)
+    }
+
+    pub(crate) fn for_long_questions(path: PathBuf) -> Self {
+        Self::that_rest(path, LONG_QUESTIONS, memory::LONG)
+    }
+
+    /// Readers that close a connection after this idle time.
+    pub(crate) fn that_rest(path: PathBuf, connections: usize, long: Duration) -> Self {
+        Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(connections)),
+            long,
+        }
+    }
+
+    /// Waits for a free connection. The permit belongs to the work and not to the caller: work continues
+    /// after its caller is cancelled, and still occupies its connection.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        self.permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs `read` on one snapshot of the database, whatever is committed meanwhile. Blocks.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.lock().pop();
+        let (connection, identity) = match idle {
+            Some(idle) if idle.identity.confirm().is_ok() => {
+                if idle.rest.is_long() {
+                    memory::forget_pages(&idle.connection);
+                }
+                (idle.connection, idle.identity)
+            }
+            _ => {
+                // The files were replaced: close all connections to the old ones.
+                self.lock().clear();
+                let connection = connection::reading(&self.path)?;
+                (connection, FileIdentity::of(&self.path))
+            }
+        };
+        let snapshot = connection.unchecked_transaction()?;
+        let found = read(&snapshot);
+        let ended = snapshot.commit();
+        // After an error the connection is not trusted any more; the next reader opens another.
+        if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
+            self.put_back(connection, identity);
+        }
+        found
+    }
+
+    /// Last in, first out, so that unneeded connections become idle and are closed.
+    fn put_back(&self, connection: Connection, identity: FileIdentity) {
+        let mut idle = self.lock();
+        let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
+        if !self.permits.is_closed() {
+            idle.push(Idle {
+                connection,
+                identity,
+                rest: Rest::begin(self.long),
+            });
+        }
+        drop(idle);
+        drop(unneeded);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Refuses later reads and closes idle connections.
+    pub(crate) fn close(&self) {
+        self.permits.close();
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        // The list of connections is consistent after any panic.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_whose_caller_went_away_keeps_its_connection() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let readers = Arc::new(Readers::of(path));
+        let mut ends = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let (began, begins) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            let work = {
+                let readers = readers.clone();
+                tokio::spawn(async move {
+                    run(&readers, move |_| {
+                        let _ = began.send(());
+                        let _ = ended.recv();
+                        Ok(())
+                    })
+                    .await
+                })
+            };
+            tokio::task::spawn_blocking(move || begins.recv())
+                .await
+                .expect("a thread")
+                .expect("it began");
+            work.abort();
+            assert!(work.await.is_err_and(|error| error.is_cancelled()));
+            ends.push(end);
+        }
+        assert_eq!(readers.permits.available_permits(), 0);
+        drop(ends);
+        run(&readers, |_| Ok(())).await.expect("a free connection");
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_reads_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let readers = Arc::new(Readers::of(path));
+        run(&readers, |_| Ok(())).await.expect("a connection");
+        readers.close();
+        let read = run(&readers, |_| Ok(())).await;
+        assert!(matches!(read, Err(StoreError::Closed)), "{read:?}");
+        assert_eq!(readers.idle(), 0);
+    }
+}

@@ -1,0 +1,106 @@
+//! The access settings in force: the newest revision, and its effective settings for each portal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::access::{AccessSettings, Effective};
+use crate::domain::{PortalName, Timestamp};
+use crate::store::StoreError;
+use crate::store::sql::sql_types::{Json, Millis};
+
+/// A revision of the access settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Revision {
+    /// Number of the revision, from 1.
+    pub number: u64,
+    pub at: Timestamp,
+    /// Author: `operator:NAME` or `configuration`.
+    pub by: String,
+    /// Origin: `command line`, `page`, `api`, `configuration`.
+    pub origin: String,
+    pub settings: Arc<AccessSettings>,
+}
+
+impl Revision {
+    /// The settings before any revision.
+    pub(in crate::store) fn defaults() -> Self {
+        Self {
+            number: 0,
+            at: Timestamp::UNIX_EPOCH,
+            by: "configuration".to_owned(),
+            origin: "configuration".to_owned(),
+            settings: Arc::default(),
+        }
+    }
+
+    pub(in crate::store) fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            number: row.get("number")?,
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            by: row.get("by")?,
+            origin: row.get("origin")?,
+            settings: Arc::new(row.get::<_, Json<_>>("settings")?.0),
+        })
+    }
+}
+
+pub(crate) fn newest(connection: &Connection) -> Result<Revision, StoreError> {
+    let found = connection
+        .prepare_cached("SELECT * FROM access_revision ORDER BY number DESC LIMIT 1")?
+        .query_row([], Revision::from_row)
+        .optional()?;
+    Ok(found.unwrap_or_else(Revision::defaults))
+}
+
+/// Cache of the newest revision and its effective settings for each portal, for the writer, which needs them
+/// for every message. Another process may create a revision between any two transactions.
+#[derive(Default)]
+pub(crate) struct SettingsCache {
+    newest: Option<Revision>,
+    effective: HashMap<PortalName, Arc<Effective>>,
+    /// True if `newest` was compared with the database in this transaction.
+    certain: bool,
+}
+
+impl SettingsCache {
+    /// Invalidates at the start of a transaction.
+    pub(crate) fn look_again(&mut self) {
+        self.certain = false;
+    }
+
+    /// Clears the cache: the cached revision may never have been committed.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Number of the revision in force, and its effective settings for `portal`.
+    pub(crate) fn effective(
+        &mut self,
+        connection: &Connection,
+        portal: Option<&PortalName>,
+    ) -> Result<(u64, Arc<Effective>), StoreError> {
+        if !self.certain {
+            let number: Option<u64> = connection
+                .prepare_cached("SELECT max(number) FROM access_revision")?
+                .query_row([], |row| row.get(0))?;
+            if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {
+                self.newest = Some(newest(connection)?);
+                self.effective.clear();
+            }
+            self.certain = true;
+        }
+        let newest = self.newest.get_or_insert_with(Revision::defaults);
+        let Some(portal) = portal else {
+            return Ok((newest.number, Arc::new(newest.settings.effective(None))));
+        };
+        if let Some(effective) = self.effective.get(portal) {
+            return Ok((newest.number, effective.clone()));
+        }
+        let effective = Arc::new(newest.settings.effective(Some(portal)));
+        self.effective.insert(portal.clone(), effective.clone());
+        Ok((newest.number, effective))
+    }
+}

@@ -1,0 +1,414 @@
+//! The writer thread: runs queued operations and answers each once it is committed and synced.
+//!
+//! It combines all waiting operations, up to a bound, into one transaction. If an operation fails or panics,
+//! it does not affect the others: the transaction is rolled back and run again with a savepoint around each
+//! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::failpoint;
+use crate::store::audit::hooks;
+use crate::store::engine::health::Health;
+use crate::store::engine::job::{Job, Work, job};
+use crate::store::engine::notify::{Notifier, Wakeups};
+use crate::store::engine::settings_cache::SettingsCache;
+use crate::store::sqlite::checkpoint::Checkpointer;
+use crate::store::sqlite::connection;
+use crate::store::sqlite::file_identity::FileIdentity;
+use crate::store::sqlite::memory::{self, Rest};
+use crate::store::sqlite::numbers::Numbers;
+use crate::store::{StoreError, Topic};
+
+/// Maximum number of queued operations; further callers wait for room.
+const QUEUE: usize = 1024;
+/// Maximum number of operations in one transaction, and of octets of messages.
+const MOST_OPERATIONS: usize = 512;
+const MOST_OCTETS: usize = 32 * 1024 * 1024;
+
+/// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
+const BURST: usize = 100;
+
+/// Messages to the thread.
+enum Message {
+    Run(Box<dyn Job>),
+    /// Run the queued operations and end. Answered when the database is closed.
+    Close(oneshot::Sender<()>),
+}
+
+/// Handle of the writer thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Message>,
+    health: Arc<Health>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Opens the database and starts the thread.
+    pub(crate) fn start(
+        path: PathBuf,
+        notifier: Arc<Notifier>,
+        health: Arc<Health>,
+    ) -> Result<Self, StoreError> {
+        let opened = open(&path)?;
+        let checkpointer = Checkpointer::start(path.clone())?;
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let thread = Thread {
+            path,
+            notifier,
+            connection: Some(opened),
+            log_in_doubt: false,
+            checkpointer,
+            settings: SettingsCache::default(),
+            newest_call: 0,
+            operations: 0,
+            health: health.clone(),
+        };
+        let ends = health.clone();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                // A panic outside of an operation leaves a state that cannot be trusted.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(messages))) {
+                    ends.fail(text_of(&*panic).to_owned());
+                }
+            })
+            .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
+        Ok(Self { queue, health })
+    }
+
+    /// Runs an operation in a transaction and resolves when it is synced. `weight` is the size of its
+    /// captured data in octets.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        weight: usize,
+        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(weight, run);
+        let message = Message::Run(job);
+        self.queue.send(message).await.map_err(|_| self.ended())?;
+        // The captured data is freed here, and not by the writer thread, which everyone waits for.
+        let (result, _) = answer.await.map_err(|_| self.ended())?;
+        result
+    }
+
+    /// The reason why operations are not run any more.
+    fn ended(&self) -> StoreError {
+        self.health
+            .failure()
+            .map_or(StoreError::Closed, StoreError::WriterFailed)
+    }
+
+    /// Resolves when all queued operations are done and the database is closed.
+    pub(crate) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+/// Reason why a transaction was not committed.
+enum Failure {
+    /// One operation failed after it had written something; the others can still be committed.
+    OneFailed,
+    /// Nothing can be committed now.
+    All(StoreError),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Together,
+    /// With a savepoint around each operation.
+    Apart,
+}
+
+/// The writing connection with its state.
+struct Opened {
+    connection: Connection,
+    numbers: Numbers,
+    identity: FileIdentity,
+}
+
+struct Thread {
+    path: PathBuf,
+    notifier: Arc<Notifier>,
+    /// None after a failure: the next batch opens another one.
+    connection: Option<Opened>,
+    /// A write or a sync failed, so the log must restart before anything relies on it.
+    log_in_doubt: bool,
+    checkpointer: Checkpointer,
+    settings: SettingsCache,
+    /// Number of the last hook call written.
+    newest_call: i64,
+    /// Operations since memory was last freed.
+    operations: usize,
+    health: Arc<Health>,
+}
+
+impl Thread {
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut batch = Vec::with_capacity(MOST_OPERATIONS);
+        let mut closing = Vec::new();
+        loop {
+            let rest = Rest::begin(memory::LONG);
+            let Some(first) = messages.blocking_recv() else {
+                break;
+            };
+            if rest.is_long() {
+                self.forget_what_a_burst_left();
+            }
+            let mut octets = 0;
+            let mut next = Some(first);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Run(job) => {
+                        octets += job.weight();
+                        batch.push(job);
+                    }
+                    Message::Close(reply) => {
+                        messages.close();
+                        closing.push(reply);
+                    }
+                }
+                if batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
+                    next = messages.try_recv().ok();
+                }
+            }
+            if !batch.is_empty() {
+                self.commit(&mut batch);
+            }
+        }
+        drop(self.connection);
+        for reply in closing {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Frees memory after an idle period, if there was a burst before it.
+    fn forget_what_a_burst_left(&mut self) {
+        if let Some(opened) = &self.connection
+            && self.operations > BURST
+        {
+            memory::forget_all(&opened.connection);
+            self.operations = 0;
+        }
+    }
+
+    /// Runs a batch and answers all callers.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        self.health.begin();
+        let outcome = match self.transaction(batch, Mode::Together) {
+            Err(Failure::OneFailed) => self.transaction(batch, Mode::Apart),
+            outcome => outcome,
+        };
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(Failure::All(error)) => Err(error),
+            Err(Failure::OneFailed) => {
+                Err(StoreError::Other("an operation failed twice".to_owned()))
+            }
+        };
+        self.health.record(outcome.is_ok());
+        self.operations += batch.len();
+        for job in batch.drain(..) {
+            job.answer(outcome.clone());
+        }
+        failpoint::pass("answered");
+        if let Some(opened) = &self.connection {
+            self.checkpointer.after_commit(&opened.connection);
+        }
+    }
+
+    /// Runs one transaction: begins, fills and commits it; rolls back on failure.
+    fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
+        let opened = match self.connection.take() {
+            Some(open) => open,
+            None => self.open_again().map_err(Failure::All)?,
+        };
+        self.settings.look_again();
+        let connection = &opened.connection;
+        let mut work = Work {
+            connection,
+            settings: &mut self.settings,
+            wakeups: Wakeups::default(),
+        };
+        let outcome = fill(&mut work, &opened.numbers, batch, mode)
+            .and_then(|()| opened.identity.confirm().map_err(Failure::All));
+        let mut wakeups = work.wakeups;
+        match &outcome {
+            Ok(()) => {
+                let owes_more = hooks::owes_more(connection, &mut self.newest_call);
+                wakeups.add_if(Topic::Calls, owes_more);
+                self.notifier.ring(wakeups);
+                self.connection = Some(opened);
+            }
+            Err(failure) => {
+                self.settings.forget();
+                let rolled_back =
+                    connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                // After a failing disk or a damaged file, the connection is not used again: its cached pages
+                // may be wrong.
+                let trusted = matches!(
+                    failure,
+                    Failure::OneFailed | Failure::All(StoreError::Busy(_))
+                );
+                if rolled_back && trusted {
+                    self.connection = Some(opened);
+                }
+                self.log_in_doubt |= !trusted;
+            }
+        }
+        outcome
+    }
+
+    /// Opens another connection after a failure. The kernel marks pages that it failed to sync as clean and
+    /// does not write them again, although readers of the log still see them. So the whole log is copied into
+    /// the database first, and the log restarts.
+    fn open_again(&mut self) -> Result<Opened, StoreError> {
+        let opened = open(&self.path)?;
+        if self.log_in_doubt {
+            connection::begin_log_anew(&opened.connection)?;
+            self.log_in_doubt = false;
+        }
+        Ok(opened)
+    }
+}
+
+fn open(path: &Path) -> Result<Opened, StoreError> {
+    let connection = connection::writing(path)?;
+    Checkpointer::watch(&connection);
+    Ok(Opened {
+        numbers: Numbers::of(&connection)?,
+        connection,
+        identity: FileIdentity::of(path),
+    })
+}
+
+fn fill(
+    work: &mut Work,
+    numbers: &Numbers,
+    batch: &mut [Box<dyn Job>],
+    mode: Mode,
+) -> Result<(), Failure> {
+    let connection = work.connection;
+    execute(connection, "BEGIN IMMEDIATE")?;
+    numbers.begin(connection).map_err(Failure::All)?;
+    for job in batch {
+        if mode == Mode::Apart {
+            execute(connection, "SAVEPOINT one")?;
+        }
+        let before = connection.total_changes();
+        let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
+            let error = StoreError::Other(format!("a fault in vestibule: {}", text_of(&*panic)));
+            job.fail(error.clone());
+            Err(error)
+        });
+        match run {
+            Ok(()) => {}
+            Err(error) if error.spoils_transaction() || connection.is_autocommit() => {
+                return Err(Failure::All(error));
+            }
+            // An operation that failed before it wrote anything needs no rollback.
+            Err(_) if connection.total_changes() == before => {}
+            Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
+            Err(_) => {
+                execute(connection, "ROLLBACK TO one")?;
+                work.settings.forget();
+            }
+        }
+        if mode == Mode::Apart {
+            execute(connection, "RELEASE one")?;
+        }
+    }
+    numbers.keep(connection).map_err(Failure::All)?;
+    failpoint::pass("filled");
+    execute(connection, "COMMIT")?;
+    failpoint::pass("committed");
+    Ok(())
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    let run = || connection.prepare_cached(sql)?.execute([]);
+    match run() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::All(error.into())),
+    }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
+        work.connection.execute(sql, [name])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let notifier = Arc::new(Notifier::beside(&path));
+        let writer = Writer::start(path.clone(), notifier, Arc::default()).expect("a thread");
+
+        // The first keeps the writer busy until the others wait, so that they share a transaction.
+        let (all_wait, waiting) = std::sync::mpsc::channel();
+        let first = writer.run(0, move |_| {
+            let _ = waiting.recv();
+            Ok(())
+        });
+        let good = writer.run(0, |work| pause(work, "good"));
+        let failing = writer.run(0, |work| {
+            pause(work, "half done")?;
+            Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+        });
+        let panicking = writer.run(0, |work| {
+            pause(work, "half done, too")?;
+            assert!(work.connection.is_autocommit(), "it does not");
+            Ok(())
+        });
+        let late = writer.run(0, |work| pause(work, "late"));
+        let release = async move { all_wait.send(()) };
+        let (first, good, failing, panicking, late, _) =
+            tokio::join!(first, good, failing, panicking, late, release);
+        first.expect("done");
+        good.expect("done");
+        assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
+        let fault = panicking.expect_err("it panicked").to_string();
+        assert!(fault.contains("it does not"), "{fault}");
+        late.expect("done");
+
+        let reading = connection::reading(&path).expect("open");
+        let mut statement = reading
+            .prepare("SELECT destination FROM paused_destination ORDER BY destination")
+            .expect("a statement");
+        let names: Result<Vec<String>, _> = statement
+            .query_map([], |row| row.get(0))
+            .expect("rows")
+            .collect();
+        assert_eq!(names.expect("names"), ["good", "late"]);
+        writer.run(0, |_| Ok(())).await.expect("it goes on");
+    }
+}

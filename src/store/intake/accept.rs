@@ -1,0 +1,475 @@
+//! Acceptance of a message: all its ledger entries and their consequences, in one transaction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
+use crate::config::Quota;
+use crate::domain::{
+    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
+    TokenHash, Verdict,
+};
+use crate::mail::Facts;
+use crate::store::accounts::account_rows::{AccountRow, find_sender_account};
+use crate::store::accounts::replies::{Answer, Reply};
+use crate::store::engine::job::Work;
+use crate::store::intake::copies::{Earlier, Likeness, find_original, upgrade};
+use crate::store::intake::effects::{DecidedMessage, standing};
+use crate::store::intake::for_us::for_us;
+use crate::store::intake::prepared::{Prepared, octets, repeat_key};
+use crate::store::ledger::dropped_content::{Author, count, is_wanted};
+use crate::store::requests::offers::{Dropped, offer};
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::verification::bounces::note_report;
+use crate::store::verification::lanes::Place;
+use crate::store::verification::notices::{self, NotTaken};
+use crate::store::verification::verification_mail::{Occasion, owe};
+use crate::store::{MailCause, MailKind, Proved, Store, StoreError, Topic};
+
+/// A complete message to be stored.
+#[derive(Debug)]
+pub struct Arrival {
+    pub envelope: Envelope,
+    pub facts: Facts,
+    pub raw: Vec<u8>,
+    /// One part for each portal (or other mailbox of ours) that it is for; at least one.
+    pub parts: Vec<Part>,
+    /// Address of the client that handed the message to our own machines, where known.
+    pub client: Option<IpAddr>,
+    pub received_at: Timestamp,
+    pub quota: Quota,
+    pub hold_for: Duration,
+    pub keep_dropped: Duration,
+    /// Limit on the total size of dropped content, in octets.
+    pub max_dropped: u64,
+}
+
+/// The message for one of our mailboxes.
+#[derive(Debug)]
+pub enum Part {
+    /// For a portal, to be decided. `recipient` is the address from RCPT.
+    Portal {
+        recipient: String,
+        circumstances: Circumstances,
+    },
+    /// Returned to the address from which we send verification mail.
+    Returns { recipient: String },
+    /// Answers a verification mail; the token is that of the address.
+    Confirmation {
+        recipient: String,
+        token: Option<TokenHash>,
+        answer: Answer,
+    },
+}
+
+/// Result of a message for one portal.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub ledger: LedgerId,
+    /// None for a bounce to the return address.
+    pub portal: Option<PortalName>,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub rule: u8,
+    pub sender: Option<EmailAddress>,
+    pub account: Option<(AccountId, Kind)>,
+    pub account_created: bool,
+    pub request: Option<RequestId>,
+    pub message_id: Option<String>,
+    /// Account whose verification mail this bounce is about, if it gets no more mail.
+    pub undeliverable: Option<AccountId>,
+    /// Effect of an answer to a verification mail.
+    pub proved: Option<Proved>,
+}
+
+impl Store {
+    /// Decides and records a message, and returns once the commit is synced. Returns one entry for each part,
+    /// in order.
+    ///
+    /// # Errors
+    /// Nothing was recorded, and the MTA must keep the message.
+    pub async fn accept(&self, arrival: Arrival) -> Result<Vec<Entry>, StoreError> {
+        let message = Message::prepare(arrival)?;
+        self.writer
+            .run(message.arrival.raw.len(), move |work| message.record(work))
+            .await
+    }
+}
+
+/// An arrival with everything that can be prepared outside of the writer thread.
+struct Message {
+    arrival: Arrival,
+    at: Millis,
+    facts: String,
+    envelope: String,
+    id_key: Option<i64>,
+    parts: Vec<Prepared>,
+}
+
+/// A decision, with the revision of the settings that it used.
+struct Decided {
+    decision: Decision,
+    revision: u64,
+    settings: Arc<Effective>,
+}
+
+impl Message {
+    fn prepare(arrival: Arrival) -> Result<Self, StoreError> {
+        let facts = &arrival.facts;
+        let parts = arrival
+            .parts
+            .iter()
+            .map(|part| Prepared::of(part, facts))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            at: arrival.received_at.into(),
+            facts: json(facts)?,
+            envelope: json(&arrival.envelope)?,
+            id_key: repeat_key(facts),
+            parts,
+            arrival,
+        })
+    }
+
+    fn record(&self, work: &mut Work) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(self.parts.len());
+        // Entry under which the content is stored, once for all entries.
+        let mut carrier = None;
+        for (part, prepared) in self.arrival.parts.iter().zip(&self.parts) {
+            entries.push(self.record_part(work, part, prepared, &mut carrier)?);
+        }
+        let any = |is: fn(&Entry) -> bool| entries.iter().any(is);
+        if let (Some(carrier), false) = (carrier, any(|entry| entry.request.is_some())) {
+            // A copy may have replaced the message that it repeats.
+            if any(|entry| entry.reason == Reason::Duplicate)
+                && is_wanted(work.connection, carrier)?
+            {
+                return Ok(entries);
+            }
+            let author = Author {
+                sender: self.parts.iter().find_map(|part| part.sender.as_ref()),
+                authenticated: self.arrival.facts.authentication.passes(),
+            };
+            count(work.connection, carrier, &author, self.arrival.max_dropped)?;
+        }
+        Ok(entries)
+    }
+
+    fn record_part(
+        &self,
+        work: &mut Work,
+        part: &Part,
+        prepared: &Prepared,
+        carrier: &mut Option<i64>,
+    ) -> Result<Entry, StoreError> {
+        let connection = work.connection;
+        let facts = &self.arrival.facts;
+        let account = match &prepared.sender_key {
+            Some(key) => find_sender_account(connection, key)?,
+            None => None,
+        };
+        let original = self.original(connection, prepared)?;
+        let standing = Standing {
+            account: match &account {
+                Some(account) => Some(standing(
+                    connection,
+                    account,
+                    prepared.portal.as_ref(),
+                    facts.size,
+                    self.arrival.quota,
+                )?),
+                None => None,
+            },
+            original: original.map(|earlier| earlier.original),
+        };
+        let decided = self.decide(work, part, &standing)?;
+        let decision = &decided.decision;
+
+        let ledger = LedgerId::new();
+        let has_copies = original.is_none()
+            && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
+        let forgotten = decision.verdict == Verdict::Dropped
+            && original.is_none()
+            && matches!(part, Part::Portal { .. });
+        connection
+            .prepare_cached(
+                "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
+                     sender, domain, original, message, forget_at, message_key, copy_key,
+                     facts, envelope, circumstances, standing)
+                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                ledger,
+                self.at,
+                prepared.portal,
+                prepared.recipient,
+                decision.verdict,
+                decision.reason,
+                i64::try_from(decided.revision).unwrap_or(i64::MAX),
+                prepared.sender_key,
+                prepared.sender.as_ref().map(|s| s.domain().as_str()),
+                original.map(|earlier| earlier.n),
+                original.is_none().then_some(*carrier).flatten(),
+                forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
+                self.id_key,
+                if has_copies { prepared.copy_key } else { 0 },
+                self.facts,
+                self.envelope,
+                prepared.circumstances,
+                json(&standing)?,
+            ])?;
+        let n = connection.last_insert_rowid();
+        // A message to our own addresses may contain a token, in its fields or in a returned verification
+        // mail.
+        let is_ours_to_keep = matches!(part, Part::Portal { .. });
+        let upgraded = original
+            .filter(|earlier| earlier.held_unauthenticated && facts.authentication.passes());
+        let is_kept = original.is_none() || upgraded.is_some();
+        if is_kept && carrier.is_none() && is_ours_to_keep {
+            connection
+                .prepare_cached("INSERT INTO content (ledger, raw) VALUES (?, ?)")?
+                .execute(params![n, self.arrival.raw])?;
+            *carrier = Some(n);
+        }
+
+        if let (Some(earlier), Some(carrier)) = (&upgraded, *carrier) {
+            self.take_the_place(work, earlier, (carrier, prepared), account.clone())?;
+        }
+
+        if let (Reason::HoldQuota, Some(account)) = (decision.reason, &account) {
+            let dropped = Dropped {
+                n,
+                account: account.n,
+                authenticated: facts.authentication.passes(),
+                octets: octets(facts.size),
+                kept_otherwise_until: self.at.plus(self.arrival.keep_dropped),
+            };
+            let until = self.at.plus(self.arrival.hold_for);
+            offer(connection, &dropped, until, self.arrival.quota)?;
+        }
+
+        let mut entry = Entry {
+            ledger,
+            portal: prepared.portal.clone(),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            rule: decision.rule,
+            sender: prepared.sender.clone(),
+            account: account.as_ref().map(|account| (account.id, account.kind)),
+            account_created: false,
+            request: None,
+            message_id: facts.message_id.clone(),
+            undeliverable: None,
+            proved: None,
+        };
+        if original.is_none() {
+            if let (Some(report), Some(verification_mail)) =
+                (&facts.report, prepared.verification_mail)
+            {
+                entry.undeliverable =
+                    note_report(connection, report, verification_mail, n, self.at)?;
+            }
+            self.follow(
+                work,
+                (&decided, &standing),
+                prepared,
+                account,
+                n,
+                &mut entry,
+            )?;
+            if let (
+                Reason::Confirmation,
+                Part::Confirmation { token, answer, .. },
+                Some(sender_key),
+            ) = (decision.reason, part, &prepared.sender_key)
+            {
+                let reply = Reply {
+                    n,
+                    token: *token,
+                    answer: answer.clone(),
+                    sender_key,
+                };
+                entry.proved = work.take_reply(&reply, self.at)?;
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Applies the consequences of the decision.
+    fn follow(
+        &self,
+        work: &mut Work,
+        (decided, standing): (&Decided, &Standing),
+        prepared: &Prepared,
+        mut account: Option<AccountRow>,
+        n: i64,
+        entry: &mut Entry,
+    ) -> Result<(), StoreError> {
+        let Some(portal) = &prepared.portal else {
+            return Ok(());
+        };
+        if let (Some(account), true) = (
+            &mut account,
+            decided.decision.consequence != Consequence::Nothing,
+        ) {
+            self.end_quiet(work.connection, prepared, account)?;
+        }
+        self.tell_sender(work, decided, prepared, n)?;
+        let case = DecidedMessage {
+            n,
+            ledger: entry.ledger,
+            sender: prepared.sender.as_ref(),
+            portal,
+            message_id: self.arrival.facts.message_id.as_deref(),
+            languages: &self.arrival.facts.languages,
+            size: self.arrival.facts.size,
+            received_at: self.at,
+            now: self.at,
+            hold_for: self.arrival.hold_for,
+            authenticated: self.arrival.facts.authentication.passes(),
+            client: self.arrival.client,
+            quota: self.arrival.quota,
+            full: standing.account.filter(|account| account.quota_reached),
+        };
+        let followed = work.apply(&case, &decided.decision, &decided.settings, account)?;
+        if let Some(followed) = followed {
+            entry.account = Some((followed.account.id, followed.account.kind));
+            entry.account_created = followed.created;
+            entry.request = Some(followed.request);
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &self,
+        work: &mut Work,
+        part: &Part,
+        standing: &Standing,
+    ) -> Result<Decided, StoreError> {
+        let facts = &self.arrival.facts;
+        let portal = match part {
+            Part::Portal { circumstances, .. } => Some(&circumstances.portal),
+            Part::Returns { .. } | Part::Confirmation { .. } => None,
+        };
+        let (revision, settings) = work.settings.effective(work.connection, portal)?;
+        let decision = match part {
+            Part::Portal { circumstances, .. } => decide(&Question {
+                facts,
+                circumstances,
+                standing,
+                settings: &settings,
+            }),
+            Part::Returns { .. } => for_us(facts, standing, Reason::Automatic),
+            Part::Confirmation { .. } => match facts.sender.address() {
+                Some(sender) if settings.denies(sender).is_some() => {
+                    for_us(facts, standing, Reason::SenderDenied)
+                }
+                _ => for_us(facts, standing, Reason::Confirmation),
+            },
+        };
+        Ok(Decided {
+            decision,
+            revision,
+            settings,
+        })
+    }
+
+    /// Finds the entry for the same portal that this message repeats.
+    fn original(
+        &self,
+        connection: &Connection,
+        prepared: &Prepared,
+    ) -> Result<Option<Earlier>, StoreError> {
+        let like = Likeness {
+            message_key: self.id_key,
+            copy_key: prepared.copy_key,
+            portal: prepared.portal.as_ref(),
+            sender_key: prepared.sender_key.as_deref(),
+            facts: &self.arrival.facts,
+            received_at: self.at,
+        };
+        find_original(connection, &like, None)
+    }
+
+    /// Owes the sender a notice that their mail is not accepted, if the portal is set to send them.
+    fn tell_sender(
+        &self,
+        work: &mut Work,
+        decided: &Decided,
+        prepared: &Prepared,
+        n: i64,
+    ) -> Result<(), StoreError> {
+        let reason = decided.decision.reason;
+        let is_refused = matches!(
+            reason,
+            Reason::DomainNotAllowed | Reason::ExternalAccountsDisabled
+        );
+        let (true, true, Some(portal), Some(sender)) = (
+            is_refused,
+            decided.settings.external.tell_refused,
+            &prepared.portal,
+            &prepared.sender,
+        ) else {
+            return Ok(());
+        };
+        let facts = &self.arrival.facts;
+        if !notices::reaches_a_person(facts, &self.arrival.envelope.reverse_path, sender) {
+            return Ok(());
+        }
+        let about = NotTaken {
+            entry: n,
+            sender,
+            portal,
+            reason,
+            message_id: facts.message_id.as_deref(),
+        };
+        let is_owed = notices::owe(work.connection, &about, self.at)?;
+        work.wakeups.add_if(Topic::Notices, is_owed);
+        Ok(())
+    }
+
+    /// Ends the quiet time of a sender when an authenticated message from them arrives.
+    fn end_quiet(
+        &self,
+        connection: &Connection,
+        prepared: &Prepared,
+        account: &mut AccountRow,
+    ) -> Result<(), StoreError> {
+        let facts = &self.arrival.facts;
+        // Authentication of a mailing list says nothing about the author.
+        if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
+        {
+            account.wrote_again(connection, self.at)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a held request by an authenticated copy of it.
+    fn take_the_place(
+        &self,
+        work: &mut Work,
+        earlier: &Earlier,
+        (carrier, prepared): (i64, &Prepared),
+        account: Option<AccountRow>,
+    ) -> Result<(), StoreError> {
+        let facts = &self.arrival.facts;
+        upgrade(work.connection, earlier.n, carrier, facts, self.at)?;
+        let (Some(mut account), Some(sender)) = (account, &prepared.sender) else {
+            return Ok(());
+        };
+        self.end_quiet(work.connection, prepared, &mut account)?;
+        let occasion = Occasion {
+            kind: MailKind::Verification,
+            cause: MailCause::Mail,
+            portal: prepared.portal.as_ref(),
+            in_reply_to: facts.message_id.as_deref(),
+            place: Place::of_mail(true, None, sender.domain()),
+        };
+        let is_owed = owe(work.connection, &account, &occasion, self.at)?;
+        work.wakeups.add_if(Topic::VerificationMail, is_owed);
+        Ok(())
+    }
+}

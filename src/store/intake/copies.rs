@@ -1,0 +1,137 @@
+//! Copies: finds the earlier entry that a message repeats.
+//!
+//! Only an entry whose request is held, released or delivered has copies, so that no message is lost to an
+//! earlier one that came to nothing. Any other message is decided anew. Delivery reports, which never have a
+//! request, are still counted only once.
+//!
+//! One index lookup finds the original: `copy_key` is 0 where there never was a request.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::access::Original;
+use crate::domain::{Actor, PortalName, Reason, RequestId};
+use crate::mail::Facts;
+use crate::store::StoreError;
+use crate::store::audit::events::NewEvent;
+use crate::store::intake::prepared::octets;
+use crate::store::ledger::dropped_content::count_if_unwanted;
+use crate::store::privacy::forget_content::drop_unwanted;
+use crate::store::sql::sql_types::{Millis, json};
+
+/// Time within which the same message counts as a copy.
+const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
+
+/// The values that a copy shares with its original. The keys only find candidates; the full values must be
+/// equal.
+pub(crate) struct Likeness<'a> {
+    /// None for a message with neither a Message-ID nor a date: it has no copies.
+    pub(crate) message_key: Option<i64>,
+    pub(crate) copy_key: i64,
+    pub(crate) portal: Option<&'a PortalName>,
+    pub(crate) sender_key: Option<&'a str>,
+    pub(crate) facts: &'a Facts,
+    pub(crate) received_at: Millis,
+}
+
+/// The original of a copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Earlier {
+    pub(crate) n: i64,
+    pub(crate) original: Original,
+    /// Its request is held, and no domain vouches for it.
+    pub(crate) held_unauthenticated: bool,
+}
+
+/// Finds the entry, other than `itself`, that a message repeats.
+pub(crate) fn find_original(
+    connection: &Connection,
+    like: &Likeness,
+    itself: Option<i64>,
+) -> Result<Option<Earlier>, StoreError> {
+    let Some(message_key) = like.message_key else {
+        return Ok(None);
+    };
+    let found = connection
+        .prepare_cached(
+            "SELECT l.n, l.id, l.verdict, r.ledger IS NOT NULL,
+                 r.state IS 'held' AND r.authenticated = 0
+             FROM ledger AS l LEFT JOIN request AS r ON r.ledger = l.n
+             WHERE l.message_key = ?1 AND l.copy_key = ?2 AND l.original IS NULL
+                 AND l.received_at > ?3 AND l.portal IS ?4 AND l.sender IS ?5 AND l.n IS NOT ?6
+                 AND (r.state = 'held' OR r.state = 'released' OR r.state = 'delivered'
+                     OR (r.ledger IS NULL AND l.rule = ?7))
+                 AND CASE WHEN json_valid(l.facts) THEN
+                     json_extract(l.facts, '$.message_id') IS ?8
+                     AND json_extract(l.facts, '$.date') IS ?9
+                     AND json_extract(l.facts, '$.fingerprint') = ?10
+                 END
+             LIMIT 1",
+        )?
+        .query_row(
+            params![
+                message_key,
+                like.copy_key,
+                like.received_at.minus(COPY_WITHIN),
+                like.portal,
+                like.sender_key,
+                itself,
+                Reason::Bounce,
+                like.facts.message_id,
+                like.facts.date,
+                String::from(like.facts.fingerprint),
+            ],
+            |row| {
+                let ledger: crate::domain::LedgerId = row.get(1)?;
+                let has_request: bool = row.get(3)?;
+                let held: Option<bool> = row.get(4)?;
+                Ok(Earlier {
+                    n: row.get(0)?,
+                    original: Original {
+                        ledger,
+                        verdict: row.get(2)?,
+                        request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
+                    },
+                    held_unauthenticated: held.unwrap_or(false),
+                })
+            },
+        )
+        .optional()?;
+    Ok(found)
+}
+
+/// Replaces a held request by an authenticated copy of it. The earlier message may be forged throughout, so
+/// its content is replaced as well. `carrier` is the entry under which the copy's content is stored.
+pub(crate) fn upgrade(
+    connection: &Connection,
+    original: i64,
+    carrier: i64,
+    facts: &Facts,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let before: i64 = connection
+        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
+        .query_row([original], |row| row.get(0))?;
+    connection
+        .prepare_cached(
+            "UPDATE ledger SET message = ?2, facts = json_set(
+                 facts, '$.authentication', json(?3), '$.size', ?4)
+             WHERE n = ?1",
+        )?
+        .execute(params![
+            original,
+            carrier,
+            json(&facts.authentication)?,
+            octets(facts.size)
+        ])?;
+    connection
+        .prepare_cached("UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1")?
+        .execute(params![original, octets(facts.size)])?;
+    drop_unwanted(connection, before)?;
+    count_if_unwanted(connection, before)?;
+    NewEvent::named("request.authenticated")
+        .entry(original)
+        .detail("the domain of the sender vouches for a copy of it, which takes its place")
+        .record(connection, &Actor::Daemon, now)
+}

@@ -1,0 +1,191 @@
+//! Applies the consequences of a decision: creates an account, a request, a verification mail. Runs in the
+//! transaction that decided, for new messages and for recovered ones.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::access::{AccountStanding, Consequence, Decision, Effective};
+use crate::config::Quota;
+use crate::domain::{
+    Actor, EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
+};
+use crate::store::accounts::account_rows::{AccountRow, make};
+use crate::store::accounts::languages;
+use crate::store::audit::hooks;
+use crate::store::claims::leases::REQUESTS;
+use crate::store::engine::job::Work;
+use crate::store::intake::prepared::octets;
+use crate::store::requests::offers::{make_room, room};
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::lanes::Place;
+use crate::store::verification::verification_mail::{Occasion, owe};
+use crate::store::{MailCause, MailKind, StoreError, Topic};
+
+/// A message with its decision.
+pub(crate) struct DecidedMessage<'a> {
+    /// Number of its ledger entry.
+    pub(crate) n: i64,
+    pub(crate) ledger: LedgerId,
+    pub(crate) sender: Option<&'a EmailAddress>,
+    pub(crate) portal: &'a PortalName,
+    pub(crate) message_id: Option<&'a str>,
+    /// Languages in which its sender writes and reads.
+    pub(crate) languages: &'a LanguagePriority,
+    pub(crate) size: u64,
+    pub(crate) received_at: Millis,
+    pub(crate) now: Millis,
+    pub(crate) hold_for: Duration,
+    /// The sender's domain vouches for it.
+    pub(crate) authenticated: bool,
+    /// Address of the client that handed it to our MTA, where known.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) quota: Quota,
+    /// Standing of the account, if its hold quota is used up.
+    pub(crate) full: Option<AccountStanding>,
+}
+
+/// The applied consequences.
+pub(crate) struct Applied {
+    pub(crate) account: AccountRow,
+    pub(crate) created: bool,
+    pub(crate) request: RequestId,
+}
+
+/// Reads the standing of an account, to decide about another request of `size` octets for a portal.
+pub(crate) fn standing(
+    connection: &Connection,
+    account: &AccountRow,
+    portal: Option<&PortalName>,
+    size: u64,
+    quota: Quota,
+) -> Result<AccountStanding, StoreError> {
+    let unverified = match portal {
+        Some(portal) => account.is_unverified_at(connection, portal)?,
+        None => false,
+    };
+    let room = if account.status == Status::Pending || unverified {
+        Some(room(connection, account.n, size, quota)?)
+    } else {
+        None
+    };
+    Ok(AccountStanding {
+        kind: account.kind,
+        status: account.status,
+        takes_automatic: account.takes_automatic,
+        quota_reached: room.as_ref().is_some_and(|room| room.quota_reached),
+        can_replace: room.is_some_and(|room| room.can_replace),
+        unverified,
+    })
+}
+
+impl Work<'_> {
+    /// Applies the decision; returns None if it has no consequence.
+    pub(crate) fn apply(
+        &mut self,
+        case: &DecidedMessage,
+        decision: &Decision,
+        settings: &Effective,
+        account: Option<AccountRow>,
+    ) -> Result<Option<Applied>, StoreError> {
+        let (new, held) = match decision.consequence {
+            Consequence::Nothing => return Ok(None),
+            Consequence::Hold(new) => (new, true),
+            Consequence::Accept(new) => (new, false),
+        };
+        let created = new.is_some();
+        let account = match (new, account, case.sender) {
+            (Some(new), _, Some(sender)) => {
+                let groups: &[String] = match new.kind {
+                    Kind::Internal => &settings.internal.default_groups,
+                    Kind::External => &[],
+                };
+                let entry = Some(case.n);
+                make(
+                    self.connection,
+                    sender,
+                    new,
+                    groups,
+                    Origin::Mail,
+                    entry,
+                    case.now,
+                )?
+            }
+            (None, Some(account), _) => account,
+            _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
+        };
+        if held && case.full.is_some() {
+            make_room(self.connection, account.n, case)?;
+        }
+        self.request_of(case, &account, held)?;
+        if held {
+            let Some(sender) = case.sender else {
+                return Err(StoreError::Other("a decision without a sender".to_owned()));
+            };
+            let occasion = Occasion {
+                kind: MailKind::Verification,
+                cause: MailCause::Mail,
+                portal: Some(case.portal),
+                in_reply_to: case.message_id,
+                place: Place::of_mail(case.authenticated, case.client, sender.domain()),
+            };
+            let is_owed = owe(self.connection, &account, &occasion, case.now)?;
+            languages::suggest(self.connection, account.n, case.languages)?;
+            self.wakeups.add_if(Topic::VerificationMail, is_owed);
+        } else {
+            account.let_in(self.connection, case.portal)?;
+            self.wakeups.add(Topic::Requests);
+        }
+        Ok(Some(Applied {
+            account,
+            created,
+            request: RequestId::from_bytes(case.ledger.to_bytes()),
+        }))
+    }
+
+    fn request_of(
+        &self,
+        case: &DecidedMessage,
+        account: &AccountRow,
+        held: bool,
+    ) -> Result<(), StoreError> {
+        let (state, due, released) = if held {
+            ("held", Some(case.now.plus(case.hold_for)), None)
+        } else {
+            let due = REQUESTS.due_at_the_end(self.connection, account.n, case.portal, case.now)?;
+            ("released", due, Some(case.now))
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
+                     released_at, released_by, authenticated)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                case.n,
+                account.n,
+                case.portal,
+                octets(case.size),
+                case.received_at,
+                state,
+                due,
+                released,
+                released.map(|_| "rule"),
+                case.authenticated,
+            ])?;
+        let event = if held {
+            "request.held"
+        } else {
+            "request.released"
+        };
+        hooks::tell(
+            self.connection,
+            event,
+            None,
+            Some(case.n),
+            &Actor::Daemon,
+            case.now,
+        )
+    }
+}

@@ -1,0 +1,30 @@
+//! Decides about mail to our own addresses: bounces, and answers to verification mail.
+
+use crate::access::{Consequence, Decision, Standing, number_of};
+use crate::domain::{Reason, Verdict};
+use crate::mail::Facts;
+
+/// Decides about mail to one of our own addresses, which is never delivered to a destination. Automatic mail
+/// gets its own reason; all other mail gets `otherwise`.
+pub(crate) fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
+    let reason = if standing.original.is_some() {
+        Reason::Duplicate
+    } else if facts.report.is_some() {
+        Reason::Bounce
+    } else if facts.sender.address().is_none() {
+        Reason::SenderUnusable
+    } else if facts.is_automatic() {
+        Reason::Automatic
+    } else if facts.bulk.is_some() {
+        Reason::Bulk
+    } else {
+        otherwise
+    };
+    Decision {
+        verdict: Verdict::Dropped,
+        reason,
+        rule: number_of(reason),
+        consequence: Consequence::Nothing,
+        evidence: None,
+    }
+}

@@ -1,0 +1,317 @@
+//! Counts of messages by verdict and reason, and of requests by state.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
+use crate::store::ledger::reason_codes::with_codes;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Store, StoreError};
+
+/// Number of ledger entries with the same portal, verdict and reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EntryCount {
+    /// None for reports to the return address.
+    pub portal: Option<PortalName>,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub messages: u64,
+}
+
+/// Number of requests for one portal in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RequestCount {
+    pub portal: PortalName,
+    pub state: RequestState,
+    pub requests: u64,
+}
+
+/// A domain with held mail. Many senders of one domain at once are rarely real people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HeldDomain {
+    pub domain: String,
+    pub messages: u64,
+    pub people: u64,
+}
+
+/// All counts, in the order of portals, then of the documentation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Counts {
+    pub entries: Vec<EntryCount>,
+    /// Current requests.
+    pub requests: Vec<RequestCount>,
+    /// The domains with the most messages, in that order.
+    pub held_domains: Vec<HeldDomain>,
+    /// Accounts that our mail cannot reach.
+    pub undeliverable: u64,
+}
+
+/// Queue lengths and the size of the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Held, released and failed requests.
+    pub requests: Vec<RequestCount>,
+    /// Verification mails not sent yet.
+    pub verification_mails: u64,
+    pub octets: u64,
+}
+
+/// Messages of one UTC day that one rule decided in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayCount {
+    /// Midnight UTC.
+    pub day: Timestamp,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub messages: u64,
+}
+
+/// A count that stops at a bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounded {
+    pub number: u64,
+    /// True if there are more.
+    pub more: bool,
+}
+
+impl std::fmt::Display for Bounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.number, if self.more { "+" } else { "" })
+    }
+}
+
+/// Requests in one of the waiting states, counted up to a bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    pub state: RequestState,
+    pub requests: Bounded,
+    /// The same by portal, of the counted requests only.
+    pub by_portal: Vec<(PortalName, u64)>,
+}
+
+/// Bound of each count.
+const MOST_COUNTED: u64 = 10_000;
+
+impl Store {
+    /// Messages since the day of `since`, by day. Read from counters that every entry updates.
+    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
+        self.read(move |connection| by_day(connection, since.into()))
+            .await
+    }
+
+    /// Held, released and failed requests. The time it takes does not grow with the backlog.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.read(|connection| {
+            [
+                RequestState::Held,
+                RequestState::Released,
+                RequestState::Failed,
+            ]
+            .into_iter()
+            .map(|state| backlog(connection, state))
+            .collect()
+        })
+        .await
+    }
+
+    /// Times from the creation of an account to its verification by the person, for verifications since then;
+    /// without those by an operator. Only the newest, up to a bound.
+    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
+        self.read_long(move |connection| proof_times(connection, since.into()))
+            .await
+    }
+
+    /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
+    pub async fn depths(&self) -> Result<Depths, StoreError> {
+        self.read(|connection| {
+            Ok(Depths {
+                requests: waiting(connection)?,
+                verification_mails: connection
+                    .prepare_cached("SELECT count(*) FROM letter WHERE due_at IS NOT NULL")?
+                    .query_row([], |row| row.get(0))?,
+                octets: connection
+                    .prepare_cached(
+                        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                    )?
+                    .query_row([], |row| row.get(0))?,
+            })
+        })
+        .await
+    }
+
+    /// Requests by portal and state. Reads what waits, and counters of what is settled.
+    pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
+        self.read(requests).await
+    }
+
+    /// Counts messages since then and everything current.
+    pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
+        self.read_long(move |connection| {
+            Ok(Counts {
+                entries: entries(connection, since)?,
+                requests: requests(connection)?,
+                held_domains: held_domains(connection, since)?,
+                undeliverable: connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM account INDEXED BY account_undeliverable
+                         WHERE undeliverable = 1 AND forgotten_at IS NULL",
+                    )?
+                    .query_row([], |row| row.get(0))?,
+            })
+        })
+        .await
+    }
+}
+
+/// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
+/// entries, up to a bound.
+fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
+    const FIRST: u32 = 5;
+    let mut statement = connection.prepare_cached(&with_codes(
+        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
+             SELECT domain, sender FROM ledger
+             WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
+                 AND rule <> {duplicate} AND domain IS NOT NULL
+             ORDER BY received_at DESC LIMIT ?2
+         )
+         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
+    ))?;
+    let rows = statement.query_map(params![Millis::from(since), MOST_COUNTED, FIRST], |row| {
+        Ok(HeldDomain {
+            domain: row.get(0)?,
+            messages: row.get(1)?,
+            people: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Counts whole days by the counters, and the part of the first day by the index on time.
+pub(crate) fn entries(
+    connection: &Connection,
+    since: Timestamp,
+) -> Result<Vec<EntryCount>, StoreError> {
+    let since = Millis::from(since);
+    let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
+    let mut statement = connection.prepare_cached(
+        "SELECT portal, verdict, rule, sum(messages) FROM (
+             SELECT portal, verdict, rule, count(*) AS messages FROM ledger
+             WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
+             UNION ALL
+             SELECT nullif(portal, ''), verdict, rule, messages FROM day_count WHERE day >= ?2
+         )
+         GROUP BY portal, verdict, rule",
+    )?;
+    let rows = statement.query_map([since, midnight], |row| {
+        Ok(EntryCount {
+            portal: row.get(0)?,
+            verdict: row.get(1)?,
+            reason: row.get(2)?,
+            messages: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
+pub(crate) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+    let mut counts = count(
+        connection,
+        "SELECT portal, 'held', count(*) FROM request INDEXED BY request_open
+         WHERE state = 'held' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'released', count(*) FROM request INDEXED BY request_due
+         WHERE state = 'released' AND portal > '' GROUP BY portal
+         UNION ALL
+         SELECT portal, state, requests FROM request_count",
+    )?;
+    counts.sort_by(|a, b| (&a.portal, a.state.as_str()).cmp(&(&b.portal, b.state.as_str())));
+    Ok(counts)
+}
+
+pub(crate) fn by_day(connection: &Connection, since: Millis) -> Result<Vec<DayCount>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT day, verdict, rule, sum(messages) FROM day_count
+         WHERE day >= ?1 GROUP BY day, verdict, rule",
+    )?;
+    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
+    let rows = statement.query_map([midnight], |row| {
+        Ok(DayCount {
+            day: row.get::<_, Millis>(0)?.timestamp(),
+            verdict: row.get(1)?,
+            reason: row.get(2)?,
+            messages: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn proof_times(
+    connection: &Connection,
+    since: Millis,
+) -> Result<Vec<Duration>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT verified_at - created_at FROM account INDEXED BY account_verified
+         WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
+         ORDER BY verified_at DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![since, MOST_COUNTED], |row| {
+        let millis: i64 = row.get(0)?;
+        Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn backlog(connection: &Connection, state: RequestState) -> Result<Backlog, StoreError> {
+    let rows = match state {
+        RequestState::Released => {
+            "request INDEXED BY request_due WHERE state = 'released' AND portal > ''"
+        }
+        RequestState::Failed => {
+            "request INDEXED BY request_open WHERE state = 'failed' ORDER BY ledger DESC"
+        }
+        _ => "request INDEXED BY request_open WHERE state = 'held' ORDER BY ledger DESC",
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) GROUP BY portal",
+    ))?;
+    let rows = statement.query_map([MOST_COUNTED + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let by_portal: Vec<(PortalName, u64)> = rows.collect::<Result<_, _>>()?;
+    let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
+    Ok(Backlog {
+        state,
+        requests: Bounded {
+            number: found.min(MOST_COUNTED),
+            more: found > MOST_COUNTED,
+        },
+        by_portal,
+    })
+}
+
+/// Counts each state with its own partial index.
+fn waiting(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+    count(
+        connection,
+        "SELECT portal, 'held', count(*) FROM request WHERE state = 'held' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'released', count(*) FROM request WHERE state = 'released' GROUP BY portal
+         UNION ALL
+         SELECT portal, 'failed', count(*) FROM request
+         WHERE state = 'failed' AND settled_at IS NOT NULL AND kept = 1 GROUP BY portal",
+    )
+}
+
+fn count(connection: &Connection, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(RequestCount {
+            portal: row.get(0)?,
+            state: row.get(1)?,
+            requests: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

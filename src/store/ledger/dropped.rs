@@ -1,0 +1,404 @@
+//! Dropped messages: counts by domain, and recovery of single messages.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
+use crate::config::Quota;
+use crate::domain::{
+    Actor, DomainPattern, EmailAddress, LedgerId, Reason, RequestId, RequestState, Timestamp,
+    Verdict,
+};
+use crate::mail::{Evidence, Facts};
+use crate::store::accounts::account_rows::find_sender_account;
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::engine::settings_cache;
+use crate::store::intake::copies::{Likeness, find_original};
+use crate::store::intake::effects::{DecidedMessage, standing};
+use crate::store::intake::prepared::{copy_key, repeat_key};
+use crate::store::ledger::dropped_content::uncount;
+use crate::store::ledger::entries::n_of;
+use crate::store::ledger::reason_codes::with_codes;
+use crate::store::requests::offers::withdraw;
+use crate::store::sql::pagination::Conditions;
+use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::{Listed, Page, Store, StoreError, Topic};
+
+/// A domain whose mail the access settings dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DroppedDomain {
+    pub domain: String,
+    pub messages: u64,
+    /// Number of different senders; a lower bound where there are tens of thousands of messages.
+    pub people: u64,
+    /// The pattern in force that resembles it most: possibly a typing error.
+    pub nearest: Option<DomainPattern>,
+}
+
+/// Settings that apply to a message when it is recovered.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub quota: Quota,
+    pub hold_for: Duration,
+    /// None if the configuration is unchanged since the message was received.
+    pub today: Option<Today>,
+}
+
+/// Values of the present configuration for a message received earlier.
+#[derive(Debug, Clone)]
+pub struct Today {
+    pub circumstances: Circumstances,
+    /// Header by which our own MTA marked it as spam.
+    pub spam: Option<Evidence>,
+}
+
+/// Outcome of deciding again.
+#[derive(Debug, Clone)]
+pub enum Recovered {
+    /// Now a request.
+    Now {
+        verdict: Verdict,
+        reason: Reason,
+        request: RequestId,
+    },
+    /// The present settings drop it, too; nothing changed.
+    StillDropped(Decision),
+    /// Dropped for this reason, and released all the same by an operator.
+    Forced { reason: Reason, request: RequestId },
+}
+
+impl Store {
+    /// Lists the domains whose mail the access settings dropped since the (UTC) day of `since`, by number of
+    /// messages.
+    pub async fn dropped_domains(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DroppedDomain>, StoreError> {
+        self.read_long(move |connection| domains(connection, since.into(), limit))
+            .await
+    }
+
+    /// Dropped entries that still have content, of all domains or of those that match a pattern; oldest
+    /// first.
+    pub async fn recoverable(
+        &self,
+        pattern: Option<DomainPattern>,
+        page: Page,
+    ) -> Result<Listed<LedgerId>, StoreError> {
+        self.read_long(move |connection| recoverable(connection, pattern.as_ref(), &page))
+            .await
+    }
+
+    /// Decides a dropped message again under the present settings. It keeps its entry, which gets the new
+    /// verdict; its events record the old one.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, or is forgotten.
+    pub async fn recover(
+        &self,
+        ledger: LedgerId,
+        terms: Terms,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Recovered, StoreError> {
+        self.write(move |work| work.recover(ledger, &terms, &by, now.into()))
+            .await
+    }
+}
+
+/// Number of messages of a domain that are examined for different senders.
+const MOST_LOOKED_THROUGH: u32 = 20_000;
+
+/// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
+/// domains only.
+pub(crate) fn domains(
+    connection: &Connection,
+    since: Millis,
+    limit: usize,
+) -> Result<Vec<DroppedDomain>, StoreError> {
+    let settings = settings_cache::newest(connection)?.settings;
+    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
+    let mut statement = connection.prepare_cached(
+        "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
+         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?2",
+    )?;
+    let mut people = connection.prepare_cached(&with_codes(
+        "SELECT count(DISTINCT sender) FROM (
+             SELECT sender FROM ledger INDEXED BY ledger_dropped
+             WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2
+                 AND rule IN ({refused_by_settings})
+             LIMIT ?3
+         )",
+    ))?;
+    let rows = statement.query_map(params![midnight, limit], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    rows.map(|row| {
+        let (domain, messages): (String, u64) = row?;
+        Ok(DroppedDomain {
+            messages,
+            people: people.query_row(params![domain, midnight, MOST_LOOKED_THROUGH], |row| {
+                row.get(0)
+            })?,
+            nearest: nearest(&domain, &settings).cloned(),
+            domain,
+        })
+    })
+    .collect()
+}
+
+fn recoverable(
+    connection: &Connection,
+    pattern: Option<&DomainPattern>,
+    page: &Page,
+) -> Result<Listed<LedgerId>, StoreError> {
+    let limit = page.rows();
+    let rows_wanted = limit + 1;
+    let after = match &page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => 0,
+    };
+    let (exactly, below, sender) = match pattern {
+        None => (None, None, None),
+        Some(DomainPattern::Exactly(domain)) => (Some(domain.to_string()), None, None),
+        Some(DomainPattern::Below(domain)) => (None, Some(format!(".{domain}")), None),
+        Some(DomainPattern::Address(address)) => (
+            Some(address.domain().to_string()),
+            None,
+            Some(address.key()),
+        ),
+    };
+    let mut wanted = Conditions::new();
+    wanted.ask("l.n > :after", ":after", Some(&after));
+    wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
+    wanted.ask("l.sender = :sender", ":sender", sender.as_ref());
+    wanted.ask(
+        "substr(l.domain, -length(:below)) = :below",
+        ":below",
+        below.as_ref(),
+    );
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT l.id FROM ledger AS l
+         WHERE l.verdict = 'dropped' AND l.forget_at IS NOT NULL AND l.portal IS NOT NULL AND {}
+         ORDER BY l.n LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let ledger: LedgerId = row.get(0)?;
+            Ok((ledger, ledger.to_string()))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// A dropped entry with the inputs of its decision.
+pub(crate) struct Found {
+    pub(crate) n: i64,
+    pub(crate) received_at: Millis,
+    pub(crate) reason: Reason,
+    pub(crate) revision: i64,
+    pub(crate) facts: Facts,
+    circumstances: Option<Circumstances>,
+    /// True while its content exists.
+    kept: bool,
+    dropped: bool,
+    original: Option<LedgerId>,
+    request: Option<RequestState>,
+}
+
+impl Found {
+    /// Circumstances of an entry that can become a request.
+    ///
+    /// # Errors
+    /// `NotAllowed` with the reason why it cannot.
+    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances, StoreError> {
+        let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
+        match (self.dropped, self.request) {
+            (true, Some(state)) => {
+                return refused(format!(
+                    "was released before, by an operator; as a request it is {state}"
+                ));
+            }
+            (false, Some(state)) => {
+                return refused(format!(
+                    "was not dropped, or was recovered before; as a request it is {state}"
+                ));
+            }
+            (_, None) => {}
+        }
+        if !self.dropped {
+            return refused("was not dropped".to_owned());
+        }
+        if let Some(original) = self.original {
+            return refused(format!("repeats {original}; recover that one"));
+        }
+        let Some(circumstances) = &self.circumstances else {
+            return refused(
+                "came to an address of our own, for reports or answers, and is for no portal"
+                    .to_owned(),
+            );
+        };
+        if !self.kept {
+            return refused(
+                "cannot be recovered: its content was erased, because its time was over or \
+                 dropped.max_content was reached"
+                    .to_owned(),
+            );
+        }
+        Ok(circumstances)
+    }
+}
+
+pub(crate) fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
+                 EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
+                 l.verdict = 'dropped', (SELECT id FROM ledger WHERE n = l.original),
+                 (SELECT state FROM request WHERE ledger = l.n)
+             FROM ledger AS l WHERE l.id = ?",
+        )?
+        .query_row([ledger], |row| {
+            Ok(Found {
+                n: row.get(0)?,
+                received_at: row.get(1)?,
+                reason: row.get(2)?,
+                revision: row.get(3)?,
+                facts: row.get::<_, Json<_>>(4)?.0,
+                circumstances: row.get::<_, Option<Json<_>>>(5)?.map(|json| json.0),
+                kept: row.get(6)?,
+                dropped: row.get(7)?,
+                original: row.get(8)?,
+                request: row.get(9)?,
+            })
+        })
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "ledger entry",
+            name: ledger.to_string(),
+        })
+}
+
+impl Work<'_> {
+    fn recover(
+        &mut self,
+        ledger: LedgerId,
+        terms: &Terms,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Recovered, StoreError> {
+        let connection = self.connection;
+        let found = find(connection, ledger)?;
+        let of_then = found.recoverable(ledger)?;
+        let circumstances = match &terms.today {
+            Some(today) => &today.circumstances,
+            None => of_then,
+        };
+        let of_today = terms.today.as_ref().map(|today| Facts {
+            spam: today.spam.clone(),
+            ..found.facts.clone()
+        });
+        let facts = of_today.as_ref().unwrap_or(&found.facts);
+        let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
+        let account = match sender.map(EmailAddress::key) {
+            Some(key) => find_sender_account(connection, &key)?,
+            None => None,
+        };
+        let portal = &circumstances.portal;
+        let sender_key = sender.map(EmailAddress::key);
+        let like = Likeness {
+            message_key: repeat_key(facts),
+            copy_key: copy_key(Some(portal), facts),
+            portal: Some(portal),
+            sender_key: sender_key.as_deref(),
+            facts,
+            received_at: found.received_at,
+        };
+        let original = find_original(connection, &like, Some(found.n))?;
+        let standing = Standing {
+            account: match &account {
+                Some(account) => Some(standing(
+                    connection,
+                    account,
+                    Some(portal),
+                    facts.size,
+                    terms.quota,
+                )?),
+                None => None,
+            },
+            original: original.map(|earlier| earlier.original),
+        };
+        let (revision, settings) = self.settings.effective(connection, Some(portal))?;
+        let decision = decide(&Question {
+            facts,
+            circumstances,
+            standing: &standing,
+            settings: &settings,
+        });
+        let case = DecidedMessage {
+            n: found.n,
+            ledger,
+            sender,
+            portal,
+            message_id: facts.message_id.as_deref(),
+            languages: &facts.languages,
+            size: facts.size,
+            received_at: found.received_at,
+            now,
+            hold_for: terms.hold_for,
+            authenticated: facts.authentication.passes(),
+            client: None,
+            quota: terms.quota,
+            full: standing.account.filter(|account| account.quota_reached),
+        };
+        let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
+            return Ok(Recovered::StillDropped(decision));
+        };
+        connection
+            .prepare_cached(
+                "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
+                     forget_at = NULL, copy_key = ?6, circumstances = ?7, facts = ?8, sender = ?9,
+                     domain = ?10
+                 WHERE n = ?1",
+            )?
+            .execute(params![
+                found.n,
+                decision.verdict,
+                decision.reason,
+                i64::try_from(revision).unwrap_or(i64::MAX),
+                json(&standing)?,
+                like.copy_key,
+                json(circumstances)?,
+                json(facts)?,
+                sender_key,
+                sender.map(|sender| sender.domain().as_str()),
+            ])?;
+        withdraw(connection, found.n)?;
+        uncount(connection, found.n)?;
+        if followed.created {
+            NewEvent::named("account.added")
+                .account(followed.account.n)
+                .record(connection, by, now)?;
+        }
+        NewEvent::named("request.recovered")
+            .entry(found.n)
+            .detail(format!(
+                "dropped before, {} by revision {}",
+                found.reason, found.revision
+            ))
+            .record(connection, by, now)?;
+        self.wakeups.add(Topic::OperatorActions);
+        Ok(Recovered::Now {
+            verdict: decision.verdict,
+            reason: decision.reason,
+            request: followed.request,
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The limit on the content of dropped messages: `dropped.max_content`.
+//!
+//! Over the limit, the oldest content of the sender domain with the most content is erased, so that a flood
+//! erases its own. A domain is the registered domain, because subdomains are free; messages that it vouches
+//! for are counted apart from those that anybody may have written in its name. A forger can use another
+//! domain for each message. So once half of the limit is used, unknown domains that do not vouch for their
+//! messages are counted together, as one swarm. Older content, and content of known domains, stays.
+//!
+//! Ledger entries stay in every case.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::EmailAddress;
+use crate::store::engine::time_slice::{Step, TimeSlice};
+use crate::store::intake::prepared::octets;
+use crate::store::verification::lanes::registered;
+use crate::store::{Store, StoreError};
+
+/// Maximum number of contents erased in the transaction of a new message; housekeeping erases the others.
+const MOST_AT_ONCE: usize = 64;
+
+/// The domain that a message is attributed to.
+pub(crate) struct Author<'a> {
+    pub(crate) sender: Option<&'a EmailAddress>,
+    /// The domain vouches for the message.
+    pub(crate) authenticated: bool,
+}
+
+impl Author<'_> {
+    fn name(&self) -> String {
+        let domain = self.sender.map_or("", |sender| registered(sender.domain()));
+        if self.authenticated && self.sender.is_some() {
+            domain.to_owned()
+        } else {
+            format!("?{domain}")
+        }
+    }
+
+    /// True if the message counts towards the swarm of unknown domains.
+    fn is_of_the_swarm(
+        &self,
+        connection: &Connection,
+        name: &str,
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        let (false, Some(sender)) = (self.authenticated, self.sender) else {
+            return Ok(false);
+        };
+        if total(connection)? < limit / 2 {
+            return Ok(false);
+        }
+        let has_some = connection
+            .prepare_cached("SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?")?
+            .exists([name])?;
+        let is_known = has_some
+            || connection
+                .prepare_cached("SELECT 1 FROM account WHERE domain = ? LIMIT 1")?
+                .exists([sender.domain().as_str()])?;
+        Ok(!is_known)
+    }
+}
+
+/// Total size of dropped content in octets.
+fn total(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT sum(octets) FROM dropped_total")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// Counts the content stored under an entry, unless a request needs it, and makes room for it.
+pub(crate) fn count(
+    connection: &Connection,
+    carrier: i64,
+    author: &Author,
+    limit: u64,
+) -> Result<(), StoreError> {
+    let limit = octets(limit);
+    let name = author.name();
+    let swarm = author.is_of_the_swarm(connection, &name, limit)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO dropped_content (ledger, swarm, sender, octets)
+             SELECT ledger, ?2, ?3, length(raw) FROM content WHERE ledger = ?1
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![carrier, swarm, name])?;
+    let mut erased = 0;
+    while total(connection)? > limit {
+        let next = match erased {
+            // Erasing many small contents does not make room for a large one at once.
+            MOST_AT_ONCE if total(connection)? > limit.saturating_add(limit / 8) => Some(carrier),
+            MOST_AT_ONCE => None,
+            _ => next_to_go(connection)?,
+        };
+        let Some(next) = next else {
+            return Ok(());
+        };
+        erase(connection, next)?;
+        if next == carrier {
+            return Ok(());
+        }
+        erased += 1;
+    }
+    Ok(())
+}
+
+/// True if a request needs the content stored under an entry.
+pub(crate) fn is_wanted(connection: &Connection, carrier: i64) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
+             WHERE (other.n = ?1 OR other.message = ?1)
+                 AND coalesce(other.message, other.n) = ?1 AND r.kept = 1",
+        )?
+        .exists([carrier])?)
+}
+
+/// Counts what remains of a content after its last request released it, because a dropped entry of the same
+/// message still needs it.
+pub(crate) fn count_if_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
+    if is_wanted(connection, carrier)? {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO dropped_content (ledger, swarm, sender, octets)
+             SELECT c.ledger, 0, '?' || coalesce(l.domain, ''), length(c.raw)
+             FROM content AS c JOIN ledger AS l ON l.n = c.ledger
+             WHERE c.ledger = ?1
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute([carrier])?;
+    Ok(())
+}
+
+/// Stops counting the content of this entry, because a request needs it from now on.
+pub(crate) fn uncount(connection: &Connection, entry: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM dropped_content
+             WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?)",
+        )?
+        .execute([entry])?;
+    Ok(())
+}
+
+/// Finds the content to erase next: the oldest of the domain with the most content, or of the swarm.
+pub(crate) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    let most = |swarm: bool| -> Result<Option<(String, i64)>, StoreError> {
+        Ok(connection
+            .prepare_cached(
+                "SELECT sender, octets FROM dropped_sender WHERE swarm = ?
+                 ORDER BY octets DESC LIMIT 1",
+            )?
+            .query_row([swarm], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
+    };
+    let oldest_of = |swarm: bool, sender: &str| -> Result<Option<i64>, StoreError> {
+        Ok(connection
+            .prepare_cached(
+                "SELECT ledger FROM dropped_content WHERE swarm = ? AND sender = ?
+                 ORDER BY ledger LIMIT 1",
+            )?
+            .query_row(params![swarm, sender], |row| row.get(0))
+            .optional()?)
+    };
+    let swarm: i64 = connection
+        .prepare_cached("SELECT octets FROM dropped_total WHERE swarm = 1")?
+        .query_row([], |row| row.get(0))?;
+    let largest = most(false)?;
+    let of_known = largest.as_ref().map_or(0, |(_, octets)| *octets);
+    if swarm > 0 && swarm >= of_known {
+        return match most(true)? {
+            Some((sender, octets)) if octets.saturating_mul(2) > swarm => oldest_of(true, &sender),
+            _ => Ok(connection
+                .prepare_cached(
+                    "SELECT ledger FROM dropped_content WHERE swarm = 1 ORDER BY ledger LIMIT 1",
+                )?
+                .query_row([], |row| row.get(0))
+                .optional()?),
+        };
+    }
+    match largest {
+        Some((sender, _)) => oldest_of(false, &sender),
+        None => Ok(None),
+    }
+}
+
+/// Erases a content; the entries that refer to it stay.
+fn erase(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
+    for (condition, sql) in [
+        ("n", "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
+        (
+            "message",
+            "UPDATE ledger SET forget_at = NULL WHERE message = ?",
+        ),
+    ] {
+        connection.prepare_cached(sql)?.execute([carrier])?;
+        connection
+            .prepare_cached(&format!(
+                "DELETE FROM offer WHERE ledger IN (SELECT n FROM ledger WHERE {condition} = ?)"
+            ))?
+            .execute([carrier])?;
+    }
+    connection
+        .prepare_cached("DELETE FROM content WHERE ledger = ?")?
+        .execute([carrier])?;
+    Ok(())
+}
+
+impl Store {
+    /// Erases dropped content over the limit, in one step. Returns the number of messages that lost their
+    /// content.
+    pub async fn trim_dropped_content(
+        &self,
+        limit: u64,
+        rows: usize,
+    ) -> Result<Step<usize>, StoreError> {
+        let limit = octets(limit);
+        let over = self
+            .read(move |connection| Ok(total(connection)? > limit))
+            .await?;
+        if !over {
+            return Ok(Step::default());
+        }
+        self.write(move |work| {
+            let connection = work.connection;
+            let mut pace = TimeSlice::of(rows);
+            let mut erased = 0;
+            while total(connection)? > limit {
+                let Some(next) = next_to_go(connection)? else {
+                    break;
+                };
+                if !pace.goes_on() {
+                    return Ok(pace.step(erased, true));
+                }
+                erase(connection, next)?;
+                erased += 1;
+            }
+            Ok(pace.step(erased, false))
+        })
+        .await
+    }
+}

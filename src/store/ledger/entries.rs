@@ -1,0 +1,291 @@
+//! The ledger: one entry for each message and portal that was answered 250, with all later events.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{Circumstances, Standing, number_of, sender_for};
+use crate::domain::{
+    Actor, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
+};
+use crate::mail::Facts;
+use crate::store::error::readable;
+use crate::store::intake::prepared::message_key;
+use crate::store::sql::pagination::Conditions;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::{Listed, Page, Store, StoreError};
+
+/// One entry with the inputs of its decision, so that the decision can be explained and repeated.
+#[derive(Debug, Clone, Serialize)]
+pub struct LedgerEntry {
+    pub ledger: LedgerId,
+    pub portal: Option<PortalName>,
+    pub received_at: Timestamp,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub rule: u8,
+    /// Revision of the access settings that decided.
+    pub revision: u64,
+    pub sender: Option<EmailAddress>,
+    pub account: Option<EmailAddress>,
+    pub request: Option<RequestId>,
+    pub recipient: String,
+    pub envelope: Envelope,
+    pub facts: Facts,
+    /// None for a bounce to the return address.
+    pub circumstances: Option<Circumstances>,
+    pub standing: Standing,
+    pub content_kept: bool,
+}
+
+/// An event of an entry, its request or its account.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Event {
+    pub at: Timestamp,
+    /// Name in the log, such as `request.released`.
+    pub event: String,
+    /// `daemon`, `person` or `operator:NAME`.
+    pub actor: String,
+    pub detail: Option<String>,
+}
+
+impl Event {
+    pub(in crate::store) fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            detail: row.get("detail")?,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct LedgerFilter {
+    pub verdict: Option<Verdict>,
+    pub reason: Option<Reason>,
+    pub portal: Option<PortalName>,
+    pub sender: Option<EmailAddress>,
+    pub message_id: Option<String>,
+    pub page: Page,
+}
+
+/// The `n` that a cursor stands for: that of the last row of the previous page.
+pub(crate) fn n_of(connection: &Connection, cursor: &str) -> Result<i64, StoreError> {
+    let unknown = || StoreError::NotFound {
+        what: "cursor",
+        name: cursor.to_owned(),
+    };
+    let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
+    connection
+        .prepare_cached("SELECT n FROM ledger WHERE id = ?")?
+        .query_row([id], |row| row.get(0))
+        .optional()?
+        .ok_or_else(unknown)
+}
+
+const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
+     l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
+     (SELECT address FROM account WHERE key = l.sender) AS account,
+     EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS has_request,
+     o.id AS original_id,
+     EXISTS (
+         SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
+     ) AS content_kept
+     FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original";
+
+fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
+    let ledger: LedgerId = row.get("id")?;
+    let original: Option<LedgerId> = row.get("original_id")?;
+    let has_request: bool = row.get("has_request")?;
+    let facts: Facts = row.get::<_, Json<_>>("facts")?.0;
+    let circumstances: Option<Circumstances> = row
+        .get::<_, Option<Json<_>>>("circumstances")?
+        .map(|json| json.0);
+    let own_list = circumstances
+        .as_ref()
+        .and_then(|circumstances| circumstances.own_list.as_deref());
+    let reason: Reason = row.get("rule")?;
+    Ok(LedgerEntry {
+        ledger,
+        portal: row.get("portal")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        verdict: row.get("verdict")?,
+        reason,
+        rule: number_of(reason),
+        revision: row.get("revision")?,
+        sender: sender_for(&facts, own_list).address().cloned(),
+        account: row.get("account")?,
+        request: has_request.then(|| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        recipient: row.get("recipient")?,
+        envelope: row.get::<_, Json<_>>("envelope")?.0,
+        facts,
+        circumstances,
+        standing: row.get::<_, Json<_>>("standing")?.0,
+        content_kept: row.get("content_kept")?,
+    })
+}
+
+pub(crate) fn id_of(connection: &Connection, n: i64) -> Result<LedgerId, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?)
+}
+
+/// Reads an entry that is known to exist.
+pub(crate) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE l.n = ?"))?
+        .query_row([n], shown)?)
+}
+
+/// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
+/// see `lists`.
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &LedgerFilter,
+) -> Result<Listed<LedgerEntry>, StoreError> {
+    let limit = filter.page.rows();
+    let after = match &filter.page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => i64::MAX,
+    };
+    let sender = filter.sender.as_ref().map(EmailAddress::key);
+    let domain = filter
+        .sender
+        .as_ref()
+        .map(|sender| sender.domain().as_str());
+    let key = filter.message_id.as_deref().map(message_key);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("l.n < :after", ":after", Some(&after));
+    wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
+    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
+    wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
+    // Entries with a request are found by the account, dropped ones by the domain, and their copies by the
+    // original.
+    wanted.ask(
+        "l.n IN (
+             WITH firsts (n) AS (
+                 SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
+                 WHERE a.key = :sender
+                 UNION ALL
+                 SELECT d.n FROM ledger AS d
+                 WHERE d.verdict = 'dropped' AND d.domain = :domain AND d.sender = :sender
+             )
+             SELECT n FROM firsts
+             UNION
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+         )",
+        ":sender",
+        sender.as_ref(),
+    );
+    if let Some(domain) = &domain {
+        wanted.bind(":domain", domain);
+    }
+    wanted.ask(
+        "l.n IN (
+             WITH firsts (n) AS (
+                 SELECT f.n FROM ledger AS f WHERE f.message_key = :key AND f.original IS NULL
+             )
+             SELECT n FROM firsts
+             UNION
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+         )",
+        ":key",
+        key.as_ref(),
+    );
+    wanted.ask(
+        "json_extract(l.facts, '$.message_id') = :message_id",
+        ":message_id",
+        filter.message_id.as_ref(),
+    );
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} WHERE {} ORDER BY l.n DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let id: LedgerId = row.get("id")?;
+            Ok((shown(row), id.to_string()))
+        })?
+        .map(|found| {
+            let (entry, cursor) = found?;
+            // A damaged entry is left out; `doctor` names it.
+            Ok((readable(entry)?, cursor))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let Listed { rows, next } = Listed::cut(rows, limit);
+    Ok(Listed {
+        rows: rows.into_iter().flatten().collect(),
+        next,
+    })
+}
+
+/// Events of the entry, and of its account from then on. The verification mail for a held request may have
+/// been sent before the request arrived.
+fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+    let found: Option<(i64, Option<i64>, Millis, Verdict)> = connection
+        .prepare_cached(
+            "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
+             FROM ledger WHERE id = ?",
+        )?
+        .query_row([id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let Some((n, account, received_at, verdict)) = found else {
+        return Ok(Vec::new());
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
+         UNION
+         SELECT at, name, actor, detail, n FROM event
+         WHERE account = ?2 AND ledger IS NULL AND at >= coalesce(
+             (SELECT max(at) FROM event
+              WHERE account = ?2 AND name = 'verification.sent' AND at < ?3 AND ?4 = 'held'),
+             ?3)
+         ORDER BY at, n",
+    )?;
+    let asked = params![n, account, received_at, verdict];
+    let rows = statement.query_map(asked, Event::from_row)?;
+    let mut events = rows.collect::<Result<Vec<_>, _>>()?;
+    // The entry itself is the first event; a stored row for each message would add nothing.
+    let before = events.partition_point(|event| event.at < received_at.timestamp());
+    let own = Event {
+        at: received_at.timestamp(),
+        event: format!("message.{verdict}"),
+        actor: Actor::Daemon.to_string(),
+        detail: None,
+    };
+    events.insert(before, own);
+    Ok(events)
+}
+
+impl Store {
+    pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
+                .query_row([id], shown)
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Entries in the order of their commits, newest first: new entries come first, whatever their time of
+    /// receipt.
+    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>, StoreError> {
+        let filter = LedgerFilter {
+            page,
+            ..LedgerFilter::default()
+        };
+        self.read(move |connection| list(connection, &filter)).await
+    }
+
+    /// All events of an entry, oldest first.
+    pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+        self.read(move |connection| events(connection, id)).await
+    }
+}

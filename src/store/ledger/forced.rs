@@ -1,0 +1,211 @@
+//! Release of one dropped message by an operator, regardless of the reason for dropping it.
+//!
+//! The entry keeps its verdict and reason, which record the decision of the rules. The request belongs to the
+//! operator's action and permits nothing further: the account stays as it is, and a new account is pending,
+//! unverified and owed no mail.
+
+use rusqlite::{Connection, params};
+
+use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
+use crate::domain::{
+    Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
+};
+use crate::store::accounts::account_rows::{AccountRow, find_account, make};
+use crate::store::audit::events::NewEvent;
+use crate::store::claims::leases::REQUESTS;
+use crate::store::engine::job::Work;
+use crate::store::intake::copies::{Likeness, find_original};
+use crate::store::intake::prepared::{copy_key, octets, repeat_key};
+use crate::store::ledger::dropped::{Found, Recovered, find};
+use crate::store::ledger::dropped_content::uncount;
+use crate::store::requests::offers::withdraw;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Store, StoreError, Topic};
+
+/// A message with its sender, which an operator may have named.
+struct Forced<'a> {
+    found: &'a Found,
+    circumstances: &'a Circumstances,
+    sender: &'a EmailAddress,
+    named: bool,
+}
+
+impl Store {
+    /// Releases a dropped message unchanged. `named` is its sender if the message has no usable one, or has
+    /// one of our own addresses.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` with the reason why it cannot be released.
+    pub async fn release_dropped(
+        &self,
+        ledger: LedgerId,
+        named: Option<EmailAddress>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Recovered, StoreError> {
+        self.write(move |work| work.release_dropped(ledger, named.as_ref(), &by, now.into()))
+            .await
+    }
+}
+
+impl Work<'_> {
+    fn release_dropped(
+        &mut self,
+        ledger: LedgerId,
+        named: Option<&EmailAddress>,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Recovered, StoreError> {
+        let found = find(self.connection, ledger)?;
+        let circumstances = found.recoverable(ledger)?;
+        let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
+        let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
+        let sender = match (written, named) {
+            (Some(written), Some(_)) if !circumstances.sender_is_ours => {
+                return refused(format!(
+                    "was written by {written}; name a sender (--as) only where none can be used"
+                ));
+            }
+            (_, Some(named)) => named,
+            (Some(written), None) if circumstances.sender_is_ours => {
+                return refused(format!(
+                    "was written by {written}, which is an address of this Vestibule; name a \
+                     sender (--as ADDRESS), whose request it is to be"
+                ));
+            }
+            (Some(written), None) => written,
+            (None, None) => {
+                return refused(
+                    "has no usable sender; name one (--as ADDRESS), whose request it is to be"
+                        .to_owned(),
+                );
+            }
+        };
+        let forced = Forced {
+            found: &found,
+            circumstances,
+            sender,
+            named: named.is_some(),
+        };
+        let written_key = written.map(EmailAddress::key);
+        let like = forced.likeness(written_key.as_deref());
+        if let Some(earlier) = find_original(self.connection, &like, Some(found.n))? {
+            return refused(format!(
+                "is a copy of {}, which is a request already",
+                earlier.original.ledger
+            ));
+        }
+        let copy_key = like.copy_key;
+        let account = self.account_of(&forced, by, now)?;
+        insert_request(self.connection, &forced, account.n, by, now)?;
+        self.connection
+            .prepare_cached("UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1")?
+            .execute(params![found.n, copy_key])?;
+        withdraw(self.connection, found.n)?;
+        uncount(self.connection, found.n)?;
+        let whose = if forced.named {
+            "; the operator named its sender"
+        } else {
+            ""
+        };
+        NewEvent::named("request.recovered")
+            .entry(found.n)
+            .detail(format!(
+                "dropped as {} by revision {}, and released all the same{whose}",
+                found.reason, found.revision
+            ))
+            .record(self.connection, by, now)?;
+        NewEvent::named("request.released")
+            .entry(found.n)
+            .record(self.connection, by, now)?;
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
+        Ok(Recovered::Forced {
+            reason: found.reason,
+            request: RequestId::from_bytes(ledger.to_bytes()),
+        })
+    }
+
+    /// The existing account, unchanged, or a new pending one.
+    fn account_of(
+        &mut self,
+        forced: &Forced,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<AccountRow, StoreError> {
+        let connection = self.connection;
+        if let Some(account) = find_account(connection, &forced.sender.key())? {
+            return Ok(account);
+        }
+        let portal: &PortalName = &forced.circumstances.portal;
+        let (_, settings) = self.settings.effective(connection, Some(portal))?;
+        let decision = decide_newcomer(forced.sender, portal, &settings);
+        let kind = match decision.consequence {
+            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
+            _ => Kind::External,
+        };
+        let groups: &[String] = match kind {
+            Kind::Internal => &settings.internal.default_groups,
+            Kind::External => &[],
+        };
+        let new = NewAccount {
+            kind,
+            proof_needed: true,
+        };
+        let (origin, entry) = (Origin::Operator, Some(forced.found.n));
+        let made = make(connection, forced.sender, new, groups, origin, entry, now)?;
+        connection
+            .prepare_cached("UPDATE account SET placeholder = 1 WHERE n = ?")?
+            .execute([made.n])?;
+        NewEvent::named("account.added")
+            .account(made.n)
+            .record(connection, by, now)?;
+        Ok(made)
+    }
+}
+
+impl Forced<'_> {
+    fn likeness<'a>(&'a self, sender_key: Option<&'a str>) -> Likeness<'a> {
+        let facts = &self.found.facts;
+        let portal = &self.circumstances.portal;
+        Likeness {
+            message_key: repeat_key(facts),
+            copy_key: copy_key(Some(portal), facts),
+            portal: Some(portal),
+            sender_key,
+            facts,
+            received_at: self.found.received_at,
+        }
+    }
+}
+
+fn insert_request(
+    connection: &Connection,
+    forced: &Forced,
+    account: i64,
+    by: &Actor,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let portal = &forced.circumstances.portal;
+    let facts = &forced.found.facts;
+    let due = REQUESTS.due_at_the_end(connection, account, portal, now)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
+                 released_at, released_by, authenticated, sender_named)
+             VALUES (?, ?, ?, ?, ?, 'released', ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            forced.found.n,
+            account,
+            portal,
+            octets(facts.size),
+            forced.found.received_at,
+            due,
+            now,
+            by,
+            facts.authentication.passes(),
+            forced.named,
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Numeric codes of reasons in the ledger: the only mapping between the two.
+//!
+//! A code never changes its meaning, because stored entries keep theirs. The position of a rule in the table
+//! of `access::rules` is another number, and is never stored. The table `rule` of the schema repeats the
+//! codes for readers of the database without this program.
+
+use std::borrow::Cow;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::domain::Reason;
+
+/// Code of a reason.
+const fn code(reason: Reason) -> u8 {
+    match reason {
+        Reason::Duplicate => 1,
+        Reason::Bounce => 2,
+        Reason::Loop => 3,
+        Reason::SenderUnusable => 4,
+        Reason::AccountBlocked => 5,
+        Reason::Automatic => 6,
+        Reason::Bulk => 7,
+        Reason::AuthenticationFailed => 8,
+        Reason::AccountActive => 9,
+        Reason::AccountPending => 10,
+        Reason::InternalAccountCreated => 11,
+        Reason::ExternalAccountsDisabled => 12,
+        Reason::DomainNotAllowed => 13,
+        Reason::ExternalAccountCreated => 14,
+        Reason::HoldQuota => 15,
+        Reason::Confirmation => 16,
+        Reason::SenderDenied => 17,
+        Reason::Spam => 18,
+    }
+}
+
+impl ToSql for Reason {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(code(*self).into())
+    }
+}
+
+impl FromSql for Reason {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| i64::from(code(*reason)) == number)
+            .ok_or(FromSqlError::OutOfRange(number))
+    }
+}
+
+/// Replaces each reason in braces by its code, such as `rule = {hold_quota}`. `{settings_reasons}`,
+/// `{after_denial}` and `{refused_by_settings}` become lists for IN.
+///
+/// # Panics
+/// If the braces hold anything else.
+pub(crate) fn with_codes(sql: &str) -> String {
+    let mut parts = sql.split('{');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').expect("a closing brace");
+        text.push_str(&codes_of(name));
+        text.push_str(rest);
+    }
+    text
+}
+
+fn codes_of(name: &str) -> Cow<'static, str> {
+    let list = |reasons: &[Reason]| {
+        let codes: Vec<_> = reasons.iter().map(|one| code(*one).to_string()).collect();
+        codes.join(", ").into()
+    };
+    match name {
+        "settings_reasons" => list(&crate::access::SETTINGS_REASONS),
+        "after_denial" => list(&AFTER_DENIAL),
+        "refused_by_settings" => list(&REFUSED_BY_SETTINGS),
+        name => {
+            let reason = Reason::from_name(name);
+            code(reason.unwrap_or_else(|| panic!("no reason is called {name}")))
+                .to_string()
+                .into()
+        }
+    }
+}
+
+/// Unknown senders that the settings refuse: the table `shut_out` counts them by domain.
+const REFUSED_BY_SETTINGS: [Reason; 2] =
+    [Reason::ExternalAccountsDisabled, Reason::DomainNotAllowed];
+
+/// Reasons of rules that come after the deny list and do not depend on the settings for new accounts.
+const AFTER_DENIAL: [Reason; 8] = [
+    Reason::AccountBlocked,
+    Reason::Spam,
+    Reason::Automatic,
+    Reason::Bulk,
+    Reason::AuthenticationFailed,
+    Reason::AccountActive,
+    Reason::HoldQuota,
+    Reason::AccountPending,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::connection;
+
+    #[test]
+    fn the_schema_has_the_same_codes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let database = connection::writing(&path).expect("a database");
+        let mut statement = database
+            .prepare("SELECT number, reason FROM rule ORDER BY number")
+            .expect("a table");
+        let stored: Vec<(u8, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("rows")
+            .collect::<Result<_, _>>()
+            .expect("read");
+        let mut expected: Vec<_> = Reason::ALL
+            .iter()
+            .map(|reason| (code(*reason), reason.to_string()))
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(stored, expected);
+    }
+
+    #[test]
+    fn statements_name_reasons() {
+        assert_eq!(
+            with_codes("rule = {hold_quota} OR rule IN ({refused_by_settings})"),
+            "rule = 15 OR rule IN (12, 13)"
+        );
+    }
+}

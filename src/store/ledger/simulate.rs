@@ -1,0 +1,335 @@
+//! Simulation over the ledger: verdicts that the messages of the last days would have got under a draft of
+//! the access settings. Reads one stretch of the ledger once, in index order, and no message content;
+//! [`crate::access::Comparison`] explains the rule.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{
+    AccessSettings, Circumstances, Compared, Comparison, Key, Outcome, Recorded, Shift, Standing,
+};
+use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
+use crate::mail::Facts;
+use crate::store::engine::settings_cache;
+use crate::store::error::readable;
+use crate::store::ledger::reason_codes::with_codes;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::{Store, StoreError};
+
+/// Rows between two progress reports.
+const STRIDE: u64 = 4096;
+
+/// Draft to be compared with the settings in force, and its filters.
+#[derive(Debug, Clone)]
+pub struct WhatIf {
+    pub draft: AccessSettings,
+    pub since: Timestamp,
+    /// Only messages for this portal.
+    pub portal: Option<PortalName>,
+    /// Only messages of this domain, in ASCII.
+    pub domain: Option<String>,
+    /// Maximum number of domains, and of messages, listed one by one.
+    pub most: usize,
+}
+
+/// Effect of a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Simulated {
+    /// Revision in force that the draft was compared with.
+    pub revision: u64,
+    pub since: Timestamp,
+    /// Messages of that time, without duplicates.
+    pub messages: u64,
+    /// Messages of these that would change.
+    pub changed: u64,
+    pub shifts: Vec<ShiftCount>,
+    /// The domains with the most changes.
+    pub domains: Vec<DomainShift>,
+    /// Number of domains with changes, including those not listed.
+    pub domains_changed: u64,
+    /// The newest messages that would change.
+    pub examples: Vec<Example>,
+}
+
+/// Messages that would change from one verdict to another, or keep it with another kind of account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ShiftCount {
+    pub from: Verdict,
+    pub to: Verdict,
+    pub messages: u64,
+    /// Number of different senders.
+    pub people: u64,
+}
+
+/// The same for one domain and portal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DomainShift {
+    pub domain: String,
+    pub portal: PortalName,
+    pub before: Outcome,
+    pub after: Outcome,
+    pub messages: u64,
+    pub people: u64,
+}
+
+/// One message that would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Shifted)]
+pub struct Example {
+    pub ledger: LedgerId,
+    pub received_at: Timestamp,
+    pub portal: PortalName,
+    pub sender: Option<String>,
+    pub subject: Option<String>,
+    pub before: Outcome,
+    pub after: Outcome,
+}
+
+impl DomainShift {
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        Shift {
+            before: self.before,
+            after: self.after,
+        }
+    }
+}
+
+impl Example {
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        Shift {
+            before: self.before,
+            after: self.after,
+        }
+    }
+}
+
+impl Store {
+    /// Compares a draft with the settings in force over the messages received since. `progress` receives the
+    /// number of entries examined and the total.
+    pub async fn simulate(
+        &self,
+        what: WhatIf,
+        progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Simulated, StoreError> {
+        self.read_long(move |connection| simulate(connection, &what, progress))
+            .await
+    }
+}
+
+/// Number of messages, and their senders by a hash of the address.
+#[derive(Default)]
+struct Tally {
+    messages: u64,
+    people: HashSet<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, person: u64) {
+        self.messages += 1;
+        self.people.insert(person);
+    }
+
+    fn people(&self) -> u64 {
+        self.people.len() as u64
+    }
+}
+
+pub(crate) fn simulate(
+    connection: &Connection,
+    what: &WhatIf,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Simulated, StoreError> {
+    let revision = settings_cache::newest(connection)?;
+    let (messages, newcomers) = count(connection, what)?;
+    let mut comparison = Comparison::new(&revision.settings, &what.draft);
+    let hasher = RandomState::new();
+    let mut shifts: BTreeMap<(&str, &str), (Verdict, Verdict, Tally)> = BTreeMap::new();
+    let mut domains: HashMap<(String, String, Shift), Tally> = HashMap::new();
+    let mut newest: Vec<(i64, Shift)> = Vec::new();
+    let (mut done, mut changed) = (0, 0);
+    // Messages whose decision read the settings. Others only if they can differ: where the deny lists differ,
+    // and where the account was not verified.
+    let mut statement = connection.prepare_cached(&with_codes(
+        "SELECT n, portal, domain, sender, rule,
+             CASE WHEN rule IN ({settings_reasons}) THEN 0
+                 ELSE instr(standing, '\"unverified\":true') END
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1
+             AND (rule IN ({settings_reasons}, {sender_denied}) OR (
+                 rule IN ({after_denial})
+                 AND (?4 OR instr(standing, '\"unverified\":true') > 0)
+             ))
+             AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
+         ORDER BY received_at DESC",
+    ))?;
+    let since = Millis::from(what.since);
+    let denial_differs = revision.settings.changes_to(&what.draft);
+    let denial_differs = denial_differs
+        .iter()
+        .any(|change| change.key == Key::Denied);
+    let mut rows = statement.query(params![since, what.portal, what.domain, denial_differs])?;
+    while let Some(row) = rows.next()? {
+        done += 1;
+        if done % STRIDE == 0 {
+            progress(done.min(newcomers), newcomers);
+        }
+        let text = |column| -> Result<&str, StoreError> {
+            let value = row.get_ref(column)?;
+            Ok(value.as_str_or_null().ok().flatten().unwrap_or_default())
+        };
+        let (portal, domain) = (text(1)?, text(2)?);
+        let recorded = Recorded {
+            reason: row.get(4)?,
+            portal,
+            domain,
+            sender: text(3)?,
+            unverified: row.get::<_, i64>(5)? > 0,
+        };
+        let shift = match comparison.compare(&recorded) {
+            Compared::Same => None,
+            Compared::Differs(shift) => Some(shift),
+            Compared::Open => decide_again(connection, &comparison, row.get(0)?)?,
+        };
+        let Some(shift) = shift else {
+            continue;
+        };
+        changed += 1;
+        let person = hasher.hash_one(text(3)?);
+        let (from, to) = (shift.before.verdict, shift.after.verdict);
+        let (.., tally) = shifts
+            .entry((from.as_str(), to.as_str()))
+            .or_insert_with(|| (from, to, Tally::default()));
+        tally.add(person);
+        domains
+            .entry((domain.to_owned(), portal.to_owned(), shift))
+            .or_default()
+            .add(person);
+        if newest.len() < what.most {
+            newest.push((row.get(0)?, shift));
+        }
+    }
+    progress(newcomers, newcomers);
+    let different: HashSet<_> = domains.keys().map(|(domain, ..)| domain.as_str()).collect();
+    Ok(Simulated {
+        revision: revision.number,
+        since: since.timestamp(),
+        messages,
+        changed,
+        domains_changed: different.len() as u64,
+        shifts: ranked_shifts(shifts.into_values()),
+        domains: ranked(domains, what.most)?,
+        examples: examples(connection, &newest)?,
+    })
+}
+
+/// Decides one entry again from its recorded inputs.
+fn decide_again(
+    connection: &Connection,
+    comparison: &Comparison,
+    n: i64,
+) -> Result<Option<Shift>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT facts, circumstances, standing FROM ledger WHERE n = ?")?;
+    let found = statement.query_row([n], |row| {
+        let facts: Json<Facts> = row.get(0)?;
+        let circumstances: Option<Json<Circumstances>> = row.get(1)?;
+        let standing: Json<Standing> = row.get(2)?;
+        Ok((facts.0, circumstances.map(|json| json.0), standing.0))
+    });
+    let Some((facts, circumstances, standing)) = readable(found)? else {
+        return Ok(None);
+    };
+    Ok(circumstances
+        .and_then(|circumstances| comparison.decide_again(&facts, &circumstances, &standing)))
+}
+
+/// Number of messages in that time, and of those whose decision read the settings.
+fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreError> {
+    let sql = if what.domain.is_none() {
+        // Reads the index only.
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
+             AND (?2 IS NULL OR portal = ?2) AND ?3 IS NULL"
+    } else {
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
+         FROM ledger INDEXED BY ledger_time
+         WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
+             AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
+    };
+    let since = Millis::from(what.since);
+    Ok(connection
+        .prepare_cached(&with_codes(sql))?
+        .query_row(params![since, what.portal, what.domain], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?)
+}
+
+fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec<ShiftCount> {
+    let mut counts: Vec<_> = shifts
+        .map(|(from, to, tally)| ShiftCount {
+            from,
+            to,
+            messages: tally.messages,
+            people: tally.people(),
+        })
+        .collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.messages));
+    counts
+}
+
+fn ranked(
+    domains: HashMap<(String, String, Shift), Tally>,
+    most: usize,
+) -> Result<Vec<DomainShift>, StoreError> {
+    let mut ranking: Vec<_> = domains.into_iter().collect();
+    ranking.sort_by(|((one, portal, _), few), ((other, beside, _), many)| {
+        (many.messages.cmp(&few.messages))
+            .then_with(|| one.cmp(other))
+            .then_with(|| portal.cmp(beside))
+    });
+    ranking.truncate(most);
+    ranking
+        .into_iter()
+        .map(|((domain, portal, shift), tally)| {
+            Ok(DomainShift {
+                domain,
+                portal: PortalName::parse(&portal)
+                    .map_err(|error| StoreError::Other(error.to_string()))?,
+                before: shift.before,
+                after: shift.after,
+                messages: tally.messages,
+                people: tally.people(),
+            })
+        })
+        .collect()
+}
+
+fn examples(connection: &Connection, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, received_at, portal, sender, json_extract(facts, '$.subject')
+         FROM ledger WHERE n = ?",
+    )?;
+    newest
+        .iter()
+        .map(|(n, shift)| {
+            Ok(statement.query_row([n], |row| {
+                Ok(Example {
+                    ledger: row.get(0)?,
+                    received_at: row.get::<_, Millis>(1)?.timestamp(),
+                    portal: row.get(2)?,
+                    sender: row.get(3)?,
+                    subject: row.get(4)?,
+                    before: shift.before,
+                    after: shift.after,
+                })
+            })?)
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The access settings as numbered revisions.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::access::AccessSettings;
+use crate::domain::{Actor, Timestamp};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::engine::settings_cache::{Revision, newest};
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::{Store, StoreError, Topic};
+
+fn insert(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreError> {
+    work.connection.execute(
+        "INSERT INTO access_revision (number, at, by, origin, settings) VALUES (?, ?, ?, ?, ?)",
+        params![
+            revision.number,
+            Millis::from(revision.at),
+            revision.by,
+            revision.origin,
+            json(&*revision.settings)?
+        ],
+    )?;
+    work.settings.forget();
+    NewEvent::named("access.changed")
+        .detail(format!("revision {}", revision.number))
+        .record(work.connection, by, revision.at.into())
+}
+
+impl Store {
+    /// Creates the first revision if there is none. Returns true if it did.
+    pub async fn seed_access(
+        &self,
+        settings: AccessSettings,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let settings = Arc::new(settings);
+        self.write(move |work| {
+            if newest(work.connection)?.number > 0 {
+                return Ok(false);
+            }
+            let first = Revision {
+                number: 1,
+                at: now,
+                settings: settings.clone(),
+                ..Revision::defaults()
+            };
+            insert(work, &first, &Actor::Daemon)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The settings in force: the defaults, as revision 0, when nothing was ever set.
+    pub async fn access(&self) -> Result<Revision, StoreError> {
+        self.read(newest).await
+    }
+
+    pub async fn revision(&self, number: u64) -> Result<Option<Revision>, StoreError> {
+        self.read(move |connection| {
+            if number == 0 {
+                return Ok(Some(Revision::defaults()));
+            }
+            Ok(connection
+                .prepare_cached("SELECT * FROM access_revision WHERE number = ?")?
+                .query_row([number], Revision::from_row)
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Revisions, newest first.
+    pub async fn access_history(&self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        self.access_history_before(u64::MAX, limit).await
+    }
+
+    /// Revisions before `number`, newest first.
+    pub async fn access_history_before(
+        &self,
+        number: u64,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?",
+            )?;
+            let rows = statement.query_map(params![number, limit], Revision::from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Puts new settings in force, provided that nobody changed them since revision `base`.
+    ///
+    /// # Errors
+    /// `Conflict` if somebody did.
+    pub async fn change_access(
+        &self,
+        base: u64,
+        settings: AccessSettings,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Revision, StoreError> {
+        let settings = Arc::new(settings);
+        self.write(move |work| {
+            let found = newest(work.connection)?.number;
+            if found != base {
+                return Err(StoreError::Conflict {
+                    expected: base,
+                    found,
+                });
+            }
+            let revision = Revision {
+                number: base + 1,
+                at: Millis::from(now).timestamp(),
+                by: by.to_string(),
+                origin: by
+                    .origin()
+                    .map_or_else(String::new, |origin| origin.to_string()),
+                settings: settings.clone(),
+            };
+            insert(work, &revision, &by)?;
+            work.wakeups.add(Topic::OperatorActions);
+            Ok(revision)
+        })
+        .await
+    }
+}

@@ -1,0 +1,362 @@
+//! Operators and their keys: browser sessions and API tokens.
+//!
+//! Only hashes are stored. A key is invalid once it has expired or its operator is removed, and never grants
+//! more than its operator's present role.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{
+    Actor, EmailAddress, Interface, LedgerId, OperatorName, PasswordHash, Role, Timestamp,
+    TokenHash,
+};
+use crate::store::audit::events::NewEvent;
+use crate::store::sql::pagination::Conditions;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Listed, Page, Store, StoreError};
+
+/// An operator as shown in lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Operator {
+    pub name: OperatorName,
+    pub role: Role,
+    /// Unexpired sessions and tokens.
+    pub sessions: u64,
+    pub tokens: u64,
+    pub created_at: Timestamp,
+    /// `operator:NAME`.
+    pub created_by: String,
+}
+
+/// Credentials that replace the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Of a browser, created by the login.
+    Session,
+    /// Of an API client.
+    Token,
+}
+
+impl KeyKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// A key to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub hash: TokenHash,
+    pub kind: KeyKind,
+    /// Capped by the operator's role.
+    pub role: Role,
+    pub expires_at: Timestamp,
+}
+
+/// An action of an operator, for the audit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AuditEntry {
+    pub at: Timestamp,
+    /// Name in the log, such as `request.released`.
+    pub event: String,
+    /// `operator:NAME`.
+    pub actor: String,
+    /// `command line`, `page` or `api`; None for actions from before this was recorded.
+    pub origin: Option<String>,
+    pub ledger: Option<LedgerId>,
+    pub account: Option<EmailAddress>,
+    pub detail: Option<String>,
+}
+
+pub(crate) fn n_of(connection: &Connection, name: &OperatorName) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("SELECT n FROM operator WHERE name = ?")?
+        .query_row([name], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "operator",
+            name: name.to_string(),
+        })
+}
+
+fn shown(row: &Row) -> rusqlite::Result<Operator> {
+    Ok(Operator {
+        name: row.get("name")?,
+        role: row.get("role")?,
+        sessions: row.get("sessions")?,
+        tokens: row.get("tokens")?,
+        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+        created_by: row.get("created_by")?,
+    })
+}
+
+impl Store {
+    /// Operators in the order of their names.
+    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT o.name, o.role, o.created_at, o.created_by,
+                     count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
+                     count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
+                 FROM operator AS o
+                 LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
+                 GROUP BY o.n ORDER BY o.name",
+            )?;
+            let rows = statement.query_map([Millis::from(now)], shown)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Adds an operator.
+    ///
+    /// # Errors
+    /// `NotAllowed` if there is one of that name.
+    pub async fn add_operator(
+        &self,
+        name: OperatorName,
+        role: Role,
+        password: PasswordHash,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let added = work.connection.execute(
+                "INSERT INTO operator (n, name, role, password, created_at, created_by)
+                 VALUES (next_number(), ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                params![name, role, password.as_str(), Millis::from(now), by],
+            )?;
+            if added == 0 {
+                return Err(StoreError::NotAllowed(format!(
+                    "there is an operator {name} already"
+                )));
+            }
+            NewEvent::named("operator.added")
+                .detail(format!("{name}, {role}"))
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
+    /// Removes an operator and ends their sessions and tokens.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn remove_operator(
+        &self,
+        name: OperatorName,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            work.connection
+                .execute("DELETE FROM operator WHERE n = ?", [n])?;
+            NewEvent::named("operator.removed")
+                .detail(name.to_string())
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
+    /// Changes the password and ends all sessions and tokens made with the old one.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn change_password(
+        &self,
+        name: OperatorName,
+        password: PasswordHash,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            work.connection.execute(
+                "UPDATE operator SET password = ? WHERE n = ?",
+                params![password.as_str(), n],
+            )?;
+            work.connection
+                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+            NewEvent::named("operator.password_changed")
+                .detail(name.to_string())
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
+    /// Password hash that a login is compared with.
+    pub async fn password_of(
+        &self,
+        name: OperatorName,
+    ) -> Result<Option<PasswordHash>, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached("SELECT password FROM operator WHERE name = ?")?
+                .query_row([name], |row| row.get(0).map(PasswordHash::stored))
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Creates a key for an operator, and deletes expired keys. `by` is the person who asked for it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such operator.
+    pub async fn make_key(
+        &self,
+        name: OperatorName,
+        key: Key,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let now = Millis::from(now);
+            work.connection
+                .execute("DELETE FROM operator_key WHERE expires_at <= ?", [now])?;
+            work.connection.execute(
+                "INSERT INTO operator_key (hash, operator, kind, role, created_at, expires_at)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+                params![
+                    key.hash,
+                    n,
+                    key.kind.as_str(),
+                    key.role,
+                    now,
+                    Millis::from(key.expires_at)
+                ],
+            )?;
+            let (event, detail) = match key.kind {
+                KeyKind::Session => ("operator.logged_in", name.to_string()),
+                KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
+            };
+            NewEvent::named(event)
+                .detail(detail)
+                .record(work.connection, &by, now)
+        })
+        .await
+    }
+
+    /// Finds the operator of a key and its present role. None for an invalid key.
+    pub async fn key_holder(
+        &self,
+        hash: TokenHash,
+        kind: KeyKind,
+        now: Timestamp,
+    ) -> Result<Option<(OperatorName, Role)>, StoreError> {
+        self.read(move |connection| {
+            let found: Option<(OperatorName, Role, Role)> = connection
+                .prepare_cached(
+                    "SELECT o.name, o.role, k.role FROM operator_key AS k
+                     JOIN operator AS o ON o.n = k.operator
+                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?",
+                )?
+                .query_row(params![hash, kind.as_str(), Millis::from(now)], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .optional()?;
+            Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))
+        })
+        .await
+    }
+
+    /// Ends one key at logout.
+    pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection
+                .execute("DELETE FROM operator_key WHERE hash = ?", [hash])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends all sessions and tokens of an operator and returns their number.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such operator.
+    pub async fn end_keys_of(
+        &self,
+        name: OperatorName,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let ended = work
+                .connection
+                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+            NewEvent::named("operator.revoked")
+                .detail(name.to_string())
+                .record(work.connection, &by, now.into())?;
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Records a failed login, as this operator or under an unknown name.
+    pub async fn record_failed_login(
+        &self,
+        name: Option<OperatorName>,
+        detail: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        // No operator can have this name.
+        let name = name.as_ref().map_or("?", OperatorName::as_str);
+        let by = Actor::operator(name, Interface::Page);
+        self.write(move |work| {
+            NewEvent::named("operator.login_failed")
+                .detail(detail.as_str())
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+
+    /// Actions of operators, newest first.
+    pub async fn audit(&self, page: Page) -> Result<Listed<AuditEntry>, StoreError> {
+        self.read(move |connection| audit(connection, &page)).await
+    }
+}
+
+pub(crate) fn audit(
+    connection: &Connection,
+    page: &Page,
+) -> Result<Listed<AuditEntry>, StoreError> {
+    let after: i64 = match &page.after {
+        None => i64::MAX,
+        Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
+            what: "cursor",
+            name: cursor.clone(),
+        })?,
+    };
+    let rows_wanted = page.rows() + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("e.n < :after", ":after", Some(&after));
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
+         FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+         LEFT JOIN account AS a ON a.n = e.account
+         WHERE e.origin IS NOT NULL AND {}
+         ORDER BY e.n DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement.query_map(wanted.values(), |row| {
+        let n: i64 = row.get("n")?;
+        let happened = AuditEntry {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            origin: row.get("origin")?,
+            ledger: row.get("ledger")?,
+            account: row.get("address")?,
+            detail: row.get("detail")?,
+        };
+        Ok((happened, n.to_string()))
+    })?;
+    Ok(Listed::cut(rows.collect::<Result<_, _>>()?, page.rows()))
+}

@@ -1,0 +1,6 @@
+//! Operators: their keys, their stored answers and the access settings that they change.
+
+pub(super) mod access_settings;
+pub(super) mod idempotency;
+pub(super) mod keys;
+pub(super) mod tokens;

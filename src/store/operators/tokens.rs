@@ -1,0 +1,113 @@
+//! API tokens: created once, listed without the secret, ended one by one.
+
+use std::fmt::Write;
+
+use rusqlite::params;
+use serde::Serialize;
+
+use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
+use crate::store::audit::events::NewEvent;
+use crate::store::operators::keys::n_of;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Store, StoreError};
+
+/// A token as shown in lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IssuedToken {
+    /// Prefix of its hash; not a secret.
+    pub id: String,
+    pub operator: OperatorName,
+    /// Role of the token, capped by its operator's role.
+    pub role: Role,
+    /// Purpose of the token.
+    pub note: Option<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl IssuedToken {
+    /// Id of the token with this hash: 40 bits of it, so that no two tokens of one installation have the
+    /// same.
+    #[must_use]
+    pub fn id_of(hash: &TokenHash) -> String {
+        let mut id = String::new();
+        for byte in hash.as_bytes().iter().take(5) {
+            let _ = write!(id, "{byte:02x}");
+        }
+        id
+    }
+}
+
+impl Store {
+    /// Unexpired tokens, newest first; of one operator if one is named.
+    pub async fn tokens(
+        &self,
+        of: Option<OperatorName>,
+        now: Timestamp,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT lower(hex(substr(k.hash, 1, 5))), o.name, k.role, k.note, k.created_at,
+                     k.expires_at
+                 FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
+                 WHERE k.kind = 'token' AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
+                 ORDER BY k.created_at DESC, k.hash",
+            )?;
+            let rows = statement.query_map(params![Millis::from(now), of], |row| {
+                Ok(IssuedToken {
+                    id: row.get(0)?,
+                    operator: row.get(1)?,
+                    role: row.get(2)?,
+                    note: row.get(3)?,
+                    created_at: row.get::<_, Millis>(4)?.timestamp(),
+                    expires_at: row.get::<_, Millis>(5)?.timestamp(),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Sets the note of the token with this hash.
+    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection.execute(
+                "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'",
+                params![note, hash],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends one token of an operator.
+    ///
+    /// # Errors
+    /// `NotFound`: the operator, or a token of theirs with this id.
+    pub async fn end_token(
+        &self,
+        name: OperatorName,
+        id: String,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let n = n_of(work.connection, &name)?;
+            let ended = work.connection.execute(
+                "DELETE FROM operator_key
+                 WHERE operator = ? AND kind = 'token' AND lower(hex(substr(hash, 1, 5))) = ?",
+                params![n, id.to_lowercase()],
+            )?;
+            if ended == 0 {
+                return Err(StoreError::NotFound {
+                    what: "token",
+                    name: id.clone(),
+                });
+            }
+            NewEvent::named("operator.token_ended")
+                .detail(format!("{name}, {id}"))
+                .record(work.connection, &by, now.into())
+        })
+        .await
+    }
+}

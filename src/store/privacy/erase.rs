@@ -1,0 +1,375 @@
+//! Forgets a person at their request: takes an address, returns a summary.
+//!
+//! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym. The content,
+//! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
+//! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
+//! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
+//! it. Later mail from the address is mail from an unknown sender.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
+use crate::store::accounts::account_rows::{AccountRow, find_account};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::error::readable;
+use crate::store::privacy::export::entries;
+use crate::store::privacy::forget_content::drop_content;
+use crate::store::privacy::pseudonym::{
+    Pseudonym, without_content, without_detail, without_people,
+};
+use crate::store::requests::transitions;
+use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::sqlite::connection;
+use crate::store::sqlite::vacuum::shorten;
+use crate::store::verification::rate_limits::forget_claims;
+use crate::store::verification::verification_mail::cancel;
+use crate::store::{Store, StoreError, Topic};
+
+/// Number of entries in one transaction.
+const STEP: usize = 20;
+
+/// Parameters of forgetting an address.
+#[derive(Debug, Clone)]
+pub struct Forgetting {
+    pub address: EmailAddress,
+    /// The domain identifies the person: forget it, too.
+    pub domain_too: bool,
+    /// Operator who forgets it.
+    pub by: Actor,
+    pub now: Timestamp,
+}
+
+/// Summary of a forgotten address.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forgotten {
+    /// Its pseudonym in the ledger.
+    pub pseudonym: EmailAddress,
+    pub entries: u64,
+    pub discarded: u64,
+    /// True if no trace remains in free pages or in the log. If false, either a reader kept the database open
+    /// for too long, and repeating the command finishes it; or the file does not return free pages, and
+    /// compacting it finishes it.
+    pub overwritten: bool,
+}
+
+impl Work<'_> {
+    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
+    fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
+        let Some(account) = find_account(self.connection, key)? else {
+            return Ok(());
+        };
+        let in_work = self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
+            )?
+            .exists([account.n])?;
+        if in_work {
+            return Err(in_work_now());
+        }
+        self.connection
+            .prepare_cached("UPDATE account SET status = 'blocked' WHERE n = ?")?
+            .execute([account.n])?;
+        cancel(self.connection, account.n, now)
+    }
+
+    /// Forgets a few entries. Returns the number of discarded requests.
+    fn forget_some(
+        &mut self,
+        entries: &[(i64, bool)],
+        pseudonym: &Pseudonym,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        let mut discarded = 0;
+        for &(n, own) in entries {
+            if own {
+                discarded += u64::from(self.discard_whatever(n, by, now)?);
+            }
+            self.rewrite(n, own.then_some(pseudonym))?;
+            drop_content(self.connection, n)?;
+        }
+        Ok(discarded)
+    }
+
+    /// Discards the request of an entry in any state, and releases its content.
+    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
+        let connection = self.connection;
+        let found: Option<(RequestState, bool)> = connection
+            .prepare_cached("SELECT state, in_work FROM request WHERE ledger = ?")?
+            .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((state, in_work)) = found else {
+            return Ok(false);
+        };
+        if in_work {
+            return Err(in_work_now());
+        }
+        let waits = match state {
+            RequestState::Released => {
+                // The states of a request have no shorter path.
+                transitions::settle(connection, n, RequestState::Failed, None, now)?;
+                true
+            }
+            RequestState::Held | RequestState::Failed => true,
+            RequestState::Delivered | RequestState::Discarded | RequestState::Expired => false,
+        };
+        if waits {
+            transitions::settle(connection, n, RequestState::Discarded, None, now)?;
+            NewEvent::named("request.discarded")
+                .entry(n)
+                .record(connection, by, now)?;
+            self.wakeups.add(Topic::Requests);
+            self.wakeups.add(Topic::OperatorActions);
+        }
+        connection
+            .prepare_cached("UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?")?
+            .execute([n])?;
+        Ok(waits)
+    }
+
+    /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
+    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let found = connection
+            .prepare_cached("SELECT facts, envelope, recipient FROM ledger WHERE n = ?")?
+            .query_row([n], |row| {
+                Ok((
+                    row.get::<_, Json<_>>(0)?.0,
+                    row.get::<_, Json<_>>(1)?.0,
+                    row.get::<_, String>(2)?,
+                ))
+            })
+            .optional();
+        let Some(found) = readable(found)? else {
+            // The content of a damaged entry is unknown, so all of it is deleted.
+            connection
+                .prepare_cached("DELETE FROM ledger WHERE n = ?")?
+                .execute([n])?;
+            return Ok(());
+        };
+        let Some((facts, envelope, recipient)) = found else {
+            return Ok(());
+        };
+        let facts = match pseudonym {
+            Some(pseudonym) => pseudonym.author(facts),
+            None => without_content(facts),
+        };
+        let address = pseudonym.map(Pseudonym::address);
+        connection
+            .prepare_cached(
+                "UPDATE ledger SET facts = ?2, envelope = ?3, recipient = ?4,
+                     sender = coalesce(?5, sender), domain = coalesce(?6, domain),
+                     forget_at = NULL, message_key = NULL, copy_key = 0
+                 WHERE n = ?1",
+            )?
+            .execute(params![
+                n,
+                json(&facts)?,
+                json(&without_people(envelope))?,
+                without_detail(recipient),
+                address.map(EmailAddress::key),
+                address.map(|address| address.domain().as_str()),
+            ])?;
+        connection
+            .prepare_cached("UPDATE event SET detail = NULL WHERE ledger = ?")?
+            .execute([n])?;
+        Ok(())
+    }
+
+    /// Removes the account itself, once only requests without content refer to it.
+    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
+        let connection = self.connection;
+        let now = Millis::from(forgetting.now);
+        connection.execute(
+            "DELETE FROM notice WHERE sender = ?",
+            [forgetting.address.key()],
+        )?;
+        let mut event = NewEvent::named("account.forgotten");
+        if let Some(account) = find_account(connection, &forgetting.address.key())? {
+            forget_claims(connection, account.n)?;
+            if self.leave_a_name(&account, pseudonym, now)? {
+                event = event.account(account.n);
+            }
+            self.wakeups.add(Topic::OperatorActions);
+        }
+        event.record(connection, &forgetting.by, now)
+    }
+
+    /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
+    /// exists.
+    fn leave_a_name(
+        &self,
+        account: &AccountRow,
+        pseudonym: &Pseudonym,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let connection = self.connection;
+        for (table, column) in belongings(connection)? {
+            connection.execute(
+                &format!("DELETE FROM {table} WHERE {column} = ?"),
+                [account.n],
+            )?;
+        }
+        connection
+            .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
+            .execute([account.n])?;
+        // The payloads of hook calls contain the address.
+        connection
+            .prepare_cached("DELETE FROM hook_call WHERE account = ?")?
+            .execute([account.n])?;
+        let needed = connection
+            .prepare_cached("SELECT 1 FROM request WHERE account = ? LIMIT 1")?
+            .exists([account.n])?;
+        if needed {
+            connection
+                .prepare_cached(
+                    "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
+                         groups = '[]', status = 'blocked', takes_automatic = 0,
+                         undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
+                     WHERE n = ?1",
+                )?
+                .execute(params![
+                    account.n,
+                    crate::domain::AccountId::new(),
+                    pseudonym.address().key(),
+                    pseudonym.address().to_string(),
+                    pseudonym.address().domain().as_str(),
+                    now,
+                ])?;
+        } else {
+            connection
+                .prepare_cached("DELETE FROM account WHERE n = ?")?
+                .execute([account.n])?;
+        }
+        Ok(needed)
+    }
+}
+
+/// Tables with rows that belong to an account and are deleted with it, such as verification mails and links,
+/// read from the foreign keys of the schema. Events stay, for the audit.
+fn belongings(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT tables.name, keys.\"from\"
+         FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
+         WHERE tables.type = 'table' AND tables.name <> 'event'
+             AND keys.\"table\" = 'account' AND keys.on_delete = 'CASCADE'
+         ORDER BY tables.name DESC",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn in_work_now() -> StoreError {
+    StoreError::NotAllowed(
+        "a request of this address is being handed over at this moment; try again in a minute"
+            .to_owned(),
+    )
+}
+
+impl Store {
+    /// Forgets an address. `progress` receives the number of entries done and the total.
+    ///
+    /// # Errors
+    /// `NotAllowed` while one of its requests is being delivered. Repeating it is safe after any error, and
+    /// finishes what was begun.
+    pub async fn forget_customer(
+        &self,
+        forgetting: Forgetting,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Forgotten, StoreError> {
+        let now = Millis::from(forgetting.now);
+        let by = forgetting.by.clone();
+        let address = forgetting.address.clone();
+        let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
+            .ok_or_else(|| StoreError::Other("no pseudonym can be had".to_owned()))?;
+        let overwriting = self.write(|work| Ok(overwrite(work.connection, true)?));
+        overwriting.await?;
+        let key = address.key();
+        self.write(move |work| work.begin(&key, now)).await?;
+
+        let searched = address.clone();
+        let found = self
+            .read(move |connection| entries(connection, &searched))
+            .await?;
+        let own = found.own.iter().map(|n| (*n, true));
+        let all: Vec<_> = own.chain(found.about.iter().map(|n| (*n, false))).collect();
+        let mut done = Forgotten {
+            pseudonym: pseudonym.address().clone(),
+            entries: found.own.len() as u64,
+            discarded: 0,
+            overwritten: false,
+        };
+        for (place, some) in all.chunks(STEP).enumerate() {
+            let (some, pseudonym, by) = (some.to_vec(), pseudonym.clone(), by.clone());
+            done.discarded += self
+                .write(move |work| work.forget_some(&some, &pseudonym, &by, now))
+                .await?;
+            progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
+        }
+        self.forget_answers().await?;
+        self.write(move |work| work.finish(&forgetting, &pseudonym))
+            .await?;
+        done.overwritten = self.overwrite_what_was_freed().await?;
+        self.write(|work| Ok(overwrite(work.connection, false)?))
+            .await?;
+        Ok(done)
+    }
+
+    /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
+    async fn forget_answers(&self) -> Result<(), StoreError> {
+        let newest: i64 = self
+            .read(|connection| {
+                Ok(connection
+                    .prepare_cached("SELECT coalesce(max(n), 0) FROM answer")?
+                    .query_row([], |row| row.get(0))?)
+            })
+            .await?;
+        loop {
+            let deleted = self
+                .write(move |work| {
+                    Ok(work
+                        .connection
+                        .prepare_cached(
+                            "DELETE FROM answer WHERE n IN (
+                                 SELECT n FROM answer WHERE n <= ? AND status IS NOT NULL
+                                 ORDER BY n LIMIT ?
+                             )",
+                        )?
+                        .execute(params![newest, STEP])?)
+                })
+                .await?;
+            if deleted < STEP {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
+    async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
+        loop {
+            let shortened = self.write(|work| shorten(work.connection, 0)).await?;
+            if shortened.left == 0 {
+                break;
+            }
+            if !shortened.step.more {
+                return Ok(false);
+            }
+        }
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || {
+            let connection = connection::copying(&path)?;
+            connection::empty_log(&connection)
+        })
+        .await
+        .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+    }
+}
+
+/// Sets whether this connection overwrites freed pages: all of them, or only where that costs nothing.
+fn overwrite(connection: &Connection, all: bool) -> rusqlite::Result<()> {
+    let how = if all { "ON" } else { "FAST" };
+    connection.query_row(&format!("PRAGMA secure_delete = {how}"), [], |_| Ok(()))
+}

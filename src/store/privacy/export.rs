@@ -1,0 +1,182 @@
+//! Export of everything stored about one address, for an answer to the person or before it is forgotten.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
+use crate::store::accounts::account_rows::find_account;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Store, StoreError};
+
+/// Summary of the data stored about an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Holdings {
+    pub account: bool,
+    /// Ledger entries, and the number of them that still have content.
+    pub entries: u64,
+    pub contents: u64,
+    /// Requests that wait for verification, or for their delivery.
+    pub held: u64,
+    pub released: u64,
+    #[serde(rename = "letters")]
+    pub verification_mails: u64,
+    /// Requests delivered to destinations, by portal.
+    pub delivered: Vec<(PortalName, u64)>,
+}
+
+impl Holdings {
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        !self.account && self.entries == 0
+    }
+}
+
+/// An event of the account or of one of its messages.
+#[derive(Debug, Clone, Serialize)]
+pub struct PersonEvent {
+    pub at: Timestamp,
+    /// Name in the log.
+    pub event: String,
+    /// `daemon`, `person` or `operator:NAME`.
+    pub actor: String,
+    pub ledger: Option<LedgerId>,
+    pub detail: Option<String>,
+}
+
+impl PersonEvent {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            at: row.get::<_, Millis>(0)?.timestamp(),
+            event: row.get(1)?,
+            actor: row.get(2)?,
+            ledger: row.get(3)?,
+            detail: row.get(4)?,
+        })
+    }
+}
+
+/// Entries of messages that the person wrote, and entries about mail to the person.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    pub(crate) own: BTreeSet<i64>,
+    pub(crate) about: BTreeSet<i64>,
+}
+
+pub(crate) fn entries(
+    connection: &Connection,
+    address: &EmailAddress,
+) -> Result<Entries, StoreError> {
+    let numbers = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<i64>, StoreError> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map(values, |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let key = address.key();
+    let mut found = Entries::default();
+    if let Some(account) = find_account(connection, &key)? {
+        found.own.extend(numbers(
+            "SELECT ledger FROM request WHERE account = ?",
+            &[&account.n],
+        )?);
+        found.about.extend(numbers(
+            "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL",
+            &[&account.n],
+        )?);
+    }
+    found.own.extend(numbers(
+        "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
+        &[&address.domain().as_str(), &key],
+    )?);
+    let repeats: Vec<Vec<i64>> = found
+        .own
+        .iter()
+        .map(|n| numbers("SELECT n FROM ledger WHERE original = ?", &[n]))
+        .collect::<Result<_, _>>()?;
+    found.own.extend(repeats.into_iter().flatten());
+    found.about.retain(|n| !found.own.contains(n));
+    Ok(found)
+}
+
+fn holdings(connection: &Connection, address: &EmailAddress) -> Result<Holdings, StoreError> {
+    let found = entries(connection, address)?;
+    let mut holdings = Holdings {
+        entries: found.own.len() as u64,
+        ..Holdings::default()
+    };
+    for n in &found.own {
+        holdings.contents += connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM content
+                     WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?))",
+            )?
+            .query_row([n], |row| row.get::<_, u64>(0))?;
+    }
+    if let Some(account) = find_account(connection, &address.key())? {
+        holdings.account = true;
+        let mut statement = connection.prepare_cached(
+            "SELECT portal, state, count(*) FROM request WHERE account = ? GROUP BY portal, state",
+        )?;
+        let mut rows = statement.query([account.n])?;
+        while let Some(row) = rows.next()? {
+            let count: u64 = row.get(2)?;
+            match row.get(1)? {
+                RequestState::Held => holdings.held += count,
+                RequestState::Released | RequestState::Failed => holdings.released += count,
+                RequestState::Delivered => holdings.delivered.push((row.get(0)?, count)),
+                RequestState::Discarded | RequestState::Expired => {}
+            }
+        }
+        holdings.verification_mails = connection
+            .prepare_cached("SELECT count(*) FROM letter WHERE account = ?")?
+            .query_row([account.n], |row| row.get(0))?;
+    }
+    Ok(holdings)
+}
+
+/// Events of the account and of each entry; oldest first.
+fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
+    let mut events = Vec::new();
+    let mut take = |sql: &str, n: i64| -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(sql)?;
+        for event in statement.query_map(params![n], PersonEvent::from_row)? {
+            events.push(event?);
+        }
+        Ok(())
+    };
+    if let Some(account) = find_account(connection, &address.key())? {
+        take(
+            "SELECT e.at, e.name, e.actor, l.id, e.detail
+             FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
+            account.n,
+        )?;
+    }
+    for n in entries(connection, address)?.own {
+        take(
+            "SELECT e.at, e.name, e.actor, l.id, e.detail
+             FROM event AS e JOIN ledger AS l ON l.n = e.ledger
+             WHERE e.ledger = ? AND e.account IS NULL",
+            n,
+        )?;
+    }
+    events.sort_by_key(|event| event.at);
+    Ok(events)
+}
+
+impl Store {
+    /// Summarises the data stored about an address, so that an operator knows what forgetting it removes.
+    pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings, StoreError> {
+        self.read_long(move |connection| holdings(connection, &address))
+            .await
+    }
+
+    /// All events of the account and of its messages.
+    pub async fn events_about(
+        &self,
+        address: EmailAddress,
+    ) -> Result<Vec<PersonEvent>, StoreError> {
+        self.read_long(move |connection| events(connection, &address))
+            .await
+    }
+}

@@ -1,0 +1,112 @@
+//! Forgets expired content: of dropped messages and of settled requests. Several entries may share one
+//! content, which stays as long as one of them needs it.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::RequestState;
+use crate::store::StoreError;
+use crate::store::engine::time_slice::{Step, TimeSlice};
+use crate::store::ledger::dropped_content::count_if_unwanted;
+use crate::store::requests::offers::withdraw;
+use crate::store::sql::sql_types::Millis;
+
+/// An entry that no longer needs its content.
+#[derive(Clone, Copy)]
+enum Unwanted {
+    Dropped(i64),
+    Settled(i64),
+}
+
+pub(crate) fn forget_content(
+    connection: &Connection,
+    now: Millis,
+    keep_settled: Duration,
+    limit: usize,
+) -> Result<Step<usize>, StoreError> {
+    let mut pace = TimeSlice::of(limit);
+    let mut unwanted: Vec<Unwanted> = connection
+        .prepare_cached("SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?")?
+        .query_map(params![now, limit], |row| {
+            Ok(Unwanted::Dropped(row.get(0)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for state in [
+        RequestState::Delivered,
+        RequestState::Failed,
+        RequestState::Discarded,
+        RequestState::Expired,
+    ] {
+        let settled: Vec<Unwanted> = connection
+            .prepare_cached(
+                "SELECT ledger FROM request
+                 WHERE state = ? AND kept = 1 AND settled_at <= ?
+                     AND (restorable_until IS NULL OR restorable_until <= ?)
+                 ORDER BY settled_at LIMIT ?",
+            )?
+            .query_map(
+                params![state, now.minus(keep_settled), now, limit - unwanted.len()],
+                |row| Ok(Unwanted::Settled(row.get(0)?)),
+            )?
+            .collect::<Result<_, _>>()?;
+        unwanted.extend(settled);
+    }
+    let mut done = 0;
+    let more = pace.each(unwanted, |entry| {
+        let (n, sql) = match entry {
+            Unwanted::Dropped(n) => (n, "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
+            Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
+        };
+        connection.prepare_cached(sql)?.execute([n])?;
+        if let Unwanted::Dropped(n) = entry {
+            withdraw(connection, n)?;
+        }
+        drop_content(connection, n)?;
+        if let Unwanted::Settled(n) = entry {
+            count_if_unwanted_by(connection, n)?;
+        }
+        done += 1;
+        Ok(())
+    })?;
+    Ok(pace.step(done, more))
+}
+
+/// Counts the remaining content of a settled request, if a dropped entry of the same message needs it.
+fn count_if_unwanted_by(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let carrier: i64 = connection
+        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))?;
+    count_if_unwanted(connection, carrier)
+}
+
+/// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
+/// dropped one, or a request that is kept.
+pub(crate) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let carrier: Option<i64> = connection
+        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
+        .query_row([n], |row| row.get(0))
+        .optional()?;
+    match carrier {
+        Some(carrier) => drop_unwanted(connection, carrier),
+        None => Ok(()),
+    }
+}
+
+/// Deletes the content stored under an entry, unless an entry of the same message needs it.
+pub(crate) fn drop_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM content
+             WHERE ledger = ?1
+                 AND NOT EXISTS (
+                     SELECT 1 FROM ledger AS other
+                     LEFT JOIN request AS r ON r.ledger = other.n
+                     WHERE (other.n = content.ledger OR other.message = content.ledger)
+                         AND coalesce(other.message, other.n) = content.ledger
+                         AND (other.forget_at IS NOT NULL OR r.kept = 1)
+                 )",
+        )?
+        .execute([carrier])?;
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Requests: listing, and the actions of operators.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{
+    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
+};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::ledger::dropped_content::uncount;
+use crate::store::ledger::entries::n_of;
+use crate::store::requests::transitions;
+use crate::store::sql::pagination::Conditions;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Listed, Page, Store, StoreError, Topic};
+
+/// A request as shown in lists, without its content.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Request {
+    pub id: RequestId,
+    pub ledger: LedgerId,
+    /// The account's address.
+    pub account: EmailAddress,
+    pub account_id: AccountId,
+    pub portal: PortalName,
+    pub state: RequestState,
+    pub subject: Option<String>,
+    pub message_id: Option<String>,
+    pub size: u64,
+    pub received_at: Timestamp,
+    pub released_at: Option<Timestamp>,
+    pub settled_at: Option<Timestamp>,
+    pub attempts: u32,
+    pub next_attempt_at: Option<Timestamp>,
+    pub last_error: Option<String>,
+    /// It failed five times or more, and no longer blocks later requests of its account.
+    pub failing: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RequestFilter {
+    pub state: Option<RequestState>,
+    pub portal: Option<PortalName>,
+    pub account: Option<EmailAddress>,
+    pub received_before: Option<Timestamp>,
+    pub received_after: Option<Timestamp>,
+    pub page: Page,
+}
+
+const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
+     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject,
+     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.message_id') END AS message_id,
+     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
+     CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
+     FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
+
+fn shown(row: &Row) -> rusqlite::Result<Request> {
+    let ledger: LedgerId = row.get("id")?;
+    let state: RequestState = row.get("state")?;
+    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
+    };
+    Ok(Request {
+        id: RequestId::from_bytes(ledger.to_bytes()),
+        ledger,
+        account: row.get("address")?,
+        account_id: row.get("account_id")?,
+        portal: row.get("portal")?,
+        state,
+        subject: row.get("subject")?,
+        message_id: row.get("message_id")?,
+        size: row.get("size")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        released_at: time("released_at")?,
+        settled_at: time("settled_at")?,
+        attempts: row.get("attempts")?,
+        next_attempt_at: time("due_at")?.filter(|_| state == RequestState::Released),
+        last_error: row.get("last_error")?,
+        failing: row.get("passed")?,
+    })
+}
+
+/// Reads a request that is known to exist.
+pub(crate) fn by_n(connection: &Connection, n: i64) -> Result<Request, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE r.ledger = ?"))?
+        .query_row([n], shown)?)
+}
+
+/// Lists the requests of one account, which have an index; for other filters see `lists`.
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &RequestFilter,
+) -> Result<Listed<Request>, StoreError> {
+    let limit = filter.page.rows();
+    let after = match &filter.page.after {
+        Some(cursor) => n_of(connection, cursor)?,
+        None => i64::MAX,
+    };
+    let account: Option<i64> = match &filter.account {
+        Some(address) => {
+            let found = connection
+                .prepare_cached("SELECT n FROM account WHERE key = ?")?
+                .query_row([address.key()], |row| row.get(0))
+                .optional()?;
+            Some(found.unwrap_or(-1))
+        }
+        None => None,
+    };
+    let before = filter.received_before.map(Millis::from);
+    let since = filter.received_after.map(Millis::from);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("r.ledger < :after", ":after", Some(&after));
+    wanted.ask("r.account = :account", ":account", account.as_ref());
+    wanted.ask("r.state = :state", ":state", filter.state.as_ref());
+    wanted.ask("r.portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.ask("r.received_at < :before", ":before", before.as_ref());
+    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let mut statement = connection.prepare_cached(&format!(
+        "{SHOWN} WHERE {} ORDER BY r.ledger DESC LIMIT :limit",
+        wanted.sql()
+    ))?;
+    let rows = statement
+        .query_map(wanted.values(), |row| {
+            let request = shown(row)?;
+            let cursor = request.ledger.to_string();
+            Ok((request, cursor))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(rows, limit))
+}
+
+fn one(connection: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
+        .query_row([id], shown)
+        .optional()?)
+}
+
+impl Work<'_> {
+    /// The state of a request, its `n`, and true if its content exists.
+    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT l.n, r.state, EXISTS (
+                     SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
+                 )
+                 FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
+            )?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?
+            .ok_or_else(|| StoreError::NotFound {
+                what: "request",
+                name: id.to_string(),
+            })
+    }
+
+    fn shown(&self, id: RequestId) -> Result<Request, StoreError> {
+        one(self.connection, id)?.ok_or_else(|| StoreError::NotFound {
+            what: "request",
+            name: id.to_string(),
+        })
+    }
+
+    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, content) = self.request(id)?;
+        if let Some(until) = self.is_the_persons_until(n, now)? {
+            return Err(StoreError::NotAllowed(format!(
+                "request {id} was discarded by the person (\"This was not me\"); until {} only they \
+                 can take that back, by their link",
+                until.timestamp()
+            )));
+        }
+        match state {
+            RequestState::Held | RequestState::Discarded | RequestState::Expired => {}
+            RequestState::Released | RequestState::Delivered | RequestState::Failed => {
+                return Err(not_possible(id, state, "released"));
+            }
+        }
+        self.let_go(n, id, state, content, by, now)
+    }
+
+    /// End of the time in which only the person can restore it.
+    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let until: Option<Millis> = self
+            .connection
+            .prepare_cached(
+                "SELECT restorable_until FROM request WHERE ledger = ? AND state = 'discarded'",
+            )?
+            .query_row([n], |row| row.get(0))
+            .optional()?
+            .flatten();
+        Ok(until.filter(|until| *until > now))
+    }
+
+    fn let_go(
+        &mut self,
+        n: i64,
+        id: RequestId,
+        state: RequestState,
+        content: bool,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Request, StoreError> {
+        if !content {
+            return Err(StoreError::NotAllowed(format!(
+                "the content of request {id} was forgotten when its time was over"
+            )));
+        }
+        self.connection
+            .prepare_cached(
+                "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
+            )?
+            .execute([n])?;
+        uncount(self.connection, n)?;
+        match state {
+            RequestState::Failed => transitions::retry(self.connection, n, now)?,
+            _ => transitions::release(self.connection, n, &by.to_string(), now)?,
+        }
+        NewEvent::named("request.released")
+            .entry(n)
+            .record(self.connection, by, now)?;
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
+        self.shown(id)
+    }
+
+    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, _) = self.request(id)?;
+        match state {
+            RequestState::Held | RequestState::Failed => {}
+            RequestState::Released if !self.is_in_work(n)? => {}
+            RequestState::Released => {
+                return Err(StoreError::NotAllowed(format!(
+                    "request {id} is being handed over at this moment; try again when the attempt \
+                     has ended"
+                )));
+            }
+            _ => return Err(not_possible(id, state, "discarded")),
+        }
+        transitions::settle(self.connection, n, RequestState::Discarded, None, now)?;
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
+        NewEvent::named("request.discarded")
+            .entry(n)
+            .record(self.connection, by, now)?;
+        self.shown(id)
+    }
+
+    fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT in_work FROM request WHERE ledger = ?")?
+            .query_row([n], |row| row.get(0))?)
+    }
+
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+        let (n, state, content) = self.request(id)?;
+        match state {
+            RequestState::Failed => self.let_go(n, id, state, content, by, now),
+            RequestState::Released => {
+                // A request in progress, or after another in its queue, cannot be any earlier.
+                self.connection
+                    .prepare_cached(
+                        "UPDATE request SET due_at = ?2
+                         WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
+                    )?
+                    .execute(params![n, now])?;
+                self.wakeups.add(Topic::Requests);
+                self.shown(id)
+            }
+            other => Err(not_possible(id, other, "tried again")),
+        }
+    }
+}
+
+fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
+    StoreError::NotAllowed(format!("request {id} is {state} and cannot be {what}"))
+}
+
+impl Store {
+    pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        self.read(move |connection| one(connection, id)).await
+    }
+
+    /// Releases one request (held, discarded, expired, failed) without verification of the account, for an
+    /// operator.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content is gone.
+    pub async fn release_request(
+        &self,
+        id: RequestId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Request, StoreError> {
+        self.write(move |work| work.release(id, &by, now.into()))
+            .await
+    }
+
+    /// Discards a request that is held, failed, or released and not being delivered, for an operator.
+    pub async fn discard_request(
+        &self,
+        id: RequestId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Request, StoreError> {
+        self.write(move |work| work.discard(id, &by, now.into()))
+            .await
+    }
+
+    /// Retries a failed request for an operator; a released one becomes due at once.
+    pub async fn retry_request(
+        &self,
+        id: RequestId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Request, StoreError> {
+        self.write(move |work| work.retry(id, &by, now.into()))
+            .await
+    }
+}

@@ -1,0 +1,81 @@
+//! Message content, read piece by piece, so that a large message is never in memory as a whole.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::domain::LedgerId;
+use crate::store::{Store, StoreError};
+
+/// A stored message. Its octets never change while an entry refers to them.
+#[derive(Debug, Clone)]
+pub struct Content {
+    store: Store,
+    /// Row that holds the octets.
+    row: i64,
+    size: u64,
+}
+
+impl Content {
+    /// Size in octets.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads up to `most` octets starting at `from`; returns none after the end.
+    ///
+    /// # Errors
+    /// The content is gone, or the disk cannot be read.
+    pub async fn read(&self, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+        let row = self.row;
+        let length = most.min(self.size.saturating_sub(from));
+        self.store
+            .read(move |connection| part(connection, row, from, length))
+            .await
+    }
+}
+
+/// Reads each piece in its own transaction, so that a slow destination does not keep the log from shrinking.
+fn part(connection: &Connection, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+    let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
+    let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
+    let blob = connection.blob_open("main", "content", "raw", row, true)?;
+    blob.read_at_exact(&mut part, usize::try_from(from).map_err(wrong)?)?;
+    Ok(part)
+}
+
+const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw) FROM ledger AS l
+     LEFT JOIN ledger AS o ON o.n = l.original
+     JOIN content AS c ON c.ledger = coalesce(o.message, o.n, l.message, l.n)
+     WHERE l.id = ?";
+
+impl Store {
+    /// The message of an entry with up to `most` of its first octets; None once its content has expired.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn content(
+        &self,
+        ledger: LedgerId,
+        most: u64,
+    ) -> Result<Option<(Content, Vec<u8>)>, StoreError> {
+        let store = self.clone();
+        self.read(move |connection| {
+            let found: Option<(i64, u64)> = connection
+                .prepare_cached(OF_ENTRY)?
+                .query_row([ledger], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((row, size)) = found else {
+                return Ok(None);
+            };
+            let first = part(connection, row, 0, size.min(most))?;
+            Ok(Some((Content { store, row, size }, first)))
+        })
+        .await
+    }
+
+    /// The message as received, octet for octet; None once its content has expired.
+    pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
+        let whole = self.content(ledger, u64::MAX).await?;
+        Ok(whole.map(|(_, raw)| raw))
+    }
+}

@@ -1,0 +1,392 @@
+//! Deliveries: a worker claims a released request under a lease, delivers it and settles it.
+//!
+//! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
+//! Requests of one account for one portal are claimed one at a time, oldest first. A request with a damaged
+//! row is set aside as failed, with the cause, so that it does not block others.
+
+#[cfg(test)]
+mod sample;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::domain::{
+    AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
+    RequestId, RequestState, Timestamp,
+};
+use crate::mail::Authentication;
+use crate::store::audit::events::NewEvent;
+use crate::store::claims::holder::Holder;
+use crate::store::claims::leases::{
+    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled,
+};
+use crate::store::ledger::entries::id_of;
+use crate::store::requests::transitions;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::verification::mail_claims;
+use crate::store::{Store, StoreError, Topic};
+
+/// A released request claimed by a worker. Only the store creates one, and only from a released request:
+/// there is no other way to a destination.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    request: RequestId,
+    lease: Lease,
+    pub ledger: LedgerId,
+    pub portal: PortalName,
+    pub account: AccountId,
+    pub address: EmailAddress,
+    pub kind: Kind,
+    pub groups: Vec<String>,
+    /// Method and time of the address's verification, if that released the request. None for a request that a
+    /// rule accepted before the account was verified, and for one that an operator released.
+    pub verified: Option<(String, Timestamp)>,
+    /// Operator who released this request regardless of its account.
+    pub released_by: Option<String>,
+    /// The operator who released it named its sender, because the message has no usable sender.
+    pub sender_named: bool,
+    pub envelope: Envelope,
+    /// Result of authenticating the sender's domain.
+    pub authentication: Authentication,
+    /// Authentication was enforced when the message was decided.
+    pub authentication_enforced: bool,
+    /// Portal address that it was sent to.
+    pub recipient: String,
+    pub message_id: Option<String>,
+    pub subject: Option<String>,
+    pub received_at: Timestamp,
+    pub released_at: Timestamp,
+    pub size: u64,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+impl Claim {
+    /// Stable id by which a help desk recognises a repeat.
+    #[must_use]
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// Number of the claim, higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.lease.number
+    }
+}
+
+/// Outcome of an attempt.
+#[derive(Debug, Clone)]
+pub enum Settlement {
+    Delivered,
+    /// To be tried again at this time.
+    Retry {
+        at: Timestamp,
+        cause: String,
+    },
+    /// Failed for good.
+    Failed {
+        cause: String,
+    },
+}
+
+/// Claims the due heads of all queues of these portals, oldest first.
+fn take(
+    connection: &Connection,
+    portals: &[PortalName],
+    limit: usize,
+    holder: &Holder,
+    lease_until: Millis,
+    now: Millis,
+) -> Result<Vec<Lease>, StoreError> {
+    let mut due: Vec<(Millis, i64)> = Vec::new();
+    for portal in portals {
+        due.extend(REQUESTS.due(connection, portal, limit, now)?);
+    }
+    due.sort_unstable();
+    due.truncate(limit);
+    due.into_iter()
+        .map(|(_, n)| REQUESTS.leases.take(connection, n, holder, lease_until))
+        .collect()
+}
+
+const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
+     json_extract(l.facts, '$.subject') AS subject,
+     json_extract(l.facts, '$.message_id') AS message_id,
+     json_extract(l.facts, '$.authentication') AS authentication,
+     json_extract(l.circumstances, '$.enforcement') IS 'enforce' AS authentication_enforced,
+     r.portal, r.size, r.attempts, r.released_at, r.released_by,
+     r.sender_named,
+     a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
+     FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
+     WHERE r.ledger = ?";
+
+fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
+    let ledger: LedgerId = row.get("id")?;
+    let verified_by: Option<String> = row.get("verified_by")?;
+    let verified_at: Option<Millis> = row.get("verified_at")?;
+    let released_by: String = row.get("released_by")?;
+    let released_at: Millis = row.get("released_at")?;
+    let operator = Actor::operator_name(&released_by).map(str::to_owned);
+    let counts = operator.is_none() && verified_at.is_some_and(|at| at <= released_at);
+    Ok(Claim {
+        request: RequestId::from_bytes(ledger.to_bytes()),
+        lease: lease.clone(),
+        ledger,
+        portal: row.get("portal")?,
+        account: row.get("account_id")?,
+        address: row.get("address")?,
+        kind: row.get("kind")?,
+        groups: row.get::<_, Json<_>>("groups")?.0,
+        verified: verified_by
+            .zip(verified_at.map(Millis::timestamp))
+            .filter(|_| counts),
+        released_by: operator,
+        sender_named: row.get("sender_named")?,
+        envelope: row.get::<_, Json<_>>("envelope")?.0,
+        authentication: row.get::<_, Json<_>>("authentication")?.0,
+        authentication_enforced: row.get("authentication_enforced")?,
+        recipient: row.get("recipient")?,
+        message_id: row.get("message_id")?,
+        subject: row.get("subject")?,
+        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        released_at: released_at.timestamp(),
+        size: row.get("size")?,
+        attempt: row.get("attempts")?,
+    })
+}
+
+/// Fails a claimed request that cannot be read.
+fn set_aside(
+    connection: &Connection,
+    lease: &Lease,
+    cause: &StoreError,
+    now: Millis,
+) -> Result<Option<SetAside>, StoreError> {
+    let n = lease.row;
+    if !REQUESTS.leases.holds(connection, lease)? {
+        return Ok(None);
+    }
+    let cause = cause.to_string();
+    transitions::settle(connection, n, RequestState::Failed, Some(&cause), now)?;
+    NewEvent::named("delivery.failed")
+        .entry(n)
+        .detail(cause.as_str())
+        .record(connection, &Actor::Daemon, now)?;
+    let id = RequestId::from_bytes(id_of(connection, n)?.to_bytes());
+    let what = format!("request {id}");
+    Ok(Some(SetAside { what, cause }))
+}
+
+fn settle(
+    connection: &Connection,
+    lease: &Lease,
+    attempt: u32,
+    settlement: &Settlement,
+    now: Millis,
+) -> Result<Settled, StoreError> {
+    if !REQUESTS.leases.holds(connection, lease)? {
+        return Ok(Settled::ClaimLost);
+    }
+    let n = lease.row;
+    let event = match settlement {
+        Settlement::Delivered => {
+            transitions::settle(connection, n, RequestState::Delivered, None, now)?;
+            NewEvent::named("delivery.succeeded")
+        }
+        Settlement::Retry { at, cause } => {
+            let (leases, due) = (&REQUESTS.leases, Millis::from(*at));
+            leases.put_back(connection, n, due, Some(cause))?;
+            if attempt >= transitions::MAX_BLOCKING_ATTEMPTS {
+                transitions::let_pass(connection, n, now)?;
+            }
+            NewEvent::named("delivery.deferred").detail(cause.as_str())
+        }
+        Settlement::Failed { cause } => {
+            transitions::settle(connection, n, RequestState::Failed, Some(cause), now)?;
+            NewEvent::named("delivery.failed").detail(cause.as_str())
+        }
+    };
+    event.entry(n).record(connection, &Actor::Daemon, now)?;
+    Ok(Settled::Recorded)
+}
+
+impl Store {
+    /// Claims up to `limit` released requests of these portals that are due. A request whose row is damaged
+    /// fails instead.
+    pub async fn claim_deliveries(
+        &self,
+        portals: Vec<PortalName>,
+        limit: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<ClaimedWork<Claim>, StoreError> {
+        let holder = self.holder.clone();
+        let taken = self
+            .write(move |work| {
+                let lease_until = lease_until.into();
+                let connection = work.connection;
+                take(
+                    connection,
+                    &portals,
+                    limit,
+                    &holder,
+                    lease_until,
+                    now.into(),
+                )
+            })
+            .await?;
+        if taken.is_empty() {
+            return Ok(ClaimedWork::default());
+        }
+        let (claims, damaged) = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(CLAIMED)?;
+                let mut claims = Vec::with_capacity(taken.len());
+                let mut damaged = Vec::new();
+                for lease in taken {
+                    let found = statement.query_row([lease.row], |row| claimed(row, &lease));
+                    match found.optional().map_err(StoreError::from) {
+                        // A row that was forgotten meanwhile belongs to no worker.
+                        Ok(found) => claims.extend(found),
+                        Err(cause) if cause.is_of_row() => damaged.push((lease, cause)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((claims, damaged))
+            })
+            .await?;
+        if damaged.is_empty() {
+            let set_aside = Vec::new();
+            return Ok(ClaimedWork { claims, set_aside });
+        }
+        let set_aside = self
+            .write(move |work| {
+                // The next requests of their queues are due.
+                work.wakeups.add(Topic::Requests);
+                let mut all = Vec::with_capacity(damaged.len());
+                for (lease, cause) in &damaged {
+                    all.extend(set_aside(work.connection, lease, cause, now.into())?);
+                }
+                Ok(all)
+            })
+            .await?;
+        Ok(ClaimedWork { claims, set_aside })
+    }
+
+    /// Ends the leases of earlier processes, on requests, hook calls and verification mails. The daemon calls
+    /// it as it starts, when nothing else can be at work.
+    pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
+                let ended = queue.leases.end_others(connection, &holder, now)?;
+                work.wakeups.add_if(topic, ended > 0);
+            }
+            let ended = mail_claims::end_others(connection, &holder, now)?;
+            work.wakeups.add_if(Topic::VerificationMail, ended > 0);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives back the requests that this handle claimed after the claim of that number. For a worker whose
+    /// claim failed but may still have been recorded.
+    pub async fn give_back_deliveries(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            let given = REQUESTS.leases.give_back(connection, &holder, after, now)?;
+            work.wakeups.add_if(Topic::Requests, given > 0);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Time at which the next released request of these portals is due; None if none waits.
+    pub async fn next_delivery(
+        &self,
+        portals: Vec<PortalName>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |connection| {
+            let mut next: Option<Millis> = None;
+            for portal in &portals {
+                let of_portal = REQUESTS.next_due(connection, portal)?;
+                next = [next, of_portal].into_iter().flatten().min();
+            }
+            Ok(next.map(Millis::timestamp))
+        })
+        .await
+    }
+
+    /// Records the outcome of an attempt.
+    pub async fn settle_delivery(
+        &self,
+        claim: &Claim,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let (lease, attempt) = (claim.lease.clone(), claim.attempt);
+        self.write(move |work| {
+            let settled = settle(work.connection, &lease, attempt, &settlement, now.into())?;
+            // The next of its queue may be due now, or this one later: wake the worker.
+            let is_changed = settled == Settled::Recorded;
+            work.wakeups.add_if(Topic::Requests, is_changed);
+            Ok(settled)
+        })
+        .await
+    }
+
+    /// Destinations that an operator paused.
+    pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT destination FROM paused_destination ORDER BY destination",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    pub async fn pause_destination(
+        &self,
+        destination: DestinationName,
+        paused: bool,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let now = Millis::from(now);
+            let (changed, name) = if paused {
+                let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, ?, ?)
+                     ON CONFLICT DO NOTHING";
+                let changed = work
+                    .connection
+                    .execute(sql, params![destination, now, by])?;
+                (changed, "destination.paused")
+            } else {
+                let sql = "DELETE FROM paused_destination WHERE destination = ?";
+                (
+                    work.connection.execute(sql, [&destination])?,
+                    "destination.resumed",
+                )
+            };
+            if changed == 1 {
+                work.wakeups.add(Topic::Requests);
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::named(name).detail(destination.as_str()).record(
+                    work.connection,
+                    &by,
+                    now,
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

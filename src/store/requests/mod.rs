@@ -1,0 +1,8 @@
+//! Requests: their states, their content and their way to a destination.
+
+pub(super) mod actions;
+pub(super) mod content;
+pub(super) mod deliveries;
+pub(super) mod link_key;
+pub(super) mod offers;
+pub(super) mod transitions;

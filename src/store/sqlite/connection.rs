@@ -1,0 +1,235 @@
+//! Connections: takes a path and returns a connection with the right settings and the newest schema.
+
+use std::cmp::Ordering;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
+
+use crate::store::StoreError;
+
+/// Schema migrations, one file each. A released migration never changes.
+const STEPS: &[M] = &[
+    M::up(include_str!("schema/0001-foundation.sql")),
+    M::up(include_str!("schema/0002-operators.sql")),
+    M::up(include_str!("schema/0003-forgotten.sql")),
+    M::up(include_str!("schema/0004-pages.sql")),
+    M::up(include_str!("schema/0005-hooks.sql")),
+    M::up(include_str!("schema/0006-api.sql")),
+    M::up(include_str!("schema/0007-reasons.sql")),
+    M::up(include_str!("schema/0008-fair-mail.sql")),
+    M::up(include_str!("schema/0009-offers.sql")),
+    M::up(include_str!("schema/0010-dropped-content.sql")),
+    M::up(include_str!("schema/0011-unverified.sql")),
+    M::up(include_str!("schema/0012-stopped.sql")),
+    M::up(include_str!("schema/0013-mailboxes.sql")),
+    M::up(include_str!("schema/0014-message-links.sql")),
+    M::up(include_str!("schema/0015-passed.sql")),
+    M::up(include_str!("schema/0016-address-keys.sql")),
+    M::up(include_str!("schema/0017-numbers.sql")),
+    M::up(include_str!("schema/0018-languages.sql")),
+    M::up(include_str!("schema/0019-named-senders.sql")),
+    M::up(include_str!("schema/0020-request-counts.sql")),
+    M::up(include_str!("schema/0021-taken-back.sql")),
+    M::up(include_str!("schema/0022-claims.sql")),
+    M::up(include_str!("schema/0023-actors.sql")),
+    M::up(include_str!("schema/0024-notices.sql")),
+    M::up(include_str!("schema/0025-placeholders.sql")),
+];
+const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
+
+/// Time that a transaction waits for a lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Capacity of the statement cache. More than there are statements, so that each is compiled once.
+const STATEMENTS: usize = 200;
+
+/// Creates the file if there is none, with access for its owner only: it holds people's mail.
+pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if !folder.as_os_str().is_empty() && !folder.is_dir() {
+        return Err(StoreError::Open {
+            path: path.display().to_string(),
+            cause: format!(
+                "the folder {} does not exist; create it, or set data_dir",
+                folder.display()
+            ),
+        });
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|error| StoreError::Open {
+            path: path.display().to_string(),
+            cause: error.to_string(),
+        })
+}
+
+/// Opens the writer's connection, to a database with the schema of this program.
+pub(crate) fn writing(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_writing(path)?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// Migrates the schema to the newest version, or creates it in a new file.
+pub(crate) fn migrate(path: &Path) -> Result<(), StoreError> {
+    apply_steps(path, &mut open_writing(path)?)
+}
+
+/// Checks that this program knows the schema. Writes nothing.
+pub(crate) fn check_schema(path: &Path) -> Result<(), StoreError> {
+    check(&reading(path)?)
+}
+
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let (found, known) = schema(connection)?;
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+        Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+    }
+}
+
+fn open_writing(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // auto_vacuum comes first: it takes effect only before the first table is created, and journal_mode
+    // writes. The log keeps the size that it reaches under load, so that it is not extended again and again.
+    connection
+        .execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = FAST;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -8192;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = 134217728;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(|error| opening(path, error))?;
+    Ok(connection)
+}
+
+/// Opens a connection that only checkpoints.
+pub(crate) fn copying(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
+    Ok(connection)
+}
+
+/// Time that the writer waits in one attempt to empty the log, and the number of attempts.
+const EMPTYING: Duration = Duration::from_millis(20);
+const ATTEMPTS: u32 = 100;
+
+/// Copies the whole log into the database and truncates it, so that no old data remains in it. Returns false
+/// if a reader kept it open throughout. Blocks.
+pub(crate) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
+    connection.busy_timeout(EMPTYING)?;
+    for _ in 0..ATTEMPTS {
+        // Copy most of it without blocking the writer, and the remainder while it waits.
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        let busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if !busy {
+            return Ok(true);
+        }
+        std::thread::sleep(EMPTYING * 5);
+    }
+    Ok(false)
+}
+
+/// Copies the whole log into the database, so that the log restarts before anything relies on it again.
+pub(crate) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> {
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_busy: bool = connection.query_row(checkpoint, [], |row| row.get(0))?;
+    if is_busy {
+        return Err(StoreError::Busy(
+            "somebody still reads the log of before the failure".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a read-only connection.
+pub(crate) fn reading(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| opening(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(
+        "PRAGMA query_only = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -2048;",
+    )?;
+    Ok(connection)
+}
+
+/// Number of schema migrations that a database has, and that this program knows.
+pub(crate) fn schema(connection: &Connection) -> Result<(usize, usize), StoreError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((found, STEPS.len()))
+}
+
+fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    // Another process may migrate at the same time, and the version is read outside of the migration's
+    // transaction. The process that comes second then finds the migration done, so it tries once more.
+    for last in [false, true] {
+        let (found, known) = schema(connection)?;
+        if found == known {
+            return Ok(());
+        }
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
+        let outcome = MIGRATIONS.to_latest(connection);
+        connection.set_transaction_behavior(TransactionBehavior::Deferred);
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(rusqlite_migration::Error::MigrationDefinition(
+                MigrationDefinitionError::DatabaseTooFarAhead,
+            )) => {
+                return Err(StoreError::NewerSchema { found, known });
+            }
+            Err(rusqlite_migration::Error::RusqliteError { err, .. }) if last => {
+                return Err(opening(path, err));
+            }
+            Err(other) if last => {
+                return Err(StoreError::Open {
+                    path: path.display().to_string(),
+                    cause: other.to_string(),
+                });
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::ReadOnly(cause) | StoreError::Other(cause) => StoreError::Open {
+            path: path.display().to_string(),
+            cause,
+        },
+        known => known,
+    }
+}

@@ -1,0 +1,140 @@
+//! Memory of connections: frees the page cache of a connection that was idle for a while.
+//!
+//! Each connection caches the pages that it used last, so the memory of a burst would stay in use for good.
+//! No timer wakes to free it: the next user after an idle period does, and housekeeping comes every minute.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+/// Idle time after which the cache is freed. Shorter than the interval between two rounds of housekeeping,
+/// longer than a person looks at a page.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// An idle period in progress.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest {
+    since: Instant,
+    long: Duration,
+}
+
+impl Rest {
+    pub(crate) fn begin(long: Duration) -> Self {
+        Self {
+            since: Instant::now(),
+            long,
+        }
+    }
+
+    pub(crate) fn is_long(self) -> bool {
+        self.since.elapsed() >= self.long
+    }
+}
+
+/// Frees the page cache of a connection.
+pub(crate) fn forget_pages(connection: &Connection) {
+    // It frees what it can; an error would mean that it freed nothing, which does no harm.
+    let _ = connection.release_memory();
+}
+
+/// Also frees the prepared statements: small pieces between the pages, and the system's allocator returns
+/// memory from the end only.
+pub(crate) fn forget_all(connection: &Connection) {
+    connection.flush_prepared_statement_cache();
+    forget_pages(connection);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::StoreError;
+    use crate::store::engine::readers::Readers;
+
+    /// Octets that this thread has read from files, as opposed to cached pages.
+    fn octets_read() -> u64 {
+        let figures = fs::read_to_string("/proc/thread-self/io").expect("the figures of a thread");
+        figures
+            .lines()
+            .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+            .expect("a figure")
+    }
+
+    /// Octets read while summing a table of a megabyte once more.
+    fn read_again(connection: &Connection) -> u64 {
+        let before = octets_read();
+        let total: i64 = connection
+            .query_row("SELECT sum(length(filling)) FROM big", [], |row| row.get(0))
+            .expect("a sum");
+        assert_eq!(total, 2000 * 500);
+        octets_read() - before
+    }
+
+    fn big_database() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("big.db");
+        let connection = Connection::open(&path).expect("a database");
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 CREATE TABLE big AS
+                     WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 2000)
+                     SELECT n, hex(zeroblob(250)) AS filling FROM n;",
+            )
+            .expect("a table");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_connection_caches_pages_until_they_are_freed() {
+        let (_folder, path) = big_database();
+        let connection = Connection::open(&path).expect("a database");
+        read_again(&connection);
+        let small = read_again(&connection);
+        assert!(
+            small < 10_000,
+            "{small} octets were read although all is kept"
+        );
+
+        for forget in [forget_pages, forget_all] {
+            forget(&connection);
+            let all = read_again(&connection);
+            assert!(
+                all > 1_000_000,
+                "only {all} octets were read of what was forgotten"
+            );
+        }
+    }
+
+    #[test]
+    fn unneeded_readers_are_closed_and_the_last_one_frees_its_cache() {
+        let (_folder, path) = big_database();
+        let all_at_once = |readers: &Readers| {
+            let (here, there) = (std::sync::Barrier::new(3), &readers);
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        let read = |_: &Connection| {
+                            here.wait();
+                            Ok::<_, StoreError>(())
+                        };
+                        there.read(read).expect("read");
+                    });
+                }
+            });
+        };
+        let readers = Readers::of(path.clone());
+        all_at_once(&readers);
+        readers.read(|_| Ok(())).expect("read");
+        assert_eq!(readers.idle(), 3, "they may be needed again");
+
+        let readers = Readers::that_rest(path, 4, Duration::ZERO);
+        all_at_once(&readers);
+        let read = |connection: &Connection| Ok(read_again(connection));
+        readers.read(read).expect("read");
+        assert_eq!(readers.idle(), 1);
+        let all = readers.read(read).expect("read");
+        assert!(all > 1_000_000, "only {all} octets were read after a rest");
+    }
+}

@@ -1,0 +1,55 @@
+//! Incremental vacuum: returns free pages of the file, a few at a time.
+
+use rusqlite::Connection;
+
+use crate::store::engine::time_slice::{Step, TimeSlice};
+use crate::store::{Store, StoreError};
+
+/// Free pages that are kept, because the next messages need them at once.
+const SPARE_PAGES: i64 = 10_000;
+
+/// Maximum number of clock checks in a step, and number of pages returned between two checks. That number is
+/// small because returning one page may read several distant ones.
+const LOOKS: usize = 125;
+const PAGES: i64 = 4;
+
+fn free_pages(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
+}
+
+/// Returns free pages in one step, until only `spare` are left. There is more work unless that is reached, or
+/// the file has no incremental vacuum because another program wrote it; then it keeps its pages until it is
+/// compacted.
+pub(crate) fn shorten(connection: &Connection, spare: i64) -> Result<Shortened, StoreError> {
+    let before = free_pages(connection)?;
+    let mut left = before;
+    let mut pace = TimeSlice::of(LOOKS);
+    while left > spare && pace.goes_on() {
+        let most = PAGES.min(left - spare);
+        connection.pragma(None, "incremental_vacuum", most, |_| Ok(()))?;
+        left = free_pages(connection)?;
+    }
+    let given = usize::try_from(before - left).unwrap_or(0);
+    Ok(Shortened {
+        left,
+        step: pace.step(given, left > spare && left < before),
+    })
+}
+
+/// Result of a vacuum step.
+pub(crate) struct Shortened {
+    /// Remaining free pages.
+    pub(crate) left: i64,
+    pub(crate) step: Step<usize>,
+}
+
+impl Store {
+    /// Returns some free pages to the file system, if there are many.
+    pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
+        if self.read(free_pages).await? <= SPARE_PAGES {
+            return Ok(Step::default());
+        }
+        self.write(|work| Ok(shorten(work.connection, SPARE_PAGES)?.step))
+            .await
+    }
+}

@@ -1,0 +1,357 @@
+//! Invariants, checked on the rows themselves: for `doctor` and for the tests.
+//!
+//! The checks, keys and triggers of the schema enforce many invariants. The ones here concern more than one
+//! row.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::access::{Circumstances, Standing};
+use crate::domain::{EmailAddress, Envelope, LedgerId};
+use crate::mail::Facts;
+use crate::store::ledger::reason_codes::with_codes;
+use crate::store::sql::sql_types::Json;
+use crate::store::{Store, StoreError};
+
+/// A violated invariant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The invariant.
+    pub invariant: &'static str,
+    /// Place of the violation.
+    pub place: String,
+}
+
+/// Invariants, each with a query for the places that violate it.
+const INVARIANTS: &[(&str, &str)] = &[
+    (
+        "every accepted or held entry that repeats no other has a request",
+        "SELECT id FROM ledger AS l
+         WHERE verdict <> 'dropped' AND original IS NULL
+             AND NOT EXISTS (SELECT 1 FROM request WHERE ledger = l.n)",
+    ),
+    (
+        "a dropped entry has no request but one that an operator released, and one that repeats another has none",
+        "SELECT id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE l.original IS NOT NULL
+             OR (l.verdict = 'dropped' AND coalesce(substr(r.released_by, 1, 9), '') <> 'operator:')",
+    ),
+    (
+        "the verdict is one that the rule can give",
+        "SELECT id FROM ledger WHERE NOT CASE rule
+             WHEN {duplicate} THEN true
+             WHEN {account_active} THEN verdict = 'accepted'
+             WHEN {account_pending} THEN verdict = 'held'
+             WHEN {internal_account_created} THEN verdict = 'held'
+             WHEN {external_account_created} THEN verdict <> 'dropped'
+             ELSE verdict = 'dropped' END",
+    ),
+    (
+        "an active and verified account holds nothing",
+        "SELECT a.address FROM account AS a
+         WHERE status = 'active' AND verified_at IS NOT NULL
+             AND EXISTS (SELECT 1 FROM request WHERE account = a.n AND state = 'held')",
+    ),
+    (
+        "what was released by a proof is of an account that was proved",
+        "SELECT a.address FROM request AS r JOIN account AS a ON a.n = r.account
+         WHERE r.released_by = 'proof' AND a.verified_at IS NULL",
+    ),
+    (
+        "what was released by a rule was accepted",
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
+    ),
+    (
+        "one request of an account and portal is due, if any waits",
+        "SELECT min(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
+         GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+    ),
+    (
+        "what is passed is released, and due unless it is stopped",
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.passed = 1 AND (r.state <> 'released' OR (r.due_at IS NULL AND r.stopped = 0))",
+    ),
+    (
+        "what is stopped is released, of a blocked account, and not due unless it is in work",
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+             JOIN account AS a ON a.n = r.account
+         WHERE r.stopped = 1 AND (r.state <> 'released' OR a.status <> 'blocked'
+             OR (r.due_at IS NOT NULL AND r.in_work = 0))",
+    ),
+    (
+        "the content of a request that wants it is there",
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.kept = 1
+             AND NOT EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))",
+    ),
+    (
+        "a content is wanted by an entry",
+        "SELECT l.id FROM content AS c JOIN ledger AS l ON l.n = c.ledger
+         WHERE NOT EXISTS (
+             SELECT 1 FROM ledger AS o LEFT JOIN request AS r ON r.ledger = o.n
+             WHERE (o.n = c.ledger OR o.message = c.ledger)
+                 AND coalesce(o.message, o.n) = c.ledger
+                 AND (o.forget_at IS NOT NULL OR r.kept = 1)
+         )",
+    ),
+    (
+        "dropped content is counted where no request wants it, and only there",
+        "WITH unwanted AS (
+             SELECT c.ledger FROM content AS c
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM ledger AS o JOIN request AS r ON r.ledger = o.n
+                 WHERE (o.n = c.ledger OR o.message = c.ledger)
+                     AND coalesce(o.message, o.n) = c.ledger AND r.kept = 1
+             )
+         )
+         SELECT l.id FROM (
+             SELECT * FROM unwanted EXCEPT SELECT ledger FROM dropped_content
+             UNION ALL
+             SELECT * FROM (SELECT ledger FROM dropped_content EXCEPT SELECT * FROM unwanted)
+         ) AS wrong JOIN ledger AS l ON l.n = wrong.ledger",
+    ),
+    (
+        "the octets of dropped content are those that are there",
+        "SELECT l.id FROM dropped_content AS d JOIN content AS c ON c.ledger = d.ledger
+             JOIN ledger AS l ON l.n = d.ledger
+         WHERE d.octets <> length(c.raw)",
+    ),
+    (
+        "dropped content is summed up by sender and over all",
+        "WITH counted AS (
+             SELECT swarm, sender, sum(octets) AS octets, count(*) AS messages
+             FROM dropped_content GROUP BY swarm, sender
+         )
+         SELECT sender FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM dropped_sender
+             UNION ALL
+             SELECT * FROM (SELECT * FROM dropped_sender EXCEPT SELECT * FROM counted)
+         )
+         UNION ALL
+         SELECT 'all' FROM dropped_total AS t
+         WHERE octets <> (
+             SELECT coalesce(sum(octets), 0) FROM dropped_content WHERE swarm = t.swarm
+         )",
+    ),
+    (
+        "what is offered was dropped by the quota and is kept",
+        "SELECT l.id FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
+         WHERE l.rule <> {hold_quota} OR l.forget_at IS NULL",
+    ),
+    (
+        "only a dropped entry has a time to forget its content at",
+        "SELECT id FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
+    ),
+    (
+        "of a forgotten account nothing waits, and no content, letter or link is there",
+        "SELECT a.address FROM account AS a
+         WHERE forgotten_at IS NOT NULL AND (
+             EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.n
+                 AND (r.kept = 1 OR r.settled_at IS NULL))
+             OR EXISTS (SELECT 1 FROM letter WHERE account = a.n)
+             OR EXISTS (SELECT 1 FROM token WHERE account = a.n)
+         )",
+    ),
+    (
+        "a verification mail waits for an account that can be verified",
+        "SELECT t.id FROM letter AS t JOIN account AS a ON a.n = t.account
+         WHERE t.state = 'waiting' AND t.kind <> 'already_registered'
+             AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
+    ),
+    (
+        "what is in work is a claim of somebody, and nothing else is",
+        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE (r.in_work = 1) <> (r.claim IS NOT NULL) OR (r.claim IS NULL) <> (r.holder IS NULL)
+         UNION ALL
+         SELECT hex(id) FROM hook_call
+         WHERE (in_work = 1) <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)
+         UNION ALL
+         SELECT hex(id) FROM letter
+         WHERE (state = 'claimed') <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)",
+    ),
+    (
+        "one call of an account and hook is due, if any waits",
+        "SELECT min(hex(c.id)) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+         WHERE c.state = 'waiting' AND h.events <> '[]'
+         GROUP BY c.account, c.hook HAVING count(c.due_at) <> 1",
+    ),
+    (
+        "the next number is above every number that was given",
+        "SELECT place FROM writer, (
+             SELECT 'account' AS place, (SELECT max(n) FROM account) AS given
+             UNION ALL SELECT 'ledger', (SELECT max(n) FROM ledger)
+             UNION ALL SELECT 'letter', (SELECT max(n) FROM letter)
+             UNION ALL SELECT 'letter_claim', (SELECT max(letter) FROM letter_claim)
+             UNION ALL SELECT 'event', (SELECT max(n) FROM event)
+             UNION ALL SELECT 'operator', (SELECT max(n) FROM operator)
+             UNION ALL SELECT 'answer', (SELECT max(n) FROM answer)
+             UNION ALL SELECT 'offer', (SELECT max(n) FROM offer)
+             UNION ALL SELECT 'notice', (SELECT max(n) FROM notice)
+             UNION ALL SELECT 'hook_call', (SELECT max(n) FROM hook_call)
+             UNION ALL SELECT 'claims of requests', (SELECT max(claim) FROM request)
+             UNION ALL SELECT 'claims of calls', (SELECT max(claim) FROM hook_call)
+             UNION ALL SELECT 'claims of mail', (SELECT max(claim) FROM letter)
+         ) WHERE given >= next_number",
+    ),
+    (
+        "there is a next number",
+        "SELECT 'writer' WHERE NOT EXISTS (SELECT 1 FROM writer)",
+    ),
+    (
+        "entries are counted by day",
+        "WITH counted AS (
+             SELECT received_at / 86400000 * 86400000 AS day, coalesce(portal, '') AS portal,
+                 verdict, rule, count(*) AS messages
+             FROM ledger GROUP BY 1, 2, 3, 4
+         )
+         SELECT day || ' ' || portal || ' ' || verdict || ' ' || rule FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM day_count
+             UNION ALL
+             SELECT * FROM (SELECT * FROM day_count EXCEPT SELECT * FROM counted)
+         )",
+    ),
+    (
+        "settled requests are counted by portal and state",
+        "WITH counted AS (
+             SELECT portal, state, count(*) AS requests FROM request
+             WHERE state <> 'held' AND state <> 'released' GROUP BY portal, state
+         )
+         SELECT portal || ' ' || state FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM request_count
+             UNION ALL
+             SELECT * FROM (SELECT * FROM request_count EXCEPT SELECT * FROM counted)
+         )",
+    ),
+    (
+        "what the settings dropped is counted by domain",
+        "WITH counted AS (
+             SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
+             FROM ledger WHERE rule IN ({refused_by_settings}) AND domain IS NOT NULL GROUP BY 1, 2
+         )
+         SELECT day || ' ' || domain FROM (
+             SELECT * FROM counted EXCEPT SELECT * FROM shut_out
+             UNION ALL
+             SELECT * FROM (SELECT * FROM shut_out EXCEPT SELECT * FROM counted)
+         )",
+    ),
+];
+
+/// Invariant that a damaged file violates.
+pub(crate) const WHOLE: &str = "the file is whole";
+
+/// Maximum number of reported violations of each invariant.
+const MOST: usize = 100;
+
+impl Store {
+    /// Checks all invariants and the file. Takes long on a large database, but blocks nothing else.
+    pub async fn check_invariants(&self) -> Result<Vec<Violation>, StoreError> {
+        self.read_long(check).await
+    }
+}
+
+pub(crate) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut violations = Vec::new();
+    for &(invariant, sql) in INVARIANTS {
+        let mut statement = connection.prepare(&format!("{} LIMIT {MOST}", with_codes(sql)))?;
+        for place in statement.query_map([], |row| Ok(place(row.get_ref(0)?)))? {
+            violations.push(Violation {
+                invariant,
+                place: place?,
+            });
+        }
+    }
+    violations.extend(check_rows(connection)?);
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let rows = statement.query_map([], |row| {
+        Ok(format!(
+            "{} {}",
+            row.get::<_, String>(0)?,
+            row.get::<_, Option<i64>>(1)?.unwrap_or_default()
+        ))
+    })?;
+    for place in rows {
+        violations.push(Violation {
+            invariant: "what a row refers to is there",
+            place: place?,
+        });
+    }
+    violations.extend(check_file(connection)?);
+    Ok(violations)
+}
+
+/// Entries and accounts with a part that cannot be decoded.
+fn check_rows(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    fn damage<T: DeserializeOwned>(row: &Row, column: usize) -> Option<String> {
+        let found = row.get::<_, Option<Json<T>>>(column);
+        found.err().map(|cause| cause.to_string())
+    }
+    let mut violations = Vec::new();
+    let mut add = |place: String, cause: String| {
+        violations.push(Violation {
+            invariant: "a row can be read",
+            place: format!("{place}: {cause}"),
+        });
+        violations.len() < MOST
+    };
+    let mut statement = connection
+        .prepare("SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let damage = damage::<Facts>(row, 1)
+            .or_else(|| damage::<Envelope>(row, 2))
+            .or_else(|| damage::<Standing>(row, 3))
+            .or_else(|| damage::<Circumstances>(row, 4))
+            .or_else(|| row.get::<_, String>(5).err().map(|cause| cause.to_string()));
+        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
+            break;
+        }
+    }
+    let mut statement = connection.prepare("SELECT id, groups, address FROM account")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let address = row.get::<_, EmailAddress>(2).err();
+        let damage =
+            damage::<Vec<String>>(row, 1).or_else(|| address.map(|cause| cause.to_string()));
+        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
+            break;
+        }
+    }
+    Ok(violations)
+}
+
+fn place_of(row: &Row) -> String {
+    row.get_ref(0).map(place).unwrap_or_default()
+}
+
+/// The id of a row in the form that commands take, or any other value of the query.
+fn place(value: ValueRef) -> String {
+    match value {
+        ValueRef::Blob(octets) => match octets.try_into() {
+            Ok(id) => LedgerId::from_bytes(id).to_string(),
+            Err(_) => "an id that is damaged".to_owned(),
+        },
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Checks the integrity of the file, with any schema.
+pub(crate) fn check_file(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+    let mut violations = Vec::new();
+    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
+    for place in statement.query_map([], |row| row.get::<_, String>(0))? {
+        let place = place?;
+        if place != "ok" {
+            violations.push(Violation {
+                invariant: WHOLE,
+                place,
+            });
+        }
+    }
+    Ok(violations)
+}

@@ -1,0 +1,10 @@
+//! Upkeep: work that is due by time, checks of the whole database, and copies of it.
+
+pub(super) mod backup;
+pub(super) mod canary;
+pub(super) mod clock_repair;
+pub(super) mod examine;
+pub(super) mod invariants;
+#[cfg(test)]
+pub(super) mod plans;
+pub(super) mod retention;

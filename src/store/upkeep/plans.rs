@@ -1,0 +1,348 @@
+//! Tests of query plans: the queries of the operators' pages and of the starting daemon use an index, in its
+//! order, and never scan a table that grows.
+
+use std::cell::RefCell;
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use crate::access::AccessSettings;
+use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
+use crate::store::accounts::customers;
+use crate::store::claims::leases;
+use crate::store::intake::copies;
+use crate::store::ledger::counts;
+use crate::store::ledger::dropped;
+use crate::store::ledger::dropped_content;
+use crate::store::ledger::lists;
+use crate::store::ledger::simulate;
+use crate::store::operators::keys;
+use crate::store::sql::sql_types::Millis;
+use crate::store::sqlite::connection;
+use crate::store::verification::lanes;
+use crate::store::verification::mail_queue;
+use crate::store::{CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf};
+
+/// Tables that grow, and their aliases in statements.
+const LARGE: &[&str] = &[
+    "ledger",
+    "l",
+    "o",
+    "request",
+    "r",
+    "account",
+    "a",
+    "event",
+    "e",
+    "content",
+    "c",
+    "letter",
+    "dropped_content",
+    "dropped_sender",
+    "hook_call",
+];
+
+thread_local! {
+    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "rusqlite calls it so")]
+fn note(event: TraceEvent) {
+    if let TraceEvent::Stmt(_, sql) = event {
+        ASKED.with_borrow_mut(|asked| asked.push(sql.to_owned()));
+    }
+}
+
+/// The statements of one operation, each with its plan.
+fn plans<T>(
+    connection: &Connection,
+    operation: impl Fn(&Connection) -> Result<T, StoreError>,
+) -> Vec<(String, Vec<String>)> {
+    ASKED.with_borrow_mut(Vec::clear);
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
+    operation(connection).unwrap_or_else(|error| panic!("{error}"));
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, None);
+    ASKED
+        .take()
+        .into_iter()
+        // The trace reports triggers and virtual tables as comments.
+        .filter(|sql| !sql.starts_with("--"))
+        .map(|sql| {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .expect(&sql);
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().expect("a row") {
+                plan.push(row.get(3).expect("a text"));
+            }
+            drop(rows);
+            (sql, plan)
+        })
+        .collect()
+}
+
+fn check<T>(
+    name: &str,
+    connection: &Connection,
+    operation: impl Fn(&Connection) -> Result<T, StoreError>,
+) {
+    let plans = plans(connection, operation);
+    assert!(!plans.is_empty(), "{name} asks something");
+    for (sql, plan) in plans {
+        let of_large = plan.iter().any(|line| is_large(line));
+        for line in &plan {
+            let scans = line.starts_with("SCAN") && is_large(line);
+            let sorts = of_large && line.contains("TEMP B-TREE FOR ORDER BY");
+            assert!(!scans && !sorts, "{name}: {line}\n{sql}\n{plan:#?}");
+        }
+    }
+}
+
+fn is_large(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    matches!(words.next(), Some("SCAN" | "SEARCH"))
+        && words.next().is_some_and(|table| LARGE.contains(&table))
+}
+
+#[test]
+fn a_scan_and_a_sort_of_a_large_table_are_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = opened(folder.path());
+    for sql in [
+        "SELECT n FROM ledger WHERE recipient = 'x'",
+        "SELECT n FROM account WHERE status = 'active' ORDER BY created_at",
+    ] {
+        let found = plans(&connection, |connection| {
+            Ok(connection.prepare(sql)?.query([])?.next()?.is_some())
+        });
+        let lines: Vec<_> = found.iter().flat_map(|(_, plan)| plan).collect();
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("SCAN ledger") || line.contains("FOR ORDER BY")),
+            "{lines:?}"
+        );
+    }
+}
+
+fn opened(folder: &std::path::Path) -> Connection {
+    let path = folder.join("vestibule.db");
+    connection::create(&path).expect("a file");
+    connection::migrate(&path).expect("a schema");
+    connection::writing(&path).expect("a database")
+}
+
+#[test]
+fn no_page_scans_or_sorts_a_table_that_grows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let portal = || Some(PortalName::parse("it").expect("a name"));
+    let then = Timestamp::from_second(1_800_000_000).expect("a time");
+    let page = |after: Option<&str>| Page {
+        limit: 50,
+        after: after.map(ToOwned::to_owned),
+    };
+
+    for verdict in [None, Some(Verdict::Dropped)] {
+        for reason in [None, Some(Reason::Bounce)] {
+            for portal in [None, portal()] {
+                for after in [None, Some("before-1")] {
+                    let filter = LedgerFilter {
+                        verdict,
+                        reason,
+                        portal: portal.clone(),
+                        page: page(after),
+                        ..LedgerFilter::default()
+                    };
+                    check("messages", connection, |c| lists::entries(c, &filter));
+                }
+            }
+        }
+    }
+    let states = RequestState::ALL.iter().copied().map(Some);
+    for state in states.chain([None]) {
+        for portal in [None, portal()] {
+            for (before, since) in [(None, None), (Some(then), None), (None, Some(then))] {
+                for after in [None, Some("before-1")] {
+                    let filter = RequestFilter {
+                        state,
+                        portal: portal.clone(),
+                        received_before: before,
+                        received_after: since,
+                        page: page(after),
+                        ..RequestFilter::default()
+                    };
+                    check("requests", connection, |c| {
+                        lists::newest_requests(c, &filter)
+                    });
+                }
+            }
+        }
+    }
+    for kind in [None, Some(Kind::Internal)] {
+        for status in [None, Some(Status::Blocked)] {
+            for domain in [None, Some("corp.example".to_owned())] {
+                for search in [None, Some("ann".to_owned())] {
+                    for after in [None, Some("m@corp.example")] {
+                        for undeliverable in [false, true] {
+                            let filter = CustomerFilter {
+                                kind,
+                                status,
+                                domain: domain.clone(),
+                                search: search.clone(),
+                                undeliverable,
+                                page: page(after),
+                            };
+                            check("customers", connection, |c| customers::list(c, &filter));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for after in [None, Some("7")] {
+        check("audit", connection, |c| keys::audit(c, &page(after)));
+    }
+    check("dropped domains", connection, |c| {
+        dropped::domains(c, Millis(0), 20)
+    });
+    check("verdicts by day", connection, |c| {
+        counts::by_day(c, Millis(0))
+    });
+    check("requests by state", connection, counts::requests);
+    check("entries", connection, |c| {
+        counts::entries(c, Timestamp::UNIX_EPOCH)
+    });
+    check("proofs", connection, |c| counts::proof_times(c, Millis(0)));
+    for state in [
+        RequestState::Held,
+        RequestState::Released,
+        RequestState::Failed,
+    ] {
+        check("backlog", connection, |c| counts::backlog(c, state));
+    }
+    for domain in [None, Some("corp.example".to_owned())] {
+        let what = WhatIf {
+            draft: AccessSettings::default(),
+            since: then,
+            portal: portal(),
+            domain,
+            most: 20,
+        };
+        check("what-if", connection, |c| {
+            simulate::simulate(c, &what, |_, _| {})
+        });
+    }
+}
+
+#[test]
+fn a_copy_is_found_by_one_index_lookup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
+    let own = crate::mail::Identity {
+        hostname: crate::domain::Domain::parse("gate.corp.example").expect("a name"),
+        authserv_id: None,
+        spam: [].into(),
+    };
+    let envelope = crate::domain::Envelope::of_file(crate::domain::ReversePath::Null);
+    let facts = crate::mail::read(raw, &envelope, &own);
+    let portal = PortalName::parse("it").expect("a name");
+    let like = copies::Likeness {
+        message_key: Some(1),
+        copy_key: 2,
+        portal: Some(&portal),
+        sender_key: Some("ann@corp.example"),
+        facts: &facts,
+        received_at: Millis(1),
+    };
+    check("copies", connection, |c| {
+        copies::find_original(c, &like, None)
+    });
+    let plans = plans(connection, |c| copies::find_original(c, &like, Some(7)));
+    assert!(
+        plans[0].1[0].contains("ledger_message_key (message_key=? AND copy_key=?)"),
+        "{plans:?}"
+    );
+}
+
+#[test]
+fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
+         groups, created_at, created_by)
+         VALUES (?1, randomblob(16), ?1, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
+         0, 'mail')";
+    let verification_mail =
+        "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
+         VALUES (randomblob(16), ?1, 'verification', 'mail', 'waiting', 0, 0)";
+    for n in 1..4 {
+        connection.execute(account, [n]).expect("an account");
+        connection.execute(verification_mail, [n]).expect("a mail");
+    }
+    for lane in lanes::Lane::ALL {
+        check("mail", connection, |c| {
+            mail_queue::due(c, lane, Millis(1), 10)
+        });
+        let place = lanes::Place { lane, flow: 1 };
+        check("turns", connection, |c| place.next_turn(c));
+    }
+}
+
+#[test]
+fn the_next_dropped_content_to_erase_is_found_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    for (swarm, sender) in [(0, "?a.example"), (1, "?b.example"), (1, "?c.example")] {
+        connection
+            .execute(
+                "INSERT INTO dropped_sender (swarm, sender, octets, messages) VALUES (?, ?, 9, 1)",
+                rusqlite::params![swarm, sender],
+            )
+            .expect("a sender");
+        connection
+            .execute(
+                "UPDATE dropped_total SET octets = octets + 9 WHERE swarm = ?",
+                [swarm],
+            )
+            .expect("a total");
+        check("dropped content", connection, dropped_content::next_to_go);
+    }
+}
+
+#[test]
+fn a_start_does_not_look_through_all_that_was_ever_delivered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    let holder = crate::store::claims::holder::Holder::of_opening();
+    let tables = [
+        leases::REQUESTS.leases,
+        leases::HOOK_CALLS.leases,
+        leases::VERIFICATION_MAILS,
+    ];
+    for table in tables {
+        check("a start", connection, |c| table.held_by_others(c, &holder));
+        check("a failed claim", connection, |c| {
+            table.held_after(c, &holder, leases::ClaimNumber::default())
+        });
+    }
+}
+
+#[test]
+fn workers_find_due_rows_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = &opened(folder.path());
+    for table in [leases::REQUESTS, leases::HOOK_CALLS] {
+        let place = "it";
+        check("due", connection, |c| table.due(c, &place, 10, Millis(1)));
+        check("next", connection, |c| table.next_due(c, &place));
+        check("the end", connection, |c| {
+            table.due_at_the_end(c, 1, &place, Millis(1))
+        });
+        check("the head", connection, |c| {
+            table.promote(c, 1, &place, Millis(1))
+        });
+    }
+}

@@ -1,0 +1,113 @@
+//! Bounces of verification mail: finds the mail that a report is about and records the consequences for the
+//! account.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::{AccountId, Actor, EmailAddress, MailId};
+use crate::mail::{Failure, Report};
+use crate::store::StoreError;
+use crate::store::audit::events::NewEvent;
+use crate::store::sql::sql_types::Millis;
+
+/// Number of temporary failures within [`SOFT_WITHIN`] after which mail to the account is paused.
+const SOFT_FAILURES: u32 = 3;
+const SOFT_WITHIN: i64 = 30 * Millis::DAY;
+
+/// Length of the first pause. Each further failure doubles it, up to the longest.
+const PAUSE: i64 = Millis::DAY;
+const LONGEST_PAUSE: i64 = 8 * Millis::DAY;
+
+/// Identifies the verification mail that a report is about, by the subaddress it returned to or by the
+/// Message-ID that we gave it.
+pub(crate) fn mail_of(report: &Report, return_recipient: Option<&String>) -> Option<MailId> {
+    let by_address = || {
+        let recipient = EmailAddress::parse(return_recipient?).ok()?;
+        recipient.detail()?.parse().ok()
+    };
+    let by_message_id = || {
+        let (local, _) = report.original_message_id.as_deref()?.rsplit_once('@')?;
+        local.parse().ok()
+    };
+    by_address().or_else(by_message_id)
+}
+
+/// Records the report. Returns the account's id if it gets no more verification mail from now on.
+pub(crate) fn note_report(
+    connection: &Connection,
+    report: &Report,
+    verification_mail: MailId,
+    entry: i64,
+    now: Millis,
+) -> Result<Option<AccountId>, StoreError> {
+    let found: Option<(i64, EmailAddress)> = connection
+        .prepare_cached(
+            "SELECT account.n, address FROM letter JOIN account ON account.n = letter.account
+             WHERE letter.id = ?",
+        )?
+        .query_row([verification_mail], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        Some((account, address)) => {
+            let failure = report.failure_of(&address);
+            note_failure(connection, account, Some(entry), failure, now)
+        }
+        None => Ok(None),
+    }
+}
+
+/// Records a failed verification mail. Marks the account as undeliverable if the failure is permanent.
+pub(crate) fn note_failure(
+    connection: &Connection,
+    account: i64,
+    entry: Option<i64>,
+    failure: Failure,
+    now: Millis,
+) -> Result<Option<AccountId>, StoreError> {
+    if failure == Failure::None {
+        return Ok(None);
+    }
+    let word = match failure {
+        Failure::Lasting => "lasting",
+        _ => "passing",
+    };
+    let mut event = NewEvent::named("verification.bounced")
+        .account(account)
+        .detail(word);
+    if let Some(entry) = entry {
+        event = event.entry(entry);
+    }
+    event.record(connection, &Actor::Daemon, now)?;
+    if failure != Failure::Lasting {
+        return Ok(None);
+    }
+    let marked = connection
+        .prepare_cached(
+            "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id",
+        )?
+        .query_row([account], |row| row.get(0))
+        .optional()?;
+    Ok(marked)
+}
+
+/// End of the pause for an account with too many temporary failures; None if mail may go at once. Temporary
+/// failures never end mail for good: the pause grows with their number, and they expire.
+pub(crate) fn paused_until(
+    connection: &Connection,
+    account: i64,
+    now: Millis,
+) -> Result<Option<Millis>, StoreError> {
+    let (failures, last): (u32, Option<Millis>) = connection
+        .prepare_cached(
+            "SELECT count(*), max(at) FROM event
+             WHERE account = ? AND name = 'verification.bounced' AND detail = 'passing' AND at > ?",
+        )?
+        .query_row(params![account, now.0.saturating_sub(SOFT_WITHIN)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let (Some(last), Some(more)) = (last, failures.checked_sub(SOFT_FAILURES)) else {
+        return Ok(None);
+    };
+    let pause = (PAUSE << more.min(8)).min(LONGEST_PAUSE);
+    let until = Millis(last.0.saturating_add(pause));
+    Ok(Some(until).filter(|until| *until > now))
+}

@@ -1,0 +1,175 @@
+//! The order in which verification mail is sent: the lane of each mail, and its flow within the lane.
+//!
+//! Anybody can forge any number of senders. So mail for authenticated messages goes first, and mail from the
+//! pages has its own lane. The flows of a lane take turns: a flow with a thousand mails does not delay one
+//! with a single mail.
+
+use std::net::IpAddr;
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Domain, public_suffix};
+use crate::store::StoreError;
+use crate::store::intake::prepared::short;
+
+/// A queue of verification mail; the first lane is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// The sender's domain vouches for the message, or an operator asked for the mail.
+    Authenticated = 0,
+    /// A person asked for it on a page.
+    Pages = 1,
+    /// Mail for messages that anybody may have written.
+    Others = 2,
+}
+
+impl Lane {
+    pub(crate) const ALL: [Self; 3] = [Self::Authenticated, Self::Pages, Self::Others];
+}
+
+impl ToSql for Lane {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as i64).into())
+    }
+}
+
+impl FromSql for Lane {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value.as_i64()? {
+            0 => Self::Authenticated,
+            1 => Self::Pages,
+            _ => Self::Others,
+        })
+    }
+}
+
+/// Position of a new mail in the queues.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) lane: Lane,
+    pub(crate) flow: i64,
+}
+
+impl Place {
+    /// Place of the mail for a message. The flow is the authenticated domain, else the client that handed it
+    /// to our MTA, else the domain in From.
+    pub(crate) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
+        let (lane, client) = if authenticated {
+            (Lane::Authenticated, None)
+        } else {
+            (Lane::Others, client)
+        };
+        Self {
+            lane,
+            flow: flow(client, domain),
+        }
+    }
+
+    /// Place of the mail that a person asked for on a page.
+    pub(crate) fn of_page(client: Option<IpAddr>, domain: &Domain) -> Self {
+        Self {
+            lane: Lane::Pages,
+            flow: flow(client, domain),
+        }
+    }
+
+    pub(crate) fn of_operator(domain: &Domain) -> Self {
+        Self {
+            lane: Lane::Authenticated,
+            flow: flow(None, domain),
+        }
+    }
+
+    /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
+    pub(crate) fn next_turn(self, connection: &Connection) -> Result<i64, StoreError> {
+        let last: Option<i64> = connection
+            .prepare_cached(
+                "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL
+                 ORDER BY turn DESC LIMIT 1",
+            )?
+            .query_row(params![self.flow, self.lane], |row| row.get(0))
+            .optional()?;
+        let now: Option<i64> = connection
+            .prepare_cached(
+                "SELECT turn FROM letter WHERE lane = ? AND due_at IS NOT NULL
+                 ORDER BY turn LIMIT 1",
+            )?
+            .query_row([self.lane], |row| row.get(0))
+            .optional()?;
+        Ok(now.unwrap_or(0).max(last.map_or(0, |last| last + 1)))
+    }
+}
+
+fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
+    let name = match client {
+        Some(client) => format!("client {}", network(client)),
+        None => format!("domain {}", registered(domain)),
+    };
+    short(Sha256::digest(name).as_slice())
+}
+
+/// Registered domain: anybody can create subdomains of their own domain for free.
+pub(crate) fn registered(domain: &Domain) -> &str {
+    public_suffix::registered(domain.as_str()).unwrap_or(domain.as_str())
+}
+
+/// An IPv4 address, or the /64 network of an IPv6 address, within which a client can choose any address.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(client: Option<&str>, domain: &str) -> i64 {
+        let domain = Domain::parse(domain).expect(domain);
+        let client = client.map(|client| client.parse().expect(client));
+        Place::of_mail(false, client, &domain).flow
+    }
+
+    #[test]
+    fn a_flow_is_a_client_or_else_a_registered_domain() {
+        for (one, other, same) in [
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("192.0.2.1"), "b.example"),
+                true,
+            ),
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("::ffff:192.0.2.1"), "a.example"),
+                true,
+            ),
+            (
+                (Some("192.0.2.1"), "a.example"),
+                (Some("192.0.2.2"), "a.example"),
+                false,
+            ),
+            (
+                (Some("2001:db8::1"), "a.example"),
+                (Some("2001:db8::2:1"), "b.example"),
+                true,
+            ),
+            (
+                (Some("2001:db8::1"), "a.example"),
+                (Some("2001:db8:0:1::1"), "a.example"),
+                false,
+            ),
+            ((None, "x.acme.co.uk"), (None, "y.acme.co.uk"), true),
+            ((None, "acme.co.uk"), (None, "other.co.uk"), false),
+            ((Some("192.0.2.1"), "a.example"), (None, "a.example"), false),
+        ] {
+            assert_eq!(
+                place(one.0, one.1) == place(other.0, other.1),
+                same,
+                "{one:?} {other:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Claims of verification mail: kept alive while the mail waits for a connection, then settled.
+//!
+//! A claim takes a share of the rate limits. A worker that certainly sent nothing gives the share back, even
+//! if another worker holds the mail by then. A sent mail is recorded as sent, whoever holds it: so a person
+//! gets no second one, and each mail counts once.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::{Actor, EmailAddress, Timestamp};
+use crate::mail::Failure;
+use crate::store::audit::events::NewEvent;
+use crate::store::claims::holder::Holder;
+use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::bounces::note_failure;
+use crate::store::verification::lanes::Place;
+use crate::store::verification::rate_limits::give_back;
+use crate::store::{MailOutcome, Store, StoreError, Topic, VerificationMail};
+
+/// Length of a lease.
+pub(crate) const LEASE: Duration = Duration::from_mins(15);
+
+/// Age from which a lease is renewed before its mail is sent: sending takes less time than the remainder.
+const FRESH: Duration = Duration::from_mins(5);
+
+/// Identifies a claim in calls by its holder.
+#[derive(Debug, Clone)]
+pub struct MailClaim {
+    pub(in crate::store) lease: Lease,
+    /// Time under which its share of the limits was taken.
+    pub(in crate::store) at: Millis,
+    pub(in crate::store) place: Place,
+}
+
+impl MailClaim {
+    /// A claim for tests, made by no worker.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self {
+            lease: Lease::sample(),
+            at: Millis(0),
+            place: Place::of_page(
+                None,
+                &crate::domain::Domain::parse("x.example").expect("one"),
+            ),
+        }
+    }
+}
+
+impl VerificationMail {
+    /// Number of the claim, higher than that of every claim before.
+    #[must_use]
+    pub fn number(&self) -> ClaimNumber {
+        self.claim.lease.number
+    }
+}
+
+/// Records the outcome of a claimed mail.
+fn settle(
+    connection: &Connection,
+    claim: &MailClaim,
+    outcome: &MailOutcome,
+    now: Millis,
+) -> Result<Settled, StoreError> {
+    let n = claim.lease.row;
+    let found: Option<(i64, EmailAddress, bool)> = connection
+        .prepare_cached(
+            "SELECT account, address, state = 'waiting' OR state = 'claimed'
+             FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
+        )?
+        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((account, address, is_owed)) = found else {
+        return Ok(Settled::ClaimLost);
+    };
+    let holds = VERIFICATION_MAILS.holds(connection, &claim.lease)?;
+    match outcome {
+        MailOutcome::Sent if is_owed => {
+            end(connection, n, "sent", None, now)?;
+            NewEvent::named("verification.sent")
+                .account(account)
+                .record(connection, &Actor::Daemon, now)?;
+        }
+        MailOutcome::Retry { at, cause } => {
+            give_back(connection, &address, n, claim.place, claim.at)?;
+            if !holds {
+                return Ok(Settled::ClaimLost);
+            }
+            put_back(connection, n, account, (*at).into(), cause, now)?;
+        }
+        MailOutcome::Unknown { at, cause } if holds => {
+            put_back(connection, n, account, (*at).into(), cause, now)?;
+        }
+        MailOutcome::Refused { cause } if holds => {
+            end(connection, n, "refused", Some(cause), now)?;
+            note_failure(connection, account, None, Failure::Passing, now)?;
+        }
+        _ => return Ok(Settled::ClaimLost),
+    }
+    Ok(Settled::Recorded)
+}
+
+fn put_back(
+    connection: &Connection,
+    n: i64,
+    account: i64,
+    due: Millis,
+    cause: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    back(connection, n, due, Some(cause), now)?;
+    NewEvent::named("verification.deferred")
+        .account(account)
+        .detail(cause)
+        .record(connection, &Actor::Daemon, now)
+}
+
+/// Returns a mail to the queue, if there is still a reason to send it.
+fn back(
+    connection: &Connection,
+    n: i64,
+    due: Millis,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let is_needed: bool = connection
+        .prepare_cached(
+            "SELECT t.kind = 'already_registered' OR a.status = 'pending'
+                 OR (a.status = 'active' AND a.verified_at IS NULL)
+             FROM letter AS t JOIN account AS a ON a.n = t.account WHERE t.n = ?",
+        )?
+        .query_row([n], |row| row.get(0))?;
+    if is_needed {
+        VERIFICATION_MAILS.put_back(connection, n, due, error)
+    } else {
+        end(connection, n, "cancelled", error, now)
+    }
+}
+
+/// Returns the mails held by holders of other openings to the queue, and returns their number. They keep
+/// their share of the limits: they may have been sent.
+pub(crate) fn end_others(
+    connection: &Connection,
+    holder: &Holder,
+    now: Millis,
+) -> Result<usize, StoreError> {
+    let verification_mails = VERIFICATION_MAILS.held_by_others(connection, holder)?;
+    for n in &verification_mails {
+        back(connection, *n, now, None, now)?;
+    }
+    Ok(verification_mails.len())
+}
+
+/// Ends a mail, whoever holds it.
+pub(crate) fn end(
+    connection: &Connection,
+    n: i64,
+    state: &str,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE letter SET state = ?2, due_at = NULL, settled_at = ?3, last_error = ?4,
+                 claim = NULL, holder = NULL
+             WHERE n = ?1",
+        )?
+        .execute(params![n, state, now, error])?;
+    Ok(())
+}
+
+/// Gives back the share of a mail that no worker received.
+fn give_share_back(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let (address, place, at) = connection
+        .prepare_cached(
+            "SELECT address, lane, flow, claimed_at
+             FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
+        )?
+        .query_row([n], |row| {
+            let place = Place {
+                lane: row.get(1)?,
+                flow: row.get(2)?,
+            };
+            Ok((row.get(0)?, place, row.get(3)?))
+        })?;
+    give_back(connection, &address, n, place, at)
+}
+
+impl Store {
+    /// Checks, right before a claimed mail is sent, that the claim still holds, and extends the lease for
+    /// long enough to send it. False means that it must not be sent: another worker has it, or it was sent.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub async fn confirm_claim(
+        &self,
+        verification_mail: &VerificationMail,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let claim = verification_mail.claim.clone();
+        let now = Millis::from(now);
+        if now <= claim.at.plus(FRESH) {
+            let holds =
+                self.read(move |connection| VERIFICATION_MAILS.holds(connection, &claim.lease));
+            return holds.await;
+        }
+        self.write(move |work| {
+            let holds = VERIFICATION_MAILS.holds(work.connection, &claim.lease)?;
+            if holds {
+                work.connection
+                    .prepare_cached("UPDATE letter SET due_at = ?2 WHERE n = ?1")?
+                    .execute(params![claim.lease.row, now.plus(LEASE)])?;
+            }
+            Ok(holds)
+        })
+        .await
+    }
+
+    /// Records the outcome of a claimed mail. A sent mail is recorded as sent even when the claim is lost,
+    /// unless another outcome was recorded.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn settle_mail(
+        &self,
+        verification_mail: &VerificationMail,
+        outcome: MailOutcome,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let claim = verification_mail.claim.clone();
+        self.write(move |work| settle(work.connection, &claim, &outcome, now.into()))
+            .await
+    }
+
+    /// Gives back the mails that this handle claimed after the claim of that number, with their share of the
+    /// limits. For a worker whose claim failed but may still have been recorded.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn give_back_mail(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let (connection, now) = (work.connection, now.into());
+            for n in VERIFICATION_MAILS.held_after(connection, &holder, after)? {
+                give_share_back(connection, n)?;
+                back(connection, n, now, None, now)?;
+                work.wakeups.add(Topic::VerificationMail);
+            }
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,300 @@
+//! Claiming of verification mail: finds mail that is due and still needed, within the rate limits, and stores
+//! a token for each.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use crate::config::MailLimits;
+use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
+use crate::store::StoreError;
+use crate::store::accounts::account_rows::{AccountRow, account_by_number};
+use crate::store::claims::holder::Holder;
+use crate::store::claims::leases::VERIFICATION_MAILS;
+use crate::store::error::readable;
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::bounces::paused_until;
+use crate::store::verification::lanes::{Lane, Place};
+use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
+use crate::store::verification::rate_limits::{Share, Shares};
+use crate::store::verification::verification_mail::{
+    ClaimedMail, MailCause, MailKind, TokenHashes, VerificationMail,
+};
+
+/// Number of mails examined for each that a claim may take: mails over a limit are deferred.
+const LOOKS: usize = 4;
+
+/// Maximum number of quiet addresses of one domain that are compared.
+const MOST_QUIET: i64 = 1000;
+
+/// A due mail, before the limits are checked.
+pub(crate) struct Due {
+    n: i64,
+    id: MailId,
+    kind: MailKind,
+    cause: MailCause,
+    portal: Option<PortalName>,
+    in_reply_to: Option<String>,
+    attempts: u32,
+    account: i64,
+    place: Place,
+}
+
+impl Due {
+    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get("n")?,
+            id: row.get("id")?,
+            kind: row.get("kind")?,
+            cause: row.get("cause")?,
+            // If the row is damaged, the mail is sent without them.
+            portal: row.get("portal").unwrap_or_default(),
+            in_reply_to: row.get("in_reply_to").unwrap_or_default(),
+            attempts: row.get("attempts")?,
+            account: row.get("account")?,
+            place: Place {
+                lane: row.get("lane")?,
+                flow: row.get("flow")?,
+            },
+        })
+    }
+
+    /// True if there is still a reason to send it.
+    fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
+        let may_be_mailed = match self.cause {
+            MailCause::TakeBack => account.is_only_refused(now),
+            _ => !account.is_quiet(now),
+        };
+        may_be_mailed
+            && match self.kind {
+                MailKind::Verification => account.can_be_verified(),
+                MailKind::Reminder => account.can_be_verified() && waiting > 0,
+                MailKind::AlreadyRegistered => account.status == Status::Active,
+            }
+    }
+}
+
+/// Checks whether the owner of the mailbox said "This was not me" about another of its addresses: a forger of
+/// one address of a mailbox can forge all of them. If a person asks for a link, the mailbox still gets one
+/// mail: `Once` lists the quiet accounts to be marked when `verification_mail` goes out.
+fn mailbox_quiet(
+    connection: &Connection,
+    address: &EmailAddress,
+    (verification_mail, cause): (i64, MailCause),
+    limits: MailLimits,
+    now: Millis,
+) -> Result<Quiet, StoreError> {
+    let key = MailboxKey::of(address, limits.delimiters);
+    let mut statement = connection.prepare_cached(
+        "SELECT address, n, quiet_mailed FROM account
+         WHERE domain = ? AND quiet_until > ? LIMIT ?",
+    )?;
+    let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
+    let mut quiet_accounts = Vec::new();
+    for domain in MailboxKey::domains_of(address) {
+        let quiet = statement.query_map(params![domain, now, MOST_QUIET], |row| {
+            Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        for other in quiet {
+            let Some((other, n, mailed)): Option<(_, i64, i64)> = readable(other)? else {
+                continue;
+            };
+            if MailboxKey::of(&other, limits.delimiters) != key {
+                continue;
+            }
+            if !asks || (mailed != 0 && mailed != verification_mail) {
+                return Ok(Quiet::NoMail);
+            }
+            quiet_accounts.push(n);
+        }
+    }
+    Ok(Quiet::Once(quiet_accounts))
+}
+
+/// Quiet state of a mailbox.
+enum Quiet {
+    NoMail,
+    /// Of these accounts; empty if none is quiet.
+    Once(Vec<i64>),
+}
+
+/// Account of a mail, the number of its waiting requests with their first expiry, and its address.
+fn known(
+    connection: &Connection,
+    verification_mail: &Due,
+) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
+    let account = account_by_number(connection, verification_mail.account)?;
+    let (waiting, expires) = waiting(connection, verification_mail.account)?;
+    let address = account.address(connection)?;
+    Ok((account, waiting, expires, address))
+}
+
+/// Number of held requests of an account, and the time at which the first expires.
+fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
+/// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
+/// after it.
+pub(crate) fn due(
+    connection: &Connection,
+    lane: Lane,
+    now: Millis,
+    most: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
+        Ok(connection
+            .prepare_cached(&format!(
+                "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
+                 FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
+            ))?
+            .query_map(params![lane, now, limit], Due::from_row)?
+            .collect::<Result<_, _>>()?)
+    };
+    let oldest = look("n", limit)?;
+    if lane != Lane::Others || oldest.len() < 2 {
+        return Ok(oldest);
+    }
+    let newest = look("n DESC", limit)?;
+    let mut seen = HashSet::with_capacity(most);
+    let mut due: Vec<Due> = oldest
+        .into_iter()
+        .zip(newest)
+        .flat_map(|(oldest, newest)| [oldest, newest])
+        .filter(|verification_mail| seen.insert(verification_mail.n))
+        .collect();
+    due.truncate(most);
+    Ok(due)
+}
+
+/// Claims due mails, lane after lane, as far as the limits allow.
+pub(crate) fn claim(
+    connection: &Connection,
+    tokens: &[TokenHashes],
+    holder: &Holder,
+    limits: MailLimits,
+    token_ttl: Duration,
+    now: Millis,
+) -> Result<ClaimedMail, StoreError> {
+    let mut claimed = ClaimedMail {
+        verification_mails: Vec::new(),
+        next_due: None,
+        deferred: Vec::new(),
+    };
+    let mut due_now = Vec::new();
+    for lane in Lane::ALL {
+        due_now.extend(due(connection, lane, now, tokens.len() * LOOKS)?);
+    }
+    let mut shares = Shares::at(connection, limits, now);
+    for verification_mail in due_now {
+        let Some(token) = tokens.get(claimed.verification_mails.len()) else {
+            break;
+        };
+        let (account, waiting, expires, address) = match known(connection, &verification_mail) {
+            Err(cause) if cause.is_of_row() => {
+                let cause = cause.to_string();
+                end(
+                    connection,
+                    verification_mail.n,
+                    "refused",
+                    Some(&cause),
+                    now,
+                )?;
+                continue;
+            }
+            known => known?,
+        };
+        let quiet = match verification_mail.cause {
+            MailCause::Operator | MailCause::TakeBack => Quiet::Once(Vec::new()),
+            cause => mailbox_quiet(
+                connection,
+                &address,
+                (verification_mail.n, cause),
+                limits,
+                now,
+            )?,
+        };
+        let is_needed = verification_mail.is_needed(&account, waiting, now);
+        let quiet_accounts = match quiet {
+            Quiet::Once(accounts) if is_needed && address.is_usable() => accounts,
+            Quiet::Once(_) | Quiet::NoMail => {
+                end(connection, verification_mail.n, "cancelled", None, now)?;
+                continue;
+            }
+        };
+        // A mail requested by an operator ignores the pause after bounces.
+        let paused = match verification_mail.cause {
+            MailCause::Operator => None,
+            _ => paused_until(connection, verification_mail.account, now)?,
+        };
+        let share = match paused {
+            Some(until) => Share::FreeAt(until),
+            None => shares.take(&address, verification_mail.n, verification_mail.place)?,
+        };
+        let claimed_at = match share {
+            Share::Taken(at) => at,
+            Share::FreeAt(free) => {
+                VERIFICATION_MAILS.put_back(connection, verification_mail.n, free, None)?;
+                claimed
+                    .deferred
+                    .push((account.id, address, free.timestamp()));
+                continue;
+            }
+        };
+        for n in quiet_accounts {
+            connection
+                .prepare_cached("UPDATE account SET quiet_mailed = ?2 WHERE n = ?1")?
+                .execute(params![n, verification_mail.n])?;
+        }
+        let lease =
+            VERIFICATION_MAILS.take(connection, verification_mail.n, holder, now.plus(LEASE))?;
+        connection
+            .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?
+            .execute(params![verification_mail.n, claimed_at])?;
+        if verification_mail.kind != MailKind::AlreadyRegistered {
+            for hash in [Some(token.link), token.reply].into_iter().flatten() {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
+                    )?
+                    .execute(params![
+                        hash,
+                        account.n,
+                        verification_mail.n,
+                        now.plus(token_ttl)
+                    ])?;
+            }
+        }
+        claimed.verification_mails.push(VerificationMail {
+            id: verification_mail.id,
+            kind: verification_mail.kind,
+            cause: verification_mail.cause,
+            account: account.id,
+            address,
+            portal: verification_mail.portal,
+            in_reply_to: verification_mail.in_reply_to,
+            waiting,
+            expires_at: expires.map(Millis::timestamp),
+            attempt: verification_mail.attempts + 1,
+            claim: MailClaim {
+                lease,
+                at: claimed_at,
+                place: verification_mail.place,
+            },
+            token: claimed.verification_mails.len(),
+        });
+    }
+    shares.keep()?;
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    claimed.next_due = next.map(Millis::timestamp);
+    Ok(claimed)
+}

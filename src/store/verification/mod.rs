@@ -1,0 +1,10 @@
+//! Verification mail: what is owed, its order, its limits and its outcome.
+
+pub(super) mod bounces;
+pub(super) mod correspondence;
+pub(super) mod lanes;
+pub(super) mod mail_claims;
+pub(super) mod mail_queue;
+pub(super) mod notices;
+pub(super) mod rate_limits;
+pub(super) mod verification_mail;

@@ -1,0 +1,256 @@
+//! Notices: mail that tells a sender that their mail is not accepted, where a portal is set to send them.
+//!
+//! Only a message that passes DMARC causes one, so that it reaches the real author. A mailbox gets at most
+//! one a day. A notice that may have been sent before a crash is not sent again. Notices have their own share
+//! of the rate limits, and are dropped rather than sent late.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::config::MailLimits;
+use crate::domain::{
+    Actor, EmailAddress, LanguagePriority, LedgerId, MailId, MailboxKey, PortalName, Reason,
+    ReversePath, Timestamp,
+};
+use crate::mail::{Facts, is_program};
+use crate::store::audit::events::NewEvent;
+use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::verification::rate_limits::Shares;
+use crate::store::{Store, StoreError};
+
+/// Minimum interval between two notices to a sender.
+const ONCE_IN: i64 = Millis::DAY;
+
+/// Age at which an unsent notice is dropped.
+const LATEST: i64 = Millis::DAY;
+
+/// Time for which a notice is remembered.
+const KEPT: i64 = 2 * Millis::DAY;
+
+/// Maximum number of waiting notices; further senders get none.
+const MOST_WAITING: i64 = 1000;
+
+/// A notice to be sent now. Contains nothing that its addressee wrote, except the Message-ID that it answers.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    pub id: MailId,
+    /// Entry of the message.
+    pub ledger: Option<LedgerId>,
+    pub address: EmailAddress,
+    pub portal: PortalName,
+    /// `DomainNotAllowed` or `ExternalAccountsDisabled`.
+    pub reason: Reason,
+    /// Without angle brackets.
+    pub in_reply_to: Option<String>,
+    /// Languages in which the sender writes and reads.
+    pub languages: LanguagePriority,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+/// Notices to be sent, or the time at which to ask again.
+#[derive(Debug, Clone)]
+pub struct ClaimedNotices {
+    pub notices: Vec<Notice>,
+    pub next_due: Option<Timestamp>,
+}
+
+/// The message that a notice is about.
+pub(crate) struct NotTaken<'a> {
+    pub(crate) entry: i64,
+    pub(crate) sender: &'a EmailAddress,
+    pub(crate) portal: &'a PortalName,
+    pub(crate) reason: Reason,
+    pub(crate) message_id: Option<&'a str>,
+}
+
+/// True if the author of a refused message gets a notice: `sender` wrote it, their domain vouches for it, and
+/// neither its envelope nor their address says that a program sent it.
+pub(crate) fn reaches_a_person(
+    facts: &Facts,
+    reverse_path: &ReversePath,
+    sender: &EmailAddress,
+) -> bool {
+    // Authentication of a mailing list says nothing about the author.
+    facts.authentication.passes_dmarc()
+        && facts.sender.address() == Some(sender)
+        && *reverse_path != ReversePath::Null
+        && !is_program(sender.local())
+}
+
+/// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
+pub(crate) fn owe(
+    connection: &Connection,
+    about: &NotTaken,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let key = about.sender.key();
+    let was_told = connection
+        .prepare_cached(
+            "SELECT 1 FROM notice
+             WHERE sender = ?1 AND (due_at IS NOT NULL OR claimed_at > ?2)",
+        )?
+        .exists(params![key, now.0.saturating_sub(ONCE_IN)])?;
+    if was_told {
+        return Ok(false);
+    }
+    let waiting: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?)",
+        )?
+        .query_row([MOST_WAITING], |row| row.get(0))?;
+    if waiting >= MOST_WAITING {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO notice (n, id, ledger, sender, address, portal, reason, in_reply_to,
+                 created_at, due_at)
+             VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        )?
+        .execute(params![
+            MailId::new(),
+            about.entry,
+            key,
+            about.sender.to_string(),
+            about.portal,
+            about.reason.as_str(),
+            about.message_id,
+            now,
+        ])?;
+    Ok(true)
+}
+
+fn due(
+    connection: &Connection,
+    limit: usize,
+    now: Millis,
+) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT o.n, o.created_at, o.id, l.id AS entry, o.address, o.portal, o.reason,
+             o.in_reply_to, o.attempts, l.facts
+         FROM notice AS o LEFT JOIN ledger AS l ON l.n = o.ledger
+         WHERE o.due_at <= ? ORDER BY o.due_at LIMIT ?",
+    )?;
+    let rows = statement.query_map(params![now, limit], |row| {
+        let reason: String = row.get("reason")?;
+        let attempts: u32 = row.get("attempts")?;
+        // A damaged entry does not keep the sender from being notified.
+        let facts: Option<Json<Facts>> = row.get("facts").unwrap_or_default();
+        let notice = Notice {
+            id: row.get("id")?,
+            ledger: row.get("entry")?,
+            address: row.get("address")?,
+            portal: row.get("portal")?,
+            reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
+            in_reply_to: row.get("in_reply_to")?,
+            languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
+            attempt: attempts + 1,
+        };
+        Ok((row.get(0)?, row.get(1)?, notice))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn claim(
+    connection: &Connection,
+    limit: usize,
+    limits: MailLimits,
+    now: Millis,
+) -> Result<ClaimedNotices, StoreError> {
+    connection
+        .prepare_cached("DELETE FROM notice WHERE created_at < ?")?
+        .execute([now.0.saturating_sub(KEPT)])?;
+    let mut shares = Shares::at(connection, limits, now);
+    let mut notices = Vec::new();
+    for (n, created_at, notice) in due(connection, limit, now)? {
+        let mailbox = MailboxKey::of(&notice.address, limits.delimiters);
+        let was_told = connection
+            .prepare_cached("SELECT 1 FROM notice WHERE mailbox = ? AND claimed_at > ? AND n <> ?")?
+            .exists(params![mailbox.as_str(), now.0.saturating_sub(ONCE_IN), n])?;
+        if was_told || created_at.0 < now.0.saturating_sub(LATEST) || !notice.address.is_usable() {
+            connection
+                .prepare_cached("DELETE FROM notice WHERE n = ?")?
+                .execute([n])?;
+            continue;
+        }
+        if let Some(free_at) = shares.take_for_notice(&notice.address)? {
+            connection
+                .prepare_cached("UPDATE notice SET due_at = ?2 WHERE n = ?1")?
+                .execute(params![n, free_at])?;
+            continue;
+        }
+        connection
+            .prepare_cached(
+                "UPDATE notice SET due_at = NULL, claimed_at = ?2, mailbox = ?3,
+                     attempts = attempts + 1
+                 WHERE n = ?1",
+            )?
+            .execute(params![n, now, mailbox.as_str()])?;
+        notices.push(notice);
+    }
+    shares.keep()?;
+    Ok(ClaimedNotices {
+        notices,
+        next_due: next_due(connection)?,
+    })
+}
+
+fn next_due(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let next: Option<Millis> = connection
+        .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(next.map(Millis::timestamp))
+}
+
+impl Store {
+    /// Claims up to `limit` notices that are due and within the limits.
+    pub async fn claim_notices(
+        &self,
+        limit: usize,
+        limits: MailLimits,
+        now: Timestamp,
+    ) -> Result<ClaimedNotices, StoreError> {
+        self.write(move |work| claim(work.connection, limit, limits, now.into()))
+            .await
+    }
+
+    /// Time at which the next notice is due; None if none waits.
+    pub async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(next_due).await
+    }
+
+    /// Records that a notice was sent, in the events of its entry.
+    pub async fn notice_sent(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let entry: Option<i64> = work
+                .connection
+                .prepare_cached("SELECT ledger FROM notice WHERE id = ?")?
+                .query_row([id], |row| row.get(0))
+                .optional()?
+                .flatten();
+            match entry {
+                Some(entry) => NewEvent::named("sender.told").entry(entry).record(
+                    work.connection,
+                    &Actor::Daemon,
+                    now.into(),
+                ),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Returns a notice that was certainly not sent to the queue, until `at`.
+    pub async fn retry_notice(&self, id: MailId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.connection
+                .prepare_cached(
+                    "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
+                     WHERE id = ?1 AND due_at IS NULL",
+                )?
+                .execute(params![id, Millis::from(at)])?;
+            Ok(())
+        })
+        .await
+    }
+}

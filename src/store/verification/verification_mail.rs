@@ -1,0 +1,375 @@
+//! Verification mail that is owed to people. Each is a row first; the mailer claims it, sends it and settles
+//! it.
+//!
+//! Claiming takes its share of the rate limits, so that a crash between sending and settling cannot cause a
+//! second mail beyond them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::config::MailLimits;
+use crate::domain::{AccountId, EmailAddress, MailId, PortalName, Timestamp, TokenHash};
+use crate::store::accounts::account_rows::{
+    AccountRow, account_by_number, find_account, find_sender_account,
+};
+use crate::store::accounts::languages::{LanguageWish, wish};
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::lanes::{Lane, Place};
+use crate::store::verification::mail_claims::MailClaim;
+use crate::store::verification::mail_queue::claim;
+use crate::store::{Store, StoreError, Topic};
+
+/// Kind of a verification mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailKind {
+    /// The link that verifies the address.
+    Verification,
+    /// The same, shortly before the held requests expire.
+    Reminder,
+    /// A sign-up for an address that has an account already.
+    AlreadyRegistered,
+}
+
+/// Action that caused a verification mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailCause {
+    /// Mail to a portal.
+    Mail,
+    SignUp,
+    /// Asked for a new link.
+    Resend,
+    /// An operator made the account or asked for the mail.
+    Operator,
+    /// An answer to verification mail that did not confirm.
+    Reply,
+    /// A request for a link after "This was not me", which that link can take back.
+    TakeBack,
+}
+
+macro_rules! words {
+    ($type:ident { $($variant:ident => $name:literal),+ }) => {
+        impl $type {
+            /// Name in the database and in the log.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            pub(in crate::store) fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+words!(MailKind {
+    Verification => "verification",
+    Reminder => "reminder",
+    AlreadyRegistered => "already_registered"
+});
+words!(MailCause {
+    Mail => "mail",
+    SignUp => "sign_up",
+    Resend => "resend",
+    Operator => "operator",
+    Reply => "reply",
+    TakeBack => "take_back"
+});
+
+/// A mail to be sent now. Contains nothing that the sender of a message wrote, except the Message-ID that it
+/// answers.
+#[derive(Debug, Clone)]
+pub struct VerificationMail {
+    pub id: MailId,
+    pub kind: MailKind,
+    pub cause: MailCause,
+    pub account: AccountId,
+    pub address: EmailAddress,
+    pub portal: Option<PortalName>,
+    /// Message-ID of the held message, without angle brackets.
+    pub in_reply_to: Option<String>,
+    /// Number of waiting requests.
+    pub waiting: u32,
+    /// Time at which the first of them expires.
+    pub expires_at: Option<Timestamp>,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    pub(crate) claim: MailClaim,
+    /// Index of this mail's token among those passed to the claim. No token is stored for
+    /// `AlreadyRegistered`, which has no link.
+    pub token: usize,
+}
+
+/// Outcome of sending a mail.
+#[derive(Debug, Clone)]
+pub enum MailOutcome {
+    Sent,
+    /// To be retried at this time; gives the mail's share of the limits back.
+    Retry {
+        at: Timestamp,
+        cause: String,
+    },
+    /// Unknown whether it was sent. To be retried at this time; keeps the share of the limits.
+    Unknown {
+        at: Timestamp,
+        cause: String,
+    },
+    /// Refused permanently. Counts as a temporary failure of the address, because the refusal may be our
+    /// relay's.
+    Refused {
+        cause: String,
+    },
+}
+
+/// Mails to be sent, or the time at which to ask again.
+#[derive(Debug, Clone)]
+pub struct ClaimedMail {
+    pub verification_mails: Vec<VerificationMail>,
+    /// Time at which the next mail is due, if one waits.
+    pub next_due: Option<Timestamp>,
+    /// Mails that a limit deferred in this claim, for the `verification.deferred` event.
+    pub deferred: Vec<(AccountId, EmailAddress, Timestamp)>,
+}
+
+/// Hashes of the tokens that a mail will contain.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenHashes {
+    pub link: TokenHash,
+    /// Token of its reply address.
+    pub reply: Option<TokenHash>,
+}
+
+impl From<TokenHash> for TokenHashes {
+    fn from(link: TokenHash) -> Self {
+        Self { link, reply: None }
+    }
+}
+
+/// Reason why a mail is owed.
+pub(crate) struct Occasion<'a> {
+    pub(crate) kind: MailKind,
+    pub(crate) cause: MailCause,
+    pub(crate) portal: Option<&'a PortalName>,
+    pub(crate) in_reply_to: Option<&'a str>,
+    pub(crate) place: Place,
+}
+
+/// Owes a mail, unless one is on its way or the address may get none. Returns true if one has become due.
+pub(crate) fn owe(
+    connection: &Connection,
+    account: &AccountRow,
+    occasion: &Occasion,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let asks = matches!(occasion.cause, MailCause::Resend | MailCause::SignUp);
+    let cause = if !account.is_quiet(now) {
+        occasion.cause
+    } else if asks && account.may_be_mailed_once(now) {
+        MailCause::TakeBack
+    } else {
+        return Ok(false);
+    };
+    let outstanding: Option<(i64, Lane, bool)> = connection
+        .prepare_cached(
+            "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
+        )?
+        .query_row([account.n], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let place = occasion.place;
+    let Some((n, lane, waits)) = outstanding else {
+        if cause == MailCause::TakeBack {
+            account.mail_once(connection)?;
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO letter (n, id, account, kind, cause, portal, in_reply_to, state,
+                     created_at, due_at, lane, flow, turn)
+                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                MailId::new(),
+                account.n,
+                occasion.kind,
+                cause,
+                occasion.portal,
+                occasion.in_reply_to,
+                now,
+                place.lane,
+                place.flow,
+                place.next_turn(connection)?,
+            ])?;
+        return Ok(true);
+    };
+    if !waits || lane <= place.lane {
+        return Ok(false);
+    }
+    // Serve it in the earlier lane, unless our relay has just refused it.
+    connection
+        .prepare_cached(
+            "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
+                 due_at = CASE WHEN last_error IS NULL THEN min(due_at, ?5) ELSE due_at END
+             WHERE n = ?1",
+        )?
+        .execute(params![
+            n,
+            place.lane,
+            place.flow,
+            place.next_turn(connection)?,
+            now
+        ])?;
+    Ok(true)
+}
+
+/// Cancels the waiting mails of an account.
+pub(crate) fn cancel(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
+             WHERE account = ?1 AND state = 'waiting' AND due_at IS NOT NULL",
+        )?
+        .execute(params![account, now])?;
+    Ok(())
+}
+
+/// Owes a new link to an account that can be verified.
+fn renew(
+    connection: &Connection,
+    mut account: AccountRow,
+    cause: MailCause,
+    client: Option<IpAddr>,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    if !account.can_be_verified() {
+        return Ok(false);
+    }
+    let mut hastened = false;
+    if cause == MailCause::Operator {
+        // An operator's request overrides an earlier bounce or an accidental objection.
+        connection
+            .prepare_cached(
+                "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+                     refused_authenticated = 0, quiet_mailed = 0
+                 WHERE n = ?",
+            )?
+            .execute([account.n])?;
+        account.speak();
+        // It also makes a mail due that waits for the end of a pause.
+        hastened = connection
+            .prepare_cached(
+                "UPDATE letter SET cause = ?2, due_at = ?3
+                 WHERE account = ?1 AND state = 'waiting' AND due_at > ?3",
+            )?
+            .execute(params![account.n, cause, now])?
+            > 0;
+    }
+    let portal: Option<PortalName> = connection
+        .prepare_cached(
+            "SELECT portal FROM request WHERE account = ? AND state = 'held'
+             ORDER BY ledger DESC LIMIT 1",
+        )?
+        .query_row([account.n], |row| row.get(0))
+        .optional()?;
+    let address = account.address(connection)?;
+    let place = match cause {
+        MailCause::Operator => Place::of_operator(address.domain()),
+        _ => Place::of_page(client, address.domain()),
+    };
+    let occasion = Occasion {
+        kind: MailKind::Verification,
+        cause,
+        portal: portal.as_ref(),
+        in_reply_to: None,
+        place,
+    };
+    Ok(owe(connection, &account, &occasion, now)? || hastened)
+}
+
+impl Store {
+    /// Claims up to `tokens.len()` mails that are due and within the limits, and stores the hash of the token
+    /// that each will contain. Mails to accounts that no longer need verification are dropped.
+    pub async fn claim_mail(
+        &self,
+        tokens: Vec<impl Into<TokenHashes>>,
+        limits: MailLimits,
+        token_ttl: Duration,
+        now: Timestamp,
+    ) -> Result<ClaimedMail, StoreError> {
+        let tokens: Vec<TokenHashes> = tokens.into_iter().map(Into::into).collect();
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let connection = work.connection;
+            claim(connection, &tokens, &holder, limits, token_ttl, now.into())
+        })
+        .await
+    }
+
+    /// Owes a new link to the account with this address if it can be verified. Does not tell whether the
+    /// account exists: the page answers the same either way. A request by an operator also clears the
+    /// undeliverable mark and the quiet time of the address.
+    pub async fn renew_link(
+        &self,
+        address: EmailAddress,
+        cause: MailCause,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let language = LanguageWish::default();
+        self.renew_link_for(address, cause, None, language, now)
+            .await
+    }
+
+    /// The same for a client of the pages, which has its own share of their mail.
+    pub async fn renew_link_for(
+        &self,
+        address: EmailAddress,
+        cause: MailCause,
+        client: Option<IpAddr>,
+        language: LanguageWish,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = address.key();
+        self.write(move |work| {
+            // Nobody asked for the account of a placeholder but an operator.
+            let found = match cause {
+                MailCause::Operator => find_account(work.connection, &key)?,
+                _ => find_sender_account(work.connection, &key)?,
+            };
+            if let Some(account) = found {
+                let n = account.n;
+                let is_owed = renew(work.connection, account, cause, client, now.into())?;
+                wish(work.connection, n, &language)?;
+                work.wakeups.add_if(Topic::VerificationMail, is_owed);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The same for the account of an expired link.
+    pub async fn renew_expired_link(
+        &self,
+        token: TokenHash,
+        client: Option<IpAddr>,
+        language: LanguageWish,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let account: Option<i64> = work
+                .connection
+                .prepare_cached("SELECT account FROM token WHERE hash = ? AND refused_at IS NULL")?
+                .query_row([token], |row| row.get(0))
+                .optional()?;
+            if let Some(n) = account {
+                let account = account_by_number(work.connection, n)?;
+                let cause = MailCause::Resend;
+                let is_owed = renew(work.connection, account, cause, client, now.into())?;
+                wish(work.connection, n, &language)?;
+                work.wakeups.add_if(Topic::VerificationMail, is_owed);
+            }
+            Ok(())
+        })
+        .await
+    }
+}

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Canary, Config};
 use crate::domain::{LedgerId, RequestId, RequestState, Timestamp, canary};
 use crate::observe::events;
-use crate::observe::metrics::{self, Step};
+use crate::observe::metrics::{self, ProcessingStep};
 use crate::store::Store;
 
 /// Interval at which the request of a canary is polled.
@@ -68,7 +68,7 @@ pub async fn run(
 fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
     match arrived {
         Ok(took) => {
-            metrics::took(Step::Canary, *took);
+            metrics::took(ProcessingStep::Canary, *took);
             if before == Some(false) {
                 events::canary_recovered();
             }

@@ -19,8 +19,8 @@ use crate::domain::{
 use crate::failpoint;
 use crate::mail::{self, AuthenticationResult, Facts, OwnLinks};
 use crate::observe::events;
-use crate::observe::metrics::{self, Step};
-use crate::sender_auth::{Author, Checker, outside_client};
+use crate::observe::metrics::{self, ProcessingStep};
+use crate::sender_auth::{Checker, VouchedAuthor, outside_client};
 use crate::smtp::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 use crate::store::{Answer, Arrival, Entry, Part, Store, StoreError};
 use crate::verification::{self, ConfirmingWords};
@@ -95,7 +95,7 @@ impl Intake {
             })
             .await?;
         failpoint::pass("accepted");
-        metrics::took(Step::Commit, begin.elapsed());
+        metrics::took(ProcessingStep::Commit, begin.elapsed());
         Ok(entries)
     }
 }
@@ -145,7 +145,7 @@ impl MessageHandler for Intake {
         let begin = Instant::now();
         match self.take(envelope, raw).await {
             Ok(entries) => {
-                metrics::took(Step::Accept, begin.elapsed());
+                metrics::took(ProcessingStep::Accept, begin.elapsed());
                 for entry in &entries {
                     tell(entry, peer);
                 }
@@ -239,7 +239,7 @@ async fn authenticate(
     envelope: &Envelope,
     raw: &[u8],
 ) {
-    let author = Author::of(facts);
+    let author = VouchedAuthor::of(facts);
     if config.authentication.authserv_id.is_none() {
         let from = facts.from_domain();
         facts.authentication = checker

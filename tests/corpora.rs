@@ -141,13 +141,13 @@ fn read(path: &Path) -> Facts {
         authserv_id: None,
         spam: [].into(),
     };
-    let envelope = Envelope::of_file(mail::recorded(&raw).reverse_path);
+    let envelope = Envelope::of_file(mail::read_recorded(&raw).reverse_path);
     mail::read(&raw, &envelope, &own)
 }
 
 fn found(facts: &Facts, field: &str) -> Option<String> {
     match field {
-        "from" => facts.sender.written().map(str::to_owned),
+        "from" => facts.sender.addr_spec().map(str::to_owned),
         "subject" => facts.subject.clone(),
         _ => Some(facts.class().as_str().to_owned()),
     }

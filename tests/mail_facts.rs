@@ -28,7 +28,7 @@ fn identity() -> Identity {
 
 /// The envelope that `replay` uses: to the portal, from the address of Return-Path.
 fn envelope(raw: &[u8]) -> Envelope {
-    let mut envelope = Envelope::of_file(mail::recorded(raw).reverse_path);
+    let mut envelope = Envelope::of_file(mail::read_recorded(raw).reverse_path);
     envelope.recipients.push(Recipient {
         address: PORTAL_ADDRESS.to_owned(),
         mailbox: Mailbox::Portal(PortalName::parse("it").expect("a name")),
@@ -77,7 +77,7 @@ fn result(facts: &Facts, settings: &AccessSettings) -> Value {
     };
     json!({
         "portal": "it",
-        "from": sender.written(),
+        "from": sender.addr_spec(),
         "subject": facts.subject,
         "message_id": facts.message_id,
         "class": facts.class(),

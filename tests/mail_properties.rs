@@ -70,20 +70,20 @@ proptest! {
     fn no_quoted_name_makes_another_sender(name in "\\PC{0,60}") {
         let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
         let sender = from(&format!("\"{quoted}\" <x@evil.example>"));
-        prop_assert_eq!(sender.written(), Some("x@evil.example"));
+        prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
     }
 
     #[test]
     fn no_encoded_name_makes_another_sender(name in any::<String>()) {
         let encoded = STANDARD.encode(name);
         let sender = from(&format!("=?utf-8?b?{encoded}?= <x@evil.example>"));
-        prop_assert_eq!(sender.written(), Some("x@evil.example"));
+        prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
     }
 
     #[test]
     fn no_unquoted_name_makes_another_sender(name in "[ -~]{0,40}") {
         let sender = from(&format!("{name} <x@evil.example>"));
-        prop_assert!(matches!(sender.written(), None | Some("x@evil.example")), "{sender:?}");
+        prop_assert!(matches!(sender.addr_spec(), None | Some("x@evil.example")), "{sender:?}");
     }
 
     /// Access, authentication and routing use the same domain: it is in the field as it is, after the only
@@ -99,7 +99,7 @@ proptest! {
     ) {
         let sender = from(&form.replace("{}", &format!("{local}@{domain}")));
         if let Some(address) = sender.address() {
-            let written = sender.written().expect("what was written");
+            let written = sender.addr_spec().expect("what was written");
             let (_, behind) = written.rsplit_once('@').expect("an @");
             prop_assert_eq!(written.matches('@').count(), 1);
             prop_assert!(!written.contains(['%', '!']), "{}", written);

@@ -142,7 +142,7 @@ impl Sender {
     pub fn next(&mut self) -> Arrival {
         self.sent += 1;
         let mut facts = self.arrival.facts.clone();
-        let from = facts.sender.written().unwrap_or_default();
+        let from = facts.sender.addr_spec().unwrap_or_default();
         facts.message_id = Some(format!("{}.{from}", self.sent));
         let mut print = [0; 32];
         print[..8].copy_from_slice(&self.sent.to_le_bytes());

@@ -239,7 +239,7 @@ impl fmt::Display for Change {
             }
             return f.write_str(&signed.join(", "));
         }
-        let shown = |value: Option<&Value>| match value {
+        let display = |value: Option<&Value>| match value {
             None => "inherited".to_owned(),
             Some(value) if items(Some(value)).is_some_and(|list| list.is_empty()) => {
                 "empty".to_owned()
@@ -249,8 +249,8 @@ impl fmt::Display for Change {
         write!(
             f,
             "{} → {}",
-            shown(self.before.as_ref()),
-            shown(self.after.as_ref())
+            display(self.before.as_ref()),
+            display(self.after.as_ref())
         )
     }
 }
@@ -296,7 +296,7 @@ mod tests {
         PortalName::parse("it").expect("a name")
     }
 
-    fn shown(before: &AccessSettings, after: &AccessSettings) -> Vec<String> {
+    fn describe_changes(before: &AccessSettings, after: &AccessSettings) -> Vec<String> {
         before
             .changes_to(after)
             .iter()
@@ -320,10 +320,10 @@ mod tests {
         );
         assert_eq!(unknown, [pattern("never.example")]);
         assert_eq!(
-            shown(&old, &new),
+            describe_changes(&old, &new),
             ["internal.approved_domains: - old.example, + new.example"]
         );
-        assert!(shown(&new, &new).is_empty());
+        assert!(describe_changes(&new, &new).is_empty());
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
         );
         assert_eq!(own.site, site.site);
         assert_eq!(
-            shown(&site, &own),
+            describe_changes(&site, &own),
             ["it: external.allowed_domains: inherited → partner.example, more.example"]
         );
         let inherit = Assignment::parse("external.allowed_domains=inherit").expect("good");

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::question::Question;
-use super::rules::{Finding, RULES};
+use super::rules::{Examination, RULES};
 use crate::domain::Reason;
 
 /// One line of an explanation.
@@ -24,8 +24,8 @@ pub fn explain(question: &Question) -> Vec<RuleResult> {
     let mut results = Vec::with_capacity(RULES.len());
     for rule in &RULES {
         let (matched, evidence) = match (rule.examine)(question) {
-            Finding::Matched { evidence, .. } => (true, evidence),
-            Finding::Passed(evidence) => (false, evidence),
+            Examination::Matched { evidence, .. } => (true, evidence),
+            Examination::Passed(evidence) => (false, evidence),
         };
         results.push(RuleResult {
             rule: rule.number,

@@ -45,7 +45,7 @@ fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
 
 /// The registered label: `acme` of `mail.acme.co.uk`.
 fn name_of(domain: &Domain) -> Option<&str> {
-    let registered = public_suffix::registered(domain.as_str())?;
+    let registered = public_suffix::registered_name(domain.as_str())?;
     registered.split('.').next()
 }
 

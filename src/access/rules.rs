@@ -15,11 +15,11 @@ pub struct Rule {
     pub reason: Reason,
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
-    pub(super) examine: fn(&Question) -> Finding,
+    pub(super) examine: fn(&Question) -> Examination,
 }
 
 /// Result of a rule.
-pub(super) enum Finding {
+pub(super) enum Examination {
     Matched {
         verdict: Verdict,
         consequence: Consequence,
@@ -154,111 +154,111 @@ pub fn number_of(reason: Reason) -> u8 {
     rule.map_or(CONFIRMATION, |rule| rule.number)
 }
 
-fn dropped(evidence: impl Into<Option<String>>) -> Finding {
-    Finding::Matched {
+fn drop_with(evidence: impl Into<Option<String>>) -> Examination {
+    Examination::Matched {
         verdict: Verdict::Dropped,
         consequence: Consequence::Nothing,
         evidence: evidence.into(),
     }
 }
 
-fn passed(evidence: impl Into<Option<String>>) -> Finding {
-    Finding::Passed(evidence.into())
+fn pass_with(evidence: impl Into<Option<String>>) -> Examination {
+    Examination::Passed(evidence.into())
 }
 
-fn duplicate(question: &Question) -> Finding {
+fn duplicate(question: &Question) -> Examination {
     match question.standing.original {
-        Some(original) => Finding::Matched {
+        Some(original) => Examination::Matched {
             verdict: original.verdict,
             consequence: Consequence::Nothing,
             evidence: Some(format!("first received as {}", original.ledger)),
         },
-        None => passed(None),
+        None => pass_with(None),
     }
 }
 
-fn bounce(question: &Question) -> Finding {
+fn bounce(question: &Question) -> Examination {
     let Some(report) = &question.facts.report else {
-        return passed(None);
+        return pass_with(None);
     };
     let evidence = report.evidence.to_string();
     // A person or an approved program may write a text that looks like a bounce.
-    match taken_of(question) {
-        Some(why) if report.kind == ReportKind::Text => passed(format!("{evidence}; {why}")),
-        _ => dropped(evidence),
+    match share_of(question) {
+        Some(why) if report.kind == ReportKind::Text => pass_with(format!("{evidence}; {why}")),
+        _ => drop_with(evidence),
     }
 }
 
-fn goes_round(question: &Question) -> Finding {
+fn goes_round(question: &Question) -> Examination {
     let facts = question.facts;
     if let Some(mark) = &facts.own_mark {
-        return dropped(mark.to_string());
+        return drop_with(mark.to_string());
     }
     if question.circumstances.sender_is_ours {
-        let written = question.sender().written().unwrap_or_default();
-        return dropped(format!("From: {written} is an address of ours"));
+        let written = question.sender().addr_spec().unwrap_or_default();
+        return drop_with(format!("From: {written} is an address of ours"));
     }
     let hops = format!("{} Received fields", facts.received_fields);
     if facts.received_fields > MOST_RECEIVED_FIELDS {
-        return dropped(hops);
+        return drop_with(hops);
     }
-    passed(hops)
+    pass_with(hops)
 }
 
-fn sender_unusable(question: &Question) -> Finding {
+fn sender_unusable(question: &Question) -> Examination {
     match question.sender() {
-        Sender::Unusable { fault, .. } => dropped(fault.to_string()),
+        Sender::Unusable { fault, .. } => drop_with(fault.to_string()),
         Sender::Usable {
             address, lookalike, ..
-        } => passed(match lookalike {
+        } => pass_with(match lookalike {
             Some(warning) => format!("{address} ({warning})"),
             None => address.to_string(),
         }),
     }
 }
 
-fn sender_denied(question: &Question) -> Finding {
+fn sender_denied(question: &Question) -> Examination {
     let settings = question.settings;
     match question.sender().address() {
         Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
-            Some(pattern) => dropped(format!("denied: {pattern}")),
-            None => passed(format!("{address} is not in denied")),
+            Some(pattern) => drop_with(format!("denied: {pattern}")),
+            None => pass_with(format!("{address} is not in denied")),
         },
-        _ => passed(None),
+        _ => pass_with(None),
     }
 }
 
-fn spam(question: &Question) -> Finding {
+fn spam(question: &Question) -> Examination {
     match &question.facts.spam {
-        Some(evidence) => dropped(evidence.to_string()),
-        None => passed(None),
+        Some(evidence) => drop_with(evidence.to_string()),
+        None => pass_with(None),
     }
 }
 
-fn account_blocked(question: &Question) -> Finding {
+fn account_blocked(question: &Question) -> Examination {
     match question.status() {
-        Some(Status::Blocked) => dropped(None),
-        status => passed(standing(status)),
+        Some(Status::Blocked) => drop_with(None),
+        status => pass_with(standing(status)),
     }
 }
 
-fn automatic(question: &Question) -> Finding {
+fn automatic(question: &Question) -> Examination {
     let facts = question.facts;
     let Some(evidence) = facts
         .automatic
         .as_ref()
         .or(facts.presumed_automatic.as_ref())
     else {
-        return passed(None);
+        return pass_with(None);
     };
-    match taken_of(question) {
-        Some(why) => passed(format!("{evidence}; {why}")),
-        None => dropped(evidence.to_string()),
+    match share_of(question) {
+        Some(why) => pass_with(format!("{evidence}; {why}")),
+        None => drop_with(evidence.to_string()),
     }
 }
 
 /// Reason why apparently automatic mail of this sender is accepted; None if it is not.
-fn taken_of(question: &Question) -> Option<&'static str> {
+fn share_of(question: &Question) -> Option<&'static str> {
     let account = question.standing.account?;
     if !is_active_here(question) {
         None
@@ -273,27 +273,27 @@ fn taken_of(question: &Question) -> Option<&'static str> {
     }
 }
 
-fn bulk(question: &Question) -> Finding {
+fn bulk(question: &Question) -> Examination {
     let Some(evidence) = &question.facts.bulk else {
-        return passed(None);
+        return pass_with(None);
     };
     if is_active_here(question) {
-        return passed(format!("{evidence}; taken from an active account"));
+        return pass_with(format!("{evidence}; taken from an active account"));
     }
     match &question.circumstances.own_list {
-        Some(list) => passed(format!("{evidence}; {list} is a list of the portal's own")),
-        None => dropped(evidence.to_string()),
+        Some(list) => pass_with(format!("{evidence}; {list} is a list of the portal's own")),
+        None => drop_with(evidence.to_string()),
     }
 }
 
-fn authentication_failed(question: &Question) -> Finding {
+fn authentication_failed(question: &Question) -> Examination {
     let enforcement = question.circumstances.enforcement;
     if enforcement == Enforcement::Off {
-        return passed("not checked: authentication.mode is off".to_owned());
+        return pass_with("not checked: authentication.mode is off".to_owned());
     }
     let evidence = question.facts.authentication.summary();
     let Some(failure) = question.authentication_failure() else {
-        return passed(evidence);
+        return pass_with(evidence);
     };
     let evidence = match (failure, evidence) {
         // The evidence contains the failure already.
@@ -304,9 +304,9 @@ fn authentication_failed(question: &Question) -> Finding {
         (_, None) => failure.to_string(),
     };
     if enforcement == Enforcement::Enforce {
-        dropped(evidence)
+        drop_with(evidence)
     } else {
-        passed(format!("would fail, and is only reported: {evidence}"))
+        pass_with(format!("would fail, and is only reported: {evidence}"))
     }
 }
 
@@ -327,23 +327,23 @@ fn lets_newcomer_in_unverified(question: &Question) -> bool {
         external_account,
     ];
     let first = rules.iter().find_map(|examine| match examine(question) {
-        Finding::Matched { consequence, .. } => Some(consequence),
-        Finding::Passed(_) => None,
+        Examination::Matched { consequence, .. } => Some(consequence),
+        Examination::Passed(_) => None,
     });
     matches!(first, Some(Consequence::Accept(_)))
 }
 
 const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
 
-fn account_active(question: &Question) -> Finding {
+fn account_active(question: &Question) -> Examination {
     if !is_active_here(question) {
-        return passed(if question.is_unverified_here() {
+        return pass_with(if question.is_unverified_here() {
             format!("{NEVER_VERIFIED}; this portal lets no such newcomer in unverified")
         } else {
             standing(question.status())
         });
     }
-    Finding::Matched {
+    Examination::Matched {
         verdict: Verdict::Accepted,
         consequence: Consequence::Accept(None),
         evidence: Some(if question.is_known_customer() {
@@ -359,27 +359,27 @@ fn waits_for_verification(question: &Question) -> bool {
     question.status() == Some(Status::Pending) || question.is_unverified_here()
 }
 
-fn hold_quota(question: &Question) -> Finding {
+fn hold_quota(question: &Question) -> Examination {
     match question.standing.account {
         Some(account) if account.quota_reached && waits_for_verification(question) => {
             let quota = "quota.requests or quota.bytes";
             if question.facts.authentication.passes() && account.can_replace {
-                passed(format!(
+                pass_with(format!(
                     "{quota}; replaces the oldest request that no domain vouches for"
                 ))
             } else {
-                dropped(quota.to_owned())
+                drop_with(quota.to_owned())
             }
         }
-        _ => passed(None),
+        _ => pass_with(None),
     }
 }
 
-fn account_pending(question: &Question) -> Finding {
+fn account_pending(question: &Question) -> Examination {
     if !waits_for_verification(question) {
-        return passed(standing(question.status()));
+        return pass_with(standing(question.status()));
     }
-    Finding::Matched {
+    Examination::Matched {
         verdict: Verdict::Held,
         consequence: Consequence::Hold(None),
         evidence: Some(if question.is_unverified_here() {
@@ -390,13 +390,13 @@ fn account_pending(question: &Question) -> Finding {
     }
 }
 
-fn domain_approved(question: &Question) -> Finding {
+fn domain_approved(question: &Question) -> Examination {
     let internal = &question.settings.internal;
     if !internal.enabled {
-        return passed("internal.enabled is false".to_owned());
+        return pass_with("internal.enabled is false".to_owned());
     }
     match matching(question, &internal.approved_domains) {
-        Ok(pattern) => Finding::Matched {
+        Ok(pattern) => Examination::Matched {
             verdict: Verdict::Held,
             consequence: Consequence::Hold(Some(NewAccount {
                 kind: Kind::Internal,
@@ -404,30 +404,30 @@ fn domain_approved(question: &Question) -> Finding {
             })),
             evidence: Some(format!("internal.approved_domains: {pattern}")),
         },
-        Err(domain) => passed(format!("{domain} is not in internal.approved_domains")),
+        Err(domain) => pass_with(format!("{domain} is not in internal.approved_domains")),
     }
 }
 
-fn external_accounts_disabled(question: &Question) -> Finding {
+fn external_accounts_disabled(question: &Question) -> Examination {
     if question.settings.external.allow_portal_only_accounts {
-        passed(None)
+        pass_with(None)
     } else {
-        dropped("external.allow_portal_only_accounts is false".to_owned())
+        drop_with("external.allow_portal_only_accounts is false".to_owned())
     }
 }
 
-fn domain_not_allowed(question: &Question) -> Finding {
+fn domain_not_allowed(question: &Question) -> Examination {
     let external = &question.settings.external;
     if !external.restrict_domains {
-        return passed("external.restrict_domains is false".to_owned());
+        return pass_with("external.restrict_domains is false".to_owned());
     }
     match matching(question, &external.allowed_domains) {
-        Ok(pattern) => passed(format!("external.allowed_domains: {pattern}")),
-        Err(domain) => dropped(format!("{domain} is not in external.allowed_domains")),
+        Ok(pattern) => pass_with(format!("external.allowed_domains: {pattern}")),
+        Err(domain) => drop_with(format!("{domain} is not in external.allowed_domains")),
     }
 }
 
-fn external_account(question: &Question) -> Finding {
+fn external_account(question: &Question) -> Examination {
     let proof_needed = question.settings.external.verify;
     let account = Some(NewAccount {
         kind: Kind::External,
@@ -438,7 +438,7 @@ fn external_account(question: &Question) -> Finding {
     } else {
         (Verdict::Accepted, Consequence::Accept(account))
     };
-    Finding::Matched {
+    Examination::Matched {
         verdict,
         consequence,
         evidence: Some(format!("external.verify is {proof_needed}")),

@@ -71,7 +71,7 @@ impl Default for External {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The deny list: senders whose mail is never accepted, with or without an account.
-    #[serde(deserialize_with = "denied")]
+    #[serde(deserialize_with = "deserialize_denied")]
     pub denied: Vec<DomainPattern>,
     pub internal: Internal,
     pub external: External,
@@ -83,7 +83,7 @@ pub struct Settings {
 pub struct Overrides {
     #[serde(
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "denied_override"
+        deserialize_with = "deserialize_denied_override"
     )]
     pub denied: Option<Vec<DomainPattern>>,
     #[serde(skip_serializing_if = "InternalOverrides::is_empty")]
@@ -119,17 +119,19 @@ pub struct ExternalOverrides {
 }
 
 /// Parses patterns of the deny list, which may be public suffixes.
-fn denied<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DomainPattern>, D::Error> {
+fn deserialize_denied<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<DomainPattern>, D::Error> {
     Vec::<String>::deserialize(deserializer)?
         .iter()
         .map(|text| DomainPattern::parse_denied(text).map_err(D::Error::custom))
         .collect()
 }
 
-fn denied_override<'de, D: Deserializer<'de>>(
+fn deserialize_denied_override<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<DomainPattern>>, D::Error> {
-    denied(deserializer).map(Some)
+    deserialize_denied(deserializer).map(Some)
 }
 
 impl Settings {

@@ -166,7 +166,7 @@ fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
             "from",
             facts
                 .sender
-                .written()
+                .addr_spec()
                 .map(ToOwned::to_owned)
                 .or_else(|| Some("nobody that can be told".to_owned())),
         ),

@@ -9,7 +9,7 @@ use crate::config::{Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
-use crate::observe::metrics::{self, Step};
+use crate::observe::metrics::{self, ProcessingStep};
 use crate::outbound::settlement::settlement;
 use crate::outbound::worker::{Queue, Tries};
 use crate::outbound::{Attempt, Cause};
@@ -140,7 +140,10 @@ impl Queue for RequestQueue {
             Settlement::Delivered => {
                 events::delivery_succeeded(delivery);
                 let waited = now.duration_since(claim.released_at);
-                metrics::took(Step::Deliver, waited.try_into().unwrap_or_default());
+                metrics::took(
+                    ProcessingStep::Deliver,
+                    waited.try_into().unwrap_or_default(),
+                );
             }
             Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
             Settlement::Failed { cause } => events::delivery_failed(delivery, cause),

@@ -153,7 +153,7 @@ impl EmailAddress {
     /// The same mailbox without its subaddress (RFC 5233): `it+42@…` becomes `it@…`.
     #[must_use]
     pub fn without_detail(&self) -> Self {
-        let local = match self.unquoted().split_once('+') {
+        let local = match self.unquote().split_once('+') {
             Some((user, _)) if !user.is_empty() && is_local_part(user) => quoted_if_needed(user),
             _ => self.local.clone(),
         };
@@ -166,7 +166,7 @@ impl EmailAddress {
     /// The part after the first `+` of the local part, if there is one (RFC 5233).
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
-        self.unquoted().split_once('+').map(|(_, detail)| detail)
+        self.unquote().split_once('+').map(|(_, detail)| detail)
     }
 
     /// The same mailbox in a form that a program cannot take for an option: `"-x"@corp.example`.
@@ -179,7 +179,7 @@ impl EmailAddress {
         }
     }
 
-    fn unquoted(&self) -> &str {
+    fn unquote(&self) -> &str {
         let inner = self.local.strip_prefix('"');
         inner
             .and_then(|inner| inner.strip_suffix('"'))

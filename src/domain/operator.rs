@@ -59,13 +59,13 @@ impl Password {
         if length < Self::SHORTEST {
             return Err(PasswordError::TooShort(length));
         }
-        Self::presented(text).ok_or(PasswordError::TooLong)
+        Self::for_comparison(text).ok_or(PasswordError::TooLong)
     }
 
     /// A password to be compared only, whatever the rules were when it was set. None if it is too long to be
     /// one.
     #[must_use]
-    pub fn presented(text: &str) -> Option<Self> {
+    pub fn for_comparison(text: &str) -> Option<Self> {
         (text.len() <= Self::LONGEST).then(|| Self(text.into()))
     }
 
@@ -92,7 +92,7 @@ impl Password {
 impl PasswordHash {
     /// Wraps the stored text; a text that is not a hash matches no password.
     #[must_use]
-    pub fn stored(text: String) -> Self {
+    pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
@@ -118,10 +118,10 @@ mod tests {
         let hash = password.hash().expect("a hash");
         assert!(hash.as_str().starts_with("$argon2id$"), "{}", hash.as_str());
         assert!(password.matches(&hash));
-        let other = Password::presented("correct horse batterz").expect("short enough");
+        let other = Password::for_comparison("correct horse batterz").expect("short enough");
         assert!(!other.matches(&hash));
         assert_ne!(hash, password.hash().expect("another salt"));
-        assert!(!password.matches(&PasswordHash::stored(String::new())));
+        assert!(!password.matches(&PasswordHash::from_stored(String::new())));
     }
 
     #[test]

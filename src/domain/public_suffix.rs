@@ -5,7 +5,7 @@
 
 /// The registered name: `acme.co.uk` of `mail.acme.co.uk`; None for a public suffix.
 #[inline(never)]
-pub fn registered(name: &str) -> Option<&str> {
+pub fn registered_name(name: &str) -> Option<&str> {
     let suffix = suffix(name)?;
     let label_end = name.len().checked_sub(suffix.len() + 1)?;
     let label = name.get(..label_end)?.rsplit('.').next()?;
@@ -16,19 +16,19 @@ pub fn registered(name: &str) -> Option<&str> {
 /// The public suffix of a name: `co.uk` of `mail.acme.co.uk`. Without an entry in the list, the last label.
 #[inline(never)]
 pub fn suffix(name: &str) -> Option<&str> {
-    let (length, _) = listed(name)?;
+    let (length, _) = find_suffix(name)?;
     name.get(name.len() - length..)
 }
 
 /// True if the last label is on the list, rather than matched by its default rule.
 #[inline(never)]
 pub fn is_known_top_level(name: &str) -> bool {
-    listed(name).is_some_and(|(_, is_known)| is_known)
+    find_suffix(name).is_some_and(|(_, is_known)| is_known)
 }
 
 /// Length of a name's public suffix, and true if the list contains it.
 #[inline(never)]
-fn listed(name: &str) -> Option<(usize, bool)> {
+fn find_suffix(name: &str) -> Option<(usize, bool)> {
     let suffix = psl::suffix(name.as_bytes())?;
     Some((suffix.as_bytes().len(), suffix.is_known()))
 }
@@ -36,7 +36,7 @@ fn listed(name: &str) -> Option<(usize, bool)> {
 /// True if both names can belong to one organization: they are equal, or share a registered name.
 #[must_use]
 pub fn is_same_organization(one: &str, other: &str) -> bool {
-    one == other || registered(one).is_some_and(|name| registered(other) == Some(name))
+    one == other || registered_name(one).is_some_and(|name| registered_name(other) == Some(name))
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
             ("", None),
             (".com", None),
         ] {
-            assert_eq!(registered(name), expected, "{name}");
+            assert_eq!(registered_name(name), expected, "{name}");
             assert_eq!(psl::domain_str(name), expected, "{name}");
         }
     }

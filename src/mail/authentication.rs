@@ -223,7 +223,7 @@ fn policy(result: &MethodResult, domain: Option<&Domain>) -> Option<DmarcPolicy>
     };
     let policy = named(&["p", "policy"])?;
     let is_below = domain.is_some_and(|domain| {
-        public_suffix::registered(domain.as_str()).is_some_and(|name| name != domain.as_str())
+        public_suffix::registered_name(domain.as_str()).is_some_and(|name| name != domain.as_str())
     });
     match named(&["sp"]) {
         Some(sp) if is_below => Some(policy.max(sp)),

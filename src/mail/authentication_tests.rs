@@ -16,7 +16,7 @@ fn read(raw: &str) -> Authentication {
 }
 
 /// One field of our MTA with these results.
-fn said(results: &str) -> Authentication {
+fn read_results(results: &str) -> Authentication {
     read(&format!(
         "Authentication-Results: mx.corp.example; {results}\r\n{RECEIVED}"
     ))
@@ -123,7 +123,7 @@ fn policies_are_found_where_programs_put_them() {
         ),
         ("dmarc=fail (xp=none) header.from=corp.example", None),
     ] {
-        let found = said(text);
+        let found = read_results(text);
         assert_eq!(found.dmarc_policy, expected, "{text}");
         assert_eq!(found.fails(), expected != Some(Nothing), "{text}");
     }
@@ -191,7 +191,7 @@ fn only_one_result_about_the_senders_domain_counts() {
             Some(Unreadable),
         ),
     ] {
-        let found = said(text);
+        let found = read_results(text);
         assert_eq!(found.fault, fault, "{text}");
         assert_eq!(found.fails(), fault.is_some(), "{text}");
         if fault.is_some() {
@@ -222,8 +222,8 @@ fn all_fields_of_our_mta_count_together() {
         assert!(read(&below).passes(), "{below}");
     }
     let thousand = format!("spf=none{}", "; dkim=fail header.d=x.test".repeat(1000));
-    assert!(said(&format!("{thousand}; {pass}")).passes());
-    assert!(said(&format!("{pass}; {thousand}; dmarc=pass")).fails());
+    assert!(read_results(&format!("{thousand}; {pass}")).passes());
+    assert!(read_results(&format!("{pass}; {thousand}; dmarc=pass")).fails());
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
         ),
         ("dkim=pass header.d=corp.example", false),
     ] {
-        assert_eq!(said(text).passes(), passes, "{text}");
+        assert_eq!(read_results(text).passes(), passes, "{text}");
     }
 }
 

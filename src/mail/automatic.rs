@@ -109,18 +109,24 @@ pub(super) fn automatic(
             sources.next().filter(|_| rule == InboxRule::Reply)
         })
         .map(|field| Evidence::of(&field))
-        .or_else(|| answered_by_exchange(header))
-        .or_else(|| senders.iter().find_map(|sender| named(sender, &PROGRAMS)))
+        .or_else(|| answers_by_exchange(header))
+        .or_else(|| {
+            senders
+                .iter()
+                .find_map(|sender| match_name(sender, &PROGRAMS))
+        })
 }
 
 /// Returns a sign that people's mail can have, too: the name of a postmaster, or the subject of an
 /// out-of-office reply on an answer.
-pub(super) fn presumed(
+pub(super) fn presume(
     header: &Header,
     senders: &[&Sender],
     subject: Option<&str>,
 ) -> Option<Evidence> {
-    let by_name = senders.iter().find_map(|sender| named(sender, &POSTMASTER));
+    let by_name = senders
+        .iter()
+        .find_map(|sender| match_name(sender, &POSTMASTER));
     by_name.or_else(|| {
         let subject = subject?;
         let answers = header
@@ -205,7 +211,7 @@ fn is_auto_generated(field: &Field) -> bool {
 }
 
 /// Exchange adds each of these, alone, to mail that people wrote, but never both together.
-fn answered_by_exchange(header: &Header) -> Option<Evidence> {
+fn answers_by_exchange(header: &Header) -> Option<Evidence> {
     header.first(INBOX_RULES_LOOP)?;
     suppresses_all(header).map(|field| Evidence::of(&field))
 }
@@ -218,8 +224,8 @@ fn suppresses_all<'a>(header: &Header<'a>) -> Option<Field<'a>> {
     })
 }
 
-fn named(sender: &Sender, names: &[&str]) -> Option<Evidence> {
-    let written = sender.written()?;
+fn match_name(sender: &Sender, names: &[&str]) -> Option<Evidence> {
+    let written = sender.addr_spec()?;
     let (local, _) = written.rsplit_once('@')?;
     has_name(local, names).then(|| Evidence::new("From", written.as_bytes()))
 }
@@ -249,20 +255,23 @@ pub(super) fn has_name(local: &str, names: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{sender::sender, text::unstructured};
+    use super::super::{sender::sender, text::decode_unstructured};
     use super::*;
 
     /// The sign, and the sign that people's mail can have, too.
     fn read(raw: &str) -> (Option<String>, Option<String>) {
         let header = Header::of(raw.as_bytes());
         let sender = sender(&header);
-        let subject = header.first("Subject").as_ref().and_then(unstructured);
+        let subject = header
+            .first("Subject")
+            .as_ref()
+            .and_then(decode_unstructured);
         let subject = subject.as_deref();
         let envelope = Envelope::of_file(ReversePath::Unknown);
         let shown = |evidence: Option<Evidence>| evidence.map(|e| e.to_string());
         (
             shown(automatic(&header, &envelope, &[&sender], subject)),
-            shown(presumed(&header, &[&sender], subject)),
+            shown(presume(&header, &[&sender], subject)),
         )
     }
 
@@ -383,9 +392,9 @@ mod tests {
             format!("{away}References: <1@corp.example>"),
             "Subject: Out of office: how?\r\nIn-Reply-To: <1@x>".to_owned(),
         ] {
-            let (sure, presumed) = read(&raw);
+            let (sure, presume) = read(&raw);
             assert_eq!(sure, None, "{raw}");
-            assert!(presumed.is_some(), "{raw}");
+            assert!(presume.is_some(), "{raw}");
         }
         for raw in [
             away.to_owned(),

@@ -190,7 +190,7 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
 #[must_use]
 pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
     match label.map_or(Charset::Ascii, |label| label.0) {
-        Charset::Ascii => unlabelled(octets),
+        Charset::Ascii => detect(octets),
         Charset::Whatwg(encoding) if encoding == UTF_8 => utf8(octets, WINDOWS_1252),
         Charset::Whatwg(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => {
             // A byte order mark takes precedence over the label.
@@ -213,7 +213,7 @@ pub(super) fn decode_strictly(octets: &[u8], label: &Label) -> Option<String> {
 }
 
 /// Detects the charset from the octets.
-fn unlabelled(octets: &[u8]) -> String {
+fn detect(octets: &[u8]) -> String {
     if let Some((encoding, _)) = Encoding::for_bom(octets) {
         return encoding.decode(octets).0.into_owned();
     }

@@ -67,7 +67,7 @@ impl Content {
 pub fn readable(raw: &[u8]) -> Option<String> {
     let structure = Structure::of(raw);
     let text = join(Parts::of(&structure, MAX_READ).plain())?;
-    let mut shown = bounded(&text, MAX_SHOWN);
+    let mut shown = truncate(&text, MAX_SHOWN);
     let is_cut = text
         .chars()
         .filter(|c| is_shown(*c))
@@ -88,7 +88,7 @@ pub fn html(raw: &[u8]) -> Vec<String> {
     let mut room = MAX_HTML;
     let mut shown = Vec::new();
     for text in Parts::of(&structure, MAX_READ).html() {
-        let text = bounded(text, room);
+        let text = truncate(text, room);
         room -= text.len();
         if !text.trim().is_empty() {
             shown.push(text);
@@ -102,7 +102,7 @@ fn is_shown(c: char) -> bool {
 }
 
 /// Makes a text safe to show, and cuts it at `most` octets.
-fn bounded(text: &str, most: usize) -> String {
+fn truncate(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for c in text.chars().filter(|c| is_shown(*c)) {
         if shown.len() + c.len_utf8() > most {
@@ -191,7 +191,7 @@ impl<'a, 's> Parts<'a, 's> {
             if !(is_html || media.is("text/plain")) || is_file(&part, &media, is_first) {
                 parts.attachments.push(part);
             } else {
-                let text = decoded(&part, &media, is_html, &mut room);
+                let text = decode(&part, &media, is_html, &mut room);
                 if !is_html && !text.trim().is_empty() {
                     parts.has_plain(&part);
                 }
@@ -285,10 +285,10 @@ fn disposition(part: &Part) -> Option<Disposition> {
 pub fn decode_text(part: &Part) -> String {
     let media = part.media();
     let mut room = usize::MAX;
-    decoded(part, &media, media.is("text/html"), &mut room)
+    decode(part, &media, media.is("text/html"), &mut room)
 }
 
-fn decoded(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> String {
+fn decode(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> String {
     let encoded = part.body();
     let encoded = &encoded[..encoded.len().min(*room)];
     *room -= encoded.len();

@@ -64,7 +64,7 @@ impl Sender {
 
     /// The addr-spec as written in the message.
     #[must_use]
-    pub fn written(&self) -> Option<&str> {
+    pub fn addr_spec(&self) -> Option<&str> {
         match self {
             Self::Usable { written, .. } => Some(written),
             Self::Unusable { written, .. } => written.as_deref(),
@@ -149,7 +149,7 @@ pub struct Report {
 pub(super) fn domain_of(from: &Sender) -> Option<Domain> {
     let address = match from.address() {
         Some(address) => address.clone(),
-        None => EmailAddress::parse(from.written()?).ok()?,
+        None => EmailAddress::parse(from.addr_spec()?).ok()?,
     };
     Some(address.domain().clone())
 }

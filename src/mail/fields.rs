@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
 
 fn date(value: &str) -> Option<String> {
     // mail-parser reads a hyphen between day, month and year (asctime-like programs) as a zone.
-    let line = format!("{}\n", spaced(value));
+    let line = format!("{}\n", split_hyphens(value));
     let HeaderValue::DateTime(date) = MessageStream::new(line.as_bytes()).parse_date() else {
         return None;
     };
@@ -92,7 +92,7 @@ fn date(value: &str) -> Option<String> {
 }
 
 /// `23-Nov-26` as `23 Nov 26`: a hyphen before or after a letter does not begin a zone.
-fn spaced(value: &str) -> String {
+fn split_hyphens(value: &str) -> String {
     let octets = value.as_bytes();
     let is_verification_mail = |place: Option<usize>| {
         place

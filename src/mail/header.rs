@@ -192,7 +192,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value without its folds (RFC 5322 2.2.3); a bare CR stays.
-    pub(super) fn unfolded(&self) -> Cow<'a, [u8]> {
+    pub(super) fn unfold(&self) -> Cow<'a, [u8]> {
         if memchr(b'\n', self.value).is_none() {
             return Cow::Borrowed(self.value);
         }
@@ -206,7 +206,7 @@ impl<'a> Field<'a> {
 
     /// The value on one line, without surrounding white space. Nothing is decoded.
     pub(super) fn text(&self) -> Cow<'a, str> {
-        match self.unfolded() {
+        match self.unfold() {
             Cow::Borrowed(line) => String::from_utf8_lossy(line.trim_ascii()),
             Cow::Owned(line) => Cow::Owned(String::from_utf8_lossy(line.trim_ascii()).into_owned()),
         }

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn read(value: &str) -> Option<String> {
-        only_mailbox(value.as_bytes()).map(|address| address.written())
+        only_mailbox(value.as_bytes()).map(|address| address.addr_spec())
     }
 
     #[test]

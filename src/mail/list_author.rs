@@ -69,7 +69,7 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
     };
     let listed = Sender::Unusable {
         fault: SenderFault::Ambiguous("a mailing list put its own address into it".to_owned()),
-        written: from.written().map(str::to_owned),
+        written: from.addr_spec().map(str::to_owned),
     };
     let list = list.cloned();
     Resolved {
@@ -154,12 +154,12 @@ fn unusable(fault: SenderFault) -> Sender {
 
 /// The single address besides the list's own; None if there is only the list's.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
-    let value = field.unfolded();
+    let value = field.unfold();
     let found = match mailboxes(&value, MOST_REPLY_TO) {
         Ok(found) => found,
         Err(fault) => {
             return match only_mailbox(&value) {
-                Some(address) if is_list(&address.written()) => None,
+                Some(address) if is_list(&address.addr_spec()) => None,
                 Some(address) if field.certain => Some(usable(&address, true)),
                 _ => Some(unusable(fault)),
             };
@@ -167,7 +167,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
     };
     let others: Vec<&AddrSpec> = found
         .iter()
-        .filter(|address| !is_list(&address.written()))
+        .filter(|address| !is_list(&address.addr_spec()))
         .collect();
     match others[..] {
         [] => None,
@@ -200,12 +200,12 @@ mod tests {
         let header = Header::of(raw.as_bytes());
         let resolved = resolve(&header, &envelope(), sender(&header));
         let (sender, behind) = (resolved.sender, resolved.author_behind_list);
-        let shown = |sender: &Sender| match sender.address() {
+        let summarize = |sender: &Sender| match sender.address() {
             Some(address) => address.to_string(),
             None => NONE.to_owned(),
         };
-        let behind = behind.map(|behind| (behind.list, shown(&behind.author)));
-        (shown(&sender), behind)
+        let behind = behind.map(|behind| (behind.list, summarize(&behind.author)));
+        (summarize(&sender), behind)
     }
 
     #[test]

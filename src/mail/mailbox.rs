@@ -23,7 +23,7 @@ pub(super) struct AddrSpec<'a> {
 }
 
 impl AddrSpec<'_> {
-    pub(super) fn written(&self) -> String {
+    pub(super) fn addr_spec(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
 }
@@ -178,7 +178,7 @@ fn bare_address<'a>(
         return Err(not_an_address("something follows the address"));
     }
     let other = angle_address(scanner)?;
-    if address.written().eq_ignore_ascii_case(&other.written()) {
+    if address.addr_spec().eq_ignore_ascii_case(&other.addr_spec()) {
         return Ok((Entry::Mailbox(other), end_of_entry(scanner)?));
     }
     Err(SenderFault::Ambiguous(
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     fn read(value: &str) -> Result<Vec<String>, SenderFault> {
-        mailboxes(value.as_bytes(), 3).map(|found| found.iter().map(AddrSpec::written).collect())
+        mailboxes(value.as_bytes(), 3).map(|found| found.iter().map(AddrSpec::addr_spec).collect())
     }
 
     #[test]

@@ -100,13 +100,13 @@ impl Search<'_> {
             if part.body < end {
                 let mut view = View::default();
                 view.take(raw, part.body, end, part.coding);
-                self.decoded(&view, raw, level + 1, edits);
+                self.mask_decoded(&view, raw, level + 1, edits);
             }
         }
     }
 
     /// Decoded content may be a message with encoded parts of its own.
-    fn decoded(&self, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
+    fn mask_decoded(&self, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
         if view.text.is_empty() {
             return;
         }
@@ -134,14 +134,14 @@ impl Search<'_> {
             let joins =
                 last_end.is_some_and(|end: usize| raw[end..at].iter().all(u8::is_ascii_whitespace));
             if !joins || view.text.len() > LONGEST_WORDS {
-                self.decoded(&view, raw, MOST_LEVELS, edits);
+                self.mask_decoded(&view, raw, MOST_LEVELS, edits);
                 view = View::default();
             }
             view.take(raw, word.from, word.to, word.coding);
             last_end = Some(word.to + 2);
             from = word.to + 2;
         }
-        self.decoded(&view, raw, MOST_LEVELS, edits);
+        self.mask_decoded(&view, raw, MOST_LEVELS, edits);
     }
 }
 

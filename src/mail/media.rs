@@ -287,7 +287,7 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     let name = String::from_utf8_lossy(line[..end].trim_ascii()).to_ascii_lowercase();
     let rest = line[end + 1..].trim_ascii_start();
     let (value, after) = if rest.first() == Some(&b'"') {
-        quoted(&rest[1..])
+        parse_quoted(&rest[1..])
     } else {
         let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
         (
@@ -317,7 +317,7 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
 
 /// The value after an opening quote. Resolves only the quoted pairs that must be quoted, because some
 /// programs write file paths unescaped.
-fn quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
+fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

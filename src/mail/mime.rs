@@ -42,7 +42,7 @@ impl<'a> Entity<'a> {
     }
 
     /// The first `most` octets of the body, without the transfer encoding.
-    pub(super) fn decoded(&self, most: usize) -> Vec<u8> {
+    pub(super) fn decode(&self, most: usize) -> Vec<u8> {
         let body = &self.header.body[..self.header.body.len().min(most)];
         transfer::decode(body, TransferEncoding::of(&self.header))
     }
@@ -82,8 +82,8 @@ mod tests {
             ("8bit", "hello world", "hello world"),
         ] {
             let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
-            assert_eq!(Entity::of(raw.as_bytes()).decoded(64), text.as_bytes());
+            assert_eq!(Entity::of(raw.as_bytes()).decode(64), text.as_bytes());
         }
-        assert_eq!(Entity::of(b"\r\nhello world").decoded(5), b"hello");
+        assert_eq!(Entity::of(b"\r\nhello world").decode(5), b"hello");
     }
 }

@@ -57,7 +57,7 @@ pub use fields::Fields;
 pub use first_line::first_line;
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
-pub use recorded::{Recorded, recorded};
+pub use recorded::{RecordedEnvelope, read_recorded};
 pub use spam::SpamMark;
 pub use structure::{MAX_DEPTH, MAX_PARTS, Part, Structure};
 pub use transfer::TransferEncoding;
@@ -128,11 +128,11 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
                 .fields()
                 .find(|field| field.is("Date"))
                 .as_ref()
-                .and_then(text::unstructured),
+                .and_then(text::decode_unstructured),
         },
         automatic: automatic::automatic(&header, envelope, &senders, subject.as_deref())
             .or(other_report),
-        presumed_automatic: automatic::presumed(&header, &senders, subject.as_deref()),
+        presumed_automatic: automatic::presume(&header, &senders, subject.as_deref()),
         report,
         bulk: bulk::bulk(&header, envelope),
         list_ids: bulk::list_ids(&header),
@@ -158,7 +158,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
 }
 
 /// Values of the topmost Received fields, at most `most`.
-pub fn received(raw: &[u8], most: usize) -> Vec<&[u8]> {
+pub fn topmost_received(raw: &[u8], most: usize) -> Vec<&[u8]> {
     let section = header::Section::of(raw);
     let fields = section.fields().filter(|field| field.is("Received"));
     fields.take(most).map(|field| field.value).collect()

@@ -6,7 +6,7 @@
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
-use super::text::{message_id, unstructured};
+use super::text::{decode_unstructured, message_id};
 use super::{Evidence, ReportedRecipient, Sender};
 use crate::domain::{Envelope, ReversePath};
 
@@ -177,7 +177,7 @@ pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Se
     if envelope.reverse_path == ReversePath::Null {
         return true;
     }
-    let written = sender.written();
+    let written = sender.addr_spec();
     let local = written.and_then(|written| written.rsplit_once('@'));
     let name: String = local
         .map_or("", |(local, _)| local)
@@ -196,7 +196,7 @@ pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Opti
         return Some(Evidence::of(&field));
     }
     let field = header.first("Subject")?;
-    let subject = unstructured(&field)?.to_lowercase();
+    let subject = decode_unstructured(&field)?.to_lowercase();
     let subject = without_tags(&subject);
     if !SUBJECTS.iter().any(|start| subject.starts_with(start)) {
         return None;
@@ -268,5 +268,5 @@ fn first_text(message: &Entity, media: &Media) -> Vec<u8> {
         part = next;
         inner = part.parts(&part.media()).next();
     }
-    part.decoded(MOST_SEARCHED)
+    part.decode(MOST_SEARCHED)
 }

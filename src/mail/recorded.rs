@@ -12,7 +12,7 @@ const RECIPIENTS: &[&str] = &["Delivered-To", "X-Original-To", "To", "Cc"];
 
 /// The recorded envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedEnvelope {
     pub reverse_path: ReversePath,
     /// Everything that looks like an address in those fields, in order.
     pub recipients: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Recorded {
 
 /// Reads the trace and recipient fields of a message.
 #[must_use]
-pub fn recorded(raw: &[u8]) -> Recorded {
+pub fn read_recorded(raw: &[u8]) -> RecordedEnvelope {
     let mut reverse_path = ReversePath::Unknown;
     let mut found: Vec<(usize, String)> = Vec::new();
     for field in Section::of(raw).fields() {
@@ -36,7 +36,7 @@ pub fn recorded(raw: &[u8]) -> Recorded {
         }
     }
     found.sort_by_key(|(rank, _)| *rank);
-    Recorded {
+    RecordedEnvelope {
         reverse_path,
         recipients: found.into_iter().map(|(_, address)| address).collect(),
     }
@@ -59,10 +59,10 @@ mod tests {
             Cc: z@corp.example\r\n\
             X-Original-To: old@corp.example\r\n\
             Delivered-To: it@corp.example\r\n\r\nTo: body@corp.example\r\n";
-        let Recorded {
+        let RecordedEnvelope {
             reverse_path,
             recipients,
-        } = recorded(raw);
+        } = read_recorded(raw);
         assert_eq!(
             reverse_path,
             ReversePath::Mailbox("ann@corp.example".to_owned())
@@ -74,9 +74,9 @@ mod tests {
     #[test]
     fn a_null_path_is_not_a_missing_one() {
         assert_eq!(
-            recorded(b"Return-Path: <>\n\n").reverse_path,
+            read_recorded(b"Return-Path: <>\n\n").reverse_path,
             ReversePath::Null
         );
-        assert_eq!(recorded(b"\n").reverse_path, ReversePath::Unknown);
+        assert_eq!(read_recorded(b"\n").reverse_path, ReversePath::Unknown);
     }
 }

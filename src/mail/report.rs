@@ -123,7 +123,7 @@ fn read_parts(
             let found = read_parts(&part, &media, report, level + 1);
             kind = kind.or(found);
         } else if is_returned_message(&media) && report.original_message_id.is_none() {
-            let original = part.decoded(MOST_STATUS);
+            let original = part.decode(MOST_STATUS);
             let field = Section::of(&original)
                 .first("Message-ID")
                 .as_ref()
@@ -161,7 +161,7 @@ fn is_returned_message(media: &Media) -> bool {
 
 /// The groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
 fn read_status(entity: &Entity, report: &mut Report) {
-    let text = entity.decoded(MOST_STATUS);
+    let text = entity.decode(MOST_STATUS);
     let mut rest: &[u8] = &text;
     while !rest.is_empty() {
         let group = Section::of(rest);

@@ -227,7 +227,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Text between the quotes, including escapes; the cursor is at the first quote.
-    fn quoted(&mut self) -> Result<&'a str, Malformed> {
+    fn parse_quoted(&mut self) -> Result<&'a str, Malformed> {
         let mut escaped = false;
         for (at, c) in self.rest.char_indices().skip(1) {
             match c {
@@ -248,7 +248,7 @@ impl<'a> Cursor<'a> {
     /// A token (RFC 2045 5.1) or a quoted string.
     fn value(&mut self) -> Result<Cow<'a, str>, Malformed> {
         if self.rest.starts_with('"') {
-            return Ok(unescaped(self.quoted()?));
+            return Ok(unescape(self.parse_quoted()?));
         }
         let token = self.take_while(|c| {
             !is_control(c) && c != ' ' && c != '\t' && !"()<>@,;:\\\"/[]?=".contains(c)
@@ -297,7 +297,7 @@ impl<'a> Cursor<'a> {
         let mut quoted = None;
         loop {
             if self.rest.starts_with('"') {
-                quoted = Some(self.quoted()?);
+                quoted = Some(self.parse_quoted()?);
             }
             self.take_while(|c| !is_control(c) && !" \t;()\"\\".contains(c));
             if !self.rest.starts_with('"') {
@@ -306,7 +306,7 @@ impl<'a> Cursor<'a> {
         }
         let text = &whole[..whole.len() - self.rest.len()];
         match quoted {
-            Some(quoted) if quoted.len() + 2 == text.len() => Ok(unescaped(quoted)),
+            Some(quoted) if quoted.len() + 2 == text.len() => Ok(unescape(quoted)),
             _ if text.is_empty() => Err(Malformed),
             _ => Ok(Cow::Borrowed(text)),
         }
@@ -331,7 +331,7 @@ fn swallows_nothing(text: &str) -> Result<(), Malformed> {
 }
 
 /// Text of a quoted string without its backslashes (RFC 5322 3.2.1).
-fn unescaped(text: &str) -> Cow<'_, str> {
+fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The field in short: `id: method=result type.property=value (comment), …`; None if it does not parse.
-fn shown(value: &str) -> Option<String> {
+fn summarize(value: &str) -> Option<String> {
     let field = ResultsField::new(value).ok()?;
     let mut text = format!("{}:", field.authserv_id());
     for result in field {
@@ -62,7 +62,7 @@ fn fields_of_real_programs_parse() {
         ),
     ] {
         let expected = Some(expected.to_owned()).filter(|text| !text.is_empty());
-        assert_eq!(shown(value), expected, "{value}");
+        assert_eq!(summarize(value), expected, "{value}");
     }
 }
 
@@ -100,7 +100,7 @@ fn whatever_is_not_whole_does_not_parse() {
         "mx; spf=pass (mx: domain of \"a(b\"@evil.test designates x) smtp.mailfrom=\"a(b\"@evil.test; \
          dmarc=fail header.from=a.test",
     ] {
-        assert_eq!(shown(value), None, "{value:?}");
+        assert_eq!(summarize(value), None, "{value:?}");
     }
 }
 
@@ -111,7 +111,7 @@ fn a_result_cannot_be_hidden_between_two_texts_of_a_sender() {
         "mx; spf=pass smtp.mailfrom=\"x; DMARC/1 = fail header.from=a.test; dkim=pass header.i=\"",
         "mx; spf=pass (x;\tdmarc =fail header.from=a.test;)",
     ] {
-        assert_eq!(shown(value), None, "{value}");
+        assert_eq!(summarize(value), None, "{value}");
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn sender(header: &Header) -> Sender {
 /// Parses a field that has to name one author.
 pub(super) fn author(field: &Field) -> Sender {
     let fault = if field.certain {
-        let value = field.unfolded();
+        let value = field.unfold();
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
                 Some(address) => return usable(address, false),
@@ -53,7 +53,7 @@ pub(super) fn author(field: &Field) -> Sender {
 
 /// Checks that an account can have this address. An unusable address is still shown as written.
 pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
-    let written = spec.written();
+    let written = spec.addr_spec();
     let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {
         Ok(address) if address.domain().is_dotless() => (
             not_an_address("the domain is not fully qualified (RFC 5321 2.3.5)"),

@@ -23,7 +23,7 @@ impl SpamMark {
     /// There is no field name, or no value.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').unwrap_or((text, ""));
-        let (name, value) = (name.trim(), folded(value));
+        let (name, value) = (name.trim(), normalize(value));
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_name || value.is_empty() || value.chars().any(char::is_control) {
             return Err(format!(
@@ -40,13 +40,13 @@ impl SpamMark {
     /// semicolon or a parenthesis: `Yes` matches `Yes, score=8.7` and not `Yesterday`.
     fn is(&self, field: &Field) -> bool {
         field.is(&self.name)
-            && folded(&field.text())
+            && normalize(&field.text())
                 .strip_prefix(&self.value)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ',', ';', '(']))
     }
 }
 
-fn folded(value: &str) -> String {
+fn normalize(value: &str) -> String {
     let words: Vec<_> = value.split_whitespace().collect();
     words.join(" ").to_ascii_lowercase()
 }
@@ -67,7 +67,7 @@ mod tests {
 
     const RECEIVED: &str = "Received: from a (a [203.0.113.9]) by mx.corp.example\r\n";
 
-    fn found(marks: &[&str], raw: &str) -> Option<String> {
+    fn find(marks: &[&str], raw: &str) -> Option<String> {
         let marks: Vec<_> = marks
             .iter()
             .map(|mark| SpamMark::parse(mark).expect("a mark"))
@@ -94,7 +94,7 @@ mod tests {
             ("X-Spam: yes", "X-Spam: =?utf-8?q?yes?=", false),
         ] {
             let raw = format!("{field}\r\n{RECEIVED}");
-            assert_eq!(found(&[mark], &raw).is_some(), is_mark, "{mark} / {field}");
+            assert_eq!(find(&[mark], &raw).is_some(), is_mark, "{mark} / {field}");
         }
         for text in [
             "",
@@ -122,11 +122,11 @@ mod tests {
             (field.to_owned(), true),
         ] {
             assert_eq!(
-                found(&marks, &raw).as_deref(),
+                find(&marks, &raw).as_deref(),
                 counts.then_some("X-Spam: Yes"),
                 "{raw}"
             );
         }
-        assert_eq!(found(&[], field), None);
+        assert_eq!(find(&[], field), None);
     }
 }

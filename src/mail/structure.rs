@@ -448,7 +448,7 @@ mod tests {
             .collect()
     }
 
-    fn mixed(body: &str) -> Vec<String> {
+    fn leaves_of_mixed(body: &str) -> Vec<String> {
         leaves(&format!(
             "Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}"
         ))
@@ -482,7 +482,7 @@ mod tests {
             ("--b--\r\n", &["--b--\r\n"]),
             ("a\r--b\r\rb", &["a\r--b\r\rb"]),
         ] {
-            let found = mixed(body);
+            let found = leaves_of_mixed(body);
             let texts: Vec<_> = found
                 .iter()
                 .map(|leaf| leaf.split_once("text/plain:").expect("plain text").1)
@@ -496,14 +496,14 @@ mod tests {
         let inner =
             "--b\r\nContent-Type: multipart/alternative; boundary=b1\r\n\r\n--b1\r\n\r\np\r\n";
         for (end, rest) in [("--b1--\r\n", ""), ("", ""), ("--b1\r\n", "  text/plain:")] {
-            let found = mixed(&format!("{inner}{end}--b\r\n\r\nafter\r\n--b--\r\n"));
+            let found = leaves_of_mixed(&format!("{inner}{end}--b\r\n\r\nafter\r\n--b--\r\n"));
             let mut expected = vec!["  text/plain:p"];
             expected.extend(Some(rest).filter(|rest| !rest.is_empty()));
             expected.push(" text/plain:after");
             assert_eq!(found, expected, "{end:?}");
         }
         // The inner multipart has the boundary of the outer one: the inner one ends.
-        let same = mixed(
+        let same = leaves_of_mixed(
             "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
              --b\r\n\r\none\r\n--b--\r\n--b\r\n\r\ntwo\r\n--b--\r\n",
         );
@@ -512,13 +512,13 @@ mod tests {
 
     #[test]
     fn attached_messages_are_parsed() {
-        let found = mixed(
+        let found = leaves_of_mixed(
             "--b\r\nContent-Type: message/rfc822\r\n\r\n\
              Subject: x\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\
              --c\r\nContent-Type: text/html\r\n\r\nh\r\n--b\r\n\r\nafter\r\n--b--\r\n",
         );
         assert_eq!(found, ["   text/html:h", " text/plain:after"]);
-        let encoded = mixed(
+        let encoded = leaves_of_mixed(
             "--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n\
              U3ViamVjdDogeAoKeAo=\r\n--b--\r\n",
         );

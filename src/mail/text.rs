@@ -25,14 +25,14 @@ impl Evidence {
 
     pub(super) fn new(field: &str, value: &[u8]) -> Self {
         Self {
-            field: shown(field.as_bytes()),
-            value: shown(value),
+            field: printable(field.as_bytes()),
+            value: printable(value),
         }
     }
 }
 
 /// At most 200 characters, none of which moves a cursor, ends a line or changes the direction of text.
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub(super) fn printable(bytes: &[u8]) -> String {
     let bytes = bytes.trim_ascii();
     let mut text = String::new();
     let mut room = MOST_EVIDENCE;
@@ -61,18 +61,18 @@ pub(super) fn is_unsafe(c: char) -> bool {
 }
 
 /// Decoded text with single spaces; None if nothing is left.
-pub(super) fn unstructured(field: &Field) -> Option<String> {
-    unstructured_in(field, None)
+pub(super) fn decode_unstructured(field: &Field) -> Option<String> {
+    decode_unstructured_in(field, None)
 }
 
 /// The Subject of a message, in which raw octets may be in the charset of the body.
 pub(super) fn subject(message: &Section, field: &Field) -> Option<String> {
     let is_plain = field.value.is_ascii() || is_mostly_utf8(field.value);
     let body = (!is_plain).then(|| body_charset(message)).flatten();
-    unstructured_in(field, body.as_ref())
+    decode_unstructured_in(field, body.as_ref())
 }
 
-fn unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
+fn decode_unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
     let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
     one_line(&encoded_words::decode(bytes, body))
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn subject(raw: &[u8]) -> Option<String> {
-        unstructured(&Header::of(raw).first("Subject").expect("a subject"))
+        decode_unstructured(&Header::of(raw).first("Subject").expect("a subject"))
     }
 
     #[test]

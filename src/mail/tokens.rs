@@ -4,7 +4,7 @@
 //! element is an error, whatever follows.
 
 use super::SenderFault;
-use super::text::shown;
+use super::text::printable;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -119,5 +119,5 @@ fn ends_word(byte: u8) -> bool {
 }
 
 pub(super) fn not_an_address(why: &str) -> SenderFault {
-    SenderFault::NotAnAddress(shown(why.as_bytes()))
+    SenderFault::NotAnAddress(printable(why.as_bytes()))
 }

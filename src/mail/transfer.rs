@@ -49,7 +49,7 @@ pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
         TransferEncoding::Identity => body.to_vec(),
         TransferEncoding::Base64 => base64(body),
         TransferEncoding::QuotedPrintable => quoted_printable(body),
-        TransferEncoding::Uuencode => uuencoded(body),
+        TransferEncoding::Uuencode => decode_uuencoded(body),
     }
 }
 
@@ -156,7 +156,7 @@ fn soft_break(text: &[u8]) -> Option<usize> {
 }
 
 /// Decodes the lines between `begin` and `end`; a body without them stays unchanged.
-fn uuencoded(body: &[u8]) -> Vec<u8> {
+fn decode_uuencoded(body: &[u8]) -> Vec<u8> {
     let mut lines = body.split(|&byte| byte == b'\n');
     if !lines.any(|line| line.starts_with(b"begin ")) {
         return body.to_vec();
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn uuencoded_lines_are_octets() {
         let body = b"begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\nafter\r\n";
-        assert_eq!(uuencoded(body), b"hello");
-        assert_eq!(uuencoded(b"no such lines"), b"no such lines");
+        assert_eq!(decode_uuencoded(body), b"hello");
+        assert_eq!(decode_uuencoded(b"no such lines"), b"no such lines");
     }
 
     #[test]

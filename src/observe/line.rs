@@ -109,7 +109,7 @@ impl Fields<'_> {
         self.key(field);
         let short;
         let value = if self.style.redact && is_personal(field.name()) {
-            short = redacted(value);
+            short = redact(value);
             &short
         } else {
             value
@@ -160,7 +160,7 @@ fn is_personal(field: &str) -> bool {
 }
 
 /// Removes the local part of every address in a text: `…@corp.example`.
-fn redacted(text: &str) -> String {
+fn redact(text: &str) -> String {
     let mut short = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('@') {
@@ -251,7 +251,7 @@ mod tests {
             ("@", "…@"),
             ("\"@", "…@"),
         ] {
-            assert_eq!(redacted(text), short, "{text}");
+            assert_eq!(redact(text), short, "{text}");
         }
     }
 

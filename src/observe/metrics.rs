@@ -31,7 +31,7 @@ const FROM_ZERO: [&str; 7] = [
 
 /// A step of a message's processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ProcessingStep {
     /// From the final dot to the `250`.
     Accept,
     /// The part of it in which the message was committed to the database.
@@ -44,7 +44,7 @@ pub enum Step {
     Canary,
 }
 
-impl Step {
+impl ProcessingStep {
     const ALL: [(Self, &'static str, &'static str); 5] = [
         (
             Self::Accept,
@@ -85,7 +85,7 @@ struct Histogram {
 struct Counted {
     events: BTreeMap<&'static str, u64>,
     messages: BTreeMap<(&'static str, &'static str), u64>,
-    steps: [Histogram; Step::ALL.len()],
+    steps: [Histogram; ProcessingStep::ALL.len()],
     /// Result of the last canary.
     canary: Option<bool>,
 }
@@ -96,38 +96,38 @@ static COUNTED: Mutex<Counted> = Mutex::new(Counted {
     steps: [Histogram {
         buckets: [0; BOUNDS.len() + 1],
         sum: 0.0,
-    }; Step::ALL.len()],
+    }; ProcessingStep::ALL.len()],
     canary: None,
 });
 
-fn counted() -> MutexGuard<'static, Counted> {
+fn lock_counters() -> MutexGuard<'static, Counted> {
     // The counters are valid even after a panic.
     COUNTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts an event, whether the log level shows it or not.
 pub(super) fn event(name: &'static str) {
-    *counted().events.entry(name).or_default() += 1;
+    *lock_counters().events.entry(name).or_default() += 1;
 }
 
 /// Counts a verdict.
 pub(super) fn message(verdict: Verdict, reason: Reason) {
     let key = (verdict.as_str(), reason.as_str());
-    *counted().messages.entry(key).or_default() += 1;
+    *lock_counters().messages.entry(key).or_default() += 1;
 }
 
 /// Records the duration of a step.
-pub fn took(step: Step, time: Duration) {
+pub fn took(step: ProcessingStep, time: Duration) {
     let seconds = time.as_secs_f64();
     let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-    let histogram = &mut counted().steps[step as usize];
+    let histogram = &mut lock_counters().steps[step as usize];
     histogram.buckets[bucket] += 1;
     histogram.sum += seconds;
 }
 
 /// Records the result of the last canary.
 pub fn canary(arrived: bool) {
-    counted().canary = Some(arrived);
+    lock_counters().canary = Some(arrived);
 }
 
 /// Writes all metrics as text: the counters, and the current state.
@@ -135,10 +135,10 @@ pub fn canary(arrived: bool) {
 pub fn write(depths: &Depths) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
     {
-        let counted = counted();
+        let counted = lock_counters();
         page.messages(&counted);
         page.events(&counted);
-        for (step, name, help) in Step::ALL {
+        for (step, name, help) in ProcessingStep::ALL {
             page.histogram(name, help, &counted.steps[step as usize]);
         }
         let name = "vestibule_canary_up";
@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_time_counts_in_its_bucket_and_in_all_above() {
-        took(Step::Deliver, Duration::from_millis(5));
-        took(Step::Deliver, Duration::from_hours(48));
+        took(ProcessingStep::Deliver, Duration::from_millis(5));
+        took(ProcessingStep::Deliver, Duration::from_hours(48));
         let page = write(&Depths::default());
         let at = |bound: &str| {
             value(

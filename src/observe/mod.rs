@@ -4,13 +4,13 @@
 //! libraries are not, since they may contain tokens. [`init`] sets up the output. Without it, as in all other
 //! commands, events are discarded.
 
-mod caught;
+mod catch_panic;
 pub mod events;
 mod line;
 pub mod metrics;
 mod writer;
 
-pub use caught::caught;
+pub use catch_panic::catch_panic;
 pub use line::Escaped;
 
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use crate::config::{Log, LogFormat};
 use crate::domain::Timestamp;
 use line::Style;
-use writer::Writer;
+use writer::BufferedStderr;
 
 /// Target of our events, which separates them from those of libraries.
 const TARGET: &str = "vestibule";
@@ -43,7 +43,7 @@ pub enum InitError {
 #[derive(Debug)]
 pub struct Logging {
     how: Arc<RwLock<How>>,
-    writer: Writer,
+    writer: BufferedStderr,
     journal: bool,
 }
 
@@ -73,7 +73,7 @@ impl How {
 pub fn init(log: &Log) -> Result<Logging, InitError> {
     let journal = goes_to_journal();
     let how = Arc::new(RwLock::new(How::new(log, journal)));
-    let writer = Writer::start(std::io::stderr())?;
+    let writer = BufferedStderr::start(std::io::stderr())?;
     let lines = Lines {
         how: Arc::clone(&how),
         writer: writer.clone(),
@@ -113,7 +113,7 @@ fn goes_to_journal() -> bool {
 /// Formats events as lines.
 struct Lines {
     how: Arc<RwLock<How>>,
-    writer: Writer,
+    writer: BufferedStderr,
 }
 
 impl Lines {

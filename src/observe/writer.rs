@@ -35,9 +35,9 @@ struct Shared {
 
 /// A handle on the buffer; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct BufferedStderr(Arc<Shared>);
 
-impl Writer {
+impl BufferedStderr {
     /// Starts the thread, which lives as long as the program.
     pub fn start(sink: impl Write + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -151,7 +151,7 @@ mod tests {
     fn a_stalled_sink_loses_lines_and_says_how_many() {
         let (let_go, go) = mpsc::channel();
         let (written, output) = mpsc::channel();
-        let writer = Writer::start(Stalled { go, written }).expect("a thread");
+        let writer = BufferedStderr::start(Stalled { go, written }).expect("a thread");
         let notice = |lost| format!("lost={lost}\n");
         let line = "x".repeat(MOST_WAITING / 4 - 1) + "\n";
         for _ in 0..32 {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{Capacity, SharedBreaker};
 use super::{Attempt, Cause};
 use crate::domain::{DestinationName, Timestamp};
-use crate::observe::{caught, events};
+use crate::observe::{catch_panic, events};
 use crate::store::{ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic};
 
 /// Time by which a lease is longer than an attempt.
@@ -341,10 +341,12 @@ async fn hand_over<Q: Queue>(
     claim: Q::Claim,
     lease: Timestamp,
 ) -> Option<Unsettled<Q::Claim>> {
-    let attempt = caught(queue.attempt(&claim)).await.unwrap_or_else(|panic| {
-        events::fault("delivery", &panic);
-        Attempt::Retry(Cause::of_request("a fault in vestibule"))
-    });
+    let attempt = catch_panic(queue.attempt(&claim))
+        .await
+        .unwrap_or_else(|panic| {
+            events::fault("delivery", &panic);
+            Attempt::Retry(Cause::of_request("a fault in vestibule"))
+        });
     // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
     // reload came in between.
     breaker.note(&attempt, Timestamp::now());

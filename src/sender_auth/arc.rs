@@ -9,7 +9,7 @@
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 
-use super::field::bounded;
+use super::field::truncate;
 use super::message::is_plain;
 use super::reason::reason;
 use crate::domain::Domain;
@@ -23,13 +23,13 @@ const MOST_NAMED: usize = 5;
 
 /// The author for whom a trusted sealer can vouch.
 #[derive(Debug, Clone)]
-pub struct Author {
+pub struct VouchedAuthor {
     domain: Domain,
     /// Name of the field that names them.
     field: String,
 }
 
-impl Author {
+impl VouchedAuthor {
     /// The sender in From, or the author behind a mailing list if there is one.
     #[must_use]
     pub fn of(facts: &Facts) -> Option<Self> {
@@ -61,7 +61,7 @@ fn trusted_domain<'t>(name: &str, trusted: &'t [Domain]) -> Option<&'t Domain> {
 /// The trusted sealer whose results contain a DMARC pass for the author's domain. `output` is the verified
 /// chain of `message`.
 pub(super) fn sealer_vouching_for<'t>(
-    author: &Author,
+    author: &VouchedAuthor,
     output: &ArcOutput<'_>,
     message: &AuthenticatedMessage<'_>,
     trusted: &'t [Domain],
@@ -111,7 +111,7 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
         .iter()
         .rev()
         .take(MOST_NAMED)
-        .map(|set| bounded(&set.seal.header.d))
+        .map(|set| truncate(&set.seal.header.d))
         .collect();
     let sealed = (!sealers.is_empty()).then(|| format!("sealed by {}", sealers.join(", ")));
     AuthenticationDetail {
@@ -126,13 +126,13 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
 }
 
 /// Output for a chain that was not verified for lack of time.
-pub(super) fn unanswered<'x>() -> ArcOutput<'x> {
+pub(super) fn output_without_answer<'x>() -> ArcOutput<'x> {
     let error = Error::Dns(DnsError::Resolver(String::new()));
     ArcOutput::default().with_result(DkimResult::TempError(error))
 }
 
 /// Finding for a chain that is not verified.
-pub(super) fn refused(why: &str) -> AuthenticationDetail {
+pub(super) fn unverified_finding(why: &str) -> AuthenticationDetail {
     AuthenticationDetail {
         method: AuthenticationMethod::Arc,
         result: AuthenticationResult::Fail,

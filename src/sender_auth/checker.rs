@@ -15,12 +15,12 @@ use mail_auth::{AuthenticatedMessage, DkimOutput, MessageAuthenticator};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::arc::Author;
+use super::arc::VouchedAuthor;
 use super::client::{Client, client};
 use super::dmarc::Vouchers;
 use super::message::Signed;
 use super::outage::Outages;
-use super::spf::Question;
+use super::spf::SpfQuery;
 use super::{arc, dkim, dmarc, resolver};
 use crate::config;
 use crate::domain::{Domain, Envelope};
@@ -101,18 +101,18 @@ impl Checker {
         raw: &[u8],
         envelope: &Envelope,
         from: Option<&Domain>,
-        author: Option<&Author>,
+        author: Option<&VouchedAuthor>,
     ) -> Authentication {
         let from = from.map(Domain::as_str);
-        guarded(Box::pin(self.shared.check(raw, envelope, from, author)))
+        catch_panic(Box::pin(self.shared.check(raw, envelope, from, author)))
             .await
             .unwrap_or_default()
     }
 
     /// Verifies the ARC chain alone, and finds the trusted sealer that vouches for the author. Queries DNS
     /// only if a trusted sealer made the newest seal. Takes no longer than `authentication.timeout`.
-    pub async fn find_arc_sealer(&self, raw: &[u8], author: &Author) -> Option<String> {
-        guarded(Box::pin(self.shared.find_arc_sealer(raw, author)))
+    pub async fn find_arc_sealer(&self, raw: &[u8], author: &VouchedAuthor) -> Option<String> {
+        catch_panic(Box::pin(self.shared.find_arc_sealer(raw, author)))
             .await
             .flatten()
     }
@@ -120,7 +120,7 @@ impl Checker {
 
 /// Catches panics of the library. A panic must not end the connection, because the MTA would send the message
 /// again and again. The result for such a message is unknown.
-async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
+async fn catch_panic<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     std::future::poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)))
@@ -130,7 +130,7 @@ async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 impl Shared {
-    async fn find_arc_sealer(&self, raw: &[u8], author: &Author) -> Option<String> {
+    async fn find_arc_sealer(&self, raw: &[u8], author: &VouchedAuthor) -> Option<String> {
         let deadline = Instant::now() + self.patience;
         let signed = Signed::read(raw, None);
         let message = &signed.message;
@@ -149,7 +149,7 @@ impl Shared {
         raw: &[u8],
         envelope: &Envelope,
         from: Option<&str>,
-        author: Option<&Author>,
+        author: Option<&VouchedAuthor>,
     ) -> Authentication {
         let start = Instant::now();
         let mut first = start + self.patience * 3 / 4;
@@ -164,7 +164,7 @@ impl Shared {
         let dns = &self.dns;
         let signed = Signed::read(raw, from);
         let message = &signed.message;
-        let question = Question::of(&self.client(envelope, message), &envelope.reverse_path);
+        let question = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
         // The policy is queried concurrently, so that it is in the cache when DMARC needs it.
@@ -175,15 +175,15 @@ impl Shared {
             timeout_at(first, dns.verify_arc(message)),
             timeout_at(first, dmarc::verify(dns, message, &nobody)),
         );
-        let own = own.unwrap_or_else(|_| dkim::unanswered(message));
+        let own = own.unwrap_or_else(|_| dkim::outputs_without_answer(message));
         let others = others.unwrap_or_else(|_| {
             signed
                 .others
                 .as_ref()
-                .map_or_else(Vec::new, dkim::unanswered)
+                .map_or_else(Vec::new, dkim::outputs_without_answer)
         });
-        let spf = spf.unwrap_or_else(|_| question.unanswered());
-        let chain = chain.unwrap_or_else(|_| arc::unanswered());
+        let spf = spf.unwrap_or_else(|_| question.output_without_answer());
+        let chain = chain.unwrap_or_else(|_| arc::output_without_answer());
 
         let dmarc = match from {
             None => dmarc::nobody(),
@@ -191,7 +191,7 @@ impl Shared {
                 let vouchers = Vouchers::for_domain(from, &own, spf.as_ref());
                 match timeout_at(deadline, dmarc::verify(dns, message, &vouchers)).await {
                     Ok(output) => dmarc::finding(from, &output, question.is_unknown()),
-                    Err(_) => dmarc::unanswered(from),
+                    Err(_) => dmarc::finding_without_answer(from),
                 }
             }
         };
@@ -206,7 +206,7 @@ impl Shared {
             .filter(|_| signed.chain_refused.is_none())
             .and_then(|author| arc::sealer_vouching_for(author, &chain, message, &self.trusted));
         let chain = match signed.chain_refused {
-            Some(why) => arc::refused(why),
+            Some(why) => arc::unverified_finding(why),
             None => arc::finding(&chain, signed.is_sealed),
         };
         let mut found = gather(dmarc, question.finding(spf.as_ref()), signatures, chain);
@@ -244,7 +244,7 @@ fn gather(
     chain: AuthenticationDetail,
 ) -> Authentication {
     if signatures.is_empty() {
-        signatures.push(dkim::unsigned());
+        signatures.push(dkim::finding_without_signature());
     }
     let mut found = Authentication {
         dmarc: Some(dmarc.result),
@@ -266,11 +266,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer() {
-        assert_eq!(guarded(async { 1 }).await, Some(1));
+        assert_eq!(catch_panic(async { 1 }).await, Some(1));
         let panics = async {
             tokio::task::yield_now().await;
             assert_eq!(1, 2, "as the library might");
         };
-        assert_eq!(guarded(panics).await, None);
+        assert_eq!(catch_panic(panics).await, None);
     }
 }

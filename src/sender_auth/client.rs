@@ -72,7 +72,7 @@ pub(super) fn client<'a>(
 pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option<IpAddr> {
     let received = match envelope.client {
         Some(_) => Vec::new(),
-        None => crate::mail::received(raw, MOST_HOPS),
+        None => crate::mail::topmost_received(raw, MOST_HOPS),
     };
     match client(envelope, received.into_iter(), ours) {
         Client::Outside { address, .. } => Some(address),
@@ -125,7 +125,10 @@ impl Hop {
                 helo: told.helo.unwrap_or(helo),
             },
             // Exim's form for a client without a name: `from [ADDRESS] (helo=HELO)`.
-            None => match (bracketed(&helo), comments.first().and_then(|c| helo_of(c))) {
+            None => match (
+                parse_literal(&helo),
+                comments.first().and_then(|c| helo_of(c)),
+            ) {
                 (Some(address), Some(helo)) => Self::From { address, helo },
                 _ => Self::Unreadable,
             },
@@ -185,7 +188,7 @@ impl Told {
                 .split_whitespace()
                 .filter(|word| name_given(word).is_none())
         };
-        let address = words().find_map(bracketed).or_else(|| {
+        let address = words().find_map(parse_literal).or_else(|| {
             let mut words = words();
             let word = words.next()?;
             words.next().is_none().then(|| parse(word))?
@@ -212,7 +215,7 @@ fn name_given(word: &str) -> Option<&str> {
 }
 
 /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, optionally with a port after it.
-fn bracketed(word: &str) -> Option<IpAddr> {
+fn parse_literal(word: &str) -> Option<IpAddr> {
     let (literal, port) = word.strip_prefix('[')?.split_once(']')?;
     let port = port.strip_prefix(':').unwrap_or(port);
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -27,7 +27,9 @@ pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> 
 }
 
 /// Outputs for signatures that were not verified for lack of time.
-pub(super) fn unanswered<'x>(message: &'x AuthenticatedMessage<'x>) -> Vec<DkimOutput<'x>> {
+pub(super) fn outputs_without_answer<'x>(
+    message: &'x AuthenticatedMessage<'x>,
+) -> Vec<DkimOutput<'x>> {
     let no_answer = || Error::Dns(DnsError::Resolver(String::new()));
     message
         .dkim_headers
@@ -37,7 +39,7 @@ pub(super) fn unanswered<'x>(message: &'x AuthenticatedMessage<'x>) -> Vec<DkimO
 }
 
 /// The finding about a message without signatures.
-pub(super) fn unsigned() -> AuthenticationDetail {
+pub(super) fn finding_without_signature() -> AuthenticationDetail {
     finding(None, AuthenticationResult::None, None)
 }
 

@@ -116,7 +116,7 @@ pub(super) fn finding(
 }
 
 /// The finding if there was no time to query the policy.
-pub(super) fn unanswered(from: &str) -> (AuthenticationDetail, Option<DmarcPolicy>) {
+pub(super) fn finding_without_answer(from: &str) -> (AuthenticationDetail, Option<DmarcPolicy>) {
     let detail = AuthenticationDetail {
         method: AuthenticationMethod::Dmarc,
         result: AuthenticationResult::TempError,

@@ -14,11 +14,11 @@ const LONGEST: usize = 320;
 
 /// A property of a finding, of bounded length.
 pub(super) fn property(name: &str, value: &str) -> (String, String) {
-    (name.to_owned(), bounded(value))
+    (name.to_owned(), truncate(value))
 }
 
 /// Cuts a sender's value to the maximum length of an address.
-pub(super) fn bounded(value: &str) -> String {
+pub(super) fn truncate(value: &str) -> String {
     value.chars().take(LONGEST).collect()
 }
 
@@ -73,7 +73,7 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
         detail.result.as_str()
     );
     if let Some(reason) = &detail.reason {
-        let _ = write!(text, "\r\n\t reason={}", quoted(reason));
+        let _ = write!(text, "\r\n\t reason={}", quote(reason));
     }
     for (name, value) in &detail.properties {
         let is_plain =
@@ -81,13 +81,13 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
         if !value.is_empty() && value.chars().count() <= LONGEST && value.chars().all(is_plain) {
             let _ = write!(text, "\r\n\t {name}={value}");
         } else {
-            let _ = write!(text, "\r\n\t {name}={}", quoted(value));
+            let _ = write!(text, "\r\n\t {name}={}", quote(value));
         }
     }
 }
 
 /// A quoted string (RFC 5322 3.2.4) of printable ASCII; other characters become question marks.
-fn quoted(value: &str) -> String {
+fn quote(value: &str) -> String {
     let mut text = String::from("\"");
     for c in value.chars().take(LONGEST) {
         match c {
@@ -157,7 +157,7 @@ mod tests {
         Domain::parse("gate.corp.example").expect("a domain")
     }
 
-    fn found(details: Vec<AuthenticationDetail>) -> Authentication {
+    fn with_details(details: Vec<AuthenticationDetail>) -> Authentication {
         Authentication {
             details,
             ..Authentication::default()
@@ -182,7 +182,7 @@ mod tests {
         spf.reason = Some("client 192.0.2.1 by XFORWARD".to_owned());
         let dmarc = detail(AuthenticationMethod::Dmarc, ("header.from", "corp.example"));
         assert_eq!(
-            field(&found(vec![dmarc, spf]), &hostname()).as_deref(),
+            field(&with_details(vec![dmarc, spf]), &hostname()).as_deref(),
             Some(
                 "Authentication-Results: gate.corp.example;\r\n\
                  \tdmarc=pass\r\n\
@@ -219,7 +219,7 @@ mod tests {
             .push(property("header.s", &hostile.repeat(500)));
         one.properties.push(property("header.i", ""));
         one.reason = Some(hostile.repeat(500));
-        let text = field(&found(vec![one]), &hostname()).expect("a field");
+        let text = field(&with_details(vec![one]), &hostname()).expect("a field");
         assert!(text.is_ascii() && text.ends_with("\r\n"));
         let lines: Vec<&str> = text.trim_end().split("\r\n").collect();
         assert!(

@@ -7,12 +7,12 @@
 use memchr::{memchr, memchr2};
 
 /// Iterates over the fields of a header.
-pub(super) struct Fields<'x> {
+pub(super) struct RawFields<'x> {
     raw: &'x [u8],
     at: usize,
 }
 
-impl<'x> Fields<'x> {
+impl<'x> RawFields<'x> {
     pub(super) fn of(raw: &'x [u8]) -> Self {
         Self { raw, at: 0 }
     }
@@ -40,7 +40,7 @@ impl<'x> Fields<'x> {
     }
 }
 
-impl<'x> Iterator for Fields<'x> {
+impl<'x> Iterator for RawFields<'x> {
     type Item = (&'x [u8], &'x [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -87,7 +87,7 @@ mod tests {
             ]), 0..40),
         ) {
             let raw = pieces.concat();
-            let mut fields = Fields::of(raw.as_bytes());
+            let mut fields = RawFields::of(raw.as_bytes());
             let found: Vec<_> = fields.by_ref().collect();
             match AuthenticatedMessage::parse(raw.as_bytes()) {
                 Some(message) => {

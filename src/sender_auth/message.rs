@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
 use super::dkim::{MOST_SIGNATURES, finding};
-use super::fields::Fields;
+use super::fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
 /// Maximum number of header lines of a verified message. Of a longer header only the top is read, for its
@@ -275,10 +275,10 @@ impl Findings {
 /// Splits the message into fields and body. Parses nothing yet.
 fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     let mut message = AuthenticatedMessage {
-        headers: Vec::with_capacity(Fields::of(raw).count()),
+        headers: Vec::with_capacity(RawFields::of(raw).count()),
         ..AuthenticatedMessage::default()
     };
-    let mut fields = Fields::of(raw);
+    let mut fields = RawFields::of(raw);
     message.headers.extend(fields.by_ref());
     if !message.headers.is_empty() {
         message.raw_message = raw;

@@ -21,7 +21,7 @@ mod reason;
 mod resolver;
 mod spf;
 
-pub use arc::Author;
+pub use arc::VouchedAuthor;
 pub use checker::{Checker, CheckerError};
 pub use client::outside_client;
 pub use field::{claims_to_be_ours, field};

@@ -16,8 +16,8 @@ use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResu
 
 /// The SPF query for a message, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Question {
-    Ask(Identity),
+pub(super) enum SpfQuery {
+    Ask(SpfIdentity),
     /// The message has no identity for SPF, which the sender caused.
     NoDomain(&'static str),
     /// We lack information about the client, which the sender did not cause.
@@ -26,7 +26,7 @@ pub(super) enum Question {
 
 /// RFC 7208 2.4, or 2.3 if the reverse-path is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct SpfIdentity {
     address: IpAddr,
     told_by: &'static str,
     /// ASCII form.
@@ -36,7 +36,7 @@ pub(super) struct Identity {
     mailbox: Option<String>,
 }
 
-impl Question {
+impl SpfQuery {
     pub(super) fn of(client: &Client, reverse_path: &ReversePath) -> Self {
         let (address, helo, told_by) = match client {
             Client::Outside {
@@ -68,7 +68,7 @@ impl Question {
                 (domain, Some(mailbox))
             }
         };
-        Self::Ask(Identity {
+        Self::Ask(SpfIdentity {
             address,
             told_by,
             domain,
@@ -91,7 +91,7 @@ impl Question {
     }
 
     /// The answer if there was no time for one.
-    pub(super) fn unanswered(&self) -> Option<SpfOutput> {
+    pub(super) fn output_without_answer(&self) -> Option<SpfOutput> {
         match self {
             Self::Ask(identity) => {
                 Some(SpfOutput::new(identity.domain.clone()).with_result(SpfResult::TempError))
@@ -120,7 +120,7 @@ impl Question {
     }
 }
 
-impl Identity {
+impl SpfIdentity {
     async fn verify(&self, dns: &MessageAuthenticator, host: &str) -> SpfOutput {
         if has_several_records(dns, &self.domain).await {
             return SpfOutput::new(self.domain.clone()).with_result(SpfResult::PermError);

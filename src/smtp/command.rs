@@ -11,7 +11,7 @@ pub const MAX_LINE: usize = 512 + 26 + 17 + 10;
 pub enum Verb {
     Helo,
     Ehlo,
-    Mail,
+    MailParameters,
     Rcpt,
     Data,
     Rset,
@@ -30,7 +30,7 @@ pub enum Verb {
 const VERBS: &[(&str, Verb)] = &[
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
-    ("MAIL", Verb::Mail),
+    ("MAIL", Verb::MailParameters),
     ("RCPT", Verb::Rcpt),
     ("DATA", Verb::Data),
     ("RSET", Verb::Rset),
@@ -102,7 +102,7 @@ mod tests {
             ("quit ", Verb::Quit, ""),
             (
                 "mAiL   FROM:<a@b.example> SIZE=1 ",
-                Verb::Mail,
+                Verb::MailParameters,
                 "FROM:<a@b.example> SIZE=1",
             ),
             ("NOOP\tfor you", Verb::Noop, "for you"),

@@ -26,7 +26,7 @@ const REPLIES: usize = 4 * 1024;
 
 /// Reason why a connection ends while it waits for the client.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum ConnectionEnd {
     #[error("the client closed the connection")]
     Closed,
     #[error("the client took too long")]
@@ -102,8 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn next_line(
         &mut self,
         idle_limit: Duration,
-        interrupt: impl Future<Output = Broken>,
-    ) -> Result<Line, Broken> {
+        interrupt: impl Future<Output = ConnectionEnd>,
+    ) -> Result<Line, ConnectionEnd> {
         let mut interrupt = pin!(interrupt);
         let deadline = Instant::now() + idle_limit;
         if self.replies.len() > REPLIES {
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Consumes all pending input, and waits for more of a body, at least one octet.
-    pub async fn more(&mut self, deadline: Instant) -> Result<(), Broken> {
+    pub async fn more(&mut self, deadline: Instant) -> Result<(), ConnectionEnd> {
         // A chunk that filled the buffer will not be the last.
         let filled = self.input.len() >= BODY;
         let room = if filled { LARGE } else { BODY };
@@ -158,21 +158,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Writes the replies, then reads into the empty buffer.
-    async fn fill(&mut self, deadline: Instant, room: usize) -> Result<(), Broken> {
+    async fn fill(&mut self, deadline: Instant, room: usize) -> Result<(), ConnectionEnd> {
         self.flush(deadline).await?;
         debug_assert!(self.input.is_empty());
         self.input.reserve_exact(room);
         match timeout_at(deadline, self.stream.read_buf(&mut self.input)).await {
-            Ok(Ok(0)) => Err(Broken::Closed),
+            Ok(Ok(0)) => Err(ConnectionEnd::Closed),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Broken::TimedOut),
+            Err(_) => Err(ConnectionEnd::TimedOut),
         }
     }
 
     /// Writes the replies; a client that does not read them runs into the deadline. Written octets leave the
     /// queue at once, so that an interrupted flush repeats nothing.
-    pub async fn flush(&mut self, deadline: Instant) -> Result<(), Broken> {
+    pub async fn flush(&mut self, deadline: Instant) -> Result<(), ConnectionEnd> {
         if self.replies.is_empty() {
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         match timeout_at(deadline, write).await {
             Ok(result) => Ok(result?),
-            Err(_) => Err(Broken::TimedOut),
+            Err(_) => Err(ConnectionEnd::TimedOut),
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
     const IDLE_LIMIT: Duration = Duration::from_mins(5);
 
     /// Memory that the connection holds.
-    fn held<S>(connection: &Connection<S>) -> usize {
+    fn memory_of<S>(connection: &Connection<S>) -> usize {
         connection.input.capacity() + connection.line.capacity() + connection.replies.capacity()
     }
 
@@ -252,9 +252,9 @@ mod tests {
         let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::TooLong);
         assert!(
-            held(&connection) <= COMMANDS + 2 * MAX_LINE,
+            memory_of(&connection) <= COMMANDS + 2 * MAX_LINE,
             "{}",
-            held(&connection)
+            memory_of(&connection)
         );
         let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
@@ -276,7 +276,7 @@ mod tests {
         loop {
             let more = connection.more(Instant::now() + IDLE_LIMIT).await;
             more.expect("a pipe");
-            largest = largest.max(held(&connection));
+            largest = largest.max(memory_of(&connection));
             match rest.checked_sub(connection.pending().len()) {
                 Some(left) => rest = left,
                 None => break,
@@ -290,9 +290,9 @@ mod tests {
         let line = connection.next_line(IDLE_LIMIT, pending()).await;
         assert_eq!(line.expect("a line"), Line::Whole);
         assert!(
-            held(&connection) <= COMMANDS + MAX_LINE,
+            memory_of(&connection) <= COMMANDS + MAX_LINE,
             "{}",
-            held(&connection)
+            memory_of(&connection)
         );
     }
 

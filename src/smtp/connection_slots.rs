@@ -260,9 +260,9 @@ impl Slot {
     }
 
     /// Records received octets of the message.
-    pub fn received(&self, octets: usize) {
+    pub fn record(&self, octets: usize) {
         if let Some(rate) = self.mark.rate().as_mut() {
-            rate.received(octets, Instant::now());
+            rate.record(octets, Instant::now());
         }
     }
 
@@ -291,7 +291,7 @@ impl Slot {
     }
 
     /// Returns when this connection is evicted in favour of others.
-    pub async fn evicted(&self) {
+    pub async fn wait_for_eviction(&self) {
         self.mark.evicted.cancelled().await;
     }
 }
@@ -349,7 +349,7 @@ mod tests {
         busy.has_memory(1);
         let begin = Instant::now();
         let memory = tokio::time::timeout(Duration::from_mins(1), async {
-            waiting.acquire_evicting(with.evicted()).await;
+            waiting.acquire_evicting(with.wait_for_eviction()).await;
         });
         memory.await.expect("who has memory goes");
         assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
@@ -374,7 +374,7 @@ mod tests {
         for slot in &trickling {
             slot.has_memory(8 << 20);
             slot.message_begins();
-            slot.received(8 << 20);
+            slot.record(8 << 20);
             slot.waits();
         }
         let waiting = take();
@@ -388,7 +388,7 @@ mod tests {
             while gone() == 0 {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 for slot in &trickling {
-                    slot.received(5000);
+                    slot.record(5000);
                     slot.is_busy();
                     slot.waits();
                 }
@@ -416,7 +416,7 @@ mod tests {
             while !gone() && begin.elapsed() < until {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 for (rate, slot) in fast.iter().enumerate() {
-                    slot.received(100_000 * (rate + 1));
+                    slot.record(100_000 * (rate + 1));
                     slot.waits();
                 }
             }

@@ -48,7 +48,7 @@ pub struct Bounds {
 
 /// A body in transfer.
 #[derive(Debug)]
-pub struct Body {
+pub struct Transfer {
     raw: Vec<u8>,
     place: Place,
     limit: usize,
@@ -72,7 +72,7 @@ const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 /// Memory that is allocated on the client's declared size before any data has arrived.
 const TRUST: u64 = 64 * 1024;
 
-impl Body {
+impl Transfer {
     /// Creates a body with these limits; `expected` is the size that the client declared.
     #[must_use]
     pub fn new(bounds: Bounds, expected: Option<u64>) -> Self {
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Feeds the given chunks and returns the result, with the end counted from the start.
-    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: u64) -> (Progress, Body) {
+    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: u64) -> (Progress, Transfer) {
         let bounds = Bounds {
             message: limit,
             header: limit,
@@ -250,8 +250,8 @@ mod tests {
     fn read_within<'a>(
         bounds: Bounds,
         chunks: impl IntoIterator<Item = &'a [u8]>,
-    ) -> (Progress, Body) {
-        let mut body = Body::new(bounds, None);
+    ) -> (Progress, Transfer) {
+        let mut body = Transfer::new(bounds, None);
         let mut before = 0;
         for chunk in chunks {
             match body.feed(chunk) {
@@ -377,7 +377,7 @@ mod tests {
             message: 1 << 20,
             header: 1000,
         };
-        let mut body = Body::new(bounds, None);
+        let mut body = Transfer::new(bounds, None);
         assert_eq!(body.feed(&[b'a'; 1001]), Progress::More);
         assert!(!body.is_too_large());
         assert_eq!(body.feed(b"a"), Progress::More);
@@ -391,7 +391,7 @@ mod tests {
             message: 100_000,
             header: 100_000,
         };
-        let mut body = Body::new(bounds, Some(5));
+        let mut body = Transfer::new(bounds, Some(5));
         let line = [b'a'; 1000];
         let mut steps = 0;
         for _ in 0..100 {

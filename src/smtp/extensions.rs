@@ -11,7 +11,7 @@ use crate::domain::ReversePath;
 
 /// Lines of the reply to EHLO after the hostname.
 #[must_use]
-pub fn offered(settings: &Settings, tls_active: bool) -> Vec<String> {
+pub fn ehlo_lines(settings: &Settings, tls_active: bool) -> Vec<String> {
     let mut lines = vec![
         "PIPELINING".to_owned(),
         format!("SIZE {}", settings.max_message_size),
@@ -28,14 +28,14 @@ pub fn offered(settings: &Settings, tls_active: bool) -> Vec<String> {
 
 /// Argument of MAIL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
+pub struct MailParameters {
     pub reverse_path: ReversePath,
     /// Message size that the client declares (RFC 1870).
     pub size: Option<u64>,
     pub smtputf8: bool,
 }
 
-impl Mail {
+impl MailParameters {
     /// Parses `FROM:<path>` and its parameters.
     ///
     /// # Errors
@@ -134,12 +134,12 @@ mod tests {
                 false,
             ),
         ] {
-            let mail = Mail {
+            let mail = MailParameters {
                 reverse_path,
                 size,
                 smtputf8,
             };
-            assert_eq!(Mail::read(argument), Ok(mail), "{argument}");
+            assert_eq!(MailParameters::read(argument), Ok(mail), "{argument}");
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
             ("FROM:<> AUTH=<>", Reply::UnknownParameter),
             ("FR\u{f6}M:<>", Reply::Arguments),
         ] {
-            assert_eq!(Mail::read(argument), Err(reply), "{argument}");
+            assert_eq!(MailParameters::read(argument), Err(reply), "{argument}");
         }
     }
 

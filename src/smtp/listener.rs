@@ -95,7 +95,7 @@ impl<R: MessageHandler> Door<R> {
         events::smtp_connected(peer);
         // We buffer replies ourselves; written ones must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
-            return Reply::Broken.log(peer, Some(&error.to_string()));
+            return Reply::ConnectionEnd.log(peer, Some(&error.to_string()));
         }
         let door = Arc::clone(self);
         self.tasks.spawn(async move {

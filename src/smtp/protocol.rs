@@ -10,7 +10,7 @@ use mailin::{Handler, Session, SessionBuilder};
 
 use super::command::{Command, Verb};
 use super::data::TooLarge;
-use super::extensions::{self, Mail};
+use super::extensions::{self, MailParameters};
 use super::handler::{DataOutcome, MessageHandler};
 use super::reply::Reply;
 use super::settings::Settings;
@@ -27,19 +27,19 @@ impl Handler for Granted {}
 pub enum Next {
     Command,
     /// Reads the body of this message, with the size that the client declared.
-    Body(Box<Envelope>, Option<u64>),
+    Transfer(Box<Envelope>, Option<u64>),
     Tls,
     Close,
 }
 
 /// Reply to one line, with the next step.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     pub reply: Reply,
     pub next: Next,
 }
 
-impl Answer {
+impl Response {
     fn close(reply: Reply) -> Self {
         Self {
             reply,
@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-impl From<Reply> for Answer {
+impl From<Reply> for Response {
     fn from(reply: Reply) -> Self {
         Self {
             reply,
@@ -61,9 +61,9 @@ impl From<Reply> for Answer {
 enum Phase {
     Between,
     /// After MAIL.
-    Addressed(Mail, Vec<Recipient>),
+    Addressed(MailParameters, Vec<Recipient>),
     /// After DATA; the envelope is handed over.
-    Body,
+    Transfer,
 }
 
 /// Protocol state of one connection, from the greeting to the end.
@@ -105,7 +105,7 @@ impl<R: MessageHandler> Protocol<R> {
     }
 
     /// Answers a line. When `leaving`, it begins nothing new.
-    pub fn answer(&mut self, line: &[u8], leaving: bool) -> Answer {
+    pub fn answer(&mut self, line: &[u8], leaving: bool) -> Response {
         match Command::read(line).and_then(|command| self.obey(command, leaving)) {
             Ok(answer) => answer,
             Err(reply) => self.refuse(reply),
@@ -114,24 +114,24 @@ impl<R: MessageHandler> Protocol<R> {
 
     /// Answers with a refusal. One too many ends the connection. Recipients beyond the limit do not count as
     /// errors of the client, which sends them in another transaction (RFC 5321 4.5.3.1.10).
-    pub fn refuse(&mut self, reply: Reply) -> Answer {
+    pub fn refuse(&mut self, reply: Reply) -> Response {
         if reply == Reply::TooManyRecipients {
             return reply.into();
         }
         self.errors += 1;
         if self.errors > self.settings.max_errors {
-            Answer::close(Reply::TooManyErrors)
+            Response::close(Reply::TooManyErrors)
         } else {
             reply.into()
         }
     }
 
-    fn obey(&mut self, command: Command<'_>, leaving: bool) -> Result<Answer, Reply> {
+    fn obey(&mut self, command: Command<'_>, leaving: bool) -> Result<Response, Reply> {
         let Command { verb, argument } = command;
         Ok(match verb {
             Verb::Ehlo | Verb::Helo => self.hello(verb, argument)?.into(),
-            Verb::Mail if leaving => Answer::close(Reply::ShuttingDown),
-            Verb::Mail => self.mail(argument)?.into(),
+            Verb::MailParameters if leaving => Response::close(Reply::ShuttingDown),
+            Verb::MailParameters => self.mail(argument)?.into(),
             Verb::Rcpt => self.rcpt(argument)?.into(),
             Verb::Data => self.data(argument)?,
             Verb::Rset => {
@@ -146,7 +146,7 @@ impl<R: MessageHandler> Protocol<R> {
             }
             Verb::Quit => {
                 self.ask("QUIT", argument)?;
-                Answer::close(Reply::Goodbye)
+                Response::close(Reply::Goodbye)
             }
             // mailin accepts VRFY between transactions only; RFC 5321 4.1.4 at any time.
             Verb::Vrfy if argument.is_empty() => return Err(Reply::Arguments),
@@ -157,7 +157,7 @@ impl<R: MessageHandler> Protocol<R> {
                     return Err(Reply::NotOffered);
                 }
                 self.ask("STARTTLS", argument)?;
-                Answer {
+                Response {
                     reply: Reply::ReadyForTls,
                     next: Next::Tls,
                 }
@@ -171,7 +171,7 @@ impl<R: MessageHandler> Protocol<R> {
                 Reply::Ok.into()
             }
             Verb::NotOffered => return Err(Reply::NotOffered),
-            Verb::Http => Answer::close(Reply::NotHttp),
+            Verb::Http => Response::close(Reply::NotHttp),
         })
     }
 
@@ -182,7 +182,7 @@ impl<R: MessageHandler> Protocol<R> {
         let hostname = self.settings.hostname.clone();
         let reply = if verb == Verb::Ehlo {
             self.ask("EHLO", argument)?;
-            let offered = extensions::offered(&self.settings, self.tls);
+            let offered = extensions::ehlo_lines(&self.settings, self.tls);
             Reply::Extensions { hostname, offered }
         } else {
             self.ask("HELO", argument)?;
@@ -197,7 +197,7 @@ impl<R: MessageHandler> Protocol<R> {
         if !self.tls && self.settings.tls.as_ref().is_some_and(|tls| tls.required) {
             return Err(Reply::TlsRequired);
         }
-        let mail = Mail::read(argument)?;
+        let mail = MailParameters::read(argument)?;
         if mail.size.unwrap_or(0) > self.settings.max_message_size {
             return Err(Reply::MessageTooLarge);
         }
@@ -220,7 +220,7 @@ impl<R: MessageHandler> Protocol<R> {
                 let mailbox = self.handler.recipient(address);
                 Some(mailbox.map_err(|_| Reply::UnknownRecipient(address.to_owned()))?)
             }
-            Phase::Between | Phase::Body => None,
+            Phase::Between | Phase::Transfer => None,
         };
         self.ask("RCPT", "TO:<path>")?;
         if let (Phase::Addressed(_, recipients), Some(mailbox)) = (&mut self.phase, mailbox) {
@@ -230,9 +230,10 @@ impl<R: MessageHandler> Protocol<R> {
         Ok(Reply::RecipientOk)
     }
 
-    fn data(&mut self, argument: &str) -> Result<Answer, Reply> {
+    fn data(&mut self, argument: &str) -> Result<Response, Reply> {
         self.ask("DATA", argument)?;
-        let Phase::Addressed(mail, recipients) = std::mem::replace(&mut self.phase, Phase::Body)
+        let Phase::Addressed(mail, recipients) =
+            std::mem::replace(&mut self.phase, Phase::Transfer)
         else {
             return Err(Reply::OutOfOrder);
         };
@@ -245,9 +246,9 @@ impl<R: MessageHandler> Protocol<R> {
             tls: self.tls,
             smtputf8: mail.smtputf8,
         };
-        Ok(Answer {
+        Ok(Response {
             reply: Reply::StartBody,
-            next: Next::Body(Box::new(envelope), mail.size),
+            next: Next::Transfer(Box::new(envelope), mail.size),
         })
     }
 
@@ -264,7 +265,7 @@ impl<R: MessageHandler> Protocol<R> {
     }
 
     /// Reply to a message that the handler received.
-    pub fn received(&mut self, outcome: DataOutcome) -> Answer {
+    pub fn finish_data(&mut self, outcome: DataOutcome) -> Response {
         self.message_ends();
         if let DataOutcome::Stored(_) = outcome {
             self.errors = 0;
@@ -273,7 +274,7 @@ impl<R: MessageHandler> Protocol<R> {
     }
 
     /// Reply to a message that was not passed to the handler.
-    pub fn too_large(&mut self, bound: TooLarge) -> Answer {
+    pub fn too_large(&mut self, bound: TooLarge) -> Response {
         self.message_ends();
         self.refuse(match bound {
             TooLarge::Message => Reply::MessageTooLarge,
@@ -295,7 +296,7 @@ impl<R: MessageHandler> Protocol<R> {
     }
 
     /// Resets the session after the TLS handshake: nothing sent in the clear is kept (RFC 3207 4.2).
-    pub fn secured(&mut self) {
+    pub fn reset_after_tls(&mut self) {
         self.engine.tls_active();
         self.tls = true;
         self.helo.clear();

@@ -36,7 +36,7 @@ impl Rate {
         }
     }
 
-    pub fn received(&mut self, octets: usize, now: Instant) {
+    pub fn record(&mut self, octets: usize, now: Instant) {
         let octets = octets as u64;
         self.octets += octets;
         self.window_octets += octets;
@@ -85,11 +85,11 @@ fn a_second(octets: u64, time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn sent(pieces: &[(u64, usize)], at: u64) -> bool {
+    fn is_slow_after(pieces: &[(u64, usize)], at: u64) -> bool {
         let begin = Instant::now();
         let mut rate = Rate::begin(begin);
         for (second, octets) in pieces {
-            rate.received(*octets, begin + Duration::from_secs(*second));
+            rate.record(*octets, begin + Duration::from_secs(*second));
         }
         rate.is_slow(begin + Duration::from_secs(at))
     }
@@ -114,7 +114,7 @@ mod tests {
             (&[(0, 1 << 20)], 9, false),
             (&[(0, 1 << 20)], 80, true),
         ] {
-            assert_eq!(sent(pieces, at), slow, "{pieces:?} at {at}");
+            assert_eq!(is_slow_after(pieces, at), slow, "{pieces:?} at {at}");
         }
     }
 
@@ -122,7 +122,7 @@ mod tests {
     async fn the_time_that_we_made_it_wait_is_not_the_clients() {
         let begin = Instant::now();
         let mut rate = Rate::begin(begin);
-        rate.received(200_000, begin + Duration::from_secs(1));
+        rate.record(200_000, begin + Duration::from_secs(1));
         rate.pause(Duration::from_mins(1));
         assert!(!rate.is_slow(begin + Duration::from_secs(70)));
         assert!(rate.is_slow(begin + Duration::from_secs(100)));

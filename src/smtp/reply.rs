@@ -33,7 +33,7 @@ pub enum Reply {
     Evicted,
     TimedOut,
     /// The connection is broken: this is only logged.
-    Broken,
+    ConnectionEnd,
     TooManyErrors,
     NotHttp,
     TooManyRecipients,
@@ -90,7 +90,7 @@ impl Reply {
             Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
             Self::Evicted => (421, "4.3.2", "Idle or slow while others wait, closing"),
             Self::TimedOut => (421, "4.4.2", "Timed out, closing"),
-            Self::Broken => (421, "4.4.2", "The connection broke"),
+            Self::ConnectionEnd => (421, "4.4.2", "The connection broke"),
             Self::TooManyErrors => (421, "4.7.0", "Too many errors, closing"),
             Self::NotHttp => (421, "4.7.0", "This is not a web server, closing"),
             Self::TooManyRecipients => (452, "4.5.3", "Too many recipients, send the rest apart"),

@@ -10,9 +10,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Reservation};
-use super::connection::{Broken, Connection, Line};
+use super::connection::{Connection, ConnectionEnd, Line};
 use super::connection_slots::Slot;
-use super::data::{Body, Bounds, Progress};
+use super::data::{Bounds, Progress, Transfer};
 use super::handler::MessageHandler;
 use super::protocol::{Next, Protocol};
 use super::reply::Reply;
@@ -63,7 +63,7 @@ impl<R: MessageHandler> Session<'_, R> {
         if let Some(clear) = self.converse(connection, &mut protocol).await
             && let Some(secure) = Box::pin(self.handshake(clear)).await
         {
-            protocol.secured();
+            protocol.reset_after_tls();
             // A second STARTTLS is never accepted, so this call is the last. Boxed, so that clients without
             // TLS need no memory for it.
             Box::pin(self.converse(Connection::new(secure), &mut protocol)).await;
@@ -79,12 +79,12 @@ impl<R: MessageHandler> Session<'_, R> {
         let last_word = match self.exchange(&mut connection, protocol).await {
             Ok(End::StartTls) => return Some(connection.into_stream()),
             Ok(End::Done) => None,
-            Err(Broken::Leaving) => Some(Reply::ShuttingDown),
-            Err(Broken::Evicted) => Some(Reply::Evicted),
-            Err(Broken::TimedOut) => Some(Reply::TimedOut),
-            Err(broken @ (Broken::Closed | Broken::Io(_))) => {
+            Err(ConnectionEnd::Leaving) => Some(Reply::ShuttingDown),
+            Err(ConnectionEnd::Evicted) => Some(Reply::Evicted),
+            Err(ConnectionEnd::TimedOut) => Some(Reply::TimedOut),
+            Err(broken @ (ConnectionEnd::Closed | ConnectionEnd::Io(_))) => {
                 if protocol.in_transaction() {
-                    Reply::Broken.log(self.peer, Some(&broken.to_string()));
+                    Reply::ConnectionEnd.log(self.peer, Some(&broken.to_string()));
                 }
                 return None;
             }
@@ -100,7 +100,7 @@ impl<R: MessageHandler> Session<'_, R> {
         &self,
         connection: &mut Connection<S>,
         protocol: &mut Protocol<R>,
-    ) -> Result<End, Broken> {
+    ) -> Result<End, ConnectionEnd> {
         let idle_limit = self.settings.command_timeout;
         loop {
             let interrupt = self.interrupt(protocol.in_transaction());
@@ -128,7 +128,7 @@ impl<R: MessageHandler> Session<'_, R> {
                     connection.flush(Instant::now() + idle_limit).await?;
                     return Ok(End::StartTls);
                 }
-                Next::Body(envelope, size) => {
+                Next::Transfer(envelope, size) => {
                     let Some((body, reservation)) = self.body(connection, size).await? else {
                         self.say(connection, &Reply::BareLfInMessage);
                         return Ok(End::Done);
@@ -136,7 +136,7 @@ impl<R: MessageHandler> Session<'_, R> {
                     let answer = match body.finish() {
                         Ok(raw) => {
                             let outcome = self.shared.handler.receive(*envelope, raw).await;
-                            protocol.received(outcome)
+                            protocol.finish_data(outcome)
                         }
                         Err(bound) => protocol.too_large(bound),
                     };
@@ -152,10 +152,10 @@ impl<R: MessageHandler> Session<'_, R> {
     }
 
     /// Waits for a reason to end the connection other than the client's own timeouts.
-    async fn interrupt(&self, in_transaction: bool) -> Broken {
+    async fn interrupt(&self, in_transaction: bool) -> ConnectionEnd {
         tokio::select! {
-            () = self.leaving(in_transaction) => Broken::Leaving,
-            () = self.slot.evicted() => Broken::Evicted,
+            () = self.leaving(in_transaction) => ConnectionEnd::Leaving,
+            () = self.slot.wait_for_eviction() => ConnectionEnd::Evicted,
         }
     }
 
@@ -184,13 +184,13 @@ impl<R: MessageHandler> Session<'_, R> {
         &self,
         connection: &mut Connection<S>,
         announced: Option<u64>,
-    ) -> Result<Option<(Body, Reservation<'_>)>, Broken> {
+    ) -> Result<Option<(Transfer, Reservation<'_>)>, ConnectionEnd> {
         let settings = &self.settings;
         let bounds = Bounds {
             message: settings.max_message_size,
             header: settings.max_header_size,
         };
-        let mut body = Body::new(bounds, announced);
+        let mut body = Transfer::new(bounds, announced);
         let mut reservation = self.shared.budget.reservation(self.peer);
         self.slot.message_begins();
         let mut end = Instant::now() + settings.message_timeout;
@@ -230,12 +230,12 @@ impl<R: MessageHandler> Session<'_, R> {
             }
             tokio::select! {
                 biased;
-                () = self.slot.evicted() => return Err(Broken::Evicted),
+                () = self.slot.wait_for_eviction() => return Err(ConnectionEnd::Evicted),
                 more = connection.more(silence.min(end)) => more?,
             }
             let came = connection.pending().len();
             said += came;
-            self.slot.received(came);
+            self.slot.record(came);
         }
     }
 
@@ -260,7 +260,7 @@ impl<R: MessageHandler> Session<'_, R> {
         self.slot.waits();
         let done = tokio::select! {
             biased;
-            () = self.slot.evicted() => {
+            () = self.slot.wait_for_eviction() => {
                 Reply::Evicted.log(self.peer, None);
                 return None;
             }
@@ -268,7 +268,7 @@ impl<R: MessageHandler> Session<'_, R> {
         };
         match done {
             Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(error)) => Reply::Broken.log(self.peer, Some(&error.to_string())),
+            Ok(Err(error)) => Reply::ConnectionEnd.log(self.peer, Some(&error.to_string())),
             Err(_) => Reply::TimedOut.log(self.peer, None),
         }
         None

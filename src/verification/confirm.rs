@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{Proof, Timestamp, TokenHash};
 use crate::observe::events;
-use crate::observe::metrics::{self, Step};
+use crate::observe::metrics::{self, ProcessingStep};
 use crate::store::{Choice, Proved, Refused, Store, StoreError, TakenBack};
 
 /// Confirms that the address is the person's, and which of the held requests are not theirs.
@@ -41,7 +41,7 @@ pub fn tell(proved: &Proved, by: &str) {
     events::verification_confirmed(*account, address, by);
     events::account_verified(*account, address, by, None);
     let took = Timestamp::now().duration_since(*created_at);
-    metrics::took(Step::Verify, took.try_into().unwrap_or_default());
+    metrics::took(ProcessingStep::Verify, took.try_into().unwrap_or_default());
     for (request, portal) in released {
         events::request_released(*request, *account, portal, by, None);
     }

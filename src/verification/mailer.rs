@@ -18,7 +18,7 @@ use super::{ComposeError, MailTokens, compose};
 use crate::config::Config;
 use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp, TokenError};
 use crate::failpoint;
-use crate::observe::{caught, events};
+use crate::observe::{catch_panic, events};
 use crate::store::{ClaimNumber, MailOutcome, Settled, Store, StoreError, Topic, VerificationMail};
 use crate::templates::{Language, Templates};
 
@@ -272,7 +272,7 @@ impl Errand {
             .store
             .confirm_claim(&self.verification_mail, Timestamp::now());
         let attempt = match confirmed.await {
-            Ok(true) => caught(self.attempt()).await,
+            Ok(true) => catch_panic(self.attempt()).await,
             // Another worker sends it, or has sent it.
             Ok(false) => {
                 return MailOutcome::Retry {

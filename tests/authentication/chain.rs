@@ -5,7 +5,7 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::{ArcOutput, AuthenticatedMessage, AuthenticationResults, DmarcOutput, DmarcResult};
 use vestibule::domain::{Domain, Envelope, ReversePath};
 use vestibule::mail::{self, AuthenticationMethod, AuthenticationResult, Identity};
-use vestibule::sender_auth::Author;
+use vestibule::sender_auth::VouchedAuthor;
 
 use super::harness::{Harness, envelope, rsa, said, verification_mail};
 
@@ -108,7 +108,7 @@ async fn vouched(harness: &Harness, raw: &str) -> bool {
     };
     let read = Envelope::of_file(ReversePath::Unknown);
     let facts = mail::read(raw.as_bytes(), &read, &own);
-    let author = Author::of(&facts).expect("an author");
+    let author = VouchedAuthor::of(&facts).expect("an author");
     let from = facts.from_domain();
     let envelope = envelope("x@other.example");
     let check = harness
@@ -219,7 +219,7 @@ async fn a_trusted_sealer_vouches_for_the_author() {
             spam: [].into(),
         };
         let read = Envelope::of_file(ReversePath::Unknown);
-        Author::of(&mail::read(other.as_bytes(), &read, &own)).expect("an author")
+        VouchedAuthor::of(&mail::read(other.as_bytes(), &read, &own)).expect("an author")
     };
     let found = harness.checker.find_arc_sealer(other.as_bytes(), &author);
     assert_eq!(found.await, None);

@@ -155,7 +155,7 @@ async fn retention_goes_past_an_entry_from_the_future() {
 async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     let harness = Harness::open().await;
     let name = OperatorName::parse("bea").expect("a name");
-    let password = PasswordHash::stored("$argon2id$".to_owned());
+    let password = PasswordHash::from_stored("$argon2id$".to_owned());
     let by = operator("root");
     let added = harness
         .store

@@ -24,7 +24,7 @@ fn by() -> Actor {
 }
 
 async fn add(harness: &Harness, role: Role) {
-    let password = PasswordHash::stored("$argon2id$".to_owned());
+    let password = PasswordHash::from_stored("$argon2id$".to_owned());
     let added = harness
         .store
         .add_operator(ann(), role, password, by(), start());
@@ -85,7 +85,7 @@ async fn keys_end_one_by_one_all_together_and_with_their_operator() {
     assert!(!opens(two).await);
 
     let three = key(&harness, KeyKind::Session, Role::Admin).await;
-    let new = PasswordHash::stored("$argon2id$new".to_owned());
+    let new = PasswordHash::from_stored("$argon2id$new".to_owned());
     let changed = harness
         .store
         .change_password(ann(), new.clone(), by(), start());
@@ -106,7 +106,7 @@ async fn keys_end_one_by_one_all_together_and_with_their_operator() {
 async fn the_audit_lists_actions_of_operators_newest_first() {
     let harness = Harness::open().await;
     add(&harness, Role::Admin).await;
-    let password = PasswordHash::stored(String::new());
+    let password = PasswordHash::from_stored(String::new());
     let again = harness
         .store
         .add_operator(ann(), Role::Viewer, password, by(), start());
@@ -137,13 +137,13 @@ async fn the_audit_lists_actions_of_operators_newest_first() {
 async fn the_audit_records_the_origin_of_an_action() {
     let harness = Harness::open().await;
     let by_api = || Actor::operator("root", Interface::Api);
-    let password = PasswordHash::stored("$argon2id$".to_owned());
+    let password = PasswordHash::from_stored("$argon2id$".to_owned());
     let added = harness
         .store
         .add_operator(ann(), Role::Admin, password, by_api(), start());
     added.await.expect("added");
     // A failed operation does not affect the others in its transaction.
-    let again = PasswordHash::stored(String::new());
+    let again = PasswordHash::from_stored(String::new());
     let failed = harness
         .store
         .add_operator(ann(), Role::Admin, again, by_api(), start());

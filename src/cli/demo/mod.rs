@@ -111,7 +111,7 @@ const DECIDED: [Column<Decided>; 4] = [
         row.what.to_owned()
     }),
     Column::new("sender", Layout::Whole, |row: &Decided| {
-        row.entry.facts.sender.written().unwrap_or("-").to_owned()
+        row.entry.facts.sender.addr_spec().unwrap_or("-").to_owned()
     }),
     Column::new("verdict", Layout::Word, |row: &Decided| {
         row.entry.verdict.to_string()

@@ -14,7 +14,7 @@ use crate::domain::{
     Account, Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
 };
 use crate::intake::circumstances;
-use crate::mail::{self, Identity, Recorded, recorded};
+use crate::mail::{self, Identity, RecordedEnvelope, read_recorded};
 
 /// Result for one message, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -70,7 +70,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Errors of the database only.
     pub fn decide(&self, file: String, raw: &[u8]) -> Result<Row, Failure> {
-        let recorded = recorded(raw);
+        let recorded = read_recorded(raw);
         let (portal, address) = self.portal_of(&recorded);
         let envelope = Envelope {
             recipients: vec![Recipient {
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
         });
         Ok(Row {
             file,
-            from: sender.written().map(ToOwned::to_owned),
+            from: sender.addr_spec().map(ToOwned::to_owned),
             class: facts.class(),
             evidence: facts.evidence().map(ToString::to_string),
             verdict: decision.verdict,
@@ -114,7 +114,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The portal that a message was for, and its address.
-    pub fn portal_of(&self, recorded: &Recorded) -> (PortalName, String) {
+    pub fn portal_of(&self, recorded: &RecordedEnvelope) -> (PortalName, String) {
         let config = &self.ground.config;
         for text in &recorded.recipients {
             let Ok(address) = EmailAddress::parse(text) else {

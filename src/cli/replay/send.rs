@@ -10,7 +10,7 @@ use super::source::{self, Broken, Piece, Source};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
 use crate::domain::{PortalName, ReversePath};
-use crate::mail::{Recorded, recorded};
+use crate::mail::{RecordedEnvelope, read_recorded};
 use crate::observe::Escaped;
 
 /// The server's reply to one message.
@@ -82,7 +82,7 @@ async fn send(
     file: String,
     raw: &[u8],
 ) -> Sent {
-    let recorded = recorded(raw);
+    let recorded = read_recorded(raw);
     let (portal, recipient) = judge.portal_of(&recorded);
     let reply = match envelope(&recorded, &recipient) {
         Ok(envelope) => transport
@@ -104,7 +104,7 @@ async fn send(
 
 /// The envelope sender from Return-Path. A file without it was not a bounce, so its author is used.
 fn envelope(
-    recorded: &Recorded,
+    recorded: &RecordedEnvelope,
     recipient: &str,
 ) -> Result<Envelope, lettre::address::AddressError> {
     let from = match &recorded.reverse_path {

@@ -94,7 +94,7 @@ fn cut(text: &str) -> usize {
         .expect("a token")
 }
 
-fn squeezed(text: &str) -> String {
+fn squeeze(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_whitespace() && *c != '>')
         .collect()
@@ -169,7 +169,7 @@ fn a_valid_link_is_masked_in_any_place() {
                 .unwrap_or_else(|| panic!("{form}: nothing found in {raw}"));
             assert_eq!(masked.raw.len(), raw.len(), "{form}");
             assert_eq!(masked.links, 1, "{form}: {text}");
-            let left = squeezed(&readable(&masked.raw)).to_lowercase();
+            let left = squeeze(&readable(&masked.raw)).to_lowercase();
             for token in [TOKEN, ANSWER, OLD] {
                 // Half of it would still be half of the secret.
                 for half in [&token[..20], &token[token.len() - 6..]] {

@@ -24,7 +24,7 @@ impl<S: tracing::Subscriber> Layer<S> for Captured {
     }
 }
 
-fn captured(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
+fn capture(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let layer = Captured {
         lines: Arc::clone(&lines),
@@ -129,7 +129,7 @@ fn everything() {
 
 #[test]
 fn the_documentation_lists_these_events_levels_and_fields_and_no_others() {
-    let emitted: BTreeSet<String> = captured(LogFormat::Json, false, everything)
+    let emitted: BTreeSet<String> = capture(LogFormat::Json, false, everything)
         .iter()
         .map(|line| {
             let object: serde_json::Map<String, serde_json::Value> =
@@ -160,7 +160,7 @@ fn the_documentation_lists_these_events_levels_and_fields_and_no_others() {
 
 #[test]
 fn a_sender_cannot_forge_a_line_or_a_field() {
-    let lines = captured(LogFormat::Text, false, || {
+    let lines = capture(LogFormat::Text, false, || {
         message_decided(&an_entry(Verdict::Held), None);
     });
     let line = lines.concat();
@@ -177,7 +177,7 @@ fn a_sender_cannot_forge_a_line_or_a_field() {
 #[test]
 fn redaction_leaves_no_local_part() {
     for format in [LogFormat::Text, LogFormat::Json] {
-        let lines = captured(format, true, everything).concat();
+        let lines = capture(format, true, everything).concat();
         assert!(!lines.contains("ann@"), "{lines}");
         assert!(lines.contains("…@corp.example"));
     }

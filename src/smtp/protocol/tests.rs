@@ -38,7 +38,7 @@ fn protocol() -> Protocol<Desk> {
 #[derive(Debug, Clone, Copy)]
 enum Said {
     Ehlo,
-    Mail,
+    MailParameters,
     Rcpt,
     Stranger,
     /// DATA, and if it is accepted, true for a message within the size limit.
@@ -60,7 +60,7 @@ impl Model {
     /// The expected reply code of `said`, and the next state.
     fn expect(self, said: Said) -> (u16, Self) {
         match (said, self) {
-            (Said::Mail, Self::Greeted) => (250, Self::Sender(0)),
+            (Said::MailParameters, Self::Greeted) => (250, Self::Sender(0)),
             (Said::Rcpt, Self::Sender(count)) if count < 3 => (250, Self::Sender(count + 1)),
             (Said::Rcpt | Said::Stranger, Self::Sender(count)) if count >= 3 => {
                 (452, Self::Sender(count))
@@ -71,7 +71,9 @@ impl Model {
             (Said::Ehlo | Said::Rset, _) => (250, Self::Greeted),
             (Said::Noop, state) => (250, state),
             (Said::Rubbish, state) => (500, state),
-            (Said::Mail | Said::Rcpt | Said::Stranger | Said::Data(_), state) => (503, state),
+            (Said::MailParameters | Said::Rcpt | Said::Stranger | Said::Data(_), state) => {
+                (503, state)
+            }
         }
     }
 }
@@ -80,7 +82,7 @@ proptest! {
     #[test]
     fn any_order_of_commands(said in prop::collection::vec(
         prop::sample::select(vec![
-            Said::Ehlo, Said::Mail, Said::Rcpt, Said::Rcpt, Said::Stranger, Said::Data(true),
+            Said::Ehlo, Said::MailParameters, Said::Rcpt, Said::Rcpt, Said::Stranger, Said::Data(true),
             Said::Data(false), Said::Rset, Said::Noop, Said::Rubbish,
         ]),
         0..40,
@@ -90,7 +92,7 @@ proptest! {
         for said in said {
             let line: &[u8] = match said {
                 Said::Ehlo => b"EHLO mta.example",
-                Said::Mail => b"MAIL FROM:<>",
+                Said::MailParameters => b"MAIL FROM:<>",
                 Said::Rcpt => b"RCPT TO:<it@corp.example>",
                 Said::Stranger => b"RCPT TO:<no@corp.example>",
                 Said::Data(_) => b"DATA",
@@ -102,12 +104,12 @@ proptest! {
             let answer = protocol.answer(line, false);
             let (code, next) = model.expect(said);
             prop_assert_eq!(answer.reply.code(), code, "{:?}", said);
-            if let Next::Body(envelope, _) = answer.next {
+            if let Next::Transfer(envelope, _) = answer.next {
                 prop_assert_eq!(envelope.recipients.len(), recipients);
                 prop_assert_eq!(envelope.reverse_path, ReversePath::Null);
                 prop_assert!(protocol.in_transaction());
                 let (answer, code) = if matches!(said, Said::Data(true)) {
-                    (protocol.received(DataOutcome::Stored(LedgerId::new())), 250)
+                    (protocol.finish_data(DataOutcome::Stored(LedgerId::new())), 250)
                 } else {
                     (protocol.too_large(TooLarge::Header), 552)
                 };
@@ -124,7 +126,7 @@ fn nothing_begins_during_shutdown() {
     let mut protocol = protocol();
     protocol.answer(b"EHLO mta.example", true);
     let answer = protocol.answer(b"MAIL FROM:<>", true);
-    assert_eq!(answer, Answer::close(Reply::ShuttingDown));
+    assert_eq!(answer, Response::close(Reply::ShuttingDown));
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl Store {
         self.read(move |connection| {
             Ok(connection
                 .prepare_cached("SELECT password FROM operator WHERE name = ?")?
-                .query_row([name], |row| row.get(0).map(PasswordHash::stored))
+                .query_row([name], |row| row.get(0).map(PasswordHash::from_stored))
                 .optional()?)
         })
         .await

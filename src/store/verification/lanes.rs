@@ -112,7 +112,7 @@ fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
 
 /// Registered domain: anybody can create subdomains of their own domain for free.
 pub(crate) fn registered(domain: &Domain) -> &str {
-    public_suffix::registered(domain.as_str()).unwrap_or(domain.as_str())
+    public_suffix::registered_name(domain.as_str()).unwrap_or(domain.as_str())
 }
 
 /// An IPv4 address, or the /64 network of an IPv6 address, within which a client can choose any address.

@@ -49,7 +49,9 @@ pub(super) async fn submit(
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .into_response());
     }
-    let password = fields.exactly("password").and_then(Password::presented);
+    let password = fields
+        .exactly("password")
+        .and_then(Password::for_comparison);
     let known = match (OperatorName::parse(name), password) {
         (Ok(name), Some(password)) => app.recognise(&name, password).await?.then_some(name),
         _ => None,

@@ -89,7 +89,7 @@ pub(super) fn row(entry: &LedgerEntry) -> Value {
 fn sender(entry: &LedgerEntry) -> Option<String> {
     match &entry.sender {
         Some(sender) => Some(sender.to_string()),
-        None => entry.facts.sender.written().map(one_line),
+        None => entry.facts.sender.addr_spec().map(one_line),
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn show(
             recoverable => is_recoverable(&entry, &app.config()),
             nameable => entry.sender.is_none()
                 || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours),
-            written => facts.sender.written().map(one_line),
+            written => facts.sender.addr_spec().map(one_line),
             recipient => one_line(&entry.recipient),
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,

@@ -9,7 +9,7 @@ use std::task::Poll;
 ///
 /// # Errors
 /// The text of the panic.
-pub async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
         let poll = AssertUnwindSafe(|| future.as_mut().poll(context));
@@ -33,12 +33,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_also_after_a_wait() {
-        assert_eq!(caught(async { 1 }).await, Ok(1));
+        assert_eq!(catch_panic(async { 1 }).await, Ok(1));
         let waits = async {
             tokio::task::yield_now().await;
             assert_eq!(std::hint::black_box(1), 2, "no");
         };
-        let text = caught(waits).await.expect_err("it panics");
+        let text = catch_panic(waits).await.expect_err("it panics");
         assert!(text.contains("no"), "{text}");
     }
 }

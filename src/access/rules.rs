@@ -183,7 +183,7 @@ fn bounce(question: &Question) -> Examination {
     };
     let evidence = report.evidence.to_string();
     // A person or an approved program may write a text that looks like a bounce.
-    match share_of(question) {
+    match automatic_exemption(question) {
         Some(why) if report.kind == ReportKind::Text => pass_with(format!("{evidence}; {why}")),
         _ => drop_with(evidence),
     }
@@ -251,23 +251,23 @@ fn automatic(question: &Question) -> Examination {
     else {
         return pass_with(None);
     };
-    match share_of(question) {
+    match automatic_exemption(question) {
         Some(why) => pass_with(format!("{evidence}; {why}")),
         None => drop_with(evidence.to_string()),
     }
 }
 
 /// Reason why apparently automatic mail of this sender is accepted; None if it is not.
-fn share_of(question: &Question) -> Option<&'static str> {
+fn automatic_exemption(question: &Question) -> Option<&'static str> {
     let account = question.standing.account?;
     if !is_active_here(question) {
         None
     } else if question.facts.automatic.is_none() {
-        Some("people write that too, and the account is active")
+        Some("people write such subjects too, and the account is active")
     } else if question.circumstances.takes_automatic {
-        Some("the portal takes it from active accounts")
+        Some("the portal accepts it from active accounts")
     } else if account.takes_automatic {
-        Some("this account's is taken")
+        Some("automatic mail of this account is accepted")
     } else {
         None
     }

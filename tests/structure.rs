@@ -270,6 +270,64 @@ fn every_module_says_what_it_is() {
     assert!(silent.is_empty(), "no module comment: {silent:?}");
 }
 
+/// Writes of the store that pages and commands call themselves, because no operator acts: those of people
+/// behind a link, of the API's protocol and of the configuration.
+const OTHER_WRITES: &[(&str, &str)] = &[
+    ("src/cli/", "seed_access"),
+    ("src/web/api/idempotency.rs", "claim_answer"),
+    ("src/web/api/idempotency.rs", "give_up_answer"),
+    ("src/web/api/idempotency.rs", "keep_answer"),
+    ("src/web/public/", "choose_language"),
+    ("src/web/public/", "refuse"),
+    ("src/web/public/", "renew_expired_link"),
+    ("src/web/public/", "renew_link_for"),
+    ("src/web/public/", "sign_up"),
+    // Of the listener.
+    ("src/web/serve.rs", "accept"),
+];
+
+/// Names of the store's public functions that write.
+fn store_writes() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (module, _, code) in sources() {
+        if module != "store" {
+            continue;
+        }
+        for function in code.split("pub async fn ").skip(1) {
+            let body = function.split("\n    }\n").next().unwrap_or_default();
+            if body.contains("self.write(") || body.contains(".writer") {
+                let name = function.split(['(', '<']).next().unwrap_or_default();
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// Pages, API and command line write through `operations`.
+#[test]
+fn only_operations_writes_for_operators() {
+    let writes = store_writes();
+    assert!(writes.contains("release_request") && writes.contains("change_access"));
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        if !["web", "cli"].contains(&module.as_str()) {
+            continue;
+        }
+        let path = path.strip_prefix(root()).expect("below the root");
+        let path = path.to_string_lossy();
+        for name in &writes {
+            let is_own = OTHER_WRITES
+                .iter()
+                .any(|(place, write)| path.starts_with(place) && write == name);
+            if code.contains(&format!(".{name}(")) && !is_own {
+                wrong.push(format!("{path} calls {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The text between backticks.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')

@@ -11,9 +11,11 @@ use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
 use super::requests;
 use super::value_parser::word;
-use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Proof, Status, Timestamp};
-use crate::operations::{NO_MAIL, NOT_A_CUSTOMER, add_customer, warning_about};
-use crate::store::{Added, Choice, CustomerFilter, MailCause, Page, Proved, RequestFilter};
+use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::operations::{
+    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
+};
+use crate::store::{Added, CustomerFilter, Page, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -148,46 +150,17 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             verify(&context, &account, out).await
         }
         Command::Block(whom) => {
-            let account = whom.find(&context).await?;
-            let account = context
-                .store
-                .block_customer(account.id, actor(), Timestamp::now())
-                .await?;
+            let account = whom.act(&context, CustomerAction::Block).await?;
             tell(&account, "is blocked; mail from it is dropped", out)
         }
         Command::Unblock(whom) => {
-            let account = whom.find(&context).await?;
-            let account = context
-                .store
-                .unblock_customer(account.id, actor(), Timestamp::now())
-                .await?;
+            let account = whom.act(&context, CustomerAction::Unblock).await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
         Command::Resend(whom) => {
-            let account = whom.find(&context).await?;
-            if account.status != Status::Pending {
-                return Err(Failure::Failed(anyhow::anyhow!(
-                    "{} is {}; only a pending account gets a verification mail",
-                    account.address,
-                    account.status
-                )));
-            }
-            if !account.address.is_usable() {
-                return Err(Failure::Failed(anyhow::anyhow!(
-                    "{}: {NO_MAIL}",
-                    account.address
-                )));
-            }
-            context
-                .store
-                .renew_link(
-                    account.address.clone(),
-                    MailCause::Operator,
-                    Timestamp::now(),
-                )
-                .await?;
+            let account = whom.act(&context, CustomerAction::Resend).await?;
             tell(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
@@ -200,14 +173,19 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 impl Whom {
     /// Finds the account with this address or id.
     async fn find(&self, context: &Context) -> Result<Account, Failure> {
-        let found = if let Ok(id) = self.account.parse::<AccountId>() {
-            context.store.customer_by_id(id).await?
-        } else {
-            let address = EmailAddress::parse_stored(&self.account)
+        if self.account.parse::<AccountId>().is_err() {
+            EmailAddress::parse_stored(&self.account)
                 .map_err(|cause| Failure::Usage(format!("{:?}: {cause}", self.account)))?;
-            context.store.customer(&address).await?
-        };
+        }
+        let found = find_customer(&context.store, &self.account).await?;
         found.ok_or_else(|| Failure::not_found("account", &self.account))
+    }
+
+    /// Applies the action; returns the account in its new state.
+    async fn act(&self, context: &Context, action: CustomerAction) -> Result<Account, Failure> {
+        let account = self.find(context).await?;
+        let done = act_on_customer(&context.store, action, &account, actor()).await?;
+        Ok(done.account)
     }
 }
 
@@ -349,39 +327,23 @@ async fn add_one(context: &Context, add: Add, out: &mut Output) -> Outcome {
 }
 
 async fn verify(context: &Context, account: &Account, out: &mut Output) -> Outcome {
-    let proved = context
-        .store
-        .prove(
-            Proof::Operator(actor()),
-            Some(account.id),
-            Choice::All,
-            Timestamp::now(),
-        )
-        .await?;
-    let released = match proved {
-        Proved::Now { released, .. } => released.len(),
-        Proved::Before { .. } => {
-            return tell(account, "was active already", out);
-        }
-        Proved::Expired | Proved::Unknown => {
-            return Err(Failure::Failed(anyhow::anyhow!(
-                "{} is {}; vestibule customers unblock {} first",
-                account.address,
-                account.status,
-                account.address
-            )));
-        }
+    if account.status == Status::Blocked {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "{} is {}; vestibule customers unblock {} first",
+            account.address,
+            account.status,
+            account.address
+        )));
+    }
+    let done = act_on_customer(&context.store, CustomerAction::Verify, account, actor()).await?;
+    let Some(released) = done.released else {
+        return tell(account, "was active already", out);
     };
-    let account = context
-        .store
-        .customer_by_id(account.id)
-        .await?
-        .ok_or_else(|| Failure::not_found("account", &account.address))?;
     let what = match released {
         1 => "is active; 1 held request is released".to_owned(),
         n => format!("is active; {n} held requests are released"),
     };
-    tell(&account, &what, out)
+    tell(&done.account, &what, out)
 }
 
 /// Prints the action, or the account in its new state.

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output};
-use crate::domain::{DestinationName, RequestState, Timestamp};
-use crate::operations::{Queue, queue, queues};
+use crate::domain::DestinationName;
+use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -45,7 +45,7 @@ pub struct Which {
     destination: DestinationName,
 }
 
-const COLUMNS: &[Column<Queue>] = &[
+const COLUMNS: &[Column<QueueStatus>] = &[
     Column::new("destination", Layout::Whole, |queue| {
         queue.destination.to_string()
     }),
@@ -60,17 +60,11 @@ const COLUMNS: &[Column<Queue>] = &[
     }),
 ];
 
-/// Meaning of a name of the configuration.
-enum Place {
-    Destination,
-    Hook,
-}
-
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     let context = global.open().await?;
     match command {
         Command::List => {
-            let queues = queues(&context.store, &context.config).await?;
+            let queues = list_queues(&context.store, &context.config).await?;
             out.list(&queues, None, COLUMNS)
         }
         Command::Pause(which) => pause(&context, which, true, out).await,
@@ -79,19 +73,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-fn find(context: &Context, name: &DestinationName) -> Result<Place, Failure> {
-    if context.config.destinations.contains_key(name) {
-        return Ok(Place::Destination);
-    }
-    if context.config.hooks.iter().any(|hook| hook.name == *name) {
-        return Ok(Place::Hook);
-    }
+/// Refuses a name that the configuration does not have.
+fn check(context: &Context, name: &DestinationName) -> Outcome {
     let destinations = context.config.destinations.keys();
     let hooks = context.config.hooks.iter().map(|hook| &hook.name);
-    let known: Vec<_> = destinations
-        .chain(hooks)
-        .map(DestinationName::as_str)
-        .collect();
+    let known: Vec<_> = destinations.chain(hooks).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let known: Vec<_> = known.into_iter().map(DestinationName::as_str).collect();
     Err(Failure::NotFound(format!(
         "there is no destination or hook {name}; there are {}",
         known.join(", ")
@@ -99,43 +89,22 @@ fn find(context: &Context, name: &DestinationName) -> Result<Place, Failure> {
 }
 
 async fn pause(context: &Context, which: Which, paused: bool, out: &mut Output) -> Outcome {
-    let name = which.destination;
-    find(context, &name)?;
-    context
-        .store
-        .pause_destination(name.clone(), paused, actor(), Timestamp::now())
-        .await?;
+    let Which { destination: name } = which;
+    check(context, &name)?;
+    let Context { store, config } = context;
+    set_paused(store, config, &name, paused, actor()).await?;
     tell(context, &name, out).await
 }
 
 async fn retry(context: &Context, which: Which, out: &mut Output) -> Outcome {
-    let name = which.destination;
-    let place = find(context, &name)?;
-    match place {
-        Place::Hook => {
-            context
-                .store
-                .retry_hook_calls(name.clone(), actor(), Timestamp::now())
-                .await?;
-        }
-        Place::Destination => {
-            for state in [RequestState::Failed, RequestState::Released] {
-                for id in super::requests::all_for(context, &name, state).await? {
-                    context
-                        .store
-                        .retry_request(id, actor(), Timestamp::now())
-                        .await?;
-                }
-            }
-        }
-    }
+    let Which { destination: name } = which;
+    check(context, &name)?;
+    retry_queue(&context.store, &context.config, &name, actor()).await?;
     tell(context, &name, out).await
 }
 
 async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> Outcome {
-    let queue = queue(&context.store, &context.config, name)
-        .await?
-        .ok_or_else(|| Failure::not_found("destination or hook", name))?;
+    let queue = find_queue(&context.store, &context.config, name).await?;
     if out.is_json() {
         return out.object(&queue);
     }

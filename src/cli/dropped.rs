@@ -12,7 +12,7 @@ use super::recover::{self, Which, recover};
 use super::requests::{age, ago};
 use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::Dropped;
+use crate::operations::DroppedMessage;
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Debug, Subcommand)]
@@ -103,7 +103,7 @@ pub struct List {
     paging: Paging,
 }
 
-const COLUMNS: &[Column<Dropped>] = &[
+const COLUMNS: &[Column<DroppedMessage>] = &[
     Column::new("ledger", Layout::Whole, |dropped| {
         dropped.ledger.to_string()
     }),
@@ -162,8 +162,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     ..LedgerFilter::default()
                 })
                 .await?;
-            let row = |entry| Dropped::of(entry, &context.config);
-            let rows: Vec<Dropped> = listed.rows.into_iter().map(row).collect();
+            let row = |entry| DroppedMessage::of(entry, &context.config);
+            let rows: Vec<DroppedMessage> = listed.rows.into_iter().map(row).collect();
             out.list(&rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Domains(domains) => {
@@ -175,7 +175,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             out.list(&rows, None, DOMAINS)
         }
         Command::Recover(which) if which.force => {
-            recover::force(&context, &which.entries, which.named.as_ref(), out).await
+            recover::force(&context, which.entries, which.named.as_ref(), out).await
         }
         Command::Recover(which) => {
             let which = match which.domain {

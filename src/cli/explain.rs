@@ -7,7 +7,7 @@ use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
 use crate::access::RuleResult;
 use crate::domain::EmailAddress;
-use crate::operations::{Explanation, bare_message_id, explained, found};
+use crate::operations::{Explanation, bare_message_id, explain_entry, find_entry};
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentMail};
 
 #[derive(Debug, clap::Args)]
@@ -30,8 +30,8 @@ const MAILS_SHOWN: usize = 20;
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let context = global.open().await?;
     let what = args.what.trim();
-    if let Some(entry) = found(&context.store, what).await? {
-        let explanation = explained(&context.store, entry).await?;
+    if let Some(entry) = find_entry(&context.store, what).await? {
+        let explanation = explain_entry(&context.store, entry).await?;
         return show(&explanation, out);
     }
     let listed = by_message_id(&context, what, args.paging.clone()).await?;
@@ -39,7 +39,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         0 => {}
         1 if !out.is_json() => {
             for entry in listed.rows {
-                show(&explained(&context.store, entry).await?, out)?;
+                show(&explain_entry(&context.store, entry).await?, out)?;
             }
             return Ok(());
         }
@@ -117,7 +117,7 @@ async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) 
     if out.is_json() {
         let mut rows = Vec::with_capacity(listed.rows.len());
         for entry in listed.rows {
-            rows.push(explained(&context.store, entry).await?);
+            rows.push(explain_entry(&context.store, entry).await?);
         }
         return out.list(&rows, listed.next.as_deref(), &[]);
     }

@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use jiff::SignedDuration;
 
 use super::context::{Global, actor};
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::age;
 use super::value_parser::word;
-use crate::domain::{OperatorName, Password, Role, Timestamp, Token};
-use crate::store::{IssuedToken, Key, KeyKind, Operator, Store};
+use crate::domain::{OperatorName, Password, Role, Timestamp};
+use crate::operations::{
+    TokenRequest, add_operator, change_password, end_all_keys, end_token, find_operator,
+    make_token, remove_operator,
+};
+use crate::store::{IssuedToken, Operator, Store};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -158,36 +162,30 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         Command::Add(Add { secret, role }) => {
             let password = secret.read()?;
             let name = secret.who.name;
-            store
-                .add_operator(name.clone(), role, hash(&password)?, actor(), now)
-                .await?;
+            add_operator(&store, name.clone(), role, hash(&password)?, actor()).await?;
             out.line(format_args!("{name} may log in as {role}"))
         }
         Command::Password(secret) => {
             let password = secret.read()?;
             let name = secret.who.name;
-            store
-                .change_password(name.clone(), hash(&password)?, actor(), now)
-                .await?;
+            change_password(&store, name.clone(), hash(&password)?, actor()).await?;
             out.line(format_args!(
                 "{name} has another password; the sessions have ended"
             ))
         }
         Command::Remove(Who { name }) => {
-            store.remove_operator(name.clone(), actor(), now).await?;
+            remove_operator(&store, name.clone(), actor()).await?;
             out.line(format_args!("{name} is not an operator any more"))
         }
-        Command::Token(wanted) => make(&store, wanted, now, out).await,
+        Command::Token(wanted) => make(&store, wanted, out).await,
         Command::Tokens(Whose { name }) => out.list(&store.tokens(name, now).await?, None, TOKENS),
         Command::Revoke(Revoke { who, token }) => {
             let name = who.name;
             if let Some(id) = token {
-                store
-                    .end_token(name.clone(), id.clone(), actor(), now)
-                    .await?;
+                end_token(&store, name.clone(), id.clone(), actor()).await?;
                 return out.line(format_args!("{name}: token {id} has ended"));
             }
-            let ended = store.end_keys_of(name.clone(), actor(), now).await?;
+            let ended = end_all_keys(&store, name.clone(), actor()).await?;
             out.line(format_args!(
                 "{name}: {ended} sessions and tokens have ended"
             ))
@@ -195,50 +193,22 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-/// A token, which is shown once.
-#[derive(Serialize)]
-struct Made {
-    #[serde(flatten)]
-    issued: IssuedToken,
-    token: String,
-}
-
-async fn make(store: &Store, wanted: Make, now: Timestamp, out: &mut Output) -> Outcome {
+async fn make(store: &Store, wanted: Make, out: &mut Output) -> Outcome {
     let (name, role) = (wanted.who.name, wanted.role);
-    let operators = store.operators(now).await?;
-    let operator = operators.iter().find(|operator| operator.name == name);
-    let Some(operator) = operator else {
-        return Err(Failure::not_found("operator", name));
-    };
+    let operator = find_operator(store, &name).await?;
     if role > operator.role {
         return Err(Failure::Usage(format!(
             "{name} is {}, and a token cannot be more; leave out --role {role}",
             operator.role
         )));
     }
-    let token = Token::generate().map_err(|error| Failure::Failed(error.into()))?;
-    let expires_at = now.checked_add(wanted.expires).unwrap_or(Timestamp::MAX);
-    let key = Key {
-        hash: token.hash(),
-        kind: KeyKind::Token,
+    let request = TokenRequest {
+        operator: name,
         role,
-        expires_at,
+        lifetime: wanted.expires.try_into().unwrap_or(SignedDuration::MAX),
+        note: wanted.note,
     };
-    store.make_key(name.clone(), key, actor(), now).await?;
-    if let Some(note) = &wanted.note {
-        store.note_token(key.hash, note.clone()).await?;
-    }
-    let made = Made {
-        issued: IssuedToken {
-            id: IssuedToken::id_of(&key.hash),
-            operator: name,
-            role,
-            note: wanted.note,
-            created_at: now,
-            expires_at,
-        },
-        token: token.reveal(),
-    };
+    let made = make_token(store, request, actor()).await?;
     if out.is_json() {
         return out.object(&made);
     }
@@ -248,7 +218,7 @@ async fn make(store: &Store, wanted: Make, now: Timestamp, out: &mut Output) -> 
         "token {} of {}, {role}, until {}; it is shown this once",
         made.issued.id,
         made.issued.operator,
-        time(expires_at)
+        time(made.issued.expires_at)
     ));
     Ok(())
 }

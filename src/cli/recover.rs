@@ -4,7 +4,9 @@ use super::context::{Context, actor};
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId};
-use crate::operations::{self, Taken, recoverable};
+use crate::operations::{
+    Outcomes, RecoveryOutcome, list_recoverable, recover_many, release_many_dropped,
+};
 use crate::store::StoreError;
 
 /// Entries that are decided again.
@@ -15,20 +17,20 @@ pub enum Which {
     All,
 }
 
-const COLUMNS: &[Column<Taken>] = &[
-    Column::new("ledger", Layout::Whole, |row: &Taken| {
+const COLUMNS: &[Column<RecoveryOutcome>] = &[
+    Column::new("ledger", Layout::Whole, |row: &RecoveryOutcome| {
         row.ledger.to_string()
     }),
-    Column::new("verdict", Layout::Word, |row: &Taken| {
+    Column::new("verdict", Layout::Word, |row: &RecoveryOutcome| {
         row.verdict.to_string()
     }),
-    Column::new("reason", Layout::Whole, |row: &Taken| {
+    Column::new("reason", Layout::Whole, |row: &RecoveryOutcome| {
         row.reason.to_string()
     }),
-    Column::new("request", Layout::Whole, |row: &Taken| {
+    Column::new("request", Layout::Whole, |row: &RecoveryOutcome| {
         or_dash(row.request.as_ref())
     }),
-    Column::new("what became of it", Layout::Text, Taken::outcome),
+    Column::new("what became of it", Layout::Text, RecoveryOutcome::outcome),
 ];
 
 /// Decides them again by the current settings, oldest first. The results are printed even after an error.
@@ -36,49 +38,45 @@ const COLUMNS: &[Column<Taken>] = &[
 pub async fn recover(context: &Context, which: Which, out: &mut Output) -> Result<usize, Failure> {
     let entries = match which {
         Which::Entries(entries) => entries,
-        Which::All => recoverable(&context.store, None, usize::MAX).await?,
+        Which::All => list_recoverable(&context.store, None, usize::MAX).await?,
         Which::Domains(patterns) => {
             let mut entries = Vec::new();
             for pattern in patterns {
-                entries.extend(recoverable(&context.store, Some(pattern), usize::MAX).await?);
+                entries.extend(list_recoverable(&context.store, Some(pattern), usize::MAX).await?);
             }
             entries.sort_unstable();
             entries.dedup();
             entries
         }
     };
-    each(&entries, out, async |ledger| {
-        operations::recover(&context.store, &context.config, ledger, actor()).await
-    })
-    .await
+    let Context { store, config } = context;
+    print(recover_many(store, config, entries, &actor()).await?, out)
 }
 
 /// Releases them as they are.
 pub async fn force(
     context: &Context,
-    entries: &[LedgerId],
+    entries: Vec<LedgerId>,
     named: Option<&EmailAddress>,
     out: &mut Output,
 ) -> Outcome {
-    each(entries, out, async |ledger| {
-        let named = named.cloned();
-        operations::force(&context.store, &context.config, ledger, named, actor()).await
-    })
-    .await
-    .map(drop)
+    let Context { store, config } = context;
+    let outcomes = release_many_dropped(store, config, entries, named, &actor()).await?;
+    print(outcomes, out).map(drop)
 }
 
-async fn each(
-    entries: &[LedgerId],
+/// Prints what became of each entry. Returns the number of new requests.
+fn print(
+    outcomes: Outcomes<LedgerId, RecoveryOutcome>,
     out: &mut Output,
-    act: impl AsyncFn(LedgerId) -> Result<Taken, StoreError>,
 ) -> Result<usize, Failure> {
-    let mut rows = Vec::with_capacity(entries.len());
+    let all = outcomes.len();
+    let mut rows = Vec::with_capacity(all);
     let mut failure = None;
-    for &ledger in entries {
-        match act(ledger).await {
-            Ok(taken) => rows.push(taken),
-            Err(error) if entries.len() == 1 => return Err(error.into()),
+    for (_, outcome) in outcomes {
+        match outcome {
+            Ok(recovered) => rows.push(recovered),
+            Err(error) if all == 1 => return Err(error.into()),
             // A message that cannot be recovered does not affect the others.
             Err(
                 error @ (StoreError::NotAllowed(_)
@@ -86,17 +84,14 @@ async fn each(
                 | StoreError::DamagedRow(_)),
             ) => {
                 note(format_args!("error: {error}"));
-                failure = Some(Failure::Said);
+                failure = failure.or(Some(Failure::Said));
             }
-            Err(error) => {
-                failure = Some(error.into());
-                break;
-            }
+            Err(error) => failure = Some(error.into()),
         }
     }
     out.list(&rows, None, COLUMNS)?;
-    let back = rows.iter().filter(|row| row.request.is_some()).count();
+    let back = rows.iter().filter(|row| row.is_request()).count();
     out.flush()?;
-    note(format_args!("{back} of {} recovered", entries.len()));
+    note(format_args!("{back} of {all} recovered"));
     failure.map_or(Ok(back), Err)
 }

@@ -12,7 +12,8 @@ use super::value_parser::word;
 use crate::domain::{
     DestinationName, EmailAddress, PortalName, RequestId, RequestState, Timestamp,
 };
-use crate::store::{Page, Request, RequestFilter, StoreError};
+use crate::operations::{RequestAction, act_on_requests, matching_requests};
+use crate::store::{Request, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -178,23 +179,10 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             show(&request, out)
         }
         Command::Release(several) => {
-            let release = || actor();
-            each(&several.requests, out, async |id| {
-                context
-                    .store
-                    .release_request(id, release(), Timestamp::now())
-                    .await
-            })
-            .await
+            act(&context, RequestAction::Release, several.requests, out).await
         }
         Command::Discard(several) => {
-            each(&several.requests, out, async |id| {
-                context
-                    .store
-                    .discard_request(id, actor(), Timestamp::now())
-                    .await
-            })
-            .await
+            act(&context, RequestAction::Discard, several.requests, out).await
         }
         Command::Retry(retry) => {
             let requests = if retry.requests.is_empty() {
@@ -208,13 +196,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     _ => "no request has failed",
                 });
             }
-            each(&requests, out, async |id| {
-                context
-                    .store
-                    .retry_request(id, actor(), Timestamp::now())
-                    .await
-            })
-            .await
+            act(&context, RequestAction::Retry, requests, out).await
         }
         Command::Raw(which) => {
             let request = which.find(&context).await?;
@@ -252,7 +234,12 @@ impl Retry {
             let destination = self.destination.as_ref();
             if is_portal && destination.is_none_or(|name| *name == wanted.destination) {
                 let state = self.state.unwrap_or(RequestState::Failed);
-                ids.extend(all_of(context, &wanted.name, state).await?);
+                let filter = RequestFilter {
+                    state: Some(state),
+                    portal: Some(wanted.name.clone()),
+                    ..RequestFilter::default()
+                };
+                ids.extend(matching_requests(&context.store, filter, usize::MAX).await?);
             }
         }
         ids.sort_unstable();
@@ -260,59 +247,21 @@ impl Retry {
     }
 }
 
-/// All requests in this state for a destination, oldest first.
-pub async fn all_for(
-    context: &Context,
-    destination: &DestinationName,
-    state: RequestState,
-) -> Result<Vec<RequestId>, Failure> {
-    let mut ids = Vec::new();
-    for portal in &context.config.portals {
-        if portal.destination == *destination {
-            ids.extend(all_of(context, &portal.name, state).await?);
-        }
-    }
-    ids.sort_unstable();
-    Ok(ids)
-}
-
-async fn all_of(
-    context: &Context,
-    portal: &PortalName,
-    state: RequestState,
-) -> Result<Vec<RequestId>, Failure> {
-    let mut ids = Vec::new();
-    let mut after = None;
-    loop {
-        let listed = context
-            .store
-            .requests(RequestFilter {
-                state: Some(state),
-                portal: Some(portal.clone()),
-                page: Page { limit: 1000, after },
-                ..RequestFilter::default()
-            })
-            .await?;
-        ids.extend(listed.rows.iter().map(|request| request.id));
-        after = listed.next;
-        if after.is_none() {
-            return Ok(ids);
-        }
-    }
-}
-
 /// Applies an action to each request; a failure of one does not affect the others.
-async fn each(
-    requests: &[RequestId],
+async fn act(
+    context: &Context,
+    action: RequestAction,
+    requests: Vec<RequestId>,
     out: &mut Output,
-    act: impl AsyncFn(RequestId) -> Result<Request, StoreError>,
 ) -> Outcome {
+    let outcomes = act_on_requests(&context.store, action, requests, &actor()).await?;
+    let is_one = outcomes.len() == 1;
     let mut worst = None;
-    for &id in requests {
-        match act(id).await {
+    for (id, outcome) in outcomes {
+        match outcome {
             Ok(request) if out.is_json() => out.object(&request)?,
             Ok(request) => out.line(format_args!("{id} is {}", request.state))?,
-            Err(error) if requests.len() == 1 => return Err(error.into()),
+            Err(error) if is_one => return Err(error.into()),
             Err(error) => {
                 out.flush()?;
                 note(format_args!("error: {id}: {error}"));

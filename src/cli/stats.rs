@@ -7,7 +7,7 @@ use super::failure::Outcome;
 use super::output::{Column, Layout, Output, note, or_dash, time};
 use super::requests::{age, ago};
 use crate::domain::PortalName;
-use crate::operations::stats;
+use crate::operations::count_messages;
 use crate::store::{EntryCount, HeldDomain, RequestCount};
 
 #[derive(Debug, clap::Args)]
@@ -94,7 +94,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let context = global.open().await?;
     let portal = context.portal(args.portal)?;
     let since = ago(args.since);
-    let counts = stats(&context.store, since, portal.as_ref()).await?;
+    let counts = count_messages(&context.store, since, portal.as_ref()).await?;
     if out.is_json() {
         return out.object(&counts);
     }

@@ -5,8 +5,8 @@ use super::failure::{Failure, Outcome};
 use super::output::Output;
 use crate::access::{AccessSettings, explain};
 use crate::domain::{Account, EmailAddress, PortalName};
+use crate::operations::{decide_address, input_for};
 pub use crate::operations::{kind_of, standing_of};
-use crate::operations::{question, tested};
 
 /// Evaluates the rules for each portal, or for one.
 pub async fn run(
@@ -47,8 +47,8 @@ fn one(
     address: &EmailAddress,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let asked = question(&context.config, settings, account, address, portal);
-    let (tested, decision) = tested(&asked, account, address, portal);
+    let asked = input_for(&context.config, settings, account, address, portal);
+    let (tested, decision) = decide_address(&asked, account, address, portal);
     if out.is_json() {
         return out.object(&tested);
     }

@@ -15,7 +15,7 @@ const MOST_CONFLICTS: u32 = 5;
 /// The settings of one revision: the site's, or the effective ones of a portal.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Access)]
-pub struct Shown {
+pub struct AccessView {
     pub revision: u64,
     pub at: Timestamp,
     /// `operator:NAME` or `configuration`.
@@ -35,7 +35,7 @@ pub struct Shown {
     pub warnings: Vec<String>,
 }
 
-impl Shown {
+impl AccessView {
     #[must_use]
     pub fn of(revision: &Revision, portal: Option<PortalName>) -> Self {
         let settings = &revision.settings;
@@ -65,7 +65,7 @@ impl Shown {
 /// A revision and what it changed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Revision)]
-pub struct Step {
+pub struct RevisionEntry {
     pub revision: u64,
     pub at: Timestamp,
     pub by: String,
@@ -76,7 +76,8 @@ pub struct Step {
 
 /// Differences between two revisions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Difference {
+#[schema(as = Difference)]
+pub struct RevisionDifference {
     pub from: u64,
     pub to: u64,
     pub changes: Vec<Change>,
@@ -84,7 +85,8 @@ pub struct Difference {
 
 /// Result of a change.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Changed {
+#[schema(as = Changed)]
+pub struct SettingsChanged {
     /// The current revision.
     pub revision: u64,
     pub changes: Vec<Change>,
@@ -99,7 +101,7 @@ pub struct Changed {
 const MOST_STOPPED: usize = 100;
 
 /// The accounts that a change of the deny list stops; `None` if it stops none.
-pub async fn stopped(
+pub async fn find_stopped_accounts(
     store: &Store,
     before: &AccessSettings,
     after: &AccessSettings,
@@ -109,11 +111,11 @@ pub async fn stopped(
 }
 
 /// Revisions before one, or all, newest first; and whether there are more.
-pub async fn history(
+pub async fn list_revisions(
     store: &Store,
     limit: usize,
     before: Option<u64>,
-) -> Result<(Vec<Step>, bool), StoreError> {
+) -> Result<(Vec<RevisionEntry>, bool), StoreError> {
     // One more, to compare the oldest shown revision with.
     let revisions = store
         .access_history_before(before.unwrap_or(u64::MAX), limit.saturating_add(1))
@@ -121,7 +123,7 @@ pub async fn history(
     let nothing = AccessSettings::default();
     let steps = revisions.iter().enumerate().take(limit);
     let steps = steps
-        .map(|(place, revision)| Step {
+        .map(|(place, revision)| RevisionEntry {
             revision: revision.number,
             at: revision.at,
             by: revision.by.clone(),
@@ -136,21 +138,21 @@ pub async fn history(
 }
 
 #[must_use]
-pub fn difference(from: &Revision, to: &Revision) -> Difference {
-    Difference {
+pub fn compare_revisions(from: &Revision, to: &Revision) -> RevisionDifference {
+    RevisionDifference {
         from: from.number,
         to: to.number,
         changes: from.settings.changes_to(&to.settings),
     }
 }
 
-/// The author of a change of the settings, and its conditions.
+/// The operator who changes the settings, and the conditions of the change.
 #[derive(Debug, Clone)]
-pub struct Author {
+pub struct ChangeTerms {
     pub by: Actor,
     /// Only report what would change.
     pub dry_run: bool,
-    /// The revision that the author saw; `None` accepts any.
+    /// The revision that the operator saw; `None` accepts any.
     pub base: Option<u64>,
 }
 
@@ -158,27 +160,27 @@ pub struct Author {
 /// changed the settings meanwhile.
 ///
 /// # Errors
-/// Errors of `how`; `Conflict` if the current revision is not the one that the author saw.
-pub async fn change<E: From<StoreError>>(
+/// Errors of `how`; `Conflict` if the current revision is not the one that the operator saw.
+pub async fn change_settings<E: From<StoreError>>(
     store: &Store,
-    author: &Author,
+    terms: &ChangeTerms,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, E>,
-) -> Result<(Changed, Vec<Warning>), E> {
+) -> Result<(SettingsChanged, Vec<Warning>), E> {
     let mut conflicts = 0;
     loop {
         let base = store.access().await?;
-        if let Some(expected) = author.base.filter(|expected| *expected != base.number) {
+        if let Some(expected) = terms.base.filter(|expected| *expected != base.number) {
             let found = base.number;
             return Err(StoreError::Conflict { expected, found }.into());
         }
         let settings = how(&base.settings)?;
         let changes = base.settings.changes_to(&settings);
         let warnings = settings.warnings_beside(&base.settings);
-        let stops = stopped(store, &base.settings, &settings).await?;
-        let revision = if author.dry_run || changes.is_empty() {
+        let stops = find_stopped_accounts(store, &base.settings, &settings).await?;
+        let revision = if terms.dry_run || changes.is_empty() {
             base.number
         } else {
-            let by = author.by.clone();
+            let by = terms.by.clone();
             let made = store.change_access(base.number, settings, by, Timestamp::now());
             match made.await {
                 Ok(revision) => revision.number,
@@ -189,7 +191,7 @@ pub async fn change<E: From<StoreError>>(
                 Err(error) => return Err(error.into()),
             }
         };
-        let done = Changed {
+        let done = SettingsChanged {
             revision,
             changes,
             stops,

@@ -1,46 +1,142 @@
-//! Bulk actions. They run concurrently, so that the database can combine many into one transaction; a failure
-//! of one does not affect the others.
+//! Bulk actions. They run concurrently, so that the database can combine many into one transaction, and are
+//! begun in their order; a failure of one does not affect the others.
 
-use tokio::task::JoinSet;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 
 use crate::store::StoreError;
 
-/// Maximum items of one request or one form.
+/// Maximum items of one request or one form, and of one group of actions.
 pub const MOST_AT_ONCE: usize = 1000;
 
-/// Returns the outcome of each, in the order of `things`. An action that is not possible is `NotFound` or
-/// `NotAllowed`.
+/// The outcome of each item, in their order.
+pub type Outcomes<T, R> = Vec<(T, Result<R, StoreError>)>;
+
+/// Runs the action for each of `items`, a thousand at a time.
 ///
 /// # Errors
-/// An internal error, which concerns no particular item.
+/// The first internal error, if it prevented every action of a group: the database is full or gone. An
+/// internal error of one item, and an action that is not possible, is the outcome of that item.
 pub async fn bulk<T, R, F>(
-    things: Vec<T>,
+    items: Vec<T>,
     act: impl Fn(T) -> F,
-) -> Result<Vec<(T, Result<R, StoreError>)>, StoreError>
+) -> Result<Outcomes<T, R>, StoreError>
 where
-    T: Copy + Send + 'static,
-    R: Send + 'static,
-    F: Future<Output = Result<R, StoreError>> + Send + 'static,
+    T: Copy,
+    F: Future<Output = Result<R, StoreError>>,
 {
-    let mut acts = JoinSet::new();
-    for (place, thing) in things.into_iter().enumerate() {
-        let act = act(thing);
-        acts.spawn(async move { (place, thing, act.await) });
-    }
-    let mut outcomes = Vec::with_capacity(acts.len());
-    while let Some(ended) = acts.join_next().await {
-        let (place, thing, outcome) =
-            ended.map_err(|error| StoreError::Other(error.to_string()))?;
-        match outcome {
-            Ok(_) | Err(StoreError::NotFound { .. } | StoreError::NotAllowed(_)) => {
-                outcomes.push((place, thing, outcome));
+    let mut outcomes = Vec::with_capacity(items.len());
+    for group in items.chunks(MOST_AT_ONCE) {
+        let ended = run_all(group.iter().map(|item| act(*item)).collect()).await;
+        let all_failed = ended.iter().all(Result::is_err);
+        for (item, outcome) in group.iter().zip(ended) {
+            match outcome {
+                Err(error) if all_failed && !concerns_item(&error) => return Err(error),
+                outcome => outcomes.push((*item, outcome)),
             }
-            Err(error) => return Err(error),
         }
     }
-    outcomes.sort_by_key(|(place, ..)| *place);
-    Ok(outcomes
-        .into_iter()
-        .map(|(_, thing, outcome)| (thing, outcome))
-        .collect())
+    Ok(outcomes)
+}
+
+/// True for the reasons why an action on one item is not possible.
+fn concerns_item(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NotFound { .. } | StoreError::NotAllowed(_) | StoreError::DamagedRow(_)
+    )
+}
+
+/// Polls all futures until the last one has ended; the first poll is in their order.
+async fn run_all<R>(futures: Vec<impl Future<Output = R>>) -> Vec<R> {
+    let mut running: Vec<_> = futures.into_iter().map(Box::pin).map(Some).collect();
+    let mut ended: Vec<Option<R>> = running.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut is_pending = false;
+        for (slot, result) in running.iter_mut().zip(&mut ended) {
+            let Some(future) = slot else { continue };
+            match Pin::new(future).poll(context) {
+                Poll::Ready(value) => {
+                    *result = Some(value);
+                    *slot = None;
+                }
+                Poll::Pending => is_pending = true,
+            }
+        }
+        if is_pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    ended.into_iter().flatten().collect()
+}
+
+/// Count of the actions of a bulk action that changed something, and of the others.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub done: usize,
+    pub failed: usize,
+}
+
+impl Tally {
+    /// Counts outcomes. `is_done` is true for an action that changed something.
+    pub fn of<T, R>(outcomes: &[(T, Result<R, StoreError>)], is_done: impl Fn(&R) -> bool) -> Self {
+        let done =
+            |(_, outcome): &&(T, Result<R, StoreError>)| outcome.as_ref().is_ok_and(&is_done);
+        let done = outcomes.iter().filter(done).count();
+        Self {
+            done,
+            failed: outcomes.len() - done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse() -> StoreError {
+        StoreError::NotAllowed("no".to_owned())
+    }
+
+    #[tokio::test]
+    async fn outcomes_are_in_order_and_a_failure_concerns_one_item() {
+        let outcomes = bulk((0..2500_u32).collect(), async |number| {
+            if number % 2 == 0 {
+                tokio::task::yield_now().await;
+            }
+            if number == 7 {
+                Err(refuse())
+            } else {
+                Ok(number)
+            }
+        });
+        let outcomes = outcomes.await.expect("outcomes");
+        assert_eq!(outcomes.len(), 2500);
+        for (place, (item, outcome)) in outcomes.iter().enumerate() {
+            assert_eq!(place, *item as usize);
+            assert_eq!(outcome.is_err(), *item == 7);
+        }
+        let tally = Tally::of(&outcomes, |_| true);
+        assert_eq!((tally.done, tally.failed), (2499, 1));
+    }
+
+    #[tokio::test]
+    async fn an_internal_error_of_all_is_an_error_and_one_of_some_is_theirs() {
+        let busy = || StoreError::Busy("locked".to_owned());
+        let all = bulk(vec![1, 2], async |_| Err::<(), _>(busy())).await;
+        assert!(matches!(all, Err(StoreError::Busy(_))));
+        let some = bulk(
+            vec![1, 2],
+            async |item| {
+                if item == 1 { Err(busy()) } else { Ok(()) }
+            },
+        );
+        assert_eq!(some.await.expect("outcomes").len(), 2);
+        let refused = bulk(vec![1, 2], async |_| Err::<(), _>(refuse())).await;
+        assert_eq!(refused.expect("outcomes").len(), 2);
+    }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::bulk::{MOST_AT_ONCE, Outcomes, Tally, bulk};
 use crate::config::Config;
 use crate::domain::{
     Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -14,7 +15,8 @@ use crate::store::{LedgerEntry, Page, Recovered, Store, StoreError, Terms, Today
 
 /// One dropped message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Dropped {
+#[schema(as = Dropped)]
+pub struct DroppedMessage {
     pub ledger: LedgerId,
     pub sender: Option<EmailAddress>,
     pub domain: Option<Domain>,
@@ -29,7 +31,7 @@ pub struct Dropped {
     pub request: Option<RequestId>,
 }
 
-/// True for a dropped entry that [`force`] can release.
+/// True for a dropped entry that [`release_dropped`] can release.
 #[must_use]
 pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
     let portal = entry.portal.as_ref();
@@ -41,7 +43,7 @@ pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
         && portal.is_some_and(|portal| config.portal(portal).is_some())
 }
 
-impl Dropped {
+impl DroppedMessage {
     /// One entry under the current configuration.
     #[must_use]
     pub fn of(entry: LedgerEntry, config: &Config) -> Self {
@@ -62,7 +64,7 @@ impl Dropped {
 /// Outcome of recovering an entry.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Recovered)]
-pub struct Taken {
+pub struct RecoveryOutcome {
     pub ledger: LedgerId,
     /// The verdict under the current settings.
     pub verdict: Verdict,
@@ -77,7 +79,13 @@ pub struct Taken {
     pub forced: bool,
 }
 
-impl Taken {
+impl RecoveryOutcome {
+    /// True if the message is a request now.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// The outcome in words.
     #[must_use]
     pub fn outcome(&self) -> String {
@@ -101,7 +109,7 @@ impl Taken {
 const PART: usize = 500;
 
 /// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
-async fn entry_of(
+async fn find_with_portal(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
@@ -156,21 +164,21 @@ async fn today(
 /// # Errors
 /// `NotFound`; `NotAllowed` for an entry that was not dropped, is a request already, is not kept any more,
 /// came for a portal that does not exist any more, or whose sender is missing or cannot be named.
-pub async fn force(
+pub async fn release_dropped(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
     named: Option<EmailAddress>,
     by: Actor,
-) -> Result<Taken, StoreError> {
-    let entry = entry_of(store, config, ledger).await?;
+) -> Result<RecoveryOutcome, StoreError> {
+    let entry = find_with_portal(store, config, ledger).await?;
     if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
         return Err(StoreError::NotAllowed(format!(
             "{named} is an address of this Vestibule, and cannot be the sender"
         )));
     }
     let released = store.release_dropped(ledger, named, by, Timestamp::now());
-    Ok(taken(ledger, entry.verdict, released.await?))
+    Ok(outcome_of(ledger, entry.verdict, released.await?))
 }
 
 /// Decides one entry again by the current settings and configuration.
@@ -183,8 +191,8 @@ pub async fn recover(
     config: &Config,
     ledger: LedgerId,
     by: Actor,
-) -> Result<Taken, StoreError> {
-    let entry = entry_of(store, config, ledger).await?;
+) -> Result<RecoveryOutcome, StoreError> {
+    let entry = find_with_portal(store, config, ledger).await?;
     let verdict = entry.verdict;
     let terms = Terms {
         quota: config.quota,
@@ -192,18 +200,18 @@ pub async fn recover(
         today: today(store, config, entry).await?,
     };
     let recovered = store.recover(ledger, terms, by, Timestamp::now());
-    Ok(taken(ledger, verdict, recovered.await?))
+    Ok(outcome_of(ledger, verdict, recovered.await?))
 }
 
 /// `before` is the previous verdict of the entry.
-fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
+fn outcome_of(ledger: LedgerId, before: Verdict, recovered: Recovered) -> RecoveryOutcome {
     match recovered {
         Recovered::Now {
             verdict,
             reason,
             request,
             ..
-        } => Taken {
+        } => RecoveryOutcome {
             ledger,
             verdict,
             reason,
@@ -211,7 +219,7 @@ fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
             evidence: None,
             forced: false,
         },
-        Recovered::StillDropped(decision) => Taken {
+        Recovered::StillDropped(decision) => RecoveryOutcome {
             ledger,
             verdict: decision.verdict,
             reason: decision.reason,
@@ -219,7 +227,7 @@ fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
             evidence: decision.evidence,
             forced: false,
         },
-        Recovered::Forced { reason, request } => Taken {
+        Recovered::Forced { reason, request } => RecoveryOutcome {
             ledger,
             verdict: before,
             reason,
@@ -231,7 +239,7 @@ fn taken(ledger: LedgerId, before: Verdict, recovered: Recovered) -> Taken {
 }
 
 /// All recoverable entries, of all domains or of those that a pattern matches; oldest first, up to a limit.
-pub async fn recoverable(
+pub async fn list_recoverable(
     store: &Store,
     pattern: Option<DomainPattern>,
     most: usize,
@@ -248,4 +256,49 @@ pub async fn recoverable(
             return Ok(entries);
         }
     }
+}
+
+/// Decides each entry again, in this order.
+///
+/// # Errors
+/// Those of [`bulk`].
+pub async fn recover_many(
+    store: &Store,
+    config: &Config,
+    ids: Vec<LedgerId>,
+    by: &Actor,
+) -> Result<Outcomes<LedgerId, RecoveryOutcome>, StoreError> {
+    bulk(ids, |id| recover(store, config, id, by.clone())).await
+}
+
+/// Releases each entry as it is, in this order. `named` is the sender of each that has no usable one.
+///
+/// # Errors
+/// Those of [`bulk`].
+pub async fn release_many_dropped(
+    store: &Store,
+    config: &Config,
+    ids: Vec<LedgerId>,
+    named: Option<&EmailAddress>,
+    by: &Actor,
+) -> Result<Outcomes<LedgerId, RecoveryOutcome>, StoreError> {
+    bulk(ids, |id| {
+        release_dropped(store, config, id, named.cloned(), by.clone())
+    })
+    .await
+}
+
+/// Maximum entries that [`recover_matching`] decides again.
+const MOST_MATCHING: usize = 10 * MOST_AT_ONCE;
+
+/// Decides the oldest recoverable entries again whose domain matches.
+pub async fn recover_matching(
+    store: &Store,
+    config: &Config,
+    pattern: DomainPattern,
+    by: &Actor,
+) -> Result<Tally, StoreError> {
+    let ids = list_recoverable(store, Some(pattern), MOST_MATCHING).await?;
+    let outcomes = recover_many(store, config, ids, by).await?;
+    Ok(Tally::of(&outcomes, RecoveryOutcome::is_request))
 }

@@ -5,21 +5,39 @@
 //! the contract. Nothing here prints, parses arguments or speaks HTTP.
 
 mod access;
-mod actions;
 mod bulk;
+mod customers;
 mod deliveries;
 mod dropped;
 mod explain;
+mod operators;
+mod requests;
 mod simulate;
 mod stats;
 mod try_address;
 
-pub use access::{Author, Changed, Difference, Shown, Step, change, difference, history, stopped};
-pub use actions::{CustomerAct, NO_MAIL, NOT_A_CUSTOMER, RequestAct, add_customer, warning_about};
-pub use bulk::{MOST_AT_ONCE, bulk};
-pub use deliveries::{Queue, queue, queues};
-pub use dropped::{Dropped, Taken, force, is_recoverable, recover, recoverable};
-pub use explain::{Explanation, bare_message_id, explained, found};
-pub use simulate::Simulation;
-pub use stats::{Stats, stats};
-pub use try_address::{Asked, Tested, kind_of, question, standing_of, tested};
+pub use access::{
+    AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, change_settings,
+    compare_revisions, list_revisions,
+};
+pub use bulk::{MOST_AT_ONCE, Outcomes, Tally};
+pub use customers::{
+    CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
+    forget_customer, warning_about,
+};
+pub use deliveries::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
+pub use dropped::{
+    DroppedMessage, RecoveryOutcome, is_recoverable, list_recoverable, recover, recover_many,
+    recover_matching, release_dropped, release_many_dropped,
+};
+pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
+pub use operators::{
+    NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
+    find_operator, make_token, record_failed_login, remove_operator, start_session,
+};
+pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
+pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
+pub use stats::{Stats, count_messages};
+pub use try_address::{
+    AddressInput, AddressVerdict, decide_address, input_for, kind_of, standing_of,
+};

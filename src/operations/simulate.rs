@@ -1,10 +1,16 @@
 //! Effects that a draft of the access settings would have had on the messages of the last days.
 
+use jiff::SignedDuration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::{AccessSettings, Change};
-use crate::store::Simulated;
+use super::access::find_stopped_accounts;
+use crate::access::{AccessSettings, Change, Warning};
+use crate::domain::Timestamp;
+use crate::store::{Simulated, StoppedAccounts, Store, StoreError, WhatIf};
+
+/// Period whose messages a preview decides again.
+pub const PREVIEW_PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Differences between the current settings and a draft, and their effects on messages.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,4 +32,40 @@ impl Simulation {
             simulated,
         }
     }
+}
+
+/// What an operator sees before a draft is saved.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    pub changes: Vec<Change>,
+    /// Warnings about the draft that the current settings do not have.
+    pub warnings: Vec<Warning>,
+    /// Accounts that the deny list would stop.
+    pub stops: Option<StoppedAccounts>,
+    pub simulated: Simulated,
+}
+
+/// Compares a draft with the current settings, over all messages of the period or those of one domain.
+/// `most` bounds the domains and messages that are listed.
+pub async fn preview(
+    store: &Store,
+    before: &AccessSettings,
+    draft: &AccessSettings,
+    domain: Option<String>,
+    most: usize,
+) -> Result<Preview, StoreError> {
+    let since = Timestamp::now().saturating_sub(PREVIEW_PERIOD);
+    let what = WhatIf {
+        draft: draft.clone(),
+        since: since.unwrap_or(Timestamp::MIN),
+        portal: None,
+        domain,
+        most,
+    };
+    Ok(Preview {
+        changes: before.changes_to(draft),
+        warnings: draft.warnings_beside(before),
+        stops: find_stopped_accounts(store, before, draft).await?,
+        simulated: store.simulate(what, |_, _| {}).await?,
+    })
 }

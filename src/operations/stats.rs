@@ -21,7 +21,7 @@ pub struct Stats {
 }
 
 /// Counts since that time, for every portal or for one.
-pub async fn stats(
+pub async fn count_messages(
     store: &Store,
     since: Timestamp,
     portal: Option<&PortalName>,

@@ -17,7 +17,8 @@ use crate::mail::{self, Facts};
 
 /// The verdict and its grounds.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Tested {
+#[schema(as = Tested)]
+pub struct AddressVerdict {
     pub address: EmailAddress,
     pub portal: PortalName,
     pub domain: Domain,
@@ -31,14 +32,14 @@ pub struct Tested {
 }
 
 /// Input of the rules for an address and a portal.
-pub struct Asked {
+pub struct AddressInput {
     facts: Facts,
     circumstances: Circumstances,
     standing: Standing,
     settings: crate::access::Effective,
 }
 
-impl Asked {
+impl AddressInput {
     /// The input of [`decide`] and [`explain`](crate::access::explain).
     #[must_use]
     pub fn question(&self) -> Question<'_> {
@@ -53,15 +54,15 @@ impl Asked {
 
 /// Builds the input.
 #[must_use]
-pub fn question(
+pub fn input_for(
     config: &Config,
     settings: &AccessSettings,
     account: Option<&Account>,
     address: &EmailAddress,
     portal: &PortalName,
-) -> Asked {
+) -> AddressInput {
     let facts = ordinary_mail(config, address);
-    Asked {
+    AddressInput {
         circumstances: circumstances(config, portal, &facts),
         facts,
         standing: Standing {
@@ -76,24 +77,24 @@ pub fn question(
 
 /// Evaluates the rules.
 #[must_use]
-pub fn tested(
-    asked: &Asked,
+pub fn decide_address(
+    input: &AddressInput,
     account: Option<&Account>,
     address: &EmailAddress,
     portal: &PortalName,
-) -> (Tested, Decision) {
-    let decision = decide(&asked.question());
-    let tested = Tested {
+) -> (AddressVerdict, Decision) {
+    let decision = decide(&input.question());
+    let verdict = AddressVerdict {
         address: address.clone(),
         portal: portal.clone(),
         domain: address.domain().clone(),
-        pattern: asked.settings.pattern_for(address).cloned(),
+        pattern: input.settings.pattern_for(address).cloned(),
         verdict: decision.verdict,
         reason: decision.reason,
         rule: decision.rule,
         account: kind_of(account.map(|account| account.kind), &decision),
     };
-    (tested, decision)
+    (verdict, decision)
 }
 
 /// The kind of the existing account, or of the one that a decision creates.

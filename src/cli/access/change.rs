@@ -4,7 +4,7 @@ use crate::access::{AccessSettings, Warning};
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
-use crate::operations::{self, Author, Changed};
+use crate::operations::{ChangeTerms, SettingsChanged, change_settings};
 
 /// Changes the current settings.
 pub async fn change(
@@ -13,20 +13,25 @@ pub async fn change(
     out: &mut Output,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Failure>,
 ) -> Outcome {
-    let author = Author {
+    let terms = ChangeTerms {
         by: actor(),
         dry_run,
         base: None,
     };
-    let (changed, warnings) = operations::change(&context.store, &author, how).await?;
+    let (changed, warnings) = change_settings(&context.store, &terms, how).await?;
     tell(&changed, &warnings, dry_run, out)
 }
 
-fn tell(changed: &Changed, warnings: &[Warning], dry_run: bool, out: &mut Output) -> Outcome {
+fn tell(
+    changed: &SettingsChanged,
+    warnings: &[Warning],
+    dry_run: bool,
+    out: &mut Output,
+) -> Outcome {
     if out.is_json() {
         return out.object(changed);
     }
-    let Changed {
+    let SettingsChanged {
         revision,
         changes,
         stops,

@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Column, Layout, Output, note, time};
 use crate::domain::PortalName;
-use crate::operations::{self, Shown, difference};
+use crate::operations::{AccessView, compare_revisions, list_revisions};
 use crate::store::Revision;
 
 /// One setting in the output of `show`.
@@ -26,7 +26,7 @@ pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Outpu
         None => settings.warnings(),
     };
     if out.is_json() {
-        return out.object(&Shown::of(&revision, portal));
+        return out.object(&AccessView::of(&revision, portal));
     }
     let rows: Vec<_> = Key::ALL
         .iter()
@@ -86,7 +86,7 @@ pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Outpu
 
 pub async fn history(context: &Context, limit: u32, out: &mut Output) -> Outcome {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (steps, _) = operations::history(&context.store, limit, None).await?;
+    let (steps, _) = list_revisions(&context.store, limit, None).await?;
     out.list(
         &steps,
         None,
@@ -109,7 +109,7 @@ pub async fn diff(context: &Context, from: u64, to: Option<u64>, out: &mut Outpu
         Some(number) => find(context, number).await?,
         None => context.store.access().await?,
     };
-    let found = difference(&from, &to);
+    let found = compare_revisions(&from, &to);
     if out.is_json() {
         return out.object(&found);
     }

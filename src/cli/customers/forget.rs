@@ -8,8 +8,9 @@ use crate::cli::context::{Context, actor};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
 use crate::config::Hook;
-use crate::domain::{EmailAddress, Timestamp};
-use crate::store::{Forgetting, Forgotten, Holdings};
+use crate::domain::EmailAddress;
+use crate::operations::forget_customer;
+use crate::store::{Forgotten, Holdings};
 
 /// Forget a person: content, account, verification mail and links; the ledger keeps a pseudonym
 ///
@@ -57,19 +58,12 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
         ask(&address)?;
     }
     let bar = out.progress(0);
-    let forgetting = Forgetting {
-        address: address.clone(),
-        domain_too: args.domain,
-        by: actor(),
-        now: Timestamp::now(),
+    let progress = |some, all| {
+        bar.set_length(all);
+        bar.set_position(some);
     };
-    let done = context
-        .store
-        .forget_customer(forgetting, |some, all| {
-            bar.set_length(all);
-            bar.set_position(some);
-        })
-        .await;
+    let (store, by) = (&context.store, actor());
+    let done = forget_customer(store, address.clone(), args.domain, by, progress).await;
     bar.finish_and_clear();
     let done = done?;
     if out.is_json() {

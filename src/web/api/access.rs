@@ -18,8 +18,8 @@ use super::values::{Age, Limit, address};
 use crate::access::{AccessSettings, Assignment, Key, Settings, Value};
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
-    self, Author, Changed, Difference, Shown, Simulation, Step, Tested, difference, question,
-    tested,
+    AccessView, AddressVerdict, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged,
+    Simulation, change_settings, compare_revisions, decide_address, input_for, list_revisions,
 };
 use crate::store::{Revision, WhatIf};
 
@@ -34,13 +34,16 @@ pub(super) struct Which {
     revision: Option<u32>,
 }
 
-pub(super) async fn show(call: Call, Query(which): Query<Which>) -> Result<Json<Shown>, Problem> {
+pub(super) async fn show(
+    call: Call,
+    Query(which): Query<Which>,
+) -> Result<Json<AccessView>, Problem> {
     let portal = call.app.portal(which.portal)?;
     let revision = match which.revision {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
-    Ok(Json(Shown::of(&revision, portal)))
+    Ok(Json(AccessView::of(&revision, portal)))
 }
 
 async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
@@ -63,9 +66,9 @@ pub(super) struct HistoryPart {
 pub(super) async fn history(
     call: Call,
     Query(part): Query<HistoryPart>,
-) -> Result<Part<Step>, Problem> {
+) -> Result<Part<RevisionEntry>, Problem> {
     let (limit, before) = (part.limit.rows(), part.after.map(u64::from));
-    let (items, more) = operations::history(&call.app.store, limit, before).await?;
+    let (items, more) = list_revisions(&call.app.store, limit, before).await?;
     let last = items.last().map(|step| step.revision.to_string());
     Ok(Part {
         next: last.filter(|_| more),
@@ -83,13 +86,16 @@ pub(super) struct Two {
     to: Option<u32>,
 }
 
-pub(super) async fn diff(call: Call, Query(two): Query<Two>) -> Result<Json<Difference>, Problem> {
+pub(super) async fn diff(
+    call: Call,
+    Query(two): Query<Two>,
+) -> Result<Json<RevisionDifference>, Problem> {
     let from = find(&call, two.from).await?;
     let to = match two.to {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
-    Ok(Json(difference(&from, &to)))
+    Ok(Json(compare_revisions(&from, &to)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -103,7 +109,10 @@ pub(super) struct Who {
     portal: Option<PortalName>,
 }
 
-pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Tested>, Problem> {
+pub(super) async fn test(
+    call: Call,
+    Query(who): Query<Who>,
+) -> Result<Part<AddressVerdict>, Problem> {
     let address = address("address", &who.address)?;
     let config = call.app.config();
     let portals = match call.app.portal(who.portal)? {
@@ -117,8 +126,8 @@ pub(super) async fn test(call: Call, Query(who): Query<Who>) -> Result<Part<Test
     let settings = call.app.store.access().await?.settings;
     let account = call.app.store.customer(&address).await?;
     let items = portals.iter().map(|portal| {
-        let asked = question(&config, &settings, account.as_ref(), &address, portal);
-        tested(&asked, account.as_ref(), &address, portal).0
+        let input = input_for(&config, &settings, account.as_ref(), &address, portal);
+        decide_address(&input, account.as_ref(), &address, portal).0
     });
     Ok(Part::whole(items.collect()))
 }
@@ -236,11 +245,14 @@ fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPatte
         .collect()
 }
 
-pub(super) async fn set(call: Call, Body(set): Body<Set>) -> Result<Json<Changed>, Problem> {
+pub(super) async fn set(
+    call: Call,
+    Body(set): Body<Set>,
+) -> Result<Json<SettingsChanged>, Problem> {
     let portal = call.app.portal(set.portal)?;
     let assignments = set.settings.assignments()?;
-    let author = author(&call, set.dry_run, set.revision);
-    change(&call, &author, |settings| {
+    let terms = terms(&call, set.dry_run, set.revision);
+    change(&call, &terms, |settings| {
         with(settings, portal.as_ref(), &assignments)
     })
     .await
@@ -324,29 +336,29 @@ impl Patterns {
 pub(super) async fn approve(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<SettingsChanged>, Problem> {
     add(&call, Key::InternalApprovedDomains, domains).await
 }
 
 pub(super) async fn allow(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<SettingsChanged>, Problem> {
     add(&call, Key::ExternalAllowedDomains, domains).await
 }
 
 pub(super) async fn deny(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<SettingsChanged>, Problem> {
     add(&call, Key::Denied, domains).await
 }
 
-async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<Changed>, Problem> {
+async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<SettingsChanged>, Problem> {
     let patterns = domains.patterns(key)?;
     let portal = call.app.portal(domains.portal)?;
-    let author = author(call, domains.dry_run, domains.revision);
-    change(call, &author, |settings| {
+    let terms = terms(call, domains.dry_run, domains.revision);
+    change(call, &terms, |settings| {
         Ok(settings.with_domains(portal.as_ref(), key, &patterns))
     })
     .await
@@ -355,12 +367,12 @@ async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<Changed>, 
 pub(super) async fn remove(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<SettingsChanged>, Problem> {
     // A pattern that is valid in any list can be removed from it.
     let patterns = domains.patterns(Key::Denied)?;
     let portal = call.app.portal(domains.portal)?;
-    let author = author(&call, domains.dry_run, domains.revision);
-    change(&call, &author, |settings| {
+    let terms = terms(&call, domains.dry_run, domains.revision);
+    change(&call, &terms, |settings| {
         let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
         match unknown.first() {
             None => Ok(settings),
@@ -373,8 +385,8 @@ pub(super) async fn remove(
     .await
 }
 
-fn author(call: &Call, dry_run: bool, base: Option<u32>) -> Author {
-    Author {
+fn terms(call: &Call, dry_run: bool, base: Option<u32>) -> ChangeTerms {
+    ChangeTerms {
         by: call.holder.actor(),
         dry_run,
         base: base.map(u64::from),
@@ -383,9 +395,9 @@ fn author(call: &Call, dry_run: bool, base: Option<u32>) -> Author {
 
 async fn change(
     call: &Call,
-    author: &Author,
+    terms: &ChangeTerms,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Problem>,
-) -> Result<Json<Changed>, Problem> {
-    let (changed, _) = operations::change(&call.app.store, author, how).await?;
+) -> Result<Json<SettingsChanged>, Problem> {
+    let (changed, _) = change_settings(&call.app.store, terms, how).await?;
     Ok(Json(changed))
 }

@@ -9,8 +9,10 @@ use super::output::{Json, Made, Part};
 use super::problem::Problem;
 use super::route::{Call, Serve};
 use super::values::Limit;
-use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about};
+use crate::domain::{Account, EmailAddress, Kind, PortalName, Status};
+use crate::operations::{
+    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
+};
 use crate::store::{Added, CustomerFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -116,12 +118,7 @@ pub(super) async fn create(
 /// Finds the account with this id or address.
 async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
     let Whom(text) = whom;
-    let store = &call.app.store;
-    let found = match (text.parse::<AccountId>(), EmailAddress::parse_stored(text)) {
-        (Ok(id), _) => store.customer_by_id(id).await?,
-        (_, Ok(address)) => store.customer(&address).await?,
-        _ => None,
-    };
+    let found = find_customer(&call.app.store, text).await?;
     found.ok_or_else(|| Problem::not_found("account", text))
 }
 
@@ -130,11 +127,11 @@ pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>
 }
 
 /// Makes a handler that applies the action to the account in the path.
-pub(super) fn act(act: CustomerAct) -> impl Serve<At<Whom>, Json<Account>> {
+pub(super) fn act(action: CustomerAction) -> impl Serve<At<Whom>, Json<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
         let account = found(&call, &whom).await?;
         let by = call.holder.actor();
-        let done = act.apply(&call.app.store, &account, by, Timestamp::now());
-        Ok(Json(done.await?))
+        let done = act_on_customer(&call.app.store, action, &account, by).await?;
+        Ok(Json(done.account))
     }
 }

@@ -4,29 +4,19 @@ use super::input::At;
 use super::output::{Json, Part};
 use super::problem::Problem;
 use super::route::{Call, Serve};
-use crate::domain::{DestinationName, Timestamp};
-use crate::operations::{Queue, queue, queues};
+use crate::domain::DestinationName;
+use crate::operations::{QueueStatus, find_queue, list_queues, set_paused};
 
-pub(super) async fn list(call: Call, (): ()) -> Result<Part<Queue>, Problem> {
-    let queues = queues(&call.app.store, &call.app.config()).await?;
+pub(super) async fn list(call: Call, (): ()) -> Result<Part<QueueStatus>, Problem> {
+    let queues = list_queues(&call.app.store, &call.app.config()).await?;
     Ok(Part::whole(queues))
 }
 
 /// Makes a handler that pauses or resumes the destination in the path.
-pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<Queue>> {
+pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<QueueStatus>> {
     move |call: Call, At(name): At<DestinationName>| async move {
-        let config = call.app.config();
-        let unknown = || Problem::not_found("destination", &name);
-        let is_hook = config.hooks.iter().any(|hook| hook.name == name);
-        if !is_hook && !config.destinations.contains_key(&name) {
-            return Err(unknown());
-        }
-        let (by, now) = (call.holder.actor(), Timestamp::now());
-        let store = &call.app.store;
-        store
-            .pause_destination(name.clone(), paused, by, now)
-            .await?;
-        let found = queue(store, &config, &name).await?;
-        found.map(Json).ok_or_else(unknown)
+        let (config, store) = (call.app.config(), &call.app.store);
+        set_paused(store, &config, &name, paused, call.holder.actor()).await?;
+        Ok(Json(find_queue(store, &config, &name).await?))
     }
 }

@@ -10,7 +10,8 @@ use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::{
-    Dropped, MOST_AT_ONCE, Taken, bulk, force, recover as take_up, recoverable,
+    DroppedMessage, MOST_AT_ONCE, RecoveryOutcome, list_recoverable, recover as decide_again,
+    recover_many as decide_many_again, release_dropped, release_many_dropped,
 };
 use crate::store::{DroppedDomain, LedgerFilter};
 
@@ -35,7 +36,7 @@ pub(super) struct Filter {
 pub(super) async fn list(
     call: Call,
     Query(filter): Query<Filter>,
-) -> Result<Part<Dropped>, Problem> {
+) -> Result<Part<DroppedMessage>, Problem> {
     let sender = filter.sender.as_deref();
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
@@ -47,7 +48,7 @@ pub(super) async fn list(
     };
     let listed = call.app.store.ledger(filter).await?;
     let config = call.app.config();
-    let row = |entry| Dropped::of(entry, &config);
+    let row = |entry| DroppedMessage::of(entry, &config);
     Ok(Part {
         items: listed.rows.into_iter().map(row).collect(),
         next: listed.next,
@@ -106,13 +107,13 @@ impl Recovery {
 pub(super) async fn recover(
     call: Call,
     (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
-) -> Result<Json<Taken>, Problem> {
+) -> Result<Json<RecoveryOutcome>, Problem> {
     let named = how.named()?;
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let taken = if how.force {
-        force(store, &config, id, named, by).await
+        release_dropped(store, &config, id, named, by).await
     } else {
-        take_up(store, &config, id, by).await
+        decide_again(store, &config, id, by).await
     };
     Ok(Json(taken?))
 }
@@ -147,7 +148,7 @@ pub(super) struct EntriesRecovered {
 #[derive(Serialize, ToSchema)]
 pub(super) struct EntryRecovered {
     ledger: LedgerId,
-    recovered: Option<Taken>,
+    recovered: Option<RecoveryOutcome>,
     problem: Option<ProblemBody>,
 }
 
@@ -165,23 +166,16 @@ pub(super) async fn recover_many(
         (None, Some(domain)) => {
             let pattern =
                 DomainPattern::parse(&domain).map_err(|error| Problem::refused("domain", error))?;
-            recoverable(&call.app.store, Some(pattern), MOST_AT_ONCE).await?
+            list_recoverable(&call.app.store, Some(pattern), MOST_AT_ONCE).await?
         }
         _ => return Err(Problem::refused("entries", "name entries or a domain")),
     };
-    let config = call.app.config();
-    let outcomes = bulk(ids, |id| {
-        let (call, config) = (call.clone(), config.clone());
-        async move {
-            let (store, by) = (&call.app.store, call.holder.actor());
-            if is_forced {
-                force(store, &config, id, None, by).await
-            } else {
-                take_up(store, &config, id, by).await
-            }
-        }
-    })
-    .await?;
+    let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
+    let outcomes = if is_forced {
+        release_many_dropped(store, &config, ids, None, &by).await?
+    } else {
+        decide_many_again(store, &config, ids, &by).await?
+    };
     let items: Vec<_> = outcomes
         .into_iter()
         .map(|(ledger, outcome)| {

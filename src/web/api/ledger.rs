@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::route::Call;
 use super::values::{Limit, address};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::{self, Explanation, bare_message_id, explained};
+use crate::operations::{self, Explanation, bare_message_id, explain_entry};
 use crate::store::{LedgerFilter, Page};
 
 #[derive(Deserialize, IntoParams)]
@@ -59,7 +59,7 @@ async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanat
     let listed = call.app.store.ledger(filter).await?;
     let mut items = Vec::with_capacity(listed.rows.len());
     for entry in listed.rows {
-        items.push(explained(&call.app.store, entry).await?);
+        items.push(explain_entry(&call.app.store, entry).await?);
     }
     Ok(Part {
         items,
@@ -71,7 +71,7 @@ pub(super) async fn show(call: Call, At(id): At<LedgerId>) -> Result<Json<Explan
     let store = &call.app.store;
     let entry = store.ledger_entry(id).await?;
     let entry = entry.ok_or_else(|| Problem::not_found("ledger entry", id))?;
-    Ok(Json(explained(store, entry).await?))
+    Ok(Json(explain_entry(store, entry).await?))
 }
 
 pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem> {
@@ -104,8 +104,8 @@ pub(super) async fn explain(
         return Err(Problem::malformed("of: say what to explain"));
     }
     let store = &call.app.store;
-    if let Some(entry) = operations::found(store, text).await? {
-        return Ok(Part::whole(vec![explained(store, entry).await?]));
+    if let Some(entry) = operations::find_entry(store, text).await? {
+        return Ok(Part::whole(vec![explain_entry(store, entry).await?]));
     }
     let page: Page = what.limit.page(what.after);
     let by_message_id = LedgerFilter {

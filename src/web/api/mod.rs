@@ -43,7 +43,7 @@ use super::render::HEADERS;
 use crate::config::Config;
 use crate::domain::{PortalName, Role};
 use crate::observe::events;
-use crate::operations::{CustomerAct, RequestAct};
+use crate::operations::{CustomerAction, RequestAction};
 use crate::store::Store;
 use problem::{Kind, Problem};
 use route::Route;
@@ -178,7 +178,7 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/customers/{customer}/verify",
             Agent,
-            customers::act(CustomerAct::Verify),
+            customers::act(CustomerAction::Verify),
         )
         .called("verifyCustomer", "Vouch for an address")
         .explained("The account becomes active and its held requests are released.")
@@ -186,7 +186,7 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/customers/{customer}/block",
             Agent,
-            customers::act(CustomerAct::Block),
+            customers::act(CustomerAction::Block),
         )
         .called(
             "blockCustomer",
@@ -195,13 +195,13 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/customers/{customer}/unblock",
             Agent,
-            customers::act(CustomerAct::Unblock),
+            customers::act(CustomerAction::Unblock),
         )
         .called("unblockCustomer", "Let a blocked account in again"),
         Route::post(
             "/customers/{customer}/resend",
             Agent,
-            customers::act(CustomerAct::Resend),
+            customers::act(CustomerAction::Resend),
         )
         .called(
             "resendVerification",
@@ -213,7 +213,7 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/requests/release",
             Agent,
-            requests::act_on_many(RequestAct::Release),
+            requests::act_on_many(RequestAction::Release),
         )
         .called(
             "releaseRequests",
@@ -222,7 +222,7 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/requests/discard",
             Agent,
-            requests::act_on_many(RequestAct::Discard),
+            requests::act_on_many(RequestAction::Discard),
         )
         .called("discardRequests", "Throw many away"),
         Route::post("/requests/retry", Agent, requests::retry_many)
@@ -234,21 +234,21 @@ fn routes() -> Vec<Route> {
         Route::post(
             "/requests/{request}/release",
             Agent,
-            requests::act(RequestAct::Release),
+            requests::act(RequestAction::Release),
         )
         .called("releaseRequest", "Let it go without a proof of the address")
         .may(&[Kind::NotPossible]),
         Route::post(
             "/requests/{request}/discard",
             Agent,
-            requests::act(RequestAct::Discard),
+            requests::act(RequestAction::Discard),
         )
         .called("discardRequest", "Discard a held, released or failed request")
         .may(&[Kind::NotPossible]),
         Route::post(
             "/requests/{request}/retry",
             Agent,
-            requests::act(RequestAct::Retry),
+            requests::act(RequestAction::Retry),
         )
         .called("retryRequest", "Try to deliver it again, at once")
         .may(&[Kind::NotPossible]),

@@ -9,8 +9,8 @@ use super::output::{Json, Part, Raw};
 use super::problem::{Problem, ProblemBody};
 use super::route::{Call, Serve};
 use super::values::{Age, Limit, address};
-use crate::domain::{PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::{MOST_AT_ONCE, RequestAct, bulk};
+use crate::domain::{PortalName, RequestId, RequestState};
+use crate::operations::{MOST_AT_ONCE, RequestAction, act_on_request, act_on_requests};
 use crate::store::{Page, Request, RequestFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -71,10 +71,10 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
 }
 
 /// Makes a handler that applies the action to the request in the path.
-pub(super) fn act(act: RequestAct) -> impl Serve<At<RequestId>, Json<Request>> {
+pub(super) fn act(action: RequestAction) -> impl Serve<At<RequestId>, Json<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
         let by = call.holder.actor();
-        let done = act.apply(&call.app.store, id, by, Timestamp::now());
+        let done = act_on_request(&call.app.store, action, id, by);
         Ok(Json(done.await?))
     }
 }
@@ -120,9 +120,9 @@ pub(super) struct RequestDone {
 }
 
 /// Makes a handler that applies the action to many requests.
-pub(super) fn act_on_many(act: RequestAct) -> impl Serve<Body<Several>, Json<RequestsDone>> {
+pub(super) fn act_on_many(action: RequestAction) -> impl Serve<Body<Several>, Json<RequestsDone>> {
     move |call: Call, Body(several): Body<Several>| async move {
-        many(&call, act, bounded(several.requests)?).await
+        many(&call, action, bounded(several.requests)?).await
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn retry_many(
             ));
         }
     };
-    many(&call, RequestAct::Retry, ids).await
+    many(&call, RequestAction::Retry, ids).await
 }
 
 fn bounded(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
@@ -166,17 +166,10 @@ fn bounded(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
 
 async fn many(
     call: &Call,
-    act: RequestAct,
+    action: RequestAction,
     ids: Vec<RequestId>,
 ) -> Result<Json<RequestsDone>, Problem> {
-    let outcomes = bulk(ids, |id| {
-        let call = call.clone();
-        async move {
-            let by = call.holder.actor();
-            act.apply(&call.app.store, id, by, Timestamp::now()).await
-        }
-    })
-    .await?;
+    let outcomes = act_on_requests(&call.app.store, action, ids, &call.holder.actor()).await?;
     let items: Vec<_> = outcomes
         .into_iter()
         .map(|(id, outcome)| {

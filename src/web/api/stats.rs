@@ -25,7 +25,7 @@ pub(super) struct Wanted {
 pub(super) async fn show(call: Call, Query(wanted): Query<Wanted>) -> Result<Json<Stats>, Problem> {
     let portal = call.app.portal(wanted.portal)?;
     let since = wanted.since.unwrap_or(Age::days(7)).ago();
-    let stats = operations::stats(&call.app.store, since, portal.as_ref());
+    let stats = operations::count_messages(&call.app.store, since, portal.as_ref());
     Ok(Json(stats.await?))
 }
 

@@ -21,7 +21,8 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
-use crate::domain::{PortalName, Timestamp};
+use crate::domain::PortalName;
+use crate::operations::{ChangeTerms, change_settings, list_revisions};
 use crate::store::{Revision, StoreError};
 use crate::web::page::Page;
 
@@ -100,7 +101,7 @@ pub(super) async fn submit(
         return Ok(app.page(&operator, view).await?.into_response());
     }
     if step == Step::Preview {
-        let simulation = app.simulation(&revision, &draft, None).await?;
+        let simulation = app.simulation(&revision.settings, &draft, None).await?;
         let page = operator.page(
             "operators/access_preview.html",
             context! {
@@ -112,8 +113,12 @@ pub(super) async fn submit(
         );
         return Ok(page.into_response());
     }
-    let (by, now) = (operator.actor(), Timestamp::now());
-    let saved = app.store().change_access(base, draft, by, now);
+    let terms = ChangeTerms {
+        by: operator.actor(),
+        dry_run: false,
+        base: Some(base),
+    };
+    let saved = change_settings(app.store(), &terms, |_| Ok(draft.clone()));
     match saved.await {
         Ok(_) => {
             let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
@@ -189,24 +194,17 @@ impl AppState {
     }
 
     async fn page(&self, operator: &CurrentOperator, view: View<'_>) -> Result<Page, StoreError> {
-        // One more, to compare the oldest shown revision with.
-        let revisions = self.store().access_history(HISTORY + 1).await?;
-        let nothing = AccessSettings::default();
+        let (revisions, _) = list_revisions(self.store(), HISTORY, None).await?;
         let history: Vec<_> = revisions
             .iter()
-            .enumerate()
-            .take(HISTORY)
-            .map(|(place, revision)| {
-                let before = revisions.get(place + 1);
-                let changes = before
-                    .map_or(&nothing, |before| &before.settings)
-                    .changes_to(&revision.settings);
+            .map(|revision| {
+                let changes = revision.changes.iter();
                 context! {
-                    number => revision.number,
+                    number => revision.revision,
                     at => when(revision.at),
                     by => revision.by.as_str(),
                     origin => revision.origin.as_str(),
-                    changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    changes => changes.map(ToString::to_string).collect::<Vec<_>>(),
                 }
             })
             .collect();

@@ -9,18 +9,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::AppState;
-use super::actions::{Tally, handles};
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::access::{AccessSettings, Key};
-use crate::domain::{DomainPattern, Timestamp};
-use crate::operations::{MOST_AT_ONCE, bulk};
-use crate::store::{Page as Part, Revision, StoreError};
+use crate::domain::DomainPattern;
+use crate::operations::{ChangeTerms, MOST_AT_ONCE, change_settings, recover_matching};
+use crate::store::{Page as Part, StoreError};
 use crate::web::page::Page;
-
-/// Maximum messages of a domain that one confirmation recovers.
-const MOST_RECOVERED: usize = 10 * MOST_AT_ONCE;
 
 /// The domain that a query or a form names. Patterns of subdomains belong to the page of the settings.
 fn named(fields: &Fields) -> Result<DomainPattern, Error> {
@@ -36,9 +32,8 @@ fn named(fields: &Fields) -> Result<DomainPattern, Error> {
     }
 }
 
-fn draft(revision: &Revision, pattern: &DomainPattern) -> AccessSettings {
+fn draft(settings: &AccessSettings, pattern: &DomainPattern) -> AccessSettings {
     let patterns = std::slice::from_ref(pattern);
-    let settings = &revision.settings;
     settings.with_domains(None, Key::ExternalAllowedDomains, patterns)
 }
 
@@ -60,23 +55,25 @@ pub(super) async fn submit(
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
-    let revision = app.store().access().await?;
-    let draft = draft(&revision, &pattern);
-    let is_new = !revision.settings.changes_to(&draft).is_empty();
-    if is_new || revision.number != base {
-        let (by, now) = (operator.actor(), Timestamp::now());
-        let saved = app.store().change_access(base, draft, by, now);
-        match saved.await {
-            Ok(_) => {}
-            Err(StoreError::Conflict { .. }) => {
-                let page = app.allowing(&operator, &pattern, true).await?;
-                let page = page.with_status(axum::http::StatusCode::CONFLICT);
-                return Ok(page.into_response());
-            }
-            Err(error) => return Err(error.into()),
+    let terms = ChangeTerms {
+        by: operator.actor(),
+        dry_run: false,
+        base: Some(base),
+    };
+    let allowed = change_settings(app.store(), &terms, |settings| {
+        Ok::<_, StoreError>(draft(settings, &pattern))
+    });
+    match allowed.await {
+        Ok(_) => {}
+        Err(StoreError::Conflict { .. }) => {
+            let page = app.allowing(&operator, &pattern, true).await?;
+            let page = page.with_status(axum::http::StatusCode::CONFLICT);
+            return Ok(page.into_response());
         }
+        Err(error) => return Err(error.into()),
     }
-    let tally = recover_all(&app, &operator, &pattern).await?;
+    let (config, by) = (app.config(), operator.actor());
+    let tally = recover_matching(app.store(), &config, pattern.clone(), &by).await?;
     let to = format!(
         "/dropped?done=allowed&domain={}&count={}&failed={}",
         pattern.domain(),
@@ -84,36 +81,6 @@ pub(super) async fn submit(
         tally.failed
     );
     Ok(Redirect::to(&to).into_response())
-}
-
-/// Decides all dropped messages of these domains again, up to the limit of one confirmation.
-pub(super) async fn recover_all(
-    app: &Arc<AppState>,
-    operator: &CurrentOperator,
-    pattern: &DomainPattern,
-) -> Result<Tally, Error> {
-    let mut tally = Tally::default();
-    let mut after = None;
-    while tally.done + tally.failed < MOST_RECOVERED {
-        let page = Part {
-            limit: MOST_AT_ONCE,
-            after,
-        };
-        let listed = app.store().recoverable(Some(pattern.clone()), page);
-        let listed = listed.await?;
-        let outcomes = bulk(listed.rows, |id| {
-            let (app, operator) = handles(app, operator);
-            async move { app.recover(id, &operator).await }
-        });
-        let part = Tally::of(&outcomes.await?, |taken| taken.request.is_some());
-        tally.done += part.done;
-        tally.failed += part.failed;
-        after = listed.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(tally)
 }
 
 impl AppState {
@@ -125,10 +92,10 @@ impl AppState {
         overtaken: bool,
     ) -> Result<Page, Error> {
         let revision = self.store().access().await?;
-        let draft = draft(&revision, pattern);
+        let draft = draft(&revision.settings, pattern);
         let domain = pattern.domain().to_string();
         let simulation = self
-            .simulation(&revision, &draft, Some(domain.clone()))
+            .simulation(&revision.settings, &draft, Some(domain.clone()))
             .await?;
         let page = Part {
             limit: MOST_AT_ONCE,

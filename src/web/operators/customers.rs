@@ -14,8 +14,10 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, messages, requests, when};
 use crate::config::Config;
-use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
-use crate::operations::{CustomerAct, NOT_A_CUSTOMER, add_customer, warning_about};
+use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::operations::{
+    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
+};
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
 use crate::web::page::Page;
 
@@ -27,10 +29,10 @@ pub(super) async fn list(
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
 ) -> Result<Page, Error> {
-    shown(&app, &operator, &asked, None).await
+    render(&app, &operator, &asked, None).await
 }
 
-async fn shown(
+async fn render(
     app: &AppState,
     operator: &CurrentOperator,
     asked: &Fields,
@@ -106,7 +108,7 @@ pub(super) async fn add(
         return Err(Error::NotFound("portal"));
     }
     let refused = async |why: String| {
-        let page = shown(&app, &operator, &Fields::default(), Some(why)).await?;
+        let page = render(&app, &operator, &Fields::default(), Some(why)).await?;
         let page = page.with_status(StatusCode::UNPROCESSABLE_ENTITY);
         Ok::<_, Error>(page.into_response())
     };
@@ -147,10 +149,9 @@ pub(super) async fn add(
     }
 }
 
-/// Finds the account with this id.
-async fn found(app: &AppState, id: &str) -> Result<Account, Error> {
-    let id: AccountId = id.parse().map_err(|_| Error::NotFound("customer"))?;
-    let account = app.store().customer_by_id(id).await?;
+/// Finds the account with this id or address.
+async fn find(app: &AppState, id: &str) -> Result<Account, Error> {
+    let account = find_customer(app.store(), id).await?;
     account.ok_or(Error::NotFound("customer"))
 }
 
@@ -160,7 +161,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     QueryFields(asked): QueryFields,
 ) -> Result<Page, Error> {
-    let account = found(&app, &id).await?;
+    let account = find(&app, &id).await?;
     let listed = app
         .store()
         .requests(RequestFilter {
@@ -193,13 +194,12 @@ pub(super) async fn act(
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<Redirect, Error> {
-    let act = sent
-        .read("action", CustomerAct::from_name)?
+    let action = sent
+        .read("action", CustomerAction::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
-    let account = found(&app, &id).await?;
-    act.apply(app.store(), &account, operator.actor(), Timestamp::now())
-        .await?;
-    let done = act.done();
+    let account = find(&app, &id).await?;
+    act_on_customer(app.store(), action, &account, operator.actor()).await?;
+    let done = action.outcome();
     Ok(Redirect::to(&format!(
         "/customers/{}?done={done}",
         account.id

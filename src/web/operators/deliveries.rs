@@ -11,7 +11,8 @@ use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
-use crate::domain::{DestinationName, RequestState, Timestamp};
+use crate::domain::{DestinationName, RequestState};
+use crate::operations::set_paused;
 use crate::store::Bounded;
 use crate::web::page::Page;
 
@@ -77,20 +78,14 @@ pub(super) async fn act(
 ) -> Result<Redirect, Error> {
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
-        .filter(|name| {
-            let config = app.config();
-            let is_hook = config.hooks.iter().any(|hook| hook.name == *name);
-            is_hook || config.destinations.contains_key(name)
-        })
         .ok_or(Error::NotFound("destination"))?;
     let paused = match sent.one("action") {
         Some("pause") => true,
         Some("resume") => false,
         _ => return Err(Error::Malformed("There is no such action.".to_owned())),
     };
-    app.store()
-        .pause_destination(name, paused, operator.actor(), Timestamp::now())
-        .await?;
+    let (config, by) = (app.config(), operator.actor());
+    set_paused(app.store(), &config, &name, paused, by).await?;
     let done = if paused { "paused" } else { "resumed" };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))
 }

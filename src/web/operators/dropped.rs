@@ -7,18 +7,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
-use super::actions::{Tally, handles};
-use super::allow::recover_all;
 use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::{AppState, messages, simulate};
+use super::{AppState, messages};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
-use crate::operations::{self, MOST_AT_ONCE, Taken, bulk, is_recoverable};
-use crate::store::{LedgerFilter, StoreError};
+use crate::operations::{
+    MOST_AT_ONCE, Outcomes, PREVIEW_PERIOD, RecoveryOutcome, Tally, is_recoverable, recover_many,
+    recover_matching, release_dropped,
+};
+use crate::store::LedgerFilter;
 use crate::web::page::Page;
 
 /// Length of the ranking of domains, which covers the same period as deciding again.
@@ -41,7 +42,7 @@ pub(super) async fn list(
         })
         .await?;
     let since = Timestamp::now()
-        .saturating_sub(simulate::OVER)
+        .saturating_sub(PREVIEW_PERIOD)
         .unwrap_or(Timestamp::MIN);
     let domains = app.store().dropped_domains(since, RANKED).await?;
     let domains: Vec<_> = domains
@@ -89,14 +90,15 @@ pub(super) async fn recover(
 ) -> Result<Response, Error> {
     match sent.one("action") {
         None | Some("recover") => {}
-        Some("force") => return force(&app, &operator, &sent).await,
+        Some("force") => return release(&app, &operator, &sent).await,
         Some(other) => {
             return Err(Error::Malformed(format!("action cannot be {other:?}.")));
         }
     }
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
+    let (config, by) = (app.config(), operator.actor());
     let tally = if let Some(pattern) = pattern {
-        recover_all(&app, &operator, &pattern).await?
+        recover_matching(app.store(), &config, pattern, &by).await?
     } else {
         let ids = sent
             .all("ledger")
@@ -106,14 +108,10 @@ pub(super) async fn recover(
         if ids.len() > MOST_AT_ONCE {
             return Err(Error::TooLarge);
         }
-        let outcomes = bulk(ids, |id| {
-            let (app, operator) = handles(&app, &operator);
-            async move { app.recover(id, &operator).await }
-        });
-        let outcomes = outcomes.await?;
-        let tally = Tally::of(&outcomes, |taken| taken.request.is_some());
+        let outcomes = recover_many(app.store(), &config, ids, &by).await?;
+        let tally = Tally::of(&outcomes, RecoveryOutcome::is_request);
         if tally.failed > 0 {
-            return Ok(left(&operator, &tally, &outcomes).into_response());
+            return Ok(report(&operator, &tally, &outcomes).into_response());
         }
         tally
     };
@@ -125,10 +123,10 @@ pub(super) async fn recover(
 }
 
 /// Explains for each message why it stays dropped.
-fn left(
+fn report(
     operator: &CurrentOperator,
     tally: &Tally,
-    outcomes: &[(LedgerId, Result<Taken, StoreError>)],
+    outcomes: &Outcomes<LedgerId, RecoveryOutcome>,
 ) -> Page {
     let rows: Vec<_> = outcomes
         .iter()
@@ -136,7 +134,7 @@ fn left(
             context! {
                 ledger => ledger.to_string(),
                 outcome => match outcome {
-                    Ok(taken) => taken.outcome(),
+                    Ok(recovered) => recovered.outcome(),
                     Err(error) => error.to_string(),
                 },
             }
@@ -149,7 +147,7 @@ fn left(
 }
 
 /// Releases one message as it is.
-async fn force(
+async fn release(
     app: &AppState,
     operator: &CurrentOperator,
     sent: &Fields,
@@ -165,6 +163,6 @@ async fn force(
         None => None,
     };
     let (config, by) = (app.config(), operator.actor());
-    operations::force(app.store(), &config, ledger, named, by).await?;
+    release_dropped(app.store(), &config, ledger, named, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=forced")).into_response())
 }

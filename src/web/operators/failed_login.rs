@@ -12,8 +12,9 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::AppState;
-use crate::domain::{OperatorName, Timestamp};
+use crate::domain::OperatorName;
 use crate::observe::events;
+use crate::operations::record_failed_login;
 use crate::web::rate_limit::ClientLimiter;
 
 /// Interval between two reports that a client is locked out.
@@ -28,14 +29,14 @@ const ROW_EVERY: Duration = Duration::from_mins(1);
 
 /// Reasons why a login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum LoginFailure {
     WrongPassword,
     UnknownName,
     /// Too many attempts; the password was not checked.
     LockedOut,
 }
 
-impl Failure {
+impl LoginFailure {
     const fn as_str(self) -> &'static str {
         match self {
             Self::WrongPassword => "wrong password",
@@ -75,7 +76,7 @@ impl AppState {
         &self,
         client: IpAddr,
         name: Option<OperatorName>,
-        failure: Failure,
+        failure: LoginFailure,
     ) {
         let cause = failure.as_str();
         events::operator_login_failed(client, name.as_ref(), cause);
@@ -83,8 +84,7 @@ impl AppState {
             return;
         }
         let detail = format!("{cause}, from {client}");
-        let now = Timestamp::now();
-        if let Err(error) = self.store().record_failed_login(name, detail, now).await {
+        if let Err(error) = record_failed_login(self.store(), name, detail).await {
             events::fault("web.login", &error);
         }
     }

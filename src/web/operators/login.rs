@@ -14,12 +14,10 @@ use minijinja::context;
 use super::AppState;
 use super::auth::{COOKIE_NAME, CurrentOperator};
 use super::error::Error;
-use super::failed_login::Failure;
+use super::failed_login::LoginFailure;
 use super::form_fields::FormFields;
-use crate::domain::{
-    Actor, Interface, OperatorName, Password, PasswordHash, Role, Timestamp, Token,
-};
-use crate::store::{Key, KeyKind};
+use crate::domain::{OperatorName, Password, PasswordHash};
+use crate::operations::{end_session, start_session};
 use crate::web::page::Page;
 use crate::web::rate_limit::{self, Peer};
 
@@ -42,7 +40,8 @@ pub(super) async fn submit(
     if !app.logins.take(client) {
         if app.failed_logins.reports_lockout(client) {
             let known = app.known(name).await?;
-            app.login_failed(client, known, Failure::LockedOut).await;
+            app.login_failed(client, known, LoginFailure::LockedOut)
+                .await;
         }
         let later = "Too many attempts. Wait a minute and try again.";
         return Ok(form(name, Some(later))
@@ -59,31 +58,15 @@ pub(super) async fn submit(
     let Some(name) = known else {
         let known = app.known(name).await?;
         let failure = match known {
-            Some(_) => Failure::WrongPassword,
-            None => Failure::UnknownName,
+            Some(_) => LoginFailure::WrongPassword,
+            None => LoginFailure::UnknownName,
         };
         app.login_failed(client, known, failure).await;
         return Ok(form(name, Some("The name or the password is wrong."))
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response());
     };
-    let token = Token::generate()
-        .map_err(|error| Error::Store(crate::store::StoreError::Other(error.to_string())))?;
-    let now = Timestamp::now();
-    let key = Key {
-        hash: token.hash(),
-        kind: KeyKind::Session,
-        role: Role::Admin,
-        expires_at: now.saturating_add(SESSION).unwrap_or(Timestamp::MAX),
-    };
-    app.store()
-        .make_key(
-            name.clone(),
-            key,
-            Actor::operator(name.as_str(), Interface::Page),
-            now,
-        )
-        .await?;
+    let token = start_session(app.store(), name, SESSION).await?;
     // After a proxy that terminates TLS, the cookie is restricted to TLS. On loopback there is no TLS.
     let secure = headers
         .get("x-forwarded-proto")
@@ -96,7 +79,7 @@ pub(super) async fn logout(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
 ) -> Result<Response, Error> {
-    app.store().end_key(operator.key).await?;
+    end_session(app.store(), operator.key).await?;
     Ok(with_cookie("", 0, false, "/login"))
 }
 

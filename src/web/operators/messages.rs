@@ -18,7 +18,7 @@ use super::{AppState, when};
 use crate::access::RuleResult;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestState, Verdict};
 use crate::mail::{html, readable};
-use crate::operations::{Explanation, bare_message_id, explained, is_recoverable};
+use crate::operations::{Explanation, bare_message_id, explain_entry, is_recoverable};
 use crate::store::{Event, LedgerEntry, LedgerFilter, StoreError};
 use crate::web::display::one_line;
 use crate::web::render::Policy;
@@ -111,7 +111,7 @@ pub(super) async fn show(
         events,
         state,
         ..
-    } = explained(app.store(), entry.clone()).await?;
+    } = explain_entry(app.store(), entry.clone()).await?;
     let account = match &entry.account {
         Some(address) => app.store().customer(address).await?,
         None => None,

@@ -4,7 +4,6 @@
 
 mod access;
 mod access_form;
-mod actions;
 mod allow;
 mod audit;
 mod auth;

@@ -10,11 +10,12 @@ use axum::extract::State;
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
+use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::plot::{Bar, Plot};
-use super::{AppState, simulate};
 use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
+use crate::operations::PREVIEW_PERIOD;
 use crate::store::{Backlog, DayCount, DroppedDomain};
 use crate::web::page::Page;
 
@@ -43,7 +44,7 @@ pub(super) async fn show(
     Extension(operator): Extension<CurrentOperator>,
 ) -> Result<Page, Error> {
     let now = Timestamp::now();
-    let month = now.saturating_sub(simulate::OVER).unwrap_or(Timestamp::MIN);
+    let month = now.saturating_sub(PREVIEW_PERIOD).unwrap_or(Timestamp::MIN);
     let store = app.store();
     let days = store.by_day(midnight(now, DAYS)).await?;
     let backlog = store.backlog().await?;

@@ -11,14 +11,13 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::actions::{Tally, handles};
 use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
-use crate::operations::{MOST_AT_ONCE, RequestAct, bulk};
+use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests};
 use crate::store::{Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -136,7 +135,7 @@ pub(super) async fn act(
     FormFields(sent): FormFields,
 ) -> Result<Response, Error> {
     let act = sent
-        .read("action", RequestAct::from_name)?
+        .read("action", RequestAction::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     if sent.one("ask").is_some() {
         return ask(&app, &operator, &sent, act).await;
@@ -149,17 +148,13 @@ pub(super) async fn act(
     if ids.len() > MOST_AT_ONCE {
         return Err(Error::TooLarge);
     }
-    let outcomes = bulk(ids, |id| {
-        let (app, operator) = handles(&app, &operator);
-        async move { app.act_on_request(id, act, &operator).await }
-    })
-    .await?;
-    let tally = Tally::of(&outcomes, |()| true);
+    let outcomes = act_on_requests(app.store(), act, ids, &operator.actor()).await?;
+    let tally = Tally::of(&outcomes, |_| true);
     // Back to the list with the same filter.
     filter(&sent, Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
-        .append_pair("done", act.done())
+        .append_pair("done", act.outcome())
         .append_pair("count", &tally.done.to_string())
         .append_pair("failed", &tally.failed.to_string());
     for name in ["state", "portal", "account", "age"] {
@@ -175,7 +170,7 @@ async fn ask(
     app: &AppState,
     operator: &CurrentOperator,
     sent: &Fields,
-    act: RequestAct,
+    act: RequestAction,
 ) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
         let page = Part {

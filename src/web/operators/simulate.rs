@@ -1,44 +1,31 @@
 //! Effects of a draft of the access settings, as pages show them: the changed settings, the warnings, and the
 //! messages of the last 30 days decided again.
 
-use jiff::SignedDuration;
 use minijinja::{Value, context};
 
 use super::{AppState, when};
 use crate::access::AccessSettings;
-use crate::domain::Timestamp;
-use crate::operations::stopped;
-use crate::store::{Revision, Simulated, StoreError, WhatIf};
+use crate::operations::{Preview, preview};
+use crate::store::{Simulated, StoreError};
 use crate::web::display::one_line;
-
-/// Period whose messages are decided again.
-pub(super) const OVER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Maximum domains and messages that are listed one by one.
 const MOST: usize = 20;
 
 impl AppState {
-    /// Compares a draft with a revision, over all messages or those of one domain.
+    /// Compares a draft with the current settings, over all messages or those of one domain.
     pub async fn simulation(
         &self,
-        revision: &Revision,
+        before: &AccessSettings,
         draft: &AccessSettings,
         domain: Option<String>,
     ) -> Result<Value, StoreError> {
-        let since = Timestamp::now()
-            .saturating_sub(OVER)
-            .unwrap_or(Timestamp::MIN);
-        let what = WhatIf {
-            draft: draft.clone(),
-            since,
-            portal: None,
-            domain,
-            most: MOST,
-        };
-        let simulated = self.store().simulate(what, |_, _| {}).await?;
-        let changes = revision.settings.changes_to(draft);
-        let warnings = draft.warnings_beside(&revision.settings);
-        let stops = stopped(self.store(), &revision.settings, draft).await?;
+        let Preview {
+            changes,
+            warnings,
+            stops,
+            simulated,
+        } = preview(self.store(), before, draft, domain, MOST).await?;
         Ok(context! {
             changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             warnings => warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -46,12 +33,12 @@ impl AppState {
                 accounts => stops.accounts,
                 addresses => stops.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }),
-            ..shown(&simulated)
+            ..effect(&simulated)
         })
     }
 }
 
-fn shown(simulated: &Simulated) -> Value {
+fn effect(simulated: &Simulated) -> Value {
     let shifts: Vec<_> = simulated
         .shifts
         .iter()

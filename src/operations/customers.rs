@@ -1,0 +1,183 @@
+//! Accounts: finding one, adding one, and operators' actions on one.
+
+use crate::config::Config;
+use crate::domain::{
+    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp,
+};
+use crate::mail::is_program;
+use crate::store::{Added, Choice, Forgetting, Forgotten, MailCause, Proved, Store, StoreError};
+
+/// Reason why an address of this installation is refused.
+pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
+     from or to), and cannot be a customer's";
+
+/// Reason why an account that an earlier version created gets no mail.
+const NO_MAIL: &str = "this address is not usable any more, as mail servers may route it to \
+     another domain or take it for another address; no mail is sent to it";
+
+/// Warning for an operator who adds this address: automatic mail of programs is dropped.
+#[must_use]
+pub fn warning_about(address: &EmailAddress) -> Option<String> {
+    is_program(address.local()).then(|| {
+        format!(
+            "{address} looks like the address of a program; automatic mail from it is dropped \
+             unless the portal or the account takes it"
+        )
+    })
+}
+
+/// Finds the account with this id or address. None for a text that is neither.
+pub async fn find_customer(store: &Store, text: &str) -> Result<Option<Account>, StoreError> {
+    if let Ok(id) = text.parse::<AccountId>() {
+        return store.customer_by_id(id).await;
+    }
+    match EmailAddress::parse_stored(text) {
+        Ok(address) => store.customer(&address).await,
+        Err(_) => Ok(None),
+    }
+}
+
+/// Creates an account, as far as the access settings permit it, and queues the verification mail if one is
+/// due. `None` for an address of this installation: the mail would bring the link to a help desk.
+///
+/// # Errors
+/// Errors of the database.
+pub async fn add_customer(
+    store: &Store,
+    config: &Config,
+    address: EmailAddress,
+    portal: Option<PortalName>,
+    by: Actor,
+) -> Result<Option<Added>, StoreError> {
+    if config.is_ours(&address) {
+        return Ok(None);
+    }
+    let added = store.add_customer(address, portal, by, Timestamp::now());
+    Ok(Some(added.await?))
+}
+
+/// Actions on an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustomerAction {
+    Verify,
+    Block,
+    Unblock,
+    Resend,
+}
+
+/// Result of an action on an account.
+#[derive(Debug, Clone)]
+pub struct CustomerOutcome {
+    /// The account in its new state.
+    pub account: Account,
+    /// Number of requests that a verification released; None if the account was active already, and for
+    /// other actions.
+    pub released: Option<usize>,
+}
+
+impl CustomerAction {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "verify" => Some(Self::Verify),
+            "block" => Some(Self::Block),
+            "unblock" => Some(Self::Unblock),
+            "resend" => Some(Self::Resend),
+            _ => None,
+        }
+    }
+
+    /// The word for the result: `verified`, `blocked`, `unblocked` or `resent`.
+    #[must_use]
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Verify => "verified",
+            Self::Block => "blocked",
+            Self::Unblock => "unblocked",
+            Self::Resend => "resent",
+        }
+    }
+}
+
+/// Applies the action and records `by` in the audit log.
+///
+/// # Errors
+/// `NotAllowed`: verifying a blocked account; a mail to an account that is not pending, or whose address
+/// an earlier version accepted and mail servers would route elsewhere.
+pub async fn act_on_customer(
+    store: &Store,
+    action: CustomerAction,
+    account: &Account,
+    by: Actor,
+) -> Result<CustomerOutcome, StoreError> {
+    let (id, now) = (account.id, Timestamp::now());
+    let mut released = None;
+    let account = match action {
+        CustomerAction::Block => store.block_customer(id, by, now).await?,
+        CustomerAction::Unblock => store.unblock_customer(id, by, now).await?,
+        CustomerAction::Verify => {
+            let proved = store.prove(Proof::Operator(by), Some(id), Choice::All, now);
+            match proved.await? {
+                Proved::Now { released: ids, .. } => released = Some(ids.len()),
+                Proved::Before { .. } => {}
+                Proved::Expired | Proved::Unknown => {
+                    return Err(StoreError::NotAllowed(format!(
+                        "{} is {}; it has to be unblocked first",
+                        account.address, account.status
+                    )));
+                }
+            }
+            reload(store, id).await?
+        }
+        CustomerAction::Resend => {
+            may_get_mail(account)?;
+            let address = account.address.clone();
+            store.renew_link(address, MailCause::Operator, now).await?;
+            reload(store, id).await?
+        }
+    };
+    Ok(CustomerOutcome { account, released })
+}
+
+/// Refuses verification mail to an account that does not wait for it or cannot get it.
+fn may_get_mail(account: &Account) -> Result<(), StoreError> {
+    let address = &account.address;
+    if account.status != Status::Pending {
+        return Err(StoreError::NotAllowed(format!(
+            "{address} is {}; only a pending account gets a verification mail",
+            account.status
+        )));
+    }
+    if !address.is_usable() {
+        return Err(StoreError::NotAllowed(format!("{address}: {NO_MAIL}")));
+    }
+    Ok(())
+}
+
+async fn reload(store: &Store, id: AccountId) -> Result<Account, StoreError> {
+    let account = store.customer_by_id(id).await?;
+    account.ok_or_else(|| StoreError::NotFound {
+        what: "account",
+        name: id.to_string(),
+    })
+}
+
+/// Erases a person's data; `progress` gets the number of finished and of all steps.
+///
+/// # Errors
+/// `NotAllowed` while a request of theirs is being delivered.
+pub async fn forget_customer(
+    store: &Store,
+    address: EmailAddress,
+    domain_too: bool,
+    by: Actor,
+    progress: impl FnMut(u64, u64),
+) -> Result<Forgotten, StoreError> {
+    let forgetting = Forgetting {
+        address,
+        domain_too,
+        by,
+        now: Timestamp::now(),
+    };
+    store.forget_customer(forgetting, progress).await
+}

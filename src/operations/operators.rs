@@ -1,0 +1,193 @@
+//! Operators, their sessions and their API tokens.
+
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::domain::{
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash,
+};
+use crate::store::{IssuedToken, Key, KeyKind, Operator, Store, StoreError};
+
+/// Finds the operator of that name.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operator, StoreError> {
+    let operators = store.operators(Timestamp::now()).await?;
+    let found = operators
+        .into_iter()
+        .find(|operator| operator.name == *name);
+    found.ok_or_else(|| StoreError::NotFound {
+        what: "operator",
+        name: name.to_string(),
+    })
+}
+
+/// Adds an operator.
+///
+/// # Errors
+/// `NotAllowed` if there is one of that name.
+pub async fn add_operator(
+    store: &Store,
+    name: OperatorName,
+    role: Role,
+    password: PasswordHash,
+    by: Actor,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    store.add_operator(name, role, password, by, now).await
+}
+
+/// Removes an operator and ends their sessions and tokens.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn remove_operator(
+    store: &Store,
+    name: OperatorName,
+    by: Actor,
+) -> Result<(), StoreError> {
+    store.remove_operator(name, by, Timestamp::now()).await
+}
+
+/// Changes the password and ends all sessions and tokens of the operator.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn change_password(
+    store: &Store,
+    name: OperatorName,
+    password: PasswordHash,
+    by: Actor,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    store.change_password(name, password, by, now).await
+}
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    pub operator: OperatorName,
+    /// At most that of the operator.
+    pub role: Role,
+    pub lifetime: SignedDuration,
+    /// Purpose of the token.
+    pub note: Option<String>,
+}
+
+/// A new token with its secret, which is not stored.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewToken {
+    #[serde(flatten)]
+    pub issued: IssuedToken,
+    pub token: String,
+}
+
+/// Makes an API token.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` for a role above that of the operator.
+pub async fn make_token(
+    store: &Store,
+    request: TokenRequest,
+    by: Actor,
+) -> Result<NewToken, StoreError> {
+    let TokenRequest {
+        operator: name,
+        role,
+        lifetime,
+        note,
+    } = request;
+    let operator = find_operator(store, &name).await?;
+    if role > operator.role {
+        return Err(StoreError::NotAllowed(format!(
+            "{name} is {}, and a token cannot be {role}",
+            operator.role
+        )));
+    }
+    let (token, key) = generate(KeyKind::Token, role, lifetime)?;
+    let now = Timestamp::now();
+    store.make_key(name.clone(), key, by, now).await?;
+    if let Some(note) = &note {
+        store.note_token(key.hash, note.clone()).await?;
+    }
+    Ok(NewToken {
+        issued: IssuedToken {
+            id: IssuedToken::id_of(&key.hash),
+            operator: name,
+            role,
+            note,
+            created_at: now,
+            expires_at: key.expires_at,
+        },
+        token: token.reveal(),
+    })
+}
+
+fn generate(
+    kind: KeyKind,
+    role: Role,
+    lifetime: SignedDuration,
+) -> Result<(Token, Key), StoreError> {
+    let token = Token::generate().map_err(|error| StoreError::Other(error.to_string()))?;
+    let expires_at = Timestamp::now().saturating_add(lifetime);
+    let key = Key {
+        hash: token.hash(),
+        kind,
+        role,
+        expires_at: expires_at.unwrap_or(Timestamp::MAX),
+    };
+    Ok((token, key))
+}
+
+/// Ends one token of an operator.
+///
+/// # Errors
+/// `NotFound`: the operator, or a token of theirs with this id.
+pub async fn end_token(
+    store: &Store,
+    name: OperatorName,
+    id: String,
+    by: Actor,
+) -> Result<(), StoreError> {
+    store.end_token(name, id, by, Timestamp::now()).await
+}
+
+/// Ends all sessions and tokens of an operator and returns their number.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn end_all_keys(
+    store: &Store,
+    name: OperatorName,
+    by: Actor,
+) -> Result<usize, StoreError> {
+    store.end_keys_of(name, by, Timestamp::now()).await
+}
+
+/// Starts a session on the pages, after the password was checked.
+pub async fn start_session(
+    store: &Store,
+    name: OperatorName,
+    lifetime: SignedDuration,
+) -> Result<Token, StoreError> {
+    let by = Actor::operator(name.as_str(), Interface::Page);
+    let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
+    store.make_key(name, key, by, Timestamp::now()).await?;
+    Ok(token)
+}
+
+/// Ends the session with this key, at logout.
+pub async fn end_session(store: &Store, key: TokenHash) -> Result<(), StoreError> {
+    store.end_key(key).await
+}
+
+/// Records a failed login in the audit, as this operator or under an unknown name.
+pub async fn record_failed_login(
+    store: &Store,
+    name: Option<OperatorName>,
+    detail: String,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    store.record_failed_login(name, detail, now).await
+}

@@ -1,0 +1,115 @@
+//! Operators' actions on requests, one or many.
+
+use super::bulk::{MOST_AT_ONCE, Outcomes, bulk};
+use crate::domain::{Actor, RequestId, RequestState, Timestamp};
+use crate::store::{Page, Request, RequestFilter, Store, StoreError};
+
+/// Actions on a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestAction {
+    Release,
+    Discard,
+    Retry,
+}
+
+impl RequestAction {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "release" => Some(Self::Release),
+            "discard" => Some(Self::Discard),
+            "retry" => Some(Self::Retry),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Discard => "discard",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// True if the action is possible in this state, as far as the state tells.
+    #[must_use]
+    pub fn applies_to(self, state: RequestState) -> bool {
+        use RequestState::{Discarded, Expired, Failed, Held, Released};
+        match self {
+            Self::Release => matches!(state, Held | Discarded | Expired),
+            Self::Discard => matches!(state, Held | Released | Failed),
+            Self::Retry => matches!(state, Failed | Released),
+        }
+    }
+
+    /// The word for the result: `released`, `discarded` or `retried`.
+    #[must_use]
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Release => "released",
+            Self::Discard => "discarded",
+            Self::Retry => "retried",
+        }
+    }
+}
+
+/// Applies the action and records `by` in the audit log. Returns the request in its new state.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` in a state that does not permit the action.
+pub async fn act_on_request(
+    store: &Store,
+    action: RequestAction,
+    id: RequestId,
+    by: Actor,
+) -> Result<Request, StoreError> {
+    let now = Timestamp::now();
+    match action {
+        RequestAction::Release => store.release_request(id, by, now).await,
+        RequestAction::Discard => store.discard_request(id, by, now).await,
+        RequestAction::Retry => store.retry_request(id, by, now).await,
+    }
+}
+
+/// Applies the action to each request, in this order.
+///
+/// # Errors
+/// Those of [`bulk`].
+pub async fn act_on_requests(
+    store: &Store,
+    action: RequestAction,
+    ids: Vec<RequestId>,
+    by: &Actor,
+) -> Result<Outcomes<RequestId, Request>, StoreError> {
+    bulk(ids, |id| act_on_request(store, action, id, by.clone())).await
+}
+
+/// Ids of the newest requests that match, up to `most`, oldest first: in the order in which they were
+/// received.
+pub async fn matching_requests(
+    store: &Store,
+    filter: RequestFilter,
+    most: usize,
+) -> Result<Vec<RequestId>, StoreError> {
+    let mut ids = Vec::new();
+    let mut after = filter.page.after.clone();
+    while ids.len() < most {
+        let page = Page {
+            limit: MOST_AT_ONCE.min(most - ids.len()),
+            after,
+        };
+        let look = RequestFilter {
+            page,
+            ..filter.clone()
+        };
+        let listed = store.requests(look).await?;
+        ids.extend(listed.rows.iter().map(|request| request.id));
+        after = listed.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}

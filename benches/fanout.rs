@@ -4,7 +4,7 @@
 //! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is filled
 //! before it starts, so that nothing else runs meanwhile.
 
-#[path = "../tests/daemon/harness.rs"]
+#[path = "../tests/support/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"

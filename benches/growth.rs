@@ -5,7 +5,7 @@
 //! target folder, and copied from there. Load comes from the example `load`; deliveries are paused, so that
 //! only the measured work runs.
 
-#[path = "../tests/daemon/harness.rs"]
+#[path = "../tests/support/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"

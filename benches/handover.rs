@@ -3,11 +3,17 @@
 //!
 //! `cargo bench --bench handover [-- --quick]`
 
-#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
-#[path = "../tests/delivery/harness.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the integration tests, which uses all of it"
+)]
+#[path = "../tests/integration/delivery/harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "shared with tests/delivery, which uses all of it")]
-#[path = "../tests/delivery/help_desk.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the integration tests, which uses all of it"
+)]
+#[path = "../tests/integration/delivery/help_desk.rs"]
 mod help_desk;
 
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 //! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is `wrk`
 //! (Debian's package of that name), which shares the same cores.
 
-#[path = "../tests/daemon/harness.rs"]
+#[path = "../tests/support/harness.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"

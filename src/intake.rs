@@ -30,7 +30,7 @@ use crate::verification::{self, ConfirmingWords};
 const READ_IN_PLACE: usize = 128 * 1024;
 
 /// Octets that parsing and authenticating a message take for each octet of its header, besides a constant.
-/// `tests/mail_bounds.rs` checks both, whatever the header contains.
+/// `tests/memory.rs` checks both, whatever the header contains.
 pub const TO_READ_AN_OCTET: usize = 8;
 pub const TO_READ: usize = 256 * 1024;
 

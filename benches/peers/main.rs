@@ -12,32 +12,26 @@
 //! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
 //! ratios within a run are: `cargo bench --bench peers [-- --quick]`.
 
-#[path = "../../tests/daemon/harness.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the daemon, which use all of it"
-)]
-mod harness;
 #[path = "../load/mod.rs"]
 mod load;
-#[path = "../../tests/daemon/port.rs"]
-mod port;
-#[path = "../../tests/daemon/postfix.rs"]
+#[path = "../../tests/system/postfix.rs"]
 #[expect(
     dead_code,
     reason = "shared with the tests of the daemon, which use all of it"
 )]
 mod postfix;
 mod process;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Harness, STANDARD, wait_for};
 use postfix::Postfix;
 use process::{Usage, usage};
+use support::harness::{Harness, STANDARD, wait_for};
 
 /// One row of the table: concurrent connections, octets of a message, total messages, and whether each
 /// connection carries only one message.

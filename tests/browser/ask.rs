@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::harness::DEADLINE;
+use crate::support::harness::DEADLINE;
 
 pub struct Answer {
     pub status: u16,

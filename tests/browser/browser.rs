@@ -15,8 +15,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-use crate::harness::DEADLINE;
-use crate::port::Port;
+use crate::support::harness::DEADLINE;
+use crate::support::port::Port;
 
 /// Settings of a person's browser.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::client::{Smtp, http};
-use crate::harness::{Harness, wait_for};
+use crate::support::client::{Smtp, http};
+use crate::support::harness::{Harness, wait_for};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 

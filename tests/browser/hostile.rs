@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::browser::{Browser, Setup};
-use crate::client::Smtp;
-use crate::harness::Harness;
 use crate::help_desk::HelpDesk;
 use crate::pages::{PAGES, Page, Side};
+use crate::support::client::Smtp;
+use crate::support::harness::Harness;
 
 /// Records violations of the policy.
 const WATCH: &str = "window.forbidden = [];

@@ -5,9 +5,9 @@
 use serde_json::Value;
 
 use crate::browser::{Browser, Setup};
-use crate::client::send;
-use crate::harness::{Harness, wait_for};
 use crate::help_desk::{HelpDesk, PASSWORD};
+use crate::support::client::send;
+use crate::support::harness::{Harness, wait_for};
 
 #[tokio::test]
 async fn from_the_sign_up_to_the_help_desk() {

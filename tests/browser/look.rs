@@ -12,10 +12,10 @@ use vestibule::domain::BUILT_IN_LANGUAGES;
 
 use crate::axe::{self, Asked};
 use crate::browser::{Browser, Setup};
-use crate::client::Smtp;
-use crate::harness::wait_for;
 use crate::help_desk::HelpDesk;
 use crate::pages::{PAGES, Side};
+use crate::support::client::Smtp;
+use crate::support::harness::wait_for;
 
 /// Widths of a desktop's screen and a phone's, whose pictures are in the docs.
 const WIDE: u32 = 1280;

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::ask::ask;
 use crate::browser::{Browser, Setup};
-use crate::client::send;
-use crate::harness::{Harness, wait_for};
 use crate::help_desk::HelpDesk;
+use crate::support::client::send;
+use crate::support::harness::{Harness, wait_for};
 
 /// Header fields of browsers and scanners that prefetch a URL.
 const AHEAD_OF_TIME: &[&str] = &[

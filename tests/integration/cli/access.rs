@@ -1,0 +1,232 @@
+//! `vestibule access`.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::harness::Harness;
+
+#[test]
+fn settings_are_shown_changed_and_compared() {
+    let harness = Harness::new();
+    assert_snapshot!("show", harness.run(&["access", "show"]).shown());
+    assert_snapshot!(
+        "set",
+        harness
+            .run(&[
+                "access",
+                "set",
+                "external.verify=true",
+                "internal.default_groups=staff,wiki"
+            ])
+            .shown()
+    );
+    assert_snapshot!(
+        "approve_for_a_portal",
+        harness
+            .run(&["access", "approve", "--portal", "hr", "gmail.com"])
+            .shown()
+    );
+    assert_snapshot!(
+        "remove",
+        harness
+            .run(&["access", "remove", "partner.example"])
+            .shown()
+    );
+    assert_snapshot!("history", harness.run(&["access", "history"]).shown());
+    assert_snapshot!("diff", harness.run(&["access", "diff", "1"]).shown());
+    assert_snapshot!("show_changed", harness.run(&["access", "show"]).shown());
+    assert_snapshot!(
+        "show_portal",
+        harness.run(&["access", "show", "--portal", "hr"]).shown()
+    );
+    assert_snapshot!(
+        "show_json",
+        harness.run(&["access", "show", "--json"]).shown()
+    );
+    assert_snapshot!(
+        "history_json",
+        harness
+            .run(&["access", "history", "--json", "--limit", "2"])
+            .shown()
+    );
+}
+
+#[test]
+fn a_change_without_effect_makes_no_revision() {
+    let harness = Harness::new();
+    for arguments in [
+        ["access", "approve", "corp.example", "--json"],
+        ["access", "allow", "new.example", "--dry-run"],
+    ] {
+        assert_eq!(harness.run(&arguments).status, 0);
+    }
+    let same = harness
+        .run(&["access", "approve", "corp.example", "--json"])
+        .objects();
+    assert_eq!(
+        same,
+        [json!({"revision": 1, "changes": [], "warnings": []})]
+    );
+}
+
+#[test]
+fn exported_settings_can_be_applied() {
+    let harness = Harness::new();
+    assert_eq!(
+        harness
+            .run(&["access", "approve", "--portal", "hr", "people.example"])
+            .status,
+        0
+    );
+    let exported = harness.run(&["access", "export"]);
+    assert_snapshot!("export", exported.shown());
+    let file = harness.write("kept.toml", &exported.out);
+    assert_eq!(
+        harness
+            .run(&["access", "set", "external.verify=true"])
+            .status,
+        0
+    );
+    assert_snapshot!("apply", harness.run(&["access", "apply", &file]).shown());
+    assert_snapshot!(
+        "apply_again",
+        harness.run(&["access", "apply", &file]).shown()
+    );
+
+    let typo = harness.write("typo.toml", "[internal]\nenabeld = true\n");
+    let refused = harness.run(&["access", "apply", &typo]);
+    assert_eq!(refused.status, 2);
+    assert!(refused.err.contains("enabeld"), "{}", refused.err);
+    let nowhere = harness.write("nowhere.toml", "[portal.sales.external]\nverify = true\n");
+    assert_snapshot!(
+        "apply_unknown_portal",
+        harness.run(&["access", "apply", &nowhere]).shown()
+    );
+}
+
+#[test]
+fn an_address_is_tried_at_every_portal() {
+    let harness = Harness::new();
+    let answer = harness.run(&[
+        "access",
+        "test",
+        "ann@corp.example",
+        "--portal",
+        "it",
+        "--json",
+    ]);
+    assert_eq!(
+        answer.objects(),
+        [json!({
+            "address": "ann@corp.example", "portal": "it", "domain": "corp.example",
+            "pattern": "corp.example", "verdict": "held", "reason": "internal_account_created",
+            "rule": 14, "account": "internal",
+        })]
+    );
+    assert_snapshot!(
+        "test",
+        harness
+            .run(&["access", "test", "bob@partner.example"])
+            .shown()
+    );
+    assert_eq!(
+        harness
+            .run(&["access", "test", "eve@evil.example", "--json"])
+            .objects()
+            .len(),
+        2
+    );
+
+    harness.receive("ann@corp.example", "");
+    assert_snapshot!(
+        "test_with_account",
+        harness
+            .run(&["access", "test", "Ann@corp.example", "--portal", "it"])
+            .shown()
+    );
+    let draft = harness.write("draft.toml", "[internal]\nenabled = false\n");
+    let under_draft = harness
+        .run(&[
+            "access",
+            "test",
+            "dan@corp.example",
+            "--portal",
+            "it",
+            "--json",
+            "--access",
+            &draft,
+        ])
+        .objects();
+    assert_eq!(under_draft[0]["reason"], "external_account_created");
+}
+
+#[test]
+fn wrong_arguments_say_what_would_be_right() {
+    let harness = Harness::new();
+    for (arguments, status) in [
+        (&["access", "set", "external.verfy=true"][..], 2),
+        (&["access", "set", "external.verify=maybe"], 2),
+        (&["access", "set", "external.verify=inherit"], 2),
+        (&["access", "approve", "co.uk"], 2),
+        (
+            &["access", "approve", "corp.example", "--portal", "sales"],
+            2,
+        ),
+        (&["access", "remove", "never.example"], 3),
+        (&["access", "diff", "1", "99"], 3),
+        (&["access", "test", "not an address"], 2),
+    ] {
+        let ran = harness.run(arguments);
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
+        assert!(ran.out.is_empty(), "{arguments:?}");
+    }
+    assert_snapshot!(
+        "set_unknown",
+        harness
+            .run(&["access", "set", "external.verfy=true"])
+            .shown()
+    );
+    assert_snapshot!(
+        "unknown_portal",
+        harness
+            .run(&["access", "show", "--portal", "sales"])
+            .shown()
+    );
+}
+
+#[test]
+fn a_draft_is_tried_on_what_came() {
+    let harness = Harness::new();
+    harness.receive("Eve <eve@acme.example>", "Subject: First\r\n");
+    harness.receive("Eve <eve@acme.example>", "Subject: Second\r\n");
+    harness.receive("bob@partner.example", "Subject: Third\r\n");
+    harness.receive("ann@corp.example", "Subject: Fourth\r\n");
+    let draft = harness.write(
+        "draft.toml",
+        "[internal]\napproved_domains = [\"corp.example\", \"gmail.com\"]\n\
+         [external]\nrestrict_domains = true\nallowed_domains = [\"acme.example\"]\n",
+    );
+    assert_snapshot!(
+        "simulate",
+        harness
+            .run(&["access", "simulate", &draft, "--limit", "2"])
+            .shown()
+    );
+    assert_snapshot!(
+        "simulate_json",
+        harness
+            .run(&["access", "simulate", &draft, "--limit", "1", "--json"])
+            .shown()
+    );
+    let same = harness.run(&["access", "export"]).out;
+    let same = harness.write("same.toml", &same);
+    assert_snapshot!(
+        "simulate_same",
+        harness
+            .run(&["access", "simulate", &same, "--portal", "it"])
+            .shown()
+    );
+    let unknown = harness.write("unknown.toml", "[portal.nowhere.external]\nverify = true\n");
+    let refused = harness.run(&["access", "simulate", &unknown]);
+    assert_eq!(refused.status, 2, "{}", refused.err);
+}

@@ -1,0 +1,127 @@
+//! `customers export` and `customers forget`, and `compact`.
+
+use std::os::unix::fs::MetadataExt;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::harness::Harness;
+
+fn filled_harness() -> Harness {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    harness.send_mail();
+    harness.receive("ann@corp.example", "Auto-Submitted: auto-replied\r\n");
+    harness
+}
+
+#[test]
+fn all_data_about_a_person_is_exported_with_private_permissions() {
+    let harness = filled_harness();
+    let folder = harness.path("ann");
+    let to = folder.display().to_string();
+    let written = harness.run(&[
+        "customers",
+        "export",
+        "Ann@corp.example",
+        "--to",
+        &to,
+        "--json",
+    ]);
+    let written = &written.objects()[0];
+    for (what, count) in [
+        ("entries", 2),
+        ("requests", 1),
+        ("letters", 1),
+        ("messages", 2),
+    ] {
+        assert_eq!(written[what], count, "{what}: {written}");
+    }
+    assert!(written["events"].as_u64().is_some_and(|count| count >= 2));
+    assert_eq!(
+        std::fs::metadata(&folder).expect("there").mode() & 0o777,
+        0o700
+    );
+    let read = |name: &str| -> Value {
+        let file = folder.join(name);
+        let mode = std::fs::metadata(&file).expect(name).mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        serde_json::from_slice(&std::fs::read(file).expect(name)).expect(name)
+    };
+    assert_eq!(read("account.json")["address"], "ann@corp.example");
+    assert_eq!(read("requests.json")[0]["subject"], "Printer on fire");
+    assert_eq!(read("letters.json")[0]["state"], "sent");
+    assert_eq!(read("events.json")[0]["event"], "account.created");
+    let ledger = read("ledger.json")[1]["ledger"].clone();
+    let message = format!("messages/{}.eml", ledger.as_str().expect("an id"));
+    let message = std::fs::read_to_string(folder.join(message)).expect("the message");
+    assert!(message.ends_with("\r\nHelp!\r\n"), "{message}");
+
+    let again = harness.run(&["customers", "export", "ann@corp.example", "--to", &to]);
+    assert_eq!(again.status, 1, "{}", again.err);
+    let unknown = harness.run(&["customers", "export", "eve@corp.example", "--to", &to]);
+    assert_eq!(unknown.status, 3, "{}", unknown.err);
+}
+
+#[test]
+fn a_person_is_forgotten_once_and_for_all() {
+    let harness = filled_harness();
+    let asked = harness.run(&["customers", "forget", "ann@corp.example"]);
+    assert_snapshot!("forget_asks", asked.shown());
+    let still = harness.run(&["customers", "show", "ann@corp.example"]);
+    assert_eq!(still.status, 0, "{}", still.err);
+    let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    let shown = forgotten.shown();
+    let pseudonym = shown
+        .split_whitespace()
+        .find(|word| word.starts_with("forgotten-"))
+        .expect("a pseudonym");
+    assert!(pseudonym.ends_with("@corp.example"), "{pseudonym}");
+    assert_snapshot!("forget", shown.replace(pseudonym, "(pseudonym)"));
+    for command in [
+        &["customers", "show", "ann@corp.example"][..],
+        &["customers", "forget", "ann@corp.example", "--yes"],
+        &["explain", "ann@corp.example"],
+    ] {
+        let ran = harness.run(command);
+        assert_eq!(ran.status, 3, "{command:?}: {}{}", ran.out, ran.err);
+    }
+    let doctor = harness.run(&["doctor", "--offline", "--json"]);
+    let ledger = doctor.out.lines().find(|line| line.contains("\"ledger\""));
+    assert!(
+        ledger.is_some_and(|line| line.contains("\"ok\"")),
+        "{}",
+        doctor.out
+    );
+}
+
+#[test]
+fn the_database_is_rewritten_while_it_is_not_in_use() {
+    let harness = filled_harness();
+    harness.close();
+    let compacted = harness.run(&["compact", "--json"]);
+    assert!(compacted.objects()[0]["octets"].as_u64().is_some());
+    let lock = std::fs::File::open(harness.path("data/lock")).expect("the lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    let refused = harness.run(&["compact"]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.err.contains("stop it"), "{}", refused.err);
+}
+
+#[test]
+fn systems_that_know_the_account_are_named() {
+    let harness = filled_harness();
+    let configuration = std::fs::read_to_string(harness.path("vestibule.toml")).expect("a file");
+    let hook = "[[hook]]\nname = \"directory\"\nurl = \"https://directory.corp.example/\"\n\
+                events = [\"account.*\"]\n";
+    harness.write("vestibule.toml", &format!("{configuration}\n{hook}"));
+    let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    assert_eq!(forgotten.status, 0, "{}", forgotten.err);
+    assert!(
+        forgotten
+            .out
+            .contains("the hooks directory of what happened"),
+        "{}",
+        forgotten.out
+    );
+}

@@ -1,0 +1,97 @@
+//! `vestibule operators`.
+
+use std::fs;
+
+use super::harness::Harness;
+
+#[test]
+fn an_operator_comes_and_goes() {
+    let harness = Harness::new();
+    let file = harness.path("password");
+    fs::write(&file, "correct horse battery\nwhat stands below\n").expect("written");
+    let file = file.display().to_string();
+    let add = ["operators", "add", "ann", "--role", "agent"];
+    let add: Vec<&str> = [&add[..], &["--password-file", &file]].concat();
+    let ran = harness.run(&add);
+    assert_eq!(
+        (ran.status, ran.out.as_str()),
+        (0, "ann may log in as agent\n"),
+        "{}",
+        ran.err
+    );
+    let again = harness.run(&add);
+    assert_eq!(again.status, 1);
+    assert!(again.err.contains("there is an operator ann already"));
+
+    let listed = harness.run(&["operators", "list", "--json"]).objects();
+    assert_eq!(listed[0]["name"], "ann");
+    let revoked = harness.run(&["operators", "revoke", "ann"]);
+    assert_eq!(revoked.out, "ann: 0 sessions and tokens have ended\n");
+    assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 0);
+    assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 3);
+    assert_eq!(harness.run(&["operators", "revoke", "ann"]).status, 3);
+}
+
+#[test]
+fn a_password_that_is_too_short_is_refused() {
+    let harness = Harness::new();
+    let file = harness.path("password");
+    fs::write(&file, "hunter2\n").expect("written");
+    let file = file.display().to_string();
+    let ran = harness.run(&["operators", "add", "ann", "--password-file", &file]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.err.contains("at least 15 characters, and this one 7"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_token_is_told_once_listed_without_its_secret_and_ended() {
+    let harness = Harness::new();
+    let file = harness.path("password");
+    fs::write(&file, "correct horse battery\n").expect("written");
+    let file = file.display().to_string();
+    let add = ["operators", "add", "ann", "--role", "agent"];
+    let add: Vec<&str> = [&add[..], &["--password-file", &file]].concat();
+    assert_eq!(harness.run(&add).status, 0);
+
+    let ran = harness.run(&["operators", "token", "ann"]);
+    assert_eq!((ran.status, ran.out.len()), (0, 44), "{}", ran.err);
+    let secret = ran.out.trim().to_owned();
+    assert!(ran.err.contains("of ann, viewer, until"), "{}", ran.err);
+    let more = ["operators", "token", "ann", "--role", "agent", "--json"];
+    let more: Vec<&str> = [&more[..], &["--expires", "1h", "--note", "nightly"]].concat();
+    let made = &harness.run(&more).objects()[0];
+    assert_eq!(
+        (&made["role"], &made["note"]),
+        (&"agent".into(), &"nightly".into())
+    );
+
+    let listed = harness.run(&["operators", "tokens", "--json"]);
+    assert!(!listed.out.contains(&secret), "{}", listed.out);
+    let listed = listed.objects();
+    assert_eq!(listed.len(), 2);
+    let nightly = listed.iter().find(|token| token["note"] == "nightly");
+    let id = nightly.expect("listed")["id"].as_str().expect("an id");
+    assert_eq!(made["id"], id);
+    let end = ["operators", "revoke", "ann", "--token", id];
+    assert_eq!(
+        harness.run(&end).out,
+        format!("ann: token {id} has ended\n")
+    );
+    assert_eq!(harness.run(&end).status, 3);
+    assert_eq!(
+        harness
+            .run(&["operators", "tokens", "ann", "--json"])
+            .objects()
+            .len(),
+        1
+    );
+
+    let too_much = harness.run(&["operators", "token", "ann", "--role", "admin"]);
+    assert_eq!(too_much.status, 2);
+    assert!(too_much.err.contains("ann is agent"), "{}", too_much.err);
+    assert_eq!(harness.run(&["operators", "token", "bob"]).status, 3);
+}

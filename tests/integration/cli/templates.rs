@@ -1,0 +1,33 @@
+//! `vestibule templates`, and the findings of `check` about a folder.
+
+use super::harness::{Harness, run};
+
+#[test]
+fn the_built_in_files_are_written_used_and_never_over_others() {
+    let harness = Harness::new();
+    let folder = harness.path("own");
+    let folder = folder.display().to_string();
+    let listed = run(&["templates", "list", "--json"], &[]).objects();
+    let written = run(&["templates", "export", &folder], &[]);
+    assert_eq!(written.status, 0, "{}", written.err);
+    assert_eq!(written.out.lines().count(), listed.len());
+    for file in ["letter.txt", "texts.de.toml", "operators/access.html"] {
+        assert!(harness.path("own").join(file).exists(), "{file}");
+    }
+    assert_eq!(run(&["templates", "check", &folder], &[]).status, 0);
+
+    harness.write("own/letter.txt", "{{ t('letter.title') }");
+    let again = run(&["templates", "export", &folder], &[]);
+    assert_eq!((again.status, again.out.as_str()), (0, ""));
+    let refused = run(&["templates", "check", &folder], &[]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.err.contains("letter.txt:1"), "{}", refused.err);
+
+    let one = harness.path("one").display().to_string();
+    let written = run(&["templates", "export", &one, "home.html"], &[]);
+    assert_eq!(written.out.lines().count(), 1);
+    let unknown = run(&["templates", "export", &one, "nothing.html"], &[]);
+    assert_eq!(unknown.status, 3);
+    let none = harness.run(&["templates", "check"]);
+    assert!(none.err.contains("is not set"), "{}", none.err);
+}

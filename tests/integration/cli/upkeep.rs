@@ -1,0 +1,309 @@
+//! `backup` and `doctor`: a good copy or none, and faults with their remedies.
+
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use rusqlite::Connection;
+use serde_json::Value;
+use vestibule::store::Store;
+
+use super::harness::Harness;
+
+/// The database itself, for changes that no operation of ours makes.
+fn tamper(harness: &Harness, sql: &str) {
+    let connection = Connection::open(harness.path("data/vestibule.db")).expect("the database");
+    connection.execute_batch(sql).expect("done");
+}
+
+/// Findings of `doctor` about the database, and the exit status.
+fn doctor(harness: &Harness) -> (i32, Vec<Value>) {
+    let ran = harness.run(&["doctor", "--offline", "--json"]);
+    let findings = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    (ran.status, findings)
+}
+
+fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+    findings
+        .iter()
+        .find(|finding| finding["check"] == check)
+        .unwrap_or_else(|| panic!("no finding of {check}: {findings:?}"))
+}
+
+#[test]
+fn a_backup_is_the_whole_database_in_one_private_file() {
+    let harness = Harness::new();
+    let entry = harness.receive("ann@corp.example", "");
+    let file = harness.path("copy.db").display().to_string();
+    let copied = &harness.run(&["backup", &file, "--json"]).objects()[0];
+    assert_eq!(copied["entries"], 1);
+    assert_eq!(copied["violations"], serde_json::json!([]));
+    let found = std::fs::metadata(&file).expect("the copy");
+    assert_eq!(found.mode() & 0o777, 0o600);
+    assert_eq!(copied["octets"], found.len());
+    let beside = std::fs::read_dir(harness.path("")).expect("a folder");
+    let names: Vec<_> = beside
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name.to_string_lossy().starts_with("copy.db"))
+        .collect();
+    assert_eq!(names, ["copy.db"]);
+
+    let store = Store::open(&harness.path("copy.db")).expect("a database");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let there = runtime.block_on(store.ledger_entry(entry.ledger));
+    assert!(there.expect("it is read").is_some());
+}
+
+#[test]
+fn only_the_daemon_makes_the_database() {
+    let harness = Harness::new();
+    std::fs::rename(harness.path("data"), harness.path("away")).expect("moved");
+    std::fs::create_dir(harness.path("data")).expect("a folder");
+    for command in [
+        &["stats"][..],
+        &["customers", "list"],
+        &["access", "allow", "acme.example"],
+    ] {
+        let ran = harness.run(command);
+        assert_eq!(ran.status, 1, "{command:?}");
+        assert!(ran.err.contains("there is no database at"), "{}", ran.err);
+        assert!(
+            ran.err.contains("start vestibule serve once"),
+            "{}",
+            ran.err
+        );
+    }
+    let left = std::fs::read_dir(harness.path("data")).expect("a folder");
+    assert_eq!(left.count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_backup_overwrites_nothing() {
+    let harness = Harness::new();
+    let file = harness.write("precious", "what was there");
+    let ran = harness.run(&["backup", &file]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("not overwritten"), "{}", ran.err);
+    let kept = std::fs::read_to_string(file).expect("the file");
+    assert_eq!(kept, "what was there");
+}
+
+#[test]
+fn of_a_damaged_database_no_copy_is_kept() {
+    let harness = Harness::new();
+    for _ in 0..20 {
+        harness.receive("ann@corp.example", "");
+    }
+    tamper(&harness, "PRAGMA wal_checkpoint(TRUNCATE)");
+    let database = std::fs::File::options()
+        .write(true)
+        .open(harness.path("data/vestibule.db"))
+        .expect("the database");
+    let pages = database.metadata().expect("its size").len() / 4096;
+    for page in 1..pages {
+        database
+            .write_all_at(&[0x55; 200], page * 4096)
+            .expect("written");
+    }
+    let file = harness.path("copy.db");
+    let ran = harness.run(&["backup", &file.display().to_string()]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    assert!(ran.err.contains("damaged"), "{}", ran.err);
+    assert!(!file.exists());
+    assert!(!harness.path("copy.db.incomplete").exists());
+    let (status, findings) = doctor(&harness);
+    assert_eq!(status, 1);
+    assert_eq!(finding(&findings, "database")["state"], "problem");
+}
+
+#[test]
+fn a_healthy_database_has_no_findings() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    let (_, findings) = doctor(&harness);
+    for check in ["data_dir", "database", "ledger", "clock"] {
+        assert_eq!(finding(&findings, check)["state"], "ok", "{findings:?}");
+    }
+}
+
+#[test]
+fn content_that_is_gone_is_missed() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    tamper(&harness, "DELETE FROM content");
+    let (status, findings) = doctor(&harness);
+    assert_eq!(status, 1);
+    let ledger = finding(&findings, "ledger");
+    assert_eq!(ledger["state"], "problem");
+    let detail = ledger["detail"].as_str().expect("a text");
+    assert!(detail.contains("content"), "{detail}");
+}
+
+#[test]
+fn a_newer_schema_is_not_touched() {
+    let harness = Harness::new();
+    tamper(&harness, "PRAGMA user_version = 99");
+    let (status, findings) = doctor(&harness);
+    assert_eq!(status, 1);
+    let database = finding(&findings, "database");
+    let detail = database["detail"].as_str().expect("a text");
+    assert!(detail.contains("schema 99"), "{detail}");
+}
+
+#[test]
+fn requests_that_nothing_will_fetch_are_named() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    tamper(
+        &harness,
+        "UPDATE request SET portal = 'gone';
+         INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')",
+    );
+    let (_, findings) = doctor(&harness);
+    assert_eq!(finding(&findings, "portal.gone")["state"], "problem");
+    assert_eq!(
+        finding(&findings, "destination.helpdesk")["state"],
+        "warning"
+    );
+}
+
+#[test]
+fn an_entry_from_the_future_puts_the_clock_in_doubt() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    tamper(
+        &harness,
+        "UPDATE ledger SET received_at = received_at + 86400000",
+    );
+    let (_, findings) = doctor(&harness);
+    assert_eq!(finding(&findings, "clock")["state"], "warning");
+}
+
+#[test]
+fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
+    let harness = Harness::new();
+    harness.close();
+    tamper(&harness, "PRAGMA auto_vacuum = NONE; VACUUM;");
+    let (_, findings) = doctor(&harness);
+    let database = finding(&findings, "database");
+    assert_eq!(database["state"], "warning", "{database}");
+    let remedy = database["remedy"].as_str().expect("a remedy");
+    assert!(remedy.contains("vestibule compact"), "{remedy}");
+    harness.run(&["compact", "--json"]).objects();
+    let (_, findings) = doctor(&harness);
+    assert_eq!(finding(&findings, "database")["state"], "ok");
+}
+
+/// Possible findings about the database, each with its remedy.
+#[test]
+fn every_finding_says_what_to_do() {
+    const FAILED: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
+    const ORPHAN: &str = "PRAGMA foreign_keys = OFF;
+        INSERT INTO content (ledger, raw) VALUES (999, x'00')";
+    const PAUSED: &str = "INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')";
+    const AHEAD: &str = "UPDATE ledger SET received_at = received_at + 86400000";
+    const OFTEN: &str = "UPDATE day_count SET messages = messages + 1";
+    for (sql, check, state, detail, remedy) in [
+        (
+            "DELETE FROM content",
+            "ledger",
+            "problem",
+            "content of a request",
+            "make a backup and report it",
+        ),
+        (
+            ORPHAN,
+            "ledger",
+            "problem",
+            "what a row refers to",
+            "make a backup and report it",
+        ),
+        (
+            OFTEN,
+            "ledger",
+            "problem",
+            "counted by day",
+            "make a backup and report it",
+        ),
+        (
+            FAILED,
+            "portal.it",
+            "warning",
+            "given up",
+            "vestibule requests list --state failed",
+        ),
+        (
+            "UPDATE request SET portal = 'gone'",
+            "portal.gone",
+            "problem",
+            "not in the configuration",
+            "put it back",
+        ),
+        (
+            PAUSED,
+            "destination.helpdesk",
+            "warning",
+            "it is paused",
+            "vestibule deliveries resume helpdesk",
+        ),
+        (
+            AHEAD,
+            "clock",
+            "warning",
+            "the newest entry is of",
+            "timedatectl",
+        ),
+        (
+            "PRAGMA user_version = 99",
+            "database",
+            "problem",
+            "schema 99",
+            "install the vestibule",
+        ),
+    ] {
+        let harness = Harness::new();
+        harness.receive("bob@partner.example", "");
+        tamper(&harness, sql);
+        let (status, findings) = doctor(&harness);
+        let found = finding(&findings, check);
+        assert_eq!(found["state"], state, "{sql}: {found}");
+        for (key, text) in [("detail", detail), ("remedy", remedy)] {
+            let said = found[key].as_str().unwrap_or_default();
+            assert!(said.contains(text), "{sql}: {found}");
+        }
+        if state == "problem" {
+            assert_eq!(status, 1, "{sql}");
+        }
+    }
+}
+
+#[test]
+fn without_a_database_the_doctor_names_its_creator() {
+    let harness = Harness::new();
+    harness.close();
+    std::fs::remove_dir_all(harness.path("data")).expect("removed");
+    let (_, findings) = doctor(&harness);
+    let remedy = finding(&findings, "database")["remedy"].clone();
+    assert_eq!(remedy, "the first start of the daemon makes it");
+}
+
+#[test]
+fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
+    let harness = Harness::new();
+    let file = harness.path("backups/copy.db").display().to_string();
+    let ran = harness.run(&["backup", &file]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let folder = harness.path("backups").display().to_string();
+    for said in [
+        format!("there is no folder {folder}"),
+        format!("install -d -m 0700 {folder}"),
+    ] {
+        assert!(ran.err.contains(&said), "{}", ran.err);
+    }
+    std::fs::create_dir(&folder).expect("a folder");
+    harness.receive("ann@corp.example", "");
+    let ran = harness.run(&["backup", &file]);
+    assert!(ran.out.contains("1 entry of the ledger"), "{}", ran.out);
+}

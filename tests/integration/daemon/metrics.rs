@@ -1,0 +1,161 @@
+//! `/metrics` of the real daemon, and that the alerts and the dashboard query existing metrics.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::client::{http, send};
+use crate::support::harness::{Harness, STANDARD, wait_for};
+
+const ALERTS: &str = include_str!("../../../config/prometheus-alerts.yml");
+const DASHBOARD: &str = include_str!("../../../config/grafana-dashboard.json");
+
+fn page(harness: &Harness) -> String {
+    let (status, answer) = http(harness.admin, "GET", "/metrics", &[]);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+#[test]
+fn events_are_counted() {
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "bob@partner.example", "accepted");
+    send(harness.smtp, "ann@corp.example", "held");
+    send(harness.smtp, "eve@stranger.example", "dropped");
+    let expected = [
+        "vestibule_messages_total{verdict=\"accepted\",reason=\"external_account_created\"} 1",
+        "vestibule_messages_total{verdict=\"held\",reason=\"internal_account_created\"} 1",
+        "vestibule_messages_total{verdict=\"dropped\",reason=\"domain_not_allowed\"} 1",
+        "vestibule_events_total{event=\"verification.sent\"} 1",
+        "vestibule_events_total{event=\"fault\"} 0",
+        "vestibule_requests{portal=\"it\",state=\"held\"} 1",
+        "vestibule_accept_seconds_count 3",
+        "vestibule_commit_seconds_count 3",
+        "vestibule_deliver_seconds_count 1",
+        "vestibule_letters_waiting 0",
+    ];
+    wait_for("all to be counted", || {
+        let page = page(&harness);
+        expected
+            .iter()
+            .all(|line| page.lines().any(|own| own == *line))
+            .then_some(())
+    });
+    let (status, answer) = http(harness.admin, "GET", "/readyz", &[]);
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// Every `"expr"` of the dashboard.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == "expr" => found.push(text.to_owned()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for item in items {
+                expressions(item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Our metric names in a text, a histogram's without the suffix of its series.
+fn names(text: &str) -> BTreeSet<String> {
+    text.match_indices("vestibule_")
+        .map(|(place, _)| {
+            let name: String = text[place..]
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            name.trim_end_matches("_bucket").to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_is_there() {
+    let harness = Harness::start(STANDARD);
+    let there = names(&page(&harness));
+    for (file, text) in [("alerts", ALERTS), ("dashboard", DASHBOARD)] {
+        let asked = names(text);
+        assert!(asked.len() > 3, "{file}: {asked:?}");
+        let unknown: Vec<_> = asked.difference(&there).collect();
+        assert!(unknown.is_empty(), "{file} asks for {unknown:?}");
+    }
+}
+
+/// Events that alerts wait for are counted.
+#[test]
+fn alerts_name_events_that_are_counted() {
+    let harness = Harness::start(STANDARD);
+    let page = page(&harness);
+    let mut named = 0;
+    for (place, start) in ALERTS.match_indices("event=\"") {
+        let name: String = ALERTS[place + start.len()..]
+            .chars()
+            .take_while(|c| *c != '"')
+            .collect();
+        let counted = format!("vestibule_events_total{{event=\"{name}\"}} ");
+        assert!(page.contains(&counted), "{name} is not counted");
+        named += 1;
+    }
+    assert!(named >= 5, "{named}");
+}
+
+/// Grafana itself is not run; Prometheus checks the queries.
+#[test]
+fn prometheus_understands_the_dashboard() {
+    let dashboard = serde_json::from_str(DASHBOARD).expect("the dashboard is JSON");
+    let mut found = Vec::new();
+    expressions(&dashboard, &mut found);
+    assert!(found.len() > 10, "{found:?}");
+    let rules: Vec<_> = found
+        .iter()
+        .enumerate()
+        .map(|(place, text)| {
+            let expr = text.replace("$__rate_interval", "5m");
+            serde_json::json!({"record": format!("panel:{place}"), "expr": expr})
+        })
+        .collect();
+    // JSON is valid YAML.
+    let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    let harness = Harness::at_rest(STANDARD);
+    let file = harness.path("rules.yml");
+    std::fs::write(&file, rules.to_string()).expect("a file");
+    promtool(&["check", "rules", &file.display().to_string()], "");
+}
+
+/// Runs `promtool` on its input; it must report nothing.
+fn promtool(arguments: &[&str], input: &str) {
+    let mut child = Command::new("promtool")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is missing: tests/run installs prometheus");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin.write_all(input.as_bytes()).expect("written");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "promtool {arguments:?}: {said}");
+}
+
+#[test]
+fn prometheus_takes_the_metrics_and_the_alerts() {
+    let harness = Harness::start(STANDARD);
+    send(harness.smtp, "bob@partner.example", "accepted");
+    let (_, answer) = http(harness.admin, "GET", "/metrics", &[]);
+    let start = answer.find("# HELP").expect("metrics");
+    promtool(&["check", "metrics"], &answer[start..]);
+    let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus-alerts.yml");
+    promtool(&["check", "rules", alerts], "");
+}

@@ -1,0 +1,152 @@
+//! SIGTERM drains, SIGHUP reloads.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::client::{Smtp, message, send};
+use crate::support::harness::{Harness, STANDARD, wait_for};
+
+#[test]
+fn a_transaction_under_way_finishes_before_the_end() {
+    let mut harness = Harness::start(STANDARD);
+    let mut idle = Smtp::connect(harness.smtp).expect("a connection");
+    let mut busy = Smtp::connect(harness.smtp).expect("a connection");
+    busy.say("MAIL FROM:<bob@partner.example>")
+        .expect("an answer");
+    busy.say("RCPT TO:<it-help@corp.example>")
+        .expect("an answer");
+    let go_ahead = busy.say("DATA").expect("an answer");
+    assert!(go_ahead.starts_with("354"), "{go_ahead}");
+
+    harness.signal("-TERM");
+    wait_for("the idle connection's end", || {
+        let farewell = idle.say("NOOP");
+        match farewell {
+            Ok(reply) if reply.starts_with("421") => Some(()),
+            Err(_) => Some(()),
+            Ok(_) => None,
+        }
+    });
+    let body = String::from_utf8(message("bob@partner.example", "last")).expect("UTF-8");
+    let reply = busy.say(&format!(
+        "{}\r\n.",
+        body.replace("\r\n.", "\r\n..").trim_end()
+    ));
+    let reply = reply.expect("the transaction under way is finished");
+    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(harness.exit_status(), Some(0), "{}", harness.log());
+
+    harness.restart();
+    let requests = harness.json(&["requests", "list"]);
+    assert_eq!(requests[0]["message_id"], "last@client.example");
+}
+
+/// Sends messages one after the other until the daemon accepts no more; returns those that were answered 250.
+fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
+    let mut taken = Vec::new();
+    let Ok(mut client) = Smtp::connect(smtp) else {
+        return taken;
+    };
+    loop {
+        let marker = format!("{name}-{}", taken.len());
+        let body = message("bob@partner.example", &marker);
+        match client.send("bob@partner.example", "it-help@corp.example", &body) {
+            Ok(reply) if reply.starts_with("250") => {
+                count.fetch_add(1, Ordering::Relaxed);
+                taken.push(marker);
+            }
+            Ok(reply) => {
+                assert!(reply.starts_with("421"), "{reply}");
+                return taken;
+            }
+            Err(_) => return taken,
+        }
+    }
+}
+
+#[test]
+fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
+    let mut harness = Harness::start(STANDARD);
+    let smtp = harness.smtp;
+    let count = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..8)
+        .map(|n| {
+            let count = count.clone();
+            std::thread::spawn(move || pour(smtp, &format!("client{n}"), &count))
+        })
+        .collect();
+    wait_for("the load", || {
+        (count.load(Ordering::Relaxed) >= 100).then_some(())
+    });
+    harness.signal("-TERM");
+    let mut taken: Vec<String> = clients
+        .into_iter()
+        .flat_map(|client| client.join().expect("no unexpected answer"))
+        .map(|marker| format!("{marker}@client.example"))
+        .collect();
+    assert_eq!(harness.exit_status(), Some(0), "{}", harness.log());
+
+    harness.restart();
+    let mut kept: Vec<String> = harness
+        .json(&["requests", "list", "--limit", "100000"])
+        .iter()
+        .map(|request| request["message_id"].as_str().expect("a text").to_owned())
+        .collect();
+    taken.sort();
+    kept.sort();
+    assert_eq!(kept, taken);
+}
+
+#[test]
+fn a_reload_adds_a_portal_without_dropping_a_connection() {
+    let harness = Harness::start(STANDARD);
+    let mut client = Smtp::connect(harness.smtp).expect("a connection");
+    let changed = STANDARD.replace(
+        "[destination.desk]",
+        "[[portal]]\nname = \"hr\"\ntitle = \"HR\"\naddresses = [\"hr@corp.example\"]\n\
+         destination = \"desk\"\n\n[destination.desk]",
+    );
+    fs::write(harness.path("vestibule.toml"), changed).expect("a file");
+    harness.signal("-HUP");
+    wait_for("the new portal", || {
+        client.say("RSET").expect("the connection stays");
+        client.say("MAIL FROM:<>").expect("an answer");
+        let reply = client.say("RCPT TO:<hr@corp.example>").expect("an answer");
+        reply.starts_with("250").then_some(())
+    });
+}
+
+#[test]
+fn a_faulty_file_is_refused_and_the_old_settings_stay() {
+    let harness = Harness::start(STANDARD);
+    fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");
+    harness.signal("-HUP");
+    wait_for("the refusal in the log", || {
+        harness.log().contains("vestibule.toml").then_some(())
+    });
+    send(harness.smtp, "bob@partner.example", "still-here");
+}
+
+#[test]
+fn a_stalled_transaction_does_not_delay_the_shutdown() {
+    let mut harness = Harness::start(STANDARD);
+    let mut asleep = Smtp::connect(harness.smtp).expect("a connection");
+    asleep.say("MAIL FROM:<>").expect("an answer");
+    harness.signal("-TERM");
+    let farewell = asleep.hear().expect("a farewell");
+    assert!(farewell.starts_with("421"), "{farewell}");
+    assert_eq!(harness.exit_status(), Some(0));
+    assert!(!harness.log().contains("ERROR"), "{}", harness.log());
+}
+
+#[test]
+fn a_second_daemon_on_the_same_data_is_refused() {
+    let harness = Harness::start(STANDARD);
+    let output = harness.command(&["serve"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another vestibule serves"), "{said}");
+    send(harness.smtp, "bob@partner.example", "undisturbed");
+}

@@ -1,0 +1,441 @@
+//! Deliveries and hook calls: claims, leases, order, and at most one in progress for an account and portal.
+
+use std::time::Duration;
+
+use vestibule::domain::{DestinationName, EventPattern, RequestState};
+use vestibule::mail::AuthenticationResult;
+use vestibule::store::{Claim, HookCall, Settled, Settlement, Store, StoreError, Topic};
+
+use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
+
+fn minutes(count: u64) -> jiff::Timestamp {
+    at(Duration::from_mins(count))
+}
+
+async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
+    let lease = now + jiff::SignedDuration::from_mins(10);
+    let portals = vec![portal("it"), portal("hr")];
+    let claimed = harness
+        .store
+        .claim_deliveries(portals, 10, lease, now)
+        .await;
+    claimed.expect("a claim").claims
+}
+
+async fn settle(
+    harness: &Harness,
+    claim: &Claim,
+    settlement: Settlement,
+    now: jiff::Timestamp,
+) -> Settled {
+    let settled = harness.store.settle_delivery(claim, settlement, now).await;
+    settled.expect("settled")
+}
+
+#[tokio::test]
+async fn a_claim_holds_all_that_a_destination_needs() {
+    let harness = Harness::open().await;
+    let mut arrival = mail("bob@shop.example", "1@x", start());
+    arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    let authentication = arrival.facts.authentication.clone();
+    let entry = harness.accept(arrival).await;
+    let claims = claim(&harness, start()).await;
+    assert_eq!(claims.len(), 1);
+    let claim = &claims[0];
+    assert_eq!(Some(claim.request()), entry.request);
+    assert_eq!(claim.address.to_string(), "bob@shop.example");
+    assert_eq!(claim.recipient, "it-help@corp.example");
+    assert_eq!(claim.verified, None);
+    assert_eq!(claim.released_by, None);
+    assert_eq!(claim.attempt, 1);
+    assert_eq!(claim.envelope.helo, "mta.corp.example");
+    assert_eq!(claim.authentication, authentication);
+}
+
+#[tokio::test]
+async fn one_at_a_time_in_the_order_of_release() {
+    let harness = Harness::open().await;
+    for i in 0..3 {
+        harness
+            .accept(mail("bob@shop.example", &format!("{i}@x"), start()))
+            .await;
+    }
+    harness
+        .accept(mail("eve@shop.example", "e@x", start()))
+        .await;
+    let mut elsewhere = mail("bob@shop.example", "h@x", start());
+    elsewhere.parts = vec![to("hr")];
+    harness.accept(elsewhere).await;
+
+    let first = claim(&harness, start()).await;
+    let ids: Vec<_> = first.iter().map(|c| c.message_id.as_deref()).collect();
+    assert_eq!(ids, [Some("0@x"), Some("e@x"), Some("h@x")]);
+    assert!(claim(&harness, start()).await.is_empty());
+
+    let retry = Settlement::Retry {
+        at: minutes(5),
+        cause: "451".to_owned(),
+    };
+    settle(&harness, &first[0], retry, start()).await;
+    assert!(
+        claim(&harness, minutes(4)).await.is_empty(),
+        "none overtakes"
+    );
+    let next = harness.store.next_delivery(vec![portal("it")]).await;
+    assert_eq!(next.expect("read"), Some(minutes(5)));
+    for expected in ["0@x", "1@x", "2@x"] {
+        let claims = claim(&harness, minutes(5)).await;
+        assert_eq!(claims.len(), 1);
+        assert_eq!(claims[0].message_id.as_deref(), Some(expected));
+        settle(&harness, &claims[0], Settlement::Delivered, minutes(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let lost = claim(&harness, start()).await;
+    assert!(claim(&harness, minutes(9)).await.is_empty());
+    let again = claim(&harness, minutes(10)).await;
+    assert_eq!(again[0].request(), lost[0].request());
+    assert_eq!(again[0].attempt, 2);
+    let failed = Settlement::Failed {
+        cause: "late".to_owned(),
+    };
+    assert!(again[0].number() > lost[0].number());
+    let settled = settle(&harness, &lost[0], failed, minutes(11)).await;
+    assert_eq!(settled, Settled::ClaimLost);
+    let id = entry.request.expect("a request");
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(request.state, RequestState::Released);
+    let settled = settle(&harness, &again[0], Settlement::Delivered, minutes(11)).await;
+    assert_eq!(settled, Settled::Recorded);
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(request.state, RequestState::Delivered);
+    assert_eq!(request.attempts, 2);
+}
+
+#[tokio::test]
+async fn a_failed_request_can_be_retried_and_a_delivered_one_cannot() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let id = entry.request.expect("a request");
+    let failed = Settlement::Failed {
+        cause: "550".to_owned(),
+    };
+    settle(
+        &harness,
+        &claim(&harness, start()).await[0],
+        failed,
+        start(),
+    )
+    .await;
+    harness
+        .accept(mail("bob@shop.example", "2@x", start()))
+        .await;
+    let request = harness
+        .store
+        .retry_request(id, operator("root"), minutes(1));
+    assert_eq!(request.await.expect("tried").state, RequestState::Released);
+    let claims = claim(&harness, minutes(1)).await;
+    assert_eq!(claims[0].message_id.as_deref(), Some("2@x"), "in the queue");
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
+    let claims = claim(&harness, minutes(1)).await;
+    assert_eq!(claims[0].request(), id);
+    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
+    let again = harness
+        .store
+        .retry_request(id, operator("root"), minutes(2));
+    assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
+}
+
+#[tokio::test]
+async fn an_operator_releases_one_held_request() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let id = entry.request.expect("a request");
+    assert!(claim(&harness, at(DAY)).await.is_empty(), "it is held");
+    let release = operator("root");
+    let released = harness.store.release_request(id, release.clone(), at(DAY));
+    released.await.expect("released");
+    let claims = claim(&harness, at(DAY)).await;
+    assert_eq!(claims[0].released_by.as_deref(), Some("root"));
+    assert_eq!(claims[0].verified, None);
+    let again = harness.store.release_request(id, release, at(DAY));
+    assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
+}
+
+#[tokio::test]
+async fn waiting_for_a_change_misses_none() {
+    let harness = Harness::open().await;
+    let mut changes = harness.store.subscribe(Topic::Requests);
+    harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    changes.wait().await;
+    let claims = claim(&harness, start()).await;
+    settle(&harness, &claims[0], Settlement::Delivered, start()).await;
+    changes.wait().await;
+
+    let listening = harness.store.listen_for_others().expect("a socket");
+    let listening = tokio::spawn(listening);
+    changes.wait().await;
+    let other_process = harness.again();
+    let accepted = other_process.accept(mail("bob@shop.example", "2@x", start()));
+    accepted.await.expect("accepted");
+    changes.wait().await;
+    assert_eq!(claim(&harness, start()).await.len(), 1);
+    listening.abort();
+}
+
+#[tokio::test]
+async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
+    let harness = Harness::open().await;
+    let mut ids = Vec::new();
+    for id in ["1@x", "2@x"] {
+        let entry = harness.accept(mail("bob@shop.example", id, start())).await;
+        ids.push(entry.request.expect("a request"));
+    }
+    let retry = |at| Settlement::Retry {
+        at,
+        cause: "no".to_owned(),
+    };
+    let mut now = start();
+    for attempt in 1..=5 {
+        let claims = claim(&harness, now).await;
+        assert_eq!(claims.len(), 1, "attempt {attempt}");
+        assert_eq!(claims[0].request(), ids[0], "attempt {attempt}");
+        now += jiff::SignedDuration::from_mins(30);
+        settle(&harness, &claims[0], retry(now), now).await;
+    }
+    let shown = harness.store.request(ids[0]).await.expect("read");
+    assert!(shown.expect("there").failing);
+    let both = claim(&harness, now).await;
+    assert_eq!(both.len(), 2, "the next one goes beside it");
+
+    // A request in progress cannot be discarded; a waiting one can.
+    let discard = || harness.store.discard_request(ids[0], operator("root"), now);
+    let refused = discard().await.expect_err("under way").to_string();
+    assert!(refused.contains("is being handed over"), "{refused}");
+    for one in &both {
+        let settlement = if one.request() == ids[0] {
+            retry(now)
+        } else {
+            Settlement::Delivered
+        };
+        settle(&harness, one, settlement, now).await;
+    }
+    let discarded = discard().await.expect("discarded");
+    assert_eq!(discarded.state, RequestState::Discarded);
+    assert!(claim(&harness, now).await.is_empty());
+    let violations = harness.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// Claims up to `limit` requests for a set of workers.
+async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<Claim> {
+    let lease = now + jiff::SignedDuration::from_mins(10);
+    let claimed = workers.claim_deliveries(vec![portal("it")], limit, lease, now);
+    claimed.await.expect("a claim").claims
+}
+
+async fn is_sound(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_anew() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let id = entry.request.expect("a request");
+    let first = claim(&harness, start()).await.remove(0);
+    let failed = Settlement::Failed {
+        cause: "550".to_owned(),
+    };
+    settle(&harness, &first, failed, start()).await;
+    let retried = harness
+        .store
+        .retry_request(id, operator("root"), minutes(1));
+    retried.await.expect("tried again");
+    let second = claim(&harness, minutes(1)).await.remove(0);
+    assert_eq!((first.attempt, second.attempt), (1, 1));
+
+    // The first is returned once more: its settlement was recorded, but the result was lost.
+    let settled = settle(&harness, &first, Settlement::Delivered, minutes(1)).await;
+    assert_eq!(settled, Settled::ClaimLost);
+    let request = harness
+        .store
+        .request(id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(request.state, RequestState::Released);
+    let settled = settle(&harness, &second, Settlement::Delivered, minutes(1)).await;
+    assert_eq!(settled, Settled::Recorded);
+}
+
+#[tokio::test]
+async fn a_failed_claim_is_given_back_and_nothing_else_is() {
+    let harness = Harness::open().await;
+    for i in 0..3 {
+        let from = format!("bob{i}@shop.example");
+        harness
+            .accept(mail(&from, &format!("{i}@x"), start()))
+            .await;
+    }
+    // Before and after a reload.
+    let old = harness.store.clone().for_workers();
+    let new = harness.store.clone().for_workers();
+    let under_way = claim_for(&old, 1, start()).await.remove(0);
+    let kept = claim_for(&new, 1, start()).await.remove(0);
+    // This claim was recorded, but its workers were told that it failed.
+    let lost = claim_for(&new, 1, start()).await.remove(0);
+    assert!(claim_for(&new, 1, start()).await.is_empty());
+
+    let given = new.give_back_deliveries(kept.number(), start());
+    given.await.expect("given back");
+    is_sound(&harness).await;
+    let again = claim_for(&new, 3, start()).await;
+    let [again] = &again[..] else {
+        panic!("{again:?}");
+    };
+    assert_eq!(again.request(), lost.request());
+    let settled = settle(&harness, &lost, Settlement::Delivered, start()).await;
+    assert_eq!(settled, Settled::ClaimLost);
+    for claim in [&under_way, &kept, again] {
+        let settled = settle(&harness, claim, Settlement::Delivered, start()).await;
+        assert_eq!(settled, Settled::Recorded);
+    }
+    is_sound(&harness).await;
+}
+
+#[tokio::test]
+async fn a_start_ends_claims_of_earlier_processes_only() {
+    let harness = Harness::open().await;
+    for from in ["bob@shop.example", "eve@shop.example"] {
+        harness.accept(mail(from, from, start())).await;
+    }
+    let gone = claim_for(&harness.store, 1, start()).await.remove(0);
+    let restarted = harness.again();
+    let workers = restarted.clone().for_workers();
+    let now = claim_for(&workers, 1, start()).await.remove(0);
+    restarted.end_leases(start()).await.expect("a start");
+    is_sound(&harness).await;
+    let again = claim_for(&workers, 3, start()).await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].request(), gone.request());
+    for (claim, settled) in [
+        (&gone, Settled::ClaimLost),
+        (&now, Settled::Recorded),
+        (&again[0], Settled::Recorded),
+    ] {
+        let found = settle(&harness, claim, Settlement::Delivered, start()).await;
+        assert_eq!(found, settled);
+    }
+}
+
+#[tokio::test]
+async fn hook_calls_are_claimed_in_the_same_way() {
+    let harness = Harness::open().await;
+    let hook = DestinationName::parse("directory").expect("a name");
+    let patterns = vec![EventPattern::parse("account.*").expect("a pattern")];
+    let subscribed = harness
+        .store
+        .subscribe_hooks(vec![(hook.clone(), patterns)], start());
+    subscribed.await.expect("subscribed");
+    for from in ["bob@shop.example", "eve@shop.example"] {
+        harness.accept(mail(from, from, start())).await;
+    }
+    let workers = harness.store.clone().for_workers();
+    let claim = async |now| {
+        let lease = now + jiff::SignedDuration::from_mins(10);
+        let claimed = workers.claim_hook_calls(hook.clone(), 1, lease, now);
+        claimed.await.expect("a claim").claims.into_iter().next()
+    };
+    let settle = async |call: &HookCall, settlement| {
+        let settled = harness
+            .store
+            .settle_hook_call(call, settlement, minutes(20));
+        settled.await.expect("settled")
+    };
+    let first = claim(start()).await.expect("a call");
+    let lost = claim(start()).await.expect("another");
+    let given = workers.give_back_hook_calls(first.number(), start());
+    given.await.expect("given back");
+    let again = claim(start()).await.expect("the same");
+    assert_eq!(again.id, lost.id);
+    assert_eq!(
+        settle(&lost, Settlement::Delivered).await,
+        Settled::ClaimLost
+    );
+    assert_eq!(
+        settle(&again, Settlement::Delivered).await,
+        Settled::Recorded
+    );
+    // The lease of the first expires.
+    let taken_over = claim(minutes(10)).await.expect("the first");
+    assert_eq!(taken_over.id, first.id);
+    assert!(taken_over.number() > again.number());
+    let late = Settlement::Failed {
+        cause: "late".to_owned(),
+    };
+    assert_eq!(settle(&first, late).await, Settled::ClaimLost);
+    assert_eq!(
+        settle(&taken_over, Settlement::Delivered).await,
+        Settled::Recorded
+    );
+    assert!(claim(minutes(30)).await.is_none());
+    is_sound(&harness).await;
+}
+
+#[tokio::test]
+async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
+    let harness = Harness::open().await;
+    let hook = DestinationName::parse("directory").expect("a name");
+    let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
+    let configured = vec![(hook.clone(), patterns)];
+    let subscribe = async |hooks| {
+        let subscribed = harness.store.subscribe_hooks(hooks, start());
+        subscribed.await.expect("subscribed")
+    };
+    subscribe(configured.clone()).await;
+    for i in 0..2 {
+        harness
+            .accept(mail("bob@shop.example", &format!("{i}@x"), start()))
+            .await;
+    }
+    assert_eq!(subscribe(Vec::new()).await, std::slice::from_ref(&hook));
+    let removed = harness.store.remove_hook(hook.clone(), 1);
+    assert_eq!(removed.await.expect("removed"), 1);
+    subscribe(configured).await;
+    is_sound(&harness).await;
+    let calls = harness
+        .store
+        .claim_hook_calls(hook, 10, minutes(10), start())
+        .await;
+    assert_eq!(
+        calls.expect("a claim").claims.len(),
+        1,
+        "the head of what is left"
+    );
+}

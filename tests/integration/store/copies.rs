@@ -1,0 +1,275 @@
+//! A copy never causes a message to be lost, and is never delivered twice.
+
+use vestibule::access::AccessSettings;
+use vestibule::config::Quota;
+use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
+use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
+use vestibule::store::{Arrival, Recovered, Settlement, Terms};
+
+use super::harness::{DAY, Harness, at, mail, operator, portal, settings, start, to};
+
+fn authenticated(mut arrival: Arrival) -> Arrival {
+    arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    arrival
+}
+
+fn through_a_list(mut arrival: Arrival) -> Arrival {
+    arrival.facts.bulk = Some(Evidence {
+        field: "List-Id".to_owned(),
+        value: "<staff.corp.example>".to_owned(),
+    });
+    arrival
+}
+
+async fn whole(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn an_earlier_copy_through_a_list_does_not_lose_the_message() {
+    let harness = Harness::open().await;
+    let first = through_a_list(mail("ann@corp.example", "1@x", start()));
+    assert_eq!(harness.accept(first).await.reason, Reason::Bulk);
+    let direct = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    assert_eq!(direct.reason, Reason::InternalAccountCreated);
+    // Every later message, through any path, is a duplicate of the held one.
+    for again in [
+        mail("ann@corp.example", "1@x", start()),
+        through_a_list(mail("ann@corp.example", "1@x", start())),
+    ] {
+        let again = harness.accept(again).await;
+        assert_eq!(
+            (again.verdict, again.reason),
+            (Verdict::Held, Reason::Duplicate)
+        );
+    }
+    whole(&harness).await;
+}
+
+async fn change(harness: &Harness, base: u64, settings: AccessSettings) {
+    let by = operator("root");
+    let changed = harness.store.change_access(base, settings, by, start());
+    changed.await.expect("changed");
+}
+
+#[tokio::test]
+async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once() {
+    let harness = Harness::open().await;
+    let mut closed = settings();
+    closed.site.external.restrict_domains = true;
+    change(&harness, 1, closed).await;
+    let one = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    let two = harness
+        .accept(mail("bob@shop.example", "1@x", start()))
+        .await;
+    for dropped in [&one, &two] {
+        assert_eq!(dropped.reason, Reason::DomainNotAllowed);
+    }
+    change(&harness, 2, settings()).await;
+    let now = harness
+        .accept(mail("bob@shop.example", "1@x", at(DAY)))
+        .await;
+    assert_eq!(now.verdict, Verdict::Accepted, "{now:?}");
+    assert!(now.request.is_some());
+    let terms = Terms {
+        quota: Quota {
+            requests: 20,
+            bytes: 1_000_000,
+        },
+        hold_for: 14 * DAY,
+        today: None,
+    };
+    for dropped in [&one, &two] {
+        let by = operator("root");
+        let recovered = harness
+            .store
+            .recover(dropped.ledger, terms.clone(), by, at(DAY))
+            .await;
+        let Ok(Recovered::StillDropped(decision)) = &recovered else {
+            panic!("handed on twice: {recovered:?}");
+        };
+        assert_eq!(decision.reason, Reason::Duplicate);
+    }
+    whole(&harness).await;
+}
+
+async fn refuse(harness: &Harness, token: TokenHash) {
+    let refused = harness.store.refuse(token, 30 * DAY, start()).await;
+    refused.expect("refused");
+}
+
+#[tokio::test]
+async fn after_not_me_the_same_message_is_decided_anew() {
+    let harness = Harness::open().await;
+    let first = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    refuse(&harness, token).await;
+    let again = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    assert_eq!(again.reason, Reason::AccountPending);
+    assert_ne!(again.request, first.request);
+    whole(&harness).await;
+}
+
+#[tokio::test]
+async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
+    for (settlement, reason) in [
+        (Settlement::Delivered, Reason::Duplicate),
+        (
+            Settlement::Failed {
+                cause: "550".to_owned(),
+            },
+            Reason::AccountActive,
+        ),
+    ] {
+        let harness = Harness::open().await;
+        harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
+        let again = harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
+        assert_eq!(again.reason, Reason::Duplicate, "while it waits");
+        let claims = harness
+            .store
+            .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
+        let claims = claims.await.expect("claims").claims;
+        let settled = harness
+            .store
+            .settle_delivery(&claims[0], settlement, start());
+        settled.await.expect("settled");
+        let again = harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
+        assert_eq!(again.reason, reason);
+        whole(&harness).await;
+    }
+}
+
+/// A forger who knows a message can send it first, with fields of their own besides those that identify it.
+/// The authenticated message replaces it.
+#[tokio::test]
+async fn an_authenticated_copy_replaces_a_held_forgery() {
+    for portals in [vec!["it"], vec!["it", "hr"]] {
+        let harness = Harness::open().await;
+        let mut forged = mail("ann@corp.example", "1@x", start());
+        forged.raw = b"X-Forged: yes\r\n\r\nIt is on fire.\r\n".to_vec();
+        forged.parts = portals.iter().map(|name| to(name)).collect();
+        let held = harness.store.accept(forged).await.expect("accepted");
+        let real = authenticated(mail("ann@corp.example", "1@x", start()));
+        let real_raw = real.raw.clone();
+        let copy = harness.accept(real).await;
+        assert_eq!(
+            (copy.verdict, copy.reason),
+            (Verdict::Held, Reason::Duplicate)
+        );
+
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw.expect("kept"), real_raw);
+        assert_eq!(
+            harness.store.raw(copy.ledger).await.expect("read"),
+            Some(real_raw.clone())
+        );
+        let entry = harness.store.ledger_entry(held[0].ledger).await;
+        assert!(
+            entry
+                .expect("read")
+                .expect("there")
+                .facts
+                .authentication
+                .passes()
+        );
+        let events = harness.store.events(held[0].ledger).await.expect("read");
+        assert!(
+            events
+                .iter()
+                .any(|event| event.event == "request.authenticated")
+        );
+        // For the other portal the message is unauthenticated.
+        if let Some(other) = held.get(1) {
+            let raw = harness.store.raw(other.ledger).await.expect("read");
+            assert!(raw.expect("kept").starts_with(b"X-Forged"));
+        }
+        // Another forgery changes nothing any more.
+        let mut later = mail("ann@corp.example", "1@x", start());
+        later.raw = b"X-Forged: again\r\n\r\nIt is on fire.\r\n".to_vec();
+        assert_eq!(harness.accept(later).await.reason, Reason::Duplicate);
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw.expect("kept"), real_raw);
+        whole(&harness).await;
+        // Everything is forgotten after its retention time.
+        harness
+            .store
+            .expire_holds(at(20 * DAY), 100)
+            .await
+            .expect("expired");
+        harness
+            .store
+            .forget_content(at(60 * DAY), DAY, 100)
+            .await
+            .expect("forgotten");
+        let raw = harness.store.raw(held[0].ledger).await.expect("read");
+        assert_eq!(raw, None);
+        whole(&harness).await;
+        harness
+            .store
+            .forget_ledger(at(400 * DAY), DAY, 100)
+            .await
+            .expect("forgotten");
+        whole(&harness).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
+    let of = |from: &str, date: Option<&str>, print: u8| {
+        let mut message = mail(from, "", start());
+        message.facts.message_id = None;
+        message.facts.date = date.map(str::to_owned);
+        message.facts.fingerprint = Fingerprint([print; 32]);
+        message
+    };
+    let date = Some("Mon, 1 Jan 2024 10:00:00 +0000");
+    let other = Some("Mon, 1 Jan 2024 10:00:01 +0000");
+    let harness = Harness::open().await;
+    for (message, duplicate) in [
+        (of("ann@corp.example", date, 1), false),
+        (of("ann@corp.example", date, 1), true),
+        (of("ann@corp.example", other, 1), false),
+        (of("ann@corp.example", date, 2), false),
+        (of("bea@corp.example", date, 1), false),
+        (of("ann@corp.example", None, 1), false),
+        (of("ann@corp.example", None, 1), false),
+    ] {
+        let facts = message.facts.clone();
+        let entry = harness.accept(message).await;
+        assert_eq!(entry.reason == Reason::Duplicate, duplicate, "{facts:?}");
+    }
+    whole(&harness).await;
+}
+
+#[tokio::test]
+async fn a_copy_in_the_name_of_another_is_none() {
+    let harness = Harness::open().await;
+    let mut behind = mail("ann@corp.example", "1@x", start());
+    harness.accept(behind).await;
+    behind = mail("bea@corp.example", "1@x", start());
+    let entry = harness.accept(behind).await;
+    assert_eq!(entry.reason, Reason::InternalAccountCreated);
+    let request = harness
+        .store
+        .request(entry.request.expect("a request"))
+        .await;
+    assert_eq!(
+        request.expect("read").expect("there").state,
+        RequestState::Held
+    );
+}

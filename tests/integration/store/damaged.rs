@@ -1,0 +1,207 @@
+//! Rows with invalid content: each is set aside and does not block others.
+
+use rusqlite::params;
+use vestibule::domain::{DestinationName, EventPattern, LedgerId, RequestState};
+use vestibule::store::{
+    Choice, Forgetting, LedgerFilter, Link, Page, Proved, RequestFilter, SetAside, Settlement,
+};
+
+use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
+
+/// Changes the row of an entry directly in the database.
+fn damage(harness: &Harness, sql: &str, ledger: LedgerId) {
+    let path = harness.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(path).expect("the database");
+    connection
+        .pragma_update(None, "ignore_check_constraints", true)
+        .expect("a setting");
+    let changed = connection.execute(sql, params![ledger.to_bytes().to_vec()]);
+    assert_eq!(changed.expect(sql), 1, "{sql}");
+}
+
+async fn doctor(harness: &Harness) -> Vec<String> {
+    let violations = harness.store.check_invariants().await.expect("checked");
+    violations.into_iter().map(|found| found.place).collect()
+}
+
+#[tokio::test]
+async fn a_damaged_request_does_not_block_others() {
+    for sql in [
+        "UPDATE ledger SET facts = '{\"subject\": ' WHERE id = ?",
+        "UPDATE ledger SET facts = '{}' WHERE id = ?",
+        "UPDATE ledger SET facts = '' WHERE id = ?",
+        "UPDATE ledger SET envelope = '[]' WHERE id = ?",
+        "UPDATE ledger SET recipient = CAST(x'ff' AS TEXT) WHERE id = ?",
+    ] {
+        let harness = Harness::open().await;
+        let damaged = harness
+            .accept(mail("bob@shop.example", "1@x", start()))
+            .await;
+        let later = harness
+            .accept(mail("bob@shop.example", "2@x", start()))
+            .await;
+        let other = harness
+            .accept(mail("eve@shop.example", "3@x", start()))
+            .await;
+        damage(&harness, sql, damaged.ledger);
+        let request = damaged.request.expect("a request");
+
+        let claim = async || {
+            let portals = vec![portal("it")];
+            let claimed = harness
+                .store
+                .claim_deliveries(portals, 10, at(DAY), start());
+            claimed.await.expect(sql)
+        };
+        let first = claim().await;
+        let ids: Vec<_> = first.claims.iter().map(|claim| claim.ledger).collect();
+        assert_eq!(ids, [other.ledger], "{sql}");
+        let [SetAside { what, cause }] = first.set_aside.as_slice() else {
+            panic!("{sql}: {first:?}");
+        };
+        assert_eq!(*what, format!("request {request}"));
+        let second = claim().await;
+        let ids: Vec<_> = second.claims.iter().map(|claim| claim.ledger).collect();
+        assert_eq!(ids, [later.ledger], "{sql}");
+        assert!(second.set_aside.is_empty(), "{sql}");
+
+        let shown = harness.store.request(request).await.expect(sql);
+        let shown = shown.expect("there");
+        assert_eq!(shown.state, RequestState::Failed, "{sql}");
+        assert_eq!(shown.last_error.as_ref(), Some(cause), "{sql}");
+        let all = harness.store.requests(RequestFilter::default()).await;
+        assert_eq!(all.expect(sql).rows.len(), 3);
+        let events = harness.store.events(damaged.ledger).await.expect(sql);
+        let last = events.last().expect("one");
+        assert_eq!(last.event, "delivery.failed");
+        assert_eq!(last.detail.as_ref(), Some(cause), "{sql}");
+        let places = doctor(&harness).await;
+        let [place] = places.as_slice() else {
+            panic!("{sql}: {places:?}");
+        };
+        assert!(place.contains(&damaged.ledger.to_string()), "{place}");
+        // The list shows the others.
+        let entries = harness.store.ledger(LedgerFilter::default()).await;
+        assert_eq!(entries.expect(sql).rows.len(), 2, "{sql}");
+        let of_sender = LedgerFilter {
+            sender: Some(address("bob@shop.example")),
+            page: Page {
+                limit: 1,
+                after: None,
+            },
+            ..LedgerFilter::default()
+        };
+        let entries = harness.store.ledger(of_sender.clone()).await.expect(sql);
+        let found: Vec<_> = entries.rows.iter().map(|entry| entry.ledger).collect();
+        assert_eq!(found, [later.ledger], "{sql}");
+        // The damaged entry comes last, and ends the list.
+        let page = Page {
+            limit: 1,
+            after: entries.next,
+        };
+        let rest = LedgerFilter { page, ..of_sender };
+        let rest = harness.store.ledger(rest).await.expect(sql);
+        assert!(
+            rest.rows.is_empty() && rest.next.is_none(),
+            "{sql}: {rest:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_hook_call_does_not_block_others() {
+    let harness = Harness::open().await;
+    let hook = DestinationName::parse("desk").expect("a name");
+    let patterns = vec![EventPattern::parse("request.*").expect("a pattern")];
+    let subscribed = harness
+        .store
+        .subscribe_hooks(vec![(hook.clone(), patterns)], start());
+    subscribed.await.expect("subscribed");
+    let mut entries = Vec::new();
+    for id in ["1@x", "2@x"] {
+        entries.push(harness.accept(mail("bob@shop.example", id, start())).await);
+    }
+    damage(
+        &harness,
+        "UPDATE hook_call SET payload = CAST(x'ff' AS TEXT)
+         WHERE n = (SELECT min(n) FROM hook_call) AND ?1 IS NOT NULL",
+        entries[0].ledger,
+    );
+    let claim = async || {
+        let claimed = harness
+            .store
+            .claim_hook_calls(hook.clone(), 10, at(DAY), start());
+        claimed.await.expect("a claim")
+    };
+    let first = claim().await;
+    assert!(first.claims.is_empty(), "{first:?}");
+    assert_eq!(first.set_aside.len(), 1, "{first:?}");
+    let mut told = 0;
+    loop {
+        let claimed = claim().await;
+        let Some(call) = claimed.claims.first() else {
+            break;
+        };
+        let settled = harness
+            .store
+            .settle_hook_call(call, Settlement::Delivered, start());
+        settled.await.expect("settled");
+        told += 1;
+    }
+    let count = harness.store.hook_count(hook.clone()).await.expect("read");
+    assert!(told >= 1, "{count:?}");
+    assert_eq!((count.waiting, count.failed), (0, 1));
+}
+
+/// Held mail of a person, one of them damaged.
+async fn held(harness: &Harness) -> [LedgerId; 2] {
+    let mut held = Vec::new();
+    for id in ["1@x", "2@x"] {
+        let entry = harness.accept(mail("ann@corp.example", id, start())).await;
+        held.push(entry.ledger);
+    }
+    damage(
+        harness,
+        "UPDATE ledger SET facts = 'x' WHERE id = ?",
+        held[0],
+    );
+    held.try_into().expect("two")
+}
+
+#[tokio::test]
+async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_taken() {
+    let harness = Harness::open().await;
+    held(&harness).await;
+    let link = harness.sent(start()).await;
+    let looked = harness.store.look_at_link(link, start()).await;
+    let Ok(Link::Open { requests, .. }) = looked else {
+        panic!("{looked:?}");
+    };
+    assert_eq!(requests.len(), 2);
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let proof = vestibule::domain::Proof::Link(link);
+    let proved = harness.store.prove(proof, None, Choice::All, start());
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert_eq!(released.len(), 3);
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_forgotten_with_the_rest() {
+    let harness = Harness::open().await;
+    let [damaged, _] = held(&harness).await;
+    let forgetting = Forgetting {
+        address: address("ann@corp.example"),
+        domain_too: false,
+        by: operator("root"),
+        now: at(DAY),
+    };
+    let forgotten = harness.store.forget_customer(forgetting, |_, _| {}).await;
+    forgotten.expect("forgotten");
+    let entry = harness.store.ledger_entry(damaged).await.expect("read");
+    assert!(entry.is_none(), "{entry:?}");
+    assert_eq!(doctor(&harness).await, [""; 0]);
+}

@@ -1,0 +1,475 @@
+//! A simple model of the store without SQL: the expected accounts, verdicts and permitted deliveries.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
+use vestibule::store::{Entry, Proved};
+
+use super::harness::DAY;
+use super::model::{QUOTA, is_living};
+
+/// One person's account.
+#[derive(Debug, Clone)]
+struct Person {
+    status: Status,
+    /// True if a verification must come before any request is released.
+    proof_needed: bool,
+    proved: bool,
+    /// Portals that accepted mail of the unverified account.
+    let_in: HashSet<String>,
+    /// Made by a forced release.
+    placeholder: bool,
+}
+
+impl Person {
+    /// Decided about as a new sender.
+    fn is_placeholder(&self) -> bool {
+        self.placeholder && self.status == Status::Pending
+    }
+
+    fn can_be_verified(&self) -> bool {
+        self.status == Status::Pending || (self.status == Status::Active && !self.proved)
+    }
+}
+
+/// Reason why a request may be delivered.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
+#[derive(Debug, Clone, Copy)]
+struct Basis {
+    who: usize,
+    /// The domain of the sender vouches for it, or for a copy of it.
+    authenticated: bool,
+    by_rule: bool,
+    by_operator: bool,
+    /// Released when the account was blocked.
+    stopped: bool,
+}
+
+/// Access settings between which the test switches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Settings {
+    /// New senders are accepted at once.
+    #[default]
+    Open,
+    /// New senders must verify their address, too.
+    Verify,
+    /// New senders are refused.
+    Closed,
+    /// New senders must verify their address for the portal `hr` only.
+    VerifyForHr,
+    /// New senders are accepted except for one, and one of an approved domain is denied as well.
+    Deny,
+}
+
+/// Addresses on the deny list of [`Settings::Deny`].
+pub const DENIED: [&str; 2] = ["bob@shop.example", "bea@corp.example"];
+
+impl Settings {
+    pub fn of(which: u8) -> Self {
+        match which {
+            1 => Self::Verify,
+            2 => Self::Closed,
+            3 => Self::VerifyForHr,
+            4 => Self::Deny,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// A message for a portal: author, id and portal.
+pub type Key = (usize, u8, String);
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub settings: Settings,
+    people: HashMap<usize, Person>,
+    links: HashMap<TokenHash, (usize, Timestamp)>,
+    requests: HashMap<RequestId, Basis>,
+    /// Requests of each message, with the time and the verdict.
+    originals: HashMap<Key, Vec<(RequestId, Timestamp, Verdict)>>,
+    /// Messages that the quota dropped; true for an authenticated one.
+    offers: HashMap<RequestId, (Key, Timestamp, bool)>,
+}
+
+/// Longest time after which the same message is a duplicate.
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+impl Model {
+    /// Handles the decision about a message for one portal. `held` is what the account holds before and after
+    /// it, with the states of the requests of the same message. Returns the requests that it replaced.
+    ///
+    /// # Panics
+    /// If the model decides otherwise.
+    pub fn decided(
+        &mut self,
+        key: &Key,
+        authenticated: bool,
+        entry: &Entry,
+        (held, states): (&mut Vec<RequestId>, &HashMap<RequestId, RequestState>),
+        now: Timestamp,
+    ) -> Vec<(RequestId, Key)> {
+        let living = self.originals.get(key).and_then(|made| {
+            made.iter().find(|(request, at, _)| {
+                let age = Duration::try_from(now.duration_since(*at)).expect("time goes on");
+                age < WEEK
+                    && states.get(request).is_some_and(|state| {
+                        is_living(*state)
+                            && (*state != RequestState::Held || held.contains(request))
+                    })
+            })
+        });
+        if let Some(&(original, _, verdict)) = living {
+            assert_eq!((entry.verdict, entry.reason), (verdict, Reason::Duplicate));
+            assert_eq!(entry.request, None, "a repeat makes no request");
+            if let (Some(basis), true) = (self.requests.get_mut(&original), authenticated)
+                && held.contains(&original)
+            {
+                basis.authenticated = true;
+            }
+            return Vec::new();
+        }
+        let (expected, replaced) = self.expect(key, authenticated, held);
+        assert_eq!((entry.verdict, entry.reason), expected, "{key:?}");
+        assert_eq!(entry.request.is_some(), entry.verdict != Verdict::Dropped);
+        if entry.reason == Reason::HoldQuota {
+            let id = RequestId::from_bytes(entry.ledger.to_bytes());
+            self.offers.insert(id, (key.clone(), now, authenticated));
+        }
+        if let Some(request) = entry.request {
+            self.made(key, authenticated, request, (entry.verdict, now), held);
+        }
+        replaced
+    }
+
+    fn made(
+        &mut self,
+        key: &Key,
+        authenticated: bool,
+        request: RequestId,
+        (verdict, received_at): (Verdict, Timestamp),
+        held: &mut Vec<RequestId>,
+    ) {
+        let basis = Basis {
+            who: key.0,
+            authenticated,
+            by_rule: verdict == Verdict::Accepted,
+            by_operator: false,
+            stopped: false,
+        };
+        assert!(
+            self.requests.insert(request, basis).is_none(),
+            "an id twice"
+        );
+        let made = self.originals.entry(key.clone()).or_default();
+        made.retain(|(known, ..)| *known != request);
+        made.push((request, received_at, verdict));
+        if verdict == Verdict::Held {
+            held.push(request);
+        }
+    }
+
+    /// Handles a new decision about a dropped message.
+    ///
+    /// # Panics
+    /// If the model decides otherwise.
+    pub fn recovered(
+        &mut self,
+        (key, received_at): (&Key, Timestamp),
+        authenticated: bool,
+        decided: (Verdict, Reason),
+        request: RequestId,
+        held: &mut Vec<RequestId>,
+    ) -> Vec<(RequestId, Key)> {
+        let (expected, replaced) = self.expect(key, authenticated, held);
+        assert_eq!(decided, expected, "{key:?}");
+        self.offers.remove(&request);
+        self.made(key, authenticated, request, (decided.0, received_at), held);
+        replaced
+    }
+
+    /// Handles the release of a dropped message by an operator. It admits nobody: an existing account stays
+    /// as it is, and a new one is pending.
+    pub fn forced(
+        &mut self,
+        (key, received_at): (&Key, Timestamp),
+        authenticated: bool,
+        request: RequestId,
+    ) {
+        if !self.people.contains_key(&key.0) {
+            self.create(key.0, true);
+            self.people
+                .get_mut(&key.0)
+                .expect("made just now")
+                .placeholder = true;
+        }
+        self.offers.remove(&request);
+        let decided = (Verdict::Dropped, received_at);
+        self.made(key, authenticated, request, decided, &mut Vec::new());
+        self.released_by_operator(request);
+    }
+
+    /// Held, released or delivered requests of which a message with this time is a copy.
+    pub fn copies_of(&self, key: &Key, received_at: Timestamp) -> Vec<RequestId> {
+        let made = self.originals.get(key).into_iter().flatten();
+        made.filter(|(_, at, _)| received_at.duration_since(*at) < WEEK.try_into().expect("a week"))
+            .map(|(request, ..)| *request)
+            .collect()
+    }
+
+    pub fn has(&self, request: RequestId) -> bool {
+        self.requests.contains_key(&request)
+    }
+
+    /// All offers, for all people.
+    pub fn offers(&self) -> Vec<RequestId> {
+        self.offers.keys().copied().collect()
+    }
+
+    /// Handles a verification that released these requests. Returns those that were restored from offers.
+    ///
+    /// # Panics
+    /// If one was restored that was not offered to this person, or not selected.
+    pub fn came_back(
+        &mut self,
+        who: usize,
+        released: impl Iterator<Item = RequestId>,
+        all: bool,
+    ) -> Vec<RequestId> {
+        let mut back = Vec::new();
+        for request in released {
+            if self.requests.contains_key(&request) {
+                continue;
+            }
+            let (key, at, authenticated) = self.offers[&request].clone();
+            assert!(key.0 == who && (all || authenticated), "{request}");
+            let decided = (Verdict::Held, at);
+            self.made(&key, authenticated, request, decided, &mut Vec::new());
+            back.push(request);
+        }
+        self.offers.retain(|_, (key, ..)| key.0 != who);
+        back
+    }
+
+    /// True if the portal accepts mail of a new sender at once.
+    fn serves_at_once(&self, who: usize, portal: &str) -> bool {
+        !super::model::is_internal(who)
+            && match self.settings {
+                Settings::Open | Settings::Deny => true,
+                Settings::Verify | Settings::Closed => false,
+                Settings::VerifyForHr => portal != "hr",
+            }
+    }
+
+    /// The table of rules, as far as these people reach it, and the held requests that are replaced.
+    fn expect(
+        &mut self,
+        (who, _, portal): &Key,
+        authenticated: bool,
+        held: &mut Vec<RequestId>,
+    ) -> ((Verdict, Reason), Vec<(RequestId, Key)>) {
+        use Reason::{
+            AccountActive, AccountBlocked, AccountPending, DomainNotAllowed,
+            ExternalAccountCreated, HoldQuota, InternalAccountCreated, SenderDenied,
+        };
+        let who = *who;
+        if self.settings == Settings::Deny && DENIED.contains(&super::model::PEOPLE[who]) {
+            return ((Verdict::Dropped, SenderDenied), Vec::new());
+        }
+        let mut replaced = Vec::new();
+        let at_once = self.serves_at_once(who, portal);
+        if let Some(person) = self.people.get_mut(&who)
+            && person.status == Status::Active
+        {
+            let let_in = person.proved || person.let_in.contains(portal);
+            if let_in || at_once {
+                if !person.proved {
+                    person.let_in.insert(portal.clone());
+                }
+                return ((Verdict::Accepted, AccountActive), replaced);
+            }
+        }
+        let person = self
+            .people
+            .get(&who)
+            .filter(|person| !person.is_placeholder());
+        let decided = match person.map(|person| person.status) {
+            Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
+            Some(Status::Active | Status::Pending) if held.len() >= QUOTA.requests as usize => {
+                let quota = QUOTA.requests as usize;
+                let is_authenticated = |held: &&RequestId| self.requests[*held].authenticated;
+                if !authenticated || held.iter().filter(is_authenticated).count() >= quota {
+                    return ((Verdict::Dropped, HoldQuota), replaced);
+                }
+                // Restored requests may exceed the quota.
+                while held.len() >= quota {
+                    let oldest = held
+                        .iter()
+                        .position(|held| !self.requests[held].authenticated)
+                        .expect("fewer than the quota are authenticated");
+                    let request = held.remove(oldest);
+                    self.requests.remove(&request);
+                    let mut made = self.originals.iter().flat_map(|(key, made)| {
+                        made.iter().map(move |(id, at, _)| (*id, key, *at))
+                    });
+                    let (_, key, at) = made.find(|(id, ..)| *id == request).expect("it was made");
+                    replaced.push((request, key.clone()));
+                    self.offers.insert(request, (key.clone(), at, false));
+                }
+                (Verdict::Held, AccountPending)
+            }
+            Some(Status::Active | Status::Pending) => (Verdict::Held, AccountPending),
+            None if super::model::is_internal(who) => {
+                self.create(who, true);
+                (Verdict::Held, InternalAccountCreated)
+            }
+            None if at_once => {
+                self.create(who, false);
+                let person = self.people.get_mut(&who).expect("made just now");
+                person.let_in.insert(portal.clone());
+                (Verdict::Accepted, ExternalAccountCreated)
+            }
+            None if self.settings == Settings::Closed => (Verdict::Dropped, DomainNotAllowed),
+            None => {
+                self.create(who, true);
+                (Verdict::Held, ExternalAccountCreated)
+            }
+        };
+        (decided, replaced)
+    }
+
+    fn create(&mut self, who: usize, proof_needed: bool) {
+        let status = if proof_needed {
+            Status::Pending
+        } else {
+            Status::Active
+        };
+        let person = Person {
+            status,
+            proof_needed,
+            proved: false,
+            let_in: HashSet::new(),
+            placeholder: false,
+        };
+        self.people.insert(who, person);
+    }
+
+    /// Handles an account created by an operator or by sign-up. Sign-up always requires verification; for an
+    /// operator the settings decide.
+    pub fn added(&mut self, who: usize, sign_up: bool) {
+        if self.people.get(&who).is_none_or(Person::is_placeholder) {
+            let open = !matches!(self.settings, Settings::Verify | Settings::Closed);
+            self.create(who, sign_up || !open || super::model::is_internal(who));
+        }
+    }
+
+    pub fn verification_mail(&mut self, link: TokenHash, who: usize, now: Timestamp) {
+        let expires = now + jiff::SignedDuration::try_from(7 * DAY).expect("a week");
+        assert!(
+            self.links.insert(link, (who, expires)).is_none(),
+            "a token twice"
+        );
+        let person = &self.people[&who];
+        assert!(person.can_be_verified(), "a letter that nobody needs");
+    }
+
+    /// Handles the use of a link with its outcome.
+    ///
+    /// # Panics
+    /// If it verified an address of another link, or one that needed no verification.
+    pub fn pressed(&mut self, link: TokenHash, proved: &Proved, now: Timestamp) {
+        if let Proved::Now { .. } = proved {
+            let (who, expires) = self.links[&link];
+            assert!(now <= expires, "an expired link opened");
+            self.proved(who);
+        }
+    }
+
+    /// Handles "This was not me" taken back, with the restored requests.
+    ///
+    /// # Panics
+    /// If the link is not valid any more, or they belong to another person.
+    pub fn taken_back(&self, link: TokenHash, restored: &[RequestId], now: Timestamp) {
+        let (who, expires) = self.links[&link];
+        assert!(now <= expires, "an expired link took it back");
+        assert!(
+            self.people[&who].can_be_verified(),
+            "there is nothing to hold for"
+        );
+        for request in restored {
+            assert_eq!(self.requests[request].who, who, "{request}");
+        }
+    }
+
+    pub fn vouched(&mut self, who: usize, proved: &Proved) {
+        if let Proved::Now { .. } = proved {
+            self.proved(who);
+        }
+    }
+
+    fn proved(&mut self, who: usize) {
+        let person = self.people.get_mut(&who).expect("an account");
+        assert!(person.can_be_verified(), "proved what was no question");
+        person.status = Status::Active;
+        person.proved = true;
+    }
+
+    /// Handles the blocking of an account with these released requests.
+    pub fn blocked(&mut self, who: usize, released: impl Iterator<Item = RequestId>) {
+        let person = self.people.get_mut(&who).expect("an account");
+        if person.status != Status::Blocked {
+            person.status = Status::Blocked;
+            for request in released {
+                let basis = self.requests.get_mut(&request).expect("a request");
+                basis.stopped |= basis.who == who;
+            }
+        }
+    }
+
+    pub fn unblocked(&mut self, who: usize) {
+        let person = self.people.get_mut(&who).expect("an account");
+        if person.status == Status::Blocked {
+            let may = person.proved || !person.proof_needed;
+            person.status = if may { Status::Active } else { Status::Pending };
+            for basis in self.requests.values_mut() {
+                basis.stopped &= basis.who != who;
+            }
+        }
+    }
+
+    pub fn released_by_operator(&mut self, request: RequestId) {
+        let basis = self.requests.get_mut(&request).expect("a request");
+        basis.by_operator = true;
+        basis.stopped = false;
+    }
+
+    /// Handles the retry of a failed request.
+    pub fn retried(&mut self, request: RequestId) {
+        self.requests.get_mut(&request).expect("a request").stopped = false;
+    }
+
+    /// Handles the claim of a request for delivery.
+    ///
+    /// # Panics
+    /// If nothing permits it.
+    pub fn claimed(&self, request: RequestId) {
+        let basis = self.requests[&request];
+        assert!(!basis.stopped, "{request} goes although it was stopped");
+        let proved = self
+            .people
+            .get(&basis.who)
+            .is_some_and(|person| person.proved);
+        assert!(
+            basis.by_rule || basis.by_operator || proved,
+            "{request} goes without a proof and without a rule: {basis:?}"
+        );
+    }
+
+    pub fn is_proved(&self, who: usize) -> bool {
+        self.people.get(&who).is_some_and(|person| person.proved)
+    }
+
+    pub fn status(&self, who: usize) -> Option<Status> {
+        self.people.get(&who).map(|person| person.status)
+    }
+}

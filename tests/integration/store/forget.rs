@@ -1,0 +1,314 @@
+//! Forgetting a person: nothing of them remains in the files, and all invariants hold.
+
+use std::path::Path;
+
+use vestibule::domain::{EmailAddress, Proof, RequestState, Status};
+use vestibule::mail::{Evidence, Sender};
+use vestibule::store::{
+    Arrival, Choice, CustomerFilter, Entry, Forgetting, Forgotten, LedgerFilter, Listed, Page,
+    Settlement, Store, StoreError,
+};
+
+use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
+
+/// Written into every place of a message that a sender controls.
+const SECRET: &str = "xylophone";
+
+fn ann() -> EmailAddress {
+    address("ann.xylophone@corp.example")
+}
+
+/// One of her messages, with the secret in every field.
+fn hers(number: usize) -> Arrival {
+    let id = format!("{number}.{SECRET}@corp.example");
+    let mut mail = mail(&ann().to_string(), &id, start());
+    mail.raw.extend(SECRET.repeat(500).into_bytes());
+    mail.facts.subject = Some(format!("My {SECRET}"));
+    mail.facts.sender = Sender::Usable {
+        address: ann(),
+        written: ann().to_string(),
+        lookalike: None,
+        lenient: false,
+    };
+    mail.envelope.helo = format!("{SECRET}.example");
+    mail
+}
+
+fn her_vacation(number: usize) -> Arrival {
+    let mut mail = hers(number);
+    mail.facts.automatic = Some(Evidence {
+        field: "Auto-Submitted".to_owned(),
+        value: format!("auto-{SECRET}"),
+    });
+    mail
+}
+
+/// Delivered, failed, waiting and held requests, a drop and a repetition.
+async fn her_life(harness: &Harness) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for number in 0..3 {
+        entries.push(harness.accept(hers(number)).await);
+    }
+    harness.sent(start()).await;
+    let (account, _) = entries[0].account.expect("an account");
+    let proof = Proof::Operator(operator("root"));
+    let proved = harness
+        .store
+        .prove(proof, Some(account), Choice::All, start());
+    proved.await.expect("proved");
+    let refused = Settlement::Failed {
+        cause: format!("550 who is {SECRET}?"),
+    };
+    for settlement in [Settlement::Delivered, refused] {
+        let claimed = harness
+            .store
+            .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
+        let claim = &claimed.await.expect("a claim").claims[0];
+        let settled = harness.store.settle_delivery(claim, settlement, start());
+        settled.await.expect("settled");
+    }
+    entries.push(harness.accept(her_vacation(3)).await);
+    entries.push(harness.accept(hers(0)).await);
+    // Others wrote before and after her.
+    for other in 0..20 {
+        let from = format!("other{other}@corp.example");
+        let id = format!("other{other}@x");
+        harness.accept(mail(&from, &id, start())).await;
+    }
+    entries
+}
+
+async fn forget(store: &Store, domain_too: bool) -> Result<Forgotten, StoreError> {
+    let forgetting = Forgetting {
+        address: ann(),
+        domain_too,
+        by: operator("root"),
+        now: at(DAY),
+    };
+    store.forget_customer(forgetting, |_, _| {}).await
+}
+
+async fn assert_in_order(store: &Store) {
+    let violations = store.check_invariants().await.expect("read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// Database files that contain a word.
+fn files_with(folder: &Path, word: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        if !path.is_file() || !name.starts_with("vestibule.db") || name.ends_with("-shm") {
+            continue;
+        }
+        let octets = std::fs::read(&path).expect("a file");
+        let there = octets
+            .windows(word.len())
+            .any(|part| part == word.as_bytes());
+        if there {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
+    let harness = Harness::open().await;
+    let entries = her_life(&harness).await;
+    assert!(!files_with(harness.folder.path(), SECRET).is_empty());
+    let before = harness.store.holdings(ann()).await.expect("read");
+    assert!(before.account);
+    assert_eq!((before.entries, before.contents), (5, 4));
+    assert_eq!(before.delivered, [(portal("it"), 1)]);
+
+    let forgotten = forget(&harness.store, false).await.expect("forgotten");
+    assert_eq!((forgotten.entries, forgotten.discarded), (5, 2));
+    assert!(forgotten.overwritten);
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    assert_in_order(&harness.store).await;
+
+    for entry in &entries {
+        let entry = harness.store.ledger_entry(entry.ledger).await;
+        let entry = entry.expect("read").expect("it is still in the ledger");
+        assert_eq!(entry.sender.as_ref(), Some(&forgotten.pseudonym));
+        assert!(!entry.content_kept);
+    }
+    let after = harness.store.holdings(ann()).await.expect("read");
+    assert!(after.is_nothing(), "{after:?}");
+    let delivered = entries[0].request.expect("a request");
+    let request = harness.store.request(delivered).await.expect("read");
+    assert_eq!(request.expect("there").state, RequestState::Delivered);
+}
+
+#[tokio::test]
+async fn rows_that_the_schema_ties_to_an_account_are_deleted_with_it() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let path = harness.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    // As a later step of the schema may add one.
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE telling (about INTEGER REFERENCES account (n) ON DELETE CASCADE, text TEXT);
+             INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"
+        ))
+        .expect("made");
+    forget(&harness.store, false).await.expect("forgotten");
+    let left: i64 = connection
+        .query_row("SELECT count(*) FROM telling", [], |row| row.get(0))
+        .expect("a number");
+    assert_eq!(left, 20, "those of others");
+}
+
+#[tokio::test]
+async fn the_address_is_that_of_a_new_sender_from_then_on() {
+    let harness = Harness::open().await;
+    let old = her_life(&harness).await;
+    forget(&harness.store, false).await.expect("forgotten");
+    let new = harness.accept(hers(0)).await;
+    assert!(new.account_created, "not a repetition, not an old account");
+    assert_ne!(new.account, old[0].account);
+    let account = harness.store.customer(&ann()).await.expect("read");
+    assert_eq!(account.expect("an account").status, Status::Pending);
+    let shown = harness.store.customers(CustomerFilter::default()).await;
+    let shown = shown.expect("read").rows;
+    let names: Vec<_> = shown
+        .iter()
+        .map(|account| account.address.to_string())
+        .filter(|address| address.starts_with("forgotten"))
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+    // The limits of her mail are forgotten as well, so the new one is sent.
+    harness.sent(at(DAY)).await;
+    assert_in_order(&harness.store).await;
+}
+
+#[tokio::test]
+async fn the_audit_records_that_a_person_was_forgotten_without_their_address() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let forgotten = forget(&harness.store, true).await.expect("forgotten");
+    assert_eq!(forgotten.pseudonym.domain().as_str(), "forgotten.invalid");
+    let audit = harness.store.audit(Page::default()).await.expect("read");
+    let text = serde_json::to_string(&audit.rows).expect("JSON");
+    assert!(text.contains("account.forgotten"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    // With its dot: the pseudonym may contain "ann" by chance.
+    assert!(!text.contains("ann."), "{text}");
+}
+
+#[tokio::test]
+async fn a_person_is_not_forgotten_during_a_delivery() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let claimed = harness
+        .store
+        .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
+    let claim = &claimed.await.expect("a claim").claims[0];
+    let refused = forget(&harness.store, false).await;
+    assert!(
+        matches!(refused, Err(StoreError::NotAllowed(_))),
+        "{refused:?}"
+    );
+    let settled = harness
+        .store
+        .settle_delivery(claim, Settlement::Delivered, start());
+    settled.await.expect("settled");
+    forget(&harness.store, false).await.expect("forgotten");
+    assert_in_order(&harness.store).await;
+}
+
+#[tokio::test]
+async fn a_person_without_an_account_can_be_forgotten() {
+    let harness = Harness::open().await;
+    harness.accept(her_vacation(0)).await;
+    let before = harness.store.holdings(ann()).await.expect("read");
+    assert!(!before.account && before.entries == 1, "{before:?}");
+    forget(&harness.store, false).await.expect("forgotten");
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    let listed: Listed<_> = harness
+        .store
+        .ledger(LedgerFilter {
+            sender: Some(ann()),
+            ..LedgerFilter::default()
+        })
+        .await
+        .expect("read");
+    assert!(listed.rows.is_empty());
+    assert_in_order(&harness.store).await;
+}
+
+#[tokio::test]
+async fn the_pseudonym_is_removed_when_no_request_needs_it() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let forgotten = forget(&harness.store, false).await.expect("forgotten");
+    let there = harness.store.customer(&forgotten.pseudonym).await;
+    assert!(there.expect("read").is_some());
+    let year = 365 * DAY;
+    while harness
+        .store
+        .forget_ledger(at(2 * year), year, 10)
+        .await
+        .expect("a step")
+        .more
+    {}
+    while harness
+        .store
+        .forget_mail(at(2 * year), year, 10)
+        .await
+        .expect("a step")
+        .more
+    {}
+    let there = harness.store.customer(&forgotten.pseudonym).await;
+    assert!(there.expect("read").is_none());
+    assert_in_order(&harness.store).await;
+}
+
+#[tokio::test]
+async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    harness.store.close().await;
+    let path = harness.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    connection
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
+        .expect("as another program would write it anew");
+    drop(connection);
+    let store = harness.again();
+    let forgotten = forget(&store, false).await.expect("forgotten");
+    assert!(!forgotten.overwritten);
+    store.close().await;
+    vestibule::store::compact(&path).expect("compacted");
+    let again = forget(&harness.again(), false).await.expect("forgotten");
+    assert!(again.overwritten);
+    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+}
+
+#[tokio::test]
+async fn expired_content_is_overwritten_by_compacting() {
+    let harness = Harness::open().await;
+    harness.accept(hers(0)).await;
+    harness.store.close().await;
+    let path = harness.folder.path().join("vestibule.db");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    connection
+        .execute_batch("PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM content;")
+        .expect("as an old one would be");
+    drop(connection);
+    vestibule::store::compact(&path).expect("compacted");
+    let connection = rusqlite::Connection::open(&path).expect("the database");
+    let how: i64 = connection
+        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .expect("a number");
+    assert_eq!(how, 2, "incremental");
+    let raw = "Message-ID: <0.xylophone";
+    assert_eq!(files_with(harness.folder.path(), raw), [""; 0]);
+}

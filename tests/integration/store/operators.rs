@@ -1,0 +1,207 @@
+//! Operators and their keys.
+
+use std::time::Duration;
+
+use vestibule::domain::{Actor, Interface, OperatorName, PasswordHash, Role, Token, TokenHash};
+use vestibule::store::{AnswerKey, Claimed, KeptAnswer, Key, KeyKind, Page, StoreError};
+
+use super::harness::{Harness, operator, start};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn ann() -> OperatorName {
+    OperatorName::parse("ann").expect("a name")
+}
+
+fn hash() -> TokenHash {
+    Token::generate()
+        .unwrap_or_else(|error| panic!("{error}"))
+        .hash()
+}
+
+fn by() -> Actor {
+    operator("root")
+}
+
+async fn add(harness: &Harness, role: Role) {
+    let password = PasswordHash::from_stored("$argon2id$".to_owned());
+    let added = harness
+        .store
+        .add_operator(ann(), role, password, by(), start());
+    added.await.expect("added");
+}
+
+/// A key for Ann, created at the start and valid for an hour.
+async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
+    let key = Key {
+        hash: hash(),
+        kind,
+        role,
+        expires_at: start() + HOUR,
+    };
+    let made = harness.store.make_key(ann(), key, by(), start());
+    made.await.expect("made");
+    key.hash
+}
+
+#[tokio::test]
+async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Agent).await;
+    let token = key(&harness, KeyKind::Token, Role::Viewer).await;
+    let session = key(&harness, KeyKind::Session, Role::Admin).await;
+    let holder = |hash, kind, at| harness.store.key_holder(hash, kind, at);
+    for (hash, kind, later, role) in [
+        (token, KeyKind::Token, Duration::ZERO, Some(Role::Viewer)),
+        // A role above the operator's has no effect.
+        (session, KeyKind::Session, Duration::ZERO, Some(Role::Agent)),
+        // A key of one kind is invalid as the other.
+        (token, KeyKind::Session, Duration::ZERO, None),
+        (session, KeyKind::Token, Duration::ZERO, None),
+        (session, KeyKind::Session, HOUR, None),
+        (self::hash(), KeyKind::Session, Duration::ZERO, None),
+    ] {
+        let found = holder(hash, kind, start() + later).await.expect("read");
+        assert_eq!(found, role.map(|role| (ann(), role)), "{kind:?} {later:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_end_one_by_one_all_together_and_with_their_operator() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    let opens = async |hash| {
+        let found = harness.store.key_holder(hash, KeyKind::Session, start());
+        found.await.expect("read").is_some()
+    };
+    let (one, two) = (
+        key(&harness, KeyKind::Session, Role::Admin).await,
+        key(&harness, KeyKind::Session, Role::Admin).await,
+    );
+    harness.store.end_key(one).await.expect("ended");
+    assert!(!opens(one).await && opens(two).await);
+    let ended = harness.store.end_keys_of(ann(), by(), start());
+    assert_eq!(ended.await.expect("ended"), 1);
+    assert!(!opens(two).await);
+
+    let three = key(&harness, KeyKind::Session, Role::Admin).await;
+    let new = PasswordHash::from_stored("$argon2id$new".to_owned());
+    let changed = harness
+        .store
+        .change_password(ann(), new.clone(), by(), start());
+    changed.await.expect("changed");
+    assert!(!opens(three).await);
+    let found = harness.store.password_of(ann()).await.expect("read");
+    assert_eq!(found, Some(new));
+
+    let four = key(&harness, KeyKind::Session, Role::Admin).await;
+    let removed = harness.store.remove_operator(ann(), by(), start());
+    removed.await.expect("removed");
+    assert!(!opens(four).await);
+    let again = harness.store.remove_operator(ann(), by(), start()).await;
+    assert!(matches!(again, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn the_audit_lists_actions_of_operators_newest_first() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    let password = PasswordHash::from_stored(String::new());
+    let again = harness
+        .store
+        .add_operator(ann(), Role::Viewer, password, by(), start());
+    assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
+    key(&harness, KeyKind::Token, Role::Viewer).await;
+    let part = async |after| {
+        let page = Page { limit: 1, after };
+        let listed = harness.store.audit(page).await.expect("read");
+        let shown: Vec<_> = listed
+            .rows
+            .into_iter()
+            .map(|row| (row.event, row.actor, row.detail.unwrap_or_default()))
+            .collect();
+        (shown, listed.next)
+    };
+    let line = |event: &str, detail: &str| (event.to_owned(), by().to_string(), detail.to_owned());
+    let (first, next) = part(None).await;
+    assert_eq!(first, [line("operator.token_made", "ann, viewer")]);
+    let (second, end) = part(next).await;
+    assert_eq!(second, [line("operator.added", "ann, admin")]);
+    assert_eq!(end, None);
+    let operators = harness.store.operators(start()).await.expect("read");
+    assert_eq!(operators.len(), 1);
+    assert_eq!((operators[0].tokens, operators[0].sessions), (1, 0));
+}
+
+#[tokio::test]
+async fn the_audit_records_the_origin_of_an_action() {
+    let harness = Harness::open().await;
+    let by_api = || Actor::operator("root", Interface::Api);
+    let password = PasswordHash::from_stored("$argon2id$".to_owned());
+    let added = harness
+        .store
+        .add_operator(ann(), Role::Admin, password, by_api(), start());
+    added.await.expect("added");
+    // A failed operation does not affect the others in its transaction.
+    let again = PasswordHash::from_stored(String::new());
+    let failed = harness
+        .store
+        .add_operator(ann(), Role::Admin, again, by_api(), start());
+    assert!(failed.await.is_err());
+    key(&harness, KeyKind::Token, Role::Viewer).await;
+    let page = Page::default();
+    let rows = harness.store.audit(page).await.expect("read").rows;
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (row.event.as_str(), row.origin.as_deref()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("operator.token_made", Some("command line")),
+            ("operator.added", Some("api"))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    let asked = |key: &str, request| AnswerKey {
+        operator: ann(),
+        key: key.to_owned(),
+        request: [request; 32],
+    };
+    let claim = async |asked, at| {
+        let claimed = harness.store.claim_answer(asked, at + HOUR, at);
+        claimed.await.expect("claimed")
+    };
+    let answer = KeptAnswer {
+        status: 201,
+        head: vec![("location".to_owned(), "/here".to_owned())],
+        body: b"{}".to_vec(),
+    };
+    assert_eq!(claim(asked("a", 1), start()).await, Claimed::New);
+    assert_eq!(claim(asked("a", 1), start()).await, Claimed::Underway);
+    assert_eq!(claim(asked("a", 2), start()).await, Claimed::Other);
+    assert_eq!(claim(asked("b", 2), start()).await, Claimed::New);
+    let kept = harness
+        .store
+        .keep_answer(asked("a", 1), answer.clone(), start() + 2 * HOUR);
+    kept.await.expect("kept");
+    let given_up = harness.store.give_up_answer(asked("b", 2));
+    given_up.await.expect("given up");
+    assert_eq!(claim(asked("b", 3), start()).await, Claimed::New);
+    // A stored answer cannot be given up any more.
+    let late = harness.store.give_up_answer(asked("a", 1));
+    late.await.expect("nothing to do");
+    for (later, expected) in [
+        (HOUR, Claimed::Answered(answer)),
+        (2 * HOUR, Claimed::New),
+        // The request that claimed the key did not return.
+        (3 * HOUR, Claimed::New),
+    ] {
+        assert_eq!(claim(asked("a", 1), start() + later).await, expected);
+    }
+}

@@ -1,0 +1,251 @@
+//! Verification of an address: exactly once, under concurrency.
+
+use std::time::Duration;
+
+use vestibule::domain::{Proof, RequestState, Status, Verdict};
+use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
+
+use super::harness::{DAY, Harness, address, at, mail, operator, start};
+
+fn minutes(count: u64) -> jiff::Timestamp {
+    at(Duration::from_mins(count))
+}
+
+#[tokio::test]
+async fn looking_changes_nothing_and_the_button_releases_all() {
+    let harness = Harness::open().await;
+    for i in 0..3 {
+        harness
+            .accept(mail("ann@corp.example", &format!("{i}@x"), start()))
+            .await;
+    }
+    let token = harness.sent(start()).await;
+    for _ in 0..3 {
+        let link = harness.store.look_at_link(token, minutes(1)).await;
+        let Link::Open { requests, .. } = link.expect("read") else {
+            panic!("the link is open");
+        };
+        assert_eq!(requests.len(), 3);
+    }
+    let proved = harness
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .await;
+    let Proved::Now { released, .. } = proved.expect("proved") else {
+        panic!("it is the first time");
+    };
+    assert_eq!(released.len(), 3);
+    let account = harness.store.customer(&address("ann@corp.example")).await;
+    let account = account.expect("read").expect("there");
+    assert_eq!(account.status, Status::Active);
+    assert_eq!(account.verified_by.as_deref(), Some("link"));
+    assert_eq!(account.held, 0);
+
+    let again = harness
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(3))
+        .await;
+    assert!(matches!(again, Ok(Proved::Before { .. })));
+    let link = harness.store.look_at_link(token, at(30 * DAY)).await;
+    assert!(matches!(
+        link,
+        Ok(Link::Proved {
+            portal: Some(_),
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn deselected_requests_are_discarded() {
+    let harness = Harness::open().await;
+    let mine = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let not_mine = harness
+        .accept(mail("ann@corp.example", "2@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let left_out = not_mine.request.expect("a request");
+    let proved = harness
+        .store
+        .prove(
+            Proof::Link(token),
+            None,
+            Choice::Without(vec![left_out]),
+            minutes(1),
+        )
+        .await;
+    let Ok(Proved::Now {
+        released,
+        discarded,
+        ..
+    }) = proved
+    else {
+        panic!("{proved:?}");
+    };
+    assert_eq!(released[0].0, mine.request.expect("a request"));
+    assert_eq!(discarded, [left_out]);
+}
+
+#[tokio::test]
+async fn not_me_discards_and_keeps_quiet() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let refused = harness.store.refuse(token, 30 * DAY, minutes(1)).await;
+    let Ok(Refused::Now { discarded, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(discarded.len(), 1);
+    let link = harness.store.look_at_link(token, minutes(2)).await;
+    assert!(matches!(link, Ok(Link::Refused { .. })));
+    let proved = harness
+        .store
+        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .await;
+    assert!(matches!(proved, Ok(Proved::Unknown)));
+
+    let held = harness
+        .accept(mail("ann@corp.example", "2@x", at(2 * DAY)))
+        .await;
+    assert_eq!(held.verdict, Verdict::Held);
+    assert!(harness.verification_mail(at(2 * DAY)).await.is_none());
+    harness
+        .accept(mail("ann@corp.example", "3@x", at(31 * DAY)))
+        .await;
+    assert!(harness.verification_mail(at(31 * DAY)).await.is_some());
+}
+
+#[tokio::test]
+async fn every_unexpired_link_works_and_an_expired_one_does_not() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let old = harness.sent(start()).await;
+    harness
+        .accept(mail("ann@corp.example", "2@x", at(5 * DAY)))
+        .await;
+    let newer = harness.sent(at(5 * DAY)).await;
+    assert!(matches!(
+        harness.store.look_at_link(old, at(6 * DAY)).await,
+        Ok(Link::Open { .. })
+    ));
+    assert!(matches!(
+        harness.store.look_at_link(old, at(8 * DAY)).await,
+        Ok(Link::Expired)
+    ));
+    let late = harness
+        .store
+        .prove(Proof::Link(old), None, Choice::All, at(8 * DAY))
+        .await;
+    assert!(matches!(late, Ok(Proved::Expired)));
+    let proved = harness
+        .store
+        .prove(Proof::Link(newer), None, Choice::All, at(8 * DAY))
+        .await;
+    assert!(matches!(proved, Ok(Proved::Now { .. })));
+}
+
+#[tokio::test]
+async fn a_blocked_account_cannot_be_verified() {
+    let harness = Harness::open().await;
+    let entry = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let (account, _) = entry.account.expect("an account");
+    harness
+        .store
+        .block_customer(account, operator("root"), minutes(1))
+        .await
+        .expect("blocked");
+    for proof in [Proof::Link(token), Proof::Operator(operator("root"))] {
+        let proved = harness
+            .store
+            .prove(proof, Some(account), Choice::All, minutes(2))
+            .await;
+        assert!(matches!(proved, Ok(Proved::Unknown)));
+    }
+    let unblocked = harness
+        .store
+        .unblock_customer(account, operator("root"), minutes(3))
+        .await
+        .expect("unblocked");
+    assert_eq!(unblocked.status, Status::Pending);
+    let proved = harness
+        .store
+        .prove(
+            Proof::Operator(operator("root")),
+            Some(account),
+            Choice::All,
+            minutes(4),
+        )
+        .await;
+    assert!(matches!(proved, Ok(Proved::Now { .. })));
+}
+
+#[tokio::test]
+async fn of_many_concurrent_verifications_one_counts() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let presses: Vec<_> = (0..50)
+        .map(|_| {
+            let store = harness.store.clone();
+            tokio::spawn(async move {
+                store
+                    .prove(Proof::Link(token), None, Choice::All, minutes(1))
+                    .await
+            })
+        })
+        .collect();
+    let mut first = 0;
+    for press in presses {
+        match press.await.expect("no panic").expect("an answer") {
+            Proved::Now { .. } => first += 1,
+            Proved::Before { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(first, 1);
+}
+
+#[tokio::test]
+async fn no_message_is_left_held_by_a_concurrent_verification() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "0@x", start()))
+        .await;
+    let token = harness.sent(start()).await;
+    let tasks: Vec<_> = (1..20)
+        .map(|i| {
+            let store = harness.store.clone();
+            let message = mail("ann@corp.example", &format!("{i}@x"), minutes(1));
+            tokio::spawn(async move {
+                if i == 10 {
+                    let proof = Proof::Link(token);
+                    let proved = store.prove(proof, None, Choice::All, minutes(1)).await;
+                    proved.map(drop)
+                } else {
+                    store.accept(message).await.map(drop)
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("done");
+    }
+    let all = harness.store.requests(RequestFilter::default()).await;
+    let all = all.expect("read").rows;
+    assert_eq!(all.len(), 19);
+    assert!(
+        all.iter()
+            .all(|request| request.state == RequestState::Released)
+    );
+}

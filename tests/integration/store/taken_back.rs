@@ -1,0 +1,380 @@
+//! "This was not me" taken back: by the person, while a link is valid, and other ends of the quiet time.
+
+use std::time::Duration;
+
+use vestibule::domain::{Actor, Proof, RequestId, RequestState, Status, TokenHash};
+use vestibule::mail::AuthenticationResult;
+use vestibule::store::{
+    Arrival, Choice, Entry, Link, MailCause, Proved, Refused, StoreError, TakenBack,
+};
+
+use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
+
+const ANN: &str = "ann@corp.example";
+
+const HOLD_FOR: Duration = Duration::from_hours(14 * 24);
+
+fn authenticated(message_id: &str, after: Duration) -> Arrival {
+    let mut message = mail(ANN, message_id, at(after));
+    message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+    message
+}
+
+/// Refuses a held message; returns it with the link.
+async fn refused(harness: &Harness, message: Arrival) -> (Entry, TokenHash) {
+    let entry = harness.accept(message).await;
+    let link = harness.sent(start()).await;
+    let refused = harness.store.refuse(link, 30 * DAY, start()).await;
+    assert!(matches!(refused, Ok(Refused::Now { .. })), "{refused:?}");
+    (entry, link)
+}
+
+async fn take_back(harness: &Harness, link: TokenHash, after: Duration) -> TakenBack {
+    let taken = harness.store.take_back_refusal(link, HOLD_FOR, at(after));
+    taken.await.expect("an answer")
+}
+
+async fn state(harness: &Harness, request: RequestId) -> RequestState {
+    let found = harness.store.request(request).await.expect("read");
+    found.expect("there").state
+}
+
+async fn release(harness: &Harness, request: RequestId, after: Duration) -> Result<(), StoreError> {
+    let release = operator("root");
+    let released = harness.store.release_request(request, release, at(after));
+    released.await.map(drop)
+}
+
+async fn invariants_hold(harness: &Harness) {
+    let violations = harness.store.check_invariants().await.expect("checked");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test]
+async fn discarded_requests_are_held_again_and_only_by_the_person() {
+    let harness = Harness::open().await;
+    let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let refusal = release(&harness, request, DAY)
+        .await
+        .expect_err("the person's");
+    assert!(refusal.to_string().contains("only they can"), "{refusal}");
+    // Opening the link changes nothing.
+    for _ in 0..2 {
+        let looked = harness
+            .store
+            .look_at_link(link, at(DAY))
+            .await
+            .expect("read");
+        let Link::Refused {
+            quiet_until,
+            valid_until,
+            ..
+        } = looked
+        else {
+            panic!("{looked:?}");
+        };
+        assert_eq!(quiet_until, Some(at(30 * DAY)));
+        assert_eq!(valid_until, Some(at(7 * DAY)));
+    }
+    // What is settled is forgotten at once here, and this is not settled yet.
+    let forgotten = harness
+        .store
+        .forget_content(at(6 * DAY), Duration::ZERO, 10);
+    assert_eq!(forgotten.await.expect("a step").done, 0);
+    let TakenBack::Now { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
+        panic!("not taken back");
+    };
+    assert_eq!(restored, [request]);
+    assert_eq!(state(&harness, request).await, RequestState::Held);
+    let again = take_back(&harness, link, 6 * DAY).await;
+    assert!(matches!(again, TakenBack::Before), "{again:?}");
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    assert_eq!(account.expect("there").quiet_until, None);
+    invariants_hold(&harness).await;
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert_eq!(released.len(), 1);
+    let late = take_back(&harness, link, 6 * DAY).await;
+    assert!(matches!(late, TakenBack::Before), "{late:?}");
+}
+
+#[tokio::test]
+async fn after_the_link_expires_only_an_operator_can_release() {
+    let harness = Harness::open().await;
+    let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let late = take_back(&harness, link, 7 * DAY).await;
+    assert!(matches!(late, TakenBack::Expired), "{late:?}");
+    assert_eq!(state(&harness, request).await, RequestState::Discarded);
+    release(&harness, request, 7 * DAY).await.expect("released");
+    let unknown = take_back(&harness, token(), DAY).await;
+    assert!(matches!(unknown, TakenBack::Unknown), "{unknown:?}");
+    let open = harness
+        .store
+        .look_at_link(link, at(31 * DAY))
+        .await
+        .expect("read");
+    assert!(
+        matches!(
+            open,
+            Link::Refused {
+                quiet_until: None,
+                valid_until: None,
+                ..
+            }
+        ),
+        "{open:?}"
+    );
+    invariants_hold(&harness).await;
+}
+
+#[tokio::test]
+async fn a_block_by_an_operator_prevents_taking_back() {
+    let harness = Harness::open().await;
+    let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    let id = account.expect("there").id;
+    let by = || operator("root");
+    harness
+        .store
+        .block_customer(id, by(), start())
+        .await
+        .expect("blocked");
+    let blocked = take_back(&harness, link, DAY).await;
+    assert!(matches!(blocked, TakenBack::Unknown), "{blocked:?}");
+    let unblocked = harness.store.unblock_customer(id, by(), start()).await;
+    assert_eq!(unblocked.expect("unblocked").status, Status::Pending);
+    let taken = take_back(&harness, link, DAY).await;
+    assert!(matches!(taken, TakenBack::Now { .. }), "{taken:?}");
+    assert_eq!(
+        state(&harness, entry.request.expect("a request")).await,
+        RequestState::Held
+    );
+}
+
+#[tokio::test]
+async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
+    let harness = Harness::open().await;
+    let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let copy = harness.accept(mail(ANN, "1@x", at(DAY))).await;
+    assert_ne!(copy.request, None);
+    let TakenBack::Now { restored, .. } = take_back(&harness, link, DAY).await else {
+        panic!("not taken back");
+    };
+    assert!(restored.is_empty(), "{restored:?}");
+    assert_eq!(
+        state(&harness, entry.request.expect("a request")).await,
+        RequestState::Discarded
+    );
+    invariants_hold(&harness).await;
+}
+
+#[tokio::test]
+async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
+    let harness = Harness::open().await;
+    let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
+    // Unauthenticated mail has no effect.
+    harness.accept(mail(ANN, "2@x", at(DAY))).await;
+    assert!(harness.verification_mail(at(DAY)).await.is_none());
+    let resend = async |after| {
+        let renewed = harness
+            .store
+            .renew_link(address(ANN), MailCause::Resend, at(after));
+        renewed.await.expect("an answer");
+    };
+    resend(10 * DAY).await;
+    let (verification_mail, link) = harness
+        .verification_mail(at(10 * DAY))
+        .await
+        .expect("the one mail");
+    assert_eq!(verification_mail.cause, MailCause::TakeBack);
+    let outcome = vestibule::store::MailOutcome::Sent;
+    let settled = harness
+        .store
+        .settle_mail(&verification_mail, outcome, at(10 * DAY));
+    settled.await.expect("settled");
+    resend(11 * DAY).await;
+    let added = harness
+        .store
+        .add_customer(address(ANN), None, Actor::Person, at(12 * DAY));
+    added.await.expect("an answer");
+    assert!(
+        harness.verification_mail(at(20 * DAY)).await.is_none(),
+        "one is enough"
+    );
+    let gone = take_back(&harness, old, 12 * DAY).await;
+    assert!(matches!(gone, TakenBack::Expired), "{gone:?}");
+    // The link does not verify before the objection is taken back.
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
+    assert!(matches!(proved.await, Ok(Proved::Unknown)));
+    let TakenBack::Now { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
+        panic!("not taken back");
+    };
+    assert_eq!(Some(restored), entry.request.map(|request| vec![request]));
+    invariants_hold(&harness).await;
+}
+
+#[tokio::test]
+async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
+    let harness = Harness::open().await;
+    refused(&harness, mail(ANN, "1@x", start())).await;
+    for (spelling, after, expected) in [("ann+a", DAY, true), ("ann+b", 3 * DAY, false)] {
+        let added = harness.store.add_customer(
+            address(&format!("{spelling}@corp.example")),
+            None,
+            Actor::Person,
+            at(after),
+        );
+        added.await.expect("an answer");
+        let verification_mail = harness.verification_mail(at(after)).await;
+        assert_eq!(verification_mail.is_some(), expected, "{spelling}");
+        if let Some((verification_mail, _)) = verification_mail {
+            // Deferred and retried, it is the same mail.
+            let retry = vestibule::store::MailOutcome::Retry {
+                at: at(after),
+                cause: "451 later".to_owned(),
+            };
+            let settled = harness
+                .store
+                .settle_mail(&verification_mail, retry, at(after));
+            settled.await.expect("settled");
+            let (again, _) = harness
+                .verification_mail(at(after + DAY))
+                .await
+                .expect("the same again");
+            assert_eq!(again.id, verification_mail.id);
+            let sent = vestibule::store::MailOutcome::Sent;
+            let settled = harness.store.settle_mail(&again, sent, at(after + DAY));
+            settled.await.expect("settled");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_undeliverable_address_gets_no_mail_in_either_case() {
+    let harness = Harness::open().await;
+    refused(&harness, mail(ANN, "1@x", start())).await;
+    let path = harness.folder.path().join("vestibule.db");
+    let database = rusqlite::Connection::open(path).expect("the database");
+    database
+        .execute("UPDATE account SET undeliverable = 1", [])
+        .expect("marked");
+    let renewed = harness
+        .store
+        .renew_link(address(ANN), MailCause::Resend, at(DAY));
+    renewed.await.expect("an answer");
+    assert!(harness.verification_mail(at(DAY)).await.is_none());
+}
+
+#[tokio::test]
+async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
+    for (first, later, ends) in [
+        (mail(ANN, "1@x", start()), authenticated("2@x", DAY), true),
+        (mail(ANN, "1@x", start()), mail(ANN, "2@x", at(DAY)), false),
+        // The refused message had passed, too, so another pass proves nothing.
+        (
+            authenticated("1@x", Duration::ZERO),
+            authenticated("2@x", DAY),
+            false,
+        ),
+    ] {
+        let harness = Harness::open().await;
+        refused(&harness, first).await;
+        harness.accept(later).await;
+        let account = harness.store.customer(&address(ANN)).await.expect("read");
+        assert_eq!(account.expect("there").quiet_until.is_none(), ends);
+        let claimed = harness
+            .store
+            .claim_mail(vec![token()], LIMITS, 7 * DAY, at(DAY));
+        let verification_mails = claimed.await.expect("a claim").verification_mails;
+        assert_eq!(!verification_mails.is_empty(), ends);
+    }
+}
+
+#[tokio::test]
+async fn only_a_message_that_is_held_ends_it() {
+    let harness = Harness::open().await;
+    refused(&harness, mail(ANN, "1@x", start())).await;
+    let mut away = authenticated("2@x", DAY);
+    away.facts.spam = Some(vestibule::mail::Evidence {
+        field: "X-Spam-Flag".to_owned(),
+        value: "YES".to_owned(),
+    });
+    let dropped = harness.accept(away).await;
+    assert_eq!(dropped.request, None);
+    let other = harness
+        .accept(mail("bea@corp.example", "3@x", at(DAY)))
+        .await;
+    assert_ne!(other.request, None);
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    assert!(account.expect("there").quiet_until.is_some());
+}
+
+#[tokio::test]
+async fn a_link_that_was_sent_later_offers_what_was_discarded() {
+    let harness = Harness::open().await;
+    let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let resent = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    resent.await.expect("owed");
+    let second = harness.accept(mail(ANN, "2@x", at(DAY))).await;
+    let link = harness.sent(at(DAY)).await;
+    for (after, offered) in [(DAY, 1), (7 * DAY, 0)] {
+        let looked = harness.store.look_at_link(link, at(after)).await;
+        let Ok(Link::Open {
+            offers, requests, ..
+        }) = looked
+        else {
+            panic!("{looked:?}");
+        };
+        assert_eq!((requests.len(), offers.len()), (1, offered));
+        let unticked = |offer: &vestibule::store::Offer| offer.discarded && !offer.authenticated;
+        assert!(offers.iter().all(unticked), "{offers:?}");
+    }
+    let choice = Choice::Picked {
+        left_out: Vec::new(),
+        ticked: vec![request, second.request.expect("a request")],
+    };
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, choice, at(2 * DAY));
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert_eq!(released.len(), 2, "{released:?}");
+    assert_eq!(state(&harness, request).await, RequestState::Released);
+    let late = take_back(&harness, old, 2 * DAY).await;
+    assert!(matches!(late, TakenBack::Before), "{late:?}");
+    invariants_hold(&harness).await;
+}
+
+#[tokio::test]
+async fn only_an_operator_can_release_deselected_requests() {
+    let harness = Harness::open().await;
+    let (entry, _) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let resent = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    resent.await.expect("owed");
+    let link = harness.sent(at(DAY)).await;
+    let proved = harness
+        .store
+        .prove(Proof::Link(link), None, Choice::All, at(DAY));
+    let Ok(Proved::Now { released, .. }) = proved.await else {
+        panic!("not proved");
+    };
+    assert!(released.is_empty(), "{released:?}");
+    assert_eq!(state(&harness, request).await, RequestState::Discarded);
+    release(&harness, request, DAY).await.expect("released");
+    invariants_hold(&harness).await;
+}

@@ -1,0 +1,17 @@
+//! Vestibule beside the programs that it meets in real life: mail servers, filters, systemd, help desks, and
+//! whatever kills it, fills its disk or floods it. `tests/run` installs what they need.
+
+mod activation;
+mod api;
+mod filters;
+mod mail_content;
+mod mta;
+mod postfix;
+mod proof;
+mod recipes;
+mod routing;
+#[path = "../support/mod.rs"]
+mod support;
+mod swaks;
+mod systemd;
+mod through_postfix;

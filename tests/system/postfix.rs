@@ -1,0 +1,165 @@
+//! A real Postfix in its own folder: accepts mail on a port, relays by a table, and stores mail for its
+//! virtual mailboxes in Maildirs.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::harness::{Folder, wait_for};
+use crate::support::port::Port;
+
+pub struct Postfix {
+    pub folder: Folder,
+    pub smtp: SocketAddr,
+    _port: Port,
+}
+
+const MASTER: &str = "
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+";
+
+impl Postfix {
+    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf.
+    pub fn start(mailboxes: &[&str], main: &str) -> Self {
+        Self::start_on(Port::reserve(), mailboxes, main)
+    }
+
+    /// The same on a port that is already known to others.
+    pub fn start_on(port: Port, mailboxes: &[&str], main: &str) -> Self {
+        assert!(
+            Path::new("/usr/sbin/postfix").exists(),
+            "Postfix is missing: tests/run installs it"
+        );
+        let folder = Folder::new();
+        let at = folder.path().display().to_string();
+        // Postfix's daemons drop to other users, who must have access to this folder.
+        for (name, owner) in [
+            ("", None),
+            ("spool", None),
+            ("data", Some("postfix")),
+            ("mail", Some("nobody")),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(&path).expect("a folder");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+            if let Some(owner) = owner {
+                run(Command::new("chown").arg(owner).arg(&path));
+            }
+        }
+        let smtp = port.address;
+        let table: Vec<_> = mailboxes
+            .iter()
+            .map(|address| format!("{{ {address} = {address}/ }}"))
+            .collect();
+        let mut domains: Vec<_> = mailboxes
+            .iter()
+            .filter_map(|address| Some(address.split_once('@')?.1))
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        let domains = domains.join(", ");
+        let main = format!(
+            "compatibility_level = 3.6\n\
+             queue_directory = {at}/spool\n\
+             data_directory = {at}/data\n\
+             mail_owner = postfix\n\
+             inet_interfaces = 127.0.0.1\n\
+             inet_protocols = ipv4\n\
+             myhostname = mx.corp.example\n\
+             mydestination =\n\
+             mynetworks = 127.0.0.0/8\n\
+             alias_maps =\n\
+             local_recipient_maps =\n\
+             smtputf8_enable = yes\n\
+             virtual_mailbox_domains = {domains}\n\
+             virtual_mailbox_base = {at}/mail\n\
+             virtual_mailbox_maps = inline:{{ {} }}\n\
+             virtual_uid_maps = static:65534\n\
+             virtual_gid_maps = static:65534\n\
+             maillog_file = {at}/maillog\n\
+             maillog_file_prefixes = /\n\
+             {main}\n",
+            table.join(" "),
+        );
+        fs::write(folder.path().join("main.cf"), main).expect("main.cf");
+        let master = format!("{smtp} inet n - n - - smtpd{MASTER}");
+        fs::write(folder.path().join("master.cf"), master).expect("master.cf");
+        let postfix = Self {
+            folder,
+            smtp,
+            _port: port,
+        };
+        postfix.control("start");
+        wait_for("Postfix's port", || {
+            std::net::TcpStream::connect(postfix.smtp).ok()
+        });
+        postfix
+    }
+
+    fn control(&self, verb: &str) {
+        let output = Command::new("/usr/sbin/postfix")
+            .arg("-c")
+            .arg(self.folder.path())
+            .arg(verb)
+            .output()
+            .expect("postfix runs");
+        assert!(
+            output.status.success(),
+            "postfix {verb}: {} {} {} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("maillog")).unwrap_or_default()
+    }
+
+    /// The messages in a mailbox.
+    pub fn mail(&self, address: &str) -> Vec<String> {
+        let new = self.folder.path().join("mail").join(address).join("new");
+        let Ok(entries) = fs::read_dir(new) else {
+            return Vec::new();
+        };
+        entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect::<Vec<PathBuf>>()
+            .iter()
+            .map(|path| fs::read_to_string(path).expect("a message"))
+            .collect()
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let _ = Command::new("/usr/sbin/postfix")
+            .arg("-c")
+            .arg(self.folder.path())
+            .arg("stop")
+            .output();
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().expect("it runs").success(), "{command:?}");
+}

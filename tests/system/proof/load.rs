@@ -1,0 +1,326 @@
+//! An MTA with several connections and several senders, which keeps every message that was not answered `250`
+//! and sends it again; and people who press the button in their mail.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Dice;
+use super::help_desk::HelpDesk;
+use crate::support::client::{Smtp, try_http};
+use crate::support::harness::{Harness, link_in};
+
+/// Concurrent connections.
+const CLIENTS: usize = 4;
+
+/// Expected outcome of a message. Each marker begins with its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// From a customer who is served at once.
+    Passes,
+    /// From an employee who never verifies the address.
+    Waits,
+    /// From an employee who presses the button as soon as the mail has arrived.
+    Proves,
+    /// From an unknown sender.
+    Dropped,
+}
+
+const FATES: [(&str, Fate); 4] = [
+    ("passes", Fate::Passes),
+    ("waits", Fate::Waits),
+    ("proves", Fate::Proves),
+    ("dropped", Fate::Dropped),
+];
+
+impl Fate {
+    pub fn of(marker: &str) -> Self {
+        FATES
+            .iter()
+            .find(|(word, _)| marker.starts_with(word))
+            .expect("a marker of ours")
+            .1
+    }
+}
+
+/// Two portals, `it` with an SMTP help desk and `hr` with a Maildir; verification mail as files. Only one
+/// mail for each address, and no other limit.
+pub fn configuration(help_desk: &HelpDesk) -> String {
+    format!(
+        r#"
+hostname = "gate.corp.example"
+data_dir = "data"
+
+[smtp]
+listen = ["127.0.0.1:0"]
+
+[http]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:0"
+
+[[portal]]
+name = "it"
+title = "IT Help"
+addresses = ["it-help@corp.example"]
+destination = "desk"
+
+[[portal]]
+name = "hr"
+title = "HR"
+addresses = ["hr@corp.example"]
+destination = "archive"
+
+[destination.desk]
+type = "smtp"
+url = "smtp://127.0.0.1:{}"
+envelope_from = "gate@corp.example"
+
+[destination.archive]
+type = "maildir"
+path = "desk"
+
+[verification]
+from = "IT Help <no-reply@corp.example>"
+
+[verification.limits]
+per_domain_hour = 1000000
+total_hour = 1000000
+
+[outgoing]
+type = "file"
+dir = "letters"
+
+[authentication]
+mode = "off"
+
+[quota]
+requests = 1000
+
+[access]
+internal.approved_domains = ["corp.example"]
+external.restrict_domains = true
+external.allowed_domains = ["partner.example"]
+"#,
+        help_desk.port
+    )
+}
+
+/// The message of a marker: always the same, up to 60 KB.
+pub fn message(marker: &str) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    marker.hash(&mut hasher);
+    let mut dice = Dice(hasher.finish());
+    let lines = dice.throw(10).pow(3);
+    let mut text = format!(
+        "From: {}\r\nTo: it-help@corp.example\r\nSubject: About {marker}\r\n\
+         Date: Mon, 23 Nov 2026 09:00:00 +0000\r\nMessage-ID: <{marker}@client.example>\r\n\r\n",
+        sender(marker)
+    );
+    for line in 0..=lines {
+        let word = format!("{:016x}", dice.throw(u64::MAX));
+        let _ = write!(text, "..line {line} of {marker}: {word} {word}\r\n");
+    }
+    text.into_bytes()
+}
+
+/// The sender of the message with a marker `FATE-rROUNDcCLIENTnNUMBER`.
+pub fn sender(marker: &str) -> String {
+    let (word, place) = marker.split_once('-').expect("a fate and a place");
+    let (client, number) = place.split_once('n').expect("a number");
+    match Fate::of(marker) {
+        // A few customers with many messages, many employees with a few.
+        Fate::Passes => format!("bob{}@partner.example", &number[..1]),
+        Fate::Waits | Fate::Proves => format!("{word}.{client}@corp.example"),
+        Fate::Dropped => format!("eve.{client}@evil.example"),
+    }
+}
+
+/// The portals of the message with a marker: some are for both.
+pub fn portals(marker: &str) -> &'static [&'static str] {
+    match marker.as_bytes().last() {
+        Some(b'0') => &["it", "hr"],
+        Some(b'1' | b'2' | b'3') => &["hr"],
+        _ => &["it"],
+    }
+}
+
+/// Records of the MTA and the people, against which Vestibule is checked.
+#[derive(Default)]
+pub struct Book {
+    /// Ids under which messages were acknowledged, by marker. Empty while not acknowledged.
+    sent: Mutex<BTreeMap<String, Vec<String>>>,
+    unacknowledged: Mutex<Vec<String>>,
+    /// Addresses whose confirmation was answered with 200.
+    confirmed: Mutex<BTreeSet<String>>,
+    acknowledged: AtomicUsize,
+    pressed: Mutex<HashSet<OsString>>,
+    refusal: Mutex<Option<String>>,
+    single: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Book {
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub fn sent(&self) -> BTreeMap<String, Vec<String>> {
+        lock(&self.sent).clone()
+    }
+
+    pub fn confirmed(&self) -> BTreeSet<String> {
+        lock(&self.confirmed).clone()
+    }
+
+    /// Sends until the connection breaks or `enough` returns true. Returns true if nothing is left
+    /// unanswered.
+    fn mail(&self, smtp: SocketAddr, mut next: impl FnMut() -> Option<String>) -> bool {
+        let Ok(mut smtp) = Smtp::connect(smtp) else {
+            return false;
+        };
+        loop {
+            let again = lock(&self.unacknowledged).pop();
+            let Some(marker) = again.or_else(&mut next) else {
+                return true;
+            };
+            lock(&self.sent).entry(marker.clone()).or_default();
+            let to: Vec<_> = portals(&marker)
+                .iter()
+                .map(|portal| match *portal {
+                    "it" => "it-help@corp.example",
+                    _ => "hr@corp.example",
+                })
+                .collect();
+            let reply = smtp.send_to(&sender(&marker), &to, &message(&marker));
+            match reply {
+                Ok(reply) if reply.starts_with("250 ") => {
+                    let id = reply.trim().rsplit(' ').next().expect("an id");
+                    lock(&self.sent)
+                        .entry(marker)
+                        .or_default()
+                        .push(id.to_owned());
+                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                // The MTA keeps it and tries again.
+                Ok(reply) if reply.starts_with('4') => {
+                    lock(&self.unacknowledged).push(marker);
+                    *lock(&self.refusal) = Some(reply);
+                    return false;
+                }
+                Ok(reply) => panic!("refused for good: {reply}"),
+                Err(_) => {
+                    lock(&self.unacknowledged).push(marker);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Presses the button in each new mail of a person who verifies.
+    fn press(&self, http: SocketAddr, verification_mails: &Path) {
+        let Ok(entries) = fs::read_dir(verification_mails) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b".") || !lock(&self.pressed).insert(name) {
+                continue;
+            }
+            let verification_mail = fs::read_to_string(entry.path()).expect("a letter");
+            let to = recipient(&verification_mail);
+            if !to.starts_with("proves.") {
+                continue;
+            }
+            let link = link_in(&verification_mail).expect("a link");
+            let pressed = try_http(http, "POST", &link, &[("action", "confirm")]);
+            if let Ok((200, _)) = pressed {
+                lock(&self.confirmed).insert(to);
+            }
+        }
+    }
+
+    /// The last temporary failure since the previous call.
+    pub fn refusal(&self) -> Option<String> {
+        lock(&self.refusal).take()
+    }
+
+    /// Sends the unanswered messages, and one more.
+    pub fn send_one(&self, smtp: SocketAddr, round: usize) {
+        let number = self.single.fetch_add(1, Ordering::Relaxed);
+        let mut one = Some(format!("passes-r{round}c{CLIENTS}n{number}"));
+        self.mail(smtp, || one.take());
+    }
+
+    /// Sends the unanswered messages, to a running daemon.
+    pub fn send_the_rest(&self, smtp: SocketAddr) {
+        assert!(self.mail(smtp, || None), "a daemon that lives takes it all");
+    }
+}
+
+/// The address after `To:`.
+pub fn recipient(verification_mail: &str) -> String {
+    let line = verification_mail
+        .lines()
+        .find_map(|line| line.strip_prefix("To: "))
+        .expect("a recipient");
+    line.trim().to_owned()
+}
+
+/// Clients and people at work, until they are stopped or the daemon has ended.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    pub fn start(harness: &Harness, book: &Arc<Book>, round: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (book, stop, smtp) = (book.clone(), stop.clone(), harness.smtp);
+                std::thread::spawn(move || {
+                    let mut dice = Dice((round * CLIENTS + client) as u64);
+                    let mut number = 0;
+                    book.mail(smtp, || {
+                        if stop.load(Ordering::Relaxed) {
+                            return None;
+                        }
+                        number += 1;
+                        let which = usize::try_from(dice.throw(FATES.len() as u64));
+                        let (word, _) = FATES[which.expect("small")];
+                        Some(format!("{word}-r{round}c{client}n{number}"))
+                    });
+                })
+            })
+            .collect();
+        let (book, stopping, http) = (book.clone(), stop.clone(), harness.http);
+        let verification_mails: PathBuf = harness.path("letters");
+        threads.push(std::thread::spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                book.press(http, &verification_mails);
+                // People wait a little.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }));
+        Self { stop, threads }
+    }
+
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("nothing unexpected was answered");
+        }
+    }
+}

@@ -109,7 +109,7 @@ impl Queue for HookQueue {
 
     fn conclude(&self, call: &HookCall, attempt: &Attempt, now: Timestamp) -> Settlement {
         let settlement = settlement(attempt, call.attempt, call.released_at, &self.retry, now);
-        let made = events::HookCall {
+        let made = events::HookCallFields {
             hook: &self.name,
             call: call.id,
             about: &call.event,

@@ -53,7 +53,7 @@ pub use facts::{
     SenderFault,
 };
 pub use failure::Failure;
-pub use fields::Fields;
+pub use fields::MessageFields;
 pub use first_line::first_line;
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;

@@ -36,7 +36,12 @@ impl fmt::Display for Interface {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// An operator by name: that of their login, or of the system user at the command line.
-    Operator { name: Arc<str>, origin: Interface },
+    Operator {
+        name: Arc<str>,
+        origin: Interface,
+        /// The operator's reason for the action, in their words.
+        note: Option<Arc<str>>,
+    },
     /// The owner of the address.
     Person,
     /// Vestibule itself: a decision about a message, expiry, retention.
@@ -49,8 +54,33 @@ const OPERATOR: &str = "operator:";
 impl Actor {
     #[must_use]
     pub fn operator(name: &str, origin: Interface) -> Self {
-        let name = name.into();
-        Self::Operator { name, origin }
+        Self::Operator {
+            name: name.into(),
+            origin,
+            note: None,
+        }
+    }
+
+    /// The same operator with the reason for the action, which goes into the audit.
+    #[must_use]
+    pub fn with_note(self, reason: Option<&str>) -> Self {
+        match self {
+            Self::Operator { name, origin, .. } => Self::Operator {
+                name,
+                origin,
+                note: reason.map(Into::into),
+            },
+            other => other,
+        }
+    }
+
+    /// The operator's reason for the action.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            Self::Operator { note, .. } => note.as_deref(),
+            Self::Person | Self::Daemon => None,
+        }
     }
 
     /// The interface that an operator used.

@@ -62,6 +62,44 @@ impl Content {
     }
 }
 
+/// A line of the list of attachments.
+#[derive(Debug)]
+pub struct AttachmentSummary {
+    /// The file name, decoded.
+    pub name: Option<String>,
+    /// `type/subtype` in lower case.
+    pub content_type: String,
+    /// Size of the decoded content, in octets.
+    pub size: usize,
+}
+
+/// Maximum number of attachments that are listed.
+const MAX_LISTED: usize = 100;
+
+/// The attachments of a message, up to a maximum, in the order of [`find_attachment`].
+#[must_use]
+pub fn list_attachments(raw: &[u8]) -> Vec<AttachmentSummary> {
+    let structure = Structure::of(raw);
+    let parts = Parts::of(&structure, 0);
+    // Each is decoded on its own, so that only one is in memory.
+    let listed = parts.attachments.iter().take(MAX_LISTED).map(attachment);
+    listed
+        .map(|attachment| AttachmentSummary {
+            name: attachment.name,
+            content_type: attachment.content_type,
+            size: attachment.octets.len(),
+        })
+        .collect()
+}
+
+/// The attachment at this place of the list.
+#[must_use]
+pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
+    let structure = Structure::of(raw);
+    let parts = Parts::of(&structure, 0);
+    parts.attachments.get(place).map(attachment)
+}
+
 /// Text of a message for operators; None if there is none.
 #[must_use]
 pub fn readable(raw: &[u8]) -> Option<String> {
@@ -102,7 +140,7 @@ fn is_shown(c: char) -> bool {
 }
 
 /// Makes a text safe to show, and cuts it at `most` octets.
-fn truncate(text: &str, most: usize) -> String {
+pub(super) fn truncate(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for c in text.chars().filter(|c| is_shown(*c)) {
         if shown.len() + c.len_utf8() > most {

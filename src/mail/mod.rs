@@ -17,6 +17,7 @@ mod fields;
 mod fingerprint;
 mod first_line;
 mod header;
+mod header_view;
 mod iso2022;
 mod languages;
 mod lenient;
@@ -47,7 +48,10 @@ pub use authentication_facts::{
 };
 pub use automatic::is_program;
 pub use charset::Label;
-pub use content::{Attachment, Content, decode_text, html, readable};
+pub use content::{
+    Attachment, AttachmentSummary, Content, decode_text, find_attachment, html, list_attachments,
+    readable,
+};
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
@@ -55,6 +59,7 @@ pub use facts::{
 pub use failure::Failure;
 pub use fields::MessageFields;
 pub use first_line::first_line;
+pub use header_view::{HeaderLine, HeaderView};
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
 pub use recorded::{RecordedEnvelope, read_recorded};

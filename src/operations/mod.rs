@@ -11,6 +11,7 @@ mod deliveries;
 mod dropped;
 mod explain;
 mod operators;
+mod person;
 mod requests;
 mod simulate;
 mod stats;
@@ -35,6 +36,7 @@ pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
     find_operator, make_token, record_failed_login, remove_operator, start_session,
 };
+pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
 pub use stats::{Stats, count_messages};

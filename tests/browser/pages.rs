@@ -249,7 +249,7 @@ pub const PAGES: &[Page] = &[
         "message",
         "/messages/{id}",
         "/messages/{html}",
-        "Save it as it came",
+        "Save the message as it came",
     ),
     page(
         Admin,
@@ -314,6 +314,7 @@ const NO_PAGES: &[&str] = &[
     "/assets/{name}",
     "/healthz",
     "/readyz",
+    "/messages/{id}/attachments/{place}",
     "/messages/{id}/html",
     "/messages/{id}/raw",
 ];

@@ -89,6 +89,11 @@ impl NewEvent {
         actor: &Actor,
         at: Millis,
     ) -> Result<(), StoreError> {
+        let detail = match (self.detail, actor.note()) {
+            (Some(detail), Some(note)) => Some(format!("{detail}; note: {note}")),
+            (None, Some(note)) => Some(format!("note: {note}")),
+            (detail, None) => detail,
+        };
         connection
             .prepare_cached(
                 "INSERT INTO event (n, at, name, ledger, account, actor, origin, detail)
@@ -101,7 +106,7 @@ impl NewEvent {
                 self.account,
                 actor,
                 actor.origin().map(Interface::as_str),
-                self.detail
+                detail
             ])?;
         hooks::tell(connection, self.name, self.account, self.ledger, actor, at)
     }

@@ -179,7 +179,7 @@ pub(super) async fn show(
         context! {
             account => row(&account),
             warning => warning_about(&account.address).filter(|_| !account.takes_automatic),
-            history => history.iter().map(messages::happened).collect::<Vec<_>>(),
+            history => history.iter().map(messages::event_row).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())
                 .collect::<String>(),
             rows => listed.rows.iter().map(requests::row).collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::message::named_sender;
 use super::{AppState, messages};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
@@ -155,14 +156,8 @@ async fn release(
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;
-    let named = match sent.one("as") {
-        Some(text) => Some(
-            EmailAddress::parse_customer(text)
-                .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))?,
-        ),
-        None => None,
-    };
+    let named = named_sender(sent)?;
     let (config, by) = (app.config(), operator.actor());
     release_dropped(app.store(), &config, ledger, named, by).await?;
-    Ok(Redirect::to(&format!("/messages/{ledger}?done=forced")).into_response())
+    Ok(Redirect::to(&format!("/messages/{ledger}?done=released")).into_response())
 }

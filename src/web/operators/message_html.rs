@@ -15,7 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::AppState;
 use super::error::Error;
-use super::messages::with_content;
+use super::message::with_content;
 use crate::mail;
 use crate::store::StoreError;
 use crate::web::render::Policy;

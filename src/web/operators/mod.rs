@@ -7,6 +7,7 @@ mod access_form;
 mod allow;
 mod audit;
 mod auth;
+mod authentication_badge;
 mod customers;
 mod deliveries;
 mod dropped;
@@ -14,12 +15,14 @@ mod error;
 mod failed_login;
 mod form_fields;
 mod login;
+mod message;
 mod message_html;
 mod messages;
 mod overview;
 mod plot;
 mod requests;
 mod simulate;
+mod why;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -145,9 +148,15 @@ fn routes() -> Vec<Route> {
         Route::get("/requests", Session(Viewer), requests::list),
         Route::post("/requests", Session(Agent), requests::act),
         Route::get("/messages", Session(Viewer), messages::find),
-        Route::get("/messages/{id}", Session(Viewer), messages::show),
+        Route::get("/messages/{id}", Session(Viewer), message::show),
+        Route::post("/messages/{id}", Session(Agent), message::act),
         Route::get("/messages/{id}/html", Session(Viewer), message_html::show),
-        Route::get("/messages/{id}/raw", Session(Viewer), messages::raw),
+        Route::get(
+            "/messages/{id}/attachments/{place}",
+            Session(Viewer),
+            message::attachment,
+        ),
+        Route::get("/messages/{id}/raw", Session(Viewer), message::raw),
         Route::get("/dropped", Session(Viewer), dropped::list),
         Route::post("/dropped", Session(Agent), dropped::recover),
         Route::get("/dropped/allow", Session(Admin), allow::show),

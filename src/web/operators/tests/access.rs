@@ -220,7 +220,7 @@ async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
         "stays dropped: domain_not_allowed (elsewhere.example is not in external.allowed_domains)";
     assert!(told.body.contains(why), "{}", told.body);
     let page = harness.get(&agent, &format!("/messages/{ledger}")).await;
-    assert!(page.body.contains("value=\"force\""), "{}", page.body);
+    assert!(page.body.contains("id=\"release\""), "{}", page.body);
     let force = [("ledger", ledger.as_str()), ("action", "force")];
     let viewer = harness.session(Role::Viewer).await;
     let refused = harness.post(&viewer, "/dropped", &force).await;
@@ -229,14 +229,14 @@ async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
     let refused = harness.post(&agent, "/dropped", &named).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
     let done = harness.post(&agent, "/dropped", &force).await;
-    let place = format!("/messages/{ledger}?done=forced");
+    let place = format!("/messages/{ledger}?done=released");
     assert_eq!(done.headers[LOCATION], place.as_str());
     let again = harness.post(&agent, "/dropped", &force).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert!(again.body.contains("was released before"), "{}", again.body);
     let page = harness.get(&agent, &place).await;
-    assert!(page.body.contains("Released, although it was dropped."));
-    assert!(!page.body.contains("value=\"force\""), "{}", page.body);
+    assert!(page.body.contains("Released. It goes to the help desk"));
+    assert!(!page.body.contains("id=\"release\""), "{}", page.body);
     let list = harness.get(&agent, "/dropped").await;
     assert!(
         !list.body.contains(&format!("value=\"{ledger}\"")),

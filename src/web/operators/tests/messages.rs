@@ -1,8 +1,9 @@
 //! One message on the pages: the explanation, the text, the HTML in its sandbox, the raw message.
 
-use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::header::{CONTENT_DISPOSITION, LOCATION};
 
 use super::*;
+use crate::access::{Circumstances, Enforcement};
 
 #[tokio::test]
 async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
@@ -15,7 +16,10 @@ async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
     assert!(page.body.contains("It &lt;b&gt;burns&lt;/b&gt;."));
     let saved = harness.get(&session, &format!("{path}/raw")).await;
     assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");
-    let name = format!("attachment; filename=\"{}.eml\"", entry.ledger);
+    let name = format!(
+        "attachment; filename=\"{0}.eml\"; filename*=UTF-8''{0}.eml",
+        entry.ledger
+    );
     assert_eq!(saved.headers[CONTENT_DISPOSITION], name.as_str());
     assert!(saved.body.ends_with("It <b>burns</b>.\r\n"));
     for (search, found) in [
@@ -108,5 +112,144 @@ async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
             assert!(page.body.contains(&day), "{}", page.body);
             assert!(page.body.contains(" IST"), "{}", page.body);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_message_answers_who_wrote_it_why_it_is_dropped_and_what_is_attached() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let from = "eve@elsewhere.example";
+    let raw = "From: \"boss@corp.example\" <eve@elsewhere.example>\r\nTo: it-help@corp.example\r\n\
+        Cc: =?utf-8?q?J=C3=BCrgen?= <j@x.example>\r\nReply-To: pay@evil.example\r\n\
+        Date: Sat, 28 Nov 2026 20:00:00 +0000\r\nX-Mark: <script>\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
+        Content-Type: text/html; name=\"../inv<oice>.html\"\r\n\
+        Content-Disposition: attachment\r\n\r\n<script>alert(1)</script>\r\n--b--\r\n";
+    let entry = harness.receive(from, "Invoice", raw.to_owned()).await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = harness.get(&session, &path).await.body;
+    for text in [
+        "Dropped, because elsewhere.example is not on the allow list",
+        "<bdi>boss@corp.example</bdi> <code>eve@elsewhere.example</code>",
+        "the name shows another address",
+        "J\u{fc}rgen &lt;j@x.example&gt;",
+        "<bdi>pay@evil.example</bdi>",
+        "Sat, 28 Nov 2026 20:00:00 +0000",
+        "<code>X-Mark</code>",
+        "&lt;script&gt;",
+        "inv&lt;oice&gt;.html</bdi>",
+        "Rule 16 decided",
+        "Attachments may be harmful",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("<script"), "{page}");
+    assert!(!page.contains("class=\"action\""), "a viewer acts: {page}");
+    let saved = harness
+        .get(&session, &format!("{path}/attachments/0"))
+        .await;
+    assert_eq!(saved.status, StatusCode::OK);
+    assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");
+    assert_eq!(saved.headers["x-content-type-options"], "nosniff");
+    assert_eq!(
+        saved.headers[CONTENT_DISPOSITION],
+        "attachment; filename=\"_inv_oice_.html\"; filename*=UTF-8''_inv_oice_.html"
+    );
+    assert!(saved.body.contains("alert(1)"), "{}", saved.body);
+    for place in ["1", "x", "-1", "99999999999999999999"] {
+        let path = format!("{path}/attachments/{place}");
+        let none = harness.get(&session, &path).await;
+        assert_eq!(none.status, StatusCode::NOT_FOUND, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_is_let_in_and_kept_out_from_a_message_with_a_note_in_the_audit() {
+    let harness = Harness::open().await;
+    let (agent, admin) = (
+        harness.session(Role::Agent).await,
+        harness.session(Role::Admin).await,
+    );
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
+    let path = format!("/messages/{}", entry.ledger);
+    let act = async |session: &Session, action: &str| {
+        let fields = [("action", action), ("note", "asked \u{202e}by phone")];
+        harness.post(session, &path, &fields).await
+    };
+    // The settings are for admins.
+    for action in ["person", "block"] {
+        let refused = act(&agent, action).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{action}");
+    }
+    let page = harness.get(&agent, &path).await.body;
+    assert!(
+        page.contains("id=\"release\"") && !page.contains("id=\"block\""),
+        "{page}"
+    );
+    let place = |done| format!("{path}?done={done}");
+    let done = act(&admin, "person").await;
+    assert_eq!(done.headers[LOCATION], place("let_in"), "{}", done.body);
+    let state = harness.states().await;
+    assert_eq!(state, [RequestState::Released]);
+    let page = harness.get(&admin, &place("let_in")).await.body;
+    assert!(page.contains("The sender is let in."), "{page}");
+    assert!(!page.contains("id=\"person\""), "{page}");
+    // Now there is an account.
+    let done = act(&agent, "block").await;
+    assert_eq!(done.headers[LOCATION], place("blocked"));
+    let page = harness.get(&agent, &place("blocked")).await.body;
+    assert!(page.contains("id=\"undo\""), "{page}");
+    let done = act(&agent, "unblock").await;
+    assert_eq!(done.headers[LOCATION], place("unblocked"));
+    let audit = harness.get(&agent, "/audit").await.body;
+    for event in ["access.changed", "account.blocked", "account.unblocked"] {
+        assert!(audit.contains(event), "{event}: {audit}");
+    }
+    assert!(
+        audit.matches("note: asked by phone").count() >= 4,
+        "{audit}"
+    );
+    // Whoever has no account goes on the deny list.
+    let other = harness.mail("mallory@elsewhere.example", "two").await;
+    let other = format!("/messages/{}", other.ledger);
+    let done = harness.post(&admin, &other, &[("action", "block")]).await;
+    assert_eq!(done.headers[LOCATION], format!("{other}?done=denied"));
+    let settings = harness.store.access().await.expect("read").settings;
+    assert_eq!(settings.site.denied.len(), 1);
+    for action in ["", "nothing", "discard"] {
+        let refused = harness.post(&admin, &other, &[("action", action)]).await;
+        assert!(refused.status.is_client_error(), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_colleague_has_a_red_badge() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    for (from, dmarc, class) in [
+        ("ann@corp.example", "fail", "Probably forged"),
+        ("eve@elsewhere.example", "fail", "Not authenticated"),
+        ("eve@elsewhere.example", "pass", "badge pass"),
+        ("eve@elsewhere.example", "none", "badge unknown"),
+    ] {
+        let mut facts = sample::facts(from, "one");
+        let result = serde_json::from_value(serde_json::json!({ "dmarc": dmarc }));
+        facts.authentication = result.expect("a result");
+        let arrival = Arrival {
+            facts,
+            parts: vec![Part::Portal {
+                recipient: "it-help@corp.example".to_owned(),
+                circumstances: Circumstances {
+                    enforcement: Enforcement::Report,
+                    ..sample::circumstances()
+                },
+            }],
+            ..sample::arrival(&harness.config)
+        };
+        let entries = harness.store.accept(arrival).await.expect("accepted");
+        let path = format!("/messages/{}", entries[0].ledger);
+        let page = harness.get(&session, &path).await.body;
+        assert!(page.contains(class), "{from}, {dmarc}: {page}");
     }
 }

@@ -1,0 +1,109 @@
+//! The header of a message as an operator looks at it.
+//!
+//! Takes a raw message; returns the fields that people know, decoded, and all fields as they came. Nothing in
+//! the result moves a cursor or changes the direction of text, and its size is bounded.
+
+use super::content::truncate;
+use super::header::Section;
+use super::text::decode_unstructured;
+
+/// Maximum number of fields that are shown, and of octets of one.
+const MAX_FIELDS: usize = 200;
+const MAX_VALUE: usize = 4096;
+
+/// A field as it came, unfolded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    pub name: String,
+    pub value: String,
+}
+
+/// The header of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderView {
+    /// The first field of each name, with encoded words decoded.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub cc: Option<String>,
+    pub reply_to: Option<String>,
+    pub date: Option<String>,
+    pub lines: Vec<HeaderLine>,
+    /// Number of fields beyond those in `lines`.
+    pub more: usize,
+}
+
+impl HeaderView {
+    #[must_use]
+    pub fn of(raw: &[u8]) -> Self {
+        let section = Section::of(raw);
+        let decoded = |name| {
+            let text = decode_unstructured(&section.first(name)?)?;
+            Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
+        };
+        let lines = section.fields().take(MAX_FIELDS).map(|field| HeaderLine {
+            name: truncate(field.name, MAX_VALUE),
+            value: truncate(&field.text(), MAX_VALUE),
+        });
+        Self {
+            from: decoded("From"),
+            to: decoded("To"),
+            cc: decoded("Cc"),
+            reply_to: decoded("Reply-To"),
+            date: decoded("Date"),
+            lines: lines.collect(),
+            more: section.fields().skip(MAX_FIELDS).count(),
+        }
+    }
+
+    /// The display name in From: what stands before the last `<`, without quotes. None if there is none.
+    #[must_use]
+    pub fn display_name(&self) -> Option<&str> {
+        let (name, _) = self.from.as_deref()?.rsplit_once('<')?;
+        let name = name.trim().trim_matches('"').trim();
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_fields_are_decoded_and_all_are_listed_as_they_came() {
+        let raw =
+            b"Received: from mx\r\n by gate\r\nFrom: =?utf-8?q?J=C3=BCrgen?= <j@x.example>\r\n\
+            To: it@corp.example\r\nSubject: a\x1b[2Jb\xe2\x80\xaec\r\n\r\nbody";
+        let view = HeaderView::of(raw);
+        assert_eq!(view.display_name(), Some("J\u{fc}rgen"));
+        assert_eq!(view.to.as_deref(), Some("it@corp.example"));
+        assert_eq!((view.cc.as_deref(), view.more), (None, 0));
+        let names: Vec<_> = view.lines.iter().map(|line| line.name.as_str()).collect();
+        assert_eq!(names, ["Received", "From", "To", "Subject"]);
+        assert_eq!(view.lines[0].value, "from mx by gate");
+        assert_eq!(view.lines[3].value, "a[2Jbc");
+    }
+
+    #[test]
+    fn the_view_is_bounded() {
+        let raw = "X: y\r\n".repeat(500) + "From: " + &"z".repeat(100_000) + "\r\n\r\n";
+        let view = HeaderView::of(raw.as_bytes());
+        assert_eq!((view.lines.len(), view.more), (MAX_FIELDS, 301));
+        assert!(view.from.is_some_and(|from| from.len() <= MAX_VALUE));
+    }
+
+    #[test]
+    fn a_display_name_ends_at_the_last_bracket() {
+        for (from, name) in [
+            (
+                "boss@corp.example <x@evil.example>",
+                Some("boss@corp.example"),
+            ),
+            ("\"Ann\" <ann@x.example>", Some("Ann")),
+            ("<ann@x.example>", None),
+            ("ann@x.example", None),
+        ] {
+            let view = HeaderView::of(format!("From: {from}\r\n\r\n").as_bytes());
+            assert_eq!(view.display_name(), name, "{from}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Letting a sender in, and keeping one out, from one of their messages.
+
+use super::access::{ChangeTerms, change_settings};
+use super::customers::{CustomerAction, act_on_customer};
+use super::dropped::{is_recoverable, recover};
+use crate::access::{AccessSettings, Key, Source};
+use crate::config::Config;
+use crate::domain::{
+    Account, Actor, DomainPattern, EmailAddress, PortalName, Reason, Role, Status, Verdict,
+};
+use crate::store::{LedgerEntry, Store, StoreError};
+
+/// How the sender of a message can be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayIn {
+    /// Verify the account by hand; its held requests are released.
+    Verify,
+    /// Unblock the account.
+    Unblock,
+    /// Add the address to the allow list.
+    Allow,
+}
+
+impl WayIn {
+    /// The way in for the sender of this entry; None if none is needed, or if it takes more than one action.
+    #[must_use]
+    pub fn of(entry: &LedgerEntry, account: Option<&Account>) -> Option<Self> {
+        match account {
+            Some(account) if account.status == Status::Blocked => Some(Self::Unblock),
+            Some(account) if account.status == Status::Active => None,
+            Some(account) if !account.placeholder => Some(Self::Verify),
+            _ => (entry.verdict == Verdict::Dropped
+                && entry.reason == Reason::DomainNotAllowed
+                && entry.sender.is_some())
+            .then_some(Self::Allow),
+        }
+    }
+
+    /// The least role that may do it: settings are for admins.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::Verify | Self::Unblock => Role::Agent,
+            Self::Allow => Role::Admin,
+        }
+    }
+}
+
+/// Lets the sender of a dropped or held message in, and decides the message again if it was dropped.
+///
+/// # Errors
+/// `NotAllowed` if there is no way in.
+pub async fn let_sender_in(
+    store: &Store,
+    config: &Config,
+    entry: &LedgerEntry,
+    account: Option<&Account>,
+    by: Actor,
+) -> Result<(), StoreError> {
+    match (WayIn::of(entry, account), account) {
+        (Some(WayIn::Verify), Some(account)) => {
+            act_on_customer(store, CustomerAction::Verify, account, by.clone()).await?;
+        }
+        (Some(WayIn::Unblock), Some(account)) => {
+            act_on_customer(store, CustomerAction::Unblock, account, by.clone()).await?;
+        }
+        (Some(WayIn::Allow), _) => {
+            let address = sender_of(entry)?;
+            let (key, patterns) = (
+                Key::ExternalAllowedDomains,
+                [DomainPattern::Address(address)],
+            );
+            change(store, by.clone(), |settings| {
+                let portal = own_list(settings, entry, key);
+                settings.with_domains(portal, key, &patterns)
+            })
+            .await?;
+        }
+        _ => {
+            return Err(StoreError::NotAllowed(
+                "the sender needs no letting in, or the access settings have to be changed first"
+                    .to_owned(),
+            ));
+        }
+    }
+    // A verification may have recovered it already.
+    let entry = store.ledger_entry(entry.ledger).await?;
+    if let Some(entry) = entry.filter(|entry| is_recoverable(entry, config)) {
+        recover(store, config, entry.ledger, by).await?;
+    }
+    Ok(())
+}
+
+/// How the sender of a message is kept out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayOut {
+    /// Block the account.
+    Block,
+    /// Put the address on the deny list.
+    Deny,
+}
+
+impl WayOut {
+    /// The way out for the sender of this entry; None if there is no sender or they are out already.
+    #[must_use]
+    pub fn of(
+        entry: &LedgerEntry,
+        account: Option<&Account>,
+        settings: &AccessSettings,
+    ) -> Option<Self> {
+        let sender = entry.sender.as_ref()?;
+        if settings
+            .effective(entry.portal.as_ref())
+            .denies(sender)
+            .is_some()
+        {
+            return None;
+        }
+        match account {
+            Some(account) if account.status == Status::Blocked => None,
+            Some(_) => Some(Self::Block),
+            None => Some(Self::Deny),
+        }
+    }
+
+    /// The least role that may do it.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::Block => Role::Agent,
+            Self::Deny => Role::Admin,
+        }
+    }
+}
+
+/// Blocks the account of the sender, or puts their address on the deny list if there is none.
+///
+/// # Errors
+/// `NotAllowed` if the message has no usable sender.
+pub async fn keep_sender_out(
+    store: &Store,
+    entry: &LedgerEntry,
+    account: Option<&Account>,
+    by: Actor,
+) -> Result<(), StoreError> {
+    if let Some(account) = account {
+        act_on_customer(store, CustomerAction::Block, account, by).await?;
+        return Ok(());
+    }
+    let patterns = [DomainPattern::Address(sender_of(entry)?)];
+    change(store, by, |settings| {
+        let portal = own_list(settings, entry, Key::Denied);
+        settings.with_domains(portal, Key::Denied, &patterns)
+    })
+    .await
+}
+
+fn sender_of(entry: &LedgerEntry) -> Result<EmailAddress, StoreError> {
+    let sender = entry.sender.clone();
+    sender.ok_or_else(|| StoreError::NotAllowed("the message has no usable sender".to_owned()))
+}
+
+/// The portal of the message if it has a list of its own, beside which the site's has no effect.
+fn own_list<'a>(
+    settings: &AccessSettings,
+    entry: &'a LedgerEntry,
+    key: Key,
+) -> Option<&'a PortalName> {
+    let portal = entry.portal.as_ref();
+    portal.filter(|portal| settings.source(key, Some(portal)) == Source::Portal)
+}
+
+async fn change(
+    store: &Store,
+    by: Actor,
+    how: impl Fn(&AccessSettings) -> AccessSettings,
+) -> Result<(), StoreError> {
+    let terms = ChangeTerms {
+        by,
+        dry_run: false,
+        base: None,
+    };
+    change_settings(store, &terms, |settings| Ok::<_, StoreError>(how(settings))).await?;
+    Ok(())
+}

@@ -1,0 +1,455 @@
+//! `/messages/{id}`: one message: why it was accepted, held or dropped; the message itself, as text and with
+//! its attachments to be saved; and what an operator can do about it and its sender.
+//!
+//! Nothing of the message is interpreted: attachments and the raw message are only ever sent to be saved, and
+//! HTML is shown in a frame, cleaned by [`message_html`](super::message_html).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::{Value, context};
+
+use super::auth::CurrentOperator;
+use super::authentication_badge::badge;
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::messages::{event_row, row};
+use super::{AppState, why};
+use crate::access::{AccessSettings, RuleResult};
+use crate::domain::{
+    Account, EmailAddress, LedgerId, Reason, RequestState, ReversePath, Role, Verdict,
+};
+use crate::mail::{
+    AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
+};
+use crate::operations::{
+    CustomerAction, Explanation, RequestAction, WayIn, WayOut, act_on_customer, act_on_request,
+    explain_entry, is_recoverable, keep_sender_out, let_sender_in, recover, release_dropped,
+};
+use crate::store::{LedgerEntry, StoreError};
+use crate::web::display::one_line;
+use crate::web::render::Policy;
+
+/// Finds the entry with this id.
+async fn find(app: &AppState, id: &str) -> Result<LedgerEntry, Error> {
+    let id: LedgerId = id.parse().map_err(|_| Error::NotFound("message"))?;
+    let entry = app.store().ledger_entry(id).await?;
+    entry.ok_or(Error::NotFound("message"))
+}
+
+/// The account of the message, or of its sender.
+async fn find_account(app: &AppState, entry: &LedgerEntry) -> Result<Option<Account>, Error> {
+    match entry.account.as_ref().or(entry.sender.as_ref()) {
+        Some(address) => Ok(app.store().customer(address).await?),
+        None => Ok(None),
+    }
+}
+
+/// The content as the page shows it.
+#[derive(Default)]
+struct Content {
+    header: HeaderView,
+    text: Option<String>,
+    has_html: bool,
+    attachments: Vec<AttachmentSummary>,
+}
+
+/// Reads the content, if it is kept. Parsing a large message takes time, and async threads must not block.
+async fn read_content(app: &AppState, entry: &LedgerEntry) -> Result<Content, Error> {
+    let Some(raw) = app.store().raw(entry.ledger).await? else {
+        return Ok(Content::default());
+    };
+    let read = tokio::task::spawn_blocking(move || Content {
+        header: HeaderView::of(&raw),
+        text: readable(&raw),
+        has_html: !html(&raw).is_empty(),
+        attachments: list_attachments(&raw),
+    });
+    let read = read.await;
+    Ok(read.map_err(|error| StoreError::Other(error.to_string()))?)
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    Path(id): Path<String>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let entry = find(&app, &id).await?;
+    let Explanation {
+        rules,
+        events,
+        state,
+        ..
+    } = explain_entry(app.store(), entry.clone()).await?;
+    let account = find_account(&app, &entry).await?;
+    let content = read_content(&app, &entry).await?;
+    let settings = app.store().access().await?.settings;
+    let effective = settings.effective(entry.portal.as_ref());
+    let facts = &entry.facts;
+    let evidence = |found: Option<&Evidence>| found.map(ToString::to_string);
+    let has_html = content.has_html;
+    let page = operator.page(
+        "operators/message.html",
+        context! {
+            entry => row(&entry),
+            why => why::sentence(&entry, state),
+            badge => badge(&entry, &effective),
+            header => header(&entry, &content.header),
+            envelope => envelope(&entry),
+            attachments => attachments(&content.attachments),
+            actions => actions(&app, &operator, &entry, state, account.as_ref(), &settings),
+            message_id => facts.message_id.as_deref().map(one_line),
+            size => facts.size,
+            class => facts.class().as_str(),
+            automatic => evidence(facts.automatic.as_ref().or(facts.presumed_automatic.as_ref())),
+            bulk => evidence(facts.bulk.as_ref()),
+            authentication => facts.authentication.summary().as_deref().map(one_line),
+            account => account.map(|account| context! {
+                id => account.id.to_string(),
+                address => account.address.to_string(),
+                kind => account.kind.as_str(),
+                status => account.status.as_str(),
+            }),
+            request => entry.request.map(|id| id.to_string()),
+            state => state.map(RequestState::as_str),
+            revision => entry.revision,
+            rules => rules.iter().map(rule).collect::<Vec<_>>(),
+            decided => rules.iter().find(|rule| rule.matched).map(rule),
+            events => events.iter().map(event_row).collect::<Vec<_>>(),
+            text => content.text,
+            has_html => has_html,
+            done => query.one("done"),
+        },
+    );
+    let mut response = page.into_response();
+    if has_html {
+        response.extensions_mut().insert(Policy::Framing);
+    }
+    Ok(response)
+}
+
+fn rule(rule: &RuleResult) -> Value {
+    context! {
+        rule => rule.rule,
+        title => rule.title,
+        matched => rule.matched,
+        evidence => rule.evidence.as_deref(),
+    }
+}
+
+/// The fields that people look at first, and all others. The address in From is the one that the rules read:
+/// a display name can say anything, so a name that contains another address is marked.
+fn header(entry: &LedgerEntry, header: &HeaderView) -> Value {
+    let line = |text: &Option<String>| {
+        text.as_deref()
+            .map(one_line)
+            .filter(|line| !line.is_empty())
+    };
+    let address = entry.facts.sender.addr_spec().map(one_line);
+    let name = header.display_name().map(one_line);
+    let is_misleading = name
+        .as_ref()
+        .zip(address.as_ref())
+        .is_some_and(|(name, address)| {
+            name.contains('@') && !name.to_lowercase().contains(&address.to_lowercase())
+        });
+    let lines = header.lines.iter();
+    context! {
+        name => name,
+        misleading => is_misleading,
+        address => address.or_else(|| line(&header.from)),
+        to => line(&header.to),
+        cc => line(&header.cc),
+        reply_to => line(&header.reply_to),
+        date => line(&header.date),
+        lines => lines
+            .map(|line| context! { name => line.name.as_str(), value => line.value.as_str() })
+            .collect::<Vec<_>>(),
+        more => header.more,
+    }
+}
+
+fn envelope(entry: &LedgerEntry) -> Value {
+    let envelope = &entry.envelope;
+    let client = envelope.client.as_ref();
+    let host = client.and_then(|client| client.name.as_deref().or(client.helo.as_deref()));
+    let ip = client.and_then(|client| client.address).or(envelope.peer);
+    context! {
+        from => match &envelope.reverse_path {
+            ReversePath::Null => Some("<>".to_owned()),
+            ReversePath::Mailbox(address) => Some(one_line(address)),
+            ReversePath::Unknown => None,
+        },
+        to => one_line(&entry.recipient),
+        client => match (host, ip) {
+            (Some(host), Some(ip)) => Some(format!("{} [{ip}]", one_line(host))),
+            (Some(host), None) => Some(one_line(host)),
+            (None, Some(ip)) => Some(ip.to_string()),
+            (None, None) => None,
+        },
+        tls => envelope.tls,
+    }
+}
+
+fn attachments(listed: &[AttachmentSummary]) -> Vec<Value> {
+    let listed = listed.iter().enumerate();
+    listed
+        .map(|(place, attachment)| {
+            let name = attachment.name.as_deref().map(one_line);
+            context! {
+                place => place,
+                name => name.filter(|name| !name.is_empty()),
+                content_type => one_line(&attachment.content_type),
+                size => octets(attachment.size),
+            }
+        })
+        .collect()
+}
+
+/// A size for people.
+fn octets(size: usize) -> String {
+    match size {
+        0..=9_999 => format!("{size} B"),
+        10_000..=9_999_999 => format!("{} kB", size / 1000),
+        _ => format!("{} MB", size / 1_000_000),
+    }
+}
+
+/// The buttons of the page: only those that can do something, for this operator.
+fn actions(
+    app: &AppState,
+    operator: &CurrentOperator,
+    entry: &LedgerEntry,
+    state: Option<RequestState>,
+    account: Option<&Account>,
+    settings: &AccessSettings,
+) -> Value {
+    let may = |role: Role| operator.role >= role;
+    let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
+    let is_dropped = is_recoverable(entry, &app.config());
+    let way_in = WayIn::of(entry, account).filter(|_| is_dropped || account.is_some());
+    let way_out = WayOut::of(entry, account, settings);
+    let domain = entry
+        .sender
+        .as_ref()
+        .map(|sender| sender.domain().to_string());
+    context! {
+        any => may(Role::Agent),
+        release => is_dropped || applies(RequestAction::Release),
+        forced => is_dropped,
+        nameable => is_dropped && (entry.sender.is_none()
+            || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours)),
+        recover => is_dropped,
+        retry => applies(RequestAction::Retry),
+        discard => applies(RequestAction::Discard),
+        person => way_in.filter(|way| may(way.role())).map(|way| match way {
+            WayIn::Verify => "verify",
+            WayIn::Unblock => "unblock",
+            WayIn::Allow => "allow",
+        }),
+        domain => domain.filter(|_| {
+            may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()
+                && entry.reason == Reason::DomainNotAllowed
+        }),
+        block => way_out.filter(|way| may(way.role())).map(|way| match way {
+            WayOut::Block => "block",
+            WayOut::Deny => "deny",
+        }),
+        admin => way_in.is_some_and(|way| !may(way.role())),
+        sender => entry.sender.as_ref().map(ToString::to_string),
+    }
+}
+
+/// Does what a button says, with the operator's note for the audit, and returns to the page.
+pub(super) async fn act(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    Path(id): Path<String>,
+    FormFields(form): FormFields,
+) -> Result<Redirect, Error> {
+    let entry = find(&app, &id).await?;
+    let account = find_account(&app, &entry).await?;
+    let (store, config) = (app.store(), app.config());
+    let note = form
+        .one("note")
+        .map(one_line)
+        .filter(|note| !note.is_empty());
+    let by = operator.actor().with_note(note.as_deref());
+    let require = |role: Role| match operator.role >= role {
+        true => Ok(()),
+        false => Err(Error::Role(role)),
+    };
+    let action = form.one("action").unwrap_or_default();
+    let done = match action {
+        "release" if entry.request.is_none() => {
+            let named = named_sender(&form)?;
+            release_dropped(store, &config, entry.ledger, named, by).await?;
+            "released"
+        }
+        "release" | "discard" | "retry" => {
+            let request = entry.request.ok_or(Error::NotFound("request"))?;
+            let action = RequestAction::from_name(action)
+                .ok_or_else(|| Error::Malformed("There is no such action.".to_owned()))?;
+            act_on_request(store, action, request, by).await?;
+            action.outcome()
+        }
+        "recover" => {
+            let recovered = recover(store, &config, entry.ledger, by).await?;
+            if recovered.is_request() {
+                "recovered"
+            } else {
+                "still_dropped"
+            }
+        }
+        "person" => {
+            let way = WayIn::of(&entry, account.as_ref());
+            require(way.map_or(Role::Agent, WayIn::role))?;
+            let_sender_in(store, &config, &entry, account.as_ref(), by).await?;
+            "let_in"
+        }
+        "block" => {
+            let role = account
+                .as_ref()
+                .map_or(WayOut::Deny.role(), |_| WayOut::Block.role());
+            require(role)?;
+            keep_sender_out(store, &entry, account.as_ref(), by).await?;
+            if account.is_some() {
+                "blocked"
+            } else {
+                "denied"
+            }
+        }
+        "unblock" => {
+            let account = account.ok_or(Error::NotFound("customer"))?;
+            act_on_customer(store, CustomerAction::Unblock, &account, by).await?;
+            "unblocked"
+        }
+        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+    };
+    Ok(Redirect::to(&format!(
+        "/messages/{}?done={done}",
+        entry.ledger
+    )))
+}
+
+/// The sender that an operator names for a message that has none.
+pub(super) fn named_sender(form: &Fields) -> Result<Option<EmailAddress>, Error> {
+    let named = form.one("as").map(|text| {
+        EmailAddress::parse_customer(text)
+            .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))
+    });
+    named.transpose()
+}
+
+/// Finds an entry and its content, if that is still kept.
+pub(super) async fn with_content(
+    app: &AppState,
+    id: &str,
+) -> Result<(LedgerEntry, Vec<u8>), Error> {
+    let entry = find(app, id).await?;
+    let raw = app.store().raw(entry.ledger).await?;
+    let raw = raw.ok_or(Error::NotFound("content; it is not kept any more"))?;
+    Ok((entry, raw))
+}
+
+/// The raw message, to be saved.
+pub(super) async fn raw(
+    State(app): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let (entry, raw) = with_content(&app, &id).await?;
+    Ok(to_be_saved(raw, &format!("{}.eml", entry.ledger)))
+}
+
+/// One attachment, decoded, to be saved.
+pub(super) async fn attachment(
+    State(app): State<Arc<AppState>>,
+    Path((id, place)): Path<(String, String)>,
+) -> Result<Response, Error> {
+    let place: usize = place.parse().map_err(|_| Error::NotFound("attachment"))?;
+    let (entry, raw) = with_content(&app, &id).await?;
+    let found = tokio::task::spawn_blocking(move || find_attachment(&raw, place)).await;
+    let found = found.map_err(|error| StoreError::Other(error.to_string()))?;
+    let attachment = found.ok_or(Error::NotFound("attachment"))?;
+    let name = attachment.name.as_deref().map(file_name);
+    let name = name.filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| format!("{}-{place}.bin", entry.ledger));
+    Ok(to_be_saved(attachment.octets, &name))
+}
+
+/// A file name without folders, hidden beginnings and characters that some system gives a meaning.
+fn file_name(name: &str) -> String {
+    let name = one_line(name);
+    let name: String = name
+        .chars()
+        .map(|c| match c {
+            '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '%' | ';' => '_',
+            c => c,
+        })
+        .collect();
+    name.trim_start_matches(['.', ' ']).to_owned()
+}
+
+/// An answer that a browser saves and never opens in place. The name follows RFC 6266, with RFC 8187 for what
+/// is not ASCII.
+fn to_be_saved(octets: Vec<u8>, name: &str) -> Response {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii() { c } else { '_' })
+        .collect();
+    let mut extended = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
+            extended.push(char::from(byte));
+        } else {
+            extended.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
+    let mut response = octets.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    let disposition = HeaderValue::from_str(&disposition);
+    headers.insert(
+        CONTENT_DISPOSITION,
+        disposition.unwrap_or(HeaderValue::from_static("attachment")),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_leads_nowhere() {
+        for (name, safe) in [
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("C:\\x\".exe", "C__x_.exe"),
+            (".htaccess", "htaccess"),
+            ("a\r\nX: y", "a X_ y"),
+            ("invoice\u{202e}fdp.exe", "invoicefdp.exe"),
+        ] {
+            assert_eq!(file_name(name), safe);
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_never_opened() {
+        let response = to_be_saved(b"<script>".to_vec(), "\u{fc}ber.html");
+        let header = |name| &response.headers()[name];
+        assert_eq!(header("content-type"), "application/octet-stream");
+        assert_eq!(
+            header("content-disposition"),
+            "attachment; filename=\"_ber.html\"; filename*=UTF-8''%C3%BCber.html"
+        );
+    }
+}

@@ -15,11 +15,11 @@ pub struct Rule {
     pub reason: Reason,
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
-    pub(super) examine: fn(&Question) -> RuleOutcome,
+    pub(super) examine: fn(&Question) -> Examination,
 }
 
 /// Result of a rule.
-pub(super) enum RuleOutcome {
+pub(super) enum Examination {
     Matched {
         verdict: Verdict,
         consequence: Consequence,
@@ -154,21 +154,21 @@ pub fn number_of(reason: Reason) -> u8 {
     rule.map_or(CONFIRMATION, |rule| rule.number)
 }
 
-fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
-    RuleOutcome::Matched {
+fn drop_with(evidence: impl Into<Option<String>>) -> Examination {
+    Examination::Matched {
         verdict: Verdict::Dropped,
         consequence: Consequence::Nothing,
         evidence: evidence.into(),
     }
 }
 
-fn pass_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
-    RuleOutcome::Passed(evidence.into())
+fn pass_with(evidence: impl Into<Option<String>>) -> Examination {
+    Examination::Passed(evidence.into())
 }
 
-fn duplicate(question: &Question) -> RuleOutcome {
+fn duplicate(question: &Question) -> Examination {
     match question.standing.original {
-        Some(original) => RuleOutcome::Matched {
+        Some(original) => Examination::Matched {
             verdict: original.verdict,
             consequence: Consequence::Nothing,
             evidence: Some(format!("first received as {}", original.ledger)),
@@ -177,7 +177,7 @@ fn duplicate(question: &Question) -> RuleOutcome {
     }
 }
 
-fn bounce(question: &Question) -> RuleOutcome {
+fn bounce(question: &Question) -> Examination {
     let Some(report) = &question.facts.report else {
         return pass_with(None);
     };
@@ -189,7 +189,7 @@ fn bounce(question: &Question) -> RuleOutcome {
     }
 }
 
-fn goes_round(question: &Question) -> RuleOutcome {
+fn goes_round(question: &Question) -> Examination {
     let facts = question.facts;
     if let Some(mark) = &facts.own_mark {
         return drop_with(mark.to_string());
@@ -205,7 +205,7 @@ fn goes_round(question: &Question) -> RuleOutcome {
     pass_with(hops)
 }
 
-fn sender_unusable(question: &Question) -> RuleOutcome {
+fn sender_unusable(question: &Question) -> Examination {
     match question.sender() {
         Sender::Unusable { fault, .. } => drop_with(fault.to_string()),
         Sender::Usable {
@@ -217,7 +217,7 @@ fn sender_unusable(question: &Question) -> RuleOutcome {
     }
 }
 
-fn sender_denied(question: &Question) -> RuleOutcome {
+fn sender_denied(question: &Question) -> Examination {
     let settings = question.settings;
     match question.sender().address() {
         Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
@@ -228,21 +228,21 @@ fn sender_denied(question: &Question) -> RuleOutcome {
     }
 }
 
-fn spam(question: &Question) -> RuleOutcome {
+fn spam(question: &Question) -> Examination {
     match &question.facts.spam {
         Some(evidence) => drop_with(evidence.to_string()),
         None => pass_with(None),
     }
 }
 
-fn account_blocked(question: &Question) -> RuleOutcome {
+fn account_blocked(question: &Question) -> Examination {
     match question.status() {
         Some(Status::Blocked) => drop_with(None),
         status => pass_with(standing(status)),
     }
 }
 
-fn automatic(question: &Question) -> RuleOutcome {
+fn automatic(question: &Question) -> Examination {
     let facts = question.facts;
     let Some(evidence) = facts
         .automatic
@@ -273,7 +273,7 @@ fn automatic_exemption(question: &Question) -> Option<&'static str> {
     }
 }
 
-fn bulk(question: &Question) -> RuleOutcome {
+fn bulk(question: &Question) -> Examination {
     let Some(evidence) = &question.facts.bulk else {
         return pass_with(None);
     };
@@ -286,7 +286,7 @@ fn bulk(question: &Question) -> RuleOutcome {
     }
 }
 
-fn authentication_failed(question: &Question) -> RuleOutcome {
+fn authentication_failed(question: &Question) -> Examination {
     let enforcement = question.circumstances.enforcement;
     if enforcement == Enforcement::Off {
         return pass_with("not checked: authentication.mode is off".to_owned());
@@ -327,15 +327,15 @@ fn lets_newcomer_in_unverified(question: &Question) -> bool {
         external_account,
     ];
     let first = rules.iter().find_map(|examine| match examine(question) {
-        RuleOutcome::Matched { consequence, .. } => Some(consequence),
-        RuleOutcome::Passed(_) => None,
+        Examination::Matched { consequence, .. } => Some(consequence),
+        Examination::Passed(_) => None,
     });
     matches!(first, Some(Consequence::Accept(_)))
 }
 
 const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
 
-fn account_active(question: &Question) -> RuleOutcome {
+fn account_active(question: &Question) -> Examination {
     if !is_active_here(question) {
         return pass_with(if question.is_unverified_here() {
             format!("{NEVER_VERIFIED}; this portal lets no such newcomer in unverified")
@@ -343,7 +343,7 @@ fn account_active(question: &Question) -> RuleOutcome {
             standing(question.status())
         });
     }
-    RuleOutcome::Matched {
+    Examination::Matched {
         verdict: Verdict::Accepted,
         consequence: Consequence::Accept(None),
         evidence: Some(if question.is_known_customer() {
@@ -359,7 +359,7 @@ fn waits_for_verification(question: &Question) -> bool {
     question.status() == Some(Status::Pending) || question.is_unverified_here()
 }
 
-fn hold_quota(question: &Question) -> RuleOutcome {
+fn hold_quota(question: &Question) -> Examination {
     match question.standing.account {
         Some(account) if account.quota_reached && waits_for_verification(question) => {
             let quota = "quota.requests or quota.bytes";
@@ -375,11 +375,11 @@ fn hold_quota(question: &Question) -> RuleOutcome {
     }
 }
 
-fn account_pending(question: &Question) -> RuleOutcome {
+fn account_pending(question: &Question) -> Examination {
     if !waits_for_verification(question) {
         return pass_with(standing(question.status()));
     }
-    RuleOutcome::Matched {
+    Examination::Matched {
         verdict: Verdict::Held,
         consequence: Consequence::Hold(None),
         evidence: Some(if question.is_unverified_here() {
@@ -390,13 +390,13 @@ fn account_pending(question: &Question) -> RuleOutcome {
     }
 }
 
-fn domain_approved(question: &Question) -> RuleOutcome {
+fn domain_approved(question: &Question) -> Examination {
     let internal = &question.settings.internal;
     if !internal.enabled {
         return pass_with("internal.enabled is false".to_owned());
     }
     match matching(question, &internal.approved_domains) {
-        Ok(pattern) => RuleOutcome::Matched {
+        Ok(pattern) => Examination::Matched {
             verdict: Verdict::Held,
             consequence: Consequence::Hold(Some(NewAccount {
                 kind: Kind::Internal,
@@ -408,7 +408,7 @@ fn domain_approved(question: &Question) -> RuleOutcome {
     }
 }
 
-fn external_accounts_disabled(question: &Question) -> RuleOutcome {
+fn external_accounts_disabled(question: &Question) -> Examination {
     if question.settings.external.allow_portal_only_accounts {
         pass_with(None)
     } else {
@@ -416,7 +416,7 @@ fn external_accounts_disabled(question: &Question) -> RuleOutcome {
     }
 }
 
-fn domain_not_allowed(question: &Question) -> RuleOutcome {
+fn domain_not_allowed(question: &Question) -> Examination {
     let external = &question.settings.external;
     if !external.restrict_domains {
         return pass_with("external.restrict_domains is false".to_owned());
@@ -427,7 +427,7 @@ fn domain_not_allowed(question: &Question) -> RuleOutcome {
     }
 }
 
-fn external_account(question: &Question) -> RuleOutcome {
+fn external_account(question: &Question) -> Examination {
     let proof_needed = question.settings.external.verify;
     let account = Some(NewAccount {
         kind: Kind::External,
@@ -438,7 +438,7 @@ fn external_account(question: &Question) -> RuleOutcome {
     } else {
         (Verdict::Accepted, Consequence::Accept(account))
     };
-    RuleOutcome::Matched {
+    Examination::Matched {
         verdict,
         consequence,
         evidence: Some(format!("external.verify is {proof_needed}")),

@@ -24,6 +24,7 @@ mod request;
 mod schema;
 mod token;
 mod verdict;
+mod words;
 
 pub use account::{Account, Kind, NewAccount, Origin, Status};
 pub use actor::{Actor, Interface, Proof};
@@ -42,6 +43,7 @@ pub use pattern::{DomainPattern, PatternError};
 pub use request::RequestState;
 pub use token::{ReplyToken, Token, TokenError, TokenHash};
 pub use verdict::{Class, Reason, Verdict};
+pub use words::Vocabulary;
 
 /// An instant in UTC, stored in milliseconds and shown as RFC 3339.
 pub use jiff::Timestamp;

@@ -14,7 +14,7 @@ pub struct Zone(pub TimeZone);
 
 impl Object for Zone {}
 
-/// An instant that a template shows to the second, in its zone: `2025-03-09 15:05:00 CET`.
+/// An instant that a page shows relative to now, with the full time as a title; in the zone of the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment(pub Timestamp);
 
@@ -27,13 +27,48 @@ impl Moment {
         minijinja::Value::from_object(self)
     }
 
-    pub(super) fn written(self, zone: &Zone) -> String {
+    /// To the second: `2025-03-09 15:05:00 CET`.
+    pub(super) fn full(self, zone: &Zone) -> String {
         let at = self.0.to_zoned(zone.0.clone());
         format!(
             "{} {}",
             at.strftime("%Y-%m-%d %H:%M:%S"),
             zone.name_at(self.0)
         )
+    }
+
+    /// The element `time` of HTML, which says `3 h ago` and has the full time as its title.
+    pub(super) fn element(self, zone: &Zone, now: Timestamp) -> String {
+        format!(
+            "<time datetime=\"{:.0}\" title=\"{}\">{}</time>",
+            self.0,
+            self.full(zone),
+            self.relative(zone, now)
+        )
+    }
+
+    /// Relative to now within a week, otherwise the day.
+    fn relative(self, zone: &Zone, now: Timestamp) -> String {
+        let seconds = self.0.as_second() - now.as_second();
+        let number = match seconds.unsigned_abs() {
+            0..60 if seconds <= 0 => return "just now".to_owned(),
+            0..60 => return "in a moment".to_owned(),
+            distance @ 60..3600 => format!("{} min", distance / 60),
+            distance @ 3600..86_400 => format!("{} h", distance / 3600),
+            distance @ 86_400..172_800 => format!("{} day", distance / 86_400),
+            distance @ 172_800..604_800 => format!("{} days", distance / 86_400),
+            _ => {
+                let at = self.0.to_zoned(zone.0.clone());
+                let this_year = at.year() == now.to_zoned(zone.0.clone()).year();
+                let form = if this_year { "%-d %b" } else { "%-d %b %Y" };
+                return at.strftime(form).to_string();
+            }
+        };
+        if seconds < 0 {
+            format!("{number} ago")
+        } else {
+            format!("in {number}")
+        }
     }
 }
 
@@ -109,6 +144,36 @@ mod tests {
         let zone = Zone(TimeZone::get(zone).expect("a zone"));
         let instant = instant.parse().expect("an instant");
         written(&texts, &language, &zone, instant).expect("a date")
+    }
+
+    #[test]
+    fn a_moment_is_relative_to_now_within_a_week() {
+        let zone = Zone(TimeZone::get("Europe/Berlin").expect("a zone"));
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().expect("an instant");
+        for (instant, expected) in [
+            ("2026-11-28T12:00:00Z", "just now"),
+            ("2026-11-28T11:59:01Z", "just now"),
+            ("2026-11-28T12:00:59Z", "in a moment"),
+            ("2026-11-28T11:59:00Z", "1 min ago"),
+            ("2026-11-28T11:00:01Z", "59 min ago"),
+            ("2026-11-28T11:00:00Z", "1 h ago"),
+            ("2026-11-27T12:00:01Z", "23 h ago"),
+            ("2026-11-27T12:00:00Z", "1 day ago"),
+            ("2026-11-21T12:00:01Z", "6 days ago"),
+            ("2026-11-21T12:00:00Z", "21 Nov"),
+            ("2025-12-31T23:30:00Z", "1 Jan"),
+            ("2025-11-27T12:00:00Z", "27 Nov 2025"),
+            ("2026-12-01T13:00:00Z", "in 3 days"),
+            ("2026-12-24T13:00:00Z", "24 Dec"),
+        ] {
+            let moment = Moment(instant.parse().expect("an instant"));
+            assert_eq!(moment.relative(&zone, now), expected, "{instant}");
+        }
+        let moment = Moment("2026-11-28T09:00:00.5Z".parse().expect("an instant"));
+        assert_eq!(
+            moment.element(&zone, now),
+            "<time datetime=\"2026-11-28T09:00:00Z\" title=\"2026-11-28 10:00:00 CET\">3 h ago</time>"
+        );
     }
 
     #[test]

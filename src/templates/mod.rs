@@ -6,6 +6,7 @@
 //! markup.
 
 mod dates;
+mod filters;
 mod language;
 mod texts;
 
@@ -215,6 +216,7 @@ impl Templates {
                 dates::written(&of_date, &language_of(state), &Zone::of(state), instant)
             },
         );
+        filters::add(&mut environment);
         let mut assets = BTreeMap::new();
         for (name, built_in) in ASSETS {
             let text = own_file(folder, name)?.map_or(Cow::Borrowed(*built_in), Cow::Owned);
@@ -327,7 +329,13 @@ fn whitespace() -> Result<SyntaxConfig, TemplatesError> {
 /// readable in the source of a mail.
 fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     if let Some(moment) = value.downcast_object_ref::<Moment>() {
-        return Ok(out.write_str(&moment.written(&Zone::of(state)))?);
+        let zone = Zone::of(state);
+        let text = if *state.auto_escape() == AutoEscape::Html {
+            moment.element(&zone, Timestamp::now())
+        } else {
+            moment.full(&zone)
+        };
+        return Ok(out.write_str(&text)?);
     }
     if *state.auto_escape() != AutoEscape::Html || value.is_safe() || value.is_undefined() {
         return escape_formatter(out, state, value);

@@ -1,6 +1,7 @@
 //! The outermost layer: chooses the language, renders the [`Page`], turns answers without a page (404, 405,
 //! 413, a panic) into one, and sets the headers of every answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,7 +13,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use minijinja::context;
+use minijinja::{Value, context};
 
 use super::language::RequestedLanguage;
 use super::page::Page;
@@ -74,6 +75,8 @@ pub(super) struct Renderer {
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     pub name: String,
+    /// Titles of the portals by their names.
+    pub portal_titles: BTreeMap<String, String>,
     pub zone: Zone,
     /// Language of pages for people who prefer no supported language.
     pub language: LanguageTag,
@@ -86,6 +89,11 @@ impl Site {
     pub fn of(config: &Config) -> Self {
         Self {
             name: config.site.name.clone(),
+            portal_titles: config
+                .portals
+                .iter()
+                .map(|portal| (portal.name.to_string(), portal.title.clone()))
+                .collect(),
             zone: Zone(config.site.time_zone.clone()),
             language: config.site.language.clone(),
             has_choice: true,
@@ -170,6 +178,7 @@ impl Renderer {
     fn render(&self, page: &Page, asked: &RequestedLanguage, site: &Site) -> Response {
         let own = context! {
             site => site.name.as_str(),
+            portal_titles => Value::from_iter(site.portal_titles.clone()),
             zone => site.zone.value(),
             version => self.version.as_str(),
             ..page.context.clone()

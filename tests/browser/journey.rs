@@ -96,7 +96,7 @@ async fn let_in(browser: &Browser, harness: &Harness) {
     browser.press("#preview").await;
     browser.see("external.allowed_domains: + acme.co").await;
     browser
-        .see("2 messages of 2 people would change from dropped to accepted")
+        .see("2 messages of 2 people would change from Dropped to Accepted")
         .await;
     let revision = || harness.json(&["access", "show"])[0]["revision"].clone();
     assert_eq!(revision(), 1, "looking saves nothing");
@@ -120,7 +120,7 @@ async fn bring_back(browser: &Browser, harness: &Harness) {
         .press("a[href='/dropped/allow?domain=elsewhere.example']")
         .await;
     browser
-        .see("1 message of 1 person would change from dropped to accepted")
+        .see("1 message of 1 person would change from Dropped to Accepted")
         .await;
     browser.press("#allow").await;
     browser.see("elsewhere.example is on the allow list").await;
@@ -131,7 +131,7 @@ async fn bring_back(browser: &Browser, harness: &Harness) {
 
 async fn release(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/']").await;
-    browser.see("held, waiting for a proof").await;
+    browser.see("Waiting for verification").await;
     browser.press("a[href='/requests?state=held']").await;
     browser.see("anna@corp.example").await;
     let boxes = browser.find_all("input[name=request]").await;

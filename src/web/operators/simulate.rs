@@ -4,7 +4,8 @@
 use minijinja::{Value, context};
 
 use super::{AppState, when};
-use crate::access::AccessSettings;
+use crate::access::{AccessSettings, Outcome, Shift};
+use crate::domain::{Kind, Vocabulary};
 use crate::operations::{Preview, preview};
 use crate::store::{Simulated, StoreError};
 use crate::web::display::one_line;
@@ -38,6 +39,19 @@ impl AppState {
     }
 }
 
+/// The change of one message, in plain words.
+fn shift_words(shift: Shift) -> String {
+    let (before, after) = (shift.before, shift.after);
+    let verdict = |outcome: Outcome| Vocabulary::Verdict.words(outcome.verdict.as_str());
+    match (before.account, after.account) {
+        (Some(old), Some(new)) if before.verdict == after.verdict => {
+            let kind = |kind: Kind| Vocabulary::Kind.words(kind.as_str());
+            format!("{}: {} → {}", verdict(after), kind(old), kind(new))
+        }
+        _ => format!("{} → {}", verdict(before), verdict(after)),
+    }
+}
+
 fn effect(simulated: &Simulated) -> Value {
     let shifts: Vec<_> = simulated
         .shifts
@@ -58,7 +72,7 @@ fn effect(simulated: &Simulated) -> Value {
             context! {
                 domain => row.domain.as_str(),
                 portal => row.portal.as_str(),
-                shift => row.shift().to_string(),
+                shift => shift_words(row.shift()),
                 reason => row.after.reason.as_str(),
                 messages => row.messages,
                 people => row.people,
@@ -73,7 +87,7 @@ fn effect(simulated: &Simulated) -> Value {
                 ledger => row.ledger.to_string(),
                 received_at => when(row.received_at),
                 portal => row.portal.as_str(),
-                shift => row.shift().to_string(),
+                shift => shift_words(row.shift()),
                 sender => row.sender.as_deref().map(one_line),
                 subject => row.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
             }

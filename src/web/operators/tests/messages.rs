@@ -12,7 +12,10 @@ async fn a_message_is_explained_shown_as_text_and_saved_as_it_came() {
     let entry = harness.mail("eve@elsewhere.example", "one").await;
     let path = format!("/messages/{}", entry.ledger);
     let page = harness.get(&session, &path).await;
-    assert!(page.body.contains("domain_not_allowed"));
+    assert!(
+        page.body
+            .contains("title=\"domain_not_allowed\">Domain not allowed<")
+    );
     assert!(page.body.contains("It &lt;b&gt;burns&lt;/b&gt;."));
     let saved = harness.get(&session, &format!("{path}/raw")).await;
     assert_eq!(saved.headers[CONTENT_TYPE], "application/octet-stream");

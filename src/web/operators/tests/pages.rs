@@ -152,7 +152,7 @@ async fn the_overview_draws_what_there_is_and_has_the_figures_beside_it() {
         "<rect class=\"dropped\"",
         "<th scope=\"row\">elsewhere.example</th>",
         "<desc id=\"verdicts-desc\">",
-        "Nobody proved an address",
+        "Nobody verified an address",
     ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }

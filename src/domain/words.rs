@@ -1,0 +1,250 @@
+//! Plain words for the codes that people meet on pages and at the command line.
+//!
+//! JSON, logs, the database and filters keep the codes. Each table is a [`Vocabulary`]; a code that it lacks
+//! stands for itself.
+
+use super::Actor;
+
+/// The table that a code belongs to. `held` is a verdict and a state, with different words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    Verdict,
+    Reason,
+    /// State of a request.
+    State,
+    /// Status of an account.
+    Status,
+    /// Kind of an account.
+    Kind,
+    /// Class of a message.
+    Class,
+    /// State of a destination.
+    Destination,
+    Role,
+    /// Names of the log and of the audit.
+    Event,
+    /// An actor, the way of a verification or of a release, or the origin of an account.
+    Actor,
+    /// Interface of an operator.
+    Interface,
+}
+
+use Vocabulary::{
+    Class, Destination, Event, Interface, Kind, Reason, Role, State, Status, Verdict,
+};
+
+impl Vocabulary {
+    /// Every vocabulary by its name in templates.
+    pub const ALL: [(&str, Self); 11] = [
+        ("verdict", Verdict),
+        ("reason", Reason),
+        ("state", State),
+        ("status", Status),
+        ("kind", Kind),
+        ("class", Class),
+        ("destination", Destination),
+        ("role", Role),
+        ("event", Event),
+        ("actor", Self::Actor),
+        ("interface", Interface),
+    ];
+
+    /// Finds the vocabulary with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter();
+        all.find(|(own, _)| *own == name)
+            .map(|(_, vocabulary)| *vocabulary)
+    }
+
+    /// The plain words of a code; the code itself if the table lacks it.
+    #[must_use]
+    pub fn words(self, code: &str) -> &str {
+        if self == Self::Actor
+            && let Some(name) = Actor::operator_name(code)
+        {
+            return name;
+        }
+        let mut table = self.table().iter();
+        table
+            .find(|(own, _)| *own == code)
+            .map_or(code, |(_, words)| words)
+    }
+
+    fn table(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Verdict => VERDICTS,
+            Reason => REASONS,
+            State => STATES,
+            Status => &[
+                ("pending", "Not verified"),
+                ("active", "Active"),
+                ("blocked", "Blocked"),
+            ],
+            Kind => &[("internal", "Internal"), ("external", "External")],
+            Class => &[
+                ("normal", "Normal"),
+                ("automatic", "Automatic mail"),
+                ("bulk", "Mailing list or newsletter"),
+                ("bounce", "Delivery report"),
+            ],
+            Destination => &[
+                ("running", "Running"),
+                ("up", "Up"),
+                ("retrying", "Retrying"),
+                ("down", "Down"),
+                ("paused", "Paused"),
+            ],
+            Role => &[("viewer", "Viewer"), ("agent", "Agent"), ("admin", "Admin")],
+            Event => EVENTS,
+            Self::Actor => &[
+                ("daemon", "Vestibule"),
+                ("person", "The customer"),
+                ("mail", "A message"),
+                ("sign_up", "Sign-up page"),
+                ("link", "Link in the mail"),
+                ("reply", "Reply to the mail"),
+                ("rule", "Access settings"),
+                ("proof", "Verification"),
+                ("configuration", "Configuration file"),
+            ],
+            Interface => &[
+                ("command line", "Command line"),
+                ("page", "Operators’ pages"),
+                ("api", "API"),
+                ("configuration", "Configuration file"),
+            ],
+        }
+    }
+}
+
+const VERDICTS: &[(&str, &str)] = &[
+    ("accepted", "Accepted"),
+    ("held", "Held"),
+    ("dropped", "Dropped"),
+];
+
+const REASONS: &[(&str, &str)] = &[
+    ("duplicate", "Duplicate"),
+    ("bounce", "Delivery report"),
+    ("loop", "Mail loop"),
+    ("sender_unusable", "No usable sender"),
+    ("sender_denied", "Denied sender"),
+    ("account_blocked", "Blocked customer"),
+    ("spam", "Spam"),
+    ("automatic", "Automatic mail"),
+    ("bulk", "Mailing list or newsletter"),
+    ("authentication_failed", "Sender not authenticated"),
+    ("account_active", "Known customer"),
+    ("account_pending", "Customer not verified"),
+    ("internal_account_created", "New customer, internal"),
+    (
+        "external_accounts_disabled",
+        "External customers not allowed",
+    ),
+    ("domain_not_allowed", "Domain not allowed"),
+    ("external_account_created", "New customer, external"),
+    ("hold_quota", "Too many waiting already"),
+    ("confirmation", "Reply to a verification mail"),
+];
+
+const STATES: &[(&str, &str)] = &[
+    ("held", "Waiting for verification"),
+    ("released", "Waiting for delivery"),
+    ("delivered", "Delivered"),
+    ("failed", "Delivery failed"),
+    ("discarded", "Discarded"),
+    ("expired", "Expired"),
+];
+
+const EVENTS: &[(&str, &str)] = &[
+    ("message.accepted", "Accepted"),
+    ("message.held", "Held, waiting for verification"),
+    ("message.dropped", "Dropped"),
+    ("account.created", "Customer created"),
+    ("account.added", "Customer added"),
+    ("account.verified", "Address verified"),
+    ("account.blocked", "Customer blocked"),
+    ("account.unblocked", "Customer unblocked"),
+    ("account.forgotten", "Person forgotten"),
+    ("account.quiet_ended", "Verification mail allowed again"),
+    ("account.takes_automatic", "Automatic mail of the customer"),
+    ("verification.sent", "Verification mail sent"),
+    ("verification.deferred", "Verification mail delayed"),
+    (
+        "verification.bounced",
+        "Verification mail could not be delivered",
+    ),
+    ("verification.opened", "Link opened"),
+    ("verification.confirmed", "Confirmed"),
+    ("verification.refused", "“This was not me”"),
+    ("verification.taken_back", "“This was not me” taken back"),
+    ("verification.reply_ignored", "Reply ignored"),
+    ("sender.told", "Sender told that mail is not taken"),
+    ("request.held", "Held, waiting for verification"),
+    ("request.released", "Released"),
+    ("request.discarded", "Discarded"),
+    ("request.expired", "Expired"),
+    ("request.recovered", "Recovered"),
+    ("request.restored", "Held again"),
+    ("request.replaced", "Replaced by a copy"),
+    ("request.authenticated", "Sender authenticated by a copy"),
+    ("request.delivered", "Delivered"),
+    ("request.failed", "Delivery failed"),
+    ("delivery.succeeded", "Delivered"),
+    ("delivery.deferred", "Delivery to be tried again"),
+    ("delivery.failed", "Delivery failed"),
+    ("hook.retried", "Hook called again"),
+    ("access.changed", "Access settings changed"),
+    ("destination.paused", "Destination paused"),
+    ("destination.resumed", "Destination resumed"),
+    ("destination.down", "Destination down"),
+    ("destination.up", "Destination up"),
+    ("operator.added", "Operator added"),
+    ("operator.removed", "Operator removed"),
+    ("operator.password_changed", "Password changed"),
+    ("operator.logged_in", "Logged in"),
+    ("operator.login_failed", "Login failed"),
+    ("operator.token_made", "Token made"),
+    ("operator.token_ended", "Token or session ended"),
+    ("operator.revoked", "Tokens and sessions ended"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Class, HOOK_EVENTS, Kind, Reason, RequestState, Role, Status, Verdict};
+    use super::*;
+
+    #[test]
+    fn every_code_has_words() {
+        fn codes<T: Copy>(all: &[T], code: fn(T) -> &'static str) -> Vec<&'static str> {
+            all.iter().map(|value| code(*value)).collect()
+        }
+        for (name, codes) in [
+            ("verdict", codes(Verdict::ALL, Verdict::as_str)),
+            ("reason", codes(Reason::ALL, Reason::as_str)),
+            ("state", codes(RequestState::ALL, RequestState::as_str)),
+            ("status", codes(Status::ALL, Status::as_str)),
+            ("kind", codes(Kind::ALL, Kind::as_str)),
+            ("class", codes(Class::ALL, Class::as_str)),
+            ("role", codes(Role::ALL, Role::as_str)),
+            ("event", HOOK_EVENTS.to_vec()),
+        ] {
+            let vocabulary = Vocabulary::from_name(name).expect(name);
+            for code in codes {
+                let words = vocabulary.words(code);
+                assert_ne!(words, code, "{name}");
+                assert!(!words.contains(['_', '.']), "{words}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_operator_is_called_by_name_and_an_unknown_code_stands_for_itself() {
+        assert_eq!(Vocabulary::Actor.words("operator:olga"), "olga");
+        assert_eq!(Vocabulary::Actor.words("daemon"), "Vestibule");
+        assert_eq!(Vocabulary::Reason.words("next_year"), "next_year");
+        assert_eq!(Vocabulary::Verdict.words("held"), "Held");
+        assert_eq!(Vocabulary::State.words("held"), "Waiting for verification");
+    }
+}

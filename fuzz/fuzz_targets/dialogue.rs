@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
-use vestibule::smtp::{DataOutcome, MessageHandler, Settings, UnknownRecipient, serve};
+use vestibule::smtp::{DataOutcome, MessageHandler, ServerSettings, UnknownRecipient, serve};
 
 const LARGEST: u64 = 2000;
 
@@ -42,7 +42,7 @@ struct Shared {
     runtime: Runtime,
     address: std::net::SocketAddr,
     desk: Arc<Desk>,
-    _settings: watch::Sender<Arc<Settings>>,
+    _settings: watch::Sender<Arc<ServerSettings>>,
 }
 
 impl Shared {
@@ -51,7 +51,7 @@ impl Shared {
             .enable_all()
             .build()
             .expect("a runtime");
-        let mut settings = Settings::new(Domain::parse("gate.corp.example").expect("a domain"));
+        let mut settings = ServerSettings::new(Domain::parse("gate.corp.example").expect("a domain"));
         settings.max_message_size = LARGEST;
         settings.max_recipients = 3;
         let (sender, receiver) = watch::channel(Arc::new(settings));

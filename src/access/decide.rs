@@ -1,13 +1,13 @@
 //! The decision about one message for one portal.
 
 use super::question::{Decision, Question};
-use super::rules::{Examination, RULES};
+use super::rules::{RULES, RuleOutcome};
 
 /// Returns the decision of the first rule that matches. The last rule of the table matches everything.
 #[must_use]
 pub fn decide(question: &Question) -> Decision {
     for rule in &RULES {
-        if let Examination::Matched {
+        if let RuleOutcome::Matched {
             verdict,
             consequence,
             evidence,

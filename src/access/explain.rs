@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::question::Question;
-use super::rules::{Examination, RULES};
+use super::rules::{RULES, RuleOutcome};
 use crate::domain::Reason;
 
 /// One line of an explanation.
@@ -24,8 +24,8 @@ pub fn explain(question: &Question) -> Vec<RuleResult> {
     let mut results = Vec::with_capacity(RULES.len());
     for rule in &RULES {
         let (matched, evidence) = match (rule.examine)(question) {
-            Examination::Matched { evidence, .. } => (true, evidence),
-            Examination::Passed(evidence) => (false, evidence),
+            RuleOutcome::Matched { evidence, .. } => (true, evidence),
+            RuleOutcome::Passed(evidence) => (false, evidence),
         };
         results.push(RuleResult {
             rule: rule.number,

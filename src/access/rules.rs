@@ -15,11 +15,11 @@ pub struct Rule {
     pub reason: Reason,
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
-    pub(super) examine: fn(&Question) -> Examination,
+    pub(super) examine: fn(&Question) -> RuleOutcome,
 }
 
 /// Result of a rule.
-pub(super) enum Examination {
+pub(super) enum RuleOutcome {
     Matched {
         verdict: Verdict,
         consequence: Consequence,
@@ -154,21 +154,21 @@ pub fn number_of(reason: Reason) -> u8 {
     rule.map_or(CONFIRMATION, |rule| rule.number)
 }
 
-fn drop_with(evidence: impl Into<Option<String>>) -> Examination {
-    Examination::Matched {
+fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
+    RuleOutcome::Matched {
         verdict: Verdict::Dropped,
         consequence: Consequence::Nothing,
         evidence: evidence.into(),
     }
 }
 
-fn pass_with(evidence: impl Into<Option<String>>) -> Examination {
-    Examination::Passed(evidence.into())
+fn pass_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
+    RuleOutcome::Passed(evidence.into())
 }
 
-fn duplicate(question: &Question) -> Examination {
+fn duplicate(question: &Question) -> RuleOutcome {
     match question.standing.original {
-        Some(original) => Examination::Matched {
+        Some(original) => RuleOutcome::Matched {
             verdict: original.verdict,
             consequence: Consequence::Nothing,
             evidence: Some(format!("first received as {}", original.ledger)),
@@ -177,7 +177,7 @@ fn duplicate(question: &Question) -> Examination {
     }
 }
 
-fn bounce(question: &Question) -> Examination {
+fn bounce(question: &Question) -> RuleOutcome {
     let Some(report) = &question.facts.report else {
         return pass_with(None);
     };
@@ -189,7 +189,7 @@ fn bounce(question: &Question) -> Examination {
     }
 }
 
-fn goes_round(question: &Question) -> Examination {
+fn goes_round(question: &Question) -> RuleOutcome {
     let facts = question.facts;
     if let Some(mark) = &facts.own_mark {
         return drop_with(mark.to_string());
@@ -205,7 +205,7 @@ fn goes_round(question: &Question) -> Examination {
     pass_with(hops)
 }
 
-fn sender_unusable(question: &Question) -> Examination {
+fn sender_unusable(question: &Question) -> RuleOutcome {
     match question.sender() {
         Sender::Unusable { fault, .. } => drop_with(fault.to_string()),
         Sender::Usable {
@@ -217,7 +217,7 @@ fn sender_unusable(question: &Question) -> Examination {
     }
 }
 
-fn sender_denied(question: &Question) -> Examination {
+fn sender_denied(question: &Question) -> RuleOutcome {
     let settings = question.settings;
     match question.sender().address() {
         Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
@@ -228,21 +228,21 @@ fn sender_denied(question: &Question) -> Examination {
     }
 }
 
-fn spam(question: &Question) -> Examination {
+fn spam(question: &Question) -> RuleOutcome {
     match &question.facts.spam {
         Some(evidence) => drop_with(evidence.to_string()),
         None => pass_with(None),
     }
 }
 
-fn account_blocked(question: &Question) -> Examination {
+fn account_blocked(question: &Question) -> RuleOutcome {
     match question.status() {
         Some(Status::Blocked) => drop_with(None),
         status => pass_with(standing(status)),
     }
 }
 
-fn automatic(question: &Question) -> Examination {
+fn automatic(question: &Question) -> RuleOutcome {
     let facts = question.facts;
     let Some(evidence) = facts
         .automatic
@@ -273,7 +273,7 @@ fn automatic_exemption(question: &Question) -> Option<&'static str> {
     }
 }
 
-fn bulk(question: &Question) -> Examination {
+fn bulk(question: &Question) -> RuleOutcome {
     let Some(evidence) = &question.facts.bulk else {
         return pass_with(None);
     };
@@ -286,7 +286,7 @@ fn bulk(question: &Question) -> Examination {
     }
 }
 
-fn authentication_failed(question: &Question) -> Examination {
+fn authentication_failed(question: &Question) -> RuleOutcome {
     let enforcement = question.circumstances.enforcement;
     if enforcement == Enforcement::Off {
         return pass_with("not checked: authentication.mode is off".to_owned());
@@ -327,15 +327,15 @@ fn lets_newcomer_in_unverified(question: &Question) -> bool {
         external_account,
     ];
     let first = rules.iter().find_map(|examine| match examine(question) {
-        Examination::Matched { consequence, .. } => Some(consequence),
-        Examination::Passed(_) => None,
+        RuleOutcome::Matched { consequence, .. } => Some(consequence),
+        RuleOutcome::Passed(_) => None,
     });
     matches!(first, Some(Consequence::Accept(_)))
 }
 
 const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
 
-fn account_active(question: &Question) -> Examination {
+fn account_active(question: &Question) -> RuleOutcome {
     if !is_active_here(question) {
         return pass_with(if question.is_unverified_here() {
             format!("{NEVER_VERIFIED}; this portal lets no such newcomer in unverified")
@@ -343,7 +343,7 @@ fn account_active(question: &Question) -> Examination {
             standing(question.status())
         });
     }
-    Examination::Matched {
+    RuleOutcome::Matched {
         verdict: Verdict::Accepted,
         consequence: Consequence::Accept(None),
         evidence: Some(if question.is_known_customer() {
@@ -359,7 +359,7 @@ fn waits_for_verification(question: &Question) -> bool {
     question.status() == Some(Status::Pending) || question.is_unverified_here()
 }
 
-fn hold_quota(question: &Question) -> Examination {
+fn hold_quota(question: &Question) -> RuleOutcome {
     match question.standing.account {
         Some(account) if account.quota_reached && waits_for_verification(question) => {
             let quota = "quota.requests or quota.bytes";
@@ -375,11 +375,11 @@ fn hold_quota(question: &Question) -> Examination {
     }
 }
 
-fn account_pending(question: &Question) -> Examination {
+fn account_pending(question: &Question) -> RuleOutcome {
     if !waits_for_verification(question) {
         return pass_with(standing(question.status()));
     }
-    Examination::Matched {
+    RuleOutcome::Matched {
         verdict: Verdict::Held,
         consequence: Consequence::Hold(None),
         evidence: Some(if question.is_unverified_here() {
@@ -390,13 +390,13 @@ fn account_pending(question: &Question) -> Examination {
     }
 }
 
-fn domain_approved(question: &Question) -> Examination {
+fn domain_approved(question: &Question) -> RuleOutcome {
     let internal = &question.settings.internal;
     if !internal.enabled {
         return pass_with("internal.enabled is false".to_owned());
     }
     match matching(question, &internal.approved_domains) {
-        Ok(pattern) => Examination::Matched {
+        Ok(pattern) => RuleOutcome::Matched {
             verdict: Verdict::Held,
             consequence: Consequence::Hold(Some(NewAccount {
                 kind: Kind::Internal,
@@ -408,7 +408,7 @@ fn domain_approved(question: &Question) -> Examination {
     }
 }
 
-fn external_accounts_disabled(question: &Question) -> Examination {
+fn external_accounts_disabled(question: &Question) -> RuleOutcome {
     if question.settings.external.allow_portal_only_accounts {
         pass_with(None)
     } else {
@@ -416,7 +416,7 @@ fn external_accounts_disabled(question: &Question) -> Examination {
     }
 }
 
-fn domain_not_allowed(question: &Question) -> Examination {
+fn domain_not_allowed(question: &Question) -> RuleOutcome {
     let external = &question.settings.external;
     if !external.restrict_domains {
         return pass_with("external.restrict_domains is false".to_owned());
@@ -427,7 +427,7 @@ fn domain_not_allowed(question: &Question) -> Examination {
     }
 }
 
-fn external_account(question: &Question) -> Examination {
+fn external_account(question: &Question) -> RuleOutcome {
     let proof_needed = question.settings.external.verify;
     let account = Some(NewAccount {
         kind: Kind::External,
@@ -438,7 +438,7 @@ fn external_account(question: &Question) -> Examination {
     } else {
         (Verdict::Accepted, Consequence::Accept(account))
     };
-    Examination::Matched {
+    RuleOutcome::Matched {
         verdict,
         consequence,
         evidence: Some(format!("external.verify is {proof_needed}")),

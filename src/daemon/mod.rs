@@ -52,7 +52,7 @@ pub struct Reloading {
 /// The running parts.
 pub struct Daemon {
     config: watch::Sender<Arc<Config>>,
-    smtp_settings: watch::Sender<Arc<smtp::Settings>>,
+    smtp_settings: watch::Sender<Arc<smtp::ServerSettings>>,
     checker: watch::Sender<Option<Checker>>,
     bound: Bound,
     store: Store,
@@ -205,7 +205,7 @@ impl Daemon {
         config: &watch::Receiver<Arc<Config>>,
         templates: &Templates,
         checker: watch::Receiver<Option<Checker>>,
-        settings: &watch::Receiver<Arc<smtp::Settings>>,
+        settings: &watch::Receiver<Arc<smtp::ServerSettings>>,
         listeners: Vec<TcpListener>,
     ) {
         let words = ConfirmingWords::of(templates);
@@ -363,7 +363,7 @@ fn checker(config: &Config) -> anyhow::Result<Option<Checker>> {
     }
 }
 
-fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
+fn smtp_settings(config: &Config) -> anyhow::Result<smtp::ServerSettings> {
     let tls = match &config.smtp.tls {
         Some(tls) => Some(smtp::Tls {
             config: smtp::tls::server_config(&read(&tls.certificate)?, &read(&tls.key)?)
@@ -372,7 +372,7 @@ fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
         }),
         None => None,
     };
-    Ok(smtp::Settings {
+    Ok(smtp::ServerSettings {
         trusted_peers: config.smtp.trusted_peers.clone(),
         max_message_size: config.smtp.max_message_size,
         max_header_size: config.smtp.max_header_size,
@@ -381,7 +381,7 @@ fn smtp_settings(config: &Config) -> anyhow::Result<smtp::Settings> {
         memory_budget: config.smtp.memory_budget,
         command_timeout: config.smtp.command_timeout,
         tls,
-        ..smtp::Settings::new(config.hostname.clone())
+        ..smtp::ServerSettings::new(config.hostname.clone())
     })
 }
 

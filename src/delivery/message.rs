@@ -9,7 +9,10 @@ use std::ops::Range;
 
 use super::stripped_headers;
 use crate::domain::Domain;
-use crate::store::{Content, PIECE, StoreError};
+use crate::store::{Content, StoreError};
+
+/// Octets of a message that are in memory at a time while it is sent.
+pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]

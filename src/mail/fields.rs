@@ -16,13 +16,13 @@ use super::text;
 const MAX_FIELD: usize = 256 * 1024;
 
 /// The header of a message, for reading single fields.
-pub struct Fields<'a> {
+pub struct MessageFields<'a> {
     section: Section<'a>,
     /// Charset of the body, for raw octets.
     body: Option<Label>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> MessageFields<'a> {
     #[must_use]
     pub fn of(raw: &'a [u8]) -> Self {
         let section = Section::of(raw);
@@ -150,7 +150,7 @@ mod tests {
         let raw = "From: =?utf-8?q?M=C3?= =?utf-8?q?=BCller=2C_x=40evil=2Eexample?=\r\n <ann@corp.example>\r\n\
             To: \"a, b\" <a@corp.example>, =?utf-8?b?w7w?= <b@corp.example>\r\n\
             References: <1@a> <2@b>\r\n\r\n";
-        let fields = Fields::of(raw.as_bytes());
+        let fields = MessageFields::of(raw.as_bytes());
         let people = |name| {
             let value = fields.addresses(name);
             let all = value.as_address().expect("addresses").iter();

@@ -115,8 +115,8 @@ impl<'a> Section<'a> {
     }
 
     /// All fields.
-    pub(super) fn fields(&self) -> Fields<'a> {
-        Fields {
+    pub(super) fn fields(&self) -> FieldIter<'a> {
+        FieldIter {
             section: self.fields,
             last: 0,
             at: 0,
@@ -214,7 +214,7 @@ impl<'a> Field<'a> {
 }
 
 /// Iterates over a header section.
-pub(super) struct Fields<'a> {
+pub(super) struct FieldIter<'a> {
     section: &'a [u8],
     /// Start and end of the last returned field.
     last: usize,
@@ -222,7 +222,7 @@ pub(super) struct Fields<'a> {
     certain: bool,
 }
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for FieldIter<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {

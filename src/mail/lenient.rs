@@ -14,7 +14,7 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
 
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
-use super::tokens::{Scanner, Token};
+use super::tokens::{HeaderToken, Scanner};
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
@@ -28,27 +28,27 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
     let mut scanner = Scanner::new(value);
     let mut in_brackets = false;
     let mut words = 0_usize;
-    let mut last = Token::End;
+    let mut last = HeaderToken::End;
     loop {
         let token = scanner.next().ok()?;
         match token {
-            Token::Word(_) | Token::Quoted(_) => {
+            HeaderToken::Word(_) | HeaderToken::Quoted(_) => {
                 words += 1;
                 last = token;
             }
-            Token::Special(b'<') if !in_brackets => {
+            HeaderToken::Special(b'<') if !in_brackets => {
                 in_brackets = true;
                 words = 0;
             }
             // Not the obsolete empty entry of a list.
-            Token::Special(b',' | b';' | b':') if !in_brackets && words > 0 => words = 0,
-            Token::Special(b'@') if words == 1 => break,
-            Token::Special(_) | Token::End => return None,
+            HeaderToken::Special(b',' | b';' | b':') if !in_brackets && words > 0 => words = 0,
+            HeaderToken::Special(b'@') if words == 1 => break,
+            HeaderToken::Special(_) | HeaderToken::End => return None,
         }
     }
     let local = match last {
-        Token::Word(word) if is_local_part(word) => word,
-        Token::Quoted(text) if !is_encoded_word(text) => text,
+        HeaderToken::Word(word) if is_local_part(word) => word,
+        HeaderToken::Quoted(text) if !is_encoded_word(text) => text,
         _ => return None,
     };
     let address = AddrSpec {
@@ -56,8 +56,10 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
         domain: domain(&mut scanner).ok()?,
     };
     match (in_brackets, scanner.next().ok()?) {
-        (_, Token::End) => Some(address),
-        (true, Token::Special(b'>')) if scanner.next().ok()? == Token::End => Some(address),
+        (_, HeaderToken::End) => Some(address),
+        (true, HeaderToken::Special(b'>')) if scanner.next().ok()? == HeaderToken::End => {
+            Some(address)
+        }
         _ => None,
     }
 }

@@ -11,7 +11,7 @@
 use memchr::memmem;
 
 use super::SenderFault;
-use super::tokens::{Scanner, Token, not_an_address};
+use super::tokens::{HeaderToken, Scanner, not_an_address};
 
 /// One `local@domain`, without comments and display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,12 +113,12 @@ enum End {
     Colon,
 }
 
-fn end_at(token: Token) -> Option<End> {
+fn end_at(token: HeaderToken) -> Option<End> {
     match token {
-        Token::End => Some(End::Field),
-        Token::Special(b',') => Some(End::Comma),
-        Token::Special(b';') => Some(End::Semicolon),
-        Token::Special(b':') => Some(End::Colon),
+        HeaderToken::End => Some(End::Field),
+        HeaderToken::Special(b',') => Some(End::Comma),
+        HeaderToken::Special(b';') => Some(End::Semicolon),
+        HeaderToken::Special(b':') => Some(End::Colon),
         _ => None,
     }
 }
@@ -138,18 +138,18 @@ fn entry<'a>(scanner: &mut Scanner<'a>) -> Result<(Entry<'a>, End), SenderFault>
             return Ok((entry, end));
         }
         match token {
-            Token::Word(_) | Token::Quoted(_) => {
+            HeaderToken::Word(_) | HeaderToken::Quoted(_) => {
                 words += 1;
                 last = Some(token);
             }
-            Token::Special(b'@') if words == 1 => {
-                return bare_address(scanner, last.unwrap_or(Token::End));
+            HeaderToken::Special(b'@') if words == 1 => {
+                return bare_address(scanner, last.unwrap_or(HeaderToken::End));
             }
-            Token::Special(b'<') => {
+            HeaderToken::Special(b'<') => {
                 let address = angle_address(scanner)?;
                 return Ok((Entry::Mailbox(address), end_of_entry(scanner)?));
             }
-            Token::Special(b'@') if words == 0 => {
+            HeaderToken::Special(b'@') if words == 0 => {
                 return Err(not_an_address("nothing stands in front of the @"));
             }
             _ => {
@@ -164,7 +164,7 @@ fn entry<'a>(scanner: &mut Scanner<'a>) -> Result<(Entry<'a>, End), SenderFault>
 /// An address without angle brackets, or one that serves as its own display name.
 fn bare_address<'a>(
     scanner: &mut Scanner<'a>,
-    local: Token<'a>,
+    local: HeaderToken<'a>,
 ) -> Result<(Entry<'a>, End), SenderFault> {
     let address = AddrSpec {
         local: local_part(local)?,
@@ -174,7 +174,7 @@ fn bare_address<'a>(
     if let Some(end) = end_at(token) {
         return Ok((Entry::Mailbox(address), end));
     }
-    if token != Token::Special(b'<') {
+    if token != HeaderToken::Special(b'<') {
         return Err(not_an_address("something follows the address"));
     }
     let other = angle_address(scanner)?;
@@ -189,17 +189,17 @@ fn bare_address<'a>(
 /// Parses the text after `<`.
 fn angle_address<'a>(scanner: &mut Scanner<'a>) -> Result<AddrSpec<'a>, SenderFault> {
     let local = match scanner.next()? {
-        Token::Special(b'@') => {
+        HeaderToken::Special(b'@') => {
             return Err(SenderFault::Ambiguous(
                 "it begins with an @, as obsolete routes do".to_owned(),
             ));
         }
-        Token::Special(b'>') => return Err(not_an_address("the angle brackets are empty")),
+        HeaderToken::Special(b'>') => return Err(not_an_address("the angle brackets are empty")),
         token => token,
     };
     match scanner.next()? {
-        Token::Special(b'@') => {}
-        Token::Special(b'>') => return Err(SenderFault::NoDomain),
+        HeaderToken::Special(b'@') => {}
+        HeaderToken::Special(b'>') => return Err(SenderFault::NoDomain),
         _ => return Err(not_an_address("there is no address in the angle brackets")),
     }
     let address = AddrSpec {
@@ -207,7 +207,7 @@ fn angle_address<'a>(scanner: &mut Scanner<'a>) -> Result<AddrSpec<'a>, SenderFa
         domain: domain(scanner)?,
     };
     match scanner.next()? {
-        Token::Special(b'>') => Ok(address),
+        HeaderToken::Special(b'>') => Ok(address),
         _ => Err(not_an_address("the angle bracket is not closed")),
     }
 }
@@ -219,11 +219,11 @@ fn end_of_entry(scanner: &mut Scanner) -> Result<End, SenderFault> {
     }
 }
 
-fn local_part(token: Token<'_>) -> Result<&str, SenderFault> {
+fn local_part(token: HeaderToken<'_>) -> Result<&str, SenderFault> {
     let fault = || not_an_address("what stands in front of the @ is no local part");
     let text = match token {
-        Token::Word(word) if is_dot_atom(word) => word,
-        Token::Quoted(text) => text,
+        HeaderToken::Word(word) if is_dot_atom(word) => word,
+        HeaderToken::Quoted(text) => text,
         _ => return Err(fault()),
     };
     if is_encoded_word(text) {
@@ -239,11 +239,11 @@ pub(super) fn domain<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, SenderFau
         return scanner.literal();
     }
     match scanner.next()? {
-        Token::Word(word) if is_dot_atom(word) && !is_encoded_word(word) => {
+        HeaderToken::Word(word) if is_dot_atom(word) && !is_encoded_word(word) => {
             std::str::from_utf8(word)
                 .map_err(|_| not_an_address("the domain is neither ASCII nor UTF-8"))
         }
-        Token::End | Token::Special(b'>') => Err(SenderFault::NoDomain),
+        HeaderToken::End | HeaderToken::Special(b'>') => Err(SenderFault::NoDomain),
         _ => Err(not_an_address("what follows the @ is no domain")),
     }
 }

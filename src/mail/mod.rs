@@ -57,7 +57,7 @@ pub use facts::{
     SenderFault,
 };
 pub use failure::Failure;
-pub use fields::Fields;
+pub use fields::MessageFields;
 pub use first_line::first_line;
 pub use header_view::{HeaderLine, HeaderView};
 pub use mask::{Masked, OwnLinks, mask};

@@ -7,7 +7,7 @@ use super::SenderFault;
 use super::text::printable;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum HeaderToken<'a> {
     /// The text between specials and white space, dots included.
     Word(&'a [u8]),
     /// With its quotes.
@@ -30,24 +30,24 @@ impl<'a> Scanner<'a> {
         self.rest.first() == Some(&b'[')
     }
 
-    pub(super) fn next(&mut self) -> Result<Token<'a>, SenderFault> {
+    pub(super) fn next(&mut self) -> Result<HeaderToken<'a>, SenderFault> {
         self.skip_comments()?;
         let token = match self.rest.first() {
-            None => Token::End,
+            None => HeaderToken::End,
             Some(b'"') => {
                 let length = self.quoted_length()?;
-                Token::Quoted(self.take(length))
+                HeaderToken::Quoted(self.take(length))
             }
             Some(&byte) if ends_word(byte) => {
                 if byte.is_ascii_control() || byte == b'\\' || byte == b')' {
                     return Err(not_an_address("a character stands where it cannot"));
                 }
                 self.take(1);
-                Token::Special(byte)
+                HeaderToken::Special(byte)
             }
             Some(_) => {
                 let length = self.rest.iter().position(|&byte| ends_word(byte));
-                Token::Word(self.take(length.unwrap_or(self.rest.len())))
+                HeaderToken::Word(self.take(length.unwrap_or(self.rest.len())))
             }
         };
         Ok(token)

@@ -227,7 +227,7 @@ pub fn delivery_failed(delivery: DeliveryAttempt, cause: &str) {
 
 /// One call of a hook.
 #[derive(Debug, Clone, Copy)]
-pub struct HookCall<'a> {
+pub struct HookCallFields<'a> {
     pub hook: &'a DestinationName,
     pub call: HookCallId,
     /// The event that the hook is told.
@@ -237,19 +237,19 @@ pub struct HookCall<'a> {
     pub attempt: u32,
 }
 
-pub fn hook_succeeded(call: HookCall) {
+pub fn hook_succeeded(call: HookCallFields) {
     event!(INFO "hook.succeeded", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt);
 }
 
 /// It will be retried at `next`.
-pub fn hook_deferred(call: HookCall, next: Timestamp, cause: &str) {
+pub fn hook_deferred(call: HookCallFields, next: Timestamp, cause: &str) {
     event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt, next = display(next), cause);
 }
 
 /// The last attempt failed; an operator can retry.
-pub fn hook_failed(call: HookCall, cause: &str) {
+pub fn hook_failed(call: HookCallFields, cause: &str) {
     event!(ERROR "hook.failed", hook = %call.hook, call = %call.call, about = call.about,
         account = %call.account, attempt = call.attempt, cause);
 }

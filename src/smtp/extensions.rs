@@ -5,13 +5,13 @@
 
 use super::path;
 use super::reply::Reply;
-use super::settings::Settings;
+use super::settings::ServerSettings;
 use super::xforward;
 use crate::domain::ReversePath;
 
 /// Lines of the reply to EHLO after the hostname.
 #[must_use]
-pub fn ehlo_lines(settings: &Settings, tls_active: bool) -> Vec<String> {
+pub fn ehlo_lines(settings: &ServerSettings, tls_active: bool) -> Vec<String> {
     let mut lines = vec![
         "PIPELINING".to_owned(),
         format!("SIZE {}", settings.max_message_size),

@@ -15,7 +15,7 @@ use super::connection_slots::ConnectionSlots;
 use super::handler::MessageHandler;
 use super::reply::Reply;
 use super::session::{Session, Shared};
-use super::settings::Settings;
+use super::settings::ServerSettings;
 use crate::observe::events;
 
 /// Pause when the system has no file descriptor for another connection.
@@ -27,7 +27,7 @@ const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// The settings are read for every new connection, the memory budget only here.
 pub async fn serve<R: MessageHandler>(
     listeners: Vec<TcpListener>,
-    settings: watch::Receiver<Arc<Settings>>,
+    settings: watch::Receiver<Arc<ServerSettings>>,
     handler: Arc<R>,
     shutdown: CancellationToken,
 ) {
@@ -56,7 +56,7 @@ pub async fn serve<R: MessageHandler>(
 
 struct Door<R> {
     shared: Shared<R>,
-    settings: watch::Receiver<Arc<Settings>>,
+    settings: watch::Receiver<Arc<ServerSettings>>,
     connection_slots: Arc<ConnectionSlots>,
     shutdown: CancellationToken,
     tasks: TaskTracker,

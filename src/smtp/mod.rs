@@ -6,7 +6,7 @@
 //!
 //! - `250` follows DATA only after the handler reports that the message is on disk.
 //! - Only CRLF ends a line, only `CRLF . CRLF` a message. A bare LF ends the connection.
-//! - The memory that a peer can occupy is bounded by [`Settings`], whatever it sends.
+//! - The memory that a peer can occupy is bounded by [`ServerSettings`], whatever it sends.
 //!
 //! ```text
 //! listener ─► session ─► connection   bounded lines, timeouts
@@ -33,4 +33,4 @@ mod xforward;
 
 pub use handler::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 pub use listener::serve;
-pub use settings::{Settings, Tls};
+pub use settings::{ServerSettings, Tls};

@@ -13,7 +13,7 @@ use super::data::TooLarge;
 use super::extensions::{self, MailParameters};
 use super::handler::{DataOutcome, MessageHandler};
 use super::reply::Reply;
-use super::settings::Settings;
+use super::settings::ServerSettings;
 use super::xforward;
 use crate::domain::{Envelope, ForwardedClient, Recipient};
 
@@ -70,7 +70,7 @@ enum Phase {
 pub struct Protocol<R> {
     engine: Session<Granted>,
     handler: Arc<R>,
-    settings: Arc<Settings>,
+    settings: Arc<ServerSettings>,
     peer: IpAddr,
     helo: String,
     client: Option<ForwardedClient>,
@@ -81,7 +81,7 @@ pub struct Protocol<R> {
 }
 
 impl<R: MessageHandler> Protocol<R> {
-    pub fn new(handler: Arc<R>, settings: Arc<Settings>, peer: IpAddr) -> Self {
+    pub fn new(handler: Arc<R>, settings: Arc<ServerSettings>, peer: IpAddr) -> Self {
         let mut builder = SessionBuilder::new(settings.hostname.as_str());
         if settings.tls.is_some() {
             builder.enable_start_tls();

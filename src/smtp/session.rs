@@ -16,7 +16,7 @@ use super::data::{Bounds, Progress, Transfer};
 use super::handler::MessageHandler;
 use super::protocol::{Next, Protocol};
 use super::reply::Reply;
-use super::settings::Settings;
+use super::settings::ServerSettings;
 
 /// Time for which input after our final reply is read and discarded.
 const LINGER: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub struct Shared<R> {
 /// A connection with its client.
 pub struct Session<'a, R> {
     pub shared: &'a Shared<R>,
-    pub settings: Arc<Settings>,
+    pub settings: Arc<ServerSettings>,
     pub peer: IpAddr,
     pub slot: Slot,
     /// Cancelled when no new transaction may begin.

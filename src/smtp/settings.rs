@@ -10,7 +10,7 @@ use crate::domain::Domain;
 
 /// Settings at one time. A connection keeps those with which it began.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ServerSettings {
     /// Name in the greeting and in replies to EHLO.
     pub hostname: Domain,
     /// Networks whose clients may connect.
@@ -43,7 +43,7 @@ pub struct Tls {
     pub required: bool,
 }
 
-impl Settings {
+impl ServerSettings {
     /// Default settings for this hostname; only loopback is trusted.
     #[must_use]
     pub fn new(hostname: Domain) -> Self {

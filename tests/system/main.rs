@@ -3,6 +3,7 @@
 
 mod activation;
 mod api;
+mod container;
 mod filters;
 mod mail_content;
 mod mta;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::delivery::OutgoingMessage;
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
-use crate::mail::{self, Content, Fields};
+use crate::mail::{self, Content, MessageFields};
 
 /// Maximum octets of a message that is included in the JSON, besides its parsed content. A longer one is
 /// available by a link.
@@ -119,7 +119,7 @@ pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<Strin
 }
 
 fn parts(raw: &[u8]) -> Parts {
-    let fields = Fields::of(raw);
+    let fields = MessageFields::of(raw);
     let content = Content::of(raw);
     Parts {
         subject: fields.subject(),

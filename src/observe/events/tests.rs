@@ -103,7 +103,7 @@ fn everything() {
     delivery_succeeded(delivery);
     delivery_deferred(delivery, soon, "451 later");
     delivery_failed(delivery, "550 no");
-    let call = HookCall {
+    let call = HookCallFields {
         hook: &destination,
         call: HookCallId::new(),
         about: "account.verified",

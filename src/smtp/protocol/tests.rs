@@ -29,7 +29,7 @@ impl MessageHandler for Desk {
 }
 
 fn protocol() -> Protocol<Desk> {
-    let mut settings = Settings::new(Domain::parse("gate.corp.example").expect("a domain"));
+    let mut settings = ServerSettings::new(Domain::parse("gate.corp.example").expect("a domain"));
     settings.max_errors = usize::MAX;
     settings.max_recipients = 3;
     Protocol::new(Arc::new(Desk), Arc::new(settings), [127, 0, 0, 1].into())

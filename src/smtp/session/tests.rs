@@ -37,13 +37,13 @@ impl MessageHandler for Anybody {
     }
 }
 
-fn settings() -> Settings {
-    Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
+fn settings() -> ServerSettings {
+    ServerSettings::new(Domain::parse("gate.corp.example").expect("a domain"))
 }
 
 /// Starts a session with an uncontended slot on one end of a pipe of this size. Returns the other end, and a
 /// task that returns the sizes of the messages.
-fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
+fn session(settings: ServerSettings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
         .expect("the first seat");
@@ -52,7 +52,7 @@ fn session(settings: Settings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usi
 
 fn session_in_slot(
     slot: Slot,
-    settings: Settings,
+    settings: ServerSettings,
     pipe: usize,
 ) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let (ours, theirs) = duplex(pipe);

@@ -2,4 +2,3 @@
 
 pub(super) mod holder;
 pub(super) mod leases;
-pub(super) mod paused;

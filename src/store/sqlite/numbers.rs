@@ -1,19 +1,21 @@
 //! Row numbers, as the SQL function `next_number()` of the writing connection.
 //!
-//! All tables take their numbers from the one row of `writer`. It is read once in each transaction and
-//! written once before the commit, so that numbers follow the order of commits, also across processes. An
-//! operation that is rolled back within its transaction wastes its numbers; they are never used again.
+//! All tables take their numbers from the one row of `writer`, which keeps the first number that nobody has
+//! reserved. A connection reserves [`BLOCK`] numbers at once, so that most transactions do not write the row.
+//! It is read in each transaction: once another process has reserved a block of its own, the rest of ours is
+//! wasted. So numbers follow the order of commits, also across processes. An operation that is rolled back
+//! wastes its numbers too; no number is used twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use crate::store::StoreError;
 
-/// Value outside of a transaction.
-const NONE: i64 = 0;
+/// Numbers reserved at once.
+const BLOCK: i64 = 256;
 
 /// Row numbers of the transactions of one connection.
 #[derive(Debug, Clone, Default)]
@@ -23,9 +25,11 @@ pub(crate) struct Numbers {
 
 #[derive(Debug, Default)]
 struct Counter {
-    /// Number in the row.
-    kept: AtomicI64,
+    /// A transaction of the writer is open.
+    open: AtomicBool,
     next: AtomicI64,
+    /// The value of the row as this connection last wrote or read it.
+    reserved: AtomicI64,
 }
 
 impl Numbers {
@@ -40,21 +44,28 @@ impl Numbers {
 
     /// Reads the row, in a transaction that already holds the write lock.
     pub(crate) fn begin(&self, connection: &Connection) -> Result<(), StoreError> {
-        let next: i64 = connection
+        let row: i64 = connection
             .prepare_cached("SELECT next_number FROM writer")?
             .query_row([], |row| row.get(0))?;
-        self.counter.kept.store(next, Relaxed);
-        self.counter.next.store(next, Relaxed);
+        // Another process took the block that begins where ours ends, or the transaction that reserved ours
+        // was rolled back.
+        if row != self.counter.reserved.load(Relaxed) {
+            self.counter.reserved.store(row, Relaxed);
+            self.counter.next.store(row, Relaxed);
+        }
+        self.counter.open.store(true, Relaxed);
         Ok(())
     }
 
-    /// Writes the last number used, before the transaction is committed.
+    /// Reserves the numbers that the transaction used beyond the block, before it is committed.
     pub(crate) fn keep(&self, connection: &Connection) -> Result<(), StoreError> {
-        let next = self.counter.next.swap(NONE, Relaxed);
-        if next != self.counter.kept.load(Relaxed) {
+        self.counter.open.store(false, Relaxed);
+        let next = self.counter.next.load(Relaxed);
+        if next > self.counter.reserved.load(Relaxed) {
             connection
                 .prepare_cached("UPDATE writer SET next_number = ?")?
-                .execute([next])?;
+                .execute([next + BLOCK])?;
+            self.counter.reserved.store(next + BLOCK, Relaxed);
         }
         Ok(())
     }
@@ -62,20 +73,19 @@ impl Numbers {
 
 impl Counter {
     fn give(&self) -> rusqlite::Result<i64> {
-        match self.next.load(Relaxed) {
-            NONE => Err(rusqlite::Error::UserFunctionError(
-                "a number was asked for outside of a transaction of the writer".into(),
-            )),
-            number => {
-                self.next.store(number + 1, Relaxed);
-                Ok(number)
-            }
+        if !self.open.load(Relaxed) {
+            return Err(rusqlite::Error::UserFunctionError(
+                "a number was requested outside of a transaction of the writer".into(),
+            ));
         }
+        Ok(self.next.fetch_add(1, Relaxed))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::store::sqlite::connection;
 
@@ -103,13 +113,98 @@ mod tests {
         take().expect_err("the transaction ends");
         run("COMMIT");
 
-        // Numbers that were never committed were never visible.
-        for _ in 0..2 {
-            run("BEGIN IMMEDIATE");
-            numbers.begin(&connection).expect("begun");
-            assert_eq!(take(), Ok(5));
-            run("ROLLBACK");
+        // Numbers that were never committed were never visible; they may be given again or wasted.
+        run("BEGIN IMMEDIATE");
+        numbers.begin(&connection).expect("begun");
+        assert_eq!(take(), Ok(5));
+        run("ROLLBACK");
+    }
+
+    /// Takes `count` numbers in one transaction and returns the first.
+    fn commit(connection: &Connection, numbers: &Numbers, count: i64) -> i64 {
+        connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
+        numbers.begin(connection).expect("begun");
+        let take = || connection.query_row("SELECT next_number()", [], |row| row.get(0));
+        let first = take().expect("a number");
+        for more in 1..count {
+            assert_eq!(take(), Ok(first + more));
         }
+        numbers.keep(connection).expect("kept");
+        connection.execute_batch("COMMIT").expect("committed");
+        first
+    }
+
+    #[test]
+    fn numbers_follow_the_order_of_commits_whoever_gives_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let open = || {
+            let connection = connection::writing(&path).expect("a database");
+            let numbers = Numbers::of(&connection).expect("a function");
+            (connection, numbers)
+        };
+        let mut writers = [open(), open(), open()];
+        let mut last = 0;
+        for (turn, count) in [
+            (0, 1),
+            (0, 3),
+            (1, 2),
+            (0, 1),
+            (1, 600),
+            (1, 1),
+            (2, 256),
+            (2, 1),
+            (0, 1),
+        ] {
+            let (connection, numbers) = &writers[turn];
+            let first = commit(connection, numbers, count);
+            assert!(first > last, "{first} after {last}");
+            last = first + count - 1;
+        }
+        // Killed and started again.
+        writers[0] = open();
+        assert!(commit(&writers[0].0, &writers[0].1, 1) > last);
+    }
+
+    #[test]
+    fn a_block_whose_reservation_was_rolled_back_is_reserved_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let connection = connection::writing(&path).expect("a database");
+        let numbers = Numbers::of(&connection).expect("a function");
+        let last = commit(&connection, &numbers, BLOCK);
+        connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
+        numbers.begin(&connection).expect("begun");
+        for _ in 0..=BLOCK {
+            let take = connection.query_row("SELECT next_number()", [], |row| row.get::<_, i64>(0));
+            take.expect("a number");
+        }
+        numbers.keep(&connection).expect("kept");
+        connection.execute_batch("ROLLBACK").expect("rolled back");
+        let first = commit(&connection, &numbers, 1);
+        assert!(first > last);
+        let row: i64 = connection
+            .query_row("SELECT next_number FROM writer", [], |row| row.get(0))
+            .expect("the row");
+        assert!(row > first, "{first} is not reserved by {row}");
+    }
+
+    /// The Rust source of a folder and those in it, without the examples of `plans.rs`.
+    fn source_below(folder: &Path) -> String {
+        let mut source = String::new();
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                source += &source_below(&path);
+            } else if path.extension().is_some_and(|is| is == "rs") && !path.ends_with("plans.rs") {
+                source += &std::fs::read_to_string(path).expect("text");
+            }
+        }
+        source
     }
 
     /// Tables numbered otherwise: they have one row, or rows are never removed.
@@ -133,14 +228,7 @@ mod tests {
             .expect("rows")
             .collect::<Result<_, _>>()
             .expect("names");
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-        let source: String = std::fs::read_dir(folder)
-            .expect("a folder")
-            .map(|file| file.expect("a file").path())
-            .filter(|file| file.extension().is_some_and(|is| is == "rs"))
-            .filter(|file| !file.ends_with("plans.rs"))
-            .map(|file| std::fs::read_to_string(file).expect("text"))
-            .collect();
+        let source = source_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"));
         assert!(tables.len() > OWN.len() + 5, "{tables:?}");
         for table in tables.iter().filter(|table| !OWN.contains(&table.as_str())) {
             let insert = format!("INSERT INTO {table} (");

@@ -152,7 +152,7 @@ async fn listen(sink: &Arc<Sink>, stop: &CancellationToken) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let hostname = Domain::parse("sink.example").expect("a domain");
-    let (sender, settings) = watch::channel(Arc::new(smtp::Settings::new(hostname)));
+    let (sender, settings) = watch::channel(Arc::new(smtp::ServerSettings::new(hostname)));
     let serving = smtp::serve(vec![listener], settings, Arc::clone(sink), stop.clone());
     tokio::spawn(async move {
         serving.await;

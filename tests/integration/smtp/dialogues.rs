@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::harness::{self, Client, Harness, Outcome};
 use anyhow::{Context, Result, bail, ensure};
-use vestibule::smtp::Settings;
+use vestibule::smtp::ServerSettings;
 
 /// One line of a dialogue.
 enum Step {
@@ -22,7 +22,7 @@ enum Step {
 }
 
 struct Dialogue {
-    settings: Settings,
+    settings: ServerSettings,
     outcome: Outcome,
     /// True if the bytes mean the same one by one.
     cut: bool,

@@ -16,14 +16,14 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
 use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath};
 use vestibule::smtp::{
-    self, DataOutcome, MessageHandler, Settings, Tls, TryLater, UnknownRecipient,
+    self, DataOutcome, MessageHandler, ServerSettings, Tls, TryLater, UnknownRecipient,
 };
 
 /// Upper bound for every wait, generous for a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-pub fn settings() -> Settings {
-    Settings::new(Domain::parse("gate.corp.example").expect("a domain"))
+pub fn settings() -> ServerSettings {
+    ServerSettings::new(Domain::parse("gate.corp.example").expect("a domain"))
 }
 
 /// The handler's outcome for a message.
@@ -141,35 +141,39 @@ impl MessageHandler for Recording {
 pub struct Harness {
     pub address: SocketAddr,
     pub handler: Arc<Recording>,
-    pub settings: watch::Sender<Arc<Settings>>,
+    pub settings: watch::Sender<Arc<ServerSettings>>,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<()>,
 }
 
 impl Harness {
-    pub async fn open(settings: Settings, outcome: Outcome) -> Result<Self> {
+    pub async fn open(settings: ServerSettings, outcome: Outcome) -> Result<Self> {
         Self::start(settings, outcome, None).await
     }
 
     /// Starts one whose handler accepts a message only after [`Recording::let_pass`].
-    pub async fn with_gate(settings: Settings) -> Result<Self> {
+    pub async fn with_gate(settings: ServerSettings) -> Result<Self> {
         Self::start(settings, Outcome::Stored, Some(Semaphore::new(0))).await
     }
 
     /// Starts one at a unique address, so that no other server answers there afterwards.
-    pub async fn alone(settings: Settings) -> Result<Self> {
+    pub async fn alone(settings: ServerSettings) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.77:0").await?;
         Self::on(listener, settings, Outcome::Stored, None)
     }
 
-    async fn start(settings: Settings, outcome: Outcome, gate: Option<Semaphore>) -> Result<Self> {
+    async fn start(
+        settings: ServerSettings,
+        outcome: Outcome,
+        gate: Option<Semaphore>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         Self::on(listener, settings, outcome, gate)
     }
 
     fn on(
         listener: TcpListener,
-        settings: Settings,
+        settings: ServerSettings,
         outcome: Outcome,
         gate: Option<Semaphore>,
     ) -> Result<Self> {

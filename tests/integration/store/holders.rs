@@ -68,7 +68,7 @@ impl Holders {
             Settlement::Retry { .. } if claim.attempt >= PASSED_AFTER => {
                 self.passed.insert(request);
             }
-            Settlement::Retry { .. } | Settlement::Unattempted => {}
+            Settlement::Retry { .. } => {}
             Settlement::Delivered | Settlement::Failed { .. } => {
                 self.passed.remove(&request);
             }

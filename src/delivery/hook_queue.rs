@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::http::{HttpClient, RequestMeta};
 use crate::outbound::settlement::settlement;
-use crate::outbound::worker::Queue;
+use crate::outbound::worker::{Outcome, Queue};
 use crate::outbound::{Attempt, Cause};
-use crate::store::{
-    ClaimNumber, ClaimedWork, HookCall, Settled, Settlement, Store, StoreError, Topic,
-};
+use crate::store::{ClaimNumber, HookCall, NextWork, Settlement, Store, StoreError, Topic, Turn};
 
 /// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -37,55 +37,8 @@ impl HookQueue {
             store,
         }
     }
-}
 
-impl Queue for HookQueue {
-    type Claim = HookCall;
-
-    fn name(&self) -> &DestinationName {
-        &self.name
-    }
-
-    fn store(&self) -> &Store {
-        &self.store
-    }
-
-    fn topic(&self) -> Topic {
-        Topic::Calls
-    }
-
-    fn concurrency(&self) -> usize {
-        self.concurrency
-    }
-
-    fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_hook_call(self.name.clone()).await
-    }
-
-    async fn claim(
-        &self,
-        most: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<ClaimedWork<HookCall>, StoreError> {
-        self.store
-            .claim_hook_calls(self.name.clone(), most, lease_until, now)
-            .await
-    }
-
-    fn number(call: &HookCall) -> ClaimNumber {
-        call.number()
-    }
-
-    async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
-        self.store.give_back_hook_calls(after, now).await
-    }
-
-    async fn attempt(&self, call: &HookCall) -> Attempt {
+    async fn call(&self, call: &HookCall) -> Attempt {
         let id = call.id.to_string();
         let seconds = Timestamp::now().as_second();
         let mut signature = match self.client.signature(&id, seconds) {
@@ -106,8 +59,67 @@ impl Queue for HookQueue {
             .await
             .unwrap_or_else(|_| Attempt::Retry(Cause::of_destination("no answer in time")))
     }
+}
 
-    fn conclude(&self, call: &HookCall, attempt: &Attempt, now: Timestamp) -> Settlement {
+impl Queue for HookQueue {
+    type Claim = HookCall;
+    type Settlement = Settlement;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::Calls
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    async fn next(&self) -> Result<NextWork, StoreError> {
+        self.store.next_hook_work(&self.name).await
+    }
+
+    async fn turn(
+        &self,
+        outcomes: &[Outcome<Self>],
+        most: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Turn<HookCall>, StoreError> {
+        let outcomes = outcomes
+            .iter()
+            .map(|done| (&done.claim, done.settlement.clone(), done.at));
+        self.store
+            .turn_hook_calls(&self.name, outcomes, most, lease_until, now)
+            .await
+    }
+
+    fn number(call: &HookCall) -> ClaimNumber {
+        call.number()
+    }
+
+    async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
+        self.store.give_back_hook_calls(after, now).await
+    }
+
+    async fn attempt(&self, calls: &[HookCall], _: &CancellationToken) -> Vec<Option<Attempt>> {
+        let mut attempts = Vec::with_capacity(calls.len());
+        for call in calls {
+            attempts.push(Some(self.call(call).await));
+        }
+        attempts
+    }
+
+    fn conclude(&self, call: &HookCall, attempt: Option<&Attempt>, now: Timestamp) -> Settlement {
+        let Some(attempt) = attempt else {
+            return Settlement::Unattempted;
+        };
         let settlement = settlement(attempt, call.attempt, call.released_at, &self.retry, now);
         let made = events::HookCallFields {
             hook: &self.name,
@@ -120,17 +132,9 @@ impl Queue for HookQueue {
             Settlement::Delivered => events::hook_succeeded(made),
             Settlement::Retry { at, cause } => events::hook_deferred(made, *at, cause),
             Settlement::Failed { cause } => events::hook_failed(made, cause),
+            Settlement::Unattempted => {}
         }
         settlement
-    }
-
-    async fn settle(
-        &self,
-        call: &HookCall,
-        settlement: Settlement,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        self.store.settle_hook_call(call, settlement, now).await
     }
 
     async fn close_idle(&self) {}

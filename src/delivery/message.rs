@@ -9,10 +9,7 @@ use std::ops::Range;
 
 use super::stripped_headers;
 use crate::domain::Domain;
-use crate::store::{Content, StoreError};
-
-/// Octets of a message that are in memory at a time while it is sent.
-pub(super) const PIECE: u64 = 64 * 1024;
+use crate::store::{Content, PIECE, StoreError};
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]

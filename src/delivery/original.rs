@@ -3,10 +3,10 @@
 use hyper::body::{Body, Bytes};
 
 use super::Message;
-use super::message::{PIECE, Place};
+use super::message::Place;
 use crate::domain::{Domain, LedgerId};
 use crate::outbound::flow::Flow;
-use crate::store::{Store, StoreError};
+use crate::store::{PIECE, Store, StoreError};
 
 /// The original message of an entry, without the fields that destinations must not trust.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::message::PIECE;
 use super::{Message, added_headers};
 use crate::domain::{Domain, Timestamp};
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, Content, Store, StoreError};
 
 /// Lifetime of a link to a message, counted from the attempt that sends the link.
 const LINK_TTL: Duration = Duration::from_hours(7 * 24);
@@ -28,25 +27,23 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    /// Adds our fields and removes those of the same names. `None` if the content is not kept any more.
+    /// Adds our fields and removes those of the same names. `content` comes with its beginning.
     ///
     /// # Errors
     /// The content cannot be read.
     pub async fn open(
         claim: Claim,
+        (content, start): (Content, Vec<u8>),
         links: &Links,
         hostname: &Domain,
-    ) -> Result<Option<Self>, StoreError> {
-        let Some((content, start)) = links.store.content(claim.ledger, PIECE).await? else {
-            return Ok(None);
-        };
+    ) -> Result<Self, StoreError> {
         let fields = added_headers::fields(&claim, hostname);
         let message = Message::open(fields, start, content, hostname).await?;
-        Ok(Some(Self {
+        Ok(Self {
             claim,
             message,
             links: Some(links.clone()),
-        }))
+        })
     }
 
     #[cfg(test)]

@@ -1,7 +1,10 @@
 //! In: released requests of the portals of one destination. Out: their settlements.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
 use super::{Destination, OutgoingMessage};
@@ -11,11 +14,20 @@ use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::outbound::settlement::settlement;
-use crate::outbound::worker::{Queue, Tries};
+use crate::outbound::worker::{Outcome, Queue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{
-    Claim, ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic,
+    ClaimNumber, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError, Topic, Turn,
 };
+
+/// Requests of one account and portal that are claimed together.
+const MOST_OF_RUN: usize = 64;
+
+/// Accounts and portals whose requests a destination takes together.
+const MOST_TOGETHER: usize = 64;
+
+/// Time for which reading of a message is retried.
+const READING: Duration = Duration::from_secs(30);
 
 /// The queue of requests of one destination.
 pub(super) struct RequestQueue {
@@ -50,12 +62,74 @@ impl RequestQueue {
     }
 }
 
-impl Queue for RequestQueue {
-    type Claim = Claim;
-
-    fn name(&self) -> &DestinationName {
-        &self.name
+impl RequestQueue {
+    /// One attempt for each, in order; `None` from the first of an account and portal on that has to be
+    /// retried.
+    async fn deliver(&self, deliveries: &[Delivery]) -> Vec<Option<Attempt>> {
+        let mut attempts: Vec<Option<Attempt>> = deliveries.iter().map(|_| None).collect();
+        let mut places = Vec::with_capacity(deliveries.len());
+        let mut messages = Vec::with_capacity(deliveries.len());
+        let mut stopped = BTreeSet::new();
+        for (place, delivery) in deliveries.iter().enumerate() {
+            let claim = &delivery.claim;
+            if stopped.contains(&(claim.account, &claim.portal)) {
+                continue;
+            }
+            match self.open(delivery).await {
+                Ok(message) => {
+                    places.push(place);
+                    messages.push(Arc::new(message));
+                }
+                Err(attempt) => {
+                    if matches!(attempt, Attempt::Retry(_)) {
+                        stopped.insert((claim.account, &claim.portal));
+                    }
+                    attempts[place] = Some(attempt);
+                }
+            }
+        }
+        let outcomes = self.destination.attempt(&messages).await;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            attempts[place] = outcome;
+        }
+        attempts
     }
+
+    /// Reads what is needed of the content. An error of our own store does not count as an attempt at once.
+    async fn open(&self, delivery: &Delivery) -> Result<OutgoingMessage, Attempt> {
+        let claim = &delivery.claim;
+        let mut content = delivery.content.clone();
+        let deadline = Instant::now() + READING;
+        let mut wait = Duration::from_secs(1);
+        loop {
+            let opened = match content {
+                Ok(Some(content)) => {
+                    OutgoingMessage::open(claim.clone(), content, &self.links, &self.hostname).await
+                }
+                Ok(None) => {
+                    let cause = Cause::of_request("the content is no longer kept");
+                    return Err(Attempt::Refused(cause));
+                }
+                Err(error) => Err(error),
+            };
+            let error = match opened {
+                Ok(message) => return Ok(message),
+                Err(error) => error,
+            };
+            events::fault("delivery", &error);
+            if error.is_final() || Instant::now() + wait > deadline {
+                return Err(Attempt::Retry(Cause::of_request(&error.to_string())));
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+            content = self.links.store.content(claim.ledger, PIECE).await;
+        }
+    }
+}
+
+impl Queue for RequestQueue {
+    type Claim = Delivery;
+    type Settlement = Settlement;
 
     fn store(&self) -> &Store {
         &self.links.store
@@ -73,59 +147,86 @@ impl Queue for RequestQueue {
         self.destination.timeout()
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.links.store.next_delivery(self.portals.clone()).await
+    fn attempts_together(&self) -> bool {
+        self.destination.takes_together()
     }
 
-    async fn claim(
-        &self,
-        most: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<ClaimedWork<Claim>, StoreError> {
+    async fn next(&self) -> Result<NextWork, StoreError> {
         self.links
             .store
-            .claim_deliveries(self.portals.clone(), most, lease_until, now)
+            .next_delivery_work(&self.name, &self.portals)
             .await
     }
 
-    fn number(claim: &Claim) -> ClaimNumber {
-        claim.number()
+    async fn turn(
+        &self,
+        outcomes: &[Outcome<Self>],
+        most: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Turn<Delivery>, StoreError> {
+        let is_together = self.destination.takes_together();
+        let runs = if is_together && most > 0 {
+            MOST_TOGETHER
+        } else {
+            most
+        };
+        let limits = RunLimits {
+            runs,
+            requests: MOST_OF_RUN,
+        };
+        let outcomes = outcomes
+            .iter()
+            .map(|done| (&done.claim.claim, done.settlement.clone(), done.at));
+        let store = &self.links.store;
+        let mut turn = store
+            .turn_deliveries(
+                &self.name,
+                &self.portals,
+                outcomes,
+                limits,
+                lease_until,
+                now,
+            )
+            .await?;
+        if is_together && turn.runs.len() > 1 {
+            turn.runs = vec![turn.runs.into_iter().flatten().collect()];
+        }
+        Ok(turn)
+    }
+
+    fn number(delivery: &Delivery) -> ClaimNumber {
+        delivery.claim.number()
     }
 
     async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
         self.links.store.give_back_deliveries(after, now).await
     }
 
-    /// Reads the content and delivers it.
-    async fn attempt(&self, claim: &Claim) -> Attempt {
+    async fn attempt(
+        &self,
+        deliveries: &[Delivery],
+        _: &CancellationToken,
+    ) -> Vec<Option<Attempt>> {
         let timeout = self.destination.timeout();
-        let attempt = async {
-            // An error of our own store does not count as an attempt.
-            let mut tries = Tries::begin();
-            let outgoing = loop {
-                match OutgoingMessage::open(claim.clone(), &self.links, &self.hostname).await {
-                    Err(error) if tries.again(&error).await => {}
-                    opened => break opened,
-                }
-            };
-            match outgoing {
-                Ok(Some(outgoing)) => self.destination.attempt(&Arc::new(outgoing)).await,
-                Ok(None) => Attempt::Refused(Cause::of_request("the content is no longer kept")),
-                Err(error) => Attempt::Retry(Cause::of_request(&error.to_string())),
-            }
-        };
-        tokio::time::timeout(timeout, attempt)
+        tokio::time::timeout(timeout, self.deliver(deliveries))
             .await
             .unwrap_or_else(|_| {
-                Attempt::Retry(Cause::of_destination(&format!(
-                    "not done within {} s",
-                    timeout.as_secs()
-                )))
+                let text = format!("not done within {} s", timeout.as_secs());
+                let late = || Some(Attempt::Retry(Cause::of_destination(&text)));
+                deliveries.iter().map(|_| late()).collect()
             })
     }
 
-    fn conclude(&self, claim: &Claim, attempt: &Attempt, now: Timestamp) -> Settlement {
+    fn conclude(
+        &self,
+        delivery: &Delivery,
+        attempt: Option<&Attempt>,
+        now: Timestamp,
+    ) -> Settlement {
+        let (Some(attempt), claim) = (attempt, &delivery.claim) else {
+            return Settlement::Unattempted;
+        };
         failpoint::pass("handed over");
         let settlement = settlement(attempt, claim.attempt, claim.released_at, &self.retry, now);
         let delivery = events::DeliveryAttempt {
@@ -147,20 +248,9 @@ impl Queue for RequestQueue {
             }
             Settlement::Retry { at, cause } => events::delivery_deferred(delivery, *at, cause),
             Settlement::Failed { cause } => events::delivery_failed(delivery, cause),
+            Settlement::Unattempted => {}
         }
         settlement
-    }
-
-    async fn settle(
-        &self,
-        claim: &Claim,
-        settlement: Settlement,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        self.links
-            .store
-            .settle_delivery(claim, settlement, now)
-            .await
     }
 
     async fn close_idle(&self) {

@@ -49,13 +49,13 @@ pub async fn run(
             let place = Place::Hook(hook.endpoint.clone());
             let breaker = breakers.keep(&before, &hook.name, place);
             let caller = HookQueue::of(hook, store.clone());
-            workers.spawn(Worker::of(caller, breaker, generation.clone()).run());
+            workers.spawn(Worker::run(caller, breaker, generation.clone()));
         }
         for (name, destination) in &current.destinations {
             let place = Place::RequestQueue(destination.clone());
             let breaker = breakers.keep(&before, name, place);
             if let Some(desk) = RequestQueue::of(name, &current, store.clone()) {
-                workers.spawn(Worker::of(desk, breaker, generation.clone()).run());
+                workers.spawn(Worker::run(desk, breaker, generation.clone()));
             }
         }
         tokio::select! {

@@ -11,6 +11,8 @@ pub enum Attempt {
     Retry(Cause),
     /// A permanent failure of this request.
     Refused(Cause),
+    /// A fault of our own, after which it may have been delivered or not.
+    Unknown(Cause),
 }
 
 /// Cause of a failure, for the operator.

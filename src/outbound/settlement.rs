@@ -20,7 +20,7 @@ pub fn settlement(
                 cause: cause.text.clone(),
             };
         }
-        Attempt::Retry(cause) => cause,
+        Attempt::Retry(cause) | Attempt::Unknown(cause) => cause,
     };
     let chance = schedule::chance();
     match schedule::next(retry, attempt, released_at, now, cause.not_before, chance) {

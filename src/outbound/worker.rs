@@ -1,27 +1,37 @@
 //! In: the queue of one destination. Out: its attempts, one after the other or several at a time.
 //!
-//! A worker claims as many items as its destination may get at a time, under a lease that is longer than any
-//! attempt. Then it sleeps until something is due, something changed or it is told to stop. On shutdown it
-//! claims no more and finishes its attempts.
+//! A worker claims as many runs as its destination may get at a time, under a lease that is longer than any
+//! attempt, and settles what is done in the same transaction. Then it sleeps until something is due,
+//! something changed or it is told to stop. On shutdown it claims no more and finishes its attempts.
+//!
+//! The items of a run are attempted in order. The first that has to be retried ends the run, and so do an
+//! action of an operator and the shutdown: what was not attempted returns to the queue. It also returns when
+//! the run has taken [`RUN_TIME`], while the attempt in progress goes on, so that a slow destination keeps no
+//! request from being discarded, and little is repeated after a crash.
 //!
 //! The outcome of an attempt is settled by its claim. A settlement that the database rejects is retried for
 //! as long as the lease lasts, so that a database error does not cause a second delivery.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Capacity, SharedBreaker};
 use super::{Attempt, Cause};
-use crate::domain::{DestinationName, Timestamp};
+use crate::domain::Timestamp;
 use crate::observe::{catch_panic, events};
-use crate::store::{ClaimNumber, ClaimedWork, Settled, Settlement, Store, StoreError, Topic};
+use crate::store::{Changes, ClaimNumber, NextWork, Settled, Store, StoreError, Topic, Turn};
 
-/// Time by which a lease is longer than an attempt.
+/// Time by which a lease is longer than an attempt, besides [`RUN_TIME`].
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
+
+/// Time after which a run begins no attempt.
+const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -29,8 +39,8 @@ const SETBACK: Duration = Duration::from_secs(1);
 /// Maximum sleep, so that a clock that was set wrong is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// Time for which a free slot may wait for others to become free. One claim is a transaction of its own, so
-/// it should fill several slots.
+/// Time for which a free slot may wait for others to become free. A turn is a transaction of its own, so it
+/// should fill several slots.
 const COMPANY: Duration = Duration::from_millis(2);
 
 /// Idle time after which connections are closed.
@@ -39,30 +49,37 @@ const RESTFUL: Duration = Duration::from_secs(10);
 /// The queue of one place, and the way to deliver to it.
 pub trait Queue: Send + Sync + 'static {
     /// An item that the worker has claimed.
-    type Claim: Clone + Send + Sync + 'static;
-
-    fn name(&self) -> &DestinationName;
+    type Claim: Send + Sync + 'static;
+    /// The record of an outcome.
+    type Settlement: Clone + Send + Sync + 'static;
 
     fn store(&self) -> &Store;
 
     /// Topic of the wakeups that tell of new items.
     fn topic(&self) -> Topic;
 
-    /// Maximum number of concurrent attempts.
+    /// Maximum number of concurrent runs.
     fn concurrency(&self) -> usize;
 
     /// Longest duration of an attempt.
     fn timeout(&self) -> Duration;
 
-    /// Time of the next attempt; `None` if the queue is empty.
-    fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+    /// True if the items of a run are attempted together, and not one after the other.
+    fn attempts_together(&self) -> bool {
+        false
+    }
 
-    fn claim(
+    /// Time of the next attempt.
+    fn next(&self) -> impl Future<Output = Result<NextWork, StoreError>> + Send;
+
+    /// Settles outcomes and then claims up to `most` runs, in one transaction.
+    fn turn(
         &self,
+        outcomes: &[Outcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> impl Future<Output = Result<ClaimedWork<Self::Claim>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Turn<Self::Claim>, StoreError>> + Send;
 
     fn number(claim: &Self::Claim) -> ClaimNumber;
 
@@ -73,83 +90,34 @@ pub trait Queue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// One attempt.
-    fn attempt(&self, claim: &Self::Claim) -> impl Future<Output = Attempt> + Send;
+    /// One attempt for each item; `None` for one that was not attempted, because another one before it has to
+    /// be retried or because of the `stop`.
+    fn attempt(
+        &self,
+        claims: &[Self::Claim],
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
 
-    /// Derives from the outcome of an attempt the settlement to record.
-    fn conclude(&self, claim: &Self::Claim, attempt: &Attempt, now: Timestamp) -> Settlement;
-
-    fn settle(
+    /// Derives the settlement to record from an attempt, or from none.
+    fn conclude(
         &self,
         claim: &Self::Claim,
-        settlement: Settlement,
+        attempt: Option<&Attempt>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
+    ) -> Self::Settlement;
 
     /// Called when there is nothing to do: closes idle connections.
     fn close_idle(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// The event that the worker waits for.
-#[derive(Clone, Copy)]
-enum Next {
-    At(Timestamp),
-    /// The destination is paused until an operator resumes it.
-    Resumed,
-}
-
-impl Next {
-    fn time(self) -> Timestamp {
-        match self {
-            Self::At(time) => time,
-            Self::Resumed => Timestamp::MAX,
-        }
-    }
-}
-
-/// A settlement that the database rejected.
-struct Unsettled<C> {
-    claim: C,
-    settlement: Settlement,
-    at: Timestamp,
+/// The outcome of a claim, until it is recorded.
+pub struct Outcome<Q: Queue + ?Sized> {
+    pub claim: Q::Claim,
+    pub settlement: Q::Settlement,
+    pub at: Timestamp,
     /// End of the lease, after which another worker may have the claim.
     lease: Timestamp,
-}
-
-impl<C> Unsettled<C> {
-    /// Tries once. Returns itself if it must be retried.
-    async fn settle<Q: Queue<Claim = C>>(self, queue: &Q) -> Result<(), (Self, StoreError)> {
-        match queue
-            .settle(&self.claim, self.settlement.clone(), self.at)
-            .await
-        {
-            Ok(Settled::Recorded) => Ok(()),
-            Ok(Settled::ClaimLost) => {
-                let cause = "the lease expired before the attempt was settled; the message may be \
-                             delivered twice";
-                events::fault("delivery", &cause);
-                Ok(())
-            }
-            Err(error) => Err((self, error)),
-        }
-    }
-
-    /// Retries for as long as this may occupy a slot.
-    async fn settle_soon<Q: Queue<Claim = C>>(self, queue: &Q) -> Option<Self> {
-        let mut tries = Tries::begin();
-        let mut unsettled = self;
-        loop {
-            match unsettled.settle(queue).await {
-                Ok(()) => return None,
-                Err((left, error)) => {
-                    if !tries.again(&error).await {
-                        return Some(left);
-                    }
-                    unsettled = left;
-                }
-            }
-        }
-    }
+    is_attempted: bool,
 }
 
 /// The worker of one queue.
@@ -161,229 +129,326 @@ pub struct Worker<Q: Queue> {
     last_claim: ClaimNumber,
     /// A claim failed but may have been recorded nevertheless: a lease may be running without a worker.
     claims_in_doubt: bool,
-    unsettled: Vec<Unsettled<Q::Claim>>,
+    unsettled: Vec<Outcome<Q>>,
+    /// `None` if something may have become due since the last look.
+    next: Option<NextWork>,
+    /// No turn before this time, after a failed one.
+    setback: Timestamp,
+    under_way: JoinSet<Vec<Outcome<Q>>>,
+    /// Outcomes of runs that are still under way.
+    early: mpsc::UnboundedSender<Vec<Outcome<Q>>>,
+    actions: Changes,
 }
 
 impl<Q: Queue> Worker<Q> {
-    pub fn of(queue: Q, breaker: SharedBreaker, stop: CancellationToken) -> Self {
-        Self {
+    /// Works until `stop`, and until all attempts have ended then.
+    pub async fn run(queue: Q, breaker: SharedBreaker, stop: CancellationToken) {
+        let (early, mut outcomes) = mpsc::unbounded_channel();
+        let mut arrivals = queue.store().subscribe(queue.topic());
+        let mut worker = Self {
+            actions: queue.store().subscribe(Topic::OperatorActions),
             queue: Arc::new(queue),
             breaker,
-            stop,
+            stop: stop.clone(),
             last_claim: ClaimNumber::default(),
             claims_in_doubt: false,
             unsettled: Vec::new(),
-        }
-    }
-
-    /// Works until it is told to stop and all attempts have ended.
-    pub async fn run(mut self) {
-        let mut arrivals = self.queue.store().subscribe(self.queue.topic());
-        let mut actions = self.queue.store().subscribe(Topic::OperatorActions);
-        let mut under_way = JoinSet::new();
-        let mut rested = true;
-        let mut slots_free_since: Option<Instant> = None;
-        while !self.stop.is_cancelled() {
+            next: None,
+            setback: Timestamp::MIN,
+            under_way: JoinSet::new(),
+            early,
+        };
+        let mut is_rested = true;
+        let mut free_since: Option<Instant> = None;
+        while !stop.is_cancelled() {
             let now = Timestamp::now();
-            self.settle_the_rest(now).await;
-            let next = match self
-                .breaker
-                .capacity(self.queue.concurrency(), under_way.len(), now)
-            {
-                Capacity::For(0) => Next::At(Timestamp::MAX),
-                Capacity::For(capacity) => {
-                    let few = capacity * 4 < self.queue.concurrency() && !under_way.is_empty();
-                    let since = *slots_free_since.get_or_insert_with(Instant::now);
-                    let rest = COMPANY.saturating_sub(since.elapsed());
-                    if few && !rest.is_zero() {
-                        Next::At(later(now, rest))
-                    } else {
-                        slots_free_since = None;
-                        self.take(capacity, &mut under_way, now).await
-                    }
-                }
-                Capacity::NotBefore(time) => Next::At(time),
-            };
-            let is_idle = under_way.is_empty();
-            rested &= is_idle;
-            let mut sleep = until(next.time(), now);
-            if !self.unsettled.is_empty() {
-                sleep = sleep.min(SETBACK);
+            let (capacity, _) = worker.capacity(now);
+            let is_few = capacity * 4 < worker.queue.concurrency() && !worker.under_way.is_empty();
+            let mut company = Duration::ZERO;
+            if is_few && (capacity > 0 || !worker.unsettled.is_empty()) {
+                let since = *free_since.get_or_insert_with(Instant::now);
+                company = COMPANY.saturating_sub(since.elapsed());
             }
-            // While the destination is paused, changes need no look at the database.
-            let changes = match next {
-                Next::At(_) => &mut arrivals,
-                Next::Resumed => &mut actions,
+            if company.is_zero() {
+                free_since = None;
+                worker.step(capacity, now).await;
+            }
+            let is_idle = worker.under_way.is_empty();
+            is_rested &= is_idle;
+            let wait = if company.is_zero() {
+                worker.wait(now)
+            } else {
+                company
             };
-            let (sleep, is_last) = if rested || sleep < RESTFUL || !is_idle {
-                (sleep, false)
+            let (wait, is_last) = if is_rested || wait < RESTFUL || !is_idle {
+                (wait, false)
             } else {
                 (RESTFUL, true)
             };
+            // While the destination is paused, changes need no look at the database.
+            let is_paused = worker.next == Some(NextWork::Paused);
+            let changes = if is_paused {
+                &mut worker.actions
+            } else {
+                &mut arrivals
+            };
             tokio::select! {
-                () = self.stop.cancelled() => {}
-                Some(done) = under_way.join_next() => {
-                    self.look_at(done);
-                    while let Some(done) = under_way.try_join_next() {
-                        self.look_at(done);
+                () = stop.cancelled() => {}
+                Some(done) = worker.under_way.join_next() => {
+                    worker.keep(done);
+                    while let Some(done) = worker.under_way.try_join_next() {
+                        worker.keep(done);
                     }
                 }
-                () = changes.wait() => {}
-                () = tokio::time::sleep(sleep) => {
+                Some(done) = outcomes.recv() => worker.unsettled.extend(done),
+                () = changes.wait() => worker.next = None,
+                () = sleep(wait) => {
                     if is_last {
-                        self.queue.close_idle().await;
-                        rested = true;
+                        worker.queue.close_idle().await;
+                        is_rested = true;
                     }
                 }
             }
         }
-        while let Some(done) = under_way.join_next().await {
-            self.look_at(done);
+        while let Some(done) = worker.under_way.join_next().await {
+            worker.keep(done);
+        }
+        while let Ok(done) = outcomes.try_recv() {
+            worker.unsettled.extend(done);
         }
         // Work that cannot be done now is done when the lease expires, or by the next start.
         let now = Timestamp::now();
-        self.settle_the_rest(now).await;
-        if let Err(error) = self.give_back_the_doubtful(now).await {
-            events::fault("delivery", &error);
-        }
-        self.queue.close_idle().await;
+        worker.turn(0, now).await;
+        worker.queue.close_idle().await;
     }
 
-    /// Starts up to `capacity` attempts and returns the event to wait for.
-    async fn take(
-        &mut self,
-        capacity: usize,
-        under_way: &mut JoinSet<Option<Unsettled<Q::Claim>>>,
-        now: Timestamp,
-    ) -> Next {
-        let lease = later(now, self.queue.timeout() + LEASE_MARGIN);
-        match self.claim(capacity, lease, now).await {
-            Ok((claims, next)) => {
-                for claim in claims {
-                    self.last_claim = self.last_claim.max(Q::number(&claim));
-                    let (queue, breaker) = (Arc::clone(&self.queue), self.breaker.clone());
-                    under_way.spawn(hand_over(queue, breaker, claim, lease));
-                }
-                next
-            }
-            Err(error) => {
-                events::fault("delivery", &error);
-                Next::At(later(now, SETBACK))
-            }
+    /// Number of runs that may start, and the time at which there may be more.
+    fn capacity(&self, now: Timestamp) -> (usize, Timestamp) {
+        let concurrency = self.queue.concurrency();
+        match self
+            .breaker
+            .capacity(concurrency, self.under_way.len(), now)
+        {
+            Capacity::For(capacity) => (capacity, Timestamp::MAX),
+            Capacity::NotBefore(time) => (0, time),
         }
     }
 
-    fn look_at(&mut self, done: Result<Option<Unsettled<Q::Claim>>, JoinError>) {
-        match done {
-            Ok(unsettled) => self.unsettled.extend(unsettled),
-            Err(panic) => events::fault("delivery", &panic),
-        }
-    }
-
-    /// Retries the pending settlements.
-    async fn settle_the_rest(&mut self, now: Timestamp) {
-        for unsettled in std::mem::take(&mut self.unsettled) {
-            if let Err((left, error)) = unsettled.settle(&*self.queue).await {
-                events::fault("delivery", &error);
-                if left.lease > now && !error.is_final() {
-                    self.unsettled.push(left);
-                }
-            }
-        }
-    }
-
-    /// Gives back the items of a claim that failed but may have been recorded.
-    async fn give_back_the_doubtful(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if self.claims_in_doubt {
-            self.queue.give_back(self.last_claim, now).await?;
-            self.claims_in_doubt = false;
-        }
-        Ok(())
-    }
-
-    async fn claim(
-        &mut self,
-        capacity: usize,
-        lease: Timestamp,
-        now: Timestamp,
-    ) -> Result<(Vec<Q::Claim>, Next), StoreError> {
-        self.give_back_the_doubtful(now).await?;
-        let paused = self.queue.store().paused_destinations().await?;
-        if paused.contains(self.queue.name()) {
-            return Ok((Vec::new(), Next::Resumed));
-        }
-        // The query costs no transaction, and most changes concern something else.
-        let Some(due) = self.queue.next_due().await? else {
-            return Ok((Vec::new(), Next::At(Timestamp::MAX)));
+    /// Time until there is something to do, unless something happens before.
+    fn wait(&self, now: Timestamp) -> Duration {
+        let (capacity, more_at) = self.capacity(now);
+        let due = match self.next {
+            Some(NextWork::Due(due)) => due,
+            Some(NextWork::Nothing | NextWork::Paused) => Timestamp::MAX,
+            None => now,
         };
-        if due > now {
-            return Ok((Vec::new(), Next::At(due)));
-        }
-        self.claims_in_doubt = true;
-        let ClaimedWork { claims, set_aside } = self.queue.claim(capacity, lease, now).await?;
-        self.claims_in_doubt = false;
-        for damaged in set_aside {
-            events::set_aside(&damaged);
-        }
-        let next = if claims.is_empty() {
-            later(now, SETBACK)
+        let at = if capacity == 0 { more_at } else { due };
+        let at = if self.unsettled.is_empty() && !self.claims_in_doubt {
+            at
         } else {
             now
         };
-        Ok((claims, Next::At(next)))
+        until(at.max(self.setback), now)
+    }
+
+    /// Settles what is done, and starts up to `capacity` runs of what is due.
+    async fn step(&mut self, capacity: usize, now: Timestamp) {
+        if now < self.setback {
+            return;
+        }
+        if capacity > 0 && self.next.is_none() && self.unsettled.is_empty() {
+            // A query costs no transaction, and most changes concern something else.
+            match self.queue.next().await {
+                Ok(next) => self.next = Some(next),
+                Err(error) => return self.set_back(&error, now),
+            }
+        }
+        let is_due = match self.next {
+            None => true,
+            Some(NextWork::Due(due)) => due <= now,
+            Some(NextWork::Nothing | NextWork::Paused) => false,
+        };
+        let most = if is_due { capacity } else { 0 };
+        if most > 0 || !self.unsettled.is_empty() || self.claims_in_doubt {
+            self.turn(most, now).await;
+        }
+    }
+
+    fn set_back(&mut self, error: &StoreError, now: Timestamp) {
+        events::fault("outbound", error);
+        self.setback = later(now, SETBACK);
+    }
+
+    /// One transaction, and the start of the runs that it claimed.
+    async fn turn(&mut self, most: usize, now: Timestamp) {
+        if self.claims_in_doubt {
+            if let Err(error) = self.queue.give_back(self.last_claim, now).await {
+                return self.set_back(&error, now);
+            }
+            self.claims_in_doubt = false;
+        }
+        // An action after this line ends the runs that are claimed now.
+        let actions = self.queue.store().subscribe(Topic::OperatorActions);
+        let lease = later(now, self.queue.timeout() + RUN_TIME + LEASE_MARGIN);
+        self.claims_in_doubt = most > 0;
+        let turn = match self.queue.turn(&self.unsettled, most, lease, now).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                self.set_back(&error, now);
+                return self.settle_apart(now).await;
+            }
+        };
+        self.claims_in_doubt = false;
+        for (outcome, settled) in self.unsettled.drain(..).zip(&turn.settled) {
+            note_lost(&outcome, *settled);
+        }
+        for damaged in &turn.set_aside {
+            events::set_aside(damaged);
+        }
+        self.next = Some(match turn.next {
+            // What is due cannot be claimed: something is odd, and must not keep this worker busy.
+            NextWork::Due(due) if most > 0 && turn.runs.is_empty() && due <= now => {
+                NextWork::Due(later(now, SETBACK))
+            }
+            next => next,
+        });
+        for claims in turn.runs {
+            for claim in &claims {
+                self.last_claim = self.last_claim.max(Q::number(claim));
+            }
+            let run = Run {
+                queue: Arc::clone(&self.queue),
+                breaker: self.breaker.clone(),
+                stop: self.stop.clone(),
+                actions: actions.clone(),
+                lease,
+                done: Vec::with_capacity(claims.len()),
+                left: claims.into(),
+            };
+            self.under_way.spawn(run.make(self.early.clone()));
+        }
+    }
+
+    /// Settles each outcome by itself: one that the database rejects must not keep others from being settled.
+    async fn settle_apart(&mut self, now: Timestamp) {
+        for outcome in std::mem::take(&mut self.unsettled) {
+            let alone = std::slice::from_ref(&outcome);
+            match self.queue.turn(alone, 0, now, now).await {
+                Ok(turn) => {
+                    for settled in turn.settled {
+                        note_lost(&outcome, settled);
+                    }
+                }
+                Err(error) if outcome.lease > now && !error.is_final() => {
+                    self.unsettled.push(outcome);
+                }
+                Err(error) => events::fault("outbound", &error),
+            }
+        }
+    }
+
+    fn keep(&mut self, done: Result<Vec<Outcome<Q>>, JoinError>) {
+        match done {
+            Ok(outcomes) => self.unsettled.extend(outcomes),
+            Err(panic) => events::fault("outbound", &panic),
+        }
     }
 }
 
-/// Makes one attempt and settles it; returns the settlement if the database rejects it.
-async fn hand_over<Q: Queue>(
+fn note_lost<Q: Queue>(outcome: &Outcome<Q>, settled: Settled) {
+    if settled == Settled::ClaimLost && outcome.is_attempted {
+        let cause =
+            "the lease expired before the attempt was settled; the message may be sent twice";
+        events::fault("outbound", &cause);
+    }
+}
+
+/// A run under way.
+struct Run<Q: Queue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
-    claim: Q::Claim,
+    stop: CancellationToken,
+    actions: Changes,
     lease: Timestamp,
-) -> Option<Unsettled<Q::Claim>> {
-    let attempt = catch_panic(queue.attempt(&claim))
-        .await
-        .unwrap_or_else(|panic| {
-            events::fault("delivery", &panic);
-            Attempt::Retry(Cause::of_request("a fault in vestibule"))
-        });
-    // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
-    // reload came in between.
-    breaker.note(&attempt, Timestamp::now());
-    let at = Timestamp::now();
-    let unsettled = Unsettled {
-        settlement: queue.conclude(&claim, &attempt, at),
-        claim,
-        at,
-        lease,
-    };
-    unsettled.settle_soon(&*queue).await
+    left: VecDeque<Q::Claim>,
+    done: Vec<Outcome<Q>>,
 }
 
-/// Retries while the database is full, locked or gone, for half of the time by which the lease is longer than
-/// the attempt.
-pub struct Tries {
-    deadline: Instant,
-    wait: Duration,
-}
+impl<Q: Queue> Run<Q> {
+    /// Makes the attempts. Returns the outcomes, except for those that were sent to `early`.
+    async fn make(mut self, early: mpsc::UnboundedSender<Vec<Outcome<Q>>>) -> Vec<Outcome<Q>> {
+        let end = Instant::now() + RUN_TIME;
+        while !self.left.is_empty() {
+            let together = match self.queue.attempts_together() {
+                true => self.left.len(),
+                false => 1,
+            };
+            let claims: Vec<_> = self.left.drain(..together).collect();
+            let attempts = self.attempt(&claims, end, &early).await;
+            let attempts = attempts.unwrap_or_else(|panic| {
+                events::fault("outbound", &panic);
+                let unknown = || Some(Attempt::Unknown(Cause::of_request("a fault in vestibule")));
+                std::iter::repeat_with(unknown).take(together).collect()
+            });
+            let mut is_retried = false;
+            for (claim, attempt) in claims.into_iter().zip(attempts) {
+                is_retried |= !matches!(attempt, Some(Attempt::Delivered | Attempt::Refused(_)));
+                self.note(claim, attempt.as_ref());
+            }
+            if is_retried
+                || Instant::now() >= end
+                || self.stop.is_cancelled()
+                || self.actions.is_pending()
+            {
+                break;
+            }
+        }
+        self.return_the_left();
+        self.done
+    }
 
-impl Tries {
-    pub fn begin() -> Self {
-        Self {
-            deadline: Instant::now() + LEASE_MARGIN / 2,
-            wait: SETBACK,
+    /// Attempts these items. If that takes longer than the run may, what is not attempted is returned
+    /// meanwhile.
+    async fn attempt(
+        &mut self,
+        claims: &[Q::Claim],
+        end: Instant,
+        early: &mpsc::UnboundedSender<Vec<Outcome<Q>>>,
+    ) -> Result<Vec<Option<Attempt>>, String> {
+        let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
+        let mut attempts = std::pin::pin!(catch_panic(queue.attempt(claims, &stop)));
+        tokio::select! {
+            attempts = &mut attempts => return attempts,
+            () = sleep_until(end) => {}
+        }
+        self.return_the_left();
+        if !self.done.is_empty() {
+            // The worker outlives its runs.
+            let _ = early.send(std::mem::take(&mut self.done));
+        }
+        attempts.await
+    }
+
+    fn return_the_left(&mut self) {
+        while let Some(claim) = self.left.pop_front() {
+            self.note(claim, None);
         }
     }
 
-    /// Waits for the next try; false if there is none.
-    pub async fn again(&mut self, error: &StoreError) -> bool {
-        events::fault("delivery", error);
-        if error.is_final() || Instant::now() + self.wait > self.deadline {
-            return false;
+    fn note(&mut self, claim: Q::Claim, attempt: Option<&Attempt>) {
+        let at = Timestamp::now();
+        // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
+        // reload came in between.
+        if let Some(attempt) = attempt {
+            self.breaker.note(attempt, at);
         }
-        tokio::time::sleep(self.wait).await;
-        self.wait *= 2;
-        true
+        self.done.push(Outcome {
+            settlement: self.queue.conclude(&claim, attempt, at),
+            claim,
+            at,
+            lease: self.lease,
+            is_attempted: attempt.is_some(),
+        });
     }
 }
 

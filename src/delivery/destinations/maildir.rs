@@ -18,8 +18,11 @@ use crate::delivery::message::Place;
 use crate::domain::Domain;
 use crate::outbound::{Attempt, Cause};
 
-/// Messages that are written at the same time: enough for the file system to combine their syncs.
-pub(in crate::delivery) const CONCURRENCY: usize = 16;
+/// Groups of messages that are written at the same time: one is written while the other is recorded.
+pub(in crate::delivery) const CONCURRENCY: usize = 2;
+
+/// Files that are synced at the same time: enough for the file system to combine them.
+const SYNCS: usize = 8;
 
 /// A Maildir that takes messages.
 #[derive(Debug, Clone)]
@@ -61,44 +64,96 @@ impl Maildir {
         }
     }
 
-    pub(in crate::delivery) async fn attempt(&self, outgoing: Arc<OutgoingMessage>) -> Attempt {
+    /// Delivers a group of messages: all are written, then synced, then renamed in order. One for each; `None`
+    /// from the first on that failed.
+    pub(in crate::delivery) async fn attempt(
+        &self,
+        messages: Vec<Arc<OutgoingMessage>>,
+    ) -> Vec<Option<Attempt>> {
         let maildir = self.clone();
         let here = Handle::current();
-        match tokio::task::spawn_blocking(move || maildir.deliver(&outgoing, &here)).await {
-            Ok(Ok(())) => Attempt::Delivered,
-            // None of these errors is caused by the message, and each can be repaired.
-            Ok(Err(fault)) => Attempt::Retry(Cause::of_destination(&fault.to_string())),
-            Err(panic) => Attempt::Retry(Cause::of_request(&panic.to_string())),
-        }
+        let count = messages.len();
+        let delivering = tokio::task::spawn_blocking(move || maildir.deliver(&messages, &here));
+        let (delivered, failure) = match delivering.await {
+            Ok((delivered, failure)) => (delivered, failure),
+            Err(panic) => (
+                0,
+                Some(Attempt::Unknown(Cause::of_request(&panic.to_string()))),
+            ),
+        };
+        let delivered = std::iter::repeat_with(|| Some(Attempt::Delivered)).take(delivered);
+        let rest = std::iter::once(failure).chain(std::iter::repeat_with(|| None));
+        delivered.chain(rest).take(count).collect()
     }
 
-    fn deliver(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Fault> {
-        match self.put(outgoing, here) {
-            Err(fault) if fault.cause.kind() == io::ErrorKind::NotFound => {
-                self.make()?;
-                self.put(outgoing, here)
+    /// Number of messages that were delivered, and the attempt of the next one if it failed.
+    fn deliver(
+        &self,
+        messages: &[Arc<OutgoingMessage>],
+        here: &Handle,
+    ) -> (usize, Option<Attempt>) {
+        let mut files = Vec::with_capacity(messages.len());
+        let mut failure = None;
+        for outgoing in messages {
+            match self.write(outgoing, here) {
+                Ok(file) => files.push(file),
+                Err(attempt) => {
+                    failure = Some(attempt);
+                    break;
+                }
             }
-            done => done,
         }
+        let mut delivered = 0;
+        for (file, synced) in files.iter().zip(sync_all(&files, here)) {
+            if let Err(fault) = synced.and_then(|()| self.finish(file)) {
+                failure = Some(fault.into());
+                break;
+            }
+            delivered += 1;
+        }
+        for file in &files[delivered..] {
+            file.remove();
+        }
+        if delivered > 0
+            && let Err(fault) = sync_folder(&self.path.join("new"))
+        {
+            return (0, Some(fault.into()));
+        }
+        (delivered, failure)
     }
 
-    fn put(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Fault> {
+    /// Writes a message under `tmp`.
+    fn write(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<Written, Attempt> {
         let name = self.name(outgoing);
-        let [tmp, new] = ["tmp", "new"].map(|folder| self.path.join(folder));
         if outgoing.claim().attempt > 1 && self.has(&name)? {
-            return sync_folder(&new);
+            return Ok(Written::Before);
         }
-        let part = tmp.join(&name);
-        let whole = new.join(&name);
-        let file = create(&part, self.modes.message).map_err(at(&part))?;
-        write(file, outgoing, here)
-            .map_err(at(&part))
-            .and_then(|()| fs::rename(&part, &whole).map_err(at(&whole)))
-            .inspect_err(|_| {
-                // A partial file would take space that others need.
-                let _ = fs::remove_file(&part);
-            })?;
-        sync_folder(&new)
+        let [part, whole] = ["tmp", "new"].map(|folder| self.path.join(folder).join(&name));
+        let mut created = create(&part, self.modes.message);
+        if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.make()?;
+            created = create(&part, self.modes.message);
+        }
+        let file = Arc::new(created.map_err(at(&part))?);
+        let written = Written::Now { file, part, whole };
+        written.fill(outgoing, here).inspect_err(|_| {
+            // A partial file would take space that others need.
+            written.remove();
+        })?;
+        Ok(written)
+    }
+
+    /// Makes a message visible to readers.
+    fn finish(&self, written: &Written) -> Result<(), Fault> {
+        let Written::Now { part, whole, .. } = written else {
+            return Ok(());
+        };
+        let mut renamed = fs::rename(part, whole);
+        if matches!(&renamed, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.make()?;
+            renamed = fs::rename(part, whole);
+        }
+        renamed.map_err(at(whole))
     }
 
     /// The three parts of a Maildir name: seconds, a unique part, the host.
@@ -172,16 +227,71 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(mut file: File, outgoing: &OutgoingMessage, here: &Handle) -> io::Result<()> {
-    let mut place = Place::default();
-    let message = outgoing.message();
-    while let Some(piece) = here
-        .block_on(message.piece(&mut place))
-        .map_err(io::Error::other)?
-    {
-        file.write_all(&piece)?;
+/// A message in a file.
+#[derive(Clone)]
+enum Written {
+    /// An earlier attempt stored it.
+    Before,
+    Now {
+        file: Arc<File>,
+        part: PathBuf,
+        whole: PathBuf,
+    },
+}
+
+impl Written {
+    fn fill(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Attempt> {
+        let Self::Now { file, part, .. } = self else {
+            return Ok(());
+        };
+        let mut place = Place::default();
+        loop {
+            let piece = here
+                .block_on(outgoing.message().piece(&mut place))
+                .map_err(|error| Attempt::Retry(Cause::of_request(&error.to_string())))?;
+            let Some(piece) = piece else {
+                return Ok(());
+            };
+            (&**file).write_all(&piece).map_err(at(part))?;
+        }
     }
-    file.sync_all()
+
+    fn sync(&self) -> Result<(), Fault> {
+        match self {
+            Self::Before => Ok(()),
+            Self::Now { file, part, .. } => file.sync_all().map_err(at(part)),
+        }
+    }
+
+    fn remove(&self) {
+        if let Self::Now { part, .. } = self {
+            let _ = fs::remove_file(part);
+        }
+    }
+}
+
+/// Syncs files on several threads, which the runtime keeps for the next group.
+fn sync_all(files: &[Written], here: &Handle) -> Vec<Result<(), Fault>> {
+    if let [only] = files {
+        return vec![only.sync()];
+    }
+    let share = files.len().div_ceil(SYNCS).max(1);
+    let tasks: Vec<_> = files
+        .chunks(share)
+        .map(|files| {
+            let files = files.to_vec();
+            here.spawn_blocking(move || files.iter().map(Written::sync).collect::<Vec<_>>())
+        })
+        .collect();
+    let mut synced = Vec::with_capacity(files.len());
+    for task in tasks {
+        match here.block_on(task) {
+            Ok(done) => synced.extend(done),
+            // What is not synced is not delivered.
+            Err(_) => break,
+        }
+    }
+    synced
 }
 
 fn sync_folder(folder: &Path) -> Result<(), Fault> {
@@ -201,6 +311,13 @@ fn sync_folder(folder: &Path) -> Result<(), Fault> {
 struct Fault {
     path: String,
     cause: io::Error,
+}
+
+/// None of these errors is caused by the message, and each can be repaired.
+impl From<Fault> for Attempt {
+    fn from(fault: Fault) -> Self {
+        Self::Retry(Cause::of_destination(&fault.to_string()))
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {

@@ -76,14 +76,32 @@ impl Destination {
         self.timeout
     }
 
-    /// Delivers one message. Dropping the future cancels the attempt at any point.
-    pub async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
-        match &self.way {
-            Way::Smtp(smtp) => smtp.attempt(outgoing).await,
-            Way::Maildir(maildir) => maildir.attempt(Arc::clone(outgoing)).await,
-            Way::Webhook(webhook) => webhook.attempt(outgoing).await,
-            Way::Command(command) => command.attempt(outgoing).await,
+    /// True if many messages are delivered at the cost of few when they are attempted together.
+    pub fn takes_together(&self) -> bool {
+        matches!(self.way, Way::Maildir(_))
+    }
+
+    /// Delivers messages in order, up to the first that has to be retried. Dropping the future cancels the
+    /// attempt at any point.
+    pub async fn attempt(&self, messages: &[Arc<OutgoingMessage>]) -> Vec<Option<Attempt>> {
+        if let Way::Maildir(maildir) = &self.way {
+            return maildir.attempt(messages.to_vec()).await;
         }
+        let mut attempts: Vec<_> = messages.iter().map(|_| None).collect();
+        for (outgoing, outcome) in messages.iter().zip(&mut attempts) {
+            let attempt = match &self.way {
+                Way::Smtp(smtp) => smtp.attempt(outgoing).await,
+                Way::Webhook(webhook) => webhook.attempt(outgoing).await,
+                Way::Command(command) => command.attempt(outgoing).await,
+                Way::Maildir(_) => continue,
+            };
+            let is_retried = matches!(attempt, Attempt::Retry(_));
+            *outcome = Some(attempt);
+            if is_retried {
+                break;
+            }
+        }
+        attempts
     }
 
     /// Called when there is nothing to deliver: closes idle connections.

@@ -19,6 +19,15 @@ fn maildir(path: &Path) -> Maildir {
     Maildir::new(&config, &hostname())
 }
 
+/// Delivers one message.
+async fn attempt(maildir: &Maildir, outgoing: Arc<OutgoingMessage>) -> Attempt {
+    let attempts = maildir.attempt(vec![outgoing]).await;
+    let [Some(attempt)] = &attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    attempt.clone()
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder)
         .expect("a folder")
@@ -39,7 +48,7 @@ async fn a_message_lies_in_new_and_nowhere_else() {
     let path = home.path().join("desk").join("Maildir");
     let outgoing = outgoing();
     assert_eq!(
-        maildir(&path).attempt(Arc::clone(&outgoing)).await,
+        attempt(&maildir(&path), Arc::clone(&outgoing)).await,
         Attempt::Delivered
     );
 
@@ -81,8 +90,8 @@ async fn a_group_may_read_and_take_what_is_meant_for_it() {
         group: true,
         retry: Retry::default(),
     };
-    let attempt = Maildir::new(&config, &hostname()).attempt(outgoing()).await;
-    assert_eq!(attempt, Attempt::Delivered);
+    let outcome = attempt(&Maildir::new(&config, &hostname()), outgoing()).await;
+    assert_eq!(outcome, Attempt::Delivered);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
     assert_eq!(mode(&files(&path.join("new"))[0]), 0o660);
     for folder in [
@@ -103,13 +112,13 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     let outgoing = outgoing();
     let again = repeat(&outgoing);
     assert_eq!(
-        maildir.attempt(Arc::clone(&outgoing)).await,
+        attempt(&maildir, Arc::clone(&outgoing)).await,
         Attempt::Delivered
     );
 
     // The crash happened before the attempt was recorded.
     assert_eq!(
-        maildir.attempt(Arc::clone(&again)).await,
+        attempt(&maildir, Arc::clone(&again)).await,
         Attempt::Delivered
     );
     assert_eq!(files(&new).len(), 1);
@@ -122,7 +131,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
         .into_owned();
     fs::rename(new.join(&name), cur.join(format!("{name}:2,S"))).expect("moved");
     assert_eq!(
-        maildir.attempt(Arc::clone(&again)).await,
+        attempt(&maildir, Arc::clone(&again)).await,
         Attempt::Delivered
     );
     assert!(files(&new).is_empty());
@@ -130,7 +139,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     // The crash happened while the message was being written.
     fs::remove_file(cur.join(format!("{name}:2,S"))).expect("removed");
     fs::write(tmp.join(&name), "From: An").expect("half a message");
-    assert_eq!(maildir.attempt(again).await, Attempt::Delivered);
+    assert_eq!(attempt(&maildir, again).await, Attempt::Delivered);
     assert_eq!(
         fs::read(new.join(&name)).expect("whole"),
         whole(&outgoing).await
@@ -143,11 +152,11 @@ async fn missing_folders_of_a_maildir_are_created() {
     for missing in ["tmp", "new", "cur"] {
         let home = tempfile::tempdir().expect("a folder");
         let maildir = maildir(home.path());
-        assert_eq!(maildir.attempt(outgoing()).await, Attempt::Delivered);
+        assert_eq!(attempt(&maildir, outgoing()).await, Attempt::Delivered);
         let folder = home.path().join(missing);
         fs::remove_dir_all(&folder).expect("removed");
         assert_eq!(
-            maildir.attempt(repeat(&outgoing())).await,
+            attempt(&maildir, repeat(&outgoing())).await,
             Attempt::Delivered
         );
     }
@@ -183,11 +192,11 @@ async fn every_obstacle_has_its_outcome() {
             .status();
         assert!(status.expect("a shell").success(), "{}", case.name);
         let path = home.path().join(case.path.as_deref().unwrap_or("Maildir"));
-        let attempt = maildir(&path).attempt(Arc::clone(&outgoing)).await;
-        if let Some(found) = case.expected.differs_from(&attempt) {
+        let outcome = attempt(&maildir(&path), Arc::clone(&outgoing)).await;
+        if let Some(found) = case.expected.differs_from(&outcome) {
             wrong.push(format!("{}: {found}", case.name));
         }
-        match attempt {
+        match outcome {
             Attempt::Delivered => assert_eq!(files(&path.join("new")).len(), 1),
             // No partial file remains that would take space.
             _ if path.join("tmp").is_dir() => assert!(files(&path.join("tmp")).is_empty()),
@@ -198,15 +207,52 @@ async fn every_obstacle_has_its_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_a_time() {
-    const MESSAGES: usize = 200;
+async fn many_in_groups_at_a_time() {
+    const GROUPS: usize = 4;
+    const MESSAGES: usize = 64;
     let home = tempfile::tempdir().expect("a folder");
     let maildir = maildir(home.path());
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..MESSAGES {
+    for _ in 0..GROUPS {
         let maildir = maildir.clone();
-        running.spawn(async move { maildir.attempt(outgoing()).await });
+        let group = (0..MESSAGES).map(|_| outgoing()).collect();
+        running.spawn(async move { maildir.attempt(group).await });
     }
-    assert_eq!(running.join_all().await, vec![Attempt::Delivered; MESSAGES]);
-    assert_eq!(files(&home.path().join("new")).len(), MESSAGES);
+    let attempts: Vec<_> = running.join_all().await.into_iter().flatten().collect();
+    assert_eq!(attempts, vec![Some(Attempt::Delivered); GROUPS * MESSAGES]);
+    assert_eq!(files(&home.path().join("new")).len(), GROUPS * MESSAGES);
+    assert!(files(&home.path().join("tmp")).is_empty());
+}
+
+/// What stands in the way of one message keeps the later ones back, and those before it are delivered.
+#[tokio::test]
+async fn a_group_is_delivered_up_to_the_first_failure() {
+    let home = tempfile::tempdir().expect("a folder");
+    let maildir = maildir(home.path());
+    assert_eq!(attempt(&maildir, outgoing()).await, Attempt::Delivered);
+    let name = |outgoing: &OutgoingMessage| {
+        let claim = outgoing.claim();
+        let second = claim.received_at.as_second();
+        format!("{second}.{}.{}", claim.request(), hostname())
+    };
+    let [tmp, new] = ["tmp", "new"].map(|folder| home.path().join(folder));
+    for (folder, obstacle) in [(&tmp, 2), (&new, 1)] {
+        let group: Vec<_> = (0..4).map(|_| outgoing()).collect();
+        // A folder in the place of the file: it can be neither written nor replaced.
+        fs::create_dir(folder.join(name(&group[obstacle]))).expect("a folder");
+        let attempts = maildir.attempt(group.clone()).await;
+        let (delivered, rest) = attempts.split_at(obstacle);
+        assert!(
+            delivered
+                .iter()
+                .all(|attempt| *attempt == Some(Attempt::Delivered)),
+            "{attempts:?}"
+        );
+        assert!(matches!(rest[0], Some(Attempt::Retry(_))), "{attempts:?}");
+        assert!(rest[1..].iter().all(Option::is_none), "{attempts:?}");
+        for outgoing in &group[obstacle + 1..] {
+            assert!(!tmp.join(name(outgoing)).exists());
+            assert!(!new.join(name(outgoing)).exists());
+        }
+    }
 }

@@ -7,17 +7,20 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::domain::{Actor, DestinationName, Interface};
+use crate::store::Settlement;
 
 /// Time limit of the database, in wall-clock time.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Endless {
-    name: DestinationName,
     store: Store,
     slots: usize,
+    /// Items of each run.
+    of_run: usize,
     /// One permit for each attempt that may end.
     ends: Semaphore,
-    /// Number of items that each claim asked for.
+    /// Number of runs that each claim asked for.
     claims: Mutex<Vec<usize>>,
     faults: Mutex<Faults>,
 }
@@ -26,6 +29,8 @@ struct Endless {
 #[derive(Default)]
 struct Faults {
     panics: usize,
+    /// Items whose attempt has to be retried.
+    retried: Vec<usize>,
     /// The claim is recorded nevertheless.
     claims: usize,
     settlements: usize,
@@ -53,10 +58,7 @@ impl Endless {
 impl Queue for Arc<Endless> {
     /// The index among all claims.
     type Claim = usize;
-
-    fn name(&self) -> &DestinationName {
-        &self.name
-    }
+    type Settlement = Settlement;
 
     fn store(&self) -> &Store {
         &self.store
@@ -74,25 +76,40 @@ impl Queue for Arc<Endless> {
         TIMEOUT
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(Some(Timestamp::UNIX_EPOCH))
+    async fn next(&self) -> Result<NextWork, StoreError> {
+        Ok(NextWork::Due(Timestamp::UNIX_EPOCH))
     }
 
-    async fn claim(
+    async fn turn(
         &self,
+        outcomes: &[Outcome<Self>],
         most: usize,
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<ClaimedWork<usize>, StoreError> {
-        if one_less(&mut self.faults().claims) {
+    ) -> Result<Turn<usize>, StoreError> {
+        let mut faults = self.faults();
+        if !outcomes.is_empty() && one_less(&mut faults.settlements) {
             return Err(full());
         }
+        if most > 0 && one_less(&mut faults.claims) {
+            return Err(full());
+        }
+        let outcomes = outcomes.iter();
+        let settled: Vec<_> = outcomes
+            .map(|done| (done.claim, done.settlement.clone()))
+            .collect();
+        faults.settled.extend(settled.clone());
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let before: usize = claims.iter().sum();
-        claims.push(most);
-        Ok(ClaimedWork {
-            claims: (before..before + most).collect(),
+        let before = claims.iter().sum::<usize>() * self.of_run;
+        if most > 0 {
+            claims.push(most);
+        }
+        let items: Vec<usize> = (before..before + most * self.of_run).collect();
+        Ok(Turn {
+            settled: settled.iter().map(|_| Settled::Recorded).collect(),
+            runs: items.chunks(self.of_run).map(<[_]>::to_vec).collect(),
             set_aside: Vec::new(),
+            next: NextWork::Due(Timestamp::UNIX_EPOCH),
         })
     }
 
@@ -105,68 +122,60 @@ impl Queue for Arc<Endless> {
         Ok(())
     }
 
-    async fn attempt(&self, _: &usize) -> Attempt {
+    async fn attempt(&self, items: &[usize], _: &CancellationToken) -> Vec<Option<Attempt>> {
         self.ends.acquire().await.expect("never closed").forget();
         assert!(!one_less(&mut self.faults().panics), "a slip");
-        Attempt::Delivered
+        let faults = self.faults();
+        let attempt = |item| match faults.retried.contains(item) {
+            true => Attempt::Retry(Cause::of_request("later")),
+            false => Attempt::Delivered,
+        };
+        items.iter().map(attempt).map(Some).collect()
     }
 
-    fn conclude(&self, _: &usize, attempt: &Attempt, at: Timestamp) -> Settlement {
+    fn conclude(&self, _: &usize, attempt: Option<&Attempt>, at: Timestamp) -> Settlement {
         match attempt {
-            Attempt::Delivered => Settlement::Delivered,
-            Attempt::Retry(cause) | Attempt::Refused(cause) => Settlement::Retry {
-                at,
-                cause: cause.text.clone(),
-            },
+            Some(Attempt::Delivered) => Settlement::Delivered,
+            Some(Attempt::Retry(cause) | Attempt::Unknown(cause) | Attempt::Refused(cause)) => {
+                let cause = cause.text.clone();
+                Settlement::Retry { at, cause }
+            }
+            None => Settlement::Unattempted,
         }
-    }
-
-    async fn settle(
-        &self,
-        claim: &usize,
-        settlement: Settlement,
-        _: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        let mut faults = self.faults();
-        if one_less(&mut faults.settlements) {
-            return Err(full());
-        }
-        faults.settled.push((*claim, settlement));
-        Ok(Settled::Recorded)
     }
 
     async fn close_idle(&self) {}
 }
 
 /// A worker and its queue.
-struct Post {
+struct Harness {
     queue: Arc<Endless>,
     stop: CancellationToken,
     work: JoinHandle<()>,
     _folder: TempDir,
 }
 
-impl Post {
+impl Harness {
     fn of(slots: usize) -> Self {
-        Self::with(slots, Faults::default())
+        Self::with(slots, 1, Faults::default())
     }
 
-    fn with(slots: usize, faults: Faults) -> Self {
+    fn with(slots: usize, of_run: usize, faults: Faults) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let queue = Arc::new(Endless {
-            name: DestinationName::parse("desk").expect("a name"),
             store: Store::open(&folder.path().join("vestibule.db")).expect("a database"),
             slots,
+            of_run,
             ends: Semaphore::new(0),
             claims: Mutex::default(),
             faults: Mutex::new(faults),
         });
         let stop = CancellationToken::new();
-        let worker = Worker::of(Arc::clone(&queue), SharedBreaker::default(), stop.clone());
+        let worker = Worker::run(Arc::clone(&queue), SharedBreaker::default(), stop.clone());
         Self {
             queue,
             stop,
-            work: tokio::spawn(worker.run()),
+            work: tokio::spawn(worker),
             _folder: folder,
         }
     }
@@ -196,10 +205,23 @@ impl Post {
     async fn settled(&self, count: usize) -> Vec<(usize, Settlement)> {
         let begin = std::time::Instant::now();
         while self.queue.faults().settled.len() < count {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             assert!(begin.elapsed() < TIMEOUT, "not that many");
         }
         self.queue.faults().settled.clone()
+    }
+
+    /// The first settlements: `d`elivered, to be `r`etried or `u`nattempted.
+    async fn outcomes(&self, count: usize) -> String {
+        let mut settled = self.settled(count).await;
+        settled.truncate(count);
+        let letter = |(item, settlement): &(usize, Settlement)| match settlement {
+            Settlement::Delivered => format!("{item}d"),
+            Settlement::Retry { .. } | Settlement::Failed { .. } => format!("{item}r"),
+            Settlement::Unattempted => format!("{item}u"),
+        };
+        let letters: Vec<_> = settled.iter().map(letter).collect();
+        letters.join(" ")
     }
 
     async fn close(self) {
@@ -211,14 +233,14 @@ impl Post {
 
 #[tokio::test(start_paused = true)]
 async fn slots_that_become_free_at_nearly_the_same_time_are_filled_together() {
-    let post = Post::of(16);
-    post.claims(&[16]).await;
-    post.end(1, COMPANY / 2).await;
-    post.end(1, Duration::ZERO).await;
-    post.claims(&[16, 2]).await;
-    post.end(1, COMPANY / 2).await;
-    post.claims(&[16, 2, 1]).await;
-    post.close().await;
+    let harness = Harness::of(16);
+    harness.claims(&[16]).await;
+    harness.end(1, COMPANY / 2).await;
+    harness.end(1, Duration::ZERO).await;
+    harness.claims(&[16, 2]).await;
+    harness.end(1, COMPANY / 2).await;
+    harness.claims(&[16, 2, 1]).await;
+    harness.close().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,45 +249,94 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
         panics: 1,
         ..Faults::default()
     };
-    let post = Post::with(1, faults);
-    post.end(1, Duration::ZERO).await;
-    let settled = post.settled(1).await;
+    let harness = Harness::with(1, 1, faults);
+    harness.end(1, Duration::ZERO).await;
+    let settled = harness.settled(1).await;
     let (0, Settlement::Retry { cause, .. }) = &settled[0] else {
         panic!("{settled:?}");
     };
     assert!(cause.contains("a fault in vestibule"), "{cause}");
-    post.close().await;
+    harness.close().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
-    // Longer than a slot is kept for it, and shorter than its lease.
     let faults = Faults {
-        settlements: 30,
+        settlements: 60,
         ..Faults::default()
     };
-    let post = Post::with(1, faults);
-    post.end(1, Duration::ZERO).await;
-    let settled = post.settled(1).await;
+    let harness = Harness::with(1, 1, faults);
+    harness.end(1, Duration::ZERO).await;
+    let settled = harness.settled(1).await;
     assert!(
         matches!(settled[..], [(0, Settlement::Delivered)]),
         "{settled:?}"
     );
-    // The slot went to others meanwhile.
-    let claims = post.queue.claims.lock();
-    let claims = claims.unwrap_or_else(PoisonError::into_inner).clone();
-    assert_eq!(claims, [1, 1]);
-    post.close().await;
+    harness.claims(&[1, 1]).await;
+    harness.close().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_failed_is_given_back_while_others_are_under_way() {
-    let post = Post::of(2);
-    post.claims(&[2]).await;
-    post.queue.faults().claims = 1;
-    post.end(1, COMPANY).await;
-    post.claims(&[2, 1]).await;
-    let given_back = post.queue.faults().given_back;
+    let harness = Harness::of(2);
+    harness.claims(&[2]).await;
+    harness.queue.faults().claims = 1;
+    harness.end(1, COMPANY).await;
+    harness.claims(&[2, 1]).await;
+    let given_back = harness.queue.faults().given_back;
     assert_eq!(given_back, 1);
-    post.close().await;
+    harness.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_run_that_has_to_be_retried_ends_it() {
+    let faults = Faults {
+        retried: vec![1],
+        ..Faults::default()
+    };
+    let harness = Harness::with(1, 4, faults);
+    harness.end(2, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(4).await, "0d 1r 2u 3u");
+    harness.end(4, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(8).await, "0d 1r 2u 3u 4d 5d 6d 7d");
+    harness.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_long_returns_what_it_did_not_begin() {
+    let harness = Harness::with(1, 3, Faults::default());
+    harness.end(1, RUN_TIME * 2).await;
+    assert_eq!(harness.outcomes(2).await, "0d 2u");
+    harness.end(1, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(3).await, "0d 2u 1d");
+    harness.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_a_run_after_the_attempt_in_progress() {
+    let harness = Harness::with(1, 3, Faults::default());
+    harness.claims(&[1]).await;
+    harness.stop.cancel();
+    let queue = Arc::clone(&harness.queue);
+    harness.end(1, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
+    harness.work.await.expect("no panic");
+    assert_eq!(queue.faults().settled.len(), 3);
+}
+
+#[tokio::test]
+async fn an_action_of_an_operator_ends_a_run() {
+    let harness = Harness::with(1, 3, Faults::default());
+    harness.claims(&[1]).await;
+    let other = DestinationName::parse("other").expect("a name");
+    let operator = Actor::operator("ada", Interface::CommandLine);
+    let now = Timestamp::now();
+    let paused = harness
+        .queue
+        .store
+        .pause_destination(other, true, operator, now);
+    paused.await.expect("paused");
+    harness.end(1, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
+    harness.close().await;
 }

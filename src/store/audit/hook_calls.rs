@@ -9,8 +9,9 @@ use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, SetAside, Settled,
+    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, NextWork, SetAside, Settled, Turn,
 };
+use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Settlement, Step, Store, StoreError, Topic};
@@ -108,6 +109,12 @@ fn settle(
             leases.put_back(connection, lease.row, due, Some(cause))?;
             return Ok(Settled::Recorded);
         }
+        Settlement::Unattempted => {
+            let (account, hook): (i64, DestinationName) =
+                HOOK_CALLS.free(connection, lease.row, 1, now)?;
+            HOOK_CALLS.promote(connection, account, &hook, now)?;
+            return Ok(Settled::Recorded);
+        }
         Settlement::Delivered => ("delivered", None),
         Settlement::Failed { cause } => ("failed", Some(cause)),
     };
@@ -122,6 +129,13 @@ fn settle(
         })?;
     HOOK_CALLS.promote(connection, account, &hook, now)?;
     Ok(Settled::Recorded)
+}
+
+fn next(connection: &Connection, hook: &DestinationName) -> Result<NextWork, StoreError> {
+    if is_paused(connection, hook)? {
+        return Ok(NextWork::Paused);
+    }
+    HOOK_CALLS.next_due(connection, hook).map(NextWork::at)
 }
 
 /// Number of calls in one step of a retry.
@@ -179,30 +193,6 @@ fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, 
 }
 
 impl Store {
-    /// Claims up to `limit` due calls of this hook. A call whose row is damaged fails instead.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn claim_hook_calls(
-        &self,
-        hook: DestinationName,
-        limit: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<ClaimedWork<HookCall>, StoreError> {
-        let holder = self.holder.clone();
-        self.write(move |work| {
-            let lease_until = lease_until.into();
-            let connection = work.connection;
-            let claimed = take(connection, &hook, limit, &holder, lease_until, now.into())?;
-            // The next calls of their queues are due.
-            work.wakeups
-                .add_if(Topic::Calls, !claimed.set_aside.is_empty());
-            Ok(claimed)
-        })
-        .await
-    }
-
     /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
     /// failed but may still have been recorded.
     ///
@@ -216,46 +206,62 @@ impl Store {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (connection, now) = (work.connection, now.into());
-            let given = HOOK_CALLS
-                .leases
-                .give_back(connection, &holder, after, now)?;
+            let given = HOOK_CALLS.give_back(connection, &holder, after, now)?;
             work.wakeups.add_if(Topic::Calls, given > 0);
             Ok(())
         })
         .await
     }
 
-    /// Time at which the next call of this hook is due; None if none waits.
+    /// Time at which a call of this hook can be claimed.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn next_hook_call(
-        &self,
-        hook: DestinationName,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        self.read(move |connection| {
-            let next = HOOK_CALLS.next_due(connection, &hook)?;
-            Ok(next.map(Millis::timestamp))
-        })
-        .await
+    pub async fn next_hook_work(&self, hook: &DestinationName) -> Result<NextWork, StoreError> {
+        let hook = hook.clone();
+        self.read(move |connection| next(connection, &hook)).await
     }
 
-    /// Records the outcome of an attempt.
+    /// Records outcomes in order, then claims up to `limit` due calls of this hook, unless it is paused. A
+    /// call whose row is damaged fails instead.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn settle_hook_call(
+    pub async fn turn_hook_calls<'a>(
         &self,
-        call: &HookCall,
-        settlement: Settlement,
+        hook: &DestinationName,
+        outcomes: impl IntoIterator<Item = (&'a HookCall, Settlement, Timestamp)>,
+        limit: usize,
+        lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        let lease = call.lease.clone();
+    ) -> Result<Turn<HookCall>, StoreError> {
+        let outcomes: Vec<(Lease, Settlement, Millis)> = outcomes
+            .into_iter()
+            .map(|(call, settlement, at)| (call.lease.clone(), settlement, at.into()))
+            .collect();
+        let (hook, holder) = (hook.clone(), self.holder.clone());
+        let (lease_until, now) = (lease_until.into(), now.into());
         self.write(move |work| {
-            let settled = settle(work.connection, &lease, &settlement, now.into())?;
-            let is_changed = settled == Settled::Recorded;
+            let connection = work.connection;
+            let mut settled = Vec::with_capacity(outcomes.len());
+            for (lease, settlement, at) in &outcomes {
+                settled.push(settle(connection, lease, settlement, *at)?);
+            }
+            let limit = match is_paused(connection, &hook)? {
+                true => 0,
+                false => limit,
+            };
+            let claimed = take(connection, &hook, limit, &holder, lease_until, now)?;
+            // The next calls of these queues are due.
+            let is_changed = limit == 0 && settled.contains(&Settled::Recorded);
+            let is_changed = is_changed || !claimed.set_aside.is_empty();
             work.wakeups.add_if(Topic::Calls, is_changed);
-            Ok(settled)
+            Ok(Turn {
+                settled,
+                runs: claimed.claims.into_iter().map(|call| vec![call]).collect(),
+                set_aside: claimed.set_aside,
+                next: next(connection, &hook)?,
+            })
         })
         .await
     }

@@ -7,8 +7,12 @@
 //! The rows of one account for one place (a portal, a hook) are a queue, and only its head is ever due. So no
 //! row overtakes another, and a worker finds due rows without reading past others.
 
+use std::collections::BTreeSet;
+
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use crate::domain::Timestamp;
 use crate::store::StoreError;
 use crate::store::claims::holder::Holder;
 use crate::store::sql::sql_types::Millis;
@@ -35,6 +39,33 @@ impl Lease {
             number: ClaimNumber::default(),
             holder: Holder::of_opening(),
         }
+    }
+}
+
+/// Outcome of a worker's transaction: earlier claims are settled, then rows are claimed.
+#[derive(Debug, Clone)]
+pub struct Turn<T> {
+    /// One for each settlement, in order.
+    pub settled: Vec<Settled>,
+    /// Claims that are worked on in order, run by run.
+    pub runs: Vec<Vec<T>>,
+    /// Due rows that are damaged; they count as failed from now on.
+    pub set_aside: Vec<SetAside>,
+    pub next: NextWork,
+}
+
+/// Time at which a queue has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextWork {
+    Due(Timestamp),
+    Nothing,
+    /// An operator paused the destination.
+    Paused,
+}
+
+impl NextWork {
+    pub(crate) fn at(due: Option<Millis>) -> Self {
+        due.map_or(Self::Nothing, |due| Self::Due(due.timestamp()))
     }
 }
 
@@ -87,6 +118,7 @@ pub(crate) struct Queue {
     next_due: &'static str,
     waits: &'static str,
     promote: &'static str,
+    free: &'static str,
 }
 
 /// `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the claimed rows
@@ -156,14 +188,21 @@ macro_rules! leases {
     };
 }
 
-/// `ready` selects rows that can be due, `blocking` those that keep later ones waiting, in this `order`.
+/// `ready` selects rows that can be due, `blocking` those that keep later ones waiting, in this `order`;
+/// `alone` those that are due by themselves, outside of the order.
 macro_rules! queue {
     (
         $table:literal, row: $row:literal, place: $place:literal, ready: $ready:literal,
-        blocking: $blocking:literal, order: $order:literal, $($rest:tt)+
+        blocking: $blocking:literal, order: $order:literal, alone: $alone:literal,
+        free: $free:literal, $($rest:tt)+
     ) => {
         Queue {
-            leases: leases!($table, row: $row, $($rest)+),
+            leases: leases!($table, row: $row, free: $free, $($rest)+),
+            free: concat!(
+                "UPDATE ", $table, " SET ", $free, ", due_at = CASE WHEN ", $alone, " THEN ?2 END,
+                     claim = NULL, holder = NULL, attempts = attempts - ?3
+                 WHERE ", $row, " = ?1 RETURNING account, ", $place
+            ),
             due: concat!(
                 "SELECT due_at, ", $row, " FROM ", $table, " WHERE ", $place, " = ? AND ", $ready,
                 " AND due_at <= ? ORDER BY due_at, ", $row, " LIMIT ?"
@@ -200,6 +239,7 @@ pub(crate) const REQUESTS: Queue = queue!(
     ready: "state = 'released' AND stopped = 0",
     blocking: "state = 'released' AND stopped = 0 AND passed = 0",
     order: "released_at, ledger",
+    alone: "passed = 1 AND stopped = 0",
     free: "in_work = 0",
     taken: "in_work = 1",
     index: "request_due",
@@ -214,6 +254,7 @@ pub(crate) const HOOK_CALLS: Queue = queue!(
     ready: "due_at IS NOT NULL",
     blocking: "state = 'waiting'",
     order: "n",
+    alone: "0",
     free: "in_work = 0",
     taken: "in_work = 1",
     index: "hook_call_due",
@@ -298,43 +339,6 @@ impl Leases {
             .query_map([holder.opening()], |row| row.get(0))?
             .collect::<Result<_, _>>()?)
     }
-
-    /// Puts back the rows that a holder claimed after the claim of this number. Returns their number.
-    pub(crate) fn give_back(
-        &self,
-        connection: &Connection,
-        holder: &Holder,
-        number: ClaimNumber,
-        now: Millis,
-    ) -> Result<usize, StoreError> {
-        self.put_all_back(
-            connection,
-            &self.held_after(connection, holder, number)?,
-            now,
-        )
-    }
-
-    /// Puts back the rows held by holders of other openings. Returns their number.
-    pub(crate) fn end_others(
-        &self,
-        connection: &Connection,
-        holder: &Holder,
-        now: Millis,
-    ) -> Result<usize, StoreError> {
-        self.put_all_back(connection, &self.held_by_others(connection, holder)?, now)
-    }
-
-    fn put_all_back(
-        &self,
-        connection: &Connection,
-        rows: &[i64],
-        now: Millis,
-    ) -> Result<usize, StoreError> {
-        for row in rows {
-            self.put_back(connection, *row, now, None)?;
-        }
-        Ok(rows.len())
-    }
 }
 
 impl Queue {
@@ -393,5 +397,61 @@ impl Queue {
             .prepare_cached(self.promote)?
             .execute(params![account, place, now])?;
         Ok(())
+    }
+
+    /// Ends the lease of a row without an outcome; `unmade` is the number of counted attempts that were not
+    /// made. Returns its account and place, whose queue must be [promoted](Self::promote) then.
+    pub(crate) fn free<P: FromSql>(
+        &self,
+        connection: &Connection,
+        row: i64,
+        unmade: u32,
+        now: Millis,
+    ) -> Result<(i64, P), StoreError> {
+        Ok(connection
+            .prepare_cached(self.free)?
+            .query_row(params![row, now, unmade], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?)
+    }
+
+    /// Frees the rows that a holder claimed after the claim of this number. Returns their number.
+    pub(crate) fn give_back(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+        number: ClaimNumber,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let rows = self.leases.held_after(connection, holder, number)?;
+        self.free_all(connection, &rows, now)
+    }
+
+    /// Frees the rows held by holders of other openings. Returns their number.
+    pub(crate) fn end_others(
+        &self,
+        connection: &Connection,
+        holder: &Holder,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let rows = self.leases.held_by_others(connection, holder)?;
+        self.free_all(connection, &rows, now)
+    }
+
+    /// Only the heads of the queues become due, so that the order stays.
+    fn free_all(
+        &self,
+        connection: &Connection,
+        rows: &[i64],
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let mut queues = BTreeSet::new();
+        for row in rows {
+            queues.insert(self.free::<String>(connection, *row, 0, now)?);
+        }
+        for (account, place) in queues {
+            self.promote(connection, account, &place, now)?;
+        }
+        Ok(rows.len())
     }
 }

@@ -2,3 +2,4 @@
 
 pub(super) mod holder;
 pub(super) mod leases;
+pub(super) mod paused;

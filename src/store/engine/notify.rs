@@ -56,6 +56,12 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// True if [`wait`](Self::wait) would resolve at once.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.counter.has_changed().unwrap_or(false)
+    }
+
     /// Resolves when something of the topic may have become due, through this or another process, since it
     /// last resolved or since the subscription. May resolve spuriously. Never resolves after the store is
     /// dropped.

@@ -5,6 +5,9 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::domain::LedgerId;
 use crate::store::{Store, StoreError};
 
+/// Octets of a message that are read at a time.
+pub const PIECE: u64 = 64 * 1024;
+
 /// A stored message. Its octets never change while an entry refers to them.
 #[derive(Debug, Clone)]
 pub struct Content {
@@ -19,6 +22,25 @@ impl Content {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The content of an entry with up to `most` of its first octets; None once it has expired.
+    pub(crate) fn open(
+        store: &Store,
+        connection: &Connection,
+        ledger: LedgerId,
+        most: u64,
+    ) -> Result<Option<(Self, Vec<u8>)>, StoreError> {
+        let found: Option<(i64, u64)> = connection
+            .prepare_cached(OF_ENTRY)?
+            .query_row([ledger], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((row, size)) = found else {
+            return Ok(None);
+        };
+        let first = part(connection, row, 0, size.min(most))?;
+        let store = store.clone();
+        Ok(Some((Self { store, row, size }, first)))
     }
 
     /// Reads up to `most` octets starting at `from`; returns none after the end.
@@ -59,18 +81,8 @@ impl Store {
         most: u64,
     ) -> Result<Option<(Content, Vec<u8>)>, StoreError> {
         let store = self.clone();
-        self.read(move |connection| {
-            let found: Option<(i64, u64)> = connection
-                .prepare_cached(OF_ENTRY)?
-                .query_row([ledger], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let Some((row, size)) = found else {
-                return Ok(None);
-            };
-            let first = part(connection, row, 0, size.min(most))?;
-            Ok(Some((Content { store, row, size }, first)))
-        })
-        .await
+        self.read(move |connection| Content::open(&store, connection, ledger, most))
+            .await
     }
 
     /// The message as received, octet for octet; None once its content has expired.

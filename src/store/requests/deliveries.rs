@@ -7,7 +7,9 @@
 #[cfg(test)]
 mod sample;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Row, params};
 
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
@@ -15,10 +17,7 @@ use crate::domain::{
 };
 use crate::mail::Authentication;
 use crate::store::audit::events::NewEvent;
-use crate::store::claims::holder::Holder;
-use crate::store::claims::leases::{
-    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled,
-};
+use crate::store::claims::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled};
 use crate::store::ledger::entries::id_of;
 use crate::store::requests::transitions;
 use crate::store::sql::sql_types::{Json, Millis};
@@ -30,7 +29,7 @@ use crate::store::{Store, StoreError, Topic};
 #[derive(Debug, Clone)]
 pub struct Claim {
     request: RequestId,
-    lease: Lease,
+    pub(crate) lease: Lease,
     pub ledger: LedgerId,
     pub portal: PortalName,
     pub account: AccountId,
@@ -87,29 +86,11 @@ pub enum Settlement {
     Failed {
         cause: String,
     },
+    /// No attempt was made: it is due as before.
+    Unattempted,
 }
 
-/// Claims the due heads of all queues of these portals, oldest first.
-fn take(
-    connection: &Connection,
-    portals: &[PortalName],
-    limit: usize,
-    holder: &Holder,
-    lease_until: Millis,
-    now: Millis,
-) -> Result<Vec<Lease>, StoreError> {
-    let mut due: Vec<(Millis, i64)> = Vec::new();
-    for portal in portals {
-        due.extend(REQUESTS.due(connection, portal, limit, now)?);
-    }
-    due.sort_unstable();
-    due.truncate(limit);
-    due.into_iter()
-        .map(|(_, n)| REQUESTS.leases.take(connection, n, holder, lease_until))
-        .collect()
-}
-
-const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
+pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
      json_extract(l.facts, '$.authentication') AS authentication,
@@ -120,7 +101,7 @@ const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
 
-fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
+pub(crate) fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
     let ledger: LedgerId = row.get("id")?;
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
@@ -156,7 +137,7 @@ fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
 }
 
 /// Fails a claimed request that cannot be read.
-fn set_aside(
+pub(crate) fn set_aside(
     connection: &Connection,
     lease: &Lease,
     cause: &StoreError,
@@ -177,12 +158,14 @@ fn set_aside(
     Ok(Some(SetAside { what, cause }))
 }
 
-fn settle(
+/// Records the outcome of a claimed request. Its queue is one of `queues`, if its next request may be due.
+pub(crate) fn settle(
     connection: &Connection,
     lease: &Lease,
     attempt: u32,
     settlement: &Settlement,
     now: Millis,
+    queues: &mut BTreeSet<(i64, PortalName)>,
 ) -> Result<Settled, StoreError> {
     if !REQUESTS.leases.holds(connection, lease)? {
         return Ok(Settled::ClaimLost);
@@ -190,7 +173,13 @@ fn settle(
     let n = lease.row;
     let event = match settlement {
         Settlement::Delivered => {
-            transitions::settle(connection, n, RequestState::Delivered, None, now)?;
+            queues.insert(transitions::leave(
+                connection,
+                n,
+                RequestState::Delivered,
+                None,
+                now,
+            )?);
             NewEvent::named("delivery.succeeded")
         }
         Settlement::Retry { at, cause } => {
@@ -202,8 +191,19 @@ fn settle(
             NewEvent::named("delivery.deferred").detail(cause.as_str())
         }
         Settlement::Failed { cause } => {
-            transitions::settle(connection, n, RequestState::Failed, Some(cause), now)?;
-            NewEvent::named("delivery.failed").detail(cause.as_str())
+            let cause = cause.as_str();
+            queues.insert(transitions::leave(
+                connection,
+                n,
+                RequestState::Failed,
+                Some(cause),
+                now,
+            )?);
+            NewEvent::named("delivery.failed").detail(cause)
+        }
+        Settlement::Unattempted => {
+            queues.insert(REQUESTS.free(connection, n, 1, now)?);
+            return Ok(Settled::Recorded);
         }
     };
     event.entry(n).record(connection, &Actor::Daemon, now)?;
@@ -211,68 +211,6 @@ fn settle(
 }
 
 impl Store {
-    /// Claims up to `limit` released requests of these portals that are due. A request whose row is damaged
-    /// fails instead.
-    pub async fn claim_deliveries(
-        &self,
-        portals: Vec<PortalName>,
-        limit: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<ClaimedWork<Claim>, StoreError> {
-        let holder = self.holder.clone();
-        let taken = self
-            .write(move |work| {
-                let lease_until = lease_until.into();
-                let connection = work.connection;
-                take(
-                    connection,
-                    &portals,
-                    limit,
-                    &holder,
-                    lease_until,
-                    now.into(),
-                )
-            })
-            .await?;
-        if taken.is_empty() {
-            return Ok(ClaimedWork::default());
-        }
-        let (claims, damaged) = self
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(CLAIMED)?;
-                let mut claims = Vec::with_capacity(taken.len());
-                let mut damaged = Vec::new();
-                for lease in taken {
-                    let found = statement.query_row([lease.row], |row| claimed(row, &lease));
-                    match found.optional().map_err(StoreError::from) {
-                        // A row that was forgotten meanwhile belongs to no worker.
-                        Ok(found) => claims.extend(found),
-                        Err(cause) if cause.is_of_row() => damaged.push((lease, cause)),
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok((claims, damaged))
-            })
-            .await?;
-        if damaged.is_empty() {
-            let set_aside = Vec::new();
-            return Ok(ClaimedWork { claims, set_aside });
-        }
-        let set_aside = self
-            .write(move |work| {
-                // The next requests of their queues are due.
-                work.wakeups.add(Topic::Requests);
-                let mut all = Vec::with_capacity(damaged.len());
-                for (lease, cause) in &damaged {
-                    all.extend(set_aside(work.connection, lease, cause, now.into())?);
-                }
-                Ok(all)
-            })
-            .await?;
-        Ok(ClaimedWork { claims, set_aside })
-    }
-
     /// Ends the leases of earlier processes, on requests, hook calls and verification mails. The daemon calls
     /// it as it starts, when nothing else can be at work.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -280,7 +218,7 @@ impl Store {
         self.write(move |work| {
             let (connection, now) = (work.connection, now.into());
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
-                let ended = queue.leases.end_others(connection, &holder, now)?;
+                let ended = queue.end_others(connection, &holder, now)?;
                 work.wakeups.add_if(topic, ended > 0);
             }
             let ended = mail_claims::end_others(connection, &holder, now)?;
@@ -300,43 +238,9 @@ impl Store {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (connection, now) = (work.connection, now.into());
-            let given = REQUESTS.leases.give_back(connection, &holder, after, now)?;
+            let given = REQUESTS.give_back(connection, &holder, after, now)?;
             work.wakeups.add_if(Topic::Requests, given > 0);
             Ok(())
-        })
-        .await
-    }
-
-    /// Time at which the next released request of these portals is due; None if none waits.
-    pub async fn next_delivery(
-        &self,
-        portals: Vec<PortalName>,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        self.read(move |connection| {
-            let mut next: Option<Millis> = None;
-            for portal in &portals {
-                let of_portal = REQUESTS.next_due(connection, portal)?;
-                next = [next, of_portal].into_iter().flatten().min();
-            }
-            Ok(next.map(Millis::timestamp))
-        })
-        .await
-    }
-
-    /// Records the outcome of an attempt.
-    pub async fn settle_delivery(
-        &self,
-        claim: &Claim,
-        settlement: Settlement,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        let (lease, attempt) = (claim.lease.clone(), claim.attempt);
-        self.write(move |work| {
-            let settled = settle(work.connection, &lease, attempt, &settlement, now.into())?;
-            // The next of its queue may be due now, or this one later: wake the worker.
-            let is_changed = settled == Settled::Recorded;
-            work.wakeups.add_if(Topic::Requests, is_changed);
-            Ok(settled)
         })
         .await
     }

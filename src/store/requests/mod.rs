@@ -5,4 +5,5 @@ pub(super) mod content;
 pub(super) mod deliveries;
 pub(super) mod link_key;
 pub(super) mod offers;
+pub(super) mod runs;
 pub(super) mod transitions;

@@ -52,7 +52,7 @@ fn enqueue(
     one(changed, request)
 }
 
-/// Settles a request that is held, released or failed.
+/// Settles a request that is held, released or failed, and makes the next of its queue due.
 pub(crate) fn settle(
     connection: &Connection,
     request: i64,
@@ -60,25 +60,37 @@ pub(crate) fn settle(
     error: Option<&str>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let was: Option<(String, i64, PortalName)> = connection
-        .prepare_cached("SELECT state, account, portal FROM request WHERE ledger = ?")?
-        .query_row([request], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let was: Option<String> = connection
+        .prepare_cached("SELECT state FROM request WHERE ledger = ?")?
+        .query_row([request], |row| row.get(0))
         .optional()?;
-    let changed = connection
+    let (account, portal) = leave(connection, request, state, error, now)?;
+    if was.as_deref() == Some(RequestState::Released.as_str()) {
+        REQUESTS.promote(connection, account, &portal, now)?;
+    }
+    Ok(())
+}
+
+/// Settles a request without a look at the next of its queue. Returns its account and portal.
+pub(crate) fn leave(
+    connection: &Connection,
+    request: i64,
+    state: RequestState,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<(i64, PortalName), StoreError> {
+    connection
         .prepare_cached(
             "UPDATE request
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
                  holder = NULL, stopped = 0, passed = 0, last_error = coalesce(?4, last_error)
-             WHERE ledger = ?1",
+             WHERE ledger = ?1 RETURNING account, portal",
         )?
-        .execute(params![request, state, now, error])?;
-    one(changed, request)?;
-    match was {
-        Some((state, account, portal)) if state == RequestState::Released.as_str() => {
-            REQUESTS.promote(connection, account, &portal, now)
-        }
-        _ => Ok(()),
-    }
+        .query_row(params![request, state, now, error], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?
+        .ok_or_else(|| gone(request))
 }
 
 /// Lets the next request of the queue pass one that failed once more.
@@ -131,6 +143,10 @@ fn one(changed: usize, request: i64) -> Result<(), StoreError> {
     if changed == 1 {
         Ok(())
     } else {
-        Err(StoreError::Other(format!("request {request} is gone")))
+        Err(gone(request))
     }
+}
+
+fn gone(request: i64) -> StoreError {
+    StoreError::Other(format!("request {request} is gone"))
 }

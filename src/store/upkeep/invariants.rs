@@ -65,10 +65,11 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
     ),
     (
-        "one request of an account and portal is due, if any waits",
+        "one request of an account and portal is due, or a run of them in work, if any waits",
         "SELECT min(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
-         GROUP BY r.account, r.portal HAVING count(r.due_at) <> 1",
+         GROUP BY r.account, r.portal
+         HAVING count(r.due_at) = 0 OR (count(r.due_at) > 1 AND min(r.due_at IS NULL OR r.in_work) = 0)",
     ),
     (
         "what is passed is released, and due unless it is stopped",

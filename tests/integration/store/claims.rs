@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use vestibule::domain::{DestinationName, EventPattern, RequestState};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Claim, HookCall, Settled, Settlement, Store, StoreError, Topic};
+use vestibule::store::{
+    Claim, Delivery, HookCall, NextWork, RunLimits, Settled, Settlement, Store, StoreError, Topic,
+    Turn,
+};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
 
@@ -354,6 +357,194 @@ async fn a_start_ends_claims_of_earlier_processes_only() {
     }
 }
 
+/// Settles these and claims runs of up to `requests`.
+async fn turn(
+    store: &Store,
+    outcomes: Vec<(&Claim, Settlement)>,
+    requests: usize,
+    now: jiff::Timestamp,
+) -> Turn<Delivery> {
+    let it = DestinationName::parse("it").expect("a name");
+    let limits = RunLimits { runs: 10, requests };
+    let lease = now + jiff::SignedDuration::from_mins(10);
+    let outcomes: Vec<_> = outcomes
+        .into_iter()
+        .map(|(claim, settlement)| (claim, settlement, now))
+        .collect();
+    let portals = [portal("it")];
+    let turn = store.turn_deliveries(&it, &portals, outcomes, limits, lease, now);
+    turn.await.expect("a turn")
+}
+
+/// The Message-IDs of each run.
+fn ids(turn: &Turn<Delivery>) -> Vec<String> {
+    let id = |delivery: &Delivery| {
+        let id = delivery.claim.message_id.as_deref().expect("an id");
+        id.trim_end_matches("@x").to_owned()
+    };
+    let runs = turn.runs.iter();
+    runs.map(|run| run.iter().map(id).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn retry_at(at: jiff::Timestamp) -> Settlement {
+    let cause = "451".to_owned();
+    Settlement::Retry { at, cause }
+}
+
+async fn accept_of_bob(harness: &Harness, count: usize) {
+    for i in 1..=count {
+        let id = format!("{i}@x");
+        harness.accept(mail("bob@shop.example", &id, start())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 5).await;
+    harness
+        .accept(mail("eve@shop.example", "e@x", start()))
+        .await;
+    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    assert_eq!(ids(&first), ["1 2 3", "e"]);
+    let content = first.runs[0][0].content.as_ref().expect("read");
+    let (_, beginning) = content.as_ref().expect("kept");
+    assert!(!beginning.is_empty());
+    is_sound(&harness).await;
+    // The queue is in work, and nobody else gets more of it.
+    let none = turn(&harness.store, Vec::new(), 3, start()).await;
+    assert!(none.runs.is_empty());
+    assert_eq!(none.next, NextWork::Due(minutes(10)));
+
+    let done: Vec<_> = first.runs[0]
+        .iter()
+        .map(|delivery| (&delivery.claim, Settlement::Delivered))
+        .collect();
+    let second = turn(&harness.store, done, 3, minutes(1)).await;
+    assert_eq!(second.settled, [Settled::Recorded; 3]);
+    assert_eq!(ids(&second), ["4 5"]);
+    assert_eq!(second.runs[0][0].claim.attempt, 1);
+    is_sound(&harness).await;
+}
+
+#[tokio::test]
+async fn what_a_run_did_not_attempt_waits_behind_what_is_retried() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 4).await;
+    let first = turn(&harness.store, Vec::new(), 4, start()).await;
+    let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
+    let outcomes = vec![
+        (claims[0], Settlement::Delivered),
+        (claims[1], retry_at(minutes(5))),
+        (claims[2], Settlement::Unattempted),
+        (claims[3], Settlement::Unattempted),
+    ];
+    let none = turn(&harness.store, outcomes, 4, minutes(1)).await;
+    assert!(none.runs.is_empty());
+    assert_eq!(none.next, NextWork::Due(minutes(5)));
+    is_sound(&harness).await;
+    let again = turn(&harness.store, Vec::new(), 4, minutes(5)).await;
+    assert_eq!(ids(&again), ["2 3 4"]);
+    let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
+    assert_eq!(attempts, [2, 1, 1]);
+}
+
+#[tokio::test]
+async fn after_a_crash_a_run_is_claimed_again_in_order() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 3).await;
+    let lost = turn(&harness.store, Vec::new(), 3, start()).await;
+    let again = harness.again();
+    again.end_leases(minutes(1)).await.expect("a start");
+    is_sound(&harness).await;
+    // Only the head is due.
+    let head = turn(&again, Vec::new(), 1, minutes(1)).await;
+    assert_eq!(ids(&head), ["1"]);
+    assert_eq!(head.runs[0][0].claim.attempt, 2);
+    let late = lost.runs[0]
+        .iter()
+        .map(|one| (&one.claim, Settlement::Delivered));
+    let late = turn(&harness.store, late.collect(), 0, minutes(2)).await;
+    assert_eq!(late.settled, [Settled::ClaimLost; 3]);
+    let done = vec![(&head.runs[0][0].claim, Settlement::Delivered)];
+    let rest = turn(&again, done, 3, minutes(2)).await;
+    assert_eq!(ids(&rest), ["2 3"]);
+}
+
+#[tokio::test]
+async fn a_run_whose_lease_expired_is_taken_over_as_one() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 3).await;
+    let lost = turn(&harness.store, Vec::new(), 2, start()).await;
+    let other = harness.store.clone().for_workers();
+    let taken = turn(&other, Vec::new(), 3, minutes(11)).await;
+    assert_eq!(ids(&taken), ["1 2 3"]);
+    let late = vec![(&lost.runs[0][1].claim, Settlement::Delivered)];
+    let late = turn(&harness.store, late, 0, minutes(12)).await;
+    assert_eq!(late.settled, [Settled::ClaimLost]);
+    is_sound(&harness).await;
+}
+
+#[tokio::test]
+async fn a_member_of_a_run_changes_by_itself() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 4).await;
+    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
+    // In work: like a single request, it cannot be discarded.
+    let discarded = harness
+        .store
+        .discard_request(claims[2].request(), operator("ada"), start());
+    let error = discarded.await.expect_err("in work");
+    assert!(matches!(error, StoreError::NotAllowed(_)), "{error}");
+    // Returned without an attempt while the first goes on, it can be.
+    let early = vec![
+        (claims[1], Settlement::Unattempted),
+        (claims[2], Settlement::Unattempted),
+    ];
+    let none = turn(&harness.store, early, 3, minutes(1)).await;
+    assert!(none.runs.is_empty(), "the first goes on");
+    is_sound(&harness).await;
+    let discarded = harness
+        .store
+        .discard_request(claims[2].request(), operator("ada"), minutes(1));
+    discarded.await.expect("discarded");
+    let done = vec![(claims[0], Settlement::Delivered)];
+    let rest = turn(&harness.store, done, 3, minutes(2)).await;
+    assert_eq!(ids(&rest), ["2 4"]);
+    // The account is blocked meanwhile: what has to wait does not come back.
+    let bob = claims[0].account;
+    let blocked = harness
+        .store
+        .block_customer(bob, operator("ada"), minutes(3));
+    blocked.await.expect("blocked");
+    let outcomes = vec![
+        (&rest.runs[0][0].claim, Settlement::Delivered),
+        (&rest.runs[0][1].claim, Settlement::Unattempted),
+    ];
+    let none = turn(&harness.store, outcomes, 3, minutes(4)).await;
+    assert_eq!(none.settled, [Settled::Recorded; 2]);
+    assert_eq!((none.runs.len(), none.next), (0, NextWork::Nothing));
+    is_sound(&harness).await;
+}
+
+#[tokio::test]
+async fn a_paused_destination_claims_nothing_and_still_settles() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 2).await;
+    let first = turn(&harness.store, Vec::new(), 1, start()).await;
+    let it = DestinationName::parse("it").expect("a name");
+    let paused = harness
+        .store
+        .pause_destination(it, true, operator("ada"), start());
+    paused.await.expect("paused");
+    let done = vec![(&first.runs[0][0].claim, Settlement::Delivered)];
+    let none = turn(&harness.store, done, 3, minutes(1)).await;
+    assert_eq!(none.settled, [Settled::Recorded]);
+    assert_eq!((none.runs.len(), none.next), (0, NextWork::Paused));
+}
+
 #[tokio::test]
 async fn hook_calls_are_claimed_in_the_same_way() {
     let harness = Harness::open().await;
@@ -369,14 +560,14 @@ async fn hook_calls_are_claimed_in_the_same_way() {
     let workers = harness.store.clone().for_workers();
     let claim = async |now| {
         let lease = now + jiff::SignedDuration::from_mins(10);
-        let claimed = workers.claim_hook_calls(hook.clone(), 1, lease, now);
-        claimed.await.expect("a claim").claims.into_iter().next()
+        let turn = workers.turn_hook_calls(&hook, [], 1, lease, now);
+        let mut runs = turn.await.expect("a claim").runs.into_iter().flatten();
+        runs.next()
     };
     let settle = async |call: &HookCall, settlement| {
-        let settled = harness
-            .store
-            .settle_hook_call(call, settlement, minutes(20));
-        settled.await.expect("settled")
+        let (store, now) = (&harness.store, minutes(20));
+        let turn = store.turn_hook_calls(&hook, [(call, settlement, now)], 0, now, now);
+        turn.await.expect("settled").settled[0]
     };
     let first = claim(start()).await.expect("a call");
     let lost = claim(start()).await.expect("another");
@@ -431,10 +622,10 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     is_sound(&harness).await;
     let calls = harness
         .store
-        .claim_hook_calls(hook, 10, minutes(10), start())
+        .turn_hook_calls(&hook, [], 10, minutes(10), start())
         .await;
     assert_eq!(
-        calls.expect("a claim").claims.len(),
+        calls.expect("a claim").runs.len(),
         1,
         "the head of what is left"
     );

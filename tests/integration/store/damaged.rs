@@ -130,22 +130,23 @@ async fn a_damaged_hook_call_does_not_block_others() {
     let claim = async || {
         let claimed = harness
             .store
-            .claim_hook_calls(hook.clone(), 10, at(DAY), start());
+            .turn_hook_calls(&hook, [], 10, at(DAY), start());
         claimed.await.expect("a claim")
     };
     let first = claim().await;
-    assert!(first.claims.is_empty(), "{first:?}");
+    assert!(first.runs.is_empty(), "{first:?}");
     assert_eq!(first.set_aside.len(), 1, "{first:?}");
     let mut told = 0;
     loop {
         let claimed = claim().await;
-        let Some(call) = claimed.claims.first() else {
+        let Some(call) = claimed.runs.first().and_then(|run| run.first()) else {
             break;
         };
-        let settled = harness
+        let done = [(call, Settlement::Delivered, start())];
+        let turn = harness
             .store
-            .settle_hook_call(call, Settlement::Delivered, start());
-        settled.await.expect("settled");
+            .turn_hook_calls(&hook, done, 0, start(), start());
+        turn.await.expect("settled");
         told += 1;
     }
     let count = harness.store.hook_count(hook.clone()).await.expect("read");

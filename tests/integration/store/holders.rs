@@ -68,7 +68,7 @@ impl Holders {
             Settlement::Retry { .. } if claim.attempt >= PASSED_AFTER => {
                 self.passed.insert(request);
             }
-            Settlement::Retry { .. } => {}
+            Settlement::Retry { .. } | Settlement::Unattempted => {}
             Settlement::Delivered | Settlement::Failed { .. } => {
                 self.passed.remove(&request);
             }

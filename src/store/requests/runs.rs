@@ -1,0 +1,367 @@
+//! Turns of the workers of destinations: outcomes are recorded and the next requests are claimed in one
+//! transaction.
+//!
+//! A run is the beginning of a queue: requests of one account and portal that a worker claims together,
+//! delivers in order, and settles together. Each member has a lease of its own, so an operator, a crash and a
+//! lost lease act on each by itself. What is freed waits behind the head of its queue again, so the order
+//! stays. The members of a run that was not settled may be delivered again.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::content::{Content, PIECE};
+use super::deliveries::{self, CLAIMED, Claim, Settlement, claimed};
+use crate::domain::{DestinationName, PortalName, Timestamp};
+use crate::store::claims::holder::Holder;
+use crate::store::claims::leases::{ClaimedWork, Lease, NextWork, REQUESTS, Settled, Turn};
+use crate::store::claims::paused::is_paused;
+use crate::store::engine::job::Work;
+use crate::store::engine::notify::Topic;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Store, StoreError};
+
+/// Maximum requests of a turn: the writer serves others too.
+const MOST_REQUESTS: usize = 128;
+
+/// Maximum octets of a run, unless its first message is larger.
+const MOST_OCTETS: u64 = 2 * 1024 * 1024;
+
+/// Bounds of a turn.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// Runs, each of another queue.
+    pub runs: usize,
+    /// Requests of one run.
+    pub requests: usize,
+}
+
+/// A claimed request with the beginning of its content.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub claim: Claim,
+    /// None if it is not kept any more.
+    pub content: Result<Option<(Content, Vec<u8>)>, StoreError>,
+}
+
+/// An outcome to be recorded, with the time of it.
+type Outcome = (Lease, u32, Settlement, Millis);
+
+/// The requests that a worker takes, and for how long.
+struct Share {
+    /// None if pausing does not matter.
+    destination: Option<DestinationName>,
+    portals: Vec<PortalName>,
+    limits: RunLimits,
+    holder: Holder,
+    lease_until: Millis,
+}
+
+impl Share {
+    fn is_paused(&self, connection: &Connection) -> Result<bool, StoreError> {
+        match &self.destination {
+            Some(destination) => is_paused(connection, destination),
+            None => Ok(false),
+        }
+    }
+
+    /// Claims the beginnings of the queues whose heads are due, oldest first.
+    fn take(&self, connection: &Connection, now: Millis) -> Result<Vec<Vec<Lease>>, StoreError> {
+        let mut due: Vec<(Millis, i64)> = Vec::new();
+        for portal in &self.portals {
+            due.extend(REQUESTS.due(connection, portal, self.limits.runs, now)?);
+        }
+        due.sort_unstable();
+        due.truncate(self.limits.runs);
+        let mut queues = BTreeSet::new();
+        let mut left = MOST_REQUESTS;
+        let mut runs = Vec::with_capacity(due.len());
+        for (_, head) in due {
+            let most = self.limits.requests.min(left);
+            let rows = run(connection, head, most, now, &mut queues)?;
+            left -= rows.len();
+            let leases = rows
+                .into_iter()
+                .map(|n| {
+                    let leases = &REQUESTS.leases;
+                    leases.take(connection, n, &self.holder, self.lease_until)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            if !leases.is_empty() {
+                runs.push(leases);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn next(&self, connection: &Connection) -> Result<NextWork, StoreError> {
+        next_due(connection, &self.portals).map(NextWork::at)
+    }
+}
+
+/// Rows of the queue of a due request, from its head on. Empty if `queues` has it already: the leases of a
+/// whole run can expire together.
+fn run(
+    connection: &Connection,
+    due: i64,
+    most: usize,
+    now: Millis,
+    queues: &mut BTreeSet<(i64, PortalName)>,
+) -> Result<Vec<i64>, StoreError> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let (account, portal, passed): (i64, PortalName, bool) = connection
+        .prepare_cached("SELECT account, portal, passed FROM request WHERE ledger = ?")?
+        .query_row([due], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if passed {
+        return Ok(vec![due]);
+    }
+    let mut rows = Vec::new();
+    let mut octets = 0;
+    let mut statement = connection.prepare_cached(
+        "SELECT ledger, size, due_at FROM request
+         WHERE account = ? AND portal = ? AND state = 'released' AND stopped = 0 AND passed = 0
+         ORDER BY released_at, ledger LIMIT ?",
+    )?;
+    let mut waiting = statement.query(params![account, portal, most])?;
+    while let Some(row) = waiting.next()? {
+        let (n, size, due_at): (i64, u64, Option<Millis>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        octets += size;
+        let is_free = due_at.is_none_or(|at| at <= now);
+        if !is_free || (octets > MOST_OCTETS && !rows.is_empty()) {
+            break;
+        }
+        rows.push(n);
+    }
+    if rows.is_empty() {
+        rows.push(due);
+    }
+    if queues.insert((account, portal)) {
+        Ok(rows)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn next_due(connection: &Connection, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {
+    let mut next: Option<Millis> = None;
+    for portal in portals {
+        let of_portal = REQUESTS.next_due(connection, portal)?;
+        next = [next, of_portal].into_iter().flatten().min();
+    }
+    Ok(next)
+}
+
+/// The transaction of a turn.
+fn turn(
+    work: &mut Work,
+    outcomes: &[Outcome],
+    share: &Share,
+    now: Millis,
+) -> Result<Turn<Lease>, StoreError> {
+    let connection = work.connection;
+    let mut queues = BTreeSet::new();
+    let mut settled = Vec::with_capacity(outcomes.len());
+    for (lease, attempt, settlement, at) in outcomes {
+        let outcome =
+            deliveries::settle(connection, lease, *attempt, settlement, *at, &mut queues)?;
+        settled.push(outcome);
+    }
+    for (account, portal) in &queues {
+        REQUESTS.promote(connection, *account, portal, now)?;
+    }
+    let is_paused = share.is_paused(connection)?;
+    let runs = if is_paused || share.limits.runs == 0 {
+        // The next of these queues may be due: wake the worker that claims.
+        let is_changed = settled.contains(&Settled::Recorded);
+        work.wakeups.add_if(Topic::Requests, is_changed);
+        Vec::new()
+    } else {
+        share.take(connection, now)?
+    };
+    let next = if is_paused {
+        NextWork::Paused
+    } else {
+        share.next(connection)?
+    };
+    Ok(Turn {
+        settled,
+        runs,
+        set_aside: Vec::new(),
+        next,
+    })
+}
+
+/// Reads what was claimed, with the damaged rows.
+fn read(
+    store: &Store,
+    connection: &Connection,
+    runs: Vec<Vec<Lease>>,
+) -> Result<(Vec<Vec<Delivery>>, Vec<(Lease, StoreError)>), StoreError> {
+    let mut statement = connection.prepare_cached(CLAIMED)?;
+    let mut damaged = Vec::new();
+    let mut all = Vec::with_capacity(runs.len());
+    for leases in runs {
+        let mut run = Vec::with_capacity(leases.len());
+        for lease in leases {
+            let found = statement.query_row([lease.row], |row| claimed(row, &lease));
+            match found.optional().map_err(StoreError::from) {
+                Ok(Some(claim)) => run.push(Delivery {
+                    content: Content::open(store, connection, claim.ledger, PIECE),
+                    claim,
+                }),
+                // A row that was forgotten meanwhile belongs to no worker.
+                Ok(None) => {}
+                Err(cause) if cause.is_of_row() => damaged.push((lease, cause)),
+                Err(error) => return Err(error),
+            }
+        }
+        if !run.is_empty() {
+            all.push(run);
+        }
+    }
+    Ok((all, damaged))
+}
+
+impl Store {
+    /// Records outcomes in order, then claims runs of due requests of these portals, unless the destination
+    /// is paused. A request whose row is damaged fails instead.
+    pub async fn turn_deliveries<'a>(
+        &self,
+        destination: &DestinationName,
+        portals: &[PortalName],
+        outcomes: impl IntoIterator<Item = (&'a Claim, Settlement, Timestamp)>,
+        limits: RunLimits,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Turn<Delivery>, StoreError> {
+        let outcomes = outcomes.into_iter().map(|(claim, settlement, at)| {
+            (claim.lease.clone(), claim.attempt, settlement, at.into())
+        });
+        let share = Share {
+            destination: Some(destination.clone()),
+            portals: portals.to_vec(),
+            limits,
+            holder: self.holder.clone(),
+            lease_until: lease_until.into(),
+        };
+        self.turn(outcomes.collect(), share, now).await
+    }
+
+    async fn turn(
+        &self,
+        outcomes: Vec<Outcome>,
+        share: Share,
+        now: Timestamp,
+    ) -> Result<Turn<Delivery>, StoreError> {
+        let Turn {
+            settled,
+            runs,
+            mut set_aside,
+            next,
+        } = self
+            .write(move |work| turn(work, &outcomes, &share, now.into()))
+            .await?;
+        let (runs, damaged) = if runs.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            let store = self.clone();
+            self.read(move |connection| read(&store, connection, runs))
+                .await?
+        };
+        if !damaged.is_empty() {
+            set_aside = self
+                .write(move |work| {
+                    // The next requests of their queues are due.
+                    work.wakeups.add(Topic::Requests);
+                    let mut all = Vec::with_capacity(damaged.len());
+                    for (lease, cause) in &damaged {
+                        let now = now.into();
+                        all.extend(deliveries::set_aside(work.connection, lease, cause, now)?);
+                    }
+                    Ok(all)
+                })
+                .await?;
+        }
+        Ok(Turn {
+            settled,
+            runs,
+            set_aside,
+            next,
+        })
+    }
+
+    /// Claims up to `limit` due heads of the queues of these portals, each alone.
+    pub async fn claim_deliveries(
+        &self,
+        portals: Vec<PortalName>,
+        limit: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<ClaimedWork<Claim>, StoreError> {
+        let share = Share {
+            destination: None,
+            portals,
+            limits: RunLimits {
+                runs: limit,
+                requests: 1,
+            },
+            holder: self.holder.clone(),
+            lease_until: lease_until.into(),
+        };
+        let turn = self.turn(Vec::new(), share, now).await?;
+        let claims = turn.runs.into_iter().flatten();
+        Ok(ClaimedWork {
+            claims: claims.map(|delivery| delivery.claim).collect(),
+            set_aside: turn.set_aside,
+        })
+    }
+
+    /// Records one outcome and claims nothing.
+    pub async fn settle_delivery(
+        &self,
+        claim: &Claim,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let outcome = (claim.lease.clone(), claim.attempt, settlement, now.into());
+        let share = Share {
+            destination: None,
+            portals: Vec::new(),
+            limits: RunLimits {
+                runs: 0,
+                requests: 0,
+            },
+            holder: self.holder.clone(),
+            lease_until: Millis(0),
+        };
+        let turn = self.turn(vec![outcome], share, now).await?;
+        Ok(turn.settled.first().copied().unwrap_or(Settled::ClaimLost))
+    }
+
+    /// Time at which a request of these portals can be claimed.
+    pub async fn next_delivery_work(
+        &self,
+        destination: &DestinationName,
+        portals: &[PortalName],
+    ) -> Result<NextWork, StoreError> {
+        let (destination, portals) = (destination.clone(), portals.to_vec());
+        self.read(move |connection| {
+            if is_paused(connection, &destination)? {
+                return Ok(NextWork::Paused);
+            }
+            next_due(connection, &portals).map(NextWork::at)
+        })
+        .await
+    }
+
+    /// Time at which the next released request of these portals is due; None if none waits.
+    pub async fn next_delivery(
+        &self,
+        portals: Vec<PortalName>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |connection| Ok(next_due(connection, &portals)?.map(Millis::timestamp)))
+            .await
+    }
+}

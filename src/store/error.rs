@@ -1,7 +1,5 @@
 //! Errors of the database.
 
-use rusqlite::ErrorCode;
-
 /// A failure of the store. Its kind determines the SMTP reply.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -70,47 +68,11 @@ impl StoreError {
     }
 }
 
-/// Maps the result codes of `SQLite` (<https://www.sqlite.org/rescode.html>).
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        let text = error.to_string();
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(text),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(text),
-            Some(
-                ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied
-                | ErrorCode::CannotOpen
-                | ErrorCode::SystemIoFailure,
-            ) => Self::ReadOnly(text),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
-            _ if cannot_be_decoded(&error) => Self::DamagedRow(text),
-            _ => Self::Other(text),
-        }
-    }
-}
-
 /// Value of a row; None if the row is damaged.
-pub(super) fn readable<T>(found: rusqlite::Result<T>) -> Result<Option<T>, StoreError> {
-    match found.map_err(StoreError::from) {
+pub(super) fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
         Ok(found) => Ok(Some(found)),
         Err(cause) if cause.is_of_row() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// True for a value of the wrong type for its column. `SQLite` reports invalid JSON only by the text of its
-/// message (<https://www.sqlite.org/json1.html>).
-fn cannot_be_decoded(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error;
-    match error {
-        Error::FromSqlConversionFailure(..)
-        | Error::IntegralValueOutOfRange(..)
-        | Error::Utf8Error(..)
-        | Error::InvalidColumnType(..) => true,
-        Error::SqliteFailure(failure, Some(text)) => {
-            failure.code == ErrorCode::Unknown && text == "malformed JSON"
-        }
-        _ => false,
     }
 }

@@ -67,14 +67,13 @@ pub use verification::verification_mail::{
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 use claims::holder::Holder;
 use engine::health::Health;
 use engine::job::Work;
 use engine::notify::Notifier;
 use engine::readers::Readers;
 use engine::writer::Writer;
+use sql::Tx;
 
 /// Handle of the database; clones share it.
 #[derive(Debug, Clone)]
@@ -150,16 +149,7 @@ impl Store {
     /// # Errors
     /// The reason why nothing can be committed now.
     pub async fn writable(&self) -> Result<(), StoreError> {
-        self.write(|work| {
-            // Rewrites the same value: it still dirties a page, so COMMIT must sync.
-            let version: i64 = work
-                .connection
-                .query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            work.connection
-                .pragma_update(None, "user_version", version)?;
-            Ok(())
-        })
-        .await
+        self.write(|work| work.tx.touch()).await
     }
 
     /// Runs the queued operations and closes the database. Later operations, by any handle, fail with
@@ -179,7 +169,7 @@ impl Store {
 
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         engine::readers::run(&self.readers, read).await
     }
@@ -187,7 +177,7 @@ impl Store {
     /// Like [`read`](Self::read), for a query that reads much of the database.
     async fn read_long<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         engine::readers::run(&self.long_readers, read).await
     }

@@ -257,6 +257,13 @@ fn only_those_who_may_speak_to_the_outside() {
                 wrong.push(format!("{}: {module} writes {word}", path.display()));
             }
         }
+        let is_engine = path.starts_with(root().join("src/store/sqlite"));
+        if code.contains("rusqlite") && !is_engine {
+            wrong.push(format!(
+                "{}: only store/sqlite may use rusqlite",
+                path.display()
+            ));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,11 +1,10 @@
 //! Account rows as the other operations read them: identity, status, and whether mail may be sent.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::{Row, Tx, insert};
 
 /// The columns of an account that the operations of the store need.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_
      placeholder = 1 AND status = 'pending'";
 
 impl AccountRow {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             n: row.get(0)?,
             id: row.get(1)?,
@@ -64,30 +63,30 @@ impl AccountRow {
     /// True for an active account that was never verified and that this portal never accepted.
     pub(crate) fn is_unverified_at(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         portal: &PortalName,
     ) -> Result<bool, StoreError> {
         if self.status != Status::Active || self.verified {
             return Ok(false);
         }
-        let let_in = connection
-            .prepare_cached("SELECT 1 FROM let_in WHERE account = ? AND portal = ?")?
-            .exists(params![self.n, portal])?;
+        let let_in = tx.exists(
+            "SELECT 1 FROM let_in WHERE account = ? AND portal = ?",
+            &[&self.n, &portal],
+        )?;
         Ok(!let_in)
     }
 
     /// Records that the portal accepts the account unverified. Does nothing for a verified account.
-    pub(crate) fn let_in(
-        &self,
-        connection: &Connection,
-        portal: &PortalName,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn let_in(&self, tx: &Tx, portal: &PortalName) -> Result<(), StoreError> {
         if self.status == Status::Active && !self.verified {
-            connection
-                .prepare_cached(
-                    "INSERT INTO let_in (account, portal) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![self.n, portal])?;
+            insert!(
+                tx,
+                let_in {
+                    account: self.n,
+                    portal
+                },
+                "ON CONFLICT DO NOTHING"
+            )?;
         }
         Ok(())
     }
@@ -122,86 +121,75 @@ impl AccountRow {
     }
 
     /// Records that the account gets that mail.
-    pub(crate) fn mail_once(&self, connection: &Connection) -> Result<(), StoreError> {
-        connection
-            .prepare_cached("UPDATE account SET quiet_mailed = -1 WHERE n = ?")?
-            .execute([self.n])?;
+    pub(crate) fn mail_once(&self, tx: &Tx) -> Result<(), StoreError> {
+        tx.run(
+            "UPDATE account SET quiet_mailed = -1 WHERE n = ?",
+            &[&self.n],
+        )?;
         Ok(())
     }
 
     /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume.
     /// Does nothing where the refused message had passed as well.
-    pub(crate) fn wrote_again(
-        &mut self,
-        connection: &Connection,
-        now: Millis,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn wrote_again(&mut self, tx: &Tx, now: Millis) -> Result<(), StoreError> {
         if self.quiet_until(now).is_none() || self.refused_authenticated {
             return Ok(());
         }
-        connection
-            .prepare_cached(
-                "UPDATE account SET quiet_until = NULL, refused_at = NULL, quiet_mailed = 0
+        tx.run(
+            "UPDATE account SET quiet_until = NULL, refused_at = NULL, quiet_mailed = 0
                  WHERE n = ?",
-            )?
-            .execute([self.n])?;
+            &[&self.n],
+        )?;
         self.quiet_until = None;
         NewEvent::named("account.quiet_ended")
             .account(self.n)
             .detail("a message came that passes DMARC")
-            .record(connection, &Actor::Daemon, now)
+            .record(tx, &Actor::Daemon, now)
     }
 
-    pub(crate) fn address(&self, connection: &Connection) -> Result<EmailAddress, StoreError> {
-        Ok(connection
-            .prepare_cached("SELECT address FROM account WHERE n = ?")?
-            .query_row([self.n], |row| row.get(0))?)
+    pub(crate) fn address(&self, tx: &Tx) -> Result<EmailAddress, StoreError> {
+        tx.one("SELECT address FROM account WHERE n = ?", &[&self.n])
     }
 }
 
-pub(crate) fn find_account(
-    connection: &Connection,
-    key: &str,
-) -> Result<Option<AccountRow>, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE key = ?"))?
-        .query_row([key], AccountRow::from_row)
-        .optional()?)
+pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, StoreError> {
+    tx.maybe_with(
+        &format!("SELECT {KNOWN} FROM account WHERE key = ?"),
+        &[&key],
+        AccountRow::from_row,
+    )
 }
 
 /// The account of a sender, for a decision: a placeholder counts as none.
-pub(crate) fn find_sender_account(
-    connection: &Connection,
-    key: &str,
-) -> Result<Option<AccountRow>, StoreError> {
-    let found = find_account(connection, key)?;
+pub(crate) fn find_sender_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, StoreError> {
+    let found = find_account(tx, key)?;
     Ok(found.filter(|account| !account.is_placeholder))
 }
 
-pub(crate) fn account_by_number(connection: &Connection, n: i64) -> Result<AccountRow, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE n = ?"))?
-        .query_row([n], AccountRow::from_row)?)
+pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow, StoreError> {
+    tx.one_with(
+        &format!("SELECT {KNOWN} FROM account WHERE n = ?"),
+        &[&n],
+        AccountRow::from_row,
+    )
 }
 
-pub(crate) fn account_by_id(
-    connection: &Connection,
-    id: AccountId,
-) -> Result<AccountRow, StoreError> {
-    connection
-        .prepare_cached(&format!("SELECT {KNOWN} FROM account WHERE id = ?"))?
-        .query_row([id], AccountRow::from_row)
-        .optional()?
-        .ok_or_else(|| StoreError::NotFound {
-            what: "account",
-            name: id.to_string(),
-        })
+pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow, StoreError> {
+    tx.maybe_with(
+        &format!("SELECT {KNOWN} FROM account WHERE id = ?"),
+        &[&id],
+        AccountRow::from_row,
+    )?
+    .ok_or_else(|| StoreError::NotFound {
+        what: "account",
+        name: id.to_string(),
+    })
 }
 
 /// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
 /// ledger entry that caused it.
 pub(crate) fn make(
-    connection: &Connection,
+    tx: &Tx,
     address: &EmailAddress,
     new: NewAccount,
     groups: &[String],
@@ -214,35 +202,35 @@ pub(crate) fn make(
     } else {
         Status::Active
     };
-    let made = connection
-        .prepare_cached(&format!(
+    let made = tx.one_with(
+        &format!(
             "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
                  created_at, created_by)
-             VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
                  proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
              WHERE placeholder = 1 AND status = 'pending'
              RETURNING {KNOWN}"
-        ))?
-        .query_row(
-            params![
-                AccountId::new(),
-                address.key(),
-                address.to_string(),
-                address.domain().as_str(),
-                new.kind,
-                status,
-                new.proof_needed,
-                json(&groups)?,
-                now,
-                origin
-            ],
-            AccountRow::from_row,
-        )?;
+        ),
+        &[
+            &tx.next_number()?,
+            &AccountId::new(),
+            &address.key(),
+            &address.to_string(),
+            &address.domain().as_str(),
+            &new.kind,
+            &status,
+            &new.proof_needed,
+            &json(&groups)?,
+            &now,
+            &origin,
+        ],
+        AccountRow::from_row,
+    )?;
     let mut created = NewEvent::named("account.created").account(made.n);
     if let Some(entry) = entry {
         created = created.entry(entry);
     }
-    created.record(connection, &Actor::Daemon, now)?;
+    created.record(tx, &Actor::Daemon, now)?;
     Ok(made)
 }

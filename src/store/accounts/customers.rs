@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
@@ -14,8 +12,8 @@ use crate::store::accounts::languages;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::verification::lanes::Place;
 use crate::store::verification::verification_mail::{Occasion, cancel, owe};
 use crate::store::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic};
@@ -50,8 +48,8 @@ const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.
      (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
 
-fn shown(row: &Row) -> rusqlite::Result<Account> {
-    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+fn shown(row: &Row) -> Result<Account, StoreError> {
+    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
         Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
     };
     Ok(Account {
@@ -75,16 +73,11 @@ fn shown(row: &Row) -> rusqlite::Result<Account> {
     })
 }
 
-fn account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("{SHOWN} WHERE a.n = ?"))?
-        .query_row([n], shown)?)
+fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
+    tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], shown)
 }
 
-pub(crate) fn list(
-    connection: &Connection,
-    filter: &CustomerFilter,
-) -> Result<Listed<Account>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
     let limit = filter.page.rows();
     // Normalized like the domains of accounts; an invalid domain matches no account.
     let domain = filter
@@ -123,13 +116,14 @@ pub(crate) fn list(
         CustomerFilter { kind: Some(_), .. } => "INDEXED BY account_kind",
         _ => "",
     };
-    let mut statement = connection.prepare_cached(&format!(
-        "{SHOWN} {index} WHERE {} ORDER BY a.key LIMIT :limit",
-        wanted.sql()
-    ))?;
-    let rows = statement
-        .query_map(wanted.values(), |row| Ok((shown(row)?, row.get("key")?)))?
-        .collect::<Result<Vec<(Account, String)>, _>>()?;
+    let rows: Vec<(Account, String)> = wanted.all_with(
+        tx,
+        &format!(
+            "{SHOWN} {index} WHERE {} ORDER BY a.key LIMIT :limit",
+            wanted.sql()
+        ),
+        |row| Ok((shown(row)?, row.get("key")?)),
+    )?;
     Ok(Listed::cut(rows, limit))
 }
 
@@ -142,7 +136,7 @@ impl Work<'_> {
         client: Option<IpAddr>,
         now: Millis,
     ) -> Result<Added, StoreError> {
-        let connection = self.connection;
+        let tx = self.tx;
         let origin = match by {
             Actor::Operator { .. } => Origin::Operator,
             Actor::Person => Origin::SignUp,
@@ -156,14 +150,14 @@ impl Work<'_> {
             Origin::SignUp => MailCause::SignUp,
             Origin::Mail | Origin::Operator => MailCause::Operator,
         };
-        let (_, settings) = self.settings.effective(connection, portal)?;
+        let (_, settings) = self.settings.effective(tx, portal)?;
         // Without a portal, the settings of the site decide, looked up under a name that no portal has.
         let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
         let decision = decide_newcomer(address, portal.unwrap_or(&nowhere), &settings);
         if decision.reason == Reason::SenderDenied {
             return Ok(Added::NotAllowed(decision));
         }
-        if let Some(there) = find_sender_account(connection, &address.key())? {
+        if let Some(there) = find_sender_account(tx, &address.key())? {
             let kind = match there.status {
                 Status::Pending => Some(MailKind::Verification),
                 // Sign-up lets the owner verify an account that is active but was never verified.
@@ -176,7 +170,7 @@ impl Work<'_> {
             if let Some(kind) = kind {
                 self.owe(&there, kind, cause, portal, place, now)?;
             }
-            return Ok(Added::Before(account(connection, there.n)?));
+            return Ok(Added::Before(account(tx, there.n)?));
         }
         let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
         else {
@@ -192,20 +186,20 @@ impl Work<'_> {
             proof_needed: new.proof_needed || origin == Origin::SignUp,
             ..new
         };
-        let made = make(connection, address, new, groups, origin, None, now)?;
+        let made = make(tx, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.wakeups.add(Topic::OperatorActions);
             NewEvent::named("account.added")
                 .account(made.n)
-                .record(connection, by, now)?;
+                .record(tx, by, now)?;
         }
         if let Some(portal) = portal {
-            made.let_in(connection, portal)?;
+            made.let_in(tx, portal)?;
         }
         if made.status == Status::Pending {
             self.owe(&made, MailKind::Verification, cause, portal, place, now)?;
         }
-        Ok(Added::Now(account(connection, made.n)?))
+        Ok(Added::Now(account(tx, made.n)?))
     }
 
     fn owe(
@@ -224,7 +218,7 @@ impl Work<'_> {
             in_reply_to: None,
             place,
         };
-        let is_owed = owe(self.connection, account, &occasion, now)?;
+        let is_owed = owe(self.tx, account, &occasion, now)?;
         self.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
@@ -233,28 +227,18 @@ impl Work<'_> {
 impl Store {
     /// Accounts in the order of their addresses.
     pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
-        self.read(move |connection| list(connection, &filter)).await
+        self.read(move |tx| list(tx, &filter)).await
     }
 
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
         let key = address.key();
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(&format!("{SHOWN} WHERE a.key = ?"))?
-                .query_row([key], shown)
-                .optional()?)
-        })
-        .await
+        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.key = ?"), &[&key], shown))
+            .await
     }
 
     pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(&format!("{SHOWN} WHERE a.id = ?"))?
-                .query_row([id], shown)
-                .optional()?)
-        })
-        .await
+        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.id = ?"), &[&id], shown))
+            .await
     }
 
     /// Adds an account by sign-up or by an operator, the two ways in besides mail. The access settings decide
@@ -283,7 +267,7 @@ impl Store {
         self.write(move |work| {
             let by = &Actor::Person;
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
-            languages::wish_of(work.connection, &address, &language)?;
+            languages::wish_of(work.tx, &address, &language)?;
             Ok(added)
         })
         .await
@@ -298,22 +282,22 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = account_by_id(work.connection, id)?;
+            let there = account_by_id(work.tx, id)?;
             if there.status != Status::Blocked {
-                work.connection.execute(
+                work.tx.run(
                     "UPDATE account SET status = 'blocked' WHERE n = ?",
-                    [there.n],
+                    &[&there.n],
                 )?;
-                cancel(work.connection, there.n, now.into())?;
-                transitions::stop(work.connection, there.n)?;
+                cancel(work.tx, there.n, now.into())?;
+                transitions::stop(work.tx, there.n)?;
                 work.wakeups.add(Topic::OperatorActions);
                 NewEvent::named("account.blocked").account(there.n).record(
-                    work.connection,
+                    work.tx,
                     &by,
                     now.into(),
                 )?;
             }
-            account(work.connection, there.n)
+            account(work.tx, there.n)
         })
         .await
     }
@@ -327,23 +311,23 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = account_by_id(work.connection, id)?;
+            let there = account_by_id(work.tx, id)?;
             if there.status == Status::Blocked {
-                work.connection.execute(
+                work.tx.run(
                     "UPDATE account SET status = CASE
                          WHEN proof_needed = 0 OR verified_at IS NOT NULL THEN 'active'
                          ELSE 'pending' END
                      WHERE n = ?",
-                    [there.n],
+                    &[&there.n],
                 )?;
-                transitions::resume(work.connection, there.n, now.into())?;
+                transitions::resume(work.tx, there.n, now.into())?;
                 work.wakeups.add(Topic::Requests);
                 work.wakeups.add(Topic::OperatorActions);
                 NewEvent::named("account.unblocked")
                     .account(there.n)
-                    .record(work.connection, &by, now.into())?;
+                    .record(work.tx, &by, now.into())?;
             }
-            account(work.connection, there.n)
+            account(work.tx, there.n)
         })
         .await
     }
@@ -357,18 +341,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
-            let there = account_by_id(work.connection, id)?;
+            let there = account_by_id(work.tx, id)?;
             if there.takes_automatic != takes {
-                work.connection.execute(
+                work.tx.run(
                     "UPDATE account SET takes_automatic = ? WHERE n = ?",
-                    params![takes, there.n],
+                    &[&takes, &there.n],
                 )?;
                 NewEvent::named("account.takes_automatic")
                     .account(there.n)
                     .detail(takes.to_string())
-                    .record(work.connection, &by, now.into())?;
+                    .record(work.tx, &by, now.into())?;
             }
-            account(work.connection, there.n)
+            account(work.tx, there.n)
         })
         .await
     }

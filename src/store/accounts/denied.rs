@@ -1,14 +1,13 @@
 //! Accounts that a change of the deny list stops: compares two states of the settings and lists the
 //! addresses.
 
-use std::collections::BTreeMap;
-
-use rusqlite::{Connection, params};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{DomainPattern, EmailAddress, MailboxKey};
+use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
 
 /// Accounts whose mail was accepted or held and will now be dropped.
@@ -32,8 +31,7 @@ impl Store {
         if scopes.is_empty() {
             return Ok(StoppedAccounts::default());
         }
-        self.read(move |connection| stopped(connection, &scopes, most))
-            .await
+        self.read(move |tx| stopped(tx, &scopes, most)).await
     }
 }
 
@@ -48,7 +46,7 @@ fn changed_scopes(before: &AccessSettings, after: &AccessSettings) -> Vec<(Effec
 }
 
 fn stopped(
-    connection: &Connection,
+    tx: &Tx,
     scopes: &[(Effective, Effective)],
     most: usize,
 ) -> Result<StoppedAccounts, StoreError> {
@@ -58,7 +56,7 @@ fn stopped(
         after.denied.iter().filter(is_new)
     });
     for pattern in new {
-        for address in accounts_of(connection, pattern)? {
+        for address in accounts_of(tx, pattern)? {
             let is_stopped = scopes.iter().any(|(before, after)| {
                 after.denies(&address).is_some() && before.denies(&address).is_none()
             });
@@ -75,10 +73,7 @@ fn stopped(
 }
 
 /// Accounts that a pattern denies, found by the index on their domains.
-fn accounts_of(
-    connection: &Connection,
-    pattern: &DomainPattern,
-) -> Result<Vec<EmailAddress>, StoreError> {
+fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>, StoreError> {
     let (condition, domains) = match pattern {
         DomainPattern::Exactly(domain) => ("domain = ?", vec![domain.to_string()]),
         DomainPattern::Address(address) => {
@@ -90,15 +85,13 @@ fn accounts_of(
             vec![format!(".{domain}")],
         ),
     };
-    let mut statement = connection.prepare(&format!(
+    let sql = format!(
         "SELECT address FROM account INDEXED BY account_domain
          WHERE {condition} AND status <> 'blocked' AND forgotten_at IS NULL"
-    ))?;
+    );
     let mut addresses: Vec<String> = Vec::new();
     for domain in domains {
-        for row in statement.query_map(params![domain], |row| row.get(0))? {
-            addresses.push(row?);
-        }
+        addresses.extend(tx.all::<String>(&sql, &[&domain])?);
     }
     Ok(addresses
         .iter()

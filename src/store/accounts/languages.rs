@@ -1,11 +1,10 @@
 //! Languages of mail to a person: their choice on a page, the preferences of their message or browser, and
 //! the language of each sent mail.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, MailId, TokenHash};
 use crate::store::accounts::account_rows::find_account;
 use crate::store::accounts::verification::find;
+use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
 
 /// Language preferences of a person on a page.
@@ -29,68 +28,59 @@ pub struct MailLanguages {
 
 /// Records the languages of the sender of a held message, for the verification mail.
 pub(crate) fn suggest(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     languages: &LanguagePriority,
 ) -> Result<(), StoreError> {
     if !languages.is_empty() {
-        connection
-            .prepare_cached(
-                "UPDATE letter SET language = ?2
+        tx.run(
+            "UPDATE letter SET language = ?2
                  WHERE account = ?1 AND due_at IS NOT NULL AND state = 'waiting'
                      AND language IS NULL",
-            )?
-            .execute(params![account, languages.to_string()])?;
+            &[&account, &languages.to_string()],
+        )?;
     }
     Ok(())
 }
 
 /// Records the preferences from a page, for the mail that results. A choice also applies to later mail until
 /// the address is verified: from then on only the holder of a link can choose.
-pub(crate) fn wish(
-    connection: &Connection,
-    account: i64,
-    wish: &LanguageWish,
-) -> Result<(), StoreError> {
+pub(crate) fn wish(tx: &Tx, account: i64, wish: &LanguageWish) -> Result<(), StoreError> {
     if let Some(chosen) = &wish.chosen {
-        connection
-            .prepare_cached(
-                "UPDATE account SET language = ?2
+        tx.run(
+            "UPDATE account SET language = ?2
                  WHERE n = ?1 AND verified_at IS NULL AND language_by_link = 0",
-            )?
-            .execute(params![account, chosen.as_str()])?;
+            &[&account, &chosen.as_str()],
+        )?;
     }
     let wanted = LanguagePriority::default()
         .followed_by(wish.chosen.clone())
         .followed_by(wish.accepted.clone());
     if !wanted.is_empty() {
-        connection
-            .prepare_cached(
-                "UPDATE letter SET language = ?2
+        tx.run(
+            "UPDATE letter SET language = ?2
                  WHERE account = ?1 AND due_at IS NOT NULL AND state = 'waiting'",
-            )?
-            .execute(params![account, wanted.to_string()])?;
+            &[&account, &wanted.to_string()],
+        )?;
     }
     Ok(())
 }
 
 /// Like [`wish`], for the account with this address if there is one.
 pub(crate) fn wish_of(
-    connection: &Connection,
+    tx: &Tx,
     address: &EmailAddress,
     asked: &LanguageWish,
 ) -> Result<(), StoreError> {
-    match find_account(connection, &address.key())? {
-        Some(account) => wish(connection, account.n, asked),
+    match find_account(tx, &address.key())? {
+        Some(account) => wish(tx, account.n, asked),
         None => Ok(()),
     }
 }
 
 /// Language that a mail was sent in.
-pub(crate) fn of_mail(connection: &Connection, n: i64) -> Result<LanguageTag, StoreError> {
-    let tag: Option<String> = connection
-        .prepare_cached("SELECT language FROM letter WHERE n = ?")?
-        .query_row([n], |row| row.get(0))?;
+pub(crate) fn of_mail(tx: &Tx, n: i64) -> Result<LanguageTag, StoreError> {
+    let tag: Option<String> = tx.one("SELECT language FROM letter WHERE n = ?", &[&n])?;
     Ok(tag
         .and_then(|tag| LanguageTag::parse(&tag).ok())
         .unwrap_or_default())
@@ -102,18 +92,16 @@ impl Store {
         &self,
         verification_mail: MailId,
     ) -> Result<MailLanguages, StoreError> {
-        self.read(move |connection| {
-            let found: Option<(Option<String>, Option<String>)> = connection
-                .prepare_cached(
-                    "SELECT a.language, coalesce(l.language, (
+        self.read(move |tx| {
+            let found: Option<(Option<String>, Option<String>)> = tx.maybe(
+                "SELECT a.language, coalesce(l.language, (
                          SELECT e.language FROM letter AS e
                          WHERE e.account = l.account AND e.language IS NOT NULL
                          ORDER BY e.n DESC LIMIT 1
                      ))
                      FROM letter AS l JOIN account AS a ON a.n = l.account WHERE l.id = ?",
-                )?
-                .query_row([verification_mail], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
+                &[&verification_mail],
+            )?;
             let (chosen, wanted) = found.unwrap_or_default();
             Ok(MailLanguages {
                 chosen: chosen.and_then(|tag| LanguageTag::parse(&tag).ok()),
@@ -130,9 +118,10 @@ impl Store {
         language: LanguageTag,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.connection
-                .prepare_cached("UPDATE letter SET language = ?2 WHERE id = ?1")?
-                .execute(params![verification_mail, language.as_str()])?;
+            work.tx.run(
+                "UPDATE letter SET language = ?2 WHERE id = ?1",
+                &[&verification_mail, &language.as_str()],
+            )?;
             Ok(())
         })
         .await
@@ -145,13 +134,12 @@ impl Store {
         language: LanguageTag,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            if let Some(found) = find(work.connection, token)? {
-                work.connection
-                    .prepare_cached(
-                        "UPDATE account SET language = ?2, language_by_link = 1
+            if let Some(found) = find(work.tx, token)? {
+                work.tx.run(
+                    "UPDATE account SET language = ?2, language_by_link = 1
                          WHERE n = ?1 AND status <> 'blocked'",
-                    )?
-                    .execute(params![found.account, language.as_str()])?;
+                    &[&found.account, &language.as_str()],
+                )?;
             }
             Ok(())
         })
@@ -163,14 +151,12 @@ impl Store {
         &self,
         token: TokenHash,
     ) -> Result<Option<LanguageTag>, StoreError> {
-        self.read(move |connection| {
-            let tag: Option<Option<String>> = connection
-                .prepare_cached(
-                    "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account
+        self.read(move |tx| {
+            let tag: Option<Option<String>> = tx.maybe(
+                "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account
                      WHERE t.hash = ?",
-                )?
-                .query_row([token], |row| row.get(0))
-                .optional()?;
+                &[&token],
+            )?;
             Ok(tag.flatten().and_then(|tag| LanguageTag::parse(&tag).ok()))
         })
         .await

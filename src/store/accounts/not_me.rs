@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
 };
@@ -14,6 +12,7 @@ use crate::store::accounts::verification::{Found, Standing, held, portal_of_mail
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError};
@@ -43,25 +42,26 @@ pub enum Refused {
 /// Records an objection to a completed verification, once, for an operator to judge. A link that verified an
 /// address must not be enough to block its owner.
 fn refused_too_late(
-    connection: &Connection,
+    tx: &Tx,
     token: TokenHash,
     account: &AccountRow,
     found: &Found,
     now: Millis,
 ) -> Result<Refused, StoreError> {
     if !found.refused {
-        connection
-            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE hash = ?1")?
-            .execute(params![token, now])?;
+        tx.run(
+            "UPDATE token SET refused_at = ?2 WHERE hash = ?1",
+            &[&token, &now],
+        )?;
         NewEvent::named("verification.refused")
             .account(account.n)
             .detail("the address was proved before")
-            .record(connection, &Actor::Person, now)?;
+            .record(tx, &Actor::Person, now)?;
     }
     Ok(Refused::TooLate {
         account: account.id,
-        address: account.address(connection)?,
-        portal: portal_of_mail(connection, found.verification_mail)?,
+        address: account.address(tx)?,
+        portal: portal_of_mail(tx, found.verification_mail)?,
     })
 }
 
@@ -72,52 +72,52 @@ impl Work<'_> {
         quiet_for: Duration,
         now: Millis,
     ) -> Result<Refused, StoreError> {
-        let connection = self.connection;
-        let account = match standing(connection, token, now)? {
+        let tx = self.tx;
+        let account = match standing(tx, token, now)? {
             Standing::Unknown => return Ok(Refused::Unknown),
             Standing::Expired => return Ok(Refused::Expired),
             Standing::Refused(..) => return Ok(Refused::Before),
             Standing::Active(account, found) => {
-                return refused_too_late(connection, token, &account, &found, now);
+                return refused_too_late(tx, token, &account, &found, now);
             }
             Standing::Pending(account) => account,
         };
-        let restorable_until: Option<Millis> = connection
-            .prepare_cached("SELECT max(expires_at) FROM token WHERE account = ?")?
-            .query_row([account.n], |row| row.get(0))?;
-        connection
-            .prepare_cached(
-                "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
+        let restorable_until: Option<Millis> = tx.one(
+            "SELECT max(expires_at) FROM token WHERE account = ?",
+            &[&account.n],
+        )?;
+        tx.run(
+            "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
                      refused_authenticated = EXISTS (
                          SELECT 1 FROM request
                          WHERE account = ?1 AND state = 'held' AND authenticated = 1
                      ) OR EXISTS (SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1)
                  WHERE n = ?1",
-            )?
-            .execute(params![account.n, now.plus(quiet_for), now])?;
-        connection
-            .prepare_cached("UPDATE token SET refused_at = ?2 WHERE account = ?1")?
-            .execute(params![account.n, now])?;
-        cancel(connection, account.n, now)?;
+            &[&account.n, &now.plus(quiet_for), &now],
+        )?;
+        tx.run(
+            "UPDATE token SET refused_at = ?2 WHERE account = ?1",
+            &[&account.n, &now],
+        )?;
+        cancel(tx, account.n, now)?;
         NewEvent::named("verification.refused")
             .account(account.n)
-            .record(connection, &Actor::Person, now)?;
+            .record(tx, &Actor::Person, now)?;
         let mut discarded = Vec::new();
-        for (n, request) in held(connection, account.n)? {
-            transitions::settle(connection, n, RequestState::Discarded, None, now)?;
-            connection
-                .prepare_cached("UPDATE request SET restorable_until = ?2 WHERE ledger = ?1")?
-                .execute(params![n, restorable_until])?;
-            NewEvent::named("request.discarded").entry(n).record(
-                connection,
-                &Actor::Person,
-                now,
+        for (n, request) in held(tx, account.n)? {
+            transitions::settle(tx, n, RequestState::Discarded, None, now)?;
+            tx.run(
+                "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1",
+                &[&n, &restorable_until],
             )?;
+            NewEvent::named("request.discarded")
+                .entry(n)
+                .record(tx, &Actor::Person, now)?;
             discarded.push(request.id);
         }
         Ok(Refused::Now {
             account: account.id,
-            address: account.address(connection)?,
+            address: account.address(tx)?,
             discarded,
         })
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
 use crate::store::Choice;
 use crate::store::accounts::account_rows::{AccountRow, account_by_number};
@@ -11,6 +9,7 @@ use crate::store::accounts::languages;
 use crate::store::accounts::verification::{Found, Proved, find, portal_of_mail};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::lanes::Place;
 use crate::store::verification::verification_mail::{MailCause, MailKind, Occasion, owe};
@@ -47,9 +46,9 @@ impl Work<'_> {
         reply: &Reply,
         now: Millis,
     ) -> Result<Option<Proved>, StoreError> {
-        let connection = self.connection;
+        let tx = self.tx;
         let found = match reply.token {
-            Some(token) => find(connection, token)?.map(|found| (token, found)),
+            Some(token) => find(tx, token)?.map(|found| (token, found)),
             None => None,
         };
         let Some((token, found)) = found else {
@@ -58,16 +57,16 @@ impl Work<'_> {
                 None,
                 "no reply address of ours, or not any more",
                 now,
-                connection,
+                tx,
             );
         };
-        let account = account_by_number(connection, found.account)?;
-        if account.address(connection)?.key() != reply.sender_key {
-            return ignored(reply, None, "it is from another address", now, connection);
+        let account = account_by_number(tx, found.account)?;
+        if account.address(tx)?.key() != reply.sender_key {
+            return ignored(reply, None, "it is from another address", now, tx);
         }
         let answer = match &reply.answer {
             Answer::ConfirmsIn(these) => {
-                if these.contains(&languages::of_mail(connection, found.verification_mail)?) {
+                if these.contains(&languages::of_mail(tx, found.verification_mail)?) {
                     Answer::Confirms
                 } else {
                     Answer::Other
@@ -89,14 +88,14 @@ impl Work<'_> {
                 if matches!(proved, Proved::Expired) {
                     self.tell_what_to_do(&account, &found, now)?;
                 }
-                ignored(reply, Some(&account), cause, now, connection)?;
+                ignored(reply, Some(&account), cause, now, tx)?;
                 return Ok(Some(proved));
             }
         };
         if answer == Answer::Other && !found.refused {
             self.tell_what_to_do(&account, &found, now)?;
         }
-        ignored(reply, Some(&account), cause, now, connection)
+        ignored(reply, Some(&account), cause, now, tx)
     }
 
     /// Owes a mail with instructions, but none in answer to such a mail, and no second one.
@@ -106,29 +105,25 @@ impl Work<'_> {
         found: &Found,
         now: Millis,
     ) -> Result<(), StoreError> {
-        let connection = self.connection;
-        let told: bool = connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM letter
+        let tx = self.tx;
+        let told: bool = tx.one(
+            "SELECT EXISTS (SELECT 1 FROM letter
                      WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
-            )?
-            .query_row(
-                params![account.n, MailCause::Reply, found.verification_mail],
-                |row| row.get(0),
-            )?;
+            &[&account.n, &MailCause::Reply, &found.verification_mail],
+        )?;
         if told || account.status != Status::Pending {
             return Ok(());
         }
-        let portal = portal_of_mail(connection, found.verification_mail)?;
+        let portal = portal_of_mail(tx, found.verification_mail)?;
         let occasion = Occasion {
             kind: MailKind::Verification,
             cause: MailCause::Reply,
             portal: portal.as_ref(),
             in_reply_to: None,
             // Only a recipient of our mail knows its reply address.
-            place: Place::of_mail(true, None, account.address(connection)?.domain()),
+            place: Place::of_mail(true, None, account.address(tx)?.domain()),
         };
-        let is_owed = owe(connection, account, &occasion, now)?;
+        let is_owed = owe(tx, account, &occasion, now)?;
         self.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
@@ -139,7 +134,7 @@ fn ignored(
     account: Option<&AccountRow>,
     cause: &str,
     now: Millis,
-    connection: &Connection,
+    tx: &Tx,
 ) -> Result<Option<Proved>, StoreError> {
     let mut event = NewEvent::named("verification.reply_ignored")
         .entry(reply.n)
@@ -147,6 +142,6 @@ fn ignored(
     if let Some(account) = account {
         event = event.account(account.n);
     }
-    event.record(connection, &Actor::Daemon, now)?;
+    event.record(tx, &Actor::Daemon, now)?;
     Ok(None)
 }

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
 };
@@ -19,6 +17,7 @@ use crate::store::intake::copies::{Likeness, find_original};
 use crate::store::intake::prepared::{copy_key, repeat_key};
 use crate::store::requests::offers::Offer;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{FromRow, Row, Tx};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError};
 
@@ -48,21 +47,28 @@ pub(crate) struct Discarded {
 
 /// Requests of an account that only the person can restore, and still can at `after`.
 pub(crate) fn discarded(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     after: Millis,
 ) -> Result<Vec<Discarded>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    // A damaged request cannot be compared with others, and stays discarded.
+    let found = tx.all_with(
         "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until > ?
              AND r.kept = 1
              AND EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))
          ORDER BY l.n",
+        &[&account, &after],
+        |row| readable(Discarded::from_row(row)),
     )?;
-    let rows = statement.query_map(params![account, after], |row| {
+    Ok(found.into_iter().flatten().collect())
+}
+
+impl FromRow for Discarded {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         let ledger: LedgerId = row.get(1)?;
-        Ok(Discarded {
+        Ok(Self {
             n: row.get(0)?,
             id: RequestId::from_bytes(ledger.to_bytes()),
             portal: row.get(2)?,
@@ -70,13 +76,7 @@ pub(crate) fn discarded(
             facts: row.get::<_, Json<_>>(4)?.0,
             received_at: row.get(5)?,
         })
-    })?;
-    let mut found = Vec::new();
-    for request in rows {
-        // A damaged request cannot be compared with others, and stays discarded.
-        found.extend(readable(request)?);
     }
-    Ok(found)
 }
 
 impl Discarded {
@@ -95,7 +95,7 @@ impl Discarded {
     }
 
     /// True if the same message already has a held, released or delivered request.
-    pub(crate) fn has_copy(&self, connection: &Connection) -> Result<bool, StoreError> {
+    pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool, StoreError> {
         let like = Likeness {
             message_key: repeat_key(&self.facts),
             copy_key: copy_key(Some(&self.portal), &self.facts),
@@ -104,32 +104,26 @@ impl Discarded {
             facts: &self.facts,
             received_at: self.received_at,
         };
-        Ok(find_original(connection, &like, Some(self.n))?.is_some())
+        Ok(find_original(tx, &like, Some(self.n))?.is_some())
     }
 }
 
 /// Returns false if the same message already has a held, released or delivered request.
-fn restore(
-    connection: &Connection,
-    request: &Discarded,
-    due_at: Millis,
-    now: Millis,
-) -> Result<bool, StoreError> {
-    if request.has_copy(connection)? {
+fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<bool, StoreError> {
+    if request.has_copy(tx)? {
         return Ok(false);
     }
-    connection
-        .prepare_cached(
-            "UPDATE request SET state = 'held', due_at = ?2, settled_at = NULL,
+    tx.run(
+        "UPDATE request SET state = 'held', due_at = ?2, settled_at = NULL,
                  restorable_until = NULL
              WHERE ledger = ?1",
-        )?
-        .execute(params![request.n, due_at])?;
+        &[&request.n, &due_at],
+    )?;
     NewEvent::named("request.restored")
         .entry(request.n)
-        .record(connection, &Actor::Person, now)?;
+        .record(tx, &Actor::Person, now)?;
     hooks::tell(
-        connection,
+        tx,
         "request.held",
         None,
         Some(request.n),
@@ -146,8 +140,8 @@ impl Work<'_> {
         hold_for: Duration,
         now: Millis,
     ) -> Result<TakenBack, StoreError> {
-        let connection = self.connection;
-        let (account, found) = match standing(connection, token, now)? {
+        let tx = self.tx;
+        let (account, found) = match standing(tx, token, now)? {
             Standing::Unknown => return Ok(TakenBack::Unknown),
             Standing::Expired => return Ok(TakenBack::Expired),
             Standing::Active(..) | Standing::Pending(_) => return Ok(TakenBack::Before),
@@ -156,31 +150,31 @@ impl Work<'_> {
             }
             Standing::Refused(account, found) => (account, found),
         };
-        connection
-            .prepare_cached(
-                "UPDATE account SET quiet_until = NULL, refused_at = NULL,
+        tx.run(
+            "UPDATE account SET quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0
                  WHERE n = ?",
-            )?
-            .execute([account.n])?;
-        connection
-            .prepare_cached("UPDATE token SET refused_at = NULL WHERE account = ?")?
-            .execute([account.n])?;
+            &[&account.n],
+        )?;
+        tx.run(
+            "UPDATE token SET refused_at = NULL WHERE account = ?",
+            &[&account.n],
+        )?;
         // Cancels the mail that would say how to take it back.
-        cancel(connection, account.n, now)?;
+        cancel(tx, account.n, now)?;
         NewEvent::named("verification.taken_back")
             .account(account.n)
-            .record(connection, &Actor::Person, now)?;
+            .record(tx, &Actor::Person, now)?;
         let mut restored = Vec::new();
-        for request in discarded(connection, account.n, Millis(i64::MIN))? {
+        for request in discarded(tx, account.n, Millis(i64::MIN))? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);
-            if restore(connection, &request, due_at, now)? {
+            if restore(tx, &request, due_at, now)? {
                 restored.push(request.id);
             }
         }
         Ok(TakenBack::Now {
             account: account.id,
-            address: account.address(connection)?,
+            address: account.address(tx)?,
             restored,
         })
     }

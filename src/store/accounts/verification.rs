@@ -1,8 +1,6 @@
 //! Verification of addresses. Opening a link changes nothing. Verifying activates the account and releases
 //! its held requests, in one transaction, exactly once.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use crate::domain::{
     AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
     Timestamp, TokenHash,
@@ -14,6 +12,7 @@ use crate::store::engine::job::Work;
 use crate::store::requests::offers::{Offer, offers, take_back};
 use crate::store::requests::transitions;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
 
@@ -123,20 +122,19 @@ pub(crate) struct Found {
     pub(crate) refused: bool,
 }
 
-pub(crate) fn find(connection: &Connection, token: TokenHash) -> Result<Option<Found>, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
-        )?
-        .query_row([token], |row| {
+pub(crate) fn find(tx: &Tx, token: TokenHash) -> Result<Option<Found>, StoreError> {
+    tx.maybe_with(
+        "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
+        &[&token],
+        |row| {
             Ok(Found {
                 account: row.get(0)?,
                 verification_mail: row.get(1)?,
                 expires_at: row.get(2)?,
                 refused: row.get(3)?,
             })
-        })
-        .optional()?)
+        },
+    )
 }
 
 /// State of a token, before anything is done with it.
@@ -149,15 +147,11 @@ pub(crate) enum Standing {
     Pending(AccountRow),
 }
 
-pub(crate) fn standing(
-    connection: &Connection,
-    token: TokenHash,
-    now: Millis,
-) -> Result<Standing, StoreError> {
-    let Some(found) = find(connection, token)? else {
+pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<Standing, StoreError> {
+    let Some(found) = find(tx, token)? else {
         return Ok(Standing::Unknown);
     };
-    let account = account_by_number(connection, found.account)?;
+    let account = account_by_number(tx, found.account)?;
     Ok(match account.status {
         Status::Blocked => Standing::Unknown,
         Status::Active if account.verified => Standing::Active(account, found),
@@ -171,10 +165,7 @@ pub(crate) fn standing(
 }
 
 /// Held requests: the `n` of each and what its sender sees of it.
-pub(crate) fn held(
-    connection: &Connection,
-    account: i64,
-) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+pub(crate) fn held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
     let waiting = |row: &Row| {
         let ledger: LedgerId = row.get("id")?;
         Ok((
@@ -187,22 +178,22 @@ pub(crate) fn held(
             },
         ))
     };
-    let mut statement = connection.prepare_cached(
+    tx.all_with(
         "SELECT l.n, l.id, r.portal, r.received_at,
              CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
-    )?;
-    let rows = statement.query_map([account], waiting)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&account],
+        waiting,
+    )
 }
 
-fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
-    Ok(match standing(connection, token, now)? {
+fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
+    Ok(match standing(tx, token, now)? {
         Standing::Unknown => Link::Unknown,
         Standing::Expired => Link::Expired,
         Standing::Refused(account, found) => Link::Refused {
-            address: account.address(connection)?,
+            address: account.address(tx)?,
             quiet_until: account.quiet_until(now).map(Millis::timestamp),
             valid_until: Some(found.expires_at)
                 .filter(|until| *until > now)
@@ -211,21 +202,21 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
         },
         Standing::Active(account, found) => Link::Proved {
             account: account.id,
-            address: account.address(connection)?,
-            portal: portal_of_mail(connection, found.verification_mail)?,
+            address: account.address(tx)?,
+            portal: portal_of_mail(tx, found.verification_mail)?,
         },
         Standing::Pending(account) => Link::Open {
             account: account.id,
-            address: account.address(connection)?,
-            requests: held(connection, account.n)?
+            address: account.address(tx)?,
+            requests: held(tx, account.n)?
                 .into_iter()
                 .map(|(_, request)| request)
                 .collect(),
-            offers: offers(connection, account.n, now)?
+            offers: offers(tx, account.n, now)?
                 .into_iter()
                 .map(|(_, offer)| offer)
                 .chain(
-                    taken_back::discarded(connection, account.n, now)?
+                    taken_back::discarded(tx, account.n, now)?
                         .into_iter()
                         .map(Discarded::offer),
                 )
@@ -234,13 +225,8 @@ fn look(connection: &Connection, token: TokenHash, now: Millis) -> Result<Link, 
     })
 }
 
-pub(crate) fn portal_of_mail(
-    connection: &Connection,
-    n: i64,
-) -> Result<Option<PortalName>, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT portal FROM letter WHERE n = ?")?
-        .query_row([n], |row| row.get(0))?)
+pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, StoreError> {
+    tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
 impl Work<'_> {
@@ -251,9 +237,9 @@ impl Work<'_> {
         choice: &Choice,
         now: Millis,
     ) -> Result<Proved, StoreError> {
-        let connection = self.connection;
+        let tx = self.tx;
         let account = match proof {
-            Proof::Link(token) | Proof::Reply(token) => match standing(connection, *token, now)? {
+            Proof::Link(token) | Proof::Reply(token) => match standing(tx, *token, now)? {
                 Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
                 Standing::Expired => return Ok(Proved::Expired),
                 Standing::Active(account, _) | Standing::Pending(account) => account,
@@ -264,14 +250,14 @@ impl Work<'_> {
                         "an operator's word is about one account".to_owned(),
                     ));
                 };
-                account_by_id(connection, account)?
+                account_by_id(tx, account)?
             }
         };
         match account.status {
             Status::Blocked => Ok(Proved::Unknown),
             Status::Active if account.verified => Ok(Proved::Before {
                 account: account.id,
-                address: account.address(connection)?,
+                address: account.address(tx)?,
             }),
             Status::Pending | Status::Active => self.activate(&account, proof, choice, now),
         }
@@ -285,79 +271,74 @@ impl Work<'_> {
         choice: &Choice,
         now: Millis,
     ) -> Result<Proved, StoreError> {
-        let connection = self.connection;
+        let tx = self.tx;
         let by = proof.actor();
         // Mail to the address arrives, whatever was recorded about it before.
-        let created_at: Millis = connection
-            .prepare_cached(
-                "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
+        let created_at: Millis = tx.one(
+            "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
                      undeliverable = 0, quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0
                  WHERE n = ?1 RETURNING created_at",
-            )?
-            .query_row(params![account.n, proof.name(), now], |row| row.get(0))?;
-        connection
-            .prepare_cached("UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL")?
-            .execute(params![account.n, now])?;
-        connection
-            .prepare_cached("DELETE FROM let_in WHERE account = ?")?
-            .execute([account.n])?;
-        cancel(connection, account.n, now)?;
+            &[&account.n, &proof.name(), &now],
+        )?;
+        tx.run(
+            "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL",
+            &[&account.n, &now],
+        )?;
+        tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
+        cancel(tx, account.n, now)?;
         NewEvent::named("account.verified")
             .account(account.n)
             .detail(proof.name())
-            .record(connection, &by, now)?;
+            .record(tx, &by, now)?;
 
         let mut released = Vec::new();
         let mut discarded = Vec::new();
-        for (n, request) in held(connection, account.n)? {
+        for (n, request) in held(tx, account.n)? {
             let event = if choice.leaves_out(request.id) {
-                transitions::settle(connection, n, RequestState::Discarded, None, now)?;
+                transitions::settle(tx, n, RequestState::Discarded, None, now)?;
                 discarded.push(request.id);
                 NewEvent::named("request.discarded")
             } else {
-                transitions::release(connection, n, "proof", now)?;
+                transitions::release(tx, n, "proof", now)?;
                 released.push((request.id, request.portal));
                 NewEvent::named("request.released")
             };
-            event.entry(n).record(connection, &by, now)?;
+            event.entry(n).record(tx, &by, now)?;
         }
-        for (n, offer) in offers(connection, account.n, now)? {
-            if choice.takes_back(&offer) && take_back(connection, account.n, n, &by, now)? {
+        for (n, offer) in offers(tx, account.n, now)? {
+            if choice.takes_back(&offer) && take_back(tx, account.n, n, &by, now)? {
                 NewEvent::named("request.released")
                     .entry(n)
-                    .record(connection, &by, now)?;
+                    .record(tx, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
-        connection
-            .prepare_cached("DELETE FROM offer WHERE account = ?")?
-            .execute([account.n])?;
-        for request in taken_back::discarded(connection, account.n, now)? {
-            let has_copy = request.has_copy(connection)?;
+        tx.run("DELETE FROM offer WHERE account = ?", &[&account.n])?;
+        for request in taken_back::discarded(tx, account.n, now)? {
+            let has_copy = request.has_copy(tx)?;
             let (n, offer) = (request.n, request.offer());
             if choice.takes_back(&offer) && !has_copy {
-                transitions::release(connection, n, "proof", now)?;
+                transitions::release(tx, n, "proof", now)?;
                 NewEvent::named("request.released")
                     .entry(n)
-                    .record(connection, &by, now)?;
+                    .record(tx, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
         // The person has decided, or an operator for them: from now on no link restores anything, and an
         // operator can release the others.
-        connection
-            .prepare_cached(
-                "UPDATE request SET restorable_until = NULL
+        tx.run(
+            "UPDATE request SET restorable_until = NULL
                  WHERE account = ? AND state = 'discarded'",
-            )?
-            .execute([account.n])?;
+            &[&account.n],
+        )?;
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
         self.wakeups
             .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));
         Ok(Proved::Now {
             account: account.id,
-            address: account.address(connection)?,
+            address: account.address(tx)?,
             kind: account.kind,
             created_at: created_at.timestamp(),
             released,
@@ -369,8 +350,7 @@ impl Work<'_> {
 impl Store {
     /// Reads the state of a link. Changes nothing.
     pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
-        self.read(move |connection| look(connection, token, now.into()))
-            .await
+        self.read(move |tx| look(tx, token, now.into())).await
     }
 
     /// Verifies an address; the only operation that does. `account` names the account if an operator vouches

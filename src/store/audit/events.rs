@@ -1,13 +1,12 @@
 //! Event rows: the history of a message for `explain`, and the audit of the actions of operators. Event names
 //! are those of the log.
 
-use rusqlite::{Connection, Row, params};
-
 use crate::domain::{
     AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
 };
 use crate::store::audit::hooks;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Event, Store, StoreError};
 
 /// An action of an operator, with the details that the log reports.
@@ -27,7 +26,7 @@ pub struct OperatorAction {
 }
 
 impl OperatorAction {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         let account: Option<AccountId> = row.get("account")?;
         let portal: Option<PortalName> = row.get("portal")?;
         Ok(Self {
@@ -83,40 +82,32 @@ impl NewEvent {
         self
     }
 
-    pub(crate) fn record(
-        self,
-        connection: &Connection,
-        actor: &Actor,
-        at: Millis,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn record(self, tx: &Tx, actor: &Actor, at: Millis) -> Result<(), StoreError> {
         let detail = match (self.detail, actor.note()) {
             (Some(detail), Some(note)) => Some(format!("{detail}; note: {note}")),
             (None, Some(note)) => Some(format!("note: {note}")),
             (detail, None) => detail,
         };
-        connection
-            .prepare_cached(
-                "INSERT INTO event (n, at, name, ledger, account, actor, origin, detail)
-                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
+        insert!(
+            tx,
+            event {
+                n: tx.next_number()?,
                 at,
-                self.name,
-                self.ledger,
-                self.account,
+                name: self.name,
+                ledger: self.ledger,
+                account: self.account,
                 actor,
-                actor.origin().map(Interface::as_str),
+                origin: actor.origin().map(Interface::as_str),
                 detail
-            ])?;
-        hooks::tell(connection, self.name, self.account, self.ledger, actor, at)
+            }
+        )?;
+        hooks::tell(tx, self.name, self.account, self.ledger, actor, at)
     }
 }
 
 /// Number of the newest event.
-pub(crate) fn newest(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT coalesce(max(n), 0) FROM event")?
-        .query_row([], |row| row.get(0))?)
+pub(crate) fn newest(tx: &Tx) -> Result<i64, StoreError> {
+    tx.one("SELECT coalesce(max(n), 0) FROM event", &[])
 }
 
 impl Store {
@@ -131,14 +122,14 @@ impl Store {
         account: AccountId,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
+        self.read(move |tx| {
+            tx.all_with(
                 "SELECT at, name, actor, detail FROM event
                  WHERE account = (SELECT n FROM account WHERE id = ?)
                  ORDER BY n DESC LIMIT ?",
-            )?;
-            let rows = statement.query_map(params![account, limit], Event::from_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                &[&account, &limit],
+                Event::from_row,
+            )
         })
         .await
     }
@@ -149,18 +140,14 @@ impl Store {
         n: i64,
         limit: usize,
     ) -> Result<Vec<OperatorAction>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
+        self.read(move |tx| {
+            tx.all_with("SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
                      r.portal
                  FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
                      LEFT JOIN request AS r ON r.ledger = e.ledger
                      LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)
                  WHERE e.n > ? AND e.origin IS NOT NULL
-                 ORDER BY e.n LIMIT ?",
-            )?;
-            let rows = statement.query_map(params![n, limit], OperatorAction::from_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                 ORDER BY e.n LIMIT ?", &[&n, &limit], OperatorAction::from_row)
         })
         .await
     }

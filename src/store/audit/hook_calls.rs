@@ -1,8 +1,6 @@
 //! Hook calls: claimed under a lease, settled, retried by an operator, forgotten.
 //!
 //! The calls about one account to one hook are a queue, like the requests of one account for one portal.
-
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
@@ -14,6 +12,7 @@ use crate::store::claims::leases::{
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
 use crate::store::{Settlement, Step, Store, StoreError, Topic};
 
 /// A hook call claimed by a worker.
@@ -46,7 +45,7 @@ pub struct HookCount {
     pub failed: u64,
 }
 
-fn taken(row: &Row, lease: Lease) -> rusqlite::Result<HookCall> {
+fn taken(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
     Ok(HookCall {
         lease,
         id: row.get("id")?,
@@ -59,24 +58,24 @@ fn taken(row: &Row, lease: Lease) -> rusqlite::Result<HookCall> {
 }
 
 fn take(
-    connection: &Connection,
+    tx: &Tx,
     hook: &DestinationName,
     limit: usize,
     holder: &Holder,
     lease_until: Millis,
     now: Millis,
 ) -> Result<ClaimedWork<HookCall>, StoreError> {
-    let due = HOOK_CALLS.due(connection, hook, limit, now)?;
+    let due = HOOK_CALLS.due(tx, hook, limit, now)?;
     let mut claimed = ClaimedWork::default();
     for (_, n) in due {
         let leases = &HOOK_CALLS.leases;
-        let lease = leases.take(connection, n, holder, lease_until)?;
-        let found = connection
-            .prepare_cached(
-                "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
+        let lease = leases.take(tx, n, holder, lease_until)?;
+        let found = tx.one_with(
+            "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
                  FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
-            )?
-            .query_row([n], |row| taken(row, lease.clone()));
+            &[&n],
+            |row| taken(row, lease.clone()),
+        );
         match found.map_err(StoreError::from) {
             Ok(call) => claimed.claims.push(call),
             Err(cause) if cause.is_of_row() => {
@@ -84,7 +83,7 @@ fn take(
                 let failed = Settlement::Failed {
                     cause: cause.clone(),
                 };
-                settle(connection, &lease, &failed, now)?;
+                settle(tx, &lease, &failed, now)?;
                 let what = format!("call {n} of the hook {hook}");
                 claimed.set_aside.push(SetAside { what, cause });
             }
@@ -95,47 +94,43 @@ fn take(
 }
 
 fn settle(
-    connection: &Connection,
+    tx: &Tx,
     lease: &Lease,
     settlement: &Settlement,
     now: Millis,
 ) -> Result<Settled, StoreError> {
-    if !HOOK_CALLS.leases.holds(connection, lease)? {
+    if !HOOK_CALLS.leases.holds(tx, lease)? {
         return Ok(Settled::ClaimLost);
     }
     let (state, error) = match settlement {
         Settlement::Retry { at, cause } => {
             let (leases, due) = (&HOOK_CALLS.leases, Millis::from(*at));
-            leases.put_back(connection, lease.row, due, Some(cause))?;
+            leases.put_back(tx, lease.row, due, Some(cause))?;
             return Ok(Settled::Recorded);
         }
         Settlement::Unattempted => {
-            let (account, hook): (i64, DestinationName) =
-                HOOK_CALLS.free(connection, lease.row, 1, now)?;
-            HOOK_CALLS.promote(connection, account, &hook, now)?;
+            let (account, hook): (i64, DestinationName) = HOOK_CALLS.free(tx, lease.row, 1, now)?;
+            HOOK_CALLS.promote(tx, account, &hook, now)?;
             return Ok(Settled::Recorded);
         }
         Settlement::Delivered => ("delivered", None),
         Settlement::Failed { cause } => ("failed", Some(cause)),
     };
-    let (account, hook): (i64, DestinationName) = connection
-        .prepare_cached(
-            "UPDATE hook_call SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
+    let (account, hook): (i64, DestinationName) = tx.one(
+        "UPDATE hook_call SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
                  claim = NULL, holder = NULL, last_error = coalesce(?4, last_error)
              WHERE n = ?1 RETURNING account, hook",
-        )?
-        .query_row(params![lease.row, state, now, error], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    HOOK_CALLS.promote(connection, account, &hook, now)?;
+        &[&lease.row, &state, &now, &error],
+    )?;
+    HOOK_CALLS.promote(tx, account, &hook, now)?;
     Ok(Settled::Recorded)
 }
 
-fn next(connection: &Connection, hook: &DestinationName) -> Result<NextWork, StoreError> {
-    if is_paused(connection, hook)? {
+fn next(tx: &Tx, hook: &DestinationName) -> Result<NextWork, StoreError> {
+    if is_paused(tx, hook)? {
         return Ok(NextWork::Paused);
     }
-    HOOK_CALLS.next_due(connection, hook).map(NextWork::at)
+    HOOK_CALLS.next_due(tx, hook).map(NextWork::at)
 }
 
 /// Number of calls in one step of a retry.
@@ -151,24 +146,21 @@ const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
 
 /// Puts a failed call back into its queue. The oldest call of the queue is due now, unless a worker has one
 /// of them.
-fn retry_failed(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
-    let changed = connection
-        .prepare_cached(
-            "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
+fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
+    let changed = tx.run(
+        "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
                  attempts = 0, due_at = NULL
              WHERE n = ?1 AND state = 'failed'",
-        )?
-        .execute(params![n, now])?;
-    connection
-        .prepare_cached(
-            "UPDATE hook_call SET due_at = NULL
+        &[&n, &now],
+    )?;
+    tx.run(
+        "UPDATE hook_call SET due_at = NULL
              WHERE (account, hook) = (SELECT account, hook FROM hook_call WHERE n = ?)
                  AND state = 'waiting' AND in_work = 0 AND due_at IS NOT NULL",
-        )?
-        .execute([n])?;
-    connection
-        .prepare_cached(
-            "UPDATE hook_call AS c SET due_at = ?2
+        &[&n],
+    )?;
+    tx.run(
+        "UPDATE hook_call AS c SET due_at = ?2
              WHERE n = (
                  SELECT min(q.n) FROM hook_call AS q JOIN hook_call AS r ON r.n = ?1
                  WHERE q.account = r.account AND q.hook = r.hook AND q.state = 'waiting'
@@ -177,19 +169,18 @@ fn retry_failed(connection: &Connection, n: i64, now: Millis) -> Result<usize, S
                  WHERE q.account = c.account AND q.hook = c.hook AND q.state = 'waiting'
                      AND q.in_work = 1
              )",
-        )?
-        .execute(params![n, now])?;
+        &[&n, &now],
+    )?;
     Ok(changed)
 }
 
 /// Makes the head of a queue due now.
-fn bring_forward(connection: &Connection, n: i64, now: Millis) -> Result<usize, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "UPDATE hook_call SET due_at = ?2
+fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
+    tx.run(
+        "UPDATE hook_call SET due_at = ?2
              WHERE n = ?1 AND state = 'waiting' AND in_work = 0 AND due_at > ?2",
-        )?
-        .execute(params![n, now])?)
+        &[&n, &now],
+    )
 }
 
 impl Store {
@@ -205,8 +196,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
-            let (connection, now) = (work.connection, now.into());
-            let given = HOOK_CALLS.give_back(connection, &holder, after, now)?;
+            let (tx, now) = (work.tx, now.into());
+            let given = HOOK_CALLS.give_back(tx, &holder, after, now)?;
             work.wakeups.add_if(Topic::Calls, given > 0);
             Ok(())
         })
@@ -219,7 +210,7 @@ impl Store {
     /// The database cannot be read.
     pub async fn next_hook_work(&self, hook: &DestinationName) -> Result<NextWork, StoreError> {
         let hook = hook.clone();
-        self.read(move |connection| next(connection, &hook)).await
+        self.read(move |tx| next(tx, &hook)).await
     }
 
     /// Records outcomes in order, then claims up to `limit` due calls of this hook, unless it is paused. A
@@ -242,16 +233,16 @@ impl Store {
         let (hook, holder) = (hook.clone(), self.holder.clone());
         let (lease_until, now) = (lease_until.into(), now.into());
         self.write(move |work| {
-            let connection = work.connection;
+            let tx = work.tx;
             let mut settled = Vec::with_capacity(outcomes.len());
             for (lease, settlement, at) in &outcomes {
-                settled.push(settle(connection, lease, settlement, *at)?);
+                settled.push(settle(tx, lease, settlement, *at)?);
             }
-            let limit = match is_paused(connection, &hook)? {
+            let limit = match is_paused(tx, &hook)? {
                 true => 0,
                 false => limit,
             };
-            let claimed = take(connection, &hook, limit, &holder, lease_until, now)?;
+            let claimed = take(tx, &hook, limit, &holder, lease_until, now)?;
             // The next calls of these queues are due.
             let is_changed = limit == 0 && settled.contains(&Settled::Recorded);
             let is_changed = is_changed || !claimed.set_aside.is_empty();
@@ -260,7 +251,7 @@ impl Store {
                 settled,
                 runs: claimed.claims.into_iter().map(|call| vec![call]).collect(),
                 set_aside: claimed.set_aside,
-                next: next(connection, &hook)?,
+                next: next(tx, &hook)?,
             })
         })
         .await
@@ -271,11 +262,12 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount, StoreError> {
-        self.read(move |connection| {
+        self.read(move |tx| {
             let count = |state: &str| -> Result<u64, StoreError> {
-                Ok(connection
-                    .prepare_cached("SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?")?
-                    .query_row(params![hook, state], |row| row.get(0))?)
+                tx.one(
+                    "SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?",
+                    &[&hook, &state],
+                )
             };
             Ok(HookCount {
                 waiting: count("waiting")?,
@@ -321,7 +313,7 @@ impl Store {
             work.wakeups.add(Topic::Calls);
             NewEvent::named("hook.retried")
                 .detail(hook.as_str())
-                .record(work.connection, &by, now)
+                .record(work.tx, &by, now)
         })
         .await?;
         Ok(failed)
@@ -335,20 +327,15 @@ impl Store {
         now: Millis,
     ) -> Result<Vec<i64>, StoreError> {
         let hook = hook.clone();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows =
-                statement.query_map(params![hook, now, RETRIED_AT_ONCE], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-        .await
+        self.read(move |tx| tx.all(sql, &[&hook, &now, &RETRIED_AT_ONCE]))
+            .await
     }
 
     /// Changes all of these rows, in as many transactions as needed. Returns the number of changed rows.
     async fn step(
         &self,
         rows: Vec<i64>,
-        change: impl Fn(&Connection, i64) -> Result<usize, StoreError> + Send + Copy + 'static,
+        change: impl Fn(&Tx, i64) -> Result<usize, StoreError> + Send + Copy + 'static,
     ) -> Result<usize, StoreError> {
         let (mut rest, mut changed) = (rows, 0);
         while !rest.is_empty() {
@@ -359,7 +346,7 @@ impl Store {
                     let (mut taken, mut done) = (0, 0);
                     pace.each(rows.clone(), |n| {
                         taken += 1;
-                        done += change(work.connection, n)?;
+                        done += change(work.tx, n)?;
                         Ok(())
                     })?;
                     Ok((taken, done))
@@ -383,14 +370,12 @@ impl Store {
     ) -> Result<Step<usize>, StoreError> {
         self.write(move |work| {
             let begin = std::time::Instant::now();
-            let done = work
-                .connection
-                .prepare_cached(
-                    "DELETE FROM hook_call WHERE n IN (
+            let done = work.tx.run(
+                "DELETE FROM hook_call WHERE n IN (
                          SELECT n FROM hook_call WHERE settled_at <= ? ORDER BY settled_at LIMIT ?
                      )",
-                )?
-                .execute(params![Millis::from(now).minus(keep), limit])?;
+                &[&Millis::from(now).minus(keep), &limit],
+            )?;
             Ok(Step {
                 done,
                 more: done >= limit,

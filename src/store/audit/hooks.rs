@@ -3,8 +3,6 @@
 //! A call is written in the transaction of its event, so that each event has its call and each call has an
 //! event. The payload describes the state at that time and never contains anything that a sender wrote: no
 //! subject, no body, no token.
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::domain::{
@@ -13,6 +11,7 @@ use crate::domain::{
 };
 use crate::store::claims::leases::HOOK_CALLS;
 use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Store, StoreError};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
@@ -76,7 +75,7 @@ struct Request {
 /// Owes a call to each hook that subscribed to this event. `name` is that of a recorded event; `account` and
 /// `entry` are the `n` of their rows.
 pub(crate) fn tell(
-    connection: &Connection,
+    tx: &Tx,
     name: &str,
     account: Option<i64>,
     entry: Option<i64>,
@@ -86,12 +85,12 @@ pub(crate) fn tell(
     let Some(event) = told_as(name) else {
         return Ok(());
     };
-    let hooks = asked(connection, event)?;
+    let hooks = asked(tx, event)?;
     if hooks.is_empty() {
         return Ok(());
     }
     let request = match entry {
-        Some(entry) if event.starts_with("request.") => of_entry(connection, entry)?,
+        Some(entry) if event.starts_with("request.") => of_entry(tx, entry)?,
         _ => None,
     };
     let (account, request) = match (request, account) {
@@ -99,7 +98,7 @@ pub(crate) fn tell(
         (None, Some(account)) => (account, None),
         (None, None) => return Ok(()),
     };
-    let about = match of_account(connection, account) {
+    let about = match of_account(tx, account) {
         // A damaged row cannot be reported, which must not undo the event itself.
         Err(cause) if cause.is_of_row() => return Ok(()),
         about => about?,
@@ -118,22 +117,22 @@ pub(crate) fn tell(
         },
     })?;
     for hook in hooks {
-        let due = HOOK_CALLS.due_at_the_end(connection, account, &hook, now)?;
-        connection
-            .prepare_cached(
-                "INSERT INTO hook_call (n, id, hook, account, event, payload, created_at, state,
-                     released_at, due_at)
-                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?6, ?7)",
-            )?
-            .execute(params![
-                HookCallId::new(),
+        let due = HOOK_CALLS.due_at_the_end(tx, account, &hook, now)?;
+        insert!(
+            tx,
+            hook_call {
+                n: tx.next_number()?,
+                id: HookCallId::new(),
                 hook,
                 account,
                 event,
                 payload,
-                now,
-                due
-            ])?;
+                created_at: now,
+                state: "waiting",
+                released_at: now,
+                due_at: due
+            }
+        )?;
     }
     Ok(())
 }
@@ -145,20 +144,19 @@ fn told_as(name: &str) -> Option<&'static str> {
 }
 
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
-fn asked(connection: &Connection, event: &str) -> Result<Vec<DestinationName>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT name, events FROM hook")?;
-    let mut rows = statement.query([])?;
+fn asked(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut hooks = Vec::new();
-    while let Some(row) = rows.next()? {
+    tx.each("SELECT name, events FROM hook", &[], |row| {
         let patterns: Json<Vec<EventPattern>> = row.get(1)?;
         if patterns.0.iter().any(|pattern| pattern.matches(event)) {
             hooks.push(row.get(0)?);
         }
-    }
+        Ok(())
+    })?;
     Ok(hooks)
 }
 
-fn of_entry(connection: &Connection, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
+fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
     let request = |row: &Row| {
         let ledger: LedgerId = row.get("id")?;
         Ok((
@@ -172,16 +170,15 @@ fn of_entry(connection: &Connection, entry: i64) -> Result<Option<(i64, Request)
             },
         ))
     };
-    Ok(connection
-        .prepare_cached(
-            "SELECT l.id, r.account, r.portal, r.state, r.received_at
+    tx.maybe_with(
+        "SELECT l.id, r.account, r.portal, r.state, r.received_at
              FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
-        )?
-        .query_row([entry], request)
-        .optional()?)
+        &[&entry],
+        request,
+    )
 }
 
-fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
+fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
     let account = |row: &Row| {
         Ok(Account {
             id: row.get("id")?,
@@ -196,43 +193,33 @@ fn of_account(connection: &Connection, n: i64) -> Result<Account, StoreError> {
             created_at: row.get::<_, Millis>("created_at")?.timestamp(),
         })
     };
-    Ok(connection
-        .prepare_cached(
-            "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
+    tx.one_with(
+        "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
              FROM account WHERE n = ?",
-        )?
-        .query_row([n], account)?)
+        &[&n],
+        account,
+    )
 }
 
 /// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
 /// due again.
-fn give_heads_back(
-    connection: &Connection,
-    hook: &DestinationName,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let accounts: Vec<i64> = connection
-        .prepare_cached(
-            "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<(), StoreError> {
+    let accounts: Vec<i64> = tx.all(
+        "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
              WHERE c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
-        )?
-        .query_map([hook], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+        &[&hook],
+    )?;
     for account in accounts {
-        HOOK_CALLS.promote(connection, account, hook, now)?;
+        HOOK_CALLS.promote(tx, account, hook, now)?;
     }
     Ok(())
 }
 
 /// True if calls were written since the last look.
-pub(crate) fn owes_more(connection: &Connection, newest: &mut i64) -> bool {
-    let look = || -> rusqlite::Result<i64> {
-        connection
-            .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'hook_call'")?
-            .query_row([], |row| row.get(0))
-    };
-    // No call was ever written, or the query failed; then the next change tells.
-    let found = look().unwrap_or(*newest);
+pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
+    let found: Result<Option<i64>, _> = tx.one("SELECT max(n) FROM hook_call", &[]);
+    // If the query failed, the next change tells.
+    let found = found.map_or(*newest, Option::unwrap_or_default);
     let more = found > *newest;
     *newest = found;
     more
@@ -250,22 +237,20 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<DestinationName>, StoreError> {
         self.write(move |work| {
-            let (connection, now) = (work.connection, now.into());
-            let mut removed: Vec<DestinationName> = connection
-                .prepare("SELECT name FROM hook ORDER BY name")?
-                .query_map([], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
+            let (tx, now) = (work.tx, now.into());
+            let mut removed: Vec<DestinationName> =
+                tx.all("SELECT name FROM hook ORDER BY name", &[])?;
             removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
             for name in &removed {
                 let sql = "UPDATE hook SET events = '[]' WHERE name = ?";
-                connection.execute(sql, [name])?;
+                tx.run(sql, &[&name])?;
             }
             for (name, events) in &hooks {
-                give_heads_back(connection, name, now)?;
-                connection.execute(
+                give_heads_back(tx, name, now)?;
+                tx.run(
                     "INSERT INTO hook (name, events) VALUES (?1, ?2)
                      ON CONFLICT (name) DO UPDATE SET events = ?2",
-                    params![name, json(events)?],
+                    &[&name, &json(events)?],
                 )?;
             }
             Ok(removed)
@@ -283,16 +268,16 @@ impl Store {
         limit: usize,
     ) -> Result<usize, StoreError> {
         self.write(move |work| {
-            let removed = work.connection.execute(
+            let removed = work.tx.run(
                 "DELETE FROM hook_call WHERE n IN (
                      SELECT c.n FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
                      WHERE c.hook = ?1 AND h.events = '[]' LIMIT ?2
                  )",
-                params![name, limit],
+                &[&name, &limit],
             )?;
             if removed < limit {
                 let sql = "DELETE FROM hook WHERE name = ? AND events = '[]'";
-                work.connection.execute(sql, [&name])?;
+                work.tx.run(sql, &[&name])?;
             }
             Ok(removed)
         })

@@ -9,13 +9,11 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
-
 use crate::domain::Timestamp;
 use crate::store::StoreError;
 use crate::store::claims::holder::Holder;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{FromSql, ToSql, Tx};
 
 /// Number of a claim. A later claim has a higher number; the default is below all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +132,7 @@ macro_rules! leases {
                 $table,
                 " SET ",
                 $taken,
-                ", due_at = ?2, claim = next_number(),
+                ", due_at = ?2, claim = ?4,
                      holder = ?3, attempts = attempts + 1
                  WHERE ",
                 $row,
@@ -277,14 +275,13 @@ impl Leases {
     /// Leases a row to a holder until then, whoever held it before.
     pub(crate) fn take(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         row: i64,
         holder: &Holder,
         until: Millis,
     ) -> Result<Lease, StoreError> {
-        let number = connection
-            .prepare_cached(self.take)?
-            .query_row(params![row, until, holder.name()], |row| row.get(0))?;
+        let number = tx.next_number()?;
+        let number = tx.one(self.take, &[&row, &until, &holder.name(), &number])?;
         Ok(Lease {
             row,
             number: ClaimNumber(number),
@@ -293,51 +290,38 @@ impl Leases {
     }
 
     /// True unless another holder took the row over or it was given back.
-    pub(crate) fn holds(&self, connection: &Connection, lease: &Lease) -> Result<bool, StoreError> {
-        Ok(connection.prepare_cached(self.holds)?.exists(params![
-            lease.row,
-            lease.number.0,
-            lease.holder.name()
-        ])?)
+    pub(crate) fn holds(&self, tx: &Tx, lease: &Lease) -> Result<bool, StoreError> {
+        tx.exists(
+            self.holds,
+            &[&lease.row, &lease.number.0, &lease.holder.name()],
+        )
     }
 
     /// Ends the lease of a row and sets the time at which it is due.
     pub(crate) fn put_back(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         row: i64,
         due: Millis,
         error: Option<&str>,
     ) -> Result<(), StoreError> {
-        connection
-            .prepare_cached(self.put_back)?
-            .execute(params![row, due, error])?;
+        tx.run(self.put_back, &[&row, &due, &error])?;
         Ok(())
     }
 
     /// Rows that a holder claimed after the claim of this number.
     pub(crate) fn held_after(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         holder: &Holder,
         number: ClaimNumber,
     ) -> Result<Vec<i64>, StoreError> {
-        Ok(connection
-            .prepare_cached(self.held_after)?
-            .query_map(params![holder.name(), number.0], |row| row.get(0))?
-            .collect::<Result<_, _>>()?)
+        tx.all(self.held_after, &[&holder.name(), &number.0])
     }
 
     /// Rows held by holders of other openings. Reads the waiting rows only, not the whole table.
-    pub(crate) fn held_by_others(
-        &self,
-        connection: &Connection,
-        holder: &Holder,
-    ) -> Result<Vec<i64>, StoreError> {
-        Ok(connection
-            .prepare_cached(self.held_by_others)?
-            .query_map([holder.opening()], |row| row.get(0))?
-            .collect::<Result<_, _>>()?)
+    pub(crate) fn held_by_others(&self, tx: &Tx, holder: &Holder) -> Result<Vec<i64>, StoreError> {
+        tx.all(self.held_by_others, &[&holder.opening()])
     }
 }
 
@@ -345,57 +329,44 @@ impl Queue {
     /// Due rows at a place, oldest first, each with the time since which it is due.
     pub(crate) fn due(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         place: &impl ToSql,
         limit: usize,
         now: Millis,
     ) -> Result<Vec<(Millis, i64)>, StoreError> {
-        Ok(connection
-            .prepare_cached(self.due)?
-            .query_map(params![place, now, limit], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .collect::<Result<_, _>>()?)
+        tx.all(self.due, &[&place, &now, &limit])
     }
 
     /// Time at which the next row of a place is due; None if none waits.
     pub(crate) fn next_due(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         place: &impl ToSql,
     ) -> Result<Option<Millis>, StoreError> {
-        Ok(connection
-            .prepare_cached(self.next_due)?
-            .query_row([place], |row| row.get(0))
-            .optional()?
-            .flatten())
+        Ok(tx.maybe(self.next_due, &[&place])?.flatten())
     }
 
     /// Due time of a row at the end of its queue: now, or after the rows that wait already.
     pub(crate) fn due_at_the_end(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         account: i64,
         place: &impl ToSql,
         now: Millis,
     ) -> Result<Option<Millis>, StoreError> {
-        let others = connection
-            .prepare_cached(self.waits)?
-            .exists(params![account, place])?;
+        let others = tx.exists(self.waits, &[&account, &place])?;
         Ok((!others).then_some(now))
     }
 
     /// Makes the next row of a queue due, after its head left.
     pub(crate) fn promote(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         account: i64,
         place: &impl ToSql,
         now: Millis,
     ) -> Result<(), StoreError> {
-        connection
-            .prepare_cached(self.promote)?
-            .execute(params![account, place, now])?;
+        tx.run(self.promote, &[&account, &place, &now])?;
         Ok(())
     }
 
@@ -403,54 +374,45 @@ impl Queue {
     /// made. Returns its account and place, whose queue must be [promoted](Self::promote) then.
     pub(crate) fn free<P: FromSql>(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         row: i64,
         unmade: u32,
         now: Millis,
     ) -> Result<(i64, P), StoreError> {
-        Ok(connection
-            .prepare_cached(self.free)?
-            .query_row(params![row, now, unmade], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?)
+        tx.one(self.free, &[&row, &now, &unmade])
     }
 
     /// Frees the rows that a holder claimed after the claim of this number. Returns their number.
     pub(crate) fn give_back(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         holder: &Holder,
         number: ClaimNumber,
         now: Millis,
     ) -> Result<usize, StoreError> {
-        let rows = self.leases.held_after(connection, holder, number)?;
-        self.free_all(connection, &rows, now)
+        let rows = self.leases.held_after(tx, holder, number)?;
+        self.free_all(tx, &rows, now)
     }
 
     /// Frees the rows held by holders of other openings. Returns their number.
     pub(crate) fn end_others(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         holder: &Holder,
         now: Millis,
     ) -> Result<usize, StoreError> {
-        let rows = self.leases.held_by_others(connection, holder)?;
-        self.free_all(connection, &rows, now)
+        let rows = self.leases.held_by_others(tx, holder)?;
+        self.free_all(tx, &rows, now)
     }
 
     /// Only the heads of the queues become due, so that the order stays.
-    fn free_all(
-        &self,
-        connection: &Connection,
-        rows: &[i64],
-        now: Millis,
-    ) -> Result<usize, StoreError> {
+    fn free_all(&self, tx: &Tx, rows: &[i64], now: Millis) -> Result<usize, StoreError> {
         let mut queues = BTreeSet::new();
         for row in rows {
-            queues.insert(self.free::<String>(connection, *row, 0, now)?);
+            queues.insert(self.free::<String>(tx, *row, 0, now)?);
         }
         for (account, place) in queues {
-            self.promote(connection, account, &place, now)?;
+            self.promote(tx, account, &place, now)?;
         }
         Ok(rows.len())
     }

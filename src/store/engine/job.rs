@@ -3,16 +3,16 @@
 //! It may run twice, and the last run counts. The captured data returns to the caller to be freed, so that
 //! the single writer thread spends no time on it.
 
-use rusqlite::Connection;
 use tokio::sync::oneshot::{self, Receiver};
 
 use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
 use crate::store::engine::settings_cache::SettingsCache;
+use crate::store::sql::Tx;
 
 /// Context of an operation.
 pub(crate) struct Work<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) tx: &'a Tx,
     pub(crate) settings: &'a mut SettingsCache,
     /// Topics to wake, for the workers and the log.
     pub(crate) wakeups: Wakeups,

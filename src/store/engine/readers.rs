@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::StoreError;
-use crate::store::sqlite::connection;
-use crate::store::sqlite::file_identity::FileIdentity;
+use crate::store::sql::Tx;
 use crate::store::sqlite::memory::{self, Rest};
+use crate::store::sqlite::session::SqliteSession;
 
 /// Maximum number of concurrent readers; each has its own page cache.
 const CONNECTIONS: usize = 4;
@@ -21,7 +20,7 @@ const LONG_QUESTIONS: usize = 2;
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
     readers: &Arc<Readers>,
-    read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let permit = readers.permit().await?;
     let readers = readers.clone();
@@ -46,8 +45,7 @@ pub(crate) struct Readers {
 /// An idle connection.
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
-    identity: FileIdentity,
+    session: SqliteSession,
     rest: Rest,
 }
 
@@ -83,41 +81,39 @@ impl Readers {
     /// Runs `read` on one snapshot of the database, whatever is committed meanwhile. Blocks.
     pub(crate) fn read<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        read: impl FnOnce(&Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = self.lock().pop();
-        let (connection, identity) = match idle {
-            Some(idle) if idle.identity.confirm().is_ok() => {
+        let session = match idle {
+            Some(idle) if idle.session.confirm().is_ok() => {
                 if idle.rest.is_long() {
-                    memory::forget_pages(&idle.connection);
+                    idle.session.forget_pages();
                 }
-                (idle.connection, idle.identity)
+                idle.session
             }
             _ => {
                 // The files were replaced: close all connections to the old ones.
                 self.lock().clear();
-                let connection = connection::reading(&self.path)?;
-                (connection, FileIdentity::of(&self.path))
+                SqliteSession::reading(&self.path)?
             }
         };
-        let snapshot = connection.unchecked_transaction()?;
-        let found = read(&snapshot);
-        let ended = snapshot.commit();
+        session.begin_reading()?;
+        let found = read(&session);
+        let ended = session.commit();
         // After an error the connection is not trusted any more; the next reader opens another.
         if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
-            self.put_back(connection, identity);
+            self.put_back(session);
         }
         found
     }
 
     /// Last in, first out, so that unneeded connections become idle and are closed.
-    fn put_back(&self, connection: Connection, identity: FileIdentity) {
+    fn put_back(&self, session: SqliteSession) {
         let mut idle = self.lock();
         let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
         if !self.permits.is_closed() {
             idle.push(Idle {
-                connection,
-                identity,
+                session,
                 rest: Rest::begin(self.long),
             });
         }
@@ -145,6 +141,8 @@ impl Readers {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+
+    use crate::store::sqlite::connection;
 
     use super::*;
 

@@ -1,15 +1,14 @@
 //! The access settings in force: the newest revision, and its effective settings for each portal.
 
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use rusqlite::{Connection, OptionalExtension, Row};
-use serde::Serialize;
 
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
 use crate::store::StoreError;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Row, Tx};
 
 /// A revision of the access settings.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +35,7 @@ impl Revision {
         }
     }
 
-    pub(in crate::store) fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             number: row.get("number")?,
             at: row.get::<_, Millis>("at")?.timestamp(),
@@ -47,11 +46,12 @@ impl Revision {
     }
 }
 
-pub(crate) fn newest(connection: &Connection) -> Result<Revision, StoreError> {
-    let found = connection
-        .prepare_cached("SELECT * FROM access_revision ORDER BY number DESC LIMIT 1")?
-        .query_row([], Revision::from_row)
-        .optional()?;
+pub(crate) fn newest(tx: &Tx) -> Result<Revision, StoreError> {
+    let found = tx.maybe_with(
+        "SELECT * FROM access_revision ORDER BY number DESC LIMIT 1",
+        &[],
+        Revision::from_row,
+    )?;
     Ok(found.unwrap_or_else(Revision::defaults))
 }
 
@@ -79,15 +79,13 @@ impl SettingsCache {
     /// Number of the revision in force, and its effective settings for `portal`.
     pub(crate) fn effective(
         &mut self,
-        connection: &Connection,
+        tx: &Tx,
         portal: Option<&PortalName>,
     ) -> Result<(u64, Arc<Effective>), StoreError> {
         if !self.certain {
-            let number: Option<u64> = connection
-                .prepare_cached("SELECT max(number) FROM access_revision")?
-                .query_row([], |row| row.get(0))?;
+            let number: Option<u64> = tx.one("SELECT max(number) FROM access_revision", &[])?;
             if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {
-                self.newest = Some(newest(connection)?);
+                self.newest = Some(newest(tx)?);
                 self.effective.clear();
             }
             self.certain = true;

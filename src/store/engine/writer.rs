@@ -5,10 +5,9 @@
 //! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failpoint;
@@ -18,10 +17,8 @@ use crate::store::engine::job::{Job, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sqlite::checkpoint::Checkpointer;
-use crate::store::sqlite::connection;
-use crate::store::sqlite::file_identity::FileIdentity;
 use crate::store::sqlite::memory::{self, Rest};
-use crate::store::sqlite::numbers::Numbers;
+use crate::store::sqlite::session::SqliteSession;
 use crate::store::{StoreError, Topic};
 
 /// Maximum number of queued operations; further callers wait for room.
@@ -60,13 +57,13 @@ impl Writer {
         notifier: Arc<Notifier>,
         health: Arc<Health>,
     ) -> Result<Self, StoreError> {
-        let opened = open(&path)?;
+        let session = SqliteSession::writing(&path)?;
         let checkpointer = Checkpointer::start(path.clone())?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
             path,
             notifier,
-            connection: Some(opened),
+            session: Some(session),
             log_in_doubt: false,
             checkpointer,
             settings: SettingsCache::default(),
@@ -126,6 +123,12 @@ enum Failure {
     All(StoreError),
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::All(error)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Together,
@@ -133,18 +136,11 @@ enum Mode {
     Apart,
 }
 
-/// The writing connection with its state.
-struct Opened {
-    connection: Connection,
-    numbers: Numbers,
-    identity: FileIdentity,
-}
-
 struct Thread {
     path: PathBuf,
     notifier: Arc<Notifier>,
     /// None after a failure: the next batch opens another one.
-    connection: Option<Opened>,
+    session: Option<SqliteSession>,
     /// A write or a sync failed, so the log must restart before anything relies on it.
     log_in_doubt: bool,
     checkpointer: Checkpointer,
@@ -189,7 +185,7 @@ impl Thread {
                 self.commit(&mut batch);
             }
         }
-        drop(self.connection);
+        drop(self.session);
         for reply in closing {
             let _ = reply.send(());
         }
@@ -197,10 +193,10 @@ impl Thread {
 
     /// Frees memory after an idle period, if there was a burst before it.
     fn forget_what_a_burst_left(&mut self) {
-        if let Some(opened) = &self.connection
+        if let Some(session) = &self.session
             && self.operations > BURST
         {
-            memory::forget_all(&opened.connection);
+            session.forget_all();
             self.operations = 0;
         }
     }
@@ -225,38 +221,36 @@ impl Thread {
             job.answer(outcome.clone());
         }
         failpoint::pass("answered");
-        if let Some(opened) = &self.connection {
-            self.checkpointer.after_commit(&opened.connection);
+        if let Some(session) = &self.session {
+            self.checkpointer.after_commit(session);
         }
     }
 
     /// Runs one transaction: begins, fills and commits it; rolls back on failure.
     fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
-        let opened = match self.connection.take() {
-            Some(open) => open,
+        let session = match self.session.take() {
+            Some(session) => session,
             None => self.open_again().map_err(Failure::All)?,
         };
         self.settings.look_again();
-        let connection = &opened.connection;
         let mut work = Work {
-            connection,
+            tx: &session,
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
         };
-        let outcome = fill(&mut work, &opened.numbers, batch, mode)
-            .and_then(|()| opened.identity.confirm().map_err(Failure::All));
+        let outcome = fill(&session, &mut work, batch, mode)
+            .and_then(|()| session.confirm().map_err(Failure::All));
         let mut wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
-                let owes_more = hooks::owes_more(connection, &mut self.newest_call);
+                let owes_more = hooks::owes_more(&session, &mut self.newest_call);
                 wakeups.add_if(Topic::Calls, owes_more);
                 self.notifier.ring(wakeups);
-                self.connection = Some(opened);
+                self.session = Some(session);
             }
             Err(failure) => {
                 self.settings.forget();
-                let rolled_back =
-                    connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                let rolled_back = session.roll_back();
                 // After a failing disk or a damaged file, the connection is not used again: its cached pages
                 // may be wrong.
                 let trusted = matches!(
@@ -264,7 +258,7 @@ impl Thread {
                     Failure::OneFailed | Failure::All(StoreError::Busy(_))
                 );
                 if rolled_back && trusted {
-                    self.connection = Some(opened);
+                    self.session = Some(session);
                 }
                 self.log_in_doubt |= !trusted;
             }
@@ -275,40 +269,28 @@ impl Thread {
     /// Opens another connection after a failure. The kernel marks pages that it failed to sync as clean and
     /// does not write them again, although readers of the log still see them. So the whole log is copied into
     /// the database first, and the log restarts.
-    fn open_again(&mut self) -> Result<Opened, StoreError> {
-        let opened = open(&self.path)?;
+    fn open_again(&mut self) -> Result<SqliteSession, StoreError> {
+        let session = SqliteSession::writing(&self.path)?;
         if self.log_in_doubt {
-            connection::begin_log_anew(&opened.connection)?;
+            session.begin_log_anew()?;
             self.log_in_doubt = false;
         }
-        Ok(opened)
+        Ok(session)
     }
 }
 
-fn open(path: &Path) -> Result<Opened, StoreError> {
-    let connection = connection::writing(path)?;
-    Checkpointer::watch(&connection);
-    Ok(Opened {
-        numbers: Numbers::of(&connection)?,
-        connection,
-        identity: FileIdentity::of(path),
-    })
-}
-
 fn fill(
+    session: &SqliteSession,
     work: &mut Work,
-    numbers: &Numbers,
     batch: &mut [Box<dyn Job>],
     mode: Mode,
 ) -> Result<(), Failure> {
-    let connection = work.connection;
-    execute(connection, "BEGIN IMMEDIATE")?;
-    numbers.begin(connection).map_err(Failure::All)?;
+    session.begin()?;
     for job in batch {
         if mode == Mode::Apart {
-            execute(connection, "SAVEPOINT one")?;
+            session.begin_part()?;
         }
-        let before = connection.total_changes();
+        let before = session.changes();
         let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
             let error = StoreError::Other(format!("a fault in vestibule: {}", text_of(&*panic)));
             job.fail(error.clone());
@@ -316,34 +298,26 @@ fn fill(
         });
         match run {
             Ok(()) => {}
-            Err(error) if error.spoils_transaction() || connection.is_autocommit() => {
+            Err(error) if error.spoils_transaction() || !session.is_in_transaction() => {
                 return Err(Failure::All(error));
             }
             // An operation that failed before it wrote anything needs no rollback.
-            Err(_) if connection.total_changes() == before => {}
+            Err(_) if session.changes() == before => {}
             Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
             Err(_) => {
-                execute(connection, "ROLLBACK TO one")?;
+                session.roll_part_back()?;
                 work.settings.forget();
             }
         }
         if mode == Mode::Apart {
-            execute(connection, "RELEASE one")?;
+            session.end_part()?;
         }
     }
-    numbers.keep(connection).map_err(Failure::All)?;
+    session.keep_numbers()?;
     failpoint::pass("filled");
-    execute(connection, "COMMIT")?;
+    session.commit()?;
     failpoint::pass("committed");
     Ok(())
-}
-
-fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {
-    let run = || connection.prepare_cached(sql)?.execute([]);
-    match run() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::All(error.into())),
-    }
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -357,11 +331,12 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sql::Tx;
+    use crate::store::sqlite::connection;
 
     fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
-        work.connection.execute(sql, [name])?;
-        Ok(())
+        work.tx.run(sql, &[&name]).map(drop)
     }
 
     #[tokio::test]
@@ -386,7 +361,7 @@ mod tests {
         });
         let panicking = writer.run(0, |work| {
             pause(work, "half done, too")?;
-            assert!(work.connection.is_autocommit(), "it does not");
+            assert!(work.tx.next_number()? < 0, "it does not");
             Ok(())
         });
         let late = writer.run(0, |work| pause(work, "late"));
@@ -400,14 +375,9 @@ mod tests {
         assert!(fault.contains("it does not"), "{fault}");
         late.expect("done");
 
-        let reading = connection::reading(&path).expect("open");
-        let mut statement = reading
-            .prepare("SELECT destination FROM paused_destination ORDER BY destination")
-            .expect("a statement");
-        let names: Result<Vec<String>, _> = statement
-            .query_map([], |row| row.get(0))
-            .expect("rows")
-            .collect();
+        let tx: &Tx = &SqliteSession::reading(&path).expect("open");
+        let sql = "SELECT destination FROM paused_destination ORDER BY destination";
+        let names = tx.all::<String>(sql, &[]);
         assert_eq!(names.expect("names"), ["good", "late"]);
         writer.run(0, |_| Ok(())).await.expect("it goes on");
     }

@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
 use crate::config::Quota;
 use crate::domain::{
@@ -23,6 +21,7 @@ use crate::store::intake::prepared::{Prepared, octets, repeat_key};
 use crate::store::ledger::dropped_content::{Author, count, is_wanted};
 use crate::store::requests::offers::{Dropped, offer};
 use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::{Tx, insert};
 use crate::store::verification::bounces::note_report;
 use crate::store::verification::lanes::Place;
 use crate::store::verification::notices::{self, NotTaken};
@@ -144,16 +143,14 @@ impl Message {
         let any = |is: fn(&Entry) -> bool| entries.iter().any(is);
         if let (Some(carrier), false) = (carrier, any(|entry| entry.request.is_some())) {
             // A copy may have replaced the message that it repeats.
-            if any(|entry| entry.reason == Reason::Duplicate)
-                && is_wanted(work.connection, carrier)?
-            {
+            if any(|entry| entry.reason == Reason::Duplicate) && is_wanted(work.tx, carrier)? {
                 return Ok(entries);
             }
             let author = Author {
                 sender: self.parts.iter().find_map(|part| part.sender.as_ref()),
                 authenticated: self.arrival.facts.authentication.passes(),
             };
-            count(work.connection, carrier, &author, self.arrival.max_dropped)?;
+            count(work.tx, carrier, &author, self.arrival.max_dropped)?;
         }
         Ok(entries)
     }
@@ -165,17 +162,17 @@ impl Message {
         prepared: &Prepared,
         carrier: &mut Option<i64>,
     ) -> Result<Entry, StoreError> {
-        let connection = work.connection;
+        let tx = work.tx;
         let facts = &self.arrival.facts;
         let account = match &prepared.sender_key {
-            Some(key) => find_sender_account(connection, key)?,
+            Some(key) => find_sender_account(tx, key)?,
             None => None,
         };
-        let original = self.original(connection, prepared)?;
+        let original = self.original(tx, prepared)?;
         let standing = Standing {
             account: match &account {
                 Some(account) => Some(standing(
-                    connection,
+                    tx,
                     account,
                     prepared.portal.as_ref(),
                     facts.size,
@@ -194,34 +191,31 @@ impl Message {
         let forgotten = decision.verdict == Verdict::Dropped
             && original.is_none()
             && matches!(part, Part::Portal { .. });
-        connection
-            .prepare_cached(
-                "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
-                     sender, domain, original, message, forget_at, message_key, copy_key,
-                     facts, envelope, circumstances, standing)
-                 VALUES (next_number(), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                ledger,
-                self.at,
-                prepared.portal,
-                prepared.recipient,
-                decision.verdict,
-                decision.reason,
-                i64::try_from(decided.revision).unwrap_or(i64::MAX),
-                prepared.sender_key,
-                prepared.sender.as_ref().map(|s| s.domain().as_str()),
-                original.map(|earlier| earlier.n),
-                original.is_none().then_some(*carrier).flatten(),
-                forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
-                self.id_key,
-                if has_copies { prepared.copy_key } else { 0 },
-                self.facts,
-                self.envelope,
-                prepared.circumstances,
-                json(&standing)?,
-            ])?;
-        let n = connection.last_insert_rowid();
+        let n = tx.next_number()?;
+        insert!(
+            tx,
+            ledger {
+                n,
+                id: ledger,
+                received_at: self.at,
+                portal: prepared.portal,
+                recipient: prepared.recipient,
+                verdict: decision.verdict,
+                rule: decision.reason,
+                revision: i64::try_from(decided.revision).unwrap_or(i64::MAX),
+                sender: prepared.sender_key,
+                domain: prepared.sender.as_ref().map(|s| s.domain().as_str()),
+                original: original.map(|earlier| earlier.n),
+                message: original.is_none().then_some(*carrier).flatten(),
+                forget_at: forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
+                message_key: self.id_key,
+                copy_key: if has_copies { prepared.copy_key } else { 0 },
+                facts: self.facts,
+                envelope: self.envelope,
+                circumstances: prepared.circumstances,
+                standing: json(&standing)?
+            }
+        )?;
         // A message to our own addresses may contain a token, in its fields or in a returned verification
         // mail.
         let is_ours_to_keep = matches!(part, Part::Portal { .. });
@@ -229,9 +223,13 @@ impl Message {
             .filter(|earlier| earlier.held_unauthenticated && facts.authentication.passes());
         let is_kept = original.is_none() || upgraded.is_some();
         if is_kept && carrier.is_none() && is_ours_to_keep {
-            connection
-                .prepare_cached("INSERT INTO content (ledger, raw) VALUES (?, ?)")?
-                .execute(params![n, self.arrival.raw])?;
+            insert!(
+                tx,
+                content {
+                    ledger: n,
+                    raw: self.arrival.raw
+                }
+            )?;
             *carrier = Some(n);
         }
 
@@ -248,7 +246,7 @@ impl Message {
                 kept_otherwise_until: self.at.plus(self.arrival.keep_dropped),
             };
             let until = self.at.plus(self.arrival.hold_for);
-            offer(connection, &dropped, until, self.arrival.quota)?;
+            offer(tx, &dropped, until, self.arrival.quota)?;
         }
 
         let mut entry = Entry {
@@ -269,8 +267,7 @@ impl Message {
             if let (Some(report), Some(verification_mail)) =
                 (&facts.report, prepared.verification_mail)
             {
-                entry.undeliverable =
-                    note_report(connection, report, verification_mail, n, self.at)?;
+                entry.undeliverable = note_report(tx, report, verification_mail, n, self.at)?;
             }
             self.follow(
                 work,
@@ -315,7 +312,7 @@ impl Message {
             &mut account,
             decided.decision.consequence != Consequence::Nothing,
         ) {
-            self.end_quiet(work.connection, prepared, account)?;
+            self.end_quiet(work.tx, prepared, account)?;
         }
         self.tell_sender(work, decided, prepared, n)?;
         let case = DecidedMessage {
@@ -354,7 +351,7 @@ impl Message {
             Part::Portal { circumstances, .. } => Some(&circumstances.portal),
             Part::Returns { .. } | Part::Confirmation { .. } => None,
         };
-        let (revision, settings) = work.settings.effective(work.connection, portal)?;
+        let (revision, settings) = work.settings.effective(work.tx, portal)?;
         let decision = match part {
             Part::Portal { circumstances, .. } => decide(&Question {
                 facts,
@@ -378,11 +375,7 @@ impl Message {
     }
 
     /// Finds the entry for the same portal that this message repeats.
-    fn original(
-        &self,
-        connection: &Connection,
-        prepared: &Prepared,
-    ) -> Result<Option<Earlier>, StoreError> {
+    fn original(&self, tx: &Tx, prepared: &Prepared) -> Result<Option<Earlier>, StoreError> {
         let like = Likeness {
             message_key: self.id_key,
             copy_key: prepared.copy_key,
@@ -391,7 +384,7 @@ impl Message {
             facts: &self.arrival.facts,
             received_at: self.at,
         };
-        find_original(connection, &like, None)
+        find_original(tx, &like, None)
     }
 
     /// Owes the sender a notice that their mail is not accepted, if the portal is set to send them.
@@ -426,7 +419,7 @@ impl Message {
             reason,
             message_id: facts.message_id.as_deref(),
         };
-        let is_owed = notices::owe(work.connection, &about, self.at)?;
+        let is_owed = notices::owe(work.tx, &about, self.at)?;
         work.wakeups.add_if(Topic::Notices, is_owed);
         Ok(())
     }
@@ -434,7 +427,7 @@ impl Message {
     /// Ends the quiet time of a sender when an authenticated message from them arrives.
     fn end_quiet(
         &self,
-        connection: &Connection,
+        tx: &Tx,
         prepared: &Prepared,
         account: &mut AccountRow,
     ) -> Result<(), StoreError> {
@@ -442,7 +435,7 @@ impl Message {
         // Authentication of a mailing list says nothing about the author.
         if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
         {
-            account.wrote_again(connection, self.at)?;
+            account.wrote_again(tx, self.at)?;
         }
         Ok(())
     }
@@ -456,11 +449,11 @@ impl Message {
         account: Option<AccountRow>,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
-        upgrade(work.connection, earlier.n, carrier, facts, self.at)?;
+        upgrade(work.tx, earlier.n, carrier, facts, self.at)?;
         let (Some(mut account), Some(sender)) = (account, &prepared.sender) else {
             return Ok(());
         };
-        self.end_quiet(work.connection, prepared, &mut account)?;
+        self.end_quiet(work.tx, prepared, &mut account)?;
         let occasion = Occasion {
             kind: MailKind::Verification,
             cause: MailCause::Mail,
@@ -468,7 +461,7 @@ impl Message {
             in_reply_to: facts.message_id.as_deref(),
             place: Place::of_mail(true, None, sender.domain()),
         };
-        let is_owed = owe(work.connection, &account, &occasion, self.at)?;
+        let is_owed = owe(work.tx, &account, &occasion, self.at)?;
         work.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }

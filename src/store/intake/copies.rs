@@ -8,8 +8,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
@@ -18,6 +16,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::intake::prepared::octets;
 use crate::store::ledger::dropped_content::count_if_unwanted;
 use crate::store::privacy::forget_content::drop_unwanted;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 
 /// Time within which the same message counts as a copy.
@@ -46,16 +45,15 @@ pub(crate) struct Earlier {
 
 /// Finds the entry, other than `itself`, that a message repeats.
 pub(crate) fn find_original(
-    connection: &Connection,
+    tx: &Tx,
     like: &Likeness,
     itself: Option<i64>,
 ) -> Result<Option<Earlier>, StoreError> {
     let Some(message_key) = like.message_key else {
         return Ok(None);
     };
-    let found = connection
-        .prepare_cached(
-            "SELECT l.n, l.id, l.verdict, r.ledger IS NOT NULL,
+    let found = tx.maybe_with(
+        "SELECT l.n, l.id, l.verdict, r.ledger IS NOT NULL,
                  r.state IS 'held' AND r.authenticated = 0
              FROM ledger AS l LEFT JOIN request AS r ON r.ledger = l.n
              WHERE l.message_key = ?1 AND l.copy_key = ?2 AND l.original IS NULL
@@ -68,70 +66,68 @@ pub(crate) fn find_original(
                      AND json_extract(l.facts, '$.fingerprint') = ?10
                  END
              LIMIT 1",
-        )?
-        .query_row(
-            params![
-                message_key,
-                like.copy_key,
-                like.received_at.minus(COPY_WITHIN),
-                like.portal,
-                like.sender_key,
-                itself,
-                Reason::Bounce,
-                like.facts.message_id,
-                like.facts.date,
-                String::from(like.facts.fingerprint),
-            ],
-            |row| {
-                let ledger: crate::domain::LedgerId = row.get(1)?;
-                let has_request: bool = row.get(3)?;
-                let held: Option<bool> = row.get(4)?;
-                Ok(Earlier {
-                    n: row.get(0)?,
-                    original: Original {
-                        ledger,
-                        verdict: row.get(2)?,
-                        request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
-                    },
-                    held_unauthenticated: held.unwrap_or(false),
-                })
-            },
-        )
-        .optional()?;
+        &[
+            &message_key,
+            &like.copy_key,
+            &like.received_at.minus(COPY_WITHIN),
+            &like.portal,
+            &like.sender_key,
+            &itself,
+            &Reason::Bounce,
+            &like.facts.message_id,
+            &like.facts.date,
+            &String::from(like.facts.fingerprint),
+        ],
+        |row| {
+            let ledger: crate::domain::LedgerId = row.get(1)?;
+            let has_request: bool = row.get(3)?;
+            let held: Option<bool> = row.get(4)?;
+            Ok(Earlier {
+                n: row.get(0)?,
+                original: Original {
+                    ledger,
+                    verdict: row.get(2)?,
+                    request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
+                },
+                held_unauthenticated: held.unwrap_or(false),
+            })
+        },
+    )?;
     Ok(found)
 }
 
 /// Replaces a held request by an authenticated copy of it. The earlier message may be forged throughout, so
 /// its content is replaced as well. `carrier` is the entry under which the copy's content is stored.
 pub(crate) fn upgrade(
-    connection: &Connection,
+    tx: &Tx,
     original: i64,
     carrier: i64,
     facts: &Facts,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let before: i64 = connection
-        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
-        .query_row([original], |row| row.get(0))?;
-    connection
-        .prepare_cached(
-            "UPDATE ledger SET message = ?2, facts = json_set(
+    let before: i64 = tx.one(
+        "SELECT coalesce(message, n) FROM ledger WHERE n = ?",
+        &[&original],
+    )?;
+    tx.run(
+        "UPDATE ledger SET message = ?2, facts = json_set(
                  facts, '$.authentication', json(?3), '$.size', ?4)
              WHERE n = ?1",
-        )?
-        .execute(params![
-            original,
-            carrier,
-            json(&facts.authentication)?,
-            octets(facts.size)
-        ])?;
-    connection
-        .prepare_cached("UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1")?
-        .execute(params![original, octets(facts.size)])?;
-    drop_unwanted(connection, before)?;
-    count_if_unwanted(connection, before)?;
+        &[
+            &original,
+            &carrier,
+            &json(&facts.authentication)?,
+            &octets(facts.size),
+        ],
+    )?;
+    tx.run(
+        "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1",
+        &[&original, &octets(facts.size)],
+    )?;
+    drop_unwanted(tx, before)?;
+    count_if_unwanted(tx, before)?;
     NewEvent::named("request.authenticated")
         .entry(original)
         .detail("the domain of the sender vouches for a copy of it, which takes its place")
-        .record(connection, &Actor::Daemon, now)
+        .record(tx, &Actor::Daemon, now)
 }

@@ -4,8 +4,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
 use crate::domain::{
@@ -19,6 +17,7 @@ use crate::store::engine::job::Work;
 use crate::store::intake::prepared::octets;
 use crate::store::requests::offers::{make_room, room};
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Tx, insert};
 use crate::store::verification::lanes::Place;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, StoreError, Topic};
@@ -55,18 +54,18 @@ pub(crate) struct Applied {
 
 /// Reads the standing of an account, to decide about another request of `size` octets for a portal.
 pub(crate) fn standing(
-    connection: &Connection,
+    tx: &Tx,
     account: &AccountRow,
     portal: Option<&PortalName>,
     size: u64,
     quota: Quota,
 ) -> Result<AccountStanding, StoreError> {
     let unverified = match portal {
-        Some(portal) => account.is_unverified_at(connection, portal)?,
+        Some(portal) => account.is_unverified_at(tx, portal)?,
         None => false,
     };
     let room = if account.status == Status::Pending || unverified {
-        Some(room(connection, account.n, size, quota)?)
+        Some(room(tx, account.n, size, quota)?)
     } else {
         None
     };
@@ -102,21 +101,13 @@ impl Work<'_> {
                     Kind::External => &[],
                 };
                 let entry = Some(case.n);
-                make(
-                    self.connection,
-                    sender,
-                    new,
-                    groups,
-                    Origin::Mail,
-                    entry,
-                    case.now,
-                )?
+                make(self.tx, sender, new, groups, Origin::Mail, entry, case.now)?
             }
             (None, Some(account), _) => account,
             _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
         };
         if held && case.full.is_some() {
-            make_room(self.connection, account.n, case)?;
+            make_room(self.tx, account.n, case)?;
         }
         self.request_of(case, &account, held)?;
         if held {
@@ -130,11 +121,11 @@ impl Work<'_> {
                 in_reply_to: case.message_id,
                 place: Place::of_mail(case.authenticated, case.client, sender.domain()),
             };
-            let is_owed = owe(self.connection, &account, &occasion, case.now)?;
-            languages::suggest(self.connection, account.n, case.languages)?;
+            let is_owed = owe(self.tx, &account, &occasion, case.now)?;
+            languages::suggest(self.tx, account.n, case.languages)?;
             self.wakeups.add_if(Topic::VerificationMail, is_owed);
         } else {
-            account.let_in(self.connection, case.portal)?;
+            account.let_in(self.tx, case.portal)?;
             self.wakeups.add(Topic::Requests);
         }
         Ok(Some(Applied {
@@ -153,39 +144,29 @@ impl Work<'_> {
         let (state, due, released) = if held {
             ("held", Some(case.now.plus(case.hold_for)), None)
         } else {
-            let due = REQUESTS.due_at_the_end(self.connection, account.n, case.portal, case.now)?;
+            let due = REQUESTS.due_at_the_end(self.tx, account.n, case.portal, case.now)?;
             ("released", due, Some(case.now))
         };
-        self.connection
-            .prepare_cached(
-                "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
-                     released_at, released_by, authenticated)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                case.n,
-                account.n,
-                case.portal,
-                octets(case.size),
-                case.received_at,
+        insert!(
+            self.tx,
+            request {
+                ledger: case.n,
+                account: account.n,
+                portal: case.portal,
+                size: octets(case.size),
+                received_at: case.received_at,
                 state,
-                due,
-                released,
-                released.map(|_| "rule"),
-                case.authenticated,
-            ])?;
+                due_at: due,
+                released_at: released,
+                released_by: released.map(|_| "rule"),
+                authenticated: case.authenticated
+            }
+        )?;
         let event = if held {
             "request.held"
         } else {
             "request.released"
         };
-        hooks::tell(
-            self.connection,
-            event,
-            None,
-            Some(case.n),
-            &Actor::Daemon,
-            case.now,
-        )
+        hooks::tell(self.tx, event, None, Some(case.n), &Actor::Daemon, case.now)
     }
 }

@@ -1,13 +1,12 @@
 //! Counts of messages by verdict and reason, and of requests by state.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, params};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 use crate::store::ledger::reason_codes::with_codes;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};
 
@@ -98,20 +97,19 @@ const MOST_COUNTED: u64 = 10_000;
 impl Store {
     /// Messages since the day of `since`, by day. Read from counters that every entry updates.
     pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
-        self.read(move |connection| by_day(connection, since.into()))
-            .await
+        self.read(move |tx| by_day(tx, since.into())).await
     }
 
     /// Held, released and failed requests. The time it takes does not grow with the backlog.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.read(|connection| {
+        self.read(|tx| {
             [
                 RequestState::Held,
                 RequestState::Released,
                 RequestState::Failed,
             ]
             .into_iter()
-            .map(|state| backlog(connection, state))
+            .map(|state| backlog(tx, state))
             .collect()
         })
         .await
@@ -120,23 +118,18 @@ impl Store {
     /// Times from the creation of an account to its verification by the person, for verifications since then;
     /// without those by an operator. Only the newest, up to a bound.
     pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
-        self.read_long(move |connection| proof_times(connection, since.into()))
+        self.read_long(move |tx| proof_times(tx, since.into()))
             .await
     }
 
     /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
     pub async fn depths(&self) -> Result<Depths, StoreError> {
-        self.read(|connection| {
+        self.read(|tx| {
             Ok(Depths {
-                requests: waiting(connection)?,
-                verification_mails: connection
-                    .prepare_cached("SELECT count(*) FROM letter WHERE due_at IS NOT NULL")?
-                    .query_row([], |row| row.get(0))?,
-                octets: connection
-                    .prepare_cached(
-                        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-                    )?
-                    .query_row([], |row| row.get(0))?,
+                requests: waiting(tx)?,
+                verification_mails: tx
+                    .one("SELECT count(*) FROM letter WHERE due_at IS NOT NULL", &[])?,
+                octets: tx.size()?,
             })
         })
         .await
@@ -149,17 +142,16 @@ impl Store {
 
     /// Counts messages since then and everything current.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
-        self.read_long(move |connection| {
+        self.read_long(move |tx| {
             Ok(Counts {
-                entries: entries(connection, since)?,
-                requests: requests(connection)?,
-                held_domains: held_domains(connection, since)?,
-                undeliverable: connection
-                    .prepare_cached(
-                        "SELECT count(*) FROM account INDEXED BY account_undeliverable
+                entries: entries(tx, since)?,
+                requests: requests(tx)?,
+                held_domains: held_domains(tx, since)?,
+                undeliverable: tx.one(
+                    "SELECT count(*) FROM account INDEXED BY account_undeliverable
                          WHERE undeliverable = 1 AND forgotten_at IS NULL",
-                    )?
-                    .query_row([], |row| row.get(0))?,
+                    &[],
+                )?,
             })
         })
         .await
@@ -168,35 +160,34 @@ impl Store {
 
 /// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
 /// entries, up to a bound.
-fn held_domains(connection: &Connection, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
+fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
-    let mut statement = connection.prepare_cached(&with_codes(
-        "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
+    tx.all_with(
+        &with_codes(
+            "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
              SELECT domain, sender FROM ledger
              WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
                  AND rule <> {duplicate} AND domain IS NOT NULL
              ORDER BY received_at DESC LIMIT ?2
          )
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
-    ))?;
-    let rows = statement.query_map(params![Millis::from(since), MOST_COUNTED, FIRST], |row| {
-        Ok(HeldDomain {
-            domain: row.get(0)?,
-            messages: row.get(1)?,
-            people: row.get(2)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        ),
+        &[&Millis::from(since), &MOST_COUNTED, &FIRST],
+        |row| {
+            Ok(HeldDomain {
+                domain: row.get(0)?,
+                messages: row.get(1)?,
+                people: row.get(2)?,
+            })
+        },
+    )
 }
 
 /// Counts whole days by the counters, and the part of the first day by the index on time.
-pub(crate) fn entries(
-    connection: &Connection,
-    since: Timestamp,
-) -> Result<Vec<EntryCount>, StoreError> {
+pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
-    let mut statement = connection.prepare_cached(
+    tx.all_with(
         "SELECT portal, verdict, rule, sum(messages) FROM (
              SELECT portal, verdict, rule, count(*) AS messages FROM ledger
              WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
@@ -204,22 +195,22 @@ pub(crate) fn entries(
              SELECT nullif(portal, ''), verdict, rule, messages FROM day_count WHERE day >= ?2
          )
          GROUP BY portal, verdict, rule",
-    )?;
-    let rows = statement.query_map([since, midnight], |row| {
-        Ok(EntryCount {
-            portal: row.get(0)?,
-            verdict: row.get(1)?,
-            reason: row.get(2)?,
-            messages: row.get(3)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&since, &midnight],
+        |row| {
+            Ok(EntryCount {
+                portal: row.get(0)?,
+                verdict: row.get(1)?,
+                reason: row.get(2)?,
+                messages: row.get(3)?,
+            })
+        },
+    )
 }
 
 /// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
-pub(crate) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
     let mut counts = count(
-        connection,
+        tx,
         "SELECT portal, 'held', count(*) FROM request INDEXED BY request_open
          WHERE state = 'held' GROUP BY portal
          UNION ALL
@@ -232,40 +223,37 @@ pub(crate) fn requests(connection: &Connection) -> Result<Vec<RequestCount>, Sto
     Ok(counts)
 }
 
-pub(crate) fn by_day(connection: &Connection, since: Millis) -> Result<Vec<DayCount>, StoreError> {
-    let mut statement = connection.prepare_cached(
+pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError> {
+    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
+    tx.all_with(
         "SELECT day, verdict, rule, sum(messages) FROM day_count
          WHERE day >= ?1 GROUP BY day, verdict, rule",
-    )?;
-    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    let rows = statement.query_map([midnight], |row| {
-        Ok(DayCount {
-            day: row.get::<_, Millis>(0)?.timestamp(),
-            verdict: row.get(1)?,
-            reason: row.get(2)?,
-            messages: row.get(3)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&midnight],
+        |row| {
+            Ok(DayCount {
+                day: row.get::<_, Millis>(0)?.timestamp(),
+                verdict: row.get(1)?,
+                reason: row.get(2)?,
+                messages: row.get(3)?,
+            })
+        },
+    )
 }
 
-pub(crate) fn proof_times(
-    connection: &Connection,
-    since: Millis,
-) -> Result<Vec<Duration>, StoreError> {
-    let mut statement = connection.prepare_cached(
+pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, StoreError> {
+    tx.all_with(
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
          ORDER BY verified_at DESC LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![since, MOST_COUNTED], |row| {
-        let millis: i64 = row.get(0)?;
-        Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&since, &MOST_COUNTED],
+        |row| {
+            let millis: i64 = row.get(0)?;
+            Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+        },
+    )
 }
 
-pub(crate) fn backlog(connection: &Connection, state: RequestState) -> Result<Backlog, StoreError> {
+pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreError> {
     let rows = match state {
         RequestState::Released => {
             "request INDEXED BY request_due WHERE state = 'released' AND portal > ''"
@@ -275,11 +263,12 @@ pub(crate) fn backlog(connection: &Connection, state: RequestState) -> Result<Ba
         }
         _ => "request INDEXED BY request_open WHERE state = 'held' ORDER BY ledger DESC",
     };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) GROUP BY portal",
-    ))?;
-    let rows = statement.query_map([MOST_COUNTED + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let by_portal: Vec<(PortalName, u64)> = rows.collect::<Result<_, _>>()?;
+    let by_portal: Vec<(PortalName, u64)> = tx.all(
+        &format!(
+            "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) GROUP BY portal",
+        ),
+        &[&(MOST_COUNTED + 1)],
+    )?;
     let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
     Ok(Backlog {
         state,
@@ -292,9 +281,9 @@ pub(crate) fn backlog(connection: &Connection, state: RequestState) -> Result<Ba
 }
 
 /// Counts each state with its own partial index.
-fn waiting(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
+fn waiting(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
     count(
-        connection,
+        tx,
         "SELECT portal, 'held', count(*) FROM request WHERE state = 'held' GROUP BY portal
          UNION ALL
          SELECT portal, 'released', count(*) FROM request WHERE state = 'released' GROUP BY portal
@@ -304,14 +293,12 @@ fn waiting(connection: &Connection) -> Result<Vec<RequestCount>, StoreError> {
     )
 }
 
-fn count(connection: &Connection, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([], |row| {
+fn count(tx: &Tx, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
+    tx.all_with(sql, &[], |row| {
         Ok(RequestCount {
             portal: row.get(0)?,
             state: row.get(1)?,
             requests: row.get(2)?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }

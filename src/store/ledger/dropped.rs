@@ -1,9 +1,7 @@
 //! Dropped messages: counts by domain, and recovery of single messages.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
@@ -24,8 +22,8 @@ use crate::store::ledger::dropped_content::uncount;
 use crate::store::ledger::entries::n_of;
 use crate::store::ledger::reason_codes::with_codes;
 use crate::store::requests::offers::withdraw;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::sql::{Conditions, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
 
 /// A domain whose mail the access settings dropped.
@@ -79,7 +77,7 @@ impl Store {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<DroppedDomain>, StoreError> {
-        self.read_long(move |connection| domains(connection, since.into(), limit))
+        self.read_long(move |tx| domains(tx, since.into(), limit))
             .await
     }
 
@@ -90,7 +88,7 @@ impl Store {
         pattern: Option<DomainPattern>,
         page: Page,
     ) -> Result<Listed<LedgerId>, StoreError> {
-        self.read_long(move |connection| recoverable(connection, pattern.as_ref(), &page))
+        self.read_long(move |tx| recoverable(tx, pattern.as_ref(), &page))
             .await
     }
 
@@ -117,50 +115,47 @@ const MOST_LOOKED_THROUGH: u32 = 20_000;
 /// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
 /// domains only.
 pub(crate) fn domains(
-    connection: &Connection,
+    tx: &Tx,
     since: Millis,
     limit: usize,
 ) -> Result<Vec<DroppedDomain>, StoreError> {
-    let settings = settings_cache::newest(connection)?.settings;
+    let settings = settings_cache::newest(tx)?.settings;
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    let mut statement = connection.prepare_cached(
+    let domains: Vec<(String, u64)> = tx.all(
         "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?2",
+        &[&midnight, &limit],
     )?;
-    let mut people = connection.prepare_cached(&with_codes(
+    let people = with_codes(
         "SELECT count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
              WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2
                  AND rule IN ({refused_by_settings})
              LIMIT ?3
          )",
-    ))?;
-    let rows = statement.query_map(params![midnight, limit], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    rows.map(|row| {
-        let (domain, messages): (String, u64) = row?;
-        Ok(DroppedDomain {
-            messages,
-            people: people.query_row(params![domain, midnight, MOST_LOOKED_THROUGH], |row| {
-                row.get(0)
-            })?,
-            nearest: nearest(&domain, &settings).cloned(),
-            domain,
+    );
+    domains
+        .into_iter()
+        .map(|(domain, messages)| {
+            Ok(DroppedDomain {
+                messages,
+                people: tx.one(&people, &[&domain, &midnight, &MOST_LOOKED_THROUGH])?,
+                nearest: nearest(&domain, &settings).cloned(),
+                domain,
+            })
         })
-    })
-    .collect()
+        .collect()
 }
 
 fn recoverable(
-    connection: &Connection,
+    tx: &Tx,
     pattern: Option<&DomainPattern>,
     page: &Page,
 ) -> Result<Listed<LedgerId>, StoreError> {
     let limit = page.rows();
     let rows_wanted = limit + 1;
     let after = match &page.after {
-        Some(cursor) => n_of(connection, cursor)?,
+        Some(cursor) => n_of(tx, cursor)?,
         None => 0,
     };
     let (exactly, below, sender) = match pattern {
@@ -183,18 +178,16 @@ fn recoverable(
         below.as_ref(),
     );
     wanted.bind(":limit", &rows_wanted);
-    let mut statement = connection.prepare_cached(&format!(
+    let sql = format!(
         "SELECT l.id FROM ledger AS l
          WHERE l.verdict = 'dropped' AND l.forget_at IS NOT NULL AND l.portal IS NOT NULL AND {}
          ORDER BY l.n LIMIT :limit",
         wanted.sql()
-    ))?;
-    let rows = statement
-        .query_map(wanted.values(), |row| {
-            let ledger: LedgerId = row.get(0)?;
-            Ok((ledger, ledger.to_string()))
-        })?
-        .collect::<Result<_, _>>()?;
+    );
+    let rows = wanted.all_with(tx, &sql, |row| {
+        let ledger: LedgerId = row.get(0)?;
+        Ok((ledger, ledger.to_string()))
+    })?;
     Ok(Listed::cut(rows, limit))
 }
 
@@ -256,16 +249,15 @@ impl Found {
     }
 }
 
-pub(crate) fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, StoreError> {
-    connection
-        .prepare_cached(
-            "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
+pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<Found, StoreError> {
+    tx.maybe_with(
+        "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
                  EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
                  l.verdict = 'dropped', (SELECT id FROM ledger WHERE n = l.original),
                  (SELECT state FROM request WHERE ledger = l.n)
              FROM ledger AS l WHERE l.id = ?",
-        )?
-        .query_row([ledger], |row| {
+        &[&ledger],
+        |row| {
             Ok(Found {
                 n: row.get(0)?,
                 received_at: row.get(1)?,
@@ -278,12 +270,12 @@ pub(crate) fn find(connection: &Connection, ledger: LedgerId) -> Result<Found, S
                 original: row.get(8)?,
                 request: row.get(9)?,
             })
-        })
-        .optional()?
-        .ok_or_else(|| StoreError::NotFound {
-            what: "ledger entry",
-            name: ledger.to_string(),
-        })
+        },
+    )?
+    .ok_or_else(|| StoreError::NotFound {
+        what: "ledger entry",
+        name: ledger.to_string(),
+    })
 }
 
 impl Work<'_> {
@@ -294,8 +286,8 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<Recovered, StoreError> {
-        let connection = self.connection;
-        let found = find(connection, ledger)?;
+        let tx = self.tx;
+        let found = find(tx, ledger)?;
         let of_then = found.recoverable(ledger)?;
         let circumstances = match &terms.today {
             Some(today) => &today.circumstances,
@@ -308,7 +300,7 @@ impl Work<'_> {
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let account = match sender.map(EmailAddress::key) {
-            Some(key) => find_sender_account(connection, &key)?,
+            Some(key) => find_sender_account(tx, &key)?,
             None => None,
         };
         let portal = &circumstances.portal;
@@ -321,11 +313,11 @@ impl Work<'_> {
             facts,
             received_at: found.received_at,
         };
-        let original = find_original(connection, &like, Some(found.n))?;
+        let original = find_original(tx, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
                 Some(account) => Some(standing(
-                    connection,
+                    tx,
                     account,
                     Some(portal),
                     facts.size,
@@ -335,7 +327,7 @@ impl Work<'_> {
             },
             original: original.map(|earlier| earlier.original),
         };
-        let (revision, settings) = self.settings.effective(connection, Some(portal))?;
+        let (revision, settings) = self.settings.effective(tx, Some(portal))?;
         let decision = decide(&Question {
             facts,
             circumstances,
@@ -361,31 +353,30 @@ impl Work<'_> {
         let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
         };
-        connection
-            .prepare_cached(
-                "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
+        tx.run(
+            "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
                      forget_at = NULL, copy_key = ?6, circumstances = ?7, facts = ?8, sender = ?9,
                      domain = ?10
                  WHERE n = ?1",
-            )?
-            .execute(params![
-                found.n,
-                decision.verdict,
-                decision.reason,
-                i64::try_from(revision).unwrap_or(i64::MAX),
-                json(&standing)?,
-                like.copy_key,
-                json(circumstances)?,
-                json(facts)?,
-                sender_key,
-                sender.map(|sender| sender.domain().as_str()),
-            ])?;
-        withdraw(connection, found.n)?;
-        uncount(connection, found.n)?;
+            &[
+                &found.n,
+                &decision.verdict,
+                &decision.reason,
+                &i64::try_from(revision).unwrap_or(i64::MAX),
+                &json(&standing)?,
+                &like.copy_key,
+                &json(circumstances)?,
+                &json(facts)?,
+                &sender_key,
+                &sender.map(|sender| sender.domain().as_str()),
+            ],
+        )?;
+        withdraw(tx, found.n)?;
+        uncount(tx, found.n)?;
         if followed.created {
             NewEvent::named("account.added")
                 .account(followed.account.n)
-                .record(connection, by, now)?;
+                .record(tx, by, now)?;
         }
         NewEvent::named("request.recovered")
             .entry(found.n)
@@ -393,7 +384,7 @@ impl Work<'_> {
                 "dropped before, {} by revision {}",
                 found.reason, found.revision
             ))
-            .record(connection, by, now)?;
+            .record(tx, by, now)?;
         self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Now {
             verdict: decision.verdict,

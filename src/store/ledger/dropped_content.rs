@@ -8,11 +8,10 @@
 //!
 //! Ledger entries stay in every case.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::EmailAddress;
 use crate::store::engine::time_slice::{Step, TimeSlice};
 use crate::store::intake::prepared::octets;
+use crate::store::sql::Tx;
 use crate::store::verification::lanes::registered;
 use crate::store::{Store, StoreError};
 
@@ -37,65 +36,54 @@ impl Author<'_> {
     }
 
     /// True if the message counts towards the swarm of unknown domains.
-    fn is_of_the_swarm(
-        &self,
-        connection: &Connection,
-        name: &str,
-        limit: i64,
-    ) -> Result<bool, StoreError> {
+    fn is_of_the_swarm(&self, tx: &Tx, name: &str, limit: i64) -> Result<bool, StoreError> {
         let (false, Some(sender)) = (self.authenticated, self.sender) else {
             return Ok(false);
         };
-        if total(connection)? < limit / 2 {
+        if total(tx)? < limit / 2 {
             return Ok(false);
         }
-        let has_some = connection
-            .prepare_cached("SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?")?
-            .exists([name])?;
+        let has_some = tx.exists(
+            "SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?",
+            &[&name],
+        )?;
         let is_known = has_some
-            || connection
-                .prepare_cached("SELECT 1 FROM account WHERE domain = ? LIMIT 1")?
-                .exists([sender.domain().as_str()])?;
+            || tx.exists(
+                "SELECT 1 FROM account WHERE domain = ? LIMIT 1",
+                &[&sender.domain().as_str()],
+            )?;
         Ok(!is_known)
     }
 }
 
 /// Total size of dropped content in octets.
-fn total(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT sum(octets) FROM dropped_total")?
-        .query_row([], |row| row.get(0))?)
+fn total(tx: &Tx) -> Result<i64, StoreError> {
+    tx.one("SELECT sum(octets) FROM dropped_total", &[])
 }
 
 /// Counts the content stored under an entry, unless a request needs it, and makes room for it.
-pub(crate) fn count(
-    connection: &Connection,
-    carrier: i64,
-    author: &Author,
-    limit: u64,
-) -> Result<(), StoreError> {
+pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Result<(), StoreError> {
     let limit = octets(limit);
     let name = author.name();
-    let swarm = author.is_of_the_swarm(connection, &name, limit)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO dropped_content (ledger, swarm, sender, octets)
+    let swarm = author.is_of_the_swarm(tx, &name, limit)?;
+    tx.run(
+        "INSERT INTO dropped_content (ledger, swarm, sender, octets)
              SELECT ledger, ?2, ?3, length(raw) FROM content WHERE ledger = ?1
              ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![carrier, swarm, name])?;
+        &[&carrier, &swarm, &name],
+    )?;
     let mut erased = 0;
-    while total(connection)? > limit {
+    while total(tx)? > limit {
         let next = match erased {
             // Erasing many small contents does not make room for a large one at once.
-            MOST_AT_ONCE if total(connection)? > limit.saturating_add(limit / 8) => Some(carrier),
+            MOST_AT_ONCE if total(tx)? > limit.saturating_add(limit / 8) => Some(carrier),
             MOST_AT_ONCE => None,
-            _ => next_to_go(connection)?,
+            _ => next_to_go(tx)?,
         };
         let Some(next) = next else {
             return Ok(());
         };
-        erase(connection, next)?;
+        erase(tx, next)?;
         if next == carrier {
             return Ok(());
         }
@@ -105,79 +93,68 @@ pub(crate) fn count(
 }
 
 /// True if a request needs the content stored under an entry.
-pub(crate) fn is_wanted(connection: &Connection, carrier: i64) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
+pub(crate) fn is_wanted(tx: &Tx, carrier: i64) -> Result<bool, StoreError> {
+    tx.exists(
+        "SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
              WHERE (other.n = ?1 OR other.message = ?1)
                  AND coalesce(other.message, other.n) = ?1 AND r.kept = 1",
-        )?
-        .exists([carrier])?)
+        &[&carrier],
+    )
 }
 
 /// Counts what remains of a content after its last request released it, because a dropped entry of the same
 /// message still needs it.
-pub(crate) fn count_if_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
-    if is_wanted(connection, carrier)? {
+pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
+    if is_wanted(tx, carrier)? {
         return Ok(());
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO dropped_content (ledger, swarm, sender, octets)
+    tx.run(
+        "INSERT INTO dropped_content (ledger, swarm, sender, octets)
              SELECT c.ledger, 0, '?' || coalesce(l.domain, ''), length(c.raw)
              FROM content AS c JOIN ledger AS l ON l.n = c.ledger
              WHERE c.ledger = ?1
              ON CONFLICT DO NOTHING",
-        )?
-        .execute([carrier])?;
+        &[&carrier],
+    )?;
     Ok(())
 }
 
 /// Stops counting the content of this entry, because a request needs it from now on.
-pub(crate) fn uncount(connection: &Connection, entry: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM dropped_content
+pub(crate) fn uncount(tx: &Tx, entry: i64) -> Result<(), StoreError> {
+    tx.run(
+        "DELETE FROM dropped_content
              WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?)",
-        )?
-        .execute([entry])?;
+        &[&entry],
+    )?;
     Ok(())
 }
 
 /// Finds the content to erase next: the oldest of the domain with the most content, or of the swarm.
-pub(crate) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreError> {
+pub(crate) fn next_to_go(tx: &Tx) -> Result<Option<i64>, StoreError> {
     let most = |swarm: bool| -> Result<Option<(String, i64)>, StoreError> {
-        Ok(connection
-            .prepare_cached(
-                "SELECT sender, octets FROM dropped_sender WHERE swarm = ?
+        tx.maybe(
+            "SELECT sender, octets FROM dropped_sender WHERE swarm = ?
                  ORDER BY octets DESC LIMIT 1",
-            )?
-            .query_row([swarm], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?)
+            &[&swarm],
+        )
     };
     let oldest_of = |swarm: bool, sender: &str| -> Result<Option<i64>, StoreError> {
-        Ok(connection
-            .prepare_cached(
-                "SELECT ledger FROM dropped_content WHERE swarm = ? AND sender = ?
+        tx.maybe(
+            "SELECT ledger FROM dropped_content WHERE swarm = ? AND sender = ?
                  ORDER BY ledger LIMIT 1",
-            )?
-            .query_row(params![swarm, sender], |row| row.get(0))
-            .optional()?)
+            &[&swarm, &sender],
+        )
     };
-    let swarm: i64 = connection
-        .prepare_cached("SELECT octets FROM dropped_total WHERE swarm = 1")?
-        .query_row([], |row| row.get(0))?;
+    let swarm: i64 = tx.one("SELECT octets FROM dropped_total WHERE swarm = 1", &[])?;
     let largest = most(false)?;
     let of_known = largest.as_ref().map_or(0, |(_, octets)| *octets);
     if swarm > 0 && swarm >= of_known {
         return match most(true)? {
             Some((sender, octets)) if octets.saturating_mul(2) > swarm => oldest_of(true, &sender),
-            _ => Ok(connection
-                .prepare_cached(
-                    "SELECT ledger FROM dropped_content WHERE swarm = 1 ORDER BY ledger LIMIT 1",
-                )?
-                .query_row([], |row| row.get(0))
-                .optional()?),
+            _ => tx.maybe(
+                "SELECT ledger FROM dropped_content WHERE swarm = 1 ORDER BY ledger LIMIT 1",
+                &[],
+            ),
         };
     }
     match largest {
@@ -187,7 +164,7 @@ pub(crate) fn next_to_go(connection: &Connection) -> Result<Option<i64>, StoreEr
 }
 
 /// Erases a content; the entries that refer to it stay.
-fn erase(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
+fn erase(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
     for (condition, sql) in [
         ("n", "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
         (
@@ -195,16 +172,15 @@ fn erase(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
             "UPDATE ledger SET forget_at = NULL WHERE message = ?",
         ),
     ] {
-        connection.prepare_cached(sql)?.execute([carrier])?;
-        connection
-            .prepare_cached(&format!(
+        tx.run(sql, &[&carrier])?;
+        tx.run(
+            &format!(
                 "DELETE FROM offer WHERE ledger IN (SELECT n FROM ledger WHERE {condition} = ?)"
-            ))?
-            .execute([carrier])?;
+            ),
+            &[&carrier],
+        )?;
     }
-    connection
-        .prepare_cached("DELETE FROM content WHERE ledger = ?")?
-        .execute([carrier])?;
+    tx.run("DELETE FROM content WHERE ledger = ?", &[&carrier])?;
     Ok(())
 }
 
@@ -217,24 +193,22 @@ impl Store {
         rows: usize,
     ) -> Result<Step<usize>, StoreError> {
         let limit = octets(limit);
-        let over = self
-            .read(move |connection| Ok(total(connection)? > limit))
-            .await?;
+        let over = self.read(move |tx| Ok(total(tx)? > limit)).await?;
         if !over {
             return Ok(Step::default());
         }
         self.write(move |work| {
-            let connection = work.connection;
+            let tx = work.tx;
             let mut pace = TimeSlice::of(rows);
             let mut erased = 0;
-            while total(connection)? > limit {
-                let Some(next) = next_to_go(connection)? else {
+            while total(tx)? > limit {
+                let Some(next) = next_to_go(tx)? else {
                     break;
                 };
                 if !pace.goes_on() {
                     return Ok(pace.step(erased, true));
                 }
-                erase(connection, next)?;
+                erase(tx, next)?;
                 erased += 1;
             }
             Ok(pace.step(erased, false))

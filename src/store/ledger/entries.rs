@@ -1,6 +1,4 @@
 //! The ledger: one entry for each message and portal that was answered 250, with all later events.
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,8 +9,8 @@ use crate::domain::{
 use crate::mail::Facts;
 use crate::store::error::readable;
 use crate::store::intake::prepared::message_key;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// One entry with the inputs of its decision, so that the decision can be explained and repeated.
@@ -50,7 +48,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(in crate::store) fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             at: row.get::<_, Millis>("at")?.timestamp(),
             event: row.get("name")?,
@@ -71,16 +69,13 @@ pub struct LedgerFilter {
 }
 
 /// The `n` that a cursor stands for: that of the last row of the previous page.
-pub(crate) fn n_of(connection: &Connection, cursor: &str) -> Result<i64, StoreError> {
+pub(crate) fn n_of(tx: &Tx, cursor: &str) -> Result<i64, StoreError> {
     let unknown = || StoreError::NotFound {
         what: "cursor",
         name: cursor.to_owned(),
     };
     let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
-    connection
-        .prepare_cached("SELECT n FROM ledger WHERE id = ?")?
-        .query_row([id], |row| row.get(0))
-        .optional()?
+    tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&id])?
         .ok_or_else(unknown)
 }
 
@@ -94,7 +89,7 @@ const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
      ) AS content_kept
      FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original";
 
-fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
+fn shown(row: &Row) -> Result<LedgerEntry, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let original: Option<LedgerId> = row.get("original_id")?;
     let has_request: bool = row.get("has_request")?;
@@ -126,28 +121,21 @@ fn shown(row: &Row) -> rusqlite::Result<LedgerEntry> {
     })
 }
 
-pub(crate) fn id_of(connection: &Connection, n: i64) -> Result<LedgerId, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT id FROM ledger WHERE n = ?")?
-        .query_row([n], |row| row.get(0))?)
+pub(crate) fn id_of(tx: &Tx, n: i64) -> Result<LedgerId, StoreError> {
+    tx.one("SELECT id FROM ledger WHERE n = ?", &[&n])
 }
 
 /// Reads an entry that is known to exist.
-pub(crate) fn by_n(connection: &Connection, n: i64) -> Result<LedgerEntry, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("{SHOWN} WHERE l.n = ?"))?
-        .query_row([n], shown)?)
+pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<LedgerEntry, StoreError> {
+    tx.one_with(&format!("{SHOWN} WHERE l.n = ?"), &[&n], shown)
 }
 
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
 /// see `lists`.
-pub(crate) fn list(
-    connection: &Connection,
-    filter: &LedgerFilter,
-) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
     let after = match &filter.page.after {
-        Some(cursor) => n_of(connection, cursor)?,
+        Some(cursor) => n_of(tx, cursor)?,
         None => i64::MAX,
     };
     let sender = filter.sender.as_ref().map(EmailAddress::key);
@@ -201,21 +189,15 @@ pub(crate) fn list(
         filter.message_id.as_ref(),
     );
     wanted.bind(":limit", &rows_wanted);
-    let mut statement = connection.prepare_cached(&format!(
+    let sql = format!(
         "{SHOWN} WHERE {} ORDER BY l.n DESC LIMIT :limit",
         wanted.sql()
-    ))?;
-    let rows = statement
-        .query_map(wanted.values(), |row| {
-            let id: LedgerId = row.get("id")?;
-            Ok((shown(row), id.to_string()))
-        })?
-        .map(|found| {
-            let (entry, cursor) = found?;
-            // A damaged entry is left out; `doctor` names it.
-            Ok((readable(entry)?, cursor))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    );
+    let rows = wanted.all_with(tx, &sql, |row| {
+        let id: LedgerId = row.get("id")?;
+        // A damaged entry is left out; `doctor` names it.
+        Ok((readable(shown(row))?, id.to_string()))
+    })?;
     let Listed { rows, next } = Listed::cut(rows, limit);
     Ok(Listed {
         rows: rows.into_iter().flatten().collect(),
@@ -225,20 +207,16 @@ pub(crate) fn list(
 
 /// Events of the entry, and of its account from then on. The verification mail for a held request may have
 /// been sent before the request arrived.
-fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreError> {
-    let found: Option<(i64, Option<i64>, Millis, Verdict)> = connection
-        .prepare_cached(
-            "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
+fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+    let found: Option<(i64, Option<i64>, Millis, Verdict)> = tx.maybe(
+        "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
              FROM ledger WHERE id = ?",
-        )?
-        .query_row([id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .optional()?;
+        &[&id],
+    )?;
     let Some((n, account, received_at, verdict)) = found else {
         return Ok(Vec::new());
     };
-    let mut statement = connection.prepare_cached(
+    let mut events: Vec<Event> = tx.all_with(
         "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
          UNION
          SELECT at, name, actor, detail, n FROM event
@@ -247,10 +225,9 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
               WHERE account = ?2 AND name = 'verification.sent' AND at < ?3 AND ?4 = 'held'),
              ?3)
          ORDER BY at, n",
+        &[&n, &account, &received_at, &verdict],
+        Event::from_row,
     )?;
-    let asked = params![n, account, received_at, verdict];
-    let rows = statement.query_map(asked, Event::from_row)?;
-    let mut events = rows.collect::<Result<Vec<_>, _>>()?;
     // The entry itself is the first event; a stored row for each message would add nothing.
     let before = events.partition_point(|event| event.at < received_at.timestamp());
     let own = Event {
@@ -265,13 +242,8 @@ fn events(connection: &Connection, id: LedgerId) -> Result<Vec<Event>, StoreErro
 
 impl Store {
     pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
-                .query_row([id], shown)
-                .optional()?)
-        })
-        .await
+        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], shown))
+            .await
     }
 
     /// Entries in the order of their commits, newest first: new entries come first, whatever their time of
@@ -281,11 +253,11 @@ impl Store {
             page,
             ..LedgerFilter::default()
         };
-        self.read(move |connection| list(connection, &filter)).await
+        self.read(move |tx| list(tx, &filter)).await
     }
 
     /// All events of an entry, oldest first.
     pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
-        self.read(move |connection| events(connection, id)).await
+        self.read(move |tx| events(tx, id)).await
     }
 }

@@ -4,8 +4,6 @@
 //! operator's action and permits nothing further: the account stays as it is, and a new account is pending,
 //! unverified and owed no mail.
 
-use rusqlite::{Connection, params};
-
 use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
     Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
@@ -20,6 +18,7 @@ use crate::store::ledger::dropped::{Found, Recovered, find};
 use crate::store::ledger::dropped_content::uncount;
 use crate::store::requests::offers::withdraw;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError, Topic};
 
 /// A message with its sender, which an operator may have named.
@@ -56,7 +55,7 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<Recovered, StoreError> {
-        let found = find(self.connection, ledger)?;
+        let found = find(self.tx, ledger)?;
         let circumstances = found.recoverable(ledger)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
@@ -89,7 +88,7 @@ impl Work<'_> {
         };
         let written_key = written.map(EmailAddress::key);
         let like = forced.likeness(written_key.as_deref());
-        if let Some(earlier) = find_original(self.connection, &like, Some(found.n))? {
+        if let Some(earlier) = find_original(self.tx, &like, Some(found.n))? {
             return refused(format!(
                 "is a copy of {}, which is a request already",
                 earlier.original.ledger
@@ -97,12 +96,13 @@ impl Work<'_> {
         }
         let copy_key = like.copy_key;
         let account = self.account_of(&forced, by, now)?;
-        insert_request(self.connection, &forced, account.n, by, now)?;
-        self.connection
-            .prepare_cached("UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1")?
-            .execute(params![found.n, copy_key])?;
-        withdraw(self.connection, found.n)?;
-        uncount(self.connection, found.n)?;
+        insert_request(self.tx, &forced, account.n, by, now)?;
+        self.tx.run(
+            "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1",
+            &[&found.n, &copy_key],
+        )?;
+        withdraw(self.tx, found.n)?;
+        uncount(self.tx, found.n)?;
         let whose = if forced.named {
             "; the operator named its sender"
         } else {
@@ -114,10 +114,10 @@ impl Work<'_> {
                 "dropped as {} by revision {}, and released all the same{whose}",
                 found.reason, found.revision
             ))
-            .record(self.connection, by, now)?;
+            .record(self.tx, by, now)?;
         NewEvent::named("request.released")
             .entry(found.n)
-            .record(self.connection, by, now)?;
+            .record(self.tx, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Forced {
@@ -133,12 +133,12 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<AccountRow, StoreError> {
-        let connection = self.connection;
-        if let Some(account) = find_account(connection, &forced.sender.key())? {
+        let tx = self.tx;
+        if let Some(account) = find_account(tx, &forced.sender.key())? {
             return Ok(account);
         }
         let portal: &PortalName = &forced.circumstances.portal;
-        let (_, settings) = self.settings.effective(connection, Some(portal))?;
+        let (_, settings) = self.settings.effective(tx, Some(portal))?;
         let decision = decide_newcomer(forced.sender, portal, &settings);
         let kind = match decision.consequence {
             Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
@@ -153,13 +153,11 @@ impl Work<'_> {
             proof_needed: true,
         };
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
-        let made = make(connection, forced.sender, new, groups, origin, entry, now)?;
-        connection
-            .prepare_cached("UPDATE account SET placeholder = 1 WHERE n = ?")?
-            .execute([made.n])?;
+        let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
+        tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
         NewEvent::named("account.added")
             .account(made.n)
-            .record(connection, by, now)?;
+            .record(tx, by, now)?;
         Ok(made)
     }
 }
@@ -180,7 +178,7 @@ impl Forced<'_> {
 }
 
 fn insert_request(
-    connection: &Connection,
+    tx: &Tx,
     forced: &Forced,
     account: i64,
     by: &Actor,
@@ -188,24 +186,22 @@ fn insert_request(
 ) -> Result<(), StoreError> {
     let portal = &forced.circumstances.portal;
     let facts = &forced.found.facts;
-    let due = REQUESTS.due_at_the_end(connection, account, portal, now)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
-                 released_at, released_by, authenticated, sender_named)
-             VALUES (?, ?, ?, ?, ?, 'released', ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            forced.found.n,
+    let due = REQUESTS.due_at_the_end(tx, account, portal, now)?;
+    insert!(
+        tx,
+        request {
+            ledger: forced.found.n,
             account,
             portal,
-            octets(facts.size),
-            forced.found.received_at,
-            due,
-            now,
-            by,
-            facts.authentication.passes(),
-            forced.named,
-        ])?;
+            size: octets(facts.size),
+            received_at: forced.found.received_at,
+            state: "released",
+            due_at: due,
+            released_at: now,
+            released_by: by,
+            authenticated: facts.authentication.passes(),
+            sender_named: forced.named
+        }
+    )?;
     Ok(())
 }

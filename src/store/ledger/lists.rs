@@ -6,13 +6,11 @@
 //!
 //! The matching rows of one page are read afterwards, one by one.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
-
 use crate::domain::{LedgerId, RequestState, Timestamp};
 use crate::store::ledger::entries;
 use crate::store::requests::actions;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Tx};
 use crate::store::{
     LedgerEntry, LedgerFilter, Listed, Page, Request, RequestFilter, Store, StoreError,
 };
@@ -63,11 +61,11 @@ impl Store {
         &self,
         filter: LedgerFilter,
     ) -> Result<Listed<LedgerEntry>, StoreError> {
-        self.read(move |connection| {
+        self.read(move |tx| {
             if filter.sender.is_some() || filter.message_id.is_some() {
-                return entries::list(connection, &filter);
+                return entries::list(tx, &filter);
             }
-            entries(connection, &filter)
+            entries(tx, &filter)
         })
         .await
     }
@@ -77,11 +75,11 @@ impl Store {
         &self,
         filter: RequestFilter,
     ) -> Result<Listed<Request>, StoreError> {
-        self.read(move |connection| {
+        self.read(move |tx| {
             if filter.account.is_some() {
-                return actions::list(connection, &filter);
+                return actions::list(tx, &filter);
             }
-            newest_requests(connection, &filter)
+            newest_requests(tx, &filter)
         })
         .await
     }
@@ -150,7 +148,7 @@ impl Place {
     };
 
     /// Place of an entry, or of the end of a stretch.
-    fn read(connection: &Connection, cursor: &str) -> Result<Self, StoreError> {
+    fn read(tx: &Tx, cursor: &str) -> Result<Self, StoreError> {
         if let Some(millis) = cursor.strip_prefix("before-") {
             let at = millis.parse().map_err(|_| unknown(cursor))?;
             return Ok(Self {
@@ -159,33 +157,31 @@ impl Place {
             });
         }
         let id: LedgerId = cursor.parse().map_err(|_| unknown(cursor))?;
-        connection
-            .prepare_cached("SELECT received_at, n FROM ledger WHERE id = ?")?
-            .query_row([id], |row| {
+        tx.maybe_with(
+            "SELECT received_at, n FROM ledger WHERE id = ?",
+            &[&id],
+            |row| {
                 Ok(Self {
                     at: row.get(0)?,
                     n: row.get(1)?,
                 })
-            })
-            .optional()?
-            .ok_or_else(|| unknown(cursor))
+            },
+        )?
+        .ok_or_else(|| unknown(cursor))
     }
 }
 
-pub(crate) fn entries(
-    connection: &Connection,
-    filter: &LedgerFilter,
-) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
     let start = match &filter.page.after {
-        Some(cursor) => Place::read(connection, cursor)?,
+        Some(cursor) => Place::read(tx, cursor)?,
         None => Place::NEWEST,
     };
     let mut end = None;
     let mut found = Vec::new();
     for stretch in STRETCHES {
-        end = end_of(connection, start, stretch)?;
-        found = narrowed(connection, filter, start, end, limit + 1)?;
+        end = end_of(tx, start, stretch)?;
+        found = narrowed(tx, filter, start, end, limit + 1)?;
         if found.len() > limit || end.is_none() {
             break;
         }
@@ -194,14 +190,14 @@ pub(crate) fn entries(
     found.truncate(limit);
     let mut rows = Vec::with_capacity(found.len());
     for n in &found {
-        match entries::by_n(connection, *n) {
+        match entries::by_n(tx, *n) {
             // It is not shown; `doctor` names it.
             Err(cause) if cause.is_of_row() => {}
             entry => rows.push(entry?),
         }
     }
     let next = if more {
-        let last = found.last().map(|n| entries::id_of(connection, *n));
+        let last = found.last().map(|n| entries::id_of(tx, *n));
         last.transpose()?.map(|id| id.to_string())
     } else {
         end.map(|Millis(at)| format!("before-{at}"))
@@ -210,23 +206,17 @@ pub(crate) fn entries(
 }
 
 /// Time of the row N entries before a place; None if there are fewer.
-fn end_of(
-    connection: &Connection,
-    start: Place,
-    stretch: i64,
-) -> Result<Option<Millis>, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT received_at FROM ledger INDEXED BY ledger_time
+fn end_of(tx: &Tx, start: Place, stretch: i64) -> Result<Option<Millis>, StoreError> {
+    tx.maybe(
+        "SELECT received_at FROM ledger INDEXED BY ledger_time
              WHERE received_at <= ?1 ORDER BY received_at DESC LIMIT 1 OFFSET ?2",
-        )?
-        .query_row(params![start.at, stretch], |row| row.get(0))
-        .optional()?)
+        &[&start.at, &stretch],
+    )
 }
 
 /// Reads the index only.
 fn narrowed(
-    connection: &Connection,
+    tx: &Tx,
     filter: &LedgerFilter,
     start: Place,
     end: Option<Millis>,
@@ -240,40 +230,38 @@ fn narrowed(
     wanted.ask("rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
     wanted.bind(":limit", &rows_wanted);
-    collect(
-        connection,
+    wanted.all_with(
+        tx,
         &format!(
             "SELECT n FROM ledger INDEXED BY ledger_time WHERE {}
              ORDER BY received_at DESC, n DESC LIMIT :limit",
             wanted.sql()
         ),
-        wanted.values(),
+        |row| row.get(0),
     )
 }
 
 pub(crate) fn newest_requests(
-    connection: &Connection,
+    tx: &Tx,
     filter: &RequestFilter,
 ) -> Result<Listed<Request>, StoreError> {
     let limit = filter.page.rows();
     let mut start = match &filter.page.after {
         Some(cursor) => match cursor.strip_prefix("before-") {
             Some(n) => n.parse().map_err(|_| unknown(cursor))?,
-            None => entries::n_of(connection, cursor)?,
+            None => entries::n_of(tx, cursor)?,
         },
         None => i64::MAX,
     };
-    let newest: Option<i64> = connection
-        .prepare_cached("SELECT max(ledger) FROM request")?
-        .query_row([], |row| row.get(0))?;
+    let newest: Option<i64> = tx.one("SELECT max(ledger) FROM request", &[])?;
     start = start.min(newest.unwrap_or(0) + 1);
     if let Some(before) = filter.received_before {
-        let last = near(connection, before)?.unwrap_or(0);
+        let last = near(tx, before)?.unwrap_or(0);
         start = start.min(last + OVERTAKING);
     }
     let mut end = 0;
     if let Some(since) = filter.received_after {
-        end = near(connection, since)?.unwrap_or(0) - OVERTAKING;
+        end = near(tx, since)?.unwrap_or(0) - OVERTAKING;
     }
     let open = filter
         .state
@@ -300,53 +288,42 @@ pub(crate) fn newest_requests(
         (None, Some(state)) => format!("request NOT INDEXED WHERE state = '{state}'"),
         (None, None) => "request NOT INDEXED WHERE true".to_owned(),
     };
-    let mut found = collect(
-        connection,
+    let mut found = wanted.all_with(
+        tx,
         &format!(
             "SELECT ledger FROM {table} AND {} ORDER BY ledger DESC LIMIT :limit",
             wanted.sql()
         ),
-        wanted.values(),
+        |row| row.get(0),
     )?;
     let more = found.len() > limit;
     found.truncate(limit);
     let rows = found
         .iter()
-        .map(|n| actions::by_n(connection, *n))
+        .map(|n| actions::by_n(tx, *n))
         .collect::<Result<Vec<_>, _>>()?;
     let next = if more {
         rows.last().map(|request| request.ledger.to_string())
     } else {
-        (end > oldest && older(connection, end)?).then(|| format!("before-{end}"))
+        (end > oldest && older(tx, end)?).then(|| format!("before-{end}"))
     };
     Ok(Listed { rows, next })
 }
 
 /// An entry received just before then.
-fn near(connection: &Connection, at: Timestamp) -> Result<Option<i64>, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT n FROM ledger INDEXED BY ledger_time
+fn near(tx: &Tx, at: Timestamp) -> Result<Option<i64>, StoreError> {
+    tx.maybe(
+        "SELECT n FROM ledger INDEXED BY ledger_time
              WHERE received_at < ? ORDER BY received_at DESC LIMIT 1",
-        )?
-        .query_row([Millis::from(at)], |row| row.get(0))
-        .optional()?)
+        &[&Millis::from(at)],
+    )
 }
 
-fn older(connection: &Connection, n: i64) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM request WHERE ledger < ?)")?
-        .query_row([n], |row| row.get(0))?)
-}
-
-fn collect(
-    connection: &Connection,
-    sql: &str,
-    values: &[(&'static str, &dyn ToSql)],
-) -> Result<Vec<i64>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(values, |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+fn older(tx: &Tx, n: i64) -> Result<bool, StoreError> {
+    tx.one(
+        "SELECT EXISTS (SELECT 1 FROM request WHERE ledger < ?)",
+        &[&n],
+    )
 }
 
 #[cfg(test)]

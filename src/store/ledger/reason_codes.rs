@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-
 use crate::domain::Reason;
+use crate::store::StoreError;
+use crate::store::sql::{Bind, FromSql, ToSql, Value};
 
 /// Code of a reason.
 const fn code(reason: Reason) -> u8 {
@@ -35,19 +35,19 @@ const fn code(reason: Reason) -> u8 {
 }
 
 impl ToSql for Reason {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(code(*self).into())
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        code(*self).bind(bind)
     }
 }
 
 impl FromSql for Reason {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let number = value.as_i64()?;
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        let number = value.integer()?;
         Self::ALL
             .iter()
             .copied()
             .find(|reason| i64::from(code(*reason)) == number)
-            .ok_or(FromSqlError::OutOfRange(number))
+            .ok_or_else(|| value.unexpected("the code of a reason"))
     }
 }
 
@@ -104,7 +104,9 @@ const AFTER_DENIAL: [Reason; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sql::Tx;
     use crate::store::sqlite::connection;
+    use crate::store::sqlite::session::SqliteSession;
 
     #[test]
     fn the_schema_has_the_same_codes() {
@@ -112,14 +114,9 @@ mod tests {
         let path = folder.path().join("vestibule.db");
         connection::create(&path).expect("a file");
         connection::migrate(&path).expect("a schema");
-        let database = connection::writing(&path).expect("a database");
-        let mut statement = database
-            .prepare("SELECT number, reason FROM rule ORDER BY number")
-            .expect("a table");
-        let stored: Vec<(u8, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .expect("rows")
-            .collect::<Result<_, _>>()
+        let tx: &Tx = &SqliteSession::reading(&path).expect("a database");
+        let stored: Vec<(u8, String)> = tx
+            .all("SELECT number, reason FROM rule ORDER BY number", &[])
             .expect("read");
         let mut expected: Vec<_> = Reason::ALL
             .iter()

@@ -2,11 +2,9 @@
 //! the access settings. Reads one stretch of the ledger once, in index order, and no message content;
 //! [`crate::access::Comparison`] explains the rule.
 
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-
-use rusqlite::{Connection, params};
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{
@@ -18,6 +16,7 @@ use crate::store::engine::settings_cache;
 use crate::store::error::readable;
 use crate::store::ledger::reason_codes::with_codes;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{ToSql, Tx};
 use crate::store::{Store, StoreError};
 
 /// Rows between two progress reports.
@@ -117,7 +116,7 @@ impl Store {
         what: WhatIf,
         progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Simulated, StoreError> {
-        self.read_long(move |connection| simulate(connection, &what, progress))
+        self.read_long(move |tx| simulate(tx, &what, progress))
             .await
     }
 }
@@ -141,12 +140,12 @@ impl Tally {
 }
 
 pub(crate) fn simulate(
-    connection: &Connection,
+    tx: &Tx,
     what: &WhatIf,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Simulated, StoreError> {
-    let revision = settings_cache::newest(connection)?;
-    let (messages, newcomers) = count(connection, what)?;
+    let revision = settings_cache::newest(tx)?;
+    let (messages, newcomers) = count(tx, what)?;
     let mut comparison = Comparison::new(&revision.settings, &what.draft);
     let hasher = RandomState::new();
     let mut shifts: BTreeMap<(&str, &str), (Verdict, Verdict, Tally)> = BTreeMap::new();
@@ -155,7 +154,12 @@ pub(crate) fn simulate(
     let (mut done, mut changed) = (0, 0);
     // Messages whose decision read the settings. Others only if they can differ: where the deny lists differ,
     // and where the account was not verified.
-    let mut statement = connection.prepare_cached(&with_codes(
+    let since = Millis::from(what.since);
+    let denial_differs = revision.settings.changes_to(&what.draft);
+    let denial_differs = denial_differs
+        .iter()
+        .any(|change| change.key == Key::Denied);
+    let sql = with_codes(
         "SELECT n, portal, domain, sender, rule,
              CASE WHEN rule IN ({settings_reasons}) THEN 0
                  ELSE instr(standing, '\"unverified\":true') END
@@ -167,40 +171,32 @@ pub(crate) fn simulate(
              ))
              AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
          ORDER BY received_at DESC",
-    ))?;
-    let since = Millis::from(what.since);
-    let denial_differs = revision.settings.changes_to(&what.draft);
-    let denial_differs = denial_differs
-        .iter()
-        .any(|change| change.key == Key::Denied);
-    let mut rows = statement.query(params![since, what.portal, what.domain, denial_differs])?;
-    while let Some(row) = rows.next()? {
+    );
+    let parameters: [&dyn ToSql; 4] = [&since, &what.portal, &what.domain, &denial_differs];
+    tx.each(&sql, &parameters, |row| {
         done += 1;
         if done % STRIDE == 0 {
             progress(done.min(newcomers), newcomers);
         }
-        let text = |column| -> Result<&str, StoreError> {
-            let value = row.get_ref(column)?;
-            Ok(value.as_str_or_null().ok().flatten().unwrap_or_default())
-        };
-        let (portal, domain) = (text(1)?, text(2)?);
+        let (portal, domain) = (row.value(1)?.text_or_empty(), row.value(2)?.text_or_empty());
+        let sender = row.value(3)?.text_or_empty();
         let recorded = Recorded {
             reason: row.get(4)?,
             portal,
             domain,
-            sender: text(3)?,
+            sender,
             unverified: row.get::<_, i64>(5)? > 0,
         };
         let shift = match comparison.compare(&recorded) {
             Compared::Same => None,
             Compared::Differs(shift) => Some(shift),
-            Compared::Open => decide_again(connection, &comparison, row.get(0)?)?,
+            Compared::Open => decide_again(tx, &comparison, row.get(0)?)?,
         };
         let Some(shift) = shift else {
-            continue;
+            return Ok(());
         };
         changed += 1;
-        let person = hasher.hash_one(text(3)?);
+        let person = hasher.hash_one(sender);
         let (from, to) = (shift.before.verdict, shift.after.verdict);
         let (.., tally) = shifts
             .entry((from.as_str(), to.as_str()))
@@ -213,7 +209,8 @@ pub(crate) fn simulate(
         if newest.len() < what.most {
             newest.push((row.get(0)?, shift));
         }
-    }
+        Ok(())
+    })?;
     progress(newcomers, newcomers);
     let different: HashSet<_> = domains.keys().map(|(domain, ..)| domain.as_str()).collect();
     Ok(Simulated {
@@ -224,33 +221,24 @@ pub(crate) fn simulate(
         domains_changed: different.len() as u64,
         shifts: ranked_shifts(shifts.into_values()),
         domains: ranked(domains, what.most)?,
-        examples: examples(connection, &newest)?,
+        examples: examples(tx, &newest)?,
     })
 }
 
 /// Decides one entry again from its recorded inputs.
-fn decide_again(
-    connection: &Connection,
-    comparison: &Comparison,
-    n: i64,
-) -> Result<Option<Shift>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT facts, circumstances, standing FROM ledger WHERE n = ?")?;
-    let found = statement.query_row([n], |row| {
-        let facts: Json<Facts> = row.get(0)?;
-        let circumstances: Option<Json<Circumstances>> = row.get(1)?;
-        let standing: Json<Standing> = row.get(2)?;
-        Ok((facts.0, circumstances.map(|json| json.0), standing.0))
-    });
-    let Some((facts, circumstances, standing)) = readable(found)? else {
+fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift>, StoreError> {
+    let found = tx.one::<(Json<Facts>, Option<Json<Circumstances>>, Json<Standing>)>(
+        "SELECT facts, circumstances, standing FROM ledger WHERE n = ?",
+        &[&n],
+    );
+    let Some((facts, Some(circumstances), standing)) = readable(found)? else {
         return Ok(None);
     };
-    Ok(circumstances
-        .and_then(|circumstances| comparison.decide_again(&facts, &circumstances, &standing)))
+    Ok(comparison.decide_again(&facts.0, &circumstances.0, &standing.0))
 }
 
 /// Number of messages in that time, and of those whose decision read the settings.
-fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreError> {
+fn count(tx: &Tx, what: &WhatIf) -> Result<(u64, u64), StoreError> {
     let sql = if what.domain.is_none() {
         // Reads the index only.
         "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
@@ -264,11 +252,7 @@ fn count(connection: &Connection, what: &WhatIf) -> Result<(u64, u64), StoreErro
              AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
     };
     let since = Millis::from(what.since);
-    Ok(connection
-        .prepare_cached(&with_codes(sql))?
-        .query_row(params![since, what.portal, what.domain], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?)
+    tx.one(&with_codes(sql), &[&since, &what.portal, &what.domain])
 }
 
 fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec<ShiftCount> {
@@ -311,15 +295,13 @@ fn ranked(
         .collect()
 }
 
-fn examples(connection: &Connection, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, received_at, portal, sender, json_extract(facts, '$.subject')
-         FROM ledger WHERE n = ?",
-    )?;
-    newest
-        .iter()
-        .map(|(n, shift)| {
-            Ok(statement.query_row([n], |row| {
+fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
+    let example = |(n, shift): &(i64, Shift)| {
+        tx.one_with(
+            "SELECT id, received_at, portal, sender, json_extract(facts, '$.subject')
+             FROM ledger WHERE n = ?",
+            &[n],
+            |row| {
                 Ok(Example {
                     ledger: row.get(0)?,
                     received_at: row.get::<_, Millis>(1)?.timestamp(),
@@ -329,7 +311,8 @@ fn examples(connection: &Connection, newest: &[(i64, Shift)]) -> Result<Vec<Exam
                     before: shift.before,
                     after: shift.after,
                 })
-            })?)
-        })
-        .collect()
+            },
+        )
+    };
+    newest.iter().map(example).collect()
 }

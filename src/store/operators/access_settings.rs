@@ -2,31 +2,30 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
-
 use crate::access::AccessSettings;
 use crate::domain::{Actor, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache::{Revision, newest};
+use crate::store::sql::insert;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::{Store, StoreError, Topic};
 
-fn insert(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreError> {
-    work.connection.execute(
-        "INSERT INTO access_revision (number, at, by, origin, settings) VALUES (?, ?, ?, ?, ?)",
-        params![
-            revision.number,
-            Millis::from(revision.at),
-            revision.by,
-            revision.origin,
-            json(&*revision.settings)?
-        ],
+fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreError> {
+    insert!(
+        work.tx,
+        access_revision {
+            number: revision.number,
+            at: Millis::from(revision.at),
+            by: revision.by,
+            origin: revision.origin,
+            settings: json(&*revision.settings)?
+        }
     )?;
     work.settings.forget();
     NewEvent::named("access.changed")
         .detail(format!("revision {}", revision.number))
-        .record(work.connection, by, revision.at.into())
+        .record(work.tx, by, revision.at.into())
 }
 
 impl Store {
@@ -38,7 +37,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let settings = Arc::new(settings);
         self.write(move |work| {
-            if newest(work.connection)?.number > 0 {
+            if newest(work.tx)?.number > 0 {
                 return Ok(false);
             }
             let first = Revision {
@@ -47,7 +46,7 @@ impl Store {
                 settings: settings.clone(),
                 ..Revision::defaults()
             };
-            insert(work, &first, &Actor::Daemon)?;
+            record(work, &first, &Actor::Daemon)?;
             Ok(true)
         })
         .await
@@ -59,14 +58,15 @@ impl Store {
     }
 
     pub async fn revision(&self, number: u64) -> Result<Option<Revision>, StoreError> {
-        self.read(move |connection| {
+        self.read(move |tx| {
             if number == 0 {
                 return Ok(Some(Revision::defaults()));
             }
-            Ok(connection
-                .prepare_cached("SELECT * FROM access_revision WHERE number = ?")?
-                .query_row([number], Revision::from_row)
-                .optional()?)
+            tx.maybe_with(
+                "SELECT * FROM access_revision WHERE number = ?",
+                &[&number],
+                Revision::from_row,
+            )
         })
         .await
     }
@@ -83,12 +83,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Revision>, StoreError> {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
+        self.read(move |tx| {
+            tx.all_with(
                 "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?",
-            )?;
-            let rows = statement.query_map(params![number, limit], Revision::from_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                &[&number, &limit],
+                Revision::from_row,
+            )
         })
         .await
     }
@@ -106,7 +106,7 @@ impl Store {
     ) -> Result<Revision, StoreError> {
         let settings = Arc::new(settings);
         self.write(move |work| {
-            let found = newest(work.connection)?.number;
+            let found = newest(work.tx)?.number;
             if found != base {
                 return Err(StoreError::Conflict {
                     expected: base,
@@ -122,7 +122,7 @@ impl Store {
                     .map_or_else(String::new, |origin| origin.to_string()),
                 settings: settings.clone(),
             };
-            insert(work, &revision, &by)?;
+            record(work, &revision, &by)?;
             work.wakeups.add(Topic::OperatorActions);
             Ok(revision)
         })

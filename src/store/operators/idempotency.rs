@@ -1,11 +1,10 @@
 //! Stored API answers: a repeated request with the same key gets the same answer and is executed only once. A
 //! key belongs to its operator and expires.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::{OperatorName, Timestamp};
 use crate::store::operators::keys::n_of;
 use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
 
 /// An operator's key with the hash of the request.
@@ -38,16 +37,11 @@ pub enum Claimed {
     Other,
 }
 
-fn find_answer(
-    connection: &Connection,
-    n: i64,
-    asked: &AnswerKey,
-) -> Result<Option<Claimed>, StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT request, status, head, body FROM answer WHERE operator = ? AND key = ?",
-        )?
-        .query_row(params![n, asked.key], |row| {
+fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>, StoreError> {
+    tx.maybe_with(
+        "SELECT request, status, head, body FROM answer WHERE operator = ? AND key = ?",
+        &[&n, &asked.key],
+        |row| {
             let request: [u8; 32] = row.get(0)?;
             let status: Option<u16> = row.get(1)?;
             Ok(match status {
@@ -59,8 +53,8 @@ fn find_answer(
                     body: row.get(3)?,
                 }),
             })
-        })
-        .optional()?)
+        },
+    )
 }
 
 impl Store {
@@ -75,21 +69,24 @@ impl Store {
         now: Timestamp,
     ) -> Result<Claimed, StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &asked.operator)?;
-            work.connection
-                .prepare_cached(
-                    "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
-                )?
-                .execute(params![n, asked.key, Millis::from(now)])?;
-            if let Some(claimed) = find_answer(work.connection, n, &asked)? {
+            let n = n_of(work.tx, &asked.operator)?;
+            work.tx.run(
+                "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
+                &[&n, &asked.key, &Millis::from(now)],
+            )?;
+            if let Some(claimed) = find_answer(work.tx, n, &asked)? {
                 return Ok(claimed);
             }
-            work.connection
-                .prepare_cached(
-                    "INSERT INTO answer (n, operator, key, request, expires_at)
-                     VALUES (next_number(), ?, ?, ?, ?)",
-                )?
-                .execute(params![n, asked.key, asked.request, Millis::from(until)])?;
+            insert!(
+                work.tx,
+                answer {
+                    n: work.tx.next_number()?,
+                    operator: n,
+                    key: asked.key,
+                    request: asked.request,
+                    expires_at: Millis::from(until)
+                }
+            )?;
             Ok(Claimed::New)
         })
         .await
@@ -103,20 +100,19 @@ impl Store {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &asked.operator)?;
-            work.connection
-                .prepare_cached(
-                    "UPDATE answer SET status = ?3, head = ?4, body = ?5, expires_at = ?6
+            let n = n_of(work.tx, &asked.operator)?;
+            work.tx.run(
+                "UPDATE answer SET status = ?3, head = ?4, body = ?5, expires_at = ?6
                      WHERE operator = ?1 AND key = ?2 AND status IS NULL",
-                )?
-                .execute(params![
-                    n,
-                    asked.key,
-                    answer.status,
-                    json(&answer.head)?,
-                    answer.body,
-                    Millis::from(until)
-                ])?;
+                &[
+                    &n,
+                    &asked.key,
+                    &answer.status,
+                    &json(&answer.head)?,
+                    &answer.body,
+                    &Millis::from(until),
+                ],
+            )?;
             Ok(())
         })
         .await
@@ -125,12 +121,11 @@ impl Store {
     /// Gives up a key whose request failed, so that the next one may try.
     pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &asked.operator)?;
-            work.connection
-                .prepare_cached(
-                    "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL",
-                )?
-                .execute(params![n, asked.key])?;
+            let n = n_of(work.tx, &asked.operator)?;
+            work.tx.run(
+                "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL",
+                &[&n, &asked.key],
+            )?;
             Ok(())
         })
         .await

@@ -2,8 +2,6 @@
 //!
 //! Only hashes are stored. A key is invalid once it has expired or its operator is removed, and never grants
 //! more than its operator's present role.
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +10,8 @@ use crate::domain::{
     TokenHash,
 };
 use crate::store::audit::events::NewEvent;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Row, Tx, insert};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// An operator as shown in lists.
@@ -72,18 +70,15 @@ pub struct AuditEntry {
     pub detail: Option<String>,
 }
 
-pub(crate) fn n_of(connection: &Connection, name: &OperatorName) -> Result<i64, StoreError> {
-    connection
-        .prepare_cached("SELECT n FROM operator WHERE name = ?")?
-        .query_row([name], |row| row.get(0))
-        .optional()?
+pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
+    tx.maybe("SELECT n FROM operator WHERE name = ?", &[&name])?
         .ok_or_else(|| StoreError::NotFound {
             what: "operator",
             name: name.to_string(),
         })
 }
 
-fn shown(row: &Row) -> rusqlite::Result<Operator> {
+fn shown(row: &Row) -> Result<Operator, StoreError> {
     Ok(Operator {
         name: row.get("name")?,
         role: row.get("role")?,
@@ -97,17 +92,17 @@ fn shown(row: &Row) -> rusqlite::Result<Operator> {
 impl Store {
     /// Operators in the order of their names.
     pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
+        self.read(move |tx| {
+            tx.all_with(
                 "SELECT o.name, o.role, o.created_at, o.created_by,
                      count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
                      count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
                  FROM operator AS o
                  LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
                  GROUP BY o.n ORDER BY o.name",
-            )?;
-            let rows = statement.query_map([Millis::from(now)], shown)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                &[&Millis::from(now)],
+                shown,
+            )
         })
         .await
     }
@@ -125,10 +120,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let added = work.connection.execute(
-                "INSERT INTO operator (n, name, role, password, created_at, created_by)
-                 VALUES (next_number(), ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                params![name, role, password.as_str(), Millis::from(now), by],
+            let added = insert!(
+                work.tx,
+                operator {
+                    n: work.tx.next_number()?,
+                    name,
+                    role,
+                    password: password.as_str(),
+                    created_at: Millis::from(now),
+                    created_by: by
+                },
+                "ON CONFLICT (name) DO NOTHING"
             )?;
             if added == 0 {
                 return Err(StoreError::NotAllowed(format!(
@@ -137,7 +139,7 @@ impl Store {
             }
             NewEvent::named("operator.added")
                 .detail(format!("{name}, {role}"))
-                .record(work.connection, &by, now.into())
+                .record(work.tx, &by, now.into())
         })
         .await
     }
@@ -153,12 +155,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &name)?;
-            work.connection
-                .execute("DELETE FROM operator WHERE n = ?", [n])?;
+            let n = n_of(work.tx, &name)?;
+            work.tx.run("DELETE FROM operator WHERE n = ?", &[&n])?;
             NewEvent::named("operator.removed")
                 .detail(name.to_string())
-                .record(work.connection, &by, now.into())
+                .record(work.tx, &by, now.into())
         })
         .await
     }
@@ -175,16 +176,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &name)?;
-            work.connection.execute(
+            let n = n_of(work.tx, &name)?;
+            work.tx.run(
                 "UPDATE operator SET password = ? WHERE n = ?",
-                params![password.as_str(), n],
+                &[&password.as_str(), &n],
             )?;
-            work.connection
-                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+            work.tx
+                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
             NewEvent::named("operator.password_changed")
                 .detail(name.to_string())
-                .record(work.connection, &by, now.into())
+                .record(work.tx, &by, now.into())
         })
         .await
     }
@@ -194,11 +195,12 @@ impl Store {
         &self,
         name: OperatorName,
     ) -> Result<Option<PasswordHash>, StoreError> {
-        self.read(move |connection| {
-            Ok(connection
-                .prepare_cached("SELECT password FROM operator WHERE name = ?")?
-                .query_row([name], |row| row.get(0).map(PasswordHash::from_stored))
-                .optional()?)
+        self.read(move |tx| {
+            tx.maybe_with(
+                "SELECT password FROM operator WHERE name = ?",
+                &[&name],
+                |row| row.get(0).map(PasswordHash::from_stored),
+            )
         })
         .await
     }
@@ -215,21 +217,20 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &name)?;
+            let n = n_of(work.tx, &name)?;
             let now = Millis::from(now);
-            work.connection
-                .execute("DELETE FROM operator_key WHERE expires_at <= ?", [now])?;
-            work.connection.execute(
-                "INSERT INTO operator_key (hash, operator, kind, role, created_at, expires_at)
-                 VALUES (?, ?, ?, ?, ?, ?)",
-                params![
-                    key.hash,
-                    n,
-                    key.kind.as_str(),
-                    key.role,
-                    now,
-                    Millis::from(key.expires_at)
-                ],
+            work.tx
+                .run("DELETE FROM operator_key WHERE expires_at <= ?", &[&now])?;
+            insert!(
+                work.tx,
+                operator_key {
+                    hash: key.hash,
+                    operator: n,
+                    kind: key.kind.as_str(),
+                    role: key.role,
+                    created_at: now,
+                    expires_at: Millis::from(key.expires_at)
+                }
             )?;
             let (event, detail) = match key.kind {
                 KeyKind::Session => ("operator.logged_in", name.to_string()),
@@ -237,7 +238,7 @@ impl Store {
             };
             NewEvent::named(event)
                 .detail(detail)
-                .record(work.connection, &by, now)
+                .record(work.tx, &by, now)
         })
         .await
     }
@@ -249,17 +250,13 @@ impl Store {
         kind: KeyKind,
         now: Timestamp,
     ) -> Result<Option<(OperatorName, Role)>, StoreError> {
-        self.read(move |connection| {
-            let found: Option<(OperatorName, Role, Role)> = connection
-                .prepare_cached(
-                    "SELECT o.name, o.role, k.role FROM operator_key AS k
+        self.read(move |tx| {
+            let found: Option<(OperatorName, Role, Role)> = tx.maybe(
+                "SELECT o.name, o.role, k.role FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
                      WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?",
-                )?
-                .query_row(params![hash, kind.as_str(), Millis::from(now)], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })
-                .optional()?;
+                &[&hash, &kind.as_str(), &Millis::from(now)],
+            )?;
             Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))
         })
         .await
@@ -268,8 +265,8 @@ impl Store {
     /// Ends one key at logout.
     pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.connection
-                .execute("DELETE FROM operator_key WHERE hash = ?", [hash])?;
+            work.tx
+                .run("DELETE FROM operator_key WHERE hash = ?", &[&hash])?;
             Ok(())
         })
         .await
@@ -286,13 +283,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<usize, StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &name)?;
+            let n = n_of(work.tx, &name)?;
             let ended = work
-                .connection
-                .execute("DELETE FROM operator_key WHERE operator = ?", [n])?;
+                .tx
+                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
             NewEvent::named("operator.revoked")
                 .detail(name.to_string())
-                .record(work.connection, &by, now.into())?;
+                .record(work.tx, &by, now.into())?;
             Ok(ended)
         })
         .await
@@ -311,21 +308,18 @@ impl Store {
         self.write(move |work| {
             NewEvent::named("operator.login_failed")
                 .detail(detail.as_str())
-                .record(work.connection, &by, now.into())
+                .record(work.tx, &by, now.into())
         })
         .await
     }
 
     /// Actions of operators, newest first.
     pub async fn audit(&self, page: Page) -> Result<Listed<AuditEntry>, StoreError> {
-        self.read(move |connection| audit(connection, &page)).await
+        self.read(move |tx| audit(tx, &page)).await
     }
 }
 
-pub(crate) fn audit(
-    connection: &Connection,
-    page: &Page,
-) -> Result<Listed<AuditEntry>, StoreError> {
+pub(crate) fn audit(tx: &Tx, page: &Page) -> Result<Listed<AuditEntry>, StoreError> {
     let after: i64 = match &page.after {
         None => i64::MAX,
         Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
@@ -337,15 +331,15 @@ pub(crate) fn audit(
     let mut wanted = Conditions::new();
     wanted.ask("e.n < :after", ":after", Some(&after));
     wanted.bind(":limit", &rows_wanted);
-    let mut statement = connection.prepare_cached(&format!(
+    let sql = format!(
         "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}
          ORDER BY e.n DESC LIMIT :limit",
         wanted.sql()
-    ))?;
-    let rows = statement.query_map(wanted.values(), |row| {
+    );
+    let rows = wanted.all_with(tx, &sql, |row| {
         let n: i64 = row.get("n")?;
         let happened = AuditEntry {
             at: row.get::<_, Millis>("at")?.timestamp(),
@@ -358,5 +352,5 @@ pub(crate) fn audit(
         };
         Ok((happened, n.to_string()))
     })?;
-    Ok(Listed::cut(rows.collect::<Result<_, _>>()?, page.rows()))
+    Ok(Listed::cut(rows, page.rows()))
 }

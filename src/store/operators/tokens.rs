@@ -1,9 +1,7 @@
 //! API tokens: created once, listed without the secret, ended one by one.
 
-use std::fmt::Write;
-
-use rusqlite::params;
 use serde::Serialize;
+use std::fmt::Write;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
 use crate::store::audit::events::NewEvent;
@@ -45,25 +43,25 @@ impl Store {
         of: Option<OperatorName>,
         now: Timestamp,
     ) -> Result<Vec<IssuedToken>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
+        self.read(move |tx| {
+            tx.all_with(
                 "SELECT lower(hex(substr(k.hash, 1, 5))), o.name, k.role, k.note, k.created_at,
                      k.expires_at
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
                  WHERE k.kind = 'token' AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
-            )?;
-            let rows = statement.query_map(params![Millis::from(now), of], |row| {
-                Ok(IssuedToken {
-                    id: row.get(0)?,
-                    operator: row.get(1)?,
-                    role: row.get(2)?,
-                    note: row.get(3)?,
-                    created_at: row.get::<_, Millis>(4)?.timestamp(),
-                    expires_at: row.get::<_, Millis>(5)?.timestamp(),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                &[&Millis::from(now), &of],
+                |row| {
+                    Ok(IssuedToken {
+                        id: row.get(0)?,
+                        operator: row.get(1)?,
+                        role: row.get(2)?,
+                        note: row.get(3)?,
+                        created_at: row.get::<_, Millis>(4)?.timestamp(),
+                        expires_at: row.get::<_, Millis>(5)?.timestamp(),
+                    })
+                },
+            )
         })
         .await
     }
@@ -71,9 +69,9 @@ impl Store {
     /// Sets the note of the token with this hash.
     pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.connection.execute(
+            work.tx.run(
                 "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'",
-                params![note, hash],
+                &[&note, &hash],
             )?;
             Ok(())
         })
@@ -92,11 +90,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let n = n_of(work.connection, &name)?;
-            let ended = work.connection.execute(
+            let n = n_of(work.tx, &name)?;
+            let ended = work.tx.run(
                 "DELETE FROM operator_key
                  WHERE operator = ? AND kind = 'token' AND lower(hex(substr(hash, 1, 5))) = ?",
-                params![n, id.to_lowercase()],
+                &[&n, &id.to_lowercase()],
             )?;
             if ended == 0 {
                 return Err(StoreError::NotFound {
@@ -106,7 +104,7 @@ impl Store {
             }
             NewEvent::named("operator.token_ended")
                 .detail(format!("{name}, {id}"))
-                .record(work.connection, &by, now.into())
+                .record(work.tx, &by, now.into())
         })
         .await
     }

@@ -5,8 +5,6 @@
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
 //! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
 //! it. Later mail from the address is mail from an unknown sender.
-
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
@@ -22,7 +20,7 @@ use crate::store::privacy::pseudonym::{
 use crate::store::requests::transitions;
 use crate::store::sql::sql_types::{Json, Millis, json};
 use crate::store::sqlite::connection;
-use crate::store::sqlite::vacuum::shorten;
+use crate::store::upkeep::vacuum::shorten;
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -57,22 +55,21 @@ pub struct Forgotten {
 impl Work<'_> {
     /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
     fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
-        let Some(account) = find_account(self.connection, key)? else {
+        let Some(account) = find_account(self.tx, key)? else {
             return Ok(());
         };
-        let in_work = self
-            .connection
-            .prepare_cached(
-                "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
-            )?
-            .exists([account.n])?;
+        let in_work = self.tx.exists(
+            "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
+            &[&account.n],
+        )?;
         if in_work {
             return Err(in_work_now());
         }
-        self.connection
-            .prepare_cached("UPDATE account SET status = 'blocked' WHERE n = ?")?
-            .execute([account.n])?;
-        cancel(self.connection, account.n, now)
+        self.tx.run(
+            "UPDATE account SET status = 'blocked' WHERE n = ?",
+            &[&account.n],
+        )?;
+        cancel(self.tx, account.n, now)
     }
 
     /// Forgets a few entries. Returns the number of discarded requests.
@@ -89,18 +86,16 @@ impl Work<'_> {
                 discarded += u64::from(self.discard_whatever(n, by, now)?);
             }
             self.rewrite(n, own.then_some(pseudonym))?;
-            drop_content(self.connection, n)?;
+            drop_content(self.tx, n)?;
         }
         Ok(discarded)
     }
 
     /// Discards the request of an entry in any state, and releases its content.
     fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
-        let connection = self.connection;
-        let found: Option<(RequestState, bool)> = connection
-            .prepare_cached("SELECT state, in_work FROM request WHERE ledger = ?")?
-            .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let tx = self.tx;
+        let found: Option<(RequestState, bool)> =
+            tx.maybe("SELECT state, in_work FROM request WHERE ledger = ?", &[&n])?;
         let Some((state, in_work)) = found else {
             return Ok(false);
         };
@@ -110,44 +105,44 @@ impl Work<'_> {
         let waits = match state {
             RequestState::Released => {
                 // The states of a request have no shorter path.
-                transitions::settle(connection, n, RequestState::Failed, None, now)?;
+                transitions::settle(tx, n, RequestState::Failed, None, now)?;
                 true
             }
             RequestState::Held | RequestState::Failed => true,
             RequestState::Delivered | RequestState::Discarded | RequestState::Expired => false,
         };
         if waits {
-            transitions::settle(connection, n, RequestState::Discarded, None, now)?;
+            transitions::settle(tx, n, RequestState::Discarded, None, now)?;
             NewEvent::named("request.discarded")
                 .entry(n)
-                .record(connection, by, now)?;
+                .record(tx, by, now)?;
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }
-        connection
-            .prepare_cached("UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?")?
-            .execute([n])?;
+        tx.run(
+            "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?",
+            &[&n],
+        )?;
         Ok(waits)
     }
 
     /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
     fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
-        let connection = self.connection;
-        let found = connection
-            .prepare_cached("SELECT facts, envelope, recipient FROM ledger WHERE n = ?")?
-            .query_row([n], |row| {
+        let tx = self.tx;
+        let found = tx.maybe_with(
+            "SELECT facts, envelope, recipient FROM ledger WHERE n = ?",
+            &[&n],
+            |row| {
                 Ok((
                     row.get::<_, Json<_>>(0)?.0,
                     row.get::<_, Json<_>>(1)?.0,
                     row.get::<_, String>(2)?,
                 ))
-            })
-            .optional();
+            },
+        );
         let Some(found) = readable(found)? else {
             // The content of a damaged entry is unknown, so all of it is deleted.
-            connection
-                .prepare_cached("DELETE FROM ledger WHERE n = ?")?
-                .execute([n])?;
+            tx.run("DELETE FROM ledger WHERE n = ?", &[&n])?;
             return Ok(());
         };
         let Some((facts, envelope, recipient)) = found else {
@@ -158,44 +153,41 @@ impl Work<'_> {
             None => without_content(facts),
         };
         let address = pseudonym.map(Pseudonym::address);
-        connection
-            .prepare_cached(
-                "UPDATE ledger SET facts = ?2, envelope = ?3, recipient = ?4,
+        tx.run(
+            "UPDATE ledger SET facts = ?2, envelope = ?3, recipient = ?4,
                      sender = coalesce(?5, sender), domain = coalesce(?6, domain),
                      forget_at = NULL, message_key = NULL, copy_key = 0
                  WHERE n = ?1",
-            )?
-            .execute(params![
-                n,
-                json(&facts)?,
-                json(&without_people(envelope))?,
-                without_detail(recipient),
-                address.map(EmailAddress::key),
-                address.map(|address| address.domain().as_str()),
-            ])?;
-        connection
-            .prepare_cached("UPDATE event SET detail = NULL WHERE ledger = ?")?
-            .execute([n])?;
+            &[
+                &n,
+                &json(&facts)?,
+                &json(&without_people(envelope))?,
+                &without_detail(recipient),
+                &address.map(EmailAddress::key),
+                &address.map(|address| address.domain().as_str()),
+            ],
+        )?;
+        tx.run("UPDATE event SET detail = NULL WHERE ledger = ?", &[&n])?;
         Ok(())
     }
 
     /// Removes the account itself, once only requests without content refer to it.
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
-        let connection = self.connection;
+        let tx = self.tx;
         let now = Millis::from(forgetting.now);
-        connection.execute(
+        tx.run(
             "DELETE FROM notice WHERE sender = ?",
-            [forgetting.address.key()],
+            &[&forgetting.address.key()],
         )?;
         let mut event = NewEvent::named("account.forgotten");
-        if let Some(account) = find_account(connection, &forgetting.address.key())? {
-            forget_claims(connection, account.n)?;
+        if let Some(account) = find_account(tx, &forgetting.address.key())? {
+            forget_claims(tx, account.n)?;
             if self.leave_a_name(&account, pseudonym, now)? {
                 event = event.account(account.n);
             }
             self.wakeups.add(Topic::OperatorActions);
         }
-        event.record(connection, &forgetting.by, now)
+        event.record(tx, &forgetting.by, now)
     }
 
     /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
@@ -206,60 +198,47 @@ impl Work<'_> {
         pseudonym: &Pseudonym,
         now: Millis,
     ) -> Result<bool, StoreError> {
-        let connection = self.connection;
-        for (table, column) in belongings(connection)? {
-            connection.execute(
+        let tx = self.tx;
+        // What belongs to the account, such as verification mails and links. Events stay, for the audit.
+        for (table, column) in tx.columns_that_cascade("account")? {
+            if table == "event" {
+                continue;
+            }
+            tx.run(
                 &format!("DELETE FROM {table} WHERE {column} = ?"),
-                [account.n],
+                &[&account.n],
             )?;
         }
-        connection
-            .prepare_cached("UPDATE event SET detail = NULL WHERE account = ?")?
-            .execute([account.n])?;
+        tx.run(
+            "UPDATE event SET detail = NULL WHERE account = ?",
+            &[&account.n],
+        )?;
         // The payloads of hook calls contain the address.
-        connection
-            .prepare_cached("DELETE FROM hook_call WHERE account = ?")?
-            .execute([account.n])?;
-        let needed = connection
-            .prepare_cached("SELECT 1 FROM request WHERE account = ? LIMIT 1")?
-            .exists([account.n])?;
+        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account.n])?;
+        let needed = tx.exists(
+            "SELECT 1 FROM request WHERE account = ? LIMIT 1",
+            &[&account.n],
+        )?;
         if needed {
-            connection
-                .prepare_cached(
-                    "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
+            tx.run(
+                "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
                          groups = '[]', status = 'blocked', takes_automatic = 0,
                          undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
                      WHERE n = ?1",
-                )?
-                .execute(params![
-                    account.n,
-                    crate::domain::AccountId::new(),
-                    pseudonym.address().key(),
-                    pseudonym.address().to_string(),
-                    pseudonym.address().domain().as_str(),
-                    now,
-                ])?;
+                &[
+                    &account.n,
+                    &crate::domain::AccountId::new(),
+                    &pseudonym.address().key(),
+                    &pseudonym.address().to_string(),
+                    &pseudonym.address().domain().as_str(),
+                    &now,
+                ],
+            )?;
         } else {
-            connection
-                .prepare_cached("DELETE FROM account WHERE n = ?")?
-                .execute([account.n])?;
+            tx.run("DELETE FROM account WHERE n = ?", &[&account.n])?;
         }
         Ok(needed)
     }
-}
-
-/// Tables with rows that belong to an account and are deleted with it, such as verification mails and links,
-/// read from the foreign keys of the schema. Events stay, for the audit.
-fn belongings(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT tables.name, keys.\"from\"
-         FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
-         WHERE tables.type = 'table' AND tables.name <> 'event'
-             AND keys.\"table\" = 'account' AND keys.on_delete = 'CASCADE'
-         ORDER BY tables.name DESC",
-    )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn in_work_now() -> StoreError {
@@ -285,15 +264,13 @@ impl Store {
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym can be had".to_owned()))?;
-        let overwriting = self.write(|work| Ok(overwrite(work.connection, true)?));
-        overwriting.await?;
+        self.write(|work| work.tx.overwrite_what_is_freed(true))
+            .await?;
         let key = address.key();
         self.write(move |work| work.begin(&key, now)).await?;
 
         let searched = address.clone();
-        let found = self
-            .read(move |connection| entries(connection, &searched))
-            .await?;
+        let found = self.read(move |tx| entries(tx, &searched)).await?;
         let own = found.own.iter().map(|n| (*n, true));
         let all: Vec<_> = own.chain(found.about.iter().map(|n| (*n, false))).collect();
         let mut done = Forgotten {
@@ -313,7 +290,7 @@ impl Store {
         self.write(move |work| work.finish(&forgetting, &pseudonym))
             .await?;
         done.overwritten = self.overwrite_what_was_freed().await?;
-        self.write(|work| Ok(overwrite(work.connection, false)?))
+        self.write(|work| work.tx.overwrite_what_is_freed(false))
             .await?;
         Ok(done)
     }
@@ -321,24 +298,18 @@ impl Store {
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
     async fn forget_answers(&self) -> Result<(), StoreError> {
         let newest: i64 = self
-            .read(|connection| {
-                Ok(connection
-                    .prepare_cached("SELECT coalesce(max(n), 0) FROM answer")?
-                    .query_row([], |row| row.get(0))?)
-            })
+            .read(|tx| tx.one("SELECT coalesce(max(n), 0) FROM answer", &[]))
             .await?;
         loop {
             let deleted = self
                 .write(move |work| {
-                    Ok(work
-                        .connection
-                        .prepare_cached(
-                            "DELETE FROM answer WHERE n IN (
+                    work.tx.run(
+                        "DELETE FROM answer WHERE n IN (
                                  SELECT n FROM answer WHERE n <= ? AND status IS NOT NULL
                                  ORDER BY n LIMIT ?
                              )",
-                        )?
-                        .execute(params![newest, STEP])?)
+                        &[&newest, &STEP],
+                    )
                 })
                 .await?;
             if deleted < STEP {
@@ -350,7 +321,7 @@ impl Store {
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
     async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
         loop {
-            let shortened = self.write(|work| shorten(work.connection, 0)).await?;
+            let shortened = self.write(|work| shorten(work.tx, 0)).await?;
             if shortened.left == 0 {
                 break;
             }
@@ -360,16 +331,10 @@ impl Store {
         }
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || {
-            let connection = connection::copying(&path)?;
-            connection::empty_log(&connection)
+            let copying = connection::copying(&path)?;
+            connection::empty_log(&copying)
         })
         .await
         .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
     }
-}
-
-/// Sets whether this connection overwrites freed pages: all of them, or only where that costs nothing.
-fn overwrite(connection: &Connection, all: bool) -> rusqlite::Result<()> {
-    let how = if all { "ON" } else { "FAST" };
-    connection.query_row(&format!("PRAGMA secure_delete = {how}"), [], |_| Ok(()))
 }

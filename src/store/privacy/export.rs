@@ -1,13 +1,12 @@
 //! Export of everything stored about one address, for an answer to the person or before it is forgotten.
 
-use std::collections::BTreeSet;
-
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 use crate::store::accounts::account_rows::find_account;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
 use crate::store::{Store, StoreError};
 
 /// Summary of the data stored about an address.
@@ -46,7 +45,7 @@ pub struct PersonEvent {
 }
 
 impl PersonEvent {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             at: row.get::<_, Millis>(0)?.timestamp(),
             event: row.get(1)?,
@@ -64,95 +63,84 @@ pub(crate) struct Entries {
     pub(crate) about: BTreeSet<i64>,
 }
 
-pub(crate) fn entries(
-    connection: &Connection,
-    address: &EmailAddress,
-) -> Result<Entries, StoreError> {
-    let numbers = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<i64>, StoreError> {
-        let mut statement = connection.prepare_cached(sql)?;
-        let rows = statement.query_map(values, |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
+pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<Entries, StoreError> {
     let key = address.key();
     let mut found = Entries::default();
-    if let Some(account) = find_account(connection, &key)? {
-        found.own.extend(numbers(
+    if let Some(account) = find_account(tx, &key)? {
+        found.own.extend(tx.all::<i64>(
             "SELECT ledger FROM request WHERE account = ?",
             &[&account.n],
         )?);
-        found.about.extend(numbers(
+        found.about.extend(tx.all::<i64>(
             "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL",
             &[&account.n],
         )?);
     }
-    found.own.extend(numbers(
+    found.own.extend(tx.all::<i64>(
         "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
         &[&address.domain().as_str(), &key],
     )?);
     let repeats: Vec<Vec<i64>> = found
         .own
         .iter()
-        .map(|n| numbers("SELECT n FROM ledger WHERE original = ?", &[n]))
+        .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
         .collect::<Result<_, _>>()?;
     found.own.extend(repeats.into_iter().flatten());
     found.about.retain(|n| !found.own.contains(n));
     Ok(found)
 }
 
-fn holdings(connection: &Connection, address: &EmailAddress) -> Result<Holdings, StoreError> {
-    let found = entries(connection, address)?;
+fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings, StoreError> {
+    let found = entries(tx, address)?;
     let mut holdings = Holdings {
         entries: found.own.len() as u64,
         ..Holdings::default()
     };
     for n in &found.own {
-        holdings.contents += connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM content
+        holdings.contents += tx.one_with(
+            "SELECT EXISTS (SELECT 1 FROM content
                      WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?))",
-            )?
-            .query_row([n], |row| row.get::<_, u64>(0))?;
-    }
-    if let Some(account) = find_account(connection, &address.key())? {
-        holdings.account = true;
-        let mut statement = connection.prepare_cached(
-            "SELECT portal, state, count(*) FROM request WHERE account = ? GROUP BY portal, state",
+            &[&n],
+            |row| row.get::<_, u64>(0),
         )?;
-        let mut rows = statement.query([account.n])?;
-        while let Some(row) = rows.next()? {
-            let count: u64 = row.get(2)?;
-            match row.get(1)? {
+    }
+    if let Some(account) = find_account(tx, &address.key())? {
+        holdings.account = true;
+        let counts: Vec<(PortalName, RequestState, u64)> = tx.all(
+            "SELECT portal, state, count(*) FROM request WHERE account = ? GROUP BY portal, state",
+            &[&account.n],
+        )?;
+        for (portal, state, count) in counts {
+            match state {
                 RequestState::Held => holdings.held += count,
                 RequestState::Released | RequestState::Failed => holdings.released += count,
-                RequestState::Delivered => holdings.delivered.push((row.get(0)?, count)),
+                RequestState::Delivered => holdings.delivered.push((portal, count)),
                 RequestState::Discarded | RequestState::Expired => {}
             }
         }
-        holdings.verification_mails = connection
-            .prepare_cached("SELECT count(*) FROM letter WHERE account = ?")?
-            .query_row([account.n], |row| row.get(0))?;
+        holdings.verification_mails = tx.one(
+            "SELECT count(*) FROM letter WHERE account = ?",
+            &[&account.n],
+        )?;
     }
     Ok(holdings)
 }
 
 /// Events of the account and of each entry; oldest first.
-fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
+fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
     let mut events = Vec::new();
     let mut take = |sql: &str, n: i64| -> Result<(), StoreError> {
-        let mut statement = connection.prepare_cached(sql)?;
-        for event in statement.query_map(params![n], PersonEvent::from_row)? {
-            events.push(event?);
-        }
+        events.extend(tx.all_with(sql, &[&n], PersonEvent::from_row)?);
         Ok(())
     };
-    if let Some(account) = find_account(connection, &address.key())? {
+    if let Some(account) = find_account(tx, &address.key())? {
         take(
             "SELECT e.at, e.name, e.actor, l.id, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
             account.n,
         )?;
     }
-    for n in entries(connection, address)?.own {
+    for n in entries(tx, address)?.own {
         take(
             "SELECT e.at, e.name, e.actor, l.id, e.detail
              FROM event AS e JOIN ledger AS l ON l.n = e.ledger
@@ -167,8 +155,7 @@ fn events(connection: &Connection, address: &EmailAddress) -> Result<Vec<PersonE
 impl Store {
     /// Summarises the data stored about an address, so that an operator knows what forgetting it removes.
     pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings, StoreError> {
-        self.read_long(move |connection| holdings(connection, &address))
-            .await
+        self.read_long(move |tx| holdings(tx, &address)).await
     }
 
     /// All events of the account and of its messages.
@@ -176,7 +163,6 @@ impl Store {
         &self,
         address: EmailAddress,
     ) -> Result<Vec<PersonEvent>, StoreError> {
-        self.read_long(move |connection| events(connection, &address))
-            .await
+        self.read_long(move |tx| events(tx, &address)).await
     }
 }

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::RequestState;
 use crate::store::StoreError;
 use crate::store::engine::time_slice::{Step, TimeSlice};
 use crate::store::ledger::dropped_content::count_if_unwanted;
 use crate::store::requests::offers::withdraw;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// An entry that no longer needs its content.
@@ -20,36 +19,36 @@ enum Unwanted {
 }
 
 pub(crate) fn forget_content(
-    connection: &Connection,
+    tx: &Tx,
     now: Millis,
     keep_settled: Duration,
     limit: usize,
 ) -> Result<Step<usize>, StoreError> {
     let mut pace = TimeSlice::of(limit);
-    let mut unwanted: Vec<Unwanted> = connection
-        .prepare_cached("SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?")?
-        .query_map(params![now, limit], |row| {
-            Ok(Unwanted::Dropped(row.get(0)?))
-        })?
-        .collect::<Result<_, _>>()?;
+    let mut unwanted: Vec<Unwanted> = tx.all_with(
+        "SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?",
+        &[&now, &limit],
+        |row| Ok(Unwanted::Dropped(row.get(0)?)),
+    )?;
     for state in [
         RequestState::Delivered,
         RequestState::Failed,
         RequestState::Discarded,
         RequestState::Expired,
     ] {
-        let settled: Vec<Unwanted> = connection
-            .prepare_cached(
-                "SELECT ledger FROM request
+        let settled: Vec<Unwanted> = tx.all_with(
+            "SELECT ledger FROM request
                  WHERE state = ? AND kept = 1 AND settled_at <= ?
                      AND (restorable_until IS NULL OR restorable_until <= ?)
                  ORDER BY settled_at LIMIT ?",
-            )?
-            .query_map(
-                params![state, now.minus(keep_settled), now, limit - unwanted.len()],
-                |row| Ok(Unwanted::Settled(row.get(0)?)),
-            )?
-            .collect::<Result<_, _>>()?;
+            &[
+                &state,
+                &now.minus(keep_settled),
+                &now,
+                &(limit - unwanted.len()),
+            ],
+            |row| Ok(Unwanted::Settled(row.get(0)?)),
+        )?;
         unwanted.extend(settled);
     }
     let mut done = 0;
@@ -58,13 +57,13 @@ pub(crate) fn forget_content(
             Unwanted::Dropped(n) => (n, "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
             Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
         };
-        connection.prepare_cached(sql)?.execute([n])?;
+        tx.run(sql, &[&n])?;
         if let Unwanted::Dropped(n) = entry {
-            withdraw(connection, n)?;
+            withdraw(tx, n)?;
         }
-        drop_content(connection, n)?;
+        drop_content(tx, n)?;
         if let Unwanted::Settled(n) = entry {
-            count_if_unwanted_by(connection, n)?;
+            count_if_unwanted_by(tx, n)?;
         }
         done += 1;
         Ok(())
@@ -73,31 +72,26 @@ pub(crate) fn forget_content(
 }
 
 /// Counts the remaining content of a settled request, if a dropped entry of the same message needs it.
-fn count_if_unwanted_by(connection: &Connection, n: i64) -> Result<(), StoreError> {
-    let carrier: i64 = connection
-        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
-        .query_row([n], |row| row.get(0))?;
-    count_if_unwanted(connection, carrier)
+fn count_if_unwanted_by(tx: &Tx, n: i64) -> Result<(), StoreError> {
+    let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
+    count_if_unwanted(tx, carrier)
 }
 
 /// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
 /// dropped one, or a request that is kept.
-pub(crate) fn drop_content(connection: &Connection, n: i64) -> Result<(), StoreError> {
-    let carrier: Option<i64> = connection
-        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
-        .query_row([n], |row| row.get(0))
-        .optional()?;
+pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<(), StoreError> {
+    let carrier: Option<i64> =
+        tx.maybe("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
     match carrier {
-        Some(carrier) => drop_unwanted(connection, carrier),
+        Some(carrier) => drop_unwanted(tx, carrier),
         None => Ok(()),
     }
 }
 
 /// Deletes the content stored under an entry, unless an entry of the same message needs it.
-pub(crate) fn drop_unwanted(connection: &Connection, carrier: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM content
+pub(crate) fn drop_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
+    tx.run(
+        "DELETE FROM content
              WHERE ledger = ?1
                  AND NOT EXISTS (
                      SELECT 1 FROM ledger AS other
@@ -106,7 +100,7 @@ pub(crate) fn drop_unwanted(connection: &Connection, carrier: i64) -> Result<(),
                          AND coalesce(other.message, other.n) = content.ledger
                          AND (other.forget_at IS NOT NULL OR r.kept = 1)
                  )",
-        )?
-        .execute([carrier])?;
+        &[&carrier],
+    )?;
     Ok(())
 }

@@ -1,6 +1,4 @@
 //! Requests: listing, and the actions of operators.
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +10,8 @@ use crate::store::engine::job::Work;
 use crate::store::ledger::dropped_content::uncount;
 use crate::store::ledger::entries::n_of;
 use crate::store::requests::transitions;
-use crate::store::sql::pagination::Conditions;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
 
 /// A request as shown in lists, without its content.
@@ -56,10 +54,10 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.sta
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
-fn shown(row: &Row) -> rusqlite::Result<Request> {
+fn shown(row: &Row) -> Result<Request, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let state: RequestState = row.get("state")?;
-    let time = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
         Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
     };
     Ok(Request {
@@ -83,28 +81,20 @@ fn shown(row: &Row) -> rusqlite::Result<Request> {
 }
 
 /// Reads a request that is known to exist.
-pub(crate) fn by_n(connection: &Connection, n: i64) -> Result<Request, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("{SHOWN} WHERE r.ledger = ?"))?
-        .query_row([n], shown)?)
+pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
+    tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], shown)
 }
 
 /// Lists the requests of one account, which have an index; for other filters see `lists`.
-pub(crate) fn list(
-    connection: &Connection,
-    filter: &RequestFilter,
-) -> Result<Listed<Request>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
     let limit = filter.page.rows();
     let after = match &filter.page.after {
-        Some(cursor) => n_of(connection, cursor)?,
+        Some(cursor) => n_of(tx, cursor)?,
         None => i64::MAX,
     };
     let account: Option<i64> = match &filter.account {
         Some(address) => {
-            let found = connection
-                .prepare_cached("SELECT n FROM account WHERE key = ?")?
-                .query_row([address.key()], |row| row.get(0))
-                .optional()?;
+            let found = tx.maybe("SELECT n FROM account WHERE key = ?", &[&address.key()])?;
             Some(found.unwrap_or(-1))
         }
         None => None,
@@ -120,39 +110,36 @@ pub(crate) fn list(
     wanted.ask("r.received_at < :before", ":before", before.as_ref());
     wanted.ask("r.received_at >= :since", ":since", since.as_ref());
     wanted.bind(":limit", &rows_wanted);
-    let mut statement = connection.prepare_cached(&format!(
-        "{SHOWN} WHERE {} ORDER BY r.ledger DESC LIMIT :limit",
-        wanted.sql()
-    ))?;
-    let rows = statement
-        .query_map(wanted.values(), |row| {
+    let rows = wanted.all_with(
+        tx,
+        &format!(
+            "{SHOWN} WHERE {} ORDER BY r.ledger DESC LIMIT :limit",
+            wanted.sql()
+        ),
+        |row| {
             let request = shown(row)?;
             let cursor = request.ledger.to_string();
             Ok((request, cursor))
-        })?
-        .collect::<Result<_, _>>()?;
+        },
+    )?;
     Ok(Listed::cut(rows, limit))
 }
 
-fn one(connection: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
-    Ok(connection
-        .prepare_cached(&format!("{SHOWN} WHERE l.id = ?"))?
-        .query_row([id], shown)
-        .optional()?)
+fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>, StoreError> {
+    tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], shown)
 }
 
 impl Work<'_> {
     /// The state of a request, its `n`, and true if its content exists.
     fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
-        self.connection
-            .prepare_cached(
+        self.tx
+            .maybe(
                 "SELECT l.n, r.state, EXISTS (
                      SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
                  )
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
+                &[&id],
             )?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?
             .ok_or_else(|| StoreError::NotFound {
                 what: "request",
                 name: id.to_string(),
@@ -160,7 +147,7 @@ impl Work<'_> {
     }
 
     fn shown(&self, id: RequestId) -> Result<Request, StoreError> {
-        one(self.connection, id)?.ok_or_else(|| StoreError::NotFound {
+        one(self.tx, id)?.ok_or_else(|| StoreError::NotFound {
             what: "request",
             name: id.to_string(),
         })
@@ -187,12 +174,11 @@ impl Work<'_> {
     /// End of the time in which only the person can restore it.
     fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
         let until: Option<Millis> = self
-            .connection
-            .prepare_cached(
+            .tx
+            .maybe(
                 "SELECT restorable_until FROM request WHERE ledger = ? AND state = 'discarded'",
+                &[&n],
             )?
-            .query_row([n], |row| row.get(0))
-            .optional()?
             .flatten();
         Ok(until.filter(|until| *until > now))
     }
@@ -211,19 +197,18 @@ impl Work<'_> {
                 "the content of request {id} was forgotten when its time was over"
             )));
         }
-        self.connection
-            .prepare_cached(
-                "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
-            )?
-            .execute([n])?;
-        uncount(self.connection, n)?;
+        self.tx.run(
+            "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
+            &[&n],
+        )?;
+        uncount(self.tx, n)?;
         match state {
-            RequestState::Failed => transitions::retry(self.connection, n, now)?,
-            _ => transitions::release(self.connection, n, &by.to_string(), now)?,
+            RequestState::Failed => transitions::retry(self.tx, n, now)?,
+            _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
         NewEvent::named("request.released")
             .entry(n)
-            .record(self.connection, by, now)?;
+            .record(self.tx, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         self.shown(id)
@@ -242,20 +227,18 @@ impl Work<'_> {
             }
             _ => return Err(not_possible(id, state, "discarded")),
         }
-        transitions::settle(self.connection, n, RequestState::Discarded, None, now)?;
+        transitions::settle(self.tx, n, RequestState::Discarded, None, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         NewEvent::named("request.discarded")
             .entry(n)
-            .record(self.connection, by, now)?;
+            .record(self.tx, by, now)?;
         self.shown(id)
     }
 
     fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached("SELECT in_work FROM request WHERE ledger = ?")?
-            .query_row([n], |row| row.get(0))?)
+        self.tx
+            .one("SELECT in_work FROM request WHERE ledger = ?", &[&n])
     }
 
     fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
@@ -264,12 +247,11 @@ impl Work<'_> {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
             RequestState::Released => {
                 // A request in progress, or after another in its queue, cannot be any earlier.
-                self.connection
-                    .prepare_cached(
-                        "UPDATE request SET due_at = ?2
+                self.tx.run(
+                    "UPDATE request SET due_at = ?2
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
-                    )?
-                    .execute(params![n, now])?;
+                    &[&n, &now],
+                )?;
                 self.wakeups.add(Topic::Requests);
                 self.shown(id)
             }
@@ -284,7 +266,7 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 
 impl Store {
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
-        self.read(move |connection| one(connection, id)).await
+        self.read(move |tx| one(tx, id)).await
     }
 
     /// Releases one request (held, discarded, expired, failed) without verification of the account, for an

@@ -1,8 +1,7 @@
 //! Message content, read piece by piece, so that a large message is never in memory as a whole.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use crate::domain::LedgerId;
+use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
 
 /// Octets of a message that are read at a time.
@@ -27,18 +26,15 @@ impl Content {
     /// The content of an entry with up to `most` of its first octets; None once it has expired.
     pub(crate) fn open(
         store: &Store,
-        connection: &Connection,
+        tx: &Tx,
         ledger: LedgerId,
         most: u64,
     ) -> Result<Option<(Self, Vec<u8>)>, StoreError> {
-        let found: Option<(i64, u64)> = connection
-            .prepare_cached(OF_ENTRY)?
-            .query_row([ledger], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let found: Option<(i64, u64)> = tx.maybe(OF_ENTRY, &[&ledger])?;
         let Some((row, size)) = found else {
             return Ok(None);
         };
-        let first = part(connection, row, 0, size.min(most))?;
+        let first = part(tx, row, 0, size.min(most))?;
         let store = store.clone();
         Ok(Some((Self { store, row, size }, first)))
     }
@@ -50,18 +46,15 @@ impl Content {
     pub async fn read(&self, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
         let row = self.row;
         let length = most.min(self.size.saturating_sub(from));
-        self.store
-            .read(move |connection| part(connection, row, from, length))
-            .await
+        self.store.read(move |tx| part(tx, row, from, length)).await
     }
 }
 
 /// Reads each piece in its own transaction, so that a slow destination does not keep the log from shrinking.
-fn part(connection: &Connection, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
     let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
     let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
-    let blob = connection.blob_open("main", "content", "raw", row, true)?;
-    blob.read_at_exact(&mut part, usize::try_from(from).map_err(wrong)?)?;
+    tx.read_content(row, usize::try_from(from).map_err(wrong)?, &mut part)?;
     Ok(part)
 }
 
@@ -81,7 +74,7 @@ impl Store {
         most: u64,
     ) -> Result<Option<(Content, Vec<u8>)>, StoreError> {
         let store = self.clone();
-        self.read(move |connection| Content::open(&store, connection, ledger, most))
+        self.read(move |tx| Content::open(&store, tx, ledger, most))
             .await
     }
 

@@ -9,8 +9,6 @@ mod sample;
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, Row, params};
-
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
     RequestId, RequestState, Timestamp,
@@ -21,6 +19,7 @@ use crate::store::claims::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, Set
 use crate::store::ledger::entries::id_of;
 use crate::store::requests::transitions;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Row, Tx};
 use crate::store::verification::mail_claims;
 use crate::store::{Store, StoreError, Topic};
 
@@ -101,7 +100,7 @@ pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.receiv
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
 
-pub(crate) fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
+pub(crate) fn claimed(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
@@ -138,43 +137,43 @@ pub(crate) fn claimed(row: &Row, lease: &Lease) -> rusqlite::Result<Claim> {
 
 /// Fails a claimed request that cannot be read.
 pub(crate) fn set_aside(
-    connection: &Connection,
+    tx: &Tx,
     lease: &Lease,
     cause: &StoreError,
     now: Millis,
 ) -> Result<Option<SetAside>, StoreError> {
     let n = lease.row;
-    if !REQUESTS.leases.holds(connection, lease)? {
+    if !REQUESTS.leases.holds(tx, lease)? {
         return Ok(None);
     }
     let cause = cause.to_string();
-    transitions::settle(connection, n, RequestState::Failed, Some(&cause), now)?;
+    transitions::settle(tx, n, RequestState::Failed, Some(&cause), now)?;
     NewEvent::named("delivery.failed")
         .entry(n)
         .detail(cause.as_str())
-        .record(connection, &Actor::Daemon, now)?;
-    let id = RequestId::from_bytes(id_of(connection, n)?.to_bytes());
+        .record(tx, &Actor::Daemon, now)?;
+    let id = RequestId::from_bytes(id_of(tx, n)?.to_bytes());
     let what = format!("request {id}");
     Ok(Some(SetAside { what, cause }))
 }
 
 /// Records the outcome of a claimed request. Its queue is one of `queues`, if its next request may be due.
 pub(crate) fn settle(
-    connection: &Connection,
+    tx: &Tx,
     lease: &Lease,
     attempt: u32,
     settlement: &Settlement,
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
 ) -> Result<Settled, StoreError> {
-    if !REQUESTS.leases.holds(connection, lease)? {
+    if !REQUESTS.leases.holds(tx, lease)? {
         return Ok(Settled::ClaimLost);
     }
     let n = lease.row;
     let event = match settlement {
         Settlement::Delivered => {
             queues.insert(transitions::leave(
-                connection,
+                tx,
                 n,
                 RequestState::Delivered,
                 None,
@@ -184,16 +183,16 @@ pub(crate) fn settle(
         }
         Settlement::Retry { at, cause } => {
             let (leases, due) = (&REQUESTS.leases, Millis::from(*at));
-            leases.put_back(connection, n, due, Some(cause))?;
+            leases.put_back(tx, n, due, Some(cause))?;
             if attempt >= transitions::MAX_BLOCKING_ATTEMPTS {
-                transitions::let_pass(connection, n, now)?;
+                transitions::let_pass(tx, n, now)?;
             }
             NewEvent::named("delivery.deferred").detail(cause.as_str())
         }
         Settlement::Failed { cause } => {
             let cause = cause.as_str();
             queues.insert(transitions::leave(
-                connection,
+                tx,
                 n,
                 RequestState::Failed,
                 Some(cause),
@@ -202,11 +201,11 @@ pub(crate) fn settle(
             NewEvent::named("delivery.failed").detail(cause)
         }
         Settlement::Unattempted => {
-            queues.insert(REQUESTS.free(connection, n, 1, now)?);
+            queues.insert(REQUESTS.free(tx, n, 1, now)?);
             return Ok(Settled::Recorded);
         }
     };
-    event.entry(n).record(connection, &Actor::Daemon, now)?;
+    event.entry(n).record(tx, &Actor::Daemon, now)?;
     Ok(Settled::Recorded)
 }
 
@@ -216,12 +215,12 @@ impl Store {
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
-            let (connection, now) = (work.connection, now.into());
+            let (tx, now) = (work.tx, now.into());
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
-                let ended = queue.end_others(connection, &holder, now)?;
+                let ended = queue.end_others(tx, &holder, now)?;
                 work.wakeups.add_if(topic, ended > 0);
             }
-            let ended = mail_claims::end_others(connection, &holder, now)?;
+            let ended = mail_claims::end_others(tx, &holder, now)?;
             work.wakeups.add_if(Topic::VerificationMail, ended > 0);
             Ok(())
         })
@@ -237,8 +236,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
-            let (connection, now) = (work.connection, now.into());
-            let given = REQUESTS.give_back(connection, &holder, after, now)?;
+            let (tx, now) = (work.tx, now.into());
+            let given = REQUESTS.give_back(tx, &holder, after, now)?;
             work.wakeups.add_if(Topic::Requests, given > 0);
             Ok(())
         })
@@ -247,12 +246,11 @@ impl Store {
 
     /// Destinations that an operator paused.
     pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
+        self.read(|tx| {
+            tx.all(
                 "SELECT destination FROM paused_destination ORDER BY destination",
-            )?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                &[],
+            )
         })
         .await
     }
@@ -269,25 +267,18 @@ impl Store {
             let (changed, name) = if paused {
                 let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, ?, ?)
                      ON CONFLICT DO NOTHING";
-                let changed = work
-                    .connection
-                    .execute(sql, params![destination, now, by])?;
+                let changed = work.tx.run(sql, &[&destination, &now, &by])?;
                 (changed, "destination.paused")
             } else {
                 let sql = "DELETE FROM paused_destination WHERE destination = ?";
-                (
-                    work.connection.execute(sql, [&destination])?,
-                    "destination.resumed",
-                )
+                (work.tx.run(sql, &[&destination])?, "destination.resumed")
             };
             if changed == 1 {
                 work.wakeups.add(Topic::Requests);
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::named(name).detail(destination.as_str()).record(
-                    work.connection,
-                    &by,
-                    now,
-                )?;
+                NewEvent::named(name)
+                    .detail(destination.as_str())
+                    .record(work.tx, &by, now)?;
             }
             Ok(())
         })

@@ -1,17 +1,13 @@
 //! The key that signs links to messages: created on first use, the same from then on.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use crate::domain::LinkKey;
+use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
 
 const KEY: &str = "SELECT key FROM link_key";
 
-fn find(connection: &Connection) -> Result<Option<LinkKey>, StoreError> {
-    let key = connection
-        .prepare_cached(KEY)?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+fn find(tx: &Tx) -> Result<Option<LinkKey>, StoreError> {
+    let key = tx.maybe(KEY, &[])?;
     Ok(key.map(LinkKey::from_bytes))
 }
 
@@ -34,11 +30,15 @@ impl Store {
         }
         let new = LinkKey::generate().map_err(|error| StoreError::Other(error.to_string()))?;
         self.write(move |work| {
-            work.connection.execute(
-                "INSERT INTO link_key (n, key) VALUES (1, ?) ON CONFLICT DO NOTHING",
-                [new.as_bytes()],
+            insert!(
+                work.tx,
+                link_key {
+                    n: 1_i64,
+                    key: new.as_bytes()
+                },
+                "ON CONFLICT DO NOTHING"
             )?;
-            find(work.connection)?
+            find(work.tx)?
                 .ok_or_else(|| StoreError::Other("the key of links was not kept".to_owned()))
         })
         .await

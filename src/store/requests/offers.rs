@@ -6,8 +6,6 @@
 //! for as long as held ones, up to the size of the quota once more, and can be restored with the
 //! verification.
 
-use rusqlite::{Connection, params};
-
 use crate::config::Quota;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
 use crate::mail::Facts;
@@ -20,6 +18,7 @@ use crate::store::intake::prepared::{copy_key, octets, repeat_key};
 use crate::store::ledger::dropped_content::{count_if_unwanted, uncount};
 use crate::store::requests::transitions;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Tx, insert};
 
 /// A dropped message that its sender may restore while verifying the address.
 #[derive(Debug, Clone)]
@@ -47,26 +46,21 @@ pub(crate) struct Room {
     pub(crate) can_replace: bool,
 }
 
-pub(crate) fn room(
-    connection: &Connection,
-    account: i64,
-    size: u64,
-    quota: Quota,
-) -> Result<Room, StoreError> {
-    let held = connection
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(authenticated = 0), 0),
+pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room, StoreError> {
+    let held = tx.one_with(
+        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(authenticated = 0), 0),
                  coalesce(sum(size) FILTER (WHERE authenticated = 0), 0)
              FROM request WHERE account = ? AND state = 'held'",
-        )?
-        .query_row([account], |row| {
+        &[&account],
+        |row| {
             Ok(Held {
                 requests: row.get(0)?,
                 bytes: row.get(1)?,
                 unauthenticated_requests: row.get(2)?,
                 unauthenticated_bytes: row.get(3)?,
             })
-        })?;
+        },
+    )?;
     let full = |requests: i64, bytes: i64| {
         requests >= i64::from(quota.requests)
             || bytes.saturating_add(octets(size)) > octets(quota.bytes)
@@ -83,26 +77,21 @@ pub(crate) fn room(
 }
 
 /// Makes room for a request by dropping the oldest unauthenticated ones, which are offered from now on.
-pub(crate) fn make_room(
-    connection: &Connection,
-    account: i64,
-    case: &DecidedMessage,
-) -> Result<(), StoreError> {
-    while room(connection, account, case.size, case.quota)?.quota_reached {
-        let oldest = connection
-            .prepare_cached(
-                "SELECT ledger, size, due_at FROM request
+pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<(), StoreError> {
+    while room(tx, account, case.size, case.quota)?.quota_reached {
+        let oldest = tx.one(
+            "SELECT ledger, size, due_at FROM request
                  WHERE account = ? AND state = 'held' AND authenticated = 0
                  ORDER BY ledger LIMIT 1",
-            )?
-            .query_row([account], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        replace(connection, account, oldest, case)?;
+            &[&account],
+        )?;
+        replace(tx, account, oldest, case)?;
     }
     Ok(())
 }
 
 fn replace(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     (n, size, until): (i64, i64, Millis),
     case: &DecidedMessage,
@@ -114,22 +103,19 @@ fn replace(
             "{}, for which a domain vouches, takes its place",
             case.ledger
         ))
-        .record(connection, &Actor::Daemon, case.now)?;
-    connection
-        .prepare_cached("DELETE FROM request WHERE ledger = ?")?
-        .execute([n])?;
-    connection
-        .prepare_cached(
-            "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3,
+        .record(tx, &Actor::Daemon, case.now)?;
+    tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
+    tx.run(
+        "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3,
                  standing = json_set(standing, '$.account', json(?4))
              WHERE n = ?1",
-        )?
-        .execute(params![
-            n,
-            Reason::HoldQuota,
-            until,
-            crate::store::sql::sql_types::json(&case.full)?,
-        ])?;
+        &[
+            &n,
+            &Reason::HoldQuota,
+            &until,
+            &crate::store::sql::sql_types::json(&case.full)?,
+        ],
+    )?;
     let dropped = Dropped {
         n,
         account,
@@ -137,11 +123,9 @@ fn replace(
         octets: size,
         kept_otherwise_until: until,
     };
-    let carrier: i64 = connection
-        .prepare_cached("SELECT coalesce(message, n) FROM ledger WHERE n = ?")?
-        .query_row([n], |row| row.get(0))?;
-    count_if_unwanted(connection, carrier)?;
-    offer(connection, &dropped, until, case.quota)
+    let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
+    count_if_unwanted(tx, carrier)?;
+    offer(tx, &dropped, until, case.quota)
 }
 
 /// A message that the quota dropped.
@@ -157,37 +141,28 @@ pub(crate) struct Dropped {
 /// Offers the message and keeps its content until then. If there are too many offers, the oldest
 /// unauthenticated one is withdrawn.
 pub(crate) fn offer(
-    connection: &Connection,
+    tx: &Tx,
     dropped: &Dropped,
     until: Millis,
     quota: Quota,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO offer (n, ledger, account, authenticated, octets, kept_otherwise_until)
-             VALUES (next_number(), ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            dropped.n,
-            dropped.account,
-            dropped.authenticated,
-            dropped.octets,
-            dropped.kept_otherwise_until,
-        ])?;
-    keep_until(
-        connection,
-        dropped.n,
-        until.max(dropped.kept_otherwise_until),
+    insert!(
+        tx,
+        offer {
+            n: tx.next_number()?,
+            ledger: dropped.n,
+            account: dropped.account,
+            authenticated: dropped.authenticated,
+            octets: dropped.octets,
+            kept_otherwise_until: dropped.kept_otherwise_until
+        }
     )?;
-    let mut offers: Vec<(i64, bool, i64, Millis)> = connection
-        .prepare_cached(
-            "SELECT ledger, authenticated, octets, kept_otherwise_until FROM offer
+    keep_until(tx, dropped.n, until.max(dropped.kept_otherwise_until))?;
+    let mut offers: Vec<(i64, bool, i64, Millis)> = tx.all(
+        "SELECT ledger, authenticated, octets, kept_otherwise_until FROM offer
              WHERE account = ? ORDER BY n",
-        )?
-        .query_map([dropped.account], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<Result<_, _>>()?;
+        &[&dropped.account],
+    )?;
     let mut octets_offered: i64 = offers.iter().map(|(_, _, size, _)| size).sum();
     while offers.len() > quota.requests as usize || octets_offered > octets(quota.bytes) {
         let oldest = offers
@@ -199,62 +174,57 @@ pub(crate) fn offer(
         };
         let (n, _, size, kept_otherwise_until) = offers.remove(place);
         octets_offered -= size;
-        withdraw(connection, n)?;
-        keep_until(connection, n, kept_otherwise_until)?;
+        withdraw(tx, n)?;
+        keep_until(tx, n, kept_otherwise_until)?;
     }
     Ok(())
 }
 
-fn keep_until(connection: &Connection, n: i64, until: Millis) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL")?
-        .execute(params![n, until])?;
+fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<(), StoreError> {
+    tx.run(
+        "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL",
+        &[&n, &until],
+    )?;
     Ok(())
 }
 
 /// Withdraws an offer.
-pub(crate) fn withdraw(connection: &Connection, n: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("DELETE FROM offer WHERE ledger = ?")?
-        .execute([n])?;
+pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<(), StoreError> {
+    tx.run("DELETE FROM offer WHERE ledger = ?", &[&n])?;
     Ok(())
 }
 
 /// Offers of an account, oldest first.
-pub(crate) fn offers(
-    connection: &Connection,
-    account: i64,
-    now: Millis,
-) -> Result<Vec<(i64, Offer)>, StoreError> {
-    let mut statement = connection.prepare_cached(
+pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>, StoreError> {
+    tx.all_with(
         "SELECT l.n, l.id, l.portal,
              CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END,
              l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
          WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
-    )?;
-    let rows = statement.query_map(params![account, now], |row| {
-        let ledger: LedgerId = row.get(1)?;
-        let offer = Offer {
-            request: WaitingRequest {
-                id: RequestId::from_bytes(ledger.to_bytes()),
-                portal: row.get(2)?,
-                subject: row.get(3)?,
-                received_at: row.get::<_, Millis>(4)?.timestamp(),
-            },
-            authenticated: row.get(5)?,
-            discarded: false,
-        };
-        Ok((row.get(0)?, offer))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&account, &now],
+        |row| {
+            let ledger: LedgerId = row.get(1)?;
+            let offer = Offer {
+                request: WaitingRequest {
+                    id: RequestId::from_bytes(ledger.to_bytes()),
+                    portal: row.get(2)?,
+                    subject: row.get(3)?,
+                    received_at: row.get::<_, Millis>(4)?.timestamp(),
+                },
+                authenticated: row.get(5)?,
+                discarded: false,
+            };
+            Ok((row.get(0)?, offer))
+        },
+    )
 }
 
 /// Restores an offered message as a released request of an account that is active by now. Returns false if
 /// the same message already has a held, released or delivered request.
 pub(crate) fn take_back(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     n: i64,
     by: &Actor,
@@ -266,20 +236,11 @@ pub(crate) fn take_back(
         Option<String>,
         Millis,
         bool,
-    ) = connection
-        .prepare_cached(
-            "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
+    ) = tx.one(
+        "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
              FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
-        )?
-        .query_row([n], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            ))
-        })?;
+        &[&n],
+    )?;
     let facts = facts.0;
     let like = Likeness {
         message_key: repeat_key(&facts),
@@ -289,36 +250,33 @@ pub(crate) fn take_back(
         facts: &facts,
         received_at,
     };
-    if find_original(connection, &like, Some(n))?.is_some() {
+    if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
     }
-    connection
-        .prepare_cached(
-            "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,
+    tx.run(
+        "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,
                  standing = json_set(standing, '$.account.quota_reached', json('false'))
              WHERE n = ?1",
-        )?
-        .execute(params![n, Reason::AccountPending, like.copy_key])?;
-    connection
-        .prepare_cached(
-            "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at,
-                 authenticated)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7)",
-        )?
-        .execute(params![
-            n,
+        &[&n, &Reason::AccountPending, &like.copy_key],
+    )?;
+    insert!(
+        tx,
+        request {
+            ledger: n,
             account,
             portal,
-            octets(facts.size),
+            size: octets(facts.size),
             received_at,
-            now,
-            authenticated,
-        ])?;
-    uncount(connection, n)?;
-    transitions::release(connection, n, "proof", now)?;
+            state: "held",
+            due_at: now,
+            authenticated
+        }
+    )?;
+    uncount(tx, n)?;
+    transitions::release(tx, n, "proof", now)?;
     NewEvent::named("request.recovered")
         .entry(n)
         .detail("dropped before, hold_quota; offered with the verification")
-        .record(connection, by, now)?;
+        .record(tx, by, now)?;
     Ok(true)
 }

@@ -7,8 +7,7 @@
 //! stays. The members of a run that was not settled may be delivered again.
 
 use std::collections::BTreeSet;
-
-use rusqlite::{Connection, OptionalExtension, params};
+use std::ops::ControlFlow;
 
 use super::content::{Content, PIECE};
 use super::deliveries::{self, CLAIMED, Claim, Settlement, claimed};
@@ -19,6 +18,7 @@ use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::Work;
 use crate::store::engine::notify::Topic;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{FromRow, Tx};
 use crate::store::{Store, StoreError};
 
 /// Maximum requests of a turn: the writer serves others too.
@@ -58,18 +58,18 @@ struct Share {
 }
 
 impl Share {
-    fn is_paused(&self, connection: &Connection) -> Result<bool, StoreError> {
+    fn is_paused(&self, tx: &Tx) -> Result<bool, StoreError> {
         match &self.destination {
-            Some(destination) => is_paused(connection, destination),
+            Some(destination) => is_paused(tx, destination),
             None => Ok(false),
         }
     }
 
     /// Claims the beginnings of the queues whose heads are due, oldest first.
-    fn take(&self, connection: &Connection, now: Millis) -> Result<Vec<Vec<Lease>>, StoreError> {
+    fn take(&self, tx: &Tx, now: Millis) -> Result<Vec<Vec<Lease>>, StoreError> {
         let mut due: Vec<(Millis, i64)> = Vec::new();
         for portal in &self.portals {
-            due.extend(REQUESTS.due(connection, portal, self.limits.runs, now)?);
+            due.extend(REQUESTS.due(tx, portal, self.limits.runs, now)?);
         }
         due.sort_unstable();
         due.truncate(self.limits.runs);
@@ -78,13 +78,13 @@ impl Share {
         let mut runs = Vec::with_capacity(due.len());
         for (_, head) in due {
             let most = self.limits.requests.min(left);
-            let rows = run(connection, head, most, now, &mut queues)?;
+            let rows = run(tx, head, most, now, &mut queues)?;
             left -= rows.len();
             let leases = rows
                 .into_iter()
                 .map(|n| {
                     let leases = &REQUESTS.leases;
-                    leases.take(connection, n, &self.holder, self.lease_until)
+                    leases.take(tx, n, &self.holder, self.lease_until)
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             if !leases.is_empty() {
@@ -94,15 +94,15 @@ impl Share {
         Ok(runs)
     }
 
-    fn next(&self, connection: &Connection) -> Result<NextWork, StoreError> {
-        next_due(connection, &self.portals).map(NextWork::at)
+    fn next(&self, tx: &Tx) -> Result<NextWork, StoreError> {
+        next_due(tx, &self.portals).map(NextWork::at)
     }
 }
 
 /// Rows of the queue of a due request, from its head on. Empty if `queues` has it already: the leases of a
 /// whole run can expire together.
 fn run(
-    connection: &Connection,
+    tx: &Tx,
     due: i64,
     most: usize,
     now: Millis,
@@ -111,29 +111,28 @@ fn run(
     if most == 0 {
         return Ok(Vec::new());
     }
-    let (account, portal, passed): (i64, PortalName, bool) = connection
-        .prepare_cached("SELECT account, portal, passed FROM request WHERE ledger = ?")?
-        .query_row([due], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (account, portal, passed): (i64, PortalName, bool) = tx.one(
+        "SELECT account, portal, passed FROM request WHERE ledger = ?",
+        &[&due],
+    )?;
     if passed {
         return Ok(vec![due]);
     }
     let mut rows = Vec::new();
     let mut octets = 0;
-    let mut statement = connection.prepare_cached(
-        "SELECT ledger, size, due_at FROM request
+    let sql = "SELECT ledger, size, due_at FROM request
          WHERE account = ? AND portal = ? AND state = 'released' AND stopped = 0 AND passed = 0
-         ORDER BY released_at, ledger LIMIT ?",
-    )?;
-    let mut waiting = statement.query(params![account, portal, most])?;
-    while let Some(row) = waiting.next()? {
-        let (n, size, due_at): (i64, u64, Option<Millis>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+         ORDER BY released_at, ledger LIMIT ?";
+    tx.query(sql, &[&account, &portal, &most], &mut |row| {
+        let (n, size, due_at) = <(i64, u64, Option<Millis>)>::from_row(row)?;
         octets += size;
         let is_free = due_at.is_none_or(|at| at <= now);
         if !is_free || (octets > MOST_OCTETS && !rows.is_empty()) {
-            break;
+            return Ok(ControlFlow::Break(()));
         }
         rows.push(n);
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     if rows.is_empty() {
         rows.push(due);
     }
@@ -144,10 +143,10 @@ fn run(
     }
 }
 
-fn next_due(connection: &Connection, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {
+fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {
     let mut next: Option<Millis> = None;
     for portal in portals {
-        let of_portal = REQUESTS.next_due(connection, portal)?;
+        let of_portal = REQUESTS.next_due(tx, portal)?;
         next = [next, of_portal].into_iter().flatten().min();
     }
     Ok(next)
@@ -160,30 +159,29 @@ fn turn(
     share: &Share,
     now: Millis,
 ) -> Result<Turn<Lease>, StoreError> {
-    let connection = work.connection;
+    let tx = work.tx;
     let mut queues = BTreeSet::new();
     let mut settled = Vec::with_capacity(outcomes.len());
     for (lease, attempt, settlement, at) in outcomes {
-        let outcome =
-            deliveries::settle(connection, lease, *attempt, settlement, *at, &mut queues)?;
+        let outcome = deliveries::settle(tx, lease, *attempt, settlement, *at, &mut queues)?;
         settled.push(outcome);
     }
     for (account, portal) in &queues {
-        REQUESTS.promote(connection, *account, portal, now)?;
+        REQUESTS.promote(tx, *account, portal, now)?;
     }
-    let is_paused = share.is_paused(connection)?;
+    let is_paused = share.is_paused(tx)?;
     let runs = if is_paused || share.limits.runs == 0 {
         // The next of these queues may be due: wake the worker that claims.
         let is_changed = settled.contains(&Settled::Recorded);
         work.wakeups.add_if(Topic::Requests, is_changed);
         Vec::new()
     } else {
-        share.take(connection, now)?
+        share.take(tx, now)?
     };
     let next = if is_paused {
         NextWork::Paused
     } else {
-        share.next(connection)?
+        share.next(tx)?
     };
     Ok(Turn {
         settled,
@@ -196,19 +194,17 @@ fn turn(
 /// Reads what was claimed, with the damaged rows.
 fn read(
     store: &Store,
-    connection: &Connection,
+    tx: &Tx,
     runs: Vec<Vec<Lease>>,
 ) -> Result<(Vec<Vec<Delivery>>, Vec<(Lease, StoreError)>), StoreError> {
-    let mut statement = connection.prepare_cached(CLAIMED)?;
     let mut damaged = Vec::new();
     let mut all = Vec::with_capacity(runs.len());
     for leases in runs {
         let mut run = Vec::with_capacity(leases.len());
         for lease in leases {
-            let found = statement.query_row([lease.row], |row| claimed(row, &lease));
-            match found.optional().map_err(StoreError::from) {
+            match tx.maybe_with(CLAIMED, &[&lease.row], |row| claimed(row, &lease)) {
                 Ok(Some(claim)) => run.push(Delivery {
-                    content: Content::open(store, connection, claim.ledger, PIECE),
+                    content: Content::open(store, tx, claim.ledger, PIECE),
                     claim,
                 }),
                 // A row that was forgotten meanwhile belongs to no worker.
@@ -267,8 +263,7 @@ impl Store {
             (Vec::new(), Vec::new())
         } else {
             let store = self.clone();
-            self.read(move |connection| read(&store, connection, runs))
-                .await?
+            self.read(move |tx| read(&store, tx, runs)).await?
         };
         if !damaged.is_empty() {
             set_aside = self
@@ -278,7 +273,7 @@ impl Store {
                     let mut all = Vec::with_capacity(damaged.len());
                     for (lease, cause) in &damaged {
                         let now = now.into();
-                        all.extend(deliveries::set_aside(work.connection, lease, cause, now)?);
+                        all.extend(deliveries::set_aside(work.tx, lease, cause, now)?);
                     }
                     Ok(all)
                 })
@@ -347,11 +342,11 @@ impl Store {
         portals: &[PortalName],
     ) -> Result<NextWork, StoreError> {
         let (destination, portals) = (destination.clone(), portals.to_vec());
-        self.read(move |connection| {
-            if is_paused(connection, &destination)? {
+        self.read(move |tx| {
+            if is_paused(tx, &destination)? {
                 return Ok(NextWork::Paused);
             }
-            next_due(connection, &portals).map(NextWork::at)
+            next_due(tx, &portals).map(NextWork::at)
         })
         .await
     }
@@ -361,7 +356,7 @@ impl Store {
         &self,
         portals: Vec<PortalName>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.read(move |connection| Ok(next_due(connection, &portals)?.map(Millis::timestamp)))
+        self.read(move |tx| Ok(next_due(tx, &portals)?.map(Millis::timestamp)))
             .await
     }
 }

@@ -1,4 +1,16 @@
-//! SQL as the operations speak it: column types, pages and conditions of lists.
+//! SQL as the operations of the store speak it: a few verbs over the session of an engine, with values and rows
+//! of our own. No operation knows which engine runs its statements.
 
+mod conditions;
+mod maintenance;
 pub(super) mod pagination;
+mod row;
+mod session;
 pub(super) mod sql_types;
+mod value;
+
+pub(super) use conditions::Conditions;
+pub(super) use maintenance::Maintenance;
+pub(super) use row::{Columns, FromRow, Row};
+pub(super) use session::{Receive, Session, Tx, insert};
+pub(super) use value::{Bind, FromSql, ToSql, Value};

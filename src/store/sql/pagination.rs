@@ -1,6 +1,4 @@
-//! Pagination and filters of long lists.
-
-use rusqlite::ToSql;
+//! Pagination of long lists.
 
 /// A page of a long list: at most `limit` rows after the cursor of the previous page.
 #[derive(Debug, Clone, Default)]
@@ -33,56 +31,5 @@ impl<T> Listed<T> {
             next: last.filter(|_| more),
             rows: rows.into_iter().map(|(row, _)| row).collect(),
         }
-    }
-}
-
-/// Conditions of a list's filter. Only conditions with a value enter the statement, so that the planner can
-/// choose an index; the values are always parameters.
-pub(crate) struct Conditions<'a> {
-    sql: Vec<&'static str>,
-    values: Vec<(&'static str, &'a dyn ToSql)>,
-}
-
-impl<'a> Conditions<'a> {
-    pub(crate) fn new() -> Self {
-        Self {
-            sql: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Adds a condition on the parameter `name`, if it has a value.
-    pub(crate) fn ask<T: ToSql>(
-        &mut self,
-        sql: &'static str,
-        name: &'static str,
-        value: Option<&'a T>,
-    ) {
-        if let Some(value) = value {
-            self.sql.push(sql);
-            self.bind(name, value);
-        }
-    }
-
-    /// Adds a condition without a parameter.
-    pub(crate) fn always(&mut self, sql: &'static str) {
-        self.sql.push(sql);
-    }
-
-    pub(crate) fn bind<T: ToSql>(&mut self, name: &'static str, value: &'a T) {
-        self.values.push((name, value));
-    }
-
-    /// The conditions for `WHERE`.
-    pub(crate) fn sql(&self) -> String {
-        if self.sql.is_empty() {
-            "true".to_owned()
-        } else {
-            self.sql.join(" AND ")
-        }
-    }
-
-    pub(crate) fn values(&self) -> &[(&'static str, &'a dyn ToSql)] {
-        &self.values
     }
 }

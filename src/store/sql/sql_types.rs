@@ -1,9 +1,10 @@
 //! Column types: ids as 16 octets, times as milliseconds, enums as words, structures as compact JSON.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::value::Bind;
+use super::{FromSql, ToSql, Value};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, MailId,
     OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
@@ -15,14 +16,14 @@ use crate::store::verification::verification_mail::{MailCause, MailKind};
 macro_rules! ids {
     ($($id:ty),+) => {$(
         impl ToSql for $id {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.to_bytes().to_vec().into())
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+                bind(Value::Blob(&self.to_bytes()))
             }
         }
 
         impl FromSql for $id {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                <[u8; 16]>::column_result(value).map(Self::from_bytes)
+            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+                <[u8; 16]>::from_sql(value).map(Self::from_bytes)
             }
         }
     )+};
@@ -32,15 +33,14 @@ ids!(LedgerId, AccountId, HookCallId, MailId, RequestId);
 macro_rules! words {
     ($($word:ty),+) => {$(
         impl ToSql for $word {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.as_str().into())
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+                bind(Value::Text(self.as_str()))
             }
         }
 
         impl FromSql for $word {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                let text = value.as_str()?;
-                Self::from_name(text).ok_or_else(|| unexpected(text))
+            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+                Self::from_name(value.text()?).ok_or_else(|| value.unexpected("a value of its column"))
             }
         }
     )+};
@@ -59,15 +59,14 @@ words!(
 macro_rules! names {
     ($($name:ty),+) => {$(
         impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.as_str().into())
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+                bind(Value::Text(self.as_str()))
             }
         }
 
         impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                let text = value.as_str()?;
-                Self::parse(text).map_err(|_| unexpected(text))
+            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+                Self::parse(value.text()?).map_err(|_| value.unexpected("a name"))
             }
         }
     )+};
@@ -75,26 +74,21 @@ macro_rules! names {
 names!(PortalName, DestinationName, OperatorName);
 
 impl FromSql for EmailAddress {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::parse_stored(text).map_err(|_| unexpected(text))
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        Self::parse_stored(value.text()?).map_err(|_| value.unexpected("an address"))
     }
 }
 
 impl ToSql for Actor {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_string().into())
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Text(&self.to_string()))
     }
 }
 
 impl ToSql for TokenHash {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_bytes().as_slice().into())
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Blob(self.as_bytes()))
     }
-}
-
-fn unexpected(text: &str) -> FromSqlError {
-    FromSqlError::Other(format!("{text:?} does not belong into this column").into())
 }
 
 /// A time as stored in a column.
@@ -133,14 +127,14 @@ impl From<Timestamp> for Millis {
 }
 
 impl ToSql for Millis {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.into())
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Integer(self.0))
     }
 }
 
 impl FromSql for Millis {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        i64::column_result(value).map(Self)
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        i64::from_sql(value).map(Self)
     }
 }
 
@@ -153,9 +147,9 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromSql for Json<T> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?)
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        serde_json::from_str(value.text()?)
             .map(Self)
-            .map_err(|error| FromSqlError::Other(error.into()))
+            .map_err(|error| StoreError::DamagedRow(error.to_string()))
     }
 }

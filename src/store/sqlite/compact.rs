@@ -21,14 +21,7 @@ pub struct Compacted {
 /// Another process has it open, the disk is full, or it is damaged; then nothing has changed.
 pub fn compact(database: &Path) -> Result<Compacted, StoreError> {
     let connection = connection::writing(database)?;
-    let octets = || -> rusqlite::Result<u64> {
-        connection.query_row(
-            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-            [],
-            |row| row.get(0),
-        )
-    };
-    let before = octets()?;
+    let before = connection::octets(&connection)?;
     connection.execute_batch("VACUUM")?;
     if !connection::empty_log(&connection)? {
         return Err(StoreError::Busy(
@@ -37,6 +30,6 @@ pub fn compact(database: &Path) -> Result<Compacted, StoreError> {
     }
     Ok(Compacted {
         before,
-        after: octets()?,
+        after: connection::octets(&connection)?,
     })
 }

@@ -185,6 +185,12 @@ pub(crate) fn reading(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Size of the database in octets.
+pub(super) fn octets(connection: &Connection) -> Result<u64, StoreError> {
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
+}
+
 /// Number of schema migrations that a database has, and that this program knows.
 pub(crate) fn schema(connection: &Connection) -> Result<(usize, usize), StoreError> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;

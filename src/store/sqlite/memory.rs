@@ -51,6 +51,8 @@ mod tests {
     use super::*;
     use crate::store::StoreError;
     use crate::store::engine::readers::Readers;
+    use crate::store::sql::Tx;
+    use crate::store::sqlite::session::SqliteSession;
 
     /// Octets that this thread has read from files, as opposed to cached pages.
     fn octets_read() -> u64 {
@@ -62,10 +64,10 @@ mod tests {
     }
 
     /// Octets read while summing a table of a megabyte once more.
-    fn read_again(connection: &Connection) -> u64 {
+    fn read_again(tx: &Tx) -> u64 {
         let before = octets_read();
-        let total: i64 = connection
-            .query_row("SELECT sum(length(filling)) FROM big", [], |row| row.get(0))
+        let total: i64 = tx
+            .one("SELECT sum(length(filling)) FROM big", &[])
             .expect("a sum");
         assert_eq!(total, 2000 * 500);
         octets_read() - before
@@ -89,17 +91,17 @@ mod tests {
     #[test]
     fn a_connection_caches_pages_until_they_are_freed() {
         let (_folder, path) = big_database();
-        let connection = Connection::open(&path).expect("a database");
-        read_again(&connection);
-        let small = read_again(&connection);
+        let session = SqliteSession::reading(&path).expect("a database");
+        read_again(&session);
+        let small = read_again(&session);
         assert!(
             small < 10_000,
             "{small} octets were read although all is kept"
         );
 
-        for forget in [forget_pages, forget_all] {
-            forget(&connection);
-            let all = read_again(&connection);
+        for forget in [SqliteSession::forget_pages, SqliteSession::forget_all] {
+            forget(&session);
+            let all = read_again(&session);
             assert!(
                 all > 1_000_000,
                 "only {all} octets were read of what was forgotten"
@@ -115,7 +117,7 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
-                        let read = |_: &Connection| {
+                        let read = |_: &Tx| {
                             here.wait();
                             Ok::<_, StoreError>(())
                         };
@@ -131,7 +133,7 @@ mod tests {
 
         let readers = Readers::that_rest(path, 4, Duration::ZERO);
         all_at_once(&readers);
-        let read = |connection: &Connection| Ok(read_again(connection));
+        let read = |tx: &Tx| Ok(read_again(tx));
         readers.read(read).expect("read");
         assert_eq!(readers.idle(), 1);
         let all = readers.read(read).expect("read");

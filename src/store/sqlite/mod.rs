@@ -1,9 +1,13 @@
 //! The embedded engine: connections and their settings, the schema, checkpoints, and the care of the file.
 
+pub(super) mod backup;
 pub(super) mod checkpoint;
 pub(super) mod compact;
 pub(super) mod connection;
-pub(super) mod file_identity;
+mod file_identity;
 pub(super) mod memory;
-pub(super) mod numbers;
-pub(super) mod vacuum;
+mod numbers;
+#[cfg(test)]
+mod plans;
+mod result_codes;
+pub(super) mod session;

@@ -7,20 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::Connection;
-use rusqlite::backup::{Backup, StepResult};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::store::sqlite::connection;
+use crate::store::sqlite::backup::copy;
 use crate::store::{Examination, StoreError};
-
-/// Pages copied between two progress reports.
-const PAGES: i32 = 1024;
-
-/// Pause before a retry when another process holds a lock on the source.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Copies `database` to `file`, which must not exist, and examines the copy. The copy gets its final name
 /// only when it is complete and on disk. `progress` receives the octets copied and the total. Blocks.
@@ -89,37 +80,6 @@ impl Drop for Draft {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-fn copy(
-    database: &Path,
-    draft: &Path,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<(), StoreError> {
-    let source = connection::reading(database)?;
-    let page: u64 = source.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    // One read transaction for all pages: writers continue, and the copy need not restart.
-    let moment = source.unchecked_transaction()?;
-    let mut target = Connection::open(draft)?;
-    {
-        let backup = Backup::new(&moment, &mut target)?;
-        loop {
-            let step = backup.step(PAGES)?;
-            let pages = backup.progress();
-            let all = u64::try_from(pages.pagecount).unwrap_or(0);
-            let left = u64::try_from(pages.remaining).unwrap_or(0);
-            progress((all - left.min(all)) * page, all * page);
-            match step {
-                StepResult::Done => break,
-                StepResult::More => {}
-                _ => std::thread::sleep(PAUSE),
-            }
-        }
-    }
-    // A single file, without the two extra files of a write-ahead log.
-    target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
-    target.close().map_err(|(_, error)| error)?;
-    Ok(())
 }
 
 fn failed(file: &Path, error: &io::Error) -> StoreError {

@@ -8,9 +8,8 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::Timestamp;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::rate_limits::bring_back;
 use crate::store::{Store, StoreError, Topic};
@@ -248,10 +247,9 @@ const REPAIRS: &[TimeRepair] = &[
 impl Store {
     /// Latest time of any write, as far as an index or the newest rows show.
     pub async fn latest_time(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|connection| {
-            let latest: Option<Millis> = connection
-                .prepare_cached(
-                    "SELECT max(at) FROM (
+        self.read(|tx| {
+            let latest: Option<Millis> = tx.one(
+                "SELECT max(at) FROM (
                          SELECT max(received_at) AS at FROM ledger
                          UNION ALL SELECT max(at) FROM (
                              SELECT at FROM event ORDER BY n DESC LIMIT ?1
@@ -259,8 +257,8 @@ impl Store {
                          UNION ALL SELECT max(created_at) FROM operator_key
                          UNION ALL SELECT max(expires_at) - ?2 FROM answer
                      )",
-                )?
-                .query_row([RECENT_EVENTS, LONGEST_ANSWER], |row| row.get(0))?;
+                &[&RECENT_EVENTS, &LONGEST_ANSWER],
+            )?;
             Ok(latest.map(Millis::timestamp))
         })
         .await
@@ -285,16 +283,14 @@ impl Store {
                 Becomes::Latest => latest,
             };
             let found = self
-                .read_long(move |connection| find(connection, repair.find, latest))
+                .read_long(move |tx| find(tx, repair.find, latest))
                 .await?;
             repaired += found.len();
             for some in found.chunks(limit) {
                 let some = some.to_vec();
                 self.write(move |work| {
                     for n in &some {
-                        work.connection
-                            .prepare_cached(repair.repair)?
-                            .execute(params![n, becomes])?;
+                        work.tx.run(repair.repair, &[&n, &becomes])?;
                     }
                     work.wakeups.add(Topic::VerificationMail);
                     work.wakeups.add(Topic::Requests);
@@ -305,38 +301,37 @@ impl Store {
             }
         }
         self.write(move |work| {
-            bring_back(work.connection, now)?;
-            repair_small_tables(work.connection, now)
+            bring_back(work.tx, now)?;
+            repair_small_tables(work.tx, now)
         })
         .await?;
         Ok(repaired)
     }
 }
 
-fn find(connection: &Connection, sql: &str, after: Millis) -> Result<Vec<i64>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([after], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+fn find(tx: &Tx, sql: &str, after: Millis) -> Result<Vec<i64>, StoreError> {
+    tx.all(sql, &[&after])
 }
 
 /// Repairs tables with one row for each destination, session or token. A session keeps its intended length,
 /// from now on.
-fn repair_small_tables(connection: &Connection, now: Millis) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
+fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+    tx.run(
+        "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
              WHERE created_at > ?1",
-        )?
-        .execute([now])?;
-    connection
-        .prepare_cached("UPDATE paused_destination SET at = ?1 WHERE at > ?1")?
-        .execute([now])?;
+        &[&now],
+    )?;
+    tx.run(
+        "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
+        &[&now],
+    )?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::session::SqliteSession;
 
     /// Time columns that need no repair, with the reason.
     const EXCEPT: &[(&str, &str)] = &[
@@ -356,17 +351,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
         drop(Store::open(&path).expect("a database"));
-        let connection = Connection::open(&path).expect("opened");
-        let mut statement = connection
-            .prepare(
+        let tx: &Tx = &SqliteSession::reading(&path).expect("opened");
+        let columns: Vec<(String, String)> = tx
+            .all(
                 "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
                  WHERE m.type = 'table' AND (c.name = 'at' OR c.name = 'day' OR c.name = 'minute'
                      OR c.name GLOB '*_at' OR c.name GLOB '*until*' OR c.name GLOB '*_day')",
+                &[],
             )
-            .expect("prepared");
-        let columns: Vec<(String, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .and_then(Iterator::collect)
             .expect("read");
         assert!(columns.len() > 30, "{columns:?}");
         for (table, column) in &columns {

@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
-
 use crate::domain::{DestinationName, Timestamp};
 use crate::store::StoreError;
 use crate::store::ledger::counts::{self, RequestCount};
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sqlite::connection;
+use crate::store::sqlite::session::SqliteSession;
 use crate::store::upkeep::invariants::{self, Violation};
 
 /// Result of an examination.
@@ -47,47 +46,43 @@ impl Examination {
 /// # Errors
 /// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
 pub fn examine(database: &Path) -> Result<Examination, StoreError> {
-    let connection = connection::reading(database)?;
+    let session = SqliteSession::reading(database)?;
     // One snapshot of the database, whatever is committed meanwhile.
-    let moment = connection.unchecked_transaction()?;
-    let number = |sql| moment.query_row(sql, [], |row| row.get::<_, u64>(0));
-    let page = number("PRAGMA page_size")?;
-    let (schema, known_schema) = connection::schema(&moment)?;
+    session.begin_reading()?;
+    let tx: &Tx = &session;
+    let (schema, known_schema) = tx.schema()?;
     if schema > known_schema {
         return Err(StoreError::NewerSchema {
             found: schema,
             known: known_schema,
         });
     }
-    let octets = number("PRAGMA page_count")? * page;
-    let unused_octets = number("PRAGMA freelist_count")? * page;
-    let shrinks = number("PRAGMA auto_vacuum")? == 2;
-    // The invariants are those of the newest schema only.
-    if schema < known_schema {
-        return Ok(Examination {
-            schema,
-            known_schema,
-            octets,
-            unused_octets,
-            shrinks,
-            entries: 0,
-            newest: None,
-            requests: Vec::new(),
-            paused: Vec::new(),
-            violations: invariants::check_file(&moment)?,
-        });
-    }
-    Ok(Examination {
+    let mut examination = Examination {
         schema,
         known_schema,
-        octets,
-        unused_octets,
-        shrinks,
-        entries: number("SELECT count(*) FROM ledger")?,
-        newest: newest(&moment)?,
-        requests: counts::requests(&moment)?,
-        paused: paused(&moment)?,
-        violations: invariants::check(&moment)?,
+        octets: tx.size()?,
+        unused_octets: tx.unused()?,
+        shrinks: tx.shrinks()?,
+        entries: 0,
+        newest: None,
+        requests: Vec::new(),
+        paused: Vec::new(),
+        violations: Vec::new(),
+    };
+    // The invariants are those of the newest schema only.
+    if schema < known_schema {
+        examination.violations = invariants::check_file(tx)?;
+        return Ok(examination);
+    }
+    let newest: Option<Millis> = tx.one("SELECT max(received_at) FROM ledger", &[])?;
+    let paused = "SELECT destination FROM paused_destination ORDER BY destination";
+    Ok(Examination {
+        entries: tx.one("SELECT count(*) FROM ledger", &[])?,
+        newest: newest.map(Millis::timestamp),
+        requests: counts::requests(tx)?,
+        paused: tx.all(paused, &[])?,
+        violations: invariants::check(tx)?,
+        ..examination
     })
 }
 
@@ -99,24 +94,7 @@ pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
     if !database.exists() {
         return Ok(false);
     }
-    let connection = connection::reading(database)?;
-    let found = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM account WHERE verified_at IS NOT NULL)",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(found)
-}
-
-fn newest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let newest: Option<Millis> =
-        connection.query_row("SELECT max(received_at) FROM ledger", [], |row| row.get(0))?;
-    Ok(newest.map(Millis::timestamp))
-}
-
-fn paused(connection: &Connection) -> Result<Vec<DestinationName>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT destination FROM paused_destination ORDER BY destination")?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let tx: &Tx = &SqliteSession::reading(database)?;
+    let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
+    tx.exists(sql, &[])
 }

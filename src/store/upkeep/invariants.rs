@@ -2,17 +2,16 @@
 //!
 //! The checks, keys and triggers of the schema enforce many invariants. The ones here concern more than one
 //! row.
-
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+
+use std::ops::ControlFlow;
 
 use crate::access::{Circumstances, Standing};
 use crate::domain::{EmailAddress, Envelope, LedgerId};
 use crate::mail::Facts;
 use crate::store::ledger::reason_codes::with_codes;
 use crate::store::sql::sql_types::Json;
+use crate::store::sql::{FromSql, Row, Tx, Value};
 use crate::store::{Store, StoreError};
 
 /// A violated invariant.
@@ -254,105 +253,81 @@ impl Store {
     }
 }
 
-pub(crate) fn check(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
+pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
-        let mut statement = connection.prepare(&format!("{} LIMIT {MOST}", with_codes(sql)))?;
-        for place in statement.query_map([], |row| Ok(place(row.get_ref(0)?)))? {
-            violations.push(Violation {
-                invariant,
-                place: place?,
-            });
-        }
+        let sql = format!("{} LIMIT {MOST}", with_codes(sql));
+        violations.extend(tx.all_with(&sql, &[], |row| {
+            let place = place(row.value(0)?);
+            Ok(Violation { invariant, place })
+        })?);
     }
-    violations.extend(check_rows(connection)?);
-    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-    let rows = statement.query_map([], |row| {
-        Ok(format!(
-            "{} {}",
-            row.get::<_, String>(0)?,
-            row.get::<_, Option<i64>>(1)?.unwrap_or_default()
-        ))
-    })?;
-    for place in rows {
-        violations.push(Violation {
-            invariant: "what a row refers to is there",
-            place: place?,
-        });
-    }
-    violations.extend(check_file(connection)?);
+    violations.extend(check_rows(tx)?);
+    violations.extend(tx.find_orphans()?.into_iter().map(|place| Violation {
+        invariant: "what a row refers to is there",
+        place,
+    }));
+    violations.extend(check_file(tx)?);
     Ok(violations)
 }
 
 /// Entries and accounts with a part that cannot be decoded.
-fn check_rows(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
-    fn damage<T: DeserializeOwned>(row: &Row, column: usize) -> Option<String> {
-        let found = row.get::<_, Option<Json<T>>>(column);
-        found.err().map(|cause| cause.to_string())
+fn check_rows(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
+    fn damage<T: FromSql>(row: &Row, column: usize) -> Option<String> {
+        row.get::<_, T>(column).err().map(|cause| cause.to_string())
     }
     let mut violations = Vec::new();
-    let mut add = |place: String, cause: String| {
-        violations.push(Violation {
-            invariant: "a row can be read",
-            place: format!("{place}: {cause}"),
-        });
-        violations.len() < MOST
+    let mut check = |sql: &str, damage: fn(&Row) -> Option<String>| {
+        tx.query(sql, &[], &mut |row| {
+            if let Some(cause) = damage(row) {
+                let id = row.value(0).map(place).unwrap_or_default();
+                violations.push(Violation {
+                    invariant: "a row can be read",
+                    place: format!("{id}: {cause}"),
+                });
+            }
+            Ok(if violations.len() < MOST {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })
     };
-    let mut statement = connection
-        .prepare("SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let damage = damage::<Facts>(row, 1)
-            .or_else(|| damage::<Envelope>(row, 2))
-            .or_else(|| damage::<Standing>(row, 3))
-            .or_else(|| damage::<Circumstances>(row, 4))
-            .or_else(|| row.get::<_, String>(5).err().map(|cause| cause.to_string()));
-        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
-            break;
-        }
-    }
-    let mut statement = connection.prepare("SELECT id, groups, address FROM account")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let address = row.get::<_, EmailAddress>(2).err();
-        let damage =
-            damage::<Vec<String>>(row, 1).or_else(|| address.map(|cause| cause.to_string()));
-        if damage.is_some_and(|cause| !add(place_of(row), cause)) {
-            break;
-        }
-    }
+    check(
+        "SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger",
+        |row| {
+            damage::<Json<Facts>>(row, 1)
+                .or_else(|| damage::<Json<Envelope>>(row, 2))
+                .or_else(|| damage::<Json<Standing>>(row, 3))
+                .or_else(|| damage::<Option<Json<Circumstances>>>(row, 4))
+                .or_else(|| damage::<String>(row, 5))
+        },
+    )?;
+    check("SELECT id, groups, address FROM account", |row| {
+        damage::<Json<Vec<String>>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
+    })?;
     Ok(violations)
 }
 
-fn place_of(row: &Row) -> String {
-    row.get_ref(0).map(place).unwrap_or_default()
-}
-
 /// The id of a row in the form that commands take, or any other value of the query.
-fn place(value: ValueRef) -> String {
+fn place(value: Value) -> String {
     match value {
-        ValueRef::Blob(octets) => match octets.try_into() {
+        Value::Blob(octets) => match octets.try_into() {
             Ok(id) => LedgerId::from_bytes(id).to_string(),
             Err(_) => "an id that is damaged".to_owned(),
         },
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        ValueRef::Integer(number) => number.to_string(),
-        _ => String::new(),
+        Value::Text(text) => text.to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Null => String::new(),
     }
 }
 
 /// Checks the integrity of the file, with any schema.
-pub(crate) fn check_file(connection: &Connection) -> Result<Vec<Violation>, StoreError> {
-    let mut violations = Vec::new();
-    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
-    for place in statement.query_map([], |row| row.get::<_, String>(0))? {
-        let place = place?;
-        if place != "ok" {
-            violations.push(Violation {
-                invariant: WHOLE,
-                place,
-            });
-        }
-    }
-    Ok(violations)
+pub(crate) fn check_file(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
+    let places = tx.find_damage(MOST)?.into_iter();
+    let violation = |place| Violation {
+        invariant: WHOLE,
+        place,
+    };
+    Ok(places.map(violation).collect())
 }

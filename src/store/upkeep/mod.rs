@@ -5,6 +5,5 @@ pub(super) mod canary;
 pub(super) mod clock_repair;
 pub(super) mod examine;
 pub(super) mod invariants;
-#[cfg(test)]
-pub(super) mod plans;
 pub(super) mod retention;
+pub(super) mod vacuum;

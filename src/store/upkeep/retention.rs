@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::{Actor, LedgerId, PortalName, RequestId, RequestState, Timestamp};
 use crate::store::accounts::account_rows::account_by_number;
 use crate::store::audit::events::NewEvent;
@@ -15,10 +13,12 @@ use crate::store::engine::job::Work;
 use crate::store::engine::time_slice::{Step, TimeSlice};
 use crate::store::privacy::forget_content::forget_content;
 use crate::store::requests::transitions;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::lanes::Place;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
+use std::ops::ControlFlow;
 
 impl Store {
     /// Expires the holds that are past their time.
@@ -27,7 +27,7 @@ impl Store {
         now: Timestamp,
         limit: usize,
     ) -> Result<Step<Vec<RequestId>>, StoreError> {
-        self.write(move |work| expire(work.connection, now.into(), limit))
+        self.write(move |work| expire(work.tx, now.into(), limit))
             .await
     }
 
@@ -51,7 +51,7 @@ impl Store {
         keep_settled: Duration,
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
-        self.write(move |work| forget_content(work.connection, now.into(), keep_settled, limit))
+        self.write(move |work| forget_content(work.tx, now.into(), keep_settled, limit))
             .await
     }
 
@@ -64,9 +64,7 @@ impl Store {
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
         let before = Millis::from(now).minus(keep);
-        let old = self
-            .read(move |connection| old_entries(connection, before, limit))
-            .await?;
+        let old = self.read(move |tx| old_entries(tx, before, limit)).await?;
         self.delete(old, limit, FORGET_ENTRY).await
     }
 
@@ -80,20 +78,16 @@ impl Store {
     ) -> Result<Step<usize>, StoreError> {
         let now = Millis::from(now);
         let before = now.minus(keep);
-        let verification_mails = self
-            .read(move |connection| old_mail(connection, before, limit))
-            .await?;
+        let verification_mails = self.read(move |tx| old_mail(tx, before, limit)).await?;
         let verification_mails = self
             .delete(verification_mails, limit, "DELETE FROM letter WHERE n = ?")
             .await?;
-        let names = self
-            .read(move |connection| unneeded_names(connection, limit))
-            .await?;
+        let names = self.read(move |tx| unneeded_names(tx, limit)).await?;
         let names = self
             .delete(names, limit, "DELETE FROM account WHERE n = ?")
             .await?;
         let others = self
-            .write(move |work| forget_traces(work.connection, now, before, limit))
+            .write(move |work| forget_traces(work.tx, now, before, limit))
             .await?;
         Ok(Step {
             done: verification_mails.done + names.done + others.done,
@@ -115,7 +109,7 @@ impl Store {
             let mut done = 0;
             let mut pace = TimeSlice::of(limit);
             let more = pace.each(rows.clone(), |n| {
-                done += work.connection.prepare_cached(sql)?.execute([n])?;
+                done += work.tx.run(sql, &[&n])?;
                 Ok(())
             })?;
             Ok(pace.step(done, more))
@@ -124,25 +118,19 @@ impl Store {
     }
 }
 
-fn expire(
-    connection: &Connection,
-    now: Millis,
-    limit: usize,
-) -> Result<Step<Vec<RequestId>>, StoreError> {
+fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<Step<Vec<RequestId>>, StoreError> {
     let mut pace = TimeSlice::of(limit);
-    let mut statement = connection.prepare_cached(
+    let due: Vec<(i64, LedgerId)> = tx.all(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
+        &[&now, &limit],
     )?;
-    let due: Vec<(i64, LedgerId)> = statement
-        .query_map(params![now, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
     let mut expired = Vec::with_capacity(due.len());
     let more = pace.each(due, |(n, ledger)| {
-        transitions::settle(connection, n, RequestState::Expired, None, now)?;
+        transitions::settle(tx, n, RequestState::Expired, None, now)?;
         NewEvent::named("request.expired")
             .entry(n)
-            .record(connection, &Actor::Daemon, now)?;
+            .record(tx, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;
@@ -157,36 +145,30 @@ impl Work<'_> {
         limit: usize,
     ) -> Result<Step<usize>, StoreError> {
         let mut pace = TimeSlice::of(limit);
-        let connection = self.connection;
-        let mut statement = connection.prepare_cached(
+        let tx = self.tx;
+        let soon: Vec<(i64, PortalName)> = tx.all(
             "SELECT account, portal FROM request
              WHERE state = 'held' AND reminded = 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
+            &[&now.plus(remind_before), &limit],
         )?;
-        let soon: Vec<(i64, PortalName)> = statement
-            .query_map(params![now.plus(remind_before), limit], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .collect::<Result<_, _>>()?;
         let mut reminded = 0;
         let more = pace.each(soon, |(n, portal)| {
             // One reminder covers all held requests of an account, so a later row may be done already.
-            let holds = connection
-                .prepare_cached(
-                    "UPDATE request SET reminded = 1
+            let holds = tx.run(
+                "UPDATE request SET reminded = 1
                      WHERE account = ? AND state = 'held' AND reminded = 0",
-                )?
-                .execute([n])?;
+                &[&n],
+            )?;
             if holds == 0 {
                 return Ok(());
             }
-            let account = account_by_number(connection, n)?;
-            let authenticated = connection
-                .prepare_cached(
-                    "SELECT 1 FROM request
+            let account = account_by_number(tx, n)?;
+            let authenticated = tx.exists(
+                "SELECT 1 FROM request
                      WHERE account = ? AND state = 'held' AND authenticated = 1",
-                )?
-                .exists([n])?;
-            let address = match account.address(connection) {
+                &[&n],
+            )?;
+            let address = match account.address(tx) {
                 // It counts as reminded and does not block others.
                 Err(cause) if cause.is_of_row() => return Ok(()),
                 address => address?,
@@ -198,7 +180,7 @@ impl Work<'_> {
                 in_reply_to: None,
                 place: Place::of_mail(authenticated, None, address.domain()),
             };
-            let is_owed = owe(connection, &account, &occasion, now)?;
+            let is_owed = owe(tx, &account, &occasion, now)?;
             self.wakeups.add_if(Topic::VerificationMail, is_owed);
             reminded += 1;
             Ok(())
@@ -215,101 +197,84 @@ const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
          WHERE other.message = l.n AND r.settled_at IS NULL
      )";
 
-fn old_entries(
-    connection: &Connection,
-    before: Millis,
-    limit: usize,
-) -> Result<Vec<i64>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT l.n, l.received_at, EXISTS (
+fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT l.n, l.received_at, EXISTS (
              SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL
          ) OR EXISTS (
              SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
              WHERE other.message = l.n AND r.settled_at IS NULL
          )
-         FROM ledger AS l ORDER BY l.n",
-    )?;
-    let mut rows = statement.query([])?;
+         FROM ledger AS l ORDER BY l.n";
+    old(tx, sql, before, limit)
+}
+
+fn old_mail(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT n, created_at, due_at IS NOT NULL FROM letter ORDER BY n";
+    old(tx, sql, before, limit)
+}
+
+/// Rows older than `before`, without those that still wait. The query yields numbers in the order of time, so the
+/// first row that is recent enough ends the search.
+fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
     let mut old = Vec::new();
-    while let Some(row) = rows.next()? {
-        // Entries are in order of time, so the first one that is recent enough ends the search.
+    tx.query(sql, &[], &mut |row| {
         if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
-            break;
+            return Ok(ControlFlow::Break(()));
         }
         let waits: bool = row.get(2)?;
         if !waits {
             old.push(row.get(0)?);
         }
-    }
-    Ok(old)
-}
-
-fn old_mail(connection: &Connection, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT n, created_at, due_at IS NOT NULL FROM letter ORDER BY n")?;
-    let mut rows = statement.query([])?;
-    let mut old = Vec::new();
-    while let Some(row) = rows.next()? {
-        if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
-            break;
-        }
-        if !row.get::<_, bool>(2)? {
-            old.push(row.get(0)?);
-        }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(old)
 }
 
 /// Accounts of forgotten people that no request refers to any more.
-fn unneeded_names(connection: &Connection, limit: usize) -> Result<Vec<i64>, StoreError> {
-    let mut statement = connection.prepare_cached(
+fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>, StoreError> {
+    tx.all(
         "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM request WHERE account = a.n) LIMIT ?",
-    )?;
-    let rows = statement.query_map([limit], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&limit],
+    )
 }
 
 /// Forgets links so old that nobody follows them any more (they are then unknown rather than expired), counts
 /// of the mail limits, and stored API answers. `done` is the largest of the numbers of each kind.
 fn forget_traces(
-    connection: &Connection,
+    tx: &Tx,
     now: Millis,
     before: Millis,
     limit: usize,
 ) -> Result<Step<usize>, StoreError> {
     let pace = TimeSlice::of(limit);
-    let tokens = connection
-        .prepare_cached(
-            "DELETE FROM token WHERE hash IN (
+    let tokens = tx.run(
+        "DELETE FROM token WHERE hash IN (
                  SELECT hash FROM token WHERE expires_at < ? ORDER BY expires_at LIMIT ?
              )",
-        )?
-        .execute(params![before, limit])?;
-    let claims = connection
-        .prepare_cached(
-            "DELETE FROM letter_claim WHERE (mailbox, at, letter) IN (
+        &[&before, &limit],
+    )?;
+    let claims = tx.run(
+        "DELETE FROM letter_claim WHERE (mailbox, at, letter) IN (
                  SELECT mailbox, at, letter FROM letter_claim WHERE at < ? ORDER BY at LIMIT ?
              )",
-        )?
-        .execute(params![now.0.saturating_sub(Millis::DAY), limit])?;
-    let minutes = connection
-        .prepare_cached(
-            "DELETE FROM letter_minute WHERE (domain, minute) IN (
+        &[&now.0.saturating_sub(Millis::DAY), &limit],
+    )?;
+    let minutes = tx.run(
+        "DELETE FROM letter_minute WHERE (domain, minute) IN (
                  SELECT domain, minute FROM letter_minute WHERE minute < ? ORDER BY minute LIMIT ?
              )",
-        )?
-        .execute(params![
-            now.0.saturating_sub(Millis::DAY).div_euclid(Millis::MINUTE),
-            limit
-        ])?;
-    let answers = connection
-        .prepare_cached(
-            "DELETE FROM answer WHERE n IN (
+        &[
+            &now.0.saturating_sub(Millis::DAY).div_euclid(Millis::MINUTE),
+            &limit,
+        ],
+    )?;
+    let answers = tx.run(
+        "DELETE FROM answer WHERE n IN (
                  SELECT n FROM answer WHERE expires_at < ? ORDER BY expires_at LIMIT ?
              )",
-        )?
-        .execute(params![now, limit])?;
+        &[&now, &limit],
+    )?;
     let most = tokens.max(claims).max(minutes).max(answers);
     Ok(pace.step(most, most >= limit))
 }

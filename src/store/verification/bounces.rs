@@ -1,12 +1,11 @@
 //! Bounces of verification mail: finds the mail that a report is about and records the consequences for the
 //! account.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::{AccountId, Actor, EmailAddress, MailId};
 use crate::mail::{Failure, Report};
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// Number of temporary failures within [`SOFT_WITHIN`] after which mail to the account is paused.
@@ -33,23 +32,21 @@ pub(crate) fn mail_of(report: &Report, return_recipient: Option<&String>) -> Opt
 
 /// Records the report. Returns the account's id if it gets no more verification mail from now on.
 pub(crate) fn note_report(
-    connection: &Connection,
+    tx: &Tx,
     report: &Report,
     verification_mail: MailId,
     entry: i64,
     now: Millis,
 ) -> Result<Option<AccountId>, StoreError> {
-    let found: Option<(i64, EmailAddress)> = connection
-        .prepare_cached(
-            "SELECT account.n, address FROM letter JOIN account ON account.n = letter.account
+    let found: Option<(i64, EmailAddress)> = tx.maybe(
+        "SELECT account.n, address FROM letter JOIN account ON account.n = letter.account
              WHERE letter.id = ?",
-        )?
-        .query_row([verification_mail], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+        &[&verification_mail],
+    )?;
     match found {
         Some((account, address)) => {
             let failure = report.failure_of(&address);
-            note_failure(connection, account, Some(entry), failure, now)
+            note_failure(tx, account, Some(entry), failure, now)
         }
         None => Ok(None),
     }
@@ -57,7 +54,7 @@ pub(crate) fn note_report(
 
 /// Records a failed verification mail. Marks the account as undeliverable if the failure is permanent.
 pub(crate) fn note_failure(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     entry: Option<i64>,
     failure: Failure,
@@ -76,34 +73,29 @@ pub(crate) fn note_failure(
     if let Some(entry) = entry {
         event = event.entry(entry);
     }
-    event.record(connection, &Actor::Daemon, now)?;
+    event.record(tx, &Actor::Daemon, now)?;
     if failure != Failure::Lasting {
         return Ok(None);
     }
-    let marked = connection
-        .prepare_cached(
-            "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id",
-        )?
-        .query_row([account], |row| row.get(0))
-        .optional()?;
+    let marked = tx.maybe(
+        "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id",
+        &[&account],
+    )?;
     Ok(marked)
 }
 
 /// End of the pause for an account with too many temporary failures; None if mail may go at once. Temporary
 /// failures never end mail for good: the pause grows with their number, and they expire.
 pub(crate) fn paused_until(
-    connection: &Connection,
+    tx: &Tx,
     account: i64,
     now: Millis,
 ) -> Result<Option<Millis>, StoreError> {
-    let (failures, last): (u32, Option<Millis>) = connection
-        .prepare_cached(
-            "SELECT count(*), max(at) FROM event
+    let (failures, last): (u32, Option<Millis>) = tx.one(
+        "SELECT count(*), max(at) FROM event
              WHERE account = ? AND name = 'verification.bounced' AND detail = 'passing' AND at > ?",
-        )?
-        .query_row(params![account, now.0.saturating_sub(SOFT_WITHIN)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        &[&account, &now.0.saturating_sub(SOFT_WITHIN)],
+    )?;
     let (Some(last), Some(more)) = (last, failures.checked_sub(SOFT_FAILURES)) else {
         return Ok(None);
     };

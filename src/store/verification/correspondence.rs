@@ -1,11 +1,10 @@
 //! Verification mail to one account with its state, to answer whether a person was sent a link.
-
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, PortalName, Timestamp};
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
 use crate::store::verification::verification_mail::MailKind;
 use crate::store::{Store, StoreError};
 
@@ -27,8 +26,8 @@ pub struct SentMail {
 }
 
 impl SentMail {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
-        let instant = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let instant = |column: &str| -> Result<Option<Timestamp>, StoreError> {
             Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
         };
         Ok(Self {
@@ -44,13 +43,13 @@ impl SentMail {
     }
 }
 
-fn mail_to(connection: &Connection, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
-    let mut statement = connection.prepare_cached(
+fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
+    tx.all_with(
         "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
          FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
-    )?;
-    let rows = statement.query_map(params![key, limit], SentMail::from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&key, &limit],
+        SentMail::from_row,
+    )
 }
 
 impl Store {
@@ -61,7 +60,6 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<SentMail>, StoreError> {
         let key = address.key();
-        self.read(move |connection| mail_to(connection, &key, limit))
-            .await
+        self.read(move |tx| mail_to(tx, &key, limit)).await
     }
 }

@@ -4,15 +4,13 @@
 //! pages has its own lane. The flows of a lane take turns: a flow with a thousand mails does not delay one
 //! with a single mail.
 
-use std::net::IpAddr;
-
-use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 
 use crate::domain::{Domain, public_suffix};
 use crate::store::StoreError;
 use crate::store::intake::prepared::short;
+use crate::store::sql::{Bind, FromSql, ToSql, Tx, Value};
 
 /// A queue of verification mail; the first lane is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,14 +28,14 @@ impl Lane {
 }
 
 impl ToSql for Lane {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok((*self as i64).into())
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Integer(*self as i64))
     }
 }
 
 impl FromSql for Lane {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(match value.as_i64()? {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        Ok(match value.integer()? {
             0 => Self::Authenticated,
             1 => Self::Pages,
             _ => Self::Others,
@@ -83,21 +81,17 @@ impl Place {
     }
 
     /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
-    pub(crate) fn next_turn(self, connection: &Connection) -> Result<i64, StoreError> {
-        let last: Option<i64> = connection
-            .prepare_cached(
-                "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL
+    pub(crate) fn next_turn(self, tx: &Tx) -> Result<i64, StoreError> {
+        let last: Option<i64> = tx.maybe(
+            "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL
                  ORDER BY turn DESC LIMIT 1",
-            )?
-            .query_row(params![self.flow, self.lane], |row| row.get(0))
-            .optional()?;
-        let now: Option<i64> = connection
-            .prepare_cached(
-                "SELECT turn FROM letter WHERE lane = ? AND due_at IS NOT NULL
+            &[&self.flow, &self.lane],
+        )?;
+        let now: Option<i64> = tx.maybe(
+            "SELECT turn FROM letter WHERE lane = ? AND due_at IS NOT NULL
                  ORDER BY turn LIMIT 1",
-            )?
-            .query_row([self.lane], |row| row.get(0))
-            .optional()?;
+            &[&self.lane],
+        )?;
         Ok(now.unwrap_or(0).max(last.map_or(0, |last| last + 1)))
     }
 }

@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::mail::Failure;
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::bounces::note_failure;
 use crate::store::verification::lanes::Place;
@@ -59,43 +58,41 @@ impl VerificationMail {
 
 /// Records the outcome of a claimed mail.
 fn settle(
-    connection: &Connection,
+    tx: &Tx,
     claim: &MailClaim,
     outcome: &MailOutcome,
     now: Millis,
 ) -> Result<Settled, StoreError> {
     let n = claim.lease.row;
-    let found: Option<(i64, EmailAddress, bool)> = connection
-        .prepare_cached(
-            "SELECT account, address, state = 'waiting' OR state = 'claimed'
+    let found: Option<(i64, EmailAddress, bool)> = tx.maybe(
+        "SELECT account, address, state = 'waiting' OR state = 'claimed'
              FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
-        )?
-        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
+        &[&n],
+    )?;
     let Some((account, address, is_owed)) = found else {
         return Ok(Settled::ClaimLost);
     };
-    let holds = VERIFICATION_MAILS.holds(connection, &claim.lease)?;
+    let holds = VERIFICATION_MAILS.holds(tx, &claim.lease)?;
     match outcome {
         MailOutcome::Sent if is_owed => {
-            end(connection, n, "sent", None, now)?;
+            end(tx, n, "sent", None, now)?;
             NewEvent::named("verification.sent")
                 .account(account)
-                .record(connection, &Actor::Daemon, now)?;
+                .record(tx, &Actor::Daemon, now)?;
         }
         MailOutcome::Retry { at, cause } => {
-            give_back(connection, &address, n, claim.place, claim.at)?;
+            give_back(tx, &address, n, claim.place, claim.at)?;
             if !holds {
                 return Ok(Settled::ClaimLost);
             }
-            put_back(connection, n, account, (*at).into(), cause, now)?;
+            put_back(tx, n, account, (*at).into(), cause, now)?;
         }
         MailOutcome::Unknown { at, cause } if holds => {
-            put_back(connection, n, account, (*at).into(), cause, now)?;
+            put_back(tx, n, account, (*at).into(), cause, now)?;
         }
         MailOutcome::Refused { cause } if holds => {
-            end(connection, n, "refused", Some(cause), now)?;
-            note_failure(connection, account, None, Failure::Passing, now)?;
+            end(tx, n, "refused", Some(cause), now)?;
+            note_failure(tx, account, None, Failure::Passing, now)?;
         }
         _ => return Ok(Settled::ClaimLost),
     }
@@ -103,89 +100,77 @@ fn settle(
 }
 
 fn put_back(
-    connection: &Connection,
+    tx: &Tx,
     n: i64,
     account: i64,
     due: Millis,
     cause: &str,
     now: Millis,
 ) -> Result<(), StoreError> {
-    back(connection, n, due, Some(cause), now)?;
+    back(tx, n, due, Some(cause), now)?;
     NewEvent::named("verification.deferred")
         .account(account)
         .detail(cause)
-        .record(connection, &Actor::Daemon, now)
+        .record(tx, &Actor::Daemon, now)
 }
 
 /// Returns a mail to the queue, if there is still a reason to send it.
-fn back(
-    connection: &Connection,
-    n: i64,
-    due: Millis,
-    error: Option<&str>,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let is_needed: bool = connection
-        .prepare_cached(
-            "SELECT t.kind = 'already_registered' OR a.status = 'pending'
+fn back(tx: &Tx, n: i64, due: Millis, error: Option<&str>, now: Millis) -> Result<(), StoreError> {
+    let is_needed: bool = tx.one(
+        "SELECT t.kind = 'already_registered' OR a.status = 'pending'
                  OR (a.status = 'active' AND a.verified_at IS NULL)
              FROM letter AS t JOIN account AS a ON a.n = t.account WHERE t.n = ?",
-        )?
-        .query_row([n], |row| row.get(0))?;
+        &[&n],
+    )?;
     if is_needed {
-        VERIFICATION_MAILS.put_back(connection, n, due, error)
+        VERIFICATION_MAILS.put_back(tx, n, due, error)
     } else {
-        end(connection, n, "cancelled", error, now)
+        end(tx, n, "cancelled", error, now)
     }
 }
 
 /// Returns the mails held by holders of other openings to the queue, and returns their number. They keep
 /// their share of the limits: they may have been sent.
-pub(crate) fn end_others(
-    connection: &Connection,
-    holder: &Holder,
-    now: Millis,
-) -> Result<usize, StoreError> {
-    let verification_mails = VERIFICATION_MAILS.held_by_others(connection, holder)?;
+pub(crate) fn end_others(tx: &Tx, holder: &Holder, now: Millis) -> Result<usize, StoreError> {
+    let verification_mails = VERIFICATION_MAILS.held_by_others(tx, holder)?;
     for n in &verification_mails {
-        back(connection, *n, now, None, now)?;
+        back(tx, *n, now, None, now)?;
     }
     Ok(verification_mails.len())
 }
 
 /// Ends a mail, whoever holds it.
 pub(crate) fn end(
-    connection: &Connection,
+    tx: &Tx,
     n: i64,
     state: &str,
     error: Option<&str>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE letter SET state = ?2, due_at = NULL, settled_at = ?3, last_error = ?4,
+    tx.run(
+        "UPDATE letter SET state = ?2, due_at = NULL, settled_at = ?3, last_error = ?4,
                  claim = NULL, holder = NULL
              WHERE n = ?1",
-        )?
-        .execute(params![n, state, now, error])?;
+        &[&n, &state, &now, &error],
+    )?;
     Ok(())
 }
 
 /// Gives back the share of a mail that no worker received.
-fn give_share_back(connection: &Connection, n: i64) -> Result<(), StoreError> {
-    let (address, place, at) = connection
-        .prepare_cached(
-            "SELECT address, lane, flow, claimed_at
+fn give_share_back(tx: &Tx, n: i64) -> Result<(), StoreError> {
+    let (address, place, at) = tx.one_with(
+        "SELECT address, lane, flow, claimed_at
              FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
-        )?
-        .query_row([n], |row| {
+        &[&n],
+        |row| {
             let place = Place {
                 lane: row.get(1)?,
                 flow: row.get(2)?,
             };
             Ok((row.get(0)?, place, row.get(3)?))
-        })?;
-    give_back(connection, &address, n, place, at)
+        },
+    )?;
+    give_back(tx, &address, n, place, at)
 }
 
 impl Store {
@@ -202,16 +187,16 @@ impl Store {
         let claim = verification_mail.claim.clone();
         let now = Millis::from(now);
         if now <= claim.at.plus(FRESH) {
-            let holds =
-                self.read(move |connection| VERIFICATION_MAILS.holds(connection, &claim.lease));
+            let holds = self.read(move |tx| VERIFICATION_MAILS.holds(tx, &claim.lease));
             return holds.await;
         }
         self.write(move |work| {
-            let holds = VERIFICATION_MAILS.holds(work.connection, &claim.lease)?;
+            let holds = VERIFICATION_MAILS.holds(work.tx, &claim.lease)?;
             if holds {
-                work.connection
-                    .prepare_cached("UPDATE letter SET due_at = ?2 WHERE n = ?1")?
-                    .execute(params![claim.lease.row, now.plus(LEASE)])?;
+                work.tx.run(
+                    "UPDATE letter SET due_at = ?2 WHERE n = ?1",
+                    &[&claim.lease.row, &now.plus(LEASE)],
+                )?;
             }
             Ok(holds)
         })
@@ -230,7 +215,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Settled, StoreError> {
         let claim = verification_mail.claim.clone();
-        self.write(move |work| settle(work.connection, &claim, &outcome, now.into()))
+        self.write(move |work| settle(work.tx, &claim, &outcome, now.into()))
             .await
     }
 
@@ -246,10 +231,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let holder = self.holder.clone();
         self.write(move |work| {
-            let (connection, now) = (work.connection, now.into());
-            for n in VERIFICATION_MAILS.held_after(connection, &holder, after)? {
-                give_share_back(connection, n)?;
-                back(connection, n, now, None, now)?;
+            let (tx, now) = (work.tx, now.into());
+            for n in VERIFICATION_MAILS.held_after(tx, &holder, after)? {
+                give_share_back(tx, n)?;
+                back(tx, n, now, None, now)?;
                 work.wakeups.add(Topic::VerificationMail);
             }
             Ok(())

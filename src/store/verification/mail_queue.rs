@@ -4,8 +4,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, params};
-
 use crate::config::MailLimits;
 use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
 use crate::store::StoreError;
@@ -14,6 +12,7 @@ use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::verification::bounces::paused_until;
 use crate::store::verification::lanes::{Lane, Place};
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
@@ -42,7 +41,7 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    fn from_row(row: &Row) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             n: row.get("n")?,
             id: row.get("id")?,
@@ -79,27 +78,23 @@ impl Due {
 /// one address of a mailbox can forge all of them. If a person asks for a link, the mailbox still gets one
 /// mail: `Once` lists the quiet accounts to be marked when `verification_mail` goes out.
 fn mailbox_quiet(
-    connection: &Connection,
+    tx: &Tx,
     address: &EmailAddress,
     (verification_mail, cause): (i64, MailCause),
     limits: MailLimits,
     now: Millis,
 ) -> Result<Quiet, StoreError> {
     let key = MailboxKey::of(address, limits.delimiters);
-    let mut statement = connection.prepare_cached(
-        "SELECT address, n, quiet_mailed FROM account
-         WHERE domain = ? AND quiet_until > ? LIMIT ?",
-    )?;
     let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
     let mut quiet_accounts = Vec::new();
     for domain in MailboxKey::domains_of(address) {
-        let quiet = statement.query_map(params![domain, now, MOST_QUIET], |row| {
-            Ok((row.get::<_, EmailAddress>(0)?, row.get(1)?, row.get(2)?))
-        })?;
-        for other in quiet {
-            let Some((other, n, mailed)): Option<(_, i64, i64)> = readable(other)? else {
-                continue;
-            };
+        let quiet = tx.all_with(
+            "SELECT address, n, quiet_mailed FROM account
+             WHERE domain = ? AND quiet_until > ? LIMIT ?",
+            &[&domain, &now, &MOST_QUIET],
+            |row| readable(<(EmailAddress, i64, i64)>::from_row(row)),
+        )?;
+        for (other, n, mailed) in quiet.into_iter().flatten() {
             if MailboxKey::of(&other, limits.delimiters) != key {
                 continue;
             }
@@ -121,42 +116,37 @@ enum Quiet {
 
 /// Account of a mail, the number of its waiting requests with their first expiry, and its address.
 fn known(
-    connection: &Connection,
+    tx: &Tx,
     verification_mail: &Due,
 ) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
-    let account = account_by_number(connection, verification_mail.account)?;
-    let (waiting, expires) = waiting(connection, verification_mail.account)?;
-    let address = account.address(connection)?;
+    let account = account_by_number(tx, verification_mail.account)?;
+    let (waiting, expires) = waiting(tx, verification_mail.account)?;
+    let address = account.address(tx)?;
     Ok((account, waiting, expires, address))
 }
 
 /// Number of held requests of an account, and the time at which the first expires.
-fn waiting(connection: &Connection, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
-        )?
-        .query_row([account], |row| Ok((row.get(0)?, row.get(1)?)))?)
+fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+    tx.one(
+        "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
+        &[&account],
+    )
 }
 
 /// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
 /// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
 /// after it.
-pub(crate) fn due(
-    connection: &Connection,
-    lane: Lane,
-    now: Millis,
-    most: usize,
-) -> Result<Vec<Due>, StoreError> {
+pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>, StoreError> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
-        Ok(connection
-            .prepare_cached(&format!(
+        tx.all_with(
+            &format!(
                 "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
                  FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
-            ))?
-            .query_map(params![lane, now, limit], Due::from_row)?
-            .collect::<Result<_, _>>()?)
+            ),
+            &[&lane, &now, &limit],
+            Due::from_row,
+        )
     };
     let oldest = look("n", limit)?;
     if lane != Lane::Others || oldest.len() < 2 {
@@ -176,7 +166,7 @@ pub(crate) fn due(
 
 /// Claims due mails, lane after lane, as far as the limits allow.
 pub(crate) fn claim(
-    connection: &Connection,
+    tx: &Tx,
     tokens: &[TokenHashes],
     holder: &Holder,
     limits: MailLimits,
@@ -190,49 +180,37 @@ pub(crate) fn claim(
     };
     let mut due_now = Vec::new();
     for lane in Lane::ALL {
-        due_now.extend(due(connection, lane, now, tokens.len() * LOOKS)?);
+        due_now.extend(due(tx, lane, now, tokens.len() * LOOKS)?);
     }
-    let mut shares = Shares::at(connection, limits, now);
+    let mut shares = Shares::at(tx, limits, now);
     for verification_mail in due_now {
         let Some(token) = tokens.get(claimed.verification_mails.len()) else {
             break;
         };
-        let (account, waiting, expires, address) = match known(connection, &verification_mail) {
+        let (account, waiting, expires, address) = match known(tx, &verification_mail) {
             Err(cause) if cause.is_of_row() => {
                 let cause = cause.to_string();
-                end(
-                    connection,
-                    verification_mail.n,
-                    "refused",
-                    Some(&cause),
-                    now,
-                )?;
+                end(tx, verification_mail.n, "refused", Some(&cause), now)?;
                 continue;
             }
             known => known?,
         };
         let quiet = match verification_mail.cause {
             MailCause::Operator | MailCause::TakeBack => Quiet::Once(Vec::new()),
-            cause => mailbox_quiet(
-                connection,
-                &address,
-                (verification_mail.n, cause),
-                limits,
-                now,
-            )?,
+            cause => mailbox_quiet(tx, &address, (verification_mail.n, cause), limits, now)?,
         };
         let is_needed = verification_mail.is_needed(&account, waiting, now);
         let quiet_accounts = match quiet {
             Quiet::Once(accounts) if is_needed && address.is_usable() => accounts,
             Quiet::Once(_) | Quiet::NoMail => {
-                end(connection, verification_mail.n, "cancelled", None, now)?;
+                end(tx, verification_mail.n, "cancelled", None, now)?;
                 continue;
             }
         };
         // A mail requested by an operator ignores the pause after bounces.
         let paused = match verification_mail.cause {
             MailCause::Operator => None,
-            _ => paused_until(connection, verification_mail.account, now)?,
+            _ => paused_until(tx, verification_mail.account, now)?,
         };
         let share = match paused {
             Some(until) => Share::FreeAt(until),
@@ -241,7 +219,7 @@ pub(crate) fn claim(
         let claimed_at = match share {
             Share::Taken(at) => at,
             Share::FreeAt(free) => {
-                VERIFICATION_MAILS.put_back(connection, verification_mail.n, free, None)?;
+                VERIFICATION_MAILS.put_back(tx, verification_mail.n, free, None)?;
                 claimed
                     .deferred
                     .push((account.id, address, free.timestamp()));
@@ -249,27 +227,27 @@ pub(crate) fn claim(
             }
         };
         for n in quiet_accounts {
-            connection
-                .prepare_cached("UPDATE account SET quiet_mailed = ?2 WHERE n = ?1")?
-                .execute(params![n, verification_mail.n])?;
+            tx.run(
+                "UPDATE account SET quiet_mailed = ?2 WHERE n = ?1",
+                &[&n, &verification_mail.n],
+            )?;
         }
-        let lease =
-            VERIFICATION_MAILS.take(connection, verification_mail.n, holder, now.plus(LEASE))?;
-        connection
-            .prepare_cached("UPDATE letter SET claimed_at = ?2 WHERE n = ?1")?
-            .execute(params![verification_mail.n, claimed_at])?;
+        let lease = VERIFICATION_MAILS.take(tx, verification_mail.n, holder, now.plus(LEASE))?;
+        tx.run(
+            "UPDATE letter SET claimed_at = ?2 WHERE n = ?1",
+            &[&verification_mail.n, &claimed_at],
+        )?;
         if verification_mail.kind != MailKind::AlreadyRegistered {
             for hash in [Some(token.link), token.reply].into_iter().flatten() {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO token (hash, account, letter, expires_at) VALUES (?, ?, ?, ?)",
-                    )?
-                    .execute(params![
+                insert!(
+                    tx,
+                    token {
                         hash,
-                        account.n,
-                        verification_mail.n,
-                        now.plus(token_ttl)
-                    ])?;
+                        account: account.n,
+                        letter: verification_mail.n,
+                        expires_at: now.plus(token_ttl)
+                    }
+                )?;
             }
         }
         claimed.verification_mails.push(VerificationMail {
@@ -292,9 +270,10 @@ pub(crate) fn claim(
         });
     }
     shares.keep()?;
-    let next: Option<Millis> = connection
-        .prepare_cached("SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL")?
-        .query_row([], |row| row.get(0))?;
+    let next: Option<Millis> = tx.one(
+        "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL",
+        &[],
+    )?;
     claimed.next_due = next.map(Millis::timestamp);
     Ok(claimed)
 }

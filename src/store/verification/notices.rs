@@ -4,8 +4,6 @@
 //! one a day. A notice that may have been sent before a crash is not sent again. Notices have their own share
 //! of the rate limits, and are dropped rather than sent late.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::config::MailLimits;
 use crate::domain::{
     Actor, EmailAddress, LanguagePriority, LedgerId, MailId, MailboxKey, PortalName, Reason,
@@ -14,6 +12,7 @@ use crate::domain::{
 use crate::mail::{Facts, is_program};
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
 use crate::store::{Store, StoreError};
 
@@ -78,127 +77,117 @@ pub(crate) fn reaches_a_person(
 }
 
 /// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
-pub(crate) fn owe(
-    connection: &Connection,
-    about: &NotTaken,
-    now: Millis,
-) -> Result<bool, StoreError> {
+pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreError> {
     let key = about.sender.key();
-    let was_told = connection
-        .prepare_cached(
-            "SELECT 1 FROM notice
+    let was_told = tx.exists(
+        "SELECT 1 FROM notice
              WHERE sender = ?1 AND (due_at IS NOT NULL OR claimed_at > ?2)",
-        )?
-        .exists(params![key, now.0.saturating_sub(ONCE_IN)])?;
+        &[&key, &now.0.saturating_sub(ONCE_IN)],
+    )?;
     if was_told {
         return Ok(false);
     }
-    let waiting: i64 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?)",
-        )?
-        .query_row([MOST_WAITING], |row| row.get(0))?;
+    let waiting: i64 = tx.one(
+        "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?)",
+        &[&MOST_WAITING],
+    )?;
     if waiting >= MOST_WAITING {
         return Ok(false);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO notice (n, id, ledger, sender, address, portal, reason, in_reply_to,
-                 created_at, due_at)
-             VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
-        )?
-        .execute(params![
-            MailId::new(),
-            about.entry,
-            key,
-            about.sender.to_string(),
-            about.portal,
-            about.reason.as_str(),
-            about.message_id,
-            now,
-        ])?;
+    insert!(
+        tx,
+        notice {
+            n: tx.next_number()?,
+            id: MailId::new(),
+            ledger: about.entry,
+            sender: key,
+            address: about.sender.to_string(),
+            portal: about.portal,
+            reason: about.reason.as_str(),
+            in_reply_to: about.message_id,
+            created_at: now,
+            due_at: now
+        }
+    )?;
     Ok(true)
 }
 
-fn due(
-    connection: &Connection,
-    limit: usize,
-    now: Millis,
-) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
-    let mut statement = connection.prepare_cached(
+fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
+    tx.all_with(
         "SELECT o.n, o.created_at, o.id, l.id AS entry, o.address, o.portal, o.reason,
              o.in_reply_to, o.attempts, l.facts
          FROM notice AS o LEFT JOIN ledger AS l ON l.n = o.ledger
          WHERE o.due_at <= ? ORDER BY o.due_at LIMIT ?",
-    )?;
-    let rows = statement.query_map(params![now, limit], |row| {
-        let reason: String = row.get("reason")?;
-        let attempts: u32 = row.get("attempts")?;
-        // A damaged entry does not keep the sender from being notified.
-        let facts: Option<Json<Facts>> = row.get("facts").unwrap_or_default();
-        let notice = Notice {
-            id: row.get("id")?,
-            ledger: row.get("entry")?,
-            address: row.get("address")?,
-            portal: row.get("portal")?,
-            reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
-            in_reply_to: row.get("in_reply_to")?,
-            languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
-            attempt: attempts + 1,
-        };
-        Ok((row.get(0)?, row.get(1)?, notice))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        &[&now, &limit],
+        |row| {
+            let reason: String = row.get("reason")?;
+            let attempts: u32 = row.get("attempts")?;
+            // A damaged entry does not keep the sender from being notified.
+            let facts: Option<Json<Facts>> = row.get("facts").unwrap_or_default();
+            let notice = Notice {
+                id: row.get("id")?,
+                ledger: row.get("entry")?,
+                address: row.get("address")?,
+                portal: row.get("portal")?,
+                reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
+                in_reply_to: row.get("in_reply_to")?,
+                languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
+                attempt: attempts + 1,
+            };
+            Ok((row.get(0)?, row.get(1)?, notice))
+        },
+    )
 }
 
 fn claim(
-    connection: &Connection,
+    tx: &Tx,
     limit: usize,
     limits: MailLimits,
     now: Millis,
 ) -> Result<ClaimedNotices, StoreError> {
-    connection
-        .prepare_cached("DELETE FROM notice WHERE created_at < ?")?
-        .execute([now.0.saturating_sub(KEPT)])?;
-    let mut shares = Shares::at(connection, limits, now);
+    tx.run(
+        "DELETE FROM notice WHERE created_at < ?",
+        &[&now.0.saturating_sub(KEPT)],
+    )?;
+    let mut shares = Shares::at(tx, limits, now);
     let mut notices = Vec::new();
-    for (n, created_at, notice) in due(connection, limit, now)? {
+    for (n, created_at, notice) in due(tx, limit, now)? {
         let mailbox = MailboxKey::of(&notice.address, limits.delimiters);
-        let was_told = connection
-            .prepare_cached("SELECT 1 FROM notice WHERE mailbox = ? AND claimed_at > ? AND n <> ?")?
-            .exists(params![mailbox.as_str(), now.0.saturating_sub(ONCE_IN), n])?;
+        let was_told = tx.exists(
+            "SELECT 1 FROM notice WHERE mailbox = ? AND claimed_at > ? AND n <> ?",
+            &[&mailbox.as_str(), &now.0.saturating_sub(ONCE_IN), &n],
+        )?;
         if was_told || created_at.0 < now.0.saturating_sub(LATEST) || !notice.address.is_usable() {
-            connection
-                .prepare_cached("DELETE FROM notice WHERE n = ?")?
-                .execute([n])?;
+            tx.run("DELETE FROM notice WHERE n = ?", &[&n])?;
             continue;
         }
         if let Some(free_at) = shares.take_for_notice(&notice.address)? {
-            connection
-                .prepare_cached("UPDATE notice SET due_at = ?2 WHERE n = ?1")?
-                .execute(params![n, free_at])?;
+            tx.run(
+                "UPDATE notice SET due_at = ?2 WHERE n = ?1",
+                &[&n, &free_at],
+            )?;
             continue;
         }
-        connection
-            .prepare_cached(
-                "UPDATE notice SET due_at = NULL, claimed_at = ?2, mailbox = ?3,
+        tx.run(
+            "UPDATE notice SET due_at = NULL, claimed_at = ?2, mailbox = ?3,
                      attempts = attempts + 1
                  WHERE n = ?1",
-            )?
-            .execute(params![n, now, mailbox.as_str()])?;
+            &[&n, &now, &mailbox.as_str()],
+        )?;
         notices.push(notice);
     }
     shares.keep()?;
     Ok(ClaimedNotices {
         notices,
-        next_due: next_due(connection)?,
+        next_due: next_due(tx)?,
     })
 }
 
-fn next_due(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let next: Option<Millis> = connection
-        .prepare_cached("SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL")?
-        .query_row([], |row| row.get(0))?;
+fn next_due(tx: &Tx) -> Result<Option<Timestamp>, StoreError> {
+    let next: Option<Millis> = tx.one(
+        "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL",
+        &[],
+    )?;
     Ok(next.map(Millis::timestamp))
 }
 
@@ -210,7 +199,7 @@ impl Store {
         limits: MailLimits,
         now: Timestamp,
     ) -> Result<ClaimedNotices, StoreError> {
-        self.write(move |work| claim(work.connection, limit, limits, now.into()))
+        self.write(move |work| claim(work.tx, limit, limits, now.into()))
             .await
     }
 
@@ -223,14 +212,12 @@ impl Store {
     pub async fn notice_sent(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             let entry: Option<i64> = work
-                .connection
-                .prepare_cached("SELECT ledger FROM notice WHERE id = ?")?
-                .query_row([id], |row| row.get(0))
-                .optional()?
+                .tx
+                .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
                 .flatten();
             match entry {
                 Some(entry) => NewEvent::named("sender.told").entry(entry).record(
-                    work.connection,
+                    work.tx,
                     &Actor::Daemon,
                     now.into(),
                 ),
@@ -243,12 +230,11 @@ impl Store {
     /// Returns a notice that was certainly not sent to the queue, until `at`.
     pub async fn retry_notice(&self, id: MailId, at: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.connection
-                .prepare_cached(
-                    "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
+            work.tx.run(
+                "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
                      WHERE id = ?1 AND due_at IS NULL",
-                )?
-                .execute(params![id, Millis::from(at)])?;
+                &[&id, &Millis::from(at)],
+            )?;
             Ok(())
         })
         .await

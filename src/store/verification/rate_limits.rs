@@ -14,12 +14,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::config::MailLimits;
 use crate::domain::{AddressDelimiters, EmailAddress, MailboxKey};
 use crate::store::StoreError;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Tx, insert};
 use crate::store::verification::lanes::{Lane, Place, registered};
 
 /// Name of the counter of all verification mail.
@@ -106,16 +105,16 @@ fn counters(address: &EmailAddress, place: Place, limits: MailLimits) -> Vec<(St
 
 /// State of the limits while a batch is claimed. [`Self::keep`] writes it.
 pub(crate) struct Shares<'c> {
-    connection: &'c Connection,
+    tx: &'c Tx,
     limits: MailLimits,
     now: Millis,
     windows: HashMap<String, Window>,
 }
 
 impl<'c> Shares<'c> {
-    pub(crate) fn at(connection: &'c Connection, limits: MailLimits, now: Millis) -> Self {
+    pub(crate) fn at(tx: &'c Tx, limits: MailLimits, now: Millis) -> Self {
         Self {
-            connection,
+            tx,
             limits,
             now,
             windows: HashMap::new(),
@@ -148,9 +147,10 @@ impl<'c> Shares<'c> {
         if let Some(free_at) = free_at {
             return Ok(Share::FreeAt(free_at));
         }
-        self.connection
-            .prepare_cached("DELETE FROM letter_claim WHERE mailbox = ? AND at < ?")?
-            .execute(params![mailbox, now.0.saturating_sub(Millis::DAY)])?;
+        self.tx.run(
+            "DELETE FROM letter_claim WHERE mailbox = ? AND at < ?",
+            &[&mailbox, &now.0.saturating_sub(Millis::DAY)],
+        )?;
         let at = self.record(mailbox, verification_mail)?;
         for (name, _) in &counters {
             self.window(name)?.take();
@@ -187,14 +187,15 @@ impl<'c> Shares<'c> {
     /// was set back can show the same time again.
     fn record(&self, mailbox: &str, verification_mail: i64) -> Result<Millis, StoreError> {
         let mut at = self.now;
-        while self
-            .connection
-            .prepare_cached(
-                "INSERT INTO letter_claim (mailbox, at, letter) VALUES (?, ?, ?)
-                 ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![mailbox, at, verification_mail])?
-            == 0
+        while insert!(
+            self.tx,
+            letter_claim {
+                mailbox,
+                at,
+                letter: verification_mail
+            },
+            "ON CONFLICT DO NOTHING"
+        )? == 0
         {
             at = Millis(at.0 + 1);
         }
@@ -211,31 +212,21 @@ impl<'c> Shares<'c> {
         let Some(others) = limit.checked_sub(1) else {
             return Ok(Some(Millis(self.now.0.saturating_add(span))));
         };
-        let oldest: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT at FROM letter_claim WHERE mailbox = ? AND at > ?
+        let oldest: Option<i64> = self.tx.maybe(
+            "SELECT at FROM letter_claim WHERE mailbox = ? AND at > ?
                  ORDER BY at DESC LIMIT 1 OFFSET ?",
-            )?
-            .query_row(
-                params![mailbox, self.now.0.saturating_sub(span), others],
-                |row| row.get(0),
-            )
-            .optional()?;
+            &[&mailbox, &self.now.0.saturating_sub(span), &others],
+        )?;
         Ok(oldest.map(|at| Millis(at.saturating_add(span))))
     }
 
     fn window(&mut self, name: &str) -> Result<&mut Window, StoreError> {
         if !self.windows.contains_key(name) {
-            let mut statement = self.connection.prepare_cached(
+            let minutes: Vec<(i64, u32)> = self.tx.all(
                 "SELECT minute, letters FROM letter_minute
                  WHERE domain = ? AND minute >= ? ORDER BY minute",
+                &[&name, &(minute_of(self.now) - MINUTES)],
             )?;
-            let minutes: Vec<(i64, u32)> = statement
-                .query_map(params![name, minute_of(self.now) - MINUTES], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect::<Result<_, _>>()?;
             let window = Window {
                 used: minutes.iter().map(|(_, count)| count).sum(),
                 minutes,
@@ -252,15 +243,15 @@ impl<'c> Shares<'c> {
     pub(crate) fn keep(self) -> Result<(), StoreError> {
         let minute = minute_of(self.now);
         for (name, window) in self.windows.iter().filter(|(_, window)| window.taken > 0) {
-            self.connection
-                .prepare_cached("DELETE FROM letter_minute WHERE domain = ? AND minute < ?")?
-                .execute(params![name, minute - MINUTES])?;
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
+            self.tx.run(
+                "DELETE FROM letter_minute WHERE domain = ? AND minute < ?",
+                &[&name, &(minute - MINUTES)],
+            )?;
+            self.tx.run(
+                "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
                      ON CONFLICT DO UPDATE SET letters = letters + ?3",
-                )?
-                .execute(params![name, minute, window.taken])?;
+                &[&name, &minute, &window.taken],
+            )?;
         }
         Ok(())
     }
@@ -268,15 +259,16 @@ impl<'c> Shares<'c> {
 
 /// Gives back the share of a mail that was certainly not sent.
 pub(crate) fn give_back(
-    connection: &Connection,
+    tx: &Tx,
     address: &EmailAddress,
     verification_mail: i64,
     place: Place,
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
-    let there = connection
-        .prepare_cached("DELETE FROM letter_claim WHERE letter = ? AND at = ?")?
-        .execute(params![verification_mail, claimed_at])?;
+    let there = tx.run(
+        "DELETE FROM letter_claim WHERE letter = ? AND at = ?",
+        &[&verification_mail, &claimed_at],
+    )?;
     if there == 0 {
         return Ok(());
     }
@@ -292,40 +284,35 @@ pub(crate) fn give_back(
         delimiters: AddressDelimiters::PLUS,
     };
     for (name, _) in counters(address, place, limits) {
-        connection
-            .prepare_cached(
-                "UPDATE letter_minute SET letters = letters - 1
+        tx.run(
+            "UPDATE letter_minute SET letters = letters - 1
                  WHERE domain = ?1 AND minute = ?2 AND letters > 0",
-            )?
-            .execute(params![name, minute_of(claimed_at)])?;
+            &[&name, &minute_of(claimed_at)],
+        )?;
     }
     Ok(())
 }
 
 /// Moves counts that a wrong clock dated in the future to this minute: they stand for sent mails.
-pub(crate) fn bring_back(connection: &Connection, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<(), StoreError> {
     let minute = minute_of(now);
-    connection
-        .prepare_cached(
-            "INSERT INTO letter_minute (domain, minute, letters)
+    tx.run(
+        "INSERT INTO letter_minute (domain, minute, letters)
              SELECT domain, ?1, sum(letters) FROM letter_minute WHERE minute > ?1 GROUP BY domain
              ON CONFLICT DO UPDATE SET letters = letters + excluded.letters",
-        )?
-        .execute([minute])?;
-    connection
-        .prepare_cached("DELETE FROM letter_minute WHERE minute > ?")?
-        .execute([minute])?;
+        &[&minute],
+    )?;
+    tx.run("DELETE FROM letter_minute WHERE minute > ?", &[&minute])?;
     Ok(())
 }
 
 /// Forgets the claims of an account's verification mails. Those of other addresses of the same mailbox stay.
-pub(crate) fn forget_claims(connection: &Connection, account: i64) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM letter_claim
+pub(crate) fn forget_claims(tx: &Tx, account: i64) -> Result<(), StoreError> {
+    tx.run(
+        "DELETE FROM letter_claim
              WHERE letter IN (SELECT n FROM letter WHERE account = ?)",
-        )?
-        .execute([account])?;
+        &[&account],
+    )?;
     Ok(())
 }
 

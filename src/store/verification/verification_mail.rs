@@ -7,8 +7,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::config::MailLimits;
 use crate::domain::{AccountId, EmailAddress, MailId, PortalName, Timestamp, TokenHash};
 use crate::store::accounts::account_rows::{
@@ -16,6 +14,7 @@ use crate::store::accounts::account_rows::{
 };
 use crate::store::accounts::languages::{LanguageWish, wish};
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Tx, insert};
 use crate::store::verification::lanes::{Lane, Place};
 use crate::store::verification::mail_claims::MailClaim;
 use crate::store::verification::mail_queue::claim;
@@ -157,7 +156,7 @@ pub(crate) struct Occasion<'a> {
 
 /// Owes a mail, unless one is on its way or the address may get none. Returns true if one has become due.
 pub(crate) fn owe(
-    connection: &Connection,
+    tx: &Tx,
     account: &AccountRow,
     occasion: &Occasion,
     now: Millis,
@@ -170,73 +169,61 @@ pub(crate) fn owe(
     } else {
         return Ok(false);
     };
-    let outstanding: Option<(i64, Lane, bool)> = connection
-        .prepare_cached(
-            "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
-        )?
-        .query_row([account.n], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
+    let outstanding: Option<(i64, Lane, bool)> = tx.maybe(
+        "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
+        &[&account.n],
+    )?;
     let place = occasion.place;
     let Some((n, lane, waits)) = outstanding else {
         if cause == MailCause::TakeBack {
-            account.mail_once(connection)?;
+            account.mail_once(tx)?;
         }
-        connection
-            .prepare_cached(
-                "INSERT INTO letter (n, id, account, kind, cause, portal, in_reply_to, state,
-                     created_at, due_at, lane, flow, turn)
-                 VALUES (next_number(), ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                MailId::new(),
-                account.n,
-                occasion.kind,
+        insert!(
+            tx,
+            letter {
+                n: tx.next_number()?,
+                id: MailId::new(),
+                account: account.n,
+                kind: occasion.kind,
                 cause,
-                occasion.portal,
-                occasion.in_reply_to,
-                now,
-                place.lane,
-                place.flow,
-                place.next_turn(connection)?,
-            ])?;
+                portal: occasion.portal,
+                in_reply_to: occasion.in_reply_to,
+                state: "waiting",
+                created_at: now,
+                due_at: now,
+                lane: place.lane,
+                flow: place.flow,
+                turn: place.next_turn(tx)?
+            }
+        )?;
         return Ok(true);
     };
     if !waits || lane <= place.lane {
         return Ok(false);
     }
     // Serve it in the earlier lane, unless our relay has just refused it.
-    connection
-        .prepare_cached(
-            "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
+    tx.run(
+        "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
                  due_at = CASE WHEN last_error IS NULL THEN min(due_at, ?5) ELSE due_at END
              WHERE n = ?1",
-        )?
-        .execute(params![
-            n,
-            place.lane,
-            place.flow,
-            place.next_turn(connection)?,
-            now
-        ])?;
+        &[&n, &place.lane, &place.flow, &place.next_turn(tx)?, &now],
+    )?;
     Ok(true)
 }
 
 /// Cancels the waiting mails of an account.
-pub(crate) fn cancel(connection: &Connection, account: i64, now: Millis) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
+pub(crate) fn cancel(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreError> {
+    tx.run(
+        "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
              WHERE account = ?1 AND state = 'waiting' AND due_at IS NOT NULL",
-        )?
-        .execute(params![account, now])?;
+        &[&account, &now],
+    )?;
     Ok(())
 }
 
 /// Owes a new link to an account that can be verified.
 fn renew(
-    connection: &Connection,
+    tx: &Tx,
     mut account: AccountRow,
     cause: MailCause,
     client: Option<IpAddr>,
@@ -248,31 +235,26 @@ fn renew(
     let mut hastened = false;
     if cause == MailCause::Operator {
         // An operator's request overrides an earlier bounce or an accidental objection.
-        connection
-            .prepare_cached(
-                "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+        tx.run(
+            "UPDATE account SET undeliverable = 0, quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0
                  WHERE n = ?",
-            )?
-            .execute([account.n])?;
+            &[&account.n],
+        )?;
         account.speak();
         // It also makes a mail due that waits for the end of a pause.
-        hastened = connection
-            .prepare_cached(
-                "UPDATE letter SET cause = ?2, due_at = ?3
+        hastened = tx.run(
+            "UPDATE letter SET cause = ?2, due_at = ?3
                  WHERE account = ?1 AND state = 'waiting' AND due_at > ?3",
-            )?
-            .execute(params![account.n, cause, now])?
-            > 0;
+            &[&account.n, &cause, &now],
+        )? > 0;
     }
-    let portal: Option<PortalName> = connection
-        .prepare_cached(
-            "SELECT portal FROM request WHERE account = ? AND state = 'held'
+    let portal: Option<PortalName> = tx.maybe(
+        "SELECT portal FROM request WHERE account = ? AND state = 'held'
              ORDER BY ledger DESC LIMIT 1",
-        )?
-        .query_row([account.n], |row| row.get(0))
-        .optional()?;
-    let address = account.address(connection)?;
+        &[&account.n],
+    )?;
+    let address = account.address(tx)?;
     let place = match cause {
         MailCause::Operator => Place::of_operator(address.domain()),
         _ => Place::of_page(client, address.domain()),
@@ -284,7 +266,7 @@ fn renew(
         in_reply_to: None,
         place,
     };
-    Ok(owe(connection, &account, &occasion, now)? || hastened)
+    Ok(owe(tx, &account, &occasion, now)? || hastened)
 }
 
 impl Store {
@@ -300,8 +282,8 @@ impl Store {
         let tokens: Vec<TokenHashes> = tokens.into_iter().map(Into::into).collect();
         let holder = self.holder.clone();
         self.write(move |work| {
-            let connection = work.connection;
-            claim(connection, &tokens, &holder, limits, token_ttl, now.into())
+            let tx = work.tx;
+            claim(tx, &tokens, &holder, limits, token_ttl, now.into())
         })
         .await
     }
@@ -333,13 +315,13 @@ impl Store {
         self.write(move |work| {
             // Nobody asked for the account of a placeholder but an operator.
             let found = match cause {
-                MailCause::Operator => find_account(work.connection, &key)?,
-                _ => find_sender_account(work.connection, &key)?,
+                MailCause::Operator => find_account(work.tx, &key)?,
+                _ => find_sender_account(work.tx, &key)?,
             };
             if let Some(account) = found {
                 let n = account.n;
-                let is_owed = renew(work.connection, account, cause, client, now.into())?;
-                wish(work.connection, n, &language)?;
+                let is_owed = renew(work.tx, account, cause, client, now.into())?;
+                wish(work.tx, n, &language)?;
                 work.wakeups.add_if(Topic::VerificationMail, is_owed);
             }
             Ok(())
@@ -356,16 +338,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let account: Option<i64> = work
-                .connection
-                .prepare_cached("SELECT account FROM token WHERE hash = ? AND refused_at IS NULL")?
-                .query_row([token], |row| row.get(0))
-                .optional()?;
+            let account: Option<i64> = work.tx.maybe(
+                "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL",
+                &[&token],
+            )?;
             if let Some(n) = account {
-                let account = account_by_number(work.connection, n)?;
+                let account = account_by_number(work.tx, n)?;
                 let cause = MailCause::Resend;
-                let is_owed = renew(work.connection, account, cause, client, now.into())?;
-                wish(work.connection, n, &language)?;
+                let is_owed = renew(work.tx, account, cause, client, now.into())?;
+                wish(work.tx, n, &language)?;
                 work.wakeups.add_if(Topic::VerificationMail, is_owed);
             }
             Ok(())

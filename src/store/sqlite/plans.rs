@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 
-use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use crate::access::AccessSettings;
@@ -18,7 +17,9 @@ use crate::store::ledger::lists;
 use crate::store::ledger::simulate;
 use crate::store::operators::keys;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Session, Tx};
 use crate::store::sqlite::connection;
+use crate::store::sqlite::session::SqliteSession;
 use crate::store::verification::lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf};
@@ -55,12 +56,13 @@ fn note(event: TraceEvent) {
 
 /// The statements of one operation, each with its plan.
 fn plans<T>(
-    connection: &Connection,
-    operation: impl Fn(&Connection) -> Result<T, StoreError>,
+    session: &SqliteSession,
+    operation: impl Fn(&Tx) -> Result<T, StoreError>,
 ) -> Vec<(String, Vec<String>)> {
+    let connection = &session.connection;
     ASKED.with_borrow_mut(Vec::clear);
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
-    operation(connection).unwrap_or_else(|error| panic!("{error}"));
+    operation(session).unwrap_or_else(|error| panic!("{error}"));
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, None);
     ASKED
         .take()
@@ -82,12 +84,8 @@ fn plans<T>(
         .collect()
 }
 
-fn check<T>(
-    name: &str,
-    connection: &Connection,
-    operation: impl Fn(&Connection) -> Result<T, StoreError>,
-) {
-    let plans = plans(connection, operation);
+fn check<T>(name: &str, session: &SqliteSession, operation: impl Fn(&Tx) -> Result<T, StoreError>) {
+    let plans = plans(session, operation);
     assert!(!plans.is_empty(), "{name} asks something");
     for (sql, plan) in plans {
         let of_large = plan.iter().any(|line| is_large(line));
@@ -108,14 +106,12 @@ fn is_large(line: &str) -> bool {
 #[test]
 fn a_scan_and_a_sort_of_a_large_table_are_seen() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = opened(folder.path());
+    let session = opened(folder.path());
     for sql in [
         "SELECT n FROM ledger WHERE recipient = 'x'",
         "SELECT n FROM account WHERE status = 'active' ORDER BY created_at",
     ] {
-        let found = plans(&connection, |connection| {
-            Ok(connection.prepare(sql)?.query([])?.next()?.is_some())
-        });
+        let found = plans(&session, |tx| tx.exists(sql, &[]));
         let lines: Vec<_> = found.iter().flat_map(|(_, plan)| plan).collect();
         assert!(
             lines
@@ -126,17 +122,17 @@ fn a_scan_and_a_sort_of_a_large_table_are_seen() {
     }
 }
 
-fn opened(folder: &std::path::Path) -> Connection {
+fn opened(folder: &std::path::Path) -> SqliteSession {
     let path = folder.join("vestibule.db");
     connection::create(&path).expect("a file");
     connection::migrate(&path).expect("a schema");
-    connection::writing(&path).expect("a database")
+    SqliteSession::writing(&path).expect("a database")
 }
 
 #[test]
 fn no_page_scans_or_sorts_a_table_that_grows() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
+    let session = &opened(folder.path());
     let portal = || Some(PortalName::parse("it").expect("a name"));
     let then = Timestamp::from_second(1_800_000_000).expect("a time");
     let page = |after: Option<&str>| Page {
@@ -155,7 +151,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         page: page(after),
                         ..LedgerFilter::default()
                     };
-                    check("messages", connection, |c| lists::entries(c, &filter));
+                    check("messages", session, |c| lists::entries(c, &filter));
                 }
             }
         }
@@ -173,9 +169,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         page: page(after),
                         ..RequestFilter::default()
                     };
-                    check("requests", connection, |c| {
-                        lists::newest_requests(c, &filter)
-                    });
+                    check("requests", session, |c| lists::newest_requests(c, &filter));
                 }
             }
         }
@@ -194,7 +188,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                                 undeliverable,
                                 page: page(after),
                             };
-                            check("customers", connection, |c| customers::list(c, &filter));
+                            check("customers", session, |c| customers::list(c, &filter));
                         }
                     }
                 }
@@ -202,25 +196,23 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         }
     }
     for after in [None, Some("7")] {
-        check("audit", connection, |c| keys::audit(c, &page(after)));
+        check("audit", session, |c| keys::audit(c, &page(after)));
     }
-    check("dropped domains", connection, |c| {
+    check("dropped domains", session, |c| {
         dropped::domains(c, Millis(0), 20)
     });
-    check("verdicts by day", connection, |c| {
-        counts::by_day(c, Millis(0))
-    });
-    check("requests by state", connection, counts::requests);
-    check("entries", connection, |c| {
+    check("verdicts by day", session, |c| counts::by_day(c, Millis(0)));
+    check("requests by state", session, counts::requests);
+    check("entries", session, |c| {
         counts::entries(c, Timestamp::UNIX_EPOCH)
     });
-    check("proofs", connection, |c| counts::proof_times(c, Millis(0)));
+    check("proofs", session, |c| counts::proof_times(c, Millis(0)));
     for state in [
         RequestState::Held,
         RequestState::Released,
         RequestState::Failed,
     ] {
-        check("backlog", connection, |c| counts::backlog(c, state));
+        check("backlog", session, |c| counts::backlog(c, state));
     }
     for domain in [None, Some("corp.example".to_owned())] {
         let what = WhatIf {
@@ -230,7 +222,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             domain,
             most: 20,
         };
-        check("what-if", connection, |c| {
+        check("what-if", session, |c| {
             simulate::simulate(c, &what, |_, _| {})
         });
     }
@@ -239,7 +231,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
 #[test]
 fn a_copy_is_found_by_one_index_lookup() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
+    let session = &opened(folder.path());
     let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
     let own = crate::mail::Identity {
         hostname: crate::domain::Domain::parse("gate.corp.example").expect("a name"),
@@ -257,10 +249,8 @@ fn a_copy_is_found_by_one_index_lookup() {
         facts: &facts,
         received_at: Millis(1),
     };
-    check("copies", connection, |c| {
-        copies::find_original(c, &like, None)
-    });
-    let plans = plans(connection, |c| copies::find_original(c, &like, Some(7)));
+    check("copies", session, |c| copies::find_original(c, &like, None));
+    let plans = plans(session, |c| copies::find_original(c, &like, Some(7)));
     assert!(
         plans[0].1[0].contains("ledger_message_key (message_key=? AND copy_key=?)"),
         "{plans:?}"
@@ -270,7 +260,7 @@ fn a_copy_is_found_by_one_index_lookup() {
 #[test]
 fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
+    let session = &opened(folder.path());
     let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
          groups, created_at, created_by)
          VALUES (?1, randomblob(16), ?1, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
@@ -278,44 +268,42 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
     let verification_mail =
         "INSERT INTO letter (id, account, kind, cause, state, created_at, due_at)
          VALUES (randomblob(16), ?1, 'verification', 'mail', 'waiting', 0, 0)";
-    for n in 1..4 {
-        connection.execute(account, [n]).expect("an account");
-        connection.execute(verification_mail, [n]).expect("a mail");
+    for n in 1..4_i64 {
+        session.run(account, &[&n]).expect("an account");
+        session.run(verification_mail, &[&n]).expect("a mail");
     }
     for lane in lanes::Lane::ALL {
-        check("mail", connection, |c| {
-            mail_queue::due(c, lane, Millis(1), 10)
-        });
+        check("mail", session, |c| mail_queue::due(c, lane, Millis(1), 10));
         let place = lanes::Place { lane, flow: 1 };
-        check("turns", connection, |c| place.next_turn(c));
+        check("turns", session, |c| place.next_turn(c));
     }
 }
 
 #[test]
 fn the_next_dropped_content_to_erase_is_found_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
-    for (swarm, sender) in [(0, "?a.example"), (1, "?b.example"), (1, "?c.example")] {
-        connection
-            .execute(
+    let session = &opened(folder.path());
+    for (swarm, sender) in [(0_i64, "?a.example"), (1, "?b.example"), (1, "?c.example")] {
+        session
+            .run(
                 "INSERT INTO dropped_sender (swarm, sender, octets, messages) VALUES (?, ?, 9, 1)",
-                rusqlite::params![swarm, sender],
+                &[&swarm, &sender],
             )
             .expect("a sender");
-        connection
-            .execute(
+        session
+            .run(
                 "UPDATE dropped_total SET octets = octets + 9 WHERE swarm = ?",
-                [swarm],
+                &[&swarm],
             )
             .expect("a total");
-        check("dropped content", connection, dropped_content::next_to_go);
+        check("dropped content", session, dropped_content::next_to_go);
     }
 }
 
 #[test]
 fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
+    let session = &opened(folder.path());
     let holder = crate::store::claims::holder::Holder::of_opening();
     let tables = [
         leases::REQUESTS.leases,
@@ -323,8 +311,8 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
         leases::VERIFICATION_MAILS,
     ];
     for table in tables {
-        check("a start", connection, |c| table.held_by_others(c, &holder));
-        check("a failed claim", connection, |c| {
+        check("a start", session, |c| table.held_by_others(c, &holder));
+        check("a failed claim", session, |c| {
             table.held_after(c, &holder, leases::ClaimNumber::default())
         });
     }
@@ -333,15 +321,15 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
 #[test]
 fn workers_find_due_rows_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let connection = &opened(folder.path());
+    let session = &opened(folder.path());
     for table in [leases::REQUESTS, leases::HOOK_CALLS] {
         let place = "it";
-        check("due", connection, |c| table.due(c, &place, 10, Millis(1)));
-        check("next", connection, |c| table.next_due(c, &place));
-        check("the end", connection, |c| {
+        check("due", session, |c| table.due(c, &place, 10, Millis(1)));
+        check("next", session, |c| table.next_due(c, &place));
+        check("the end", session, |c| {
             table.due_at_the_end(c, 1, &place, Millis(1))
         });
-        check("the head", connection, |c| {
+        check("the head", session, |c| {
             table.promote(c, 1, &place, Millis(1))
         });
     }

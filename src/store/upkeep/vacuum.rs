@@ -1,8 +1,7 @@
 //! Incremental vacuum: returns free pages of the file, a few at a time.
 
-use rusqlite::Connection;
-
 use crate::store::engine::time_slice::{Step, TimeSlice};
+use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
 
 /// Free pages that are kept, because the next messages need them at once.
@@ -13,21 +12,17 @@ const SPARE_PAGES: i64 = 10_000;
 const LOOKS: usize = 125;
 const PAGES: i64 = 4;
 
-fn free_pages(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
-}
-
 /// Returns free pages in one step, until only `spare` are left. There is more work unless that is reached, or
 /// the file has no incremental vacuum because another program wrote it; then it keeps its pages until it is
 /// compacted.
-pub(crate) fn shorten(connection: &Connection, spare: i64) -> Result<Shortened, StoreError> {
-    let before = free_pages(connection)?;
+pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened, StoreError> {
+    let before = tx.free_pages()?;
     let mut left = before;
     let mut pace = TimeSlice::of(LOOKS);
     while left > spare && pace.goes_on() {
         let most = PAGES.min(left - spare);
-        connection.pragma(None, "incremental_vacuum", most, |_| Ok(()))?;
-        left = free_pages(connection)?;
+        tx.give_pages_back(most)?;
+        left = tx.free_pages()?;
     }
     let given = usize::try_from(before - left).unwrap_or(0);
     Ok(Shortened {
@@ -46,10 +41,10 @@ pub(crate) struct Shortened {
 impl Store {
     /// Returns some free pages to the file system, if there are many.
     pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
-        if self.read(free_pages).await? <= SPARE_PAGES {
+        if self.read(|tx| tx.free_pages()).await? <= SPARE_PAGES {
             return Ok(Step::default());
         }
-        self.write(|work| Ok(shorten(work.connection, SPARE_PAGES)?.step))
+        self.write(|work| Ok(shorten(work.tx, SPARE_PAGES)?.step))
             .await
     }
 }

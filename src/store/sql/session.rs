@@ -1,0 +1,184 @@
+//! The session of an engine with the verbs in which all operations speak to it.
+//!
+//! Statements have numbered parameters, `?` or `?1`. Those with a constant text are prepared once.
+
+use std::ops::ControlFlow;
+
+use super::{FromRow, Maintenance, Row, ToSql};
+use crate::store::StoreError;
+
+/// Receives the rows of a result one by one, until it breaks.
+pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError> + 'a;
+
+/// A connection of an engine, within a transaction. [`Tx`] has the verbs that operations use.
+pub(crate) trait Session: Maintenance {
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or those of `receive`.
+    fn query(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        receive: &mut Receive<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// Runs a statement and returns the number of rows that it changed.
+    ///
+    /// # Errors
+    /// The statement cannot be run.
+    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError>;
+
+    /// A number for a new row, higher than all before, in any table. A number that was given is not given
+    /// again, unless its transaction is rolled back.
+    ///
+    /// # Errors
+    /// The transaction only reads.
+    fn next_number(&self) -> Result<i64, StoreError>;
+
+    /// Fills a buffer with the content stored under an entry, from an offset.
+    ///
+    /// # Errors
+    /// There is no such content, or it ends before.
+    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<(), StoreError>;
+}
+
+/// A transaction, as operations see it.
+pub(crate) type Tx = dyn Session;
+
+impl dyn Session {
+    /// The first row of a result.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn one<T: FromRow>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+    ) -> Result<T, StoreError> {
+        self.one_with(sql, parameters, T::from_row)
+    }
+
+    /// Like [`one`](Self::one), read by `read`.
+    ///
+    /// # Errors
+    /// There is no row.
+    pub(crate) fn one_with<T>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        read: impl FnOnce(&Row) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.maybe_with(sql, parameters, read)?
+            .ok_or_else(|| StoreError::Other(format!("no row for: {sql}")))
+    }
+
+    /// The first row of a result; None if there is none.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or the row is damaged.
+    pub(crate) fn maybe<T: FromRow>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+    ) -> Result<Option<T>, StoreError> {
+        self.maybe_with(sql, parameters, T::from_row)
+    }
+
+    /// Like [`maybe`](Self::maybe), read by `read`.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or those of `read`.
+    pub(crate) fn maybe_with<T>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        read: impl FnOnce(&Row) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let (mut read, mut found) = (Some(read), None);
+        self.query(sql, parameters, &mut |row| {
+            found = read.take().map(|read| read(row)).transpose()?;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// True if there is a row.
+    ///
+    /// # Errors
+    /// The statement cannot be run.
+    pub(crate) fn exists(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<bool, StoreError> {
+        Ok(self.maybe_with(sql, parameters, |_| Ok(()))?.is_some())
+    }
+
+    /// All rows of a result.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or a row is damaged.
+    pub(crate) fn all<T: FromRow>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+    ) -> Result<Vec<T>, StoreError> {
+        self.all_with(sql, parameters, T::from_row)
+    }
+
+    /// Like [`all`](Self::all), read by `read`.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or those of `read`.
+    pub(crate) fn all_with<T>(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        mut read: impl FnMut(&Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        self.each(sql, parameters, |row| {
+            rows.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Passes each row of a result to `take`.
+    ///
+    /// # Errors
+    /// The statement cannot be run, or those of `take`.
+    pub(crate) fn each(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        mut take: impl FnMut(&Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.query(sql, parameters, &mut |row| {
+            take(row).map(ControlFlow::Continue)
+        })
+    }
+}
+
+/// Inserts a row with named columns: `insert!(tx, account { n, status: "pending" })`. A column without a value
+/// takes that of the variable of its name. A text after the row ends the statement, such as a conflict clause.
+macro_rules! insert {
+    ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? } $(, $end:literal)?) => {
+        $tx.run(
+            concat!(
+                "INSERT INTO ",
+                stringify!($table),
+                $crate::store::sql::insert!(@names $($column)+),
+                $(" ", $end,)?
+            ),
+            &[$($crate::store::sql::insert!(@value $column $($value)?)),+],
+        )
+    };
+    (@names $first:ident $($column:ident)*) => {
+        concat!(
+            " (", stringify!($first), $(", ", stringify!($column),)* ") VALUES (?",
+            $($crate::store::sql::insert!(@mark $column),)* ")"
+        )
+    };
+    (@mark $column:ident) => { ", ?" };
+    (@value $column:ident) => { &$column };
+    (@value $column:ident $value:expr) => { &$value };
+}
+pub(crate) use insert;

@@ -1,0 +1,182 @@
+//! Values of columns and parameters, and their conversion from and to the types of the program.
+
+use crate::store::StoreError;
+
+/// A value of a column or a parameter. Both engines store these and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Integer(i64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// # Errors
+    /// `DamagedRow` for a value of another type.
+    pub(crate) fn text(self) -> Result<&'a str, StoreError> {
+        match self {
+            Self::Text(text) => Ok(text),
+            other => Err(other.unexpected("a text")),
+        }
+    }
+
+    /// # Errors
+    /// `DamagedRow` for a value of another type.
+    pub(crate) fn integer(self) -> Result<i64, StoreError> {
+        match self {
+            Self::Integer(number) => Ok(number),
+            other => Err(other.unexpected("a number")),
+        }
+    }
+
+    /// The text; empty for any other value.
+    pub(crate) fn text_or_empty(self) -> &'a str {
+        self.text().unwrap_or_default()
+    }
+
+    /// The error for a value that cannot be decoded.
+    pub(crate) fn unexpected(self, expected: &str) -> StoreError {
+        let found = match self {
+            Self::Null => "NULL".to_owned(),
+            Self::Integer(number) => number.to_string(),
+            Self::Text(text) => format!("{text:?}"),
+            Self::Blob(octets) => format!("{} octets", octets.len()),
+        };
+        StoreError::DamagedRow(format!("{found} is not {expected}"))
+    }
+}
+
+/// A parameter of a statement.
+pub(crate) trait ToSql {
+    /// Passes the value to `bind`, which copies it.
+    ///
+    /// # Errors
+    /// Those of `bind`.
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError>;
+}
+
+/// Receives the value of a parameter.
+pub(crate) type Bind<'a> = dyn FnMut(Value<'_>) -> Result<(), StoreError> + 'a;
+
+/// The type of a column.
+pub(crate) trait FromSql: Sized {
+    /// # Errors
+    /// `DamagedRow` for a value that the column should not have.
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError>;
+}
+
+macro_rules! integers {
+    ($($number:ty),+) => {$(
+        impl ToSql for $number {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+                bind(Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX)))
+            }
+        }
+
+        impl FromSql for $number {
+            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+                let number = value.integer()?;
+                Self::try_from(number).map_err(|_| value.unexpected("in the range of its column"))
+            }
+        }
+    )+};
+}
+integers!(u8, u16, u32, u64, usize);
+
+impl ToSql for i64 {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Integer(*self))
+    }
+}
+
+impl FromSql for i64 {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        value.integer()
+    }
+}
+
+impl ToSql for bool {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Integer(i64::from(*self)))
+    }
+}
+
+impl FromSql for bool {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        Ok(value.integer()? != 0)
+    }
+}
+
+impl ToSql for str {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Text(self))
+    }
+}
+
+impl ToSql for String {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Text(self))
+    }
+}
+
+impl FromSql for String {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        Ok(value.text()?.to_owned())
+    }
+}
+
+impl ToSql for Vec<u8> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Blob(self))
+    }
+}
+
+impl FromSql for Vec<u8> {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        match value {
+            Value::Blob(octets) => Ok(octets.to_vec()),
+            other => Err(other.unexpected("octets")),
+        }
+    }
+}
+
+impl<const N: usize> ToSql for [u8; N] {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        bind(Value::Blob(self))
+    }
+}
+
+impl<const N: usize> FromSql for [u8; N] {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        match value {
+            Value::Blob(octets) => octets.try_into().ok(),
+            _ => None,
+        }
+        .ok_or_else(|| value.unexpected(&format!("{N} octets")))
+    }
+}
+
+impl<T: ToSql + ?Sized> ToSql for &T {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        (**self).bind(bind)
+    }
+}
+
+impl<T: ToSql> ToSql for Option<T> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        match self {
+            Some(value) => value.bind(bind),
+            None => bind(Value::Null),
+        }
+    }
+}
+
+impl<T: FromSql> FromSql for Option<T> {
+    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::from_sql(value).map(Some),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Sessions of the embedded engine: a connection with its cached statements, the numbers of its transaction, and
+//! the identity of its files.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Statement};
+
+use super::numbers::Numbers;
+use super::{checkpoint, connection, file_identity::FileIdentity, memory};
+use crate::store::StoreError;
+use crate::store::sql::{Columns, Maintenance, Receive, Row, Session, ToSql, Value};
+
+/// A connection to the database of this engine.
+#[derive(Debug)]
+pub(crate) struct SqliteSession {
+    pub(super) connection: Connection,
+    numbers: Numbers,
+    identity: FileIdentity,
+}
+
+impl SqliteSession {
+    /// Opens the connection of the writer.
+    pub(crate) fn writing(path: &Path) -> Result<Self, StoreError> {
+        let connection = connection::writing(path)?;
+        checkpoint::Checkpointer::watch(&connection);
+        Ok(Self::of(path, connection))
+    }
+
+    /// Opens a connection that only reads.
+    pub(crate) fn reading(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::of(path, connection::reading(path)?))
+    }
+
+    fn of(path: &Path, connection: Connection) -> Self {
+        Self {
+            connection,
+            numbers: Numbers::default(),
+            identity: FileIdentity::of(path),
+        }
+    }
+
+    /// Checks that the files are still those at their path.
+    pub(crate) fn confirm(&self) -> Result<(), StoreError> {
+        self.identity.confirm()
+    }
+
+    /// Begins a transaction that writes, alone of all sessions.
+    pub(crate) fn begin(&self) -> Result<(), StoreError> {
+        self.run("BEGIN IMMEDIATE", &[])?;
+        self.numbers.begin(self)
+    }
+
+    /// Begins a transaction that reads one snapshot of the database.
+    pub(crate) fn begin_reading(&self) -> Result<(), StoreError> {
+        self.run("BEGIN DEFERRED", &[]).map(drop)
+    }
+
+    /// Keeps the numbers that were given, for the transactions after this one.
+    pub(crate) fn keep_numbers(&self) -> Result<(), StoreError> {
+        self.numbers.keep(self)
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+        self.run("COMMIT", &[]).map(drop)
+    }
+
+    /// Rolls the transaction back, if one is open. Returns false if that failed.
+    pub(crate) fn roll_back(&self) -> bool {
+        !self.is_in_transaction() || self.run("ROLLBACK", &[]).is_ok()
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// Begins a part of a transaction that can be rolled back alone.
+    pub(crate) fn begin_part(&self) -> Result<(), StoreError> {
+        self.run("SAVEPOINT part", &[]).map(drop)
+    }
+
+    pub(crate) fn roll_part_back(&self) -> Result<(), StoreError> {
+        self.run("ROLLBACK TO part", &[]).map(drop)
+    }
+
+    pub(crate) fn end_part(&self) -> Result<(), StoreError> {
+        self.run("RELEASE part", &[]).map(drop)
+    }
+
+    /// Number of rows that this session changed since it was opened.
+    pub(crate) fn changes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
+    /// Copies the whole log into the database, so that the log restarts before anything relies on it again.
+    pub(crate) fn begin_log_anew(&self) -> Result<(), StoreError> {
+        connection::begin_log_anew(&self.connection)
+    }
+
+    /// Frees the cached pages.
+    pub(crate) fn forget_pages(&self) {
+        memory::forget_pages(&self.connection);
+    }
+
+    /// Also frees the prepared statements.
+    pub(crate) fn forget_all(&self) {
+        memory::forget_all(&self.connection);
+    }
+}
+
+/// Runs a prepared statement with these parameters.
+fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+    let expected = statement.parameter_count();
+    if expected != parameters.len() {
+        return Err(StoreError::Other(format!(
+            "{} parameters for a statement with {expected}",
+            parameters.len()
+        )));
+    }
+    for (place, parameter) in parameters.iter().enumerate() {
+        parameter.bind(&mut |value| {
+            let value = ToSqlOutput::Borrowed(match value {
+                Value::Null => ValueRef::Null,
+                Value::Integer(number) => ValueRef::Integer(number),
+                Value::Text(text) => ValueRef::Text(text.as_bytes()),
+                Value::Blob(octets) => ValueRef::Blob(octets),
+            });
+            Ok(statement.raw_bind_parameter(place + 1, value)?)
+        })?;
+    }
+    Ok(())
+}
+
+impl Session for SqliteSession {
+    fn query(
+        &self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        receive: &mut Receive<'_>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        bind(&mut statement, parameters)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            if let ControlFlow::Break(()) = receive(&Row::of(row))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        bind(&mut statement, parameters)?;
+        Ok(statement.raw_execute()?)
+    }
+
+    fn next_number(&self) -> Result<i64, StoreError> {
+        self.numbers.give()
+    }
+
+    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let content = self
+            .connection
+            .blob_open("main", "content", "raw", entry, true)?;
+        Ok(content.read_at_exact(buffer, offset)?)
+    }
+}
+
+impl Maintenance for SqliteSession {
+    fn touch(&self) -> Result<(), StoreError> {
+        // Rewrites the same value: it still dirties a page, so COMMIT must sync.
+        let (version, _) = self.schema()?;
+        Ok(self
+            .connection
+            .pragma_update(None, "user_version", version)?)
+    }
+
+    fn size(&self) -> Result<u64, StoreError> {
+        connection::octets(&self.connection)
+    }
+
+    fn schema(&self) -> Result<(usize, usize), StoreError> {
+        connection::schema(&self.connection)
+    }
+
+    fn unused(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    fn shrinks(&self) -> Result<bool, StoreError> {
+        let kind: i64 = self
+            .connection
+            .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+        Ok(kind == 2)
+    }
+
+    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        let sql = format!("PRAGMA integrity_check({most})");
+        let mut statement = self.connection.prepare(&sql)?;
+        let places = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut places = places.collect::<Result<Vec<_>, _>>()?;
+        places.retain(|place| place != "ok");
+        Ok(places)
+    }
+
+    fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
+        let places = statement.query_map([], |row| {
+            let (table, row): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(format!("{table} {}", row.unwrap_or_default()))
+        })?;
+        Ok(places.collect::<Result<_, _>>()?)
+    }
+
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT tables.name, keys.\"from\"
+             FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
+             WHERE tables.type = 'table' AND keys.\"table\" = ? AND keys.on_delete = 'CASCADE'
+             ORDER BY tables.name DESC",
+        )?;
+        let columns = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(columns.collect::<Result<_, _>>()?)
+    }
+
+    fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError> {
+        let sql = format!("PRAGMA secure_delete = {}", if all { "ON" } else { "FAST" });
+        Ok(self.connection.query_row(&sql, [], |_| Ok(()))?)
+    }
+
+    fn free_pages(&self) -> Result<i64, StoreError> {
+        Ok(self
+            .connection
+            .query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
+    }
+
+    fn give_pages_back(&self, most: i64) -> Result<(), StoreError> {
+        Ok(self
+            .connection
+            .pragma(None, "incremental_vacuum", most, |_| Ok(()))?)
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
+        Ok(match self.get_ref(column)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Blob(octets) => Value::Blob(octets),
+            ValueRef::Text(octets) => Value::Text(
+                std::str::from_utf8(octets)
+                    .map_err(|_| StoreError::DamagedRow("a text is not UTF-8".to_owned()))?,
+            ),
+            ValueRef::Real(number) => {
+                return Err(StoreError::DamagedRow(format!(
+                    "{number} is of no type of ours"
+                )));
+            }
+        })
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.as_ref().column_index(name).ok()
+    }
+}

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use super::context::{Context, Global};
 use super::failure::{Failure, Outcome};
 use super::output::Output;
-use super::recover::{Which, recover as take_up};
+use super::recover::{RecoverySelection, recover as take_up};
 use super::requests::{age, ago};
 use super::{settings_file, try_address};
 use crate::access::{Assignment, Key};
@@ -34,20 +34,20 @@ pub enum Command {
 Examples:
   vestibule access show
   vestibule access show --portal it --json")]
-    Show(Whose),
+    Show(PortalScope),
     /// Change settings
     #[command(after_help = "\
 Examples:
   vestibule access set external.restrict_domains=true
   vestibule access set internal.default_groups=staff,wiki external.verify=true
   vestibule access set external.verify=inherit --portal it")]
-    Set(Set),
+    Set(SetArgs),
     /// Add approved domains or addresses: their senders become internal customers
     #[command(after_help = "\
 Examples:
   vestibule access approve corp.example
   vestibule access approve '*.corp.example' ann@partner.example --portal it")]
-    Approve(Domains),
+    Approve(PatternArgs),
     /// Add domains or addresses to the allow list: their senders may become external customers
     #[command(after_help = "\
 Examples:
@@ -63,13 +63,13 @@ An address denies its mailbox: ann@example.com denies ann+news@example.com, too.
 Examples:
   vestibule access deny eve@evil.example
   vestibule access deny '*.evil.example' '*.top' --dry-run")]
-    Deny(Entries),
+    Deny(DeniedPatterns),
     /// Remove domains and addresses from all lists
     #[command(after_help = "\
 Examples:
   vestibule access remove partner.example
   vestibule access remove eve@evil.example")]
-    Remove(Entries),
+    Remove(DeniedPatterns),
     /// List the revisions, newest first
     #[command(after_help = "\
 Examples:
@@ -87,7 +87,7 @@ Examples:
 Examples:
   vestibule access export > access.toml
   vestibule access export --revision 3")]
-    Export(Export),
+    Export(ExportArgs),
     /// Apply the settings of a file
     #[command(after_help = "\
 Examples:
@@ -115,60 +115,60 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-pub struct Whose {
+pub struct PortalScope {
     /// A portal's settings instead of the site's
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
 }
 
 #[derive(Debug, Args)]
-pub struct How {
+pub struct DryRun {
     /// Only report what would change
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct Set {
+pub struct SetArgs {
     /// Settings and values; lists are comma-separated, `inherit` removes a portal's override
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = Assignment::parse)]
     assignments: Vec<Assignment>,
     #[command(flatten)]
-    whose: Whose,
+    whose: PortalScope,
     #[command(flatten)]
-    how: How,
+    how: DryRun,
 }
 
 #[derive(Debug, Args)]
-pub struct Domains {
+pub struct PatternArgs {
     /// example.com for that domain only, *.example.com for its subdomains, or one address
     #[arg(value_name = "DOMAIN", required = true, value_parser = DomainPattern::parse)]
     patterns: Vec<DomainPattern>,
     #[command(flatten)]
-    whose: Whose,
+    whose: PortalScope,
     #[command(flatten)]
-    how: How,
+    how: DryRun,
 }
 
-/// As [`Domains`], for the deny list, which may hold a public suffix.
+/// As [`PatternArgs`], for the deny list, which may hold a public suffix.
 #[derive(Debug, Args)]
-pub struct Entries {
+pub struct DeniedPatterns {
     /// example.com for that domain only, *.example.com for its subdomains, or one address
     #[arg(value_name = "PATTERN", required = true, value_parser = DomainPattern::parse_denied)]
     patterns: Vec<DomainPattern>,
     #[command(flatten)]
-    whose: Whose,
+    whose: PortalScope,
     #[command(flatten)]
-    how: How,
+    how: DryRun,
 }
 
-impl From<Entries> for Domains {
+impl From<DeniedPatterns> for PatternArgs {
     fn from(
-        Entries {
+        DeniedPatterns {
             patterns,
             whose,
             how,
-        }: Entries,
+        }: DeniedPatterns,
     ) -> Self {
         Self {
             patterns,
@@ -181,7 +181,7 @@ impl From<Entries> for Domains {
 #[derive(Debug, Args)]
 pub struct Allow {
     #[command(flatten)]
-    domains: Domains,
+    domains: PatternArgs,
     /// Decide dropped messages of these domains again
     #[arg(long, conflicts_with = "dry_run")]
     recover: bool,
@@ -205,7 +205,7 @@ pub struct Diff {
 }
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// A revision; the current one by default
     #[arg(long, value_name = "N")]
     revision: Option<u64>,
@@ -217,7 +217,7 @@ pub struct Apply {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -269,7 +269,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             let patterns = domains.patterns.clone();
             add(&context, Key::ExternalAllowedDomains, domains, out).await?;
             if recover {
-                take_up(&context, Which::Domains(patterns), out).await?;
+                take_up(&context, RecoverySelection::Domains(patterns), out).await?;
             }
             Ok(())
         }
@@ -320,7 +320,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn add(context: &Context, key: Key, domains: Domains, out: &mut Output) -> Outcome {
+async fn add(context: &Context, key: Key, domains: PatternArgs, out: &mut Output) -> Outcome {
     let portal = context.portal(domains.whose.portal)?;
     change(context, domains.how.dry_run, out, |settings| {
         Ok(settings.with_domains(portal.as_ref(), key, &domains.patterns))

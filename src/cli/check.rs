@@ -16,6 +16,7 @@ use crate::templates::Templates;
 
 mod certificate;
 mod exposure;
+mod gate;
 pub(super) mod machine;
 mod mta;
 mod servers;
@@ -118,6 +119,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.extend(certificate::finding(config));
     findings.push(certificate::authorities());
     findings.extend(settings(config));
+    findings.extend(gate::findings(config));
     findings.extend(exposure::findings(config));
     findings.extend(authentication(config));
     findings.extend(templates(config));

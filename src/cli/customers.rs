@@ -7,13 +7,14 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, or_dash, time};
+use super::output::{Column, Layout, Output, counted, or_dash, time};
 use super::paging::Paging;
 use super::requests;
 use super::value_parser::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{
-    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
+    self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
+    warning_about,
 };
 use crate::store::{Added, CustomerFilter, Page, RequestFilter};
 
@@ -31,46 +32,51 @@ Examples:
   vestibule customers list --kind external --domain partner.example
   vestibule customers list --status pending --json --limit 1000
   vestibule customers list --undeliverable")]
-    List(List),
+    List(ListCustomers),
     /// Show one account and its requests
     #[command(after_help = "\
 Examples:
   vestibule customers show ann@corp.example
   vestibule customers show 01J9ZQ4D8N0VXB7T3WKE5M2R6C --json")]
-    Show(Whom),
+    Show(AccountArg),
     /// Create an account, as far as the access settings allow it, and send the verification mail if one is
     /// due
     #[command(after_help = "\
 Examples:
   vestibule customers add ann@corp.example
   vestibule customers add bob@partner.example --portal it")]
-    Add(Add),
+    Add(AddCustomer),
     /// Vouch for an address: the account becomes active and its held requests are released
     #[command(after_help = "\
 Examples:
   vestibule customers verify ann@corp.example")]
-    Verify(Whom),
-    /// Block an account: its mail is dropped from now on
+    Verify(AccountArg),
+    /// Block an account, or all that are off the lists: their mail is dropped from now on
     #[command(after_help = "\
+--unlisted blocks the active accounts that the access settings would not let in
+today: they were made while more people might write.
+
 Examples:
-  vestibule customers block spammer@corp.example")]
-    Block(Whom),
+  vestibule customers block spammer@corp.example
+  vestibule customers block --unlisted --dry-run
+  vestibule customers block --unlisted")]
+    Block(BlockArgs),
     /// Unblock an account
     #[command(after_help = "\
 Examples:
   vestibule customers unblock ann@corp.example")]
-    Unblock(Whom),
+    Unblock(AccountArg),
     /// Send the verification mail again, within the limits
     #[command(after_help = "\
 Examples:
   vestibule customers resend ann@corp.example")]
-    Resend(Whom),
+    Resend(AccountArg),
     Export(export::Args),
     Forget(forget::Args),
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListCustomers {
     /// Only internal or only external accounts
     #[arg(long, value_parser = word(Kind::ALL, Kind::as_str))]
     kind: Option<Kind>,
@@ -91,14 +97,27 @@ pub struct List {
 }
 
 #[derive(Debug, Args)]
-pub struct Whom {
+pub struct AccountArg {
     /// The account's address, or its id
     #[arg(value_name = "ADDRESS")]
     account: String,
 }
 
 #[derive(Debug, Args)]
-pub struct Add {
+pub struct BlockArgs {
+    /// The account's address, or its id
+    #[arg(value_name = "ADDRESS", required_unless_present = "unlisted")]
+    account: Option<String>,
+    /// All active accounts that the access settings would not let in today
+    #[arg(long, conflicts_with = "account")]
+    unlisted: bool,
+    /// Only list these accounts
+    #[arg(long, requires = "unlisted")]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AddCustomer {
     /// The person's address
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_customer)]
     address: EmailAddress,
@@ -114,11 +133,13 @@ const COLUMNS: &[Column<Account>] = &[
     Column::new("kind", Layout::Word, |account| account.kind.to_string()),
     Column::new("status", Layout::Word, |account| account.status.to_string()),
     Column::new("held", Layout::Number, |account| account.held.to_string()),
-    Column::new("verified by", Layout::Text, |account| {
+    Column::optional(1, "verified by", Layout::Text, |account| {
         or_dash(account.verified_by.as_ref())
     }),
-    Column::new("created", Layout::Whole, |account| time(account.created_at)),
-    Column::new("by", Layout::Whole, |account| {
+    Column::optional(2, "created", Layout::Time, |account| {
+        time(account.created_at)
+    }),
+    Column::optional(3, "by", Layout::Whole, |account| {
         account.created_by.to_string()
     }),
 ];
@@ -140,27 +161,36 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 .await?;
             out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
         }
-        Command::Show(whom) => {
-            let account = whom.find(&context).await?;
+        Command::Show(account_arg) => {
+            let account = account_arg.find(&context).await?;
             show(&context, &account, out).await
         }
         Command::Add(add) => add_one(&context, add, out).await,
-        Command::Verify(whom) => {
-            let account = whom.find(&context).await?;
+        Command::Verify(account_arg) => {
+            let account = account_arg.find(&context).await?;
             verify(&context, &account, out).await
         }
-        Command::Block(whom) => {
-            let account = whom.act(&context, CustomerAction::Block).await?;
+        Command::Block(BlockArgs {
+            account: None,
+            dry_run,
+            ..
+        }) => block_unlisted(&context, dry_run, out).await,
+        Command::Block(BlockArgs {
+            account: Some(account),
+            ..
+        }) => {
+            let account_arg = AccountArg { account };
+            let account = account_arg.act(&context, CustomerAction::Block).await?;
             tell(&account, "is blocked; mail from it is dropped", out)
         }
-        Command::Unblock(whom) => {
-            let account = whom.act(&context, CustomerAction::Unblock).await?;
+        Command::Unblock(account_arg) => {
+            let account = account_arg.act(&context, CustomerAction::Unblock).await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
-        Command::Resend(whom) => {
-            let account = whom.act(&context, CustomerAction::Resend).await?;
+        Command::Resend(account_arg) => {
+            let account = account_arg.act(&context, CustomerAction::Resend).await?;
             tell(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
@@ -170,7 +200,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-impl Whom {
+impl AccountArg {
     /// Finds the account with this address or id.
     async fn find(&self, context: &Context) -> Result<Account, Failure> {
         if self.account.parse::<AccountId>().is_err() {
@@ -187,6 +217,23 @@ impl Whom {
         let done = act_on_customer(&context.store, action, &account, actor()).await?;
         Ok(done.account)
     }
+}
+
+/// Blocks or lists the active accounts that the access settings would not let in.
+async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> Outcome {
+    if !dry_run {
+        let blocked = operations::block_unlisted(&context.store, &actor()).await?;
+        return if out.is_json() {
+            out.object(&serde_json::json!({ "blocked": blocked }))
+        } else {
+            out.line(format_args!("{} blocked", counted(blocked, "account")))
+        };
+    }
+    let mut accounts = Vec::new();
+    for id in context.store.unlisted_account_ids().await? {
+        accounts.extend(context.store.customer_by_id(id).await?);
+    }
+    out.list(&accounts, None, COLUMNS)
 }
 
 async fn show(context: &Context, account: &Account, out: &mut Output) -> Outcome {
@@ -227,6 +274,17 @@ fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
     )
 }
 
+/// Number of verification mails to which the person did nothing, and what follows from it.
+fn describe_unanswered(mails: u32) -> String {
+    if mails < 3 {
+        return mails.to_string();
+    }
+    format!(
+        "{mails}; no more are sent until the person asks for one or writes mail that passes DMARC, or by \
+         customers resend"
+    )
+}
+
 /// Prints an account for people.
 pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
@@ -258,6 +316,11 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
             ),
         ),
         (
+            "unanswered mails",
+            (account.status != Status::Active && account.unanswered_mails > 0)
+                .then(|| describe_unanswered(account.unanswered_mails)),
+        ),
+        (
             "no mail until",
             account
                 .quiet_until
@@ -279,9 +342,9 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     ])
 }
 
-async fn add_one(context: &Context, add: Add, out: &mut Output) -> Outcome {
+async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Outcome {
     let portal = context.portal(add.portal.clone())?;
-    let Add { address, .. } = &add;
+    let AddCustomer { address, .. } = &add;
     let added = add_customer(
         &context.store,
         &context.config,

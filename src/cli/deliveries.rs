@@ -25,21 +25,21 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule deliveries pause helpdesk")]
-    Pause(Which),
+    Pause(QueueArg),
     /// Resume a paused destination or hook
     #[command(after_help = "\
 Examples:
   vestibule deliveries resume helpdesk")]
-    Resume(Which),
+    Resume(QueueArg),
     /// Retry at once: all that failed for a destination or hook, and all that waits for its next attempt
     #[command(after_help = "\
 Examples:
   vestibule deliveries retry directory")]
-    Retry(Which),
+    Retry(QueueArg),
 }
 
 #[derive(Debug, Args)]
-pub struct Which {
+pub struct QueueArg {
     /// The destination's or hook's name in the configuration
     #[arg(value_name = "NAME")]
     destination: DestinationName,
@@ -49,11 +49,11 @@ const COLUMNS: &[Column<QueueStatus>] = &[
     Column::new("destination", Layout::Whole, |queue| {
         queue.destination.to_string()
     }),
-    Column::new("type", Layout::Whole, |queue| queue.kind.to_owned()),
+    Column::optional(1, "type", Layout::Whole, |queue| queue.kind.to_owned()),
     Column::new("state", Layout::Word, |queue| queue.state.to_owned()),
     Column::new("waiting", Layout::Number, |queue| queue.waiting.to_string()),
     Column::new("failed", Layout::Number, |queue| queue.failed.to_string()),
-    Column::new("for", Layout::Text, |queue| {
+    Column::new("for", Layout::Wrapped, |queue| {
         let portals = queue.portals.iter().map(ToString::to_string);
         let events = queue.events.iter().map(ToString::to_string);
         portals.chain(events).collect::<Vec<_>>().join(", ")
@@ -88,16 +88,16 @@ fn check(context: &Context, name: &DestinationName) -> Outcome {
     )))
 }
 
-async fn pause(context: &Context, which: Which, paused: bool, out: &mut Output) -> Outcome {
-    let Which { destination: name } = which;
+async fn pause(context: &Context, which: QueueArg, paused: bool, out: &mut Output) -> Outcome {
+    let QueueArg { destination: name } = which;
     check(context, &name)?;
     let Context { store, config } = context;
     set_paused(store, config, &name, paused, actor()).await?;
     tell(context, &name, out).await
 }
 
-async fn retry(context: &Context, which: Which, out: &mut Output) -> Outcome {
-    let Which { destination: name } = which;
+async fn retry(context: &Context, which: QueueArg, out: &mut Output) -> Outcome {
+    let QueueArg { destination: name } = which;
     check(context, &name)?;
     retry_queue(&context.store, &context.config, &name, actor()).await?;
     tell(context, &name, out).await

@@ -8,8 +8,9 @@ use super::context::{Context, Global};
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, or_dash, time};
 use super::paging::Paging;
-use super::recover::{self, Which, recover};
+use super::recover::{self, RecoverySelection, recover};
 use super::requests::{age, ago};
+use super::short_id::ShortId;
 use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::DroppedMessage;
@@ -29,13 +30,13 @@ Examples:
   vestibule dropped list --limit 20
   vestibule dropped list --reason automatic --portal it
   vestibule dropped list --sender bob@acme.example --json")]
-    List(List),
+    List(ListDropped),
     /// Rank the domains that the access settings kept out, with the closest allowed domain
     #[command(after_help = "\
 Examples:
   vestibule dropped domains
   vestibule dropped domains --since 7d --limit 10 --json")]
-    Domains(Domains),
+    Domains(RankArgs),
     /// Decide dropped messages again by the current settings, or release them as they are
     #[command(after_help = "\
 Examples:
@@ -43,16 +44,16 @@ Examples:
   vestibule dropped recover --domain acme.example
   vestibule dropped recover --all
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force")]
-    Recover(Recover),
+    Recover(RecoverArgs),
     /// Print a dropped message in its original form
     #[command(after_help = "\
 Examples:
   vestibule dropped raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
-    Raw(Raw),
+    Raw(RawArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct Domains {
+pub struct RankArgs {
     /// Only messages of this period
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
     since: Duration,
@@ -63,10 +64,10 @@ pub struct Domains {
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
-pub struct Recover {
-    /// The ledger ids of messages
+pub struct RecoverArgs {
+    /// The ledger ids of messages, or their beginnings or ends
     #[arg(value_name = "LEDGER", group = "which")]
-    entries: Vec<LedgerId>,
+    entries: Vec<ShortId>,
     /// All of this domain; *.example.com for all of its subdomains
     #[arg(long, value_name = "DOMAIN", group = "which", value_parser = DomainPattern::parse)]
     domain: Option<DomainPattern>,
@@ -82,14 +83,14 @@ pub struct Recover {
 }
 
 #[derive(Debug, Args)]
-pub struct Raw {
-    /// The ledger id of the message
+pub struct RawArgs {
+    /// The ledger id of the message, or its beginning or end
     #[arg(value_name = "LEDGER")]
-    entry: LedgerId,
+    entry: ShortId,
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListDropped {
     /// Only those dropped for this reason
     #[arg(long, value_parser = word(Reason::ALL, Reason::as_str))]
     reason: Option<Reason>,
@@ -104,13 +105,11 @@ pub struct List {
 }
 
 const COLUMNS: &[Column<DroppedMessage>] = &[
-    Column::new("ledger", Layout::Whole, |dropped| {
-        dropped.ledger.to_string()
-    }),
-    Column::new("received", Layout::Whole, |dropped| {
+    Column::new("ledger", Layout::Id, |dropped| dropped.ledger.to_string()),
+    Column::new("received", Layout::Time, |dropped| {
         time(dropped.received_at)
     }),
-    Column::new("portal", Layout::Whole, |dropped| {
+    Column::optional(2, "portal", Layout::Whole, |dropped| {
         or_dash(dropped.portal.as_ref())
     }),
     Column::new("reason", Layout::Whole, |dropped| {
@@ -119,7 +118,7 @@ const COLUMNS: &[Column<DroppedMessage>] = &[
     Column::new("sender", Layout::Whole, |dropped| {
         or_dash(dropped.sender.as_ref())
     }),
-    Column::new("recoverable", Layout::Whole, |dropped| {
+    Column::optional(1, "recoverable", Layout::Whole, |dropped| {
         match (dropped.request, dropped.recoverable) {
             (Some(_), _) => "released",
             (None, true) => "yes",
@@ -175,20 +174,26 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             out.list(&rows, None, DOMAINS)
         }
         Command::Recover(which) if which.force => {
-            recover::force(&context, which.entries, which.named.as_ref(), out).await
+            let entries = ShortId::find_entries(&context, &which.entries).await?;
+            recover::force(&context, entries, which.named.as_ref(), out).await
         }
         Command::Recover(which) => {
             let which = match which.domain {
-                Some(domain) => Which::Domains(vec![domain]),
-                None if which.all => Which::All,
-                None => Which::Entries(which.entries),
+                Some(domain) => RecoverySelection::Domains(vec![domain]),
+                None if which.all => RecoverySelection::All,
+                None => RecoverySelection::Entries(
+                    ShortId::find_entries(&context, &which.entries).await?,
+                ),
             };
             match recover(&context, which, out).await? {
                 0 => Err(Failure::Said),
                 _ => Ok(()),
             }
         }
-        Command::Raw(Raw { entry }) => raw(&context, entry, out).await,
+        Command::Raw(RawArgs { entry }) => {
+            let entry = entry.find(&context, "ledger entry").await?;
+            raw(&context, entry, out).await
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::customers::describe;
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, or_dash, size, time};
 use super::paging::Paging;
+use super::short_id::ShortId;
 use crate::access::RuleResult;
 use crate::domain::EmailAddress;
 use crate::operations::{Explanation, bare_message_id, explain_entry, find_entry};
@@ -17,7 +18,7 @@ Examples:
   vestibule explain '<20261123@mail.example>'    a Message-ID
   vestibule explain ann@corp.example             all that came from an address")]
 pub struct Args {
-    /// A ledger id, a request's id, a Message-ID or an address
+    /// A ledger id or a request's id (or its beginning or end), a Message-ID or an address
     #[arg(value_name = "ID|MESSAGE-ID|ADDRESS")]
     what: String,
     #[command(flatten)]
@@ -45,6 +46,12 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         }
         _ => return list(&context, listed, out).await,
     }
+    if let Ok(id) = what.parse::<ShortId>()
+        && let Some(entry) = find_by_part(&context, &id).await?
+    {
+        let explanation = explain_entry(&context.store, entry).await?;
+        return show(&explanation, out);
+    }
     let Ok(address) = EmailAddress::parse(what) else {
         return Err(Failure::NotFound(format!(
             "the ledger has no entry, request or Message-ID {what:?}; \
@@ -52,6 +59,15 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         )));
     };
     by_address(&context, &address, args.paging, out).await
+}
+
+/// The entry whose id begins or ends so; `None` if there is none.
+async fn find_by_part(context: &Context, id: &ShortId) -> Result<Option<LedgerEntry>, Failure> {
+    match id.find(context, "ledger entry").await {
+        Ok(id) => Ok(context.store.ledger_entry(id).await?),
+        Err(Failure::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn by_message_id(
@@ -125,11 +141,11 @@ async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) 
         &listed.rows,
         listed.next.as_deref(),
         &[
-            Column::new("ledger", Layout::Whole, |entry: &LedgerEntry| {
+            Column::new("ledger", Layout::Id, |entry: &LedgerEntry| {
                 entry.ledger.to_string()
             }),
-            Column::new("received", Layout::Whole, |entry| time(entry.received_at)),
-            Column::new("portal", Layout::Whole, |entry| {
+            Column::new("received", Layout::Time, |entry| time(entry.received_at)),
+            Column::optional(1, "portal", Layout::Whole, |entry| {
                 or_dash(entry.portal.as_ref())
             }),
             Column::new("verdict", Layout::Word, |entry| entry.verdict.to_string()),
@@ -285,13 +301,13 @@ const VERIFICATION_MAILS: &[Column<SentMail>] = &[
     Column::new("letter", Layout::Whole, |verification_mail| {
         verification_mail.kind.to_owned()
     }),
-    Column::new("asked for", Layout::Whole, |verification_mail| {
+    Column::new("asked for", Layout::Time, |verification_mail| {
         time(verification_mail.created_at)
     }),
     Column::new("state", Layout::Word, |verification_mail| {
         verification_mail.state.clone()
     }),
-    Column::new("at", Layout::Whole, |verification_mail| {
+    Column::new("at", Layout::Time, |verification_mail| {
         or_dash(
             verification_mail
                 .settled_at
@@ -300,10 +316,10 @@ const VERIFICATION_MAILS: &[Column<SentMail>] = &[
                 .as_ref(),
         )
     }),
-    Column::new("attempts", Layout::Number, |verification_mail| {
+    Column::optional(1, "attempts", Layout::Number, |verification_mail| {
         verification_mail.attempts.to_string()
     }),
-    Column::new("last error", Layout::Text, |verification_mail| {
+    Column::new("last error", Layout::Wrapped, |verification_mail| {
         or_dash(verification_mail.last_error.as_ref())
     }),
 ];
@@ -314,16 +330,16 @@ const RULES: &[Column<RuleResult>] = &[
     }),
     Column::new("rule", Layout::Number, |rule| rule.rule.to_string()),
     Column::new("asks", Layout::Whole, |rule| rule.title.to_owned()),
-    Column::new("evidence", Layout::Text, |rule| {
+    Column::new("evidence", Layout::Wrapped, |rule| {
         rule.evidence.clone().unwrap_or_default()
     }),
 ];
 
 const EVENTS: &[Column<Event>] = &[
-    Column::new("at", Layout::Whole, |event| time(event.at)),
+    Column::new("at", Layout::Time, |event| time(event.at)),
     Column::new("event", Layout::Whole, |event| event.event.clone()),
-    Column::new("by", Layout::Whole, |event| event.actor.clone()),
-    Column::new("detail", Layout::Text, |event| {
+    Column::optional(1, "by", Layout::Whole, |event| event.actor.clone()),
+    Column::new("detail", Layout::Wrapped, |event| {
         event.detail.clone().unwrap_or_default()
     }),
 ];

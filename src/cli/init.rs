@@ -1,30 +1,43 @@
-//! `vestibule init`. In: a few answers. Out: the documented configuration with these values.
+//! `vestibule init`. In: a few answers. Out: the documented configuration with these values, and the first
+//! operator if one is wanted.
 //!
 //! The text is `config/vestibule.toml` with some lines replaced, so it explains every key. It is parsed
-//! before it is written, so it can always be loaded.
+//! before it is written, so it can always be loaded. Unless an answer says otherwise, only people of approved
+//! domains may write.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, BufRead, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
+use super::failure::{Failure, Outcome};
 use crate::config::{Config, Secrets};
-use crate::domain::{Domain, DomainPattern, EmailAddress};
+use answers::Answers;
+use first_operator::FirstOperator;
+use questions::{GivenAnswers, InitQuestion, answer_all};
+use service::ServiceUser;
 
 mod answers;
+mod document;
+mod first_operator;
+mod questions;
+mod service;
 
-use answers::{Answers, HandOver, QUESTIONS};
-
-const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
+/// Root and the service's group read the file: access settings and hosts are nobody else's business.
+const MODE: u32 = 0o640;
 
 /// Write a commented configuration after a few questions
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Examples:
   vestibule init
-  vestibule init --yes --output /tmp/trial/vestibule.toml")]
+  vestibule init --yes --output /tmp/trial/vestibule.toml
+  vestibule init --yes --address help@corp.example --approve corp.example \\
+      --others listed --allow partner.example,bob@example.org \\
+      --operator ann --operator-password-file ann.password")]
 pub struct Args {
-    /// Ask nothing, take the defaults
+    /// Ask nothing; take the defaults for what no option answers
     #[arg(long, short)]
     pub yes: bool,
     /// The file to write; by default the one that is read by the other commands
@@ -33,38 +46,77 @@ pub struct Args {
     /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub given: GivenAnswers,
+    #[command(flatten)]
+    pub first_operator: FirstOperator,
 }
 
 /// Asks on `output`, reads answers from `input`, and writes the file.
 ///
 /// # Errors
-/// An existing file without `--force`, input that ends before the last question, and errors of the system.
+/// An existing file without `--force`, an invalid option, input that ends before the last question, and errors
+/// of the system.
 pub fn run(
     args: &Args,
     config: Option<&Path>,
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> anyhow::Result<()> {
+) -> Outcome {
     let path = match &args.output {
         Some(path) => path.clone(),
         None => Config::path(config),
     };
     // Reported before the questions, not after them.
     if path.exists() && !args.force {
-        bail!(
+        return Err(Failure::Failed(anyhow!(
             "{} is there already; name another file with --output, or overwrite it with --force",
             path.display()
-        );
+        )));
     }
-    let mut answers = Answers::default();
-    if !args.yes {
-        ask(&mut answers, input, output)?;
-    }
-    let text = written(&answers);
-    Config::parse_with(&text, &path, Secrets::Leave).context("these answers do not go together")?;
+    let answers = if args.yes {
+        answer_all(&args.given, |answers, question, default| {
+            (question.take)(answers, &default).map_err(|cause| {
+                Failure::Usage(format!("--{} {default}: {cause}", question.option))
+            })
+        })?
+    } else {
+        writeln!(output, "Press Enter to take what stands in [brackets].\n")?;
+        answer_all(&args.given, |answers, question, default| {
+            ask(answers, question, &default, input, output)
+        })?
+    };
+    let operator = args.first_operator.read(!args.yes, input, output)?;
+    let text = document::render(&answers);
+    let config = Config::parse_with(&text, &path, Secrets::Leave)
+        .context("these answers do not go together")?;
     write(&path, &text, args.force)
         .with_context(|| format!("{} was not written", path.display()))?;
+    if !args.yes {
+        writeln!(output)?;
+    }
     writeln!(output, "Wrote {}.", path.display())?;
+    if let Some((name, password)) = operator {
+        let line = format!(
+            "{name} may log in at http://{}/ as admin.",
+            config.http.admin_listen
+        );
+        super::wait(first_operator::add(&config, &path, (name, password)))?;
+        writeln!(output, "{line}")?;
+    }
+    describe_next_steps(&path, &config, output)
+}
+
+fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> Outcome {
+    let internal = &config.access.site.internal;
+    if internal.approved_domains.is_empty()
+        && !config.access.site.external.allow_portal_only_accounts
+    {
+        writeln!(
+            output,
+            "Nobody may write yet; after the first start: vestibule access approve DOMAIN."
+        )?;
+    }
     writeln!(
         output,
         "Look through it, then:\n  vestibule check --config {0}\n  vestibule serve --config {0}",
@@ -75,97 +127,38 @@ pub fn run(
 
 fn ask(
     answers: &mut Answers,
+    question: &InitQuestion,
+    default: &str,
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> anyhow::Result<()> {
-    writeln!(output, "Press Enter to take what stands in [brackets].\n")?;
-    for question in QUESTIONS {
-        loop {
-            let default = (question.default)(answers);
-            write!(output, "{} [{default}]: ", question.text)?;
-            output.flush()?;
-            let mut line = String::new();
-            if input.read_line(&mut line)? == 0 {
-                bail!("the answers ended before the questions; to take the defaults use --yes");
-            }
-            let answer = match line.trim() {
-                "" => default,
-                answer => answer.to_owned(),
-            };
-            match (question.take)(answers, &answer) {
-                Ok(()) => break,
-                Err(cause) => writeln!(output, "  {cause}")?,
-            }
+) -> Outcome {
+    if !question.explanation.is_empty() {
+        writeln!(output, "\n{}", question.explanation)?;
+    }
+    loop {
+        write!(output, "{} [{default}]: ", question.text)?;
+        output.flush()?;
+        let line = read_line(input)?;
+        let answer = match line.trim() {
+            "" => default,
+            answer => answer,
+        };
+        match (question.take)(answers, answer) {
+            Ok(()) => return Ok(()),
+            Err(cause) => writeln!(output, "  {cause}")?,
         }
     }
-    writeln!(output)?;
-    Ok(())
 }
 
-/// Returns the documented configuration with the answers.
-fn written(answers: &Answers) -> String {
-    let mut text = DOCUMENTED.to_owned();
-    let mut exchange = |line: &str, by: String| {
-        debug_assert_eq!(text.matches(line).count(), 1, "{line}");
-        text = text.replacen(line, &by, 1);
-    };
-    let address = quoted(&answers.address());
-    exchange(
-        "hostname = \"gate.corp.example\"\n",
-        format!("hostname = {}\n", quoted(&answers.hostname)),
-    );
-    exchange(
-        "\nname = \"it\"\n",
-        format!("\nname = {}\n", quoted(&answers.portal)),
-    );
-    exchange(
-        "title = \"IT Help\"\n",
-        format!("title = {}\n", quoted(&answers.title)),
-    );
-    exchange(
-        "addresses = [\"it-help@corp.example\"]\n",
-        format!("addresses = [{address}]\n"),
-    );
-    exchange(
-        "from = \"IT Help <no-reply@corp.example>\"\n",
-        format!("from = {}\n", quoted(&answers.author())),
-    );
-    exchange(
-        "type = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"\n",
-        format!("type = \"smtp\"\nurl = {}\n", quoted(&answers.outgoing)),
-    );
-    let domains: Vec<_> = answers.approved.iter().map(quoted).collect();
-    if !domains.is_empty() {
-        exchange(
-            "#internal.approved_domains = []\n",
-            format!("internal.approved_domains = [{}]\n", domains.join(", ")),
-        );
+/// Reads one line; the end of the input is an error.
+fn read_line(input: &mut impl BufRead) -> Result<String, Failure> {
+    let mut line = String::new();
+    if input.read_line(&mut line)? == 0 {
+        return Err(Failure::Failed(anyhow!(
+            "the answers ended before the questions; to take the defaults use --yes"
+        )));
     }
-    if answers.enforce {
-        exchange("#mode = \"report\"\n", "mode = \"enforce\"\n".to_owned());
-    }
-    match &answers.hand_over {
-        HandOver::Smtp(url) => exchange(
-            "url = \"smtp://127.0.0.1:2526\"\n",
-            format!("url = {}\n", quoted(url)),
-        ),
-        HandOver::Maildir(path) => {
-            let (before, rest) = text
-                .split_once("[destination.helpdesk]\n")
-                .unwrap_or((&text, ""));
-            let (_, after) = rest.split_once("# A Maildir;").unwrap_or(("", rest));
-            text = format!(
-                "{before}[destination.helpdesk]\ntype = \"maildir\"\npath = {}\n\n# A Maildir;{after}",
-                quoted(&path.display())
-            );
-        }
-    }
-    text
-}
-
-/// Quotes a TOML string.
-fn quoted(text: &impl ToString) -> String {
-    toml::Value::String(text.to_string()).to_string()
+    Ok(line)
 }
 
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
@@ -173,13 +166,20 @@ fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut options = OpenOptions::new();
-    options.write(true);
+    options.write(true).mode(MODE);
     if force {
         options.create(true).truncate(true);
     } else {
         options.create_new(true);
     }
     let mut file = options.open(path)?;
+    // Whatever the umask, and the mode of a file that is overwritten.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    if rustix::process::geteuid().is_root()
+        && let Some(user) = ServiceUser::find()
+    {
+        user.may_read(path)?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -26,6 +26,7 @@ mod replay;
 mod requests;
 mod serve;
 mod settings_file;
+mod short_id;
 mod stats;
 mod tail;
 mod templates;
@@ -58,7 +59,7 @@ Examples:
   vestibule access approve corp.example    employees become internal customers
   vestibule access test ann@corp.example   what would become of her mail
   vestibule explain ann@corp.example       where is her mail?
-  vestibule requests list --state held     what waits for a proof
+  vestibule requests list --state held     what waits for verification
 
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 not found."
 )]
@@ -142,8 +143,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
         Command::Serve(args) => wait_on_threads(serve::run(&args, global)),
         Command::Init(args) => {
             let answers = &mut std::io::stdin().lock();
-            let outcome = init::run(&args, global.config.as_deref(), answers, out.sink());
-            Ok(outcome?)
+            init::run(&args, global.config.as_deref(), answers, out.sink())
         }
         Command::Check(args) => report(&check::run(args, global.config.as_deref())?, out),
         Command::Replay(args) => replay::run(args, global, out),

@@ -33,7 +33,7 @@ Examples:
   vestibule operators add ann --role admin
   vestibule operators add bob --role agent --password-file bob.password
   pwgen -s 24 1 | tee bob.password | vestibule operators add bob")]
-    Add(Add),
+    Add(AddOperator),
     /// List operators and how many sessions and tokens each has
     #[command(after_help = "\
 Examples:
@@ -44,12 +44,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule operators password ann")]
-    Password(Secret),
+    Password(PasswordArgs),
     /// Remove an operator, at once
     #[command(after_help = "\
 Examples:
   vestibule operators remove bob")]
-    Remove(Who),
+    Remove(OperatorArg),
     /// Create a token for the API and print it once
     #[command(after_help = "\
 Examples:
@@ -57,25 +57,25 @@ Examples:
   vestibule operators token ann --role agent --expires 365d --note 'our desk'
   export TOKEN=$(vestibule operators token ann)
   curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8081/api/v1/stats")]
-    Token(Make),
+    Token(TokenArgs),
     /// List the valid tokens, without their secrets
     #[command(after_help = "\
 Examples:
   vestibule operators tokens
   vestibule operators tokens ann --json")]
-    Tokens(Whose),
+    Tokens(TokenFilter),
     /// End all sessions and tokens of an operator, or one token
     #[command(after_help = "\
 Examples:
   vestibule operators revoke ann
   vestibule operators revoke ann --token 3f9a0c1d2e")]
-    Revoke(Revoke),
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct Make {
+pub struct TokenArgs {
     #[command(flatten)]
-    who: Who,
+    who: OperatorArg,
     /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
@@ -88,41 +88,41 @@ pub struct Make {
 }
 
 #[derive(Debug, Args)]
-pub struct Whose {
+pub struct TokenFilter {
     /// Only tokens of this operator
     #[arg(value_name = "NAME")]
     name: Option<OperatorName>,
 }
 
 #[derive(Debug, Args)]
-pub struct Revoke {
+pub struct RevokeArgs {
     #[command(flatten)]
-    who: Who,
+    who: OperatorArg,
     /// Only the token with this id, as `operators tokens` lists it
     #[arg(long, value_name = "ID")]
     token: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub struct Who {
+pub struct OperatorArg {
     /// The operator's name
     #[arg(value_name = "NAME")]
     name: OperatorName,
 }
 
 #[derive(Debug, Args)]
-pub struct Secret {
+pub struct PasswordArgs {
     #[command(flatten)]
-    who: Who,
+    who: OperatorArg,
     /// Read the password from the first line of this file instead of asking
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct Add {
+pub struct AddOperator {
     #[command(flatten)]
-    secret: Secret,
+    secret: PasswordArgs,
     /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
@@ -137,10 +137,12 @@ const COLUMNS: &[Column<Operator>] = &[
     Column::new("tokens", Layout::Number, |operator| {
         operator.tokens.to_string()
     }),
-    Column::new("created", Layout::Whole, |operator| {
+    Column::new("created", Layout::Time, |operator| {
         time(operator.created_at)
     }),
-    Column::new("by", Layout::Text, |operator| operator.created_by.clone()),
+    Column::optional(2, "by", Layout::Text, |operator| {
+        operator.created_by.clone()
+    }),
 ];
 
 const TOKENS: &[Column<IssuedToken>] = &[
@@ -149,8 +151,8 @@ const TOKENS: &[Column<IssuedToken>] = &[
         token.operator.to_string()
     }),
     Column::new("role", Layout::Word, |token| token.role.to_string()),
-    Column::new("created", Layout::Whole, |token| time(token.created_at)),
-    Column::new("expires", Layout::Whole, |token| time(token.expires_at)),
+    Column::optional(1, "created", Layout::Time, |token| time(token.created_at)),
+    Column::new("expires", Layout::Time, |token| time(token.expires_at)),
     Column::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
 ];
 
@@ -159,7 +161,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     let now = Timestamp::now();
     match command {
         Command::List => out.list(&store.operators(now).await?, None, COLUMNS),
-        Command::Add(Add { secret, role }) => {
+        Command::Add(AddOperator { secret, role }) => {
             let password = secret.read()?;
             let name = secret.who.name;
             add_operator(&store, name.clone(), role, hash(&password)?, actor()).await?;
@@ -173,13 +175,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 "{name} has another password; the sessions have ended"
             ))
         }
-        Command::Remove(Who { name }) => {
+        Command::Remove(OperatorArg { name }) => {
             remove_operator(&store, name.clone(), actor()).await?;
             out.line(format_args!("{name} is not an operator any more"))
         }
         Command::Token(wanted) => make(&store, wanted, out).await,
-        Command::Tokens(Whose { name }) => out.list(&store.tokens(name, now).await?, None, TOKENS),
-        Command::Revoke(Revoke { who, token }) => {
+        Command::Tokens(TokenFilter { name }) => {
+            out.list(&store.tokens(name, now).await?, None, TOKENS)
+        }
+        Command::Revoke(RevokeArgs { who, token }) => {
             let name = who.name;
             if let Some(id) = token {
                 end_token(&store, name.clone(), id.clone(), actor()).await?;
@@ -193,7 +197,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn make(store: &Store, wanted: Make, out: &mut Output) -> Outcome {
+async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> Outcome {
     let (name, role) = (wanted.who.name, wanted.role);
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
@@ -227,7 +231,7 @@ fn hash(password: &Password) -> Result<crate::domain::PasswordHash, Failure> {
     Ok(password.hash().map_err(anyhow::Error::from)?)
 }
 
-impl Secret {
+impl PasswordArgs {
     fn read(&self) -> Result<Password, Failure> {
         let text = match &self.password_file {
             Some(file) => first_line_of(file)?,
@@ -241,7 +245,7 @@ impl Secret {
 /// Longer than any password; a wrong file may be longer.
 const MOST_READ: u64 = 64 * 1024;
 
-fn first_line_of(file: &Path) -> Result<String, Failure> {
+pub(super) fn first_line_of(file: &Path) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| Failure::Usage(format!("{}: {error}", file.display()));
     let opened = std::fs::File::open(file).map_err(unreadable)?;
     first_line(&mut std::io::BufReader::new(opened))
@@ -278,10 +282,10 @@ fn prompt(text: &str) -> Result<String, Failure> {
 }
 
 /// Disables the terminal's echo until it is dropped.
-struct Silence(rustix::termios::Termios);
+pub(super) struct Silence(rustix::termios::Termios);
 
 impl Silence {
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let terminal = std::io::stdin();
         let before = tcgetattr(&terminal).ok()?;

@@ -3,26 +3,31 @@
 //! All text from mail passes through this module on its way to a terminal. Characters that could control the
 //! terminal or reverse the line are escaped.
 
-use std::fmt::Display;
+mod table;
+
+use std::fmt::{Display, Write as _};
 use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
 
-use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table,
-    presets,
-};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::Failure;
 use crate::observe::Escaped;
+use table::ColumnLayout;
 
 /// Layout of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// Never shortened: ids, addresses, times, and other values that are copied.
+    /// Shortened last: addresses, and other values that are copied.
     Whole,
-    /// Shortened if the terminal is too narrow.
+    /// An id; only its end, which commands accept too, if the terminal is too narrow.
+    Id,
+    /// A time; without seconds and year if the terminal is too narrow.
+    Time,
+    /// Cut if the terminal is too narrow.
     Text,
+    /// Continued on the next line if the terminal is too narrow.
+    Wrapped,
     /// Right-aligned.
     Number,
     /// A word of ours, coloured by its meaning.
@@ -34,6 +39,9 @@ pub struct Column<T> {
     pub title: &'static str,
     pub layout: Layout,
     pub cell: fn(&T) -> String,
+    /// If the terminal is too narrow, the columns with the highest number are left out first; those with 0
+    /// never.
+    pub optional: u8,
 }
 
 impl<T> Column<T> {
@@ -42,6 +50,22 @@ impl<T> Column<T> {
             title,
             layout,
             cell,
+            optional: 0,
+        }
+    }
+
+    /// A column that may be left out: those with the highest number first.
+    pub const fn optional(
+        optional: u8,
+        title: &'static str,
+        layout: Layout,
+        cell: fn(&T) -> String,
+    ) -> Self {
+        Self {
+            title,
+            layout,
+            cell,
+            optional,
         }
     }
 }
@@ -51,6 +75,8 @@ pub struct Output {
     json: bool,
     colour: bool,
     terminal: bool,
+    /// Columns of the terminal, or `$COLUMNS`; `None` for output that goes elsewhere.
+    width: Option<usize>,
     sink: BufWriter<StdoutLock<'static>>,
 }
 
@@ -65,8 +91,14 @@ impl Output {
             json,
             colour: terminal && !no_colour && !dumb && !json,
             terminal,
+            width: width_of(&stdout, terminal),
             sink: BufWriter::with_capacity(64 * 1024, stdout.lock()),
         }
+    }
+
+    /// Columns of the terminal; `None` for output that goes elsewhere.
+    pub fn width(&self) -> Option<usize> {
+        self.width
     }
 
     pub fn is_json(&self) -> bool {
@@ -151,58 +183,54 @@ impl Output {
         columns: &[Column<T>],
         header: bool,
     ) -> Result<(), Failure> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if self.colour {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
+        let layouts: Vec<_> = columns
+            .iter()
+            .map(|column| ColumnLayout {
+                title: column.title,
+                layout: column.layout,
+                optional: column.optional,
+            })
+            .collect();
+        let cells: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| {
+                let cell = |column: &Column<T>| Escaped(&(column.cell)(row)).to_string();
+                columns.iter().map(cell).collect()
+            })
+            .collect();
+        let year = crate::domain::Timestamp::now().strftime("%Y").to_string();
+        let rendered = table::render(&layouts, header, &cells, self.width, &year);
+        for (place, line) in rendered.lines.iter().enumerate() {
+            let text = self.paint(line, header && place == 0);
+            writeln!(self.sink, "{}", text.trim_end())?;
         }
-        if self.terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            if let Some(width) = terminal_width() {
-                table.set_width(width);
-            }
-        }
-        if header {
-            table.set_header(columns.iter().map(|column| {
-                Cell::new(column.title.to_uppercase()).add_attribute(Attribute::Dim)
-            }));
-        }
-        for row in rows {
-            let cells = columns.iter().map(|column| {
-                let text = Escaped(&(column.cell)(row)).to_string();
-                let colour = (column.layout == Layout::Word)
-                    .then(|| colour_of(&text))
-                    .flatten();
-                match colour {
-                    Some(colour) => Cell::new_owned(text).fg(colour),
-                    None => Cell::new_owned(text),
-                }
-            });
-            let mut row = Row::from(cells.collect::<Vec<_>>());
-            row.max_height(1);
-            table.add_row(row);
-        }
-        for (place, column) in columns.iter().enumerate() {
-            if let Some(laid_out) = table.column_mut(place) {
-                laid_out.set_padding((0, 2));
-                match column.layout {
-                    Layout::Whole | Layout::Word => {
-                        laid_out.set_constraint(ColumnConstraint::ContentWidth);
-                    }
-                    Layout::Number => {
-                        laid_out.set_constraint(ColumnConstraint::ContentWidth);
-                        laid_out.set_cell_alignment(CellAlignment::Right);
-                    }
-                    Layout::Text => {}
-                }
-            }
-        }
-        for line in table.lines() {
-            writeln!(self.sink, "{}", line.trim_end())?;
+        if !rendered.left_out.is_empty() {
+            self.hint(format_args!(
+                "left out for want of room: {}; --json has everything",
+                rendered.left_out.join(", ")
+            ))?;
         }
         Ok(())
+    }
+
+    /// The text of a line, with colours where the output has them.
+    fn paint(&self, line: &table::TableLine, is_header: bool) -> String {
+        let mut text = String::new();
+        for cell in &line.cells {
+            let colour = (self.colour && cell.layout == Layout::Word)
+                .then(|| colour_of(&cell.text))
+                .flatten();
+            let _ = write!(text, "{:1$}", "", cell.before);
+            let _ = match colour {
+                Some(colour) => write!(text, "{}", Painted(colour, &cell.text)),
+                None => write!(text, "{}", cell.text),
+            };
+            let _ = write!(text, "{:1$}", "", cell.after);
+        }
+        if is_header && self.colour {
+            return format!("\x1b[2m{}\x1b[0m", text.trim_end());
+        }
+        text
     }
 
     /// Prints names and values, one a line. Names without a value are omitted.
@@ -215,12 +243,22 @@ impl Output {
             .unwrap_or(0);
         for (name, value) in fields {
             let Some(value) = value else { continue };
-            let value = Escaped(value);
-            match colour_of(&value.to_string()).filter(|_| self.colour) {
+            let value = Escaped(value).to_string();
+            match colour_of(&value).filter(|_| self.colour) {
                 Some(colour) => {
                     writeln!(self.sink, "{name:width$}  {}", Painted(colour, value))?;
                 }
-                None => writeln!(self.sink, "{name:width$}  {value}")?,
+                None => {
+                    let room = self.width.map(|all| all.saturating_sub(width + 2));
+                    let parts = match room {
+                        Some(room) if room >= NARROWEST_VALUE => table::wrap(&value, room),
+                        _ => vec![value],
+                    };
+                    for (place, part) in parts.iter().enumerate() {
+                        let name = if place == 0 { name } else { "" };
+                        writeln!(self.sink, "{name:width$}  {part}")?;
+                    }
+                }
             }
         }
         Ok(())
@@ -288,34 +326,60 @@ struct Last<'a, T> {
 }
 
 /// Meaning of a word for an operator: green succeeded, yellow is pending, red failed.
-fn colour_of(word: &str) -> Option<Color> {
+fn colour_of(word: &str) -> Option<Colour> {
     match word {
-        "accepted" | "active" | "delivered" | "ok" | "true" => Some(Color::DarkGreen),
-        "held" | "pending" | "released" | "paused" => Some(Color::DarkYellow),
-        "dropped" | "blocked" | "failed" => Some(Color::DarkRed),
-        "discarded" | "expired" => Some(Color::DarkGrey),
+        "accepted" | "active" | "delivered" | "ok" | "true" => Some(Colour::Green),
+        "held" | "pending" | "released" | "paused" => Some(Colour::Yellow),
+        "dropped" | "blocked" | "failed" => Some(Colour::Red),
+        "discarded" | "expired" => Some(Colour::Grey),
         _ => None,
     }
 }
 
-/// A text in a colour of the terminal's own palette (ECMA-48 8.3.117).
-struct Painted<T>(Color, T);
+/// A colour of the terminal's own palette.
+#[derive(Debug, Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Grey = 90,
+}
+
+/// A text in a colour (ECMA-48 8.3.117).
+struct Painted<T>(Colour, T);
 
 impl<T: Display> Display for Painted<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let code = match self.0 {
-            Color::DarkGreen => 32,
-            Color::DarkYellow => 33,
-            Color::DarkRed => 31,
-            _ => 90,
-        };
+        let code = self.0 as u8;
         write!(f, "\x1b[{code}m{}\x1b[0m", self.1)
     }
 }
 
-/// The value of `$COLUMNS`, if set; otherwise comfy-table asks the terminal.
-fn terminal_width() -> Option<u16> {
-    std::env::var("COLUMNS").ok()?.parse().ok()
+/// Narrower than this, a value is not wrapped.
+const NARROWEST_VALUE: usize = 20;
+
+/// The value of `$COLUMNS`, if set; otherwise the width of the terminal.
+fn width_of(stdout: &std::io::Stdout, is_terminal: bool) -> Option<usize> {
+    let asked = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let measured = || {
+        let size = rustix::termios::tcgetwinsize(stdout).ok()?;
+        Some(usize::from(size.ws_col))
+    };
+    asked
+        .or_else(|| is_terminal.then(measured).flatten())
+        .filter(|width| *width > 0)
+}
+
+/// A text in at most that number of columns, with an ellipsis where it is cut.
+pub fn cut(text: &str, width: usize) -> String {
+    table::cut(text, width)
+}
+
+/// The end of an id, which commands accept as well.
+pub fn short_id(id: &impl Display) -> String {
+    table::short_id(&id.to_string()).to_owned()
 }
 
 /// A time as lists show it, to the second.
@@ -326,6 +390,15 @@ pub fn time(at: crate::domain::Timestamp) -> String {
 /// An optional value, as lists show it.
 pub fn or_dash<T: Display>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+/// A number of things for people: `1 account`, `2 accounts`.
+pub fn counted(number: u64, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }
 
 /// Formats octets for people.

@@ -10,7 +10,7 @@ use crate::operations::{
 use crate::store::StoreError;
 
 /// Entries that are decided again.
-pub enum Which {
+pub enum RecoverySelection {
     Entries(Vec<LedgerId>),
     /// Entries of all domains that one of the patterns matches.
     Domains(Vec<DomainPattern>),
@@ -18,7 +18,7 @@ pub enum Which {
 }
 
 const COLUMNS: &[Column<RecoveryOutcome>] = &[
-    Column::new("ledger", Layout::Whole, |row: &RecoveryOutcome| {
+    Column::new("ledger", Layout::Id, |row: &RecoveryOutcome| {
         row.ledger.to_string()
     }),
     Column::new("verdict", Layout::Word, |row: &RecoveryOutcome| {
@@ -27,19 +27,27 @@ const COLUMNS: &[Column<RecoveryOutcome>] = &[
     Column::new("reason", Layout::Whole, |row: &RecoveryOutcome| {
         row.reason.to_string()
     }),
-    Column::new("request", Layout::Whole, |row: &RecoveryOutcome| {
+    Column::new("request", Layout::Id, |row: &RecoveryOutcome| {
         or_dash(row.request.as_ref())
     }),
-    Column::new("what became of it", Layout::Text, RecoveryOutcome::outcome),
+    Column::new(
+        "what became of it",
+        Layout::Wrapped,
+        RecoveryOutcome::outcome,
+    ),
 ];
 
 /// Decides them again by the current settings, oldest first. The results are printed even after an error.
 /// Returns the number of new requests.
-pub async fn recover(context: &Context, which: Which, out: &mut Output) -> Result<usize, Failure> {
+pub async fn recover(
+    context: &Context,
+    which: RecoverySelection,
+    out: &mut Output,
+) -> Result<usize, Failure> {
     let entries = match which {
-        Which::Entries(entries) => entries,
-        Which::All => list_recoverable(&context.store, None, usize::MAX).await?,
-        Which::Domains(patterns) => {
+        RecoverySelection::Entries(entries) => entries,
+        RecoverySelection::All => list_recoverable(&context.store, None, usize::MAX).await?,
+        RecoverySelection::Domains(patterns) => {
             let mut entries = Vec::new();
             for pattern in patterns {
                 entries.extend(list_recoverable(&context.store, Some(pattern), usize::MAX).await?);

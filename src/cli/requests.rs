@@ -8,6 +8,7 @@ use super::context::{Context, Global, actor};
 use super::failure::{Failure, Outcome};
 use super::output::{Column, Layout, Output, note, or_dash, size, time};
 use super::paging::Paging;
+use super::short_id::ShortId;
 use super::value_parser::word;
 use crate::domain::{
     DestinationName, EmailAddress, PortalName, RequestId, RequestState, Timestamp,
@@ -28,22 +29,22 @@ Examples:
   vestibule requests list --state failed
   vestibule requests list --state held --older-than 3d
   vestibule requests list --account ann@corp.example --json")]
-    List(List),
+    List(ListRequests),
     /// Show one request
     #[command(after_help = "\
 Examples:
   vestibule requests show 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
-    Show(Which),
+    Show(RequestArg),
     /// Release held, discarded or expired requests without verification of the address
     #[command(after_help = "\
 Examples:
   vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
-    Release(Several),
+    Release(RequestArgs),
     /// Discard held, released or failed requests
     #[command(after_help = "\
 Examples:
   vestibule requests discard 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
-    Discard(Several),
+    Discard(RequestArgs),
     /// Retry delivery, at once
     #[command(after_help = "\
 Examples:
@@ -52,16 +53,16 @@ Examples:
   vestibule requests retry --all-failed --portal it
   vestibule requests retry --destination helpdesk --state failed
   vestibule requests retry --destination helpdesk --state released")]
-    Retry(Retry),
+    Retry(RetryArgs),
     /// Write the original message to standard output
     #[command(after_help = "\
 Examples:
   vestibule requests raw 01J9ZQ4D8N0VXB7T3WKE5M2R6C > message.eml")]
-    Raw(Which),
+    Raw(RequestArg),
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListRequests {
     /// Only requests in this state
     #[arg(long, value_parser = word(RequestState::ALL, RequestState::as_str))]
     state: Option<RequestState>,
@@ -82,26 +83,26 @@ pub struct List {
 }
 
 #[derive(Debug, Args)]
-pub struct Which {
-    /// The request's id
+pub struct RequestArg {
+    /// The request's id, or its beginning or end
     #[arg(value_name = "ID")]
-    request: RequestId,
+    request: ShortId,
 }
 
 #[derive(Debug, Args)]
-pub struct Several {
-    /// The requests' ids
+pub struct RequestArgs {
+    /// The requests' ids, or their beginnings or ends
     #[arg(value_name = "ID", required = true)]
-    requests: Vec<RequestId>,
+    requests: Vec<ShortId>,
 }
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true)
     .args(["requests", "all_failed", "state", "destination"]))]
-pub struct Retry {
-    /// The requests' ids
+pub struct RetryArgs {
+    /// The requests' ids, or their beginnings or ends
     #[arg(value_name = "ID", conflicts_with_all = ["all_failed", "state", "destination", "portal"])]
-    requests: Vec<RequestId>,
+    requests: Vec<ShortId>,
     /// Every failed request
     #[arg(long, conflicts_with = "state")]
     all_failed: bool,
@@ -119,18 +120,18 @@ pub struct Retry {
 
 /// Columns of lists of requests.
 pub const COLUMNS: &[Column<Request>] = &[
-    Column::new("id", Layout::Whole, |request| request.id.to_string()),
-    Column::new("received", Layout::Whole, |request| {
+    Column::new("id", Layout::Id, |request| request.id.to_string()),
+    Column::optional(1, "received", Layout::Time, |request| {
         time(request.received_at)
     }),
-    Column::new("portal", Layout::Whole, |request| {
+    Column::optional(2, "portal", Layout::Whole, |request| {
         request.portal.to_string()
     }),
     Column::new("state", Layout::Word, state),
     Column::new("account", Layout::Whole, |request| {
         request.account.to_string()
     }),
-    Column::new("size", Layout::Number, |request| size(request.size)),
+    Column::optional(3, "size", Layout::Number, |request| size(request.size)),
     Column::new("subject", Layout::Text, |request| {
         or_dash(request.subject.as_ref())
     }),
@@ -179,16 +180,18 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             show(&request, out)
         }
         Command::Release(several) => {
-            act(&context, RequestAction::Release, several.requests, out).await
+            let requests = ShortId::find_requests(&context, &several.requests).await?;
+            act(&context, RequestAction::Release, requests, out).await
         }
         Command::Discard(several) => {
-            act(&context, RequestAction::Discard, several.requests, out).await
+            let requests = ShortId::find_requests(&context, &several.requests).await?;
+            act(&context, RequestAction::Discard, requests, out).await
         }
         Command::Retry(retry) => {
             let requests = if retry.requests.is_empty() {
                 retry.all(&context).await?
             } else {
-                retry.requests
+                ShortId::find_requests(&context, &retry.requests).await?
             };
             if requests.is_empty() {
                 note(match retry.state {
@@ -211,17 +214,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-impl Which {
+impl RequestArg {
     async fn find(&self, context: &Context) -> Result<Request, Failure> {
-        context
-            .store
-            .request(self.request)
-            .await?
-            .ok_or_else(|| Failure::not_found("request", self.request))
+        let id = self.request.find_request(context).await?;
+        let request = context.store.request(id).await?;
+        request.ok_or_else(|| Failure::not_found("request", id))
     }
 }
 
-impl Retry {
+impl RetryArgs {
     /// All requests that match the filters, oldest first, so that the order of release is kept.
     async fn all(&self, context: &Context) -> Result<Vec<RequestId>, Failure> {
         let portal = context.portal(self.portal.clone())?;

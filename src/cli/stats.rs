@@ -106,7 +106,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     }
     if !counts.held_domains.is_empty() {
         out.line("")?;
-        out.heading("Held for a proof, by domain")?;
+        out.heading("Held for verification, by domain")?;
         out.table(&counts.held_domains, HELD, true)?;
     }
     if counts.undeliverable > 0 {

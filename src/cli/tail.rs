@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::Global;
 use super::failure::{Failure, Outcome};
-use super::output::{Output, or_dash, time};
+use super::output::{Output, cut, or_dash, short_id, time};
 use super::value_parser::word;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict};
 use crate::observe::Escaped;
@@ -63,10 +63,14 @@ struct Decision<'a> {
     account: Option<&'a EmailAddress>,
     request: Option<RequestId>,
     message_id: Option<&'a str>,
+    /// Absent where the log is redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
 }
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     let context = global.open().await?;
+    let redact = context.config.log.redact;
     let filter = LedgerFilter {
         verdict: args.verdict,
         reason: args.reason,
@@ -86,7 +90,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
             ..filter.clone()
         };
         before = context.store.ledger(last).await?.rows;
-        show(&before, out)?;
+        show(&before, redact, out)?;
     }
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -96,7 +100,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
             let was_shown = before.iter().any(|shown| shown.ledger == entry.ledger);
             lets_through(&filter, entry) && !was_shown
         });
-        show(&new, out)?;
+        show(&new, redact, out)?;
     }
 }
 
@@ -161,9 +165,11 @@ fn lets_through(filter: &LedgerFilter, entry: &LedgerEntry) -> bool {
         && filter.sender.as_ref().is_none_or(is_sender)
 }
 
-/// Prints the oldest first, and flushes even if the output is a pipe.
-fn show(entries: &[LedgerEntry], out: &mut Output) -> Outcome {
+/// Prints the oldest first, and flushes even if the output is a pipe. Subjects are as private as the log
+/// keeps addresses.
+fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> Outcome {
     for entry in entries.iter().rev() {
+        let subject = entry.facts.subject.as_deref().filter(|_| !redact);
         if out.is_json() {
             out.object(&Decision {
                 ledger: entry.ledger,
@@ -176,18 +182,42 @@ fn show(entries: &[LedgerEntry], out: &mut Output) -> Outcome {
                 account: entry.account.as_ref(),
                 request: entry.request,
                 message_id: entry.facts.message_id.as_deref(),
+                subject,
             })?;
-        } else {
-            let verdict = out.word(entry.verdict.as_str(), 8);
-            out.line(format_args!(
-                "{}  {verdict}  {:<26}  {:<10}  {}  {}",
+            continue;
+        }
+        let verdict = out.word(entry.verdict.as_str(), 8);
+        let sender = Escaped(&or_dash(entry.sender.as_ref())).to_string();
+        let subject = Escaped(subject.unwrap_or_default()).to_string();
+        let Some(width) = out.width().filter(|width| *width < WIDE) else {
+            let line = format!(
+                "{}  {verdict}  {:<26}  {:<10}  {}  {sender}  {subject}",
                 time(entry.received_at),
                 entry.reason,
                 or_dash(entry.portal.as_ref()),
                 entry.ledger,
-                Escaped(&or_dash(entry.sender.as_ref())),
-            ))?;
-        }
+            );
+            out.line(line.trim_end())?;
+            continue;
+        };
+        let (at, id) = (clock(entry.received_at), short_id(&entry.ledger));
+        // The verdict may contain the codes of its colour, which have no width.
+        let start = at.len() + 2 + 8 + 2 + id.len() + 2;
+        let about = format!("{sender:<SENDER$}  {:<REASON$}  {subject}", entry.reason);
+        let about = cut(about.trim_end(), width.saturating_sub(start));
+        out.line(format_args!("{at}  {verdict}  {id}  {about}"))?;
     }
     out.flush()
+}
+
+/// From this width on, lines are whole.
+const WIDE: usize = 140;
+
+/// Columns of a sender and a reason of usual length; longer ones move what follows.
+const SENDER: usize = 22;
+const REASON: usize = 18;
+
+/// The time of day, for what is happening now.
+fn clock(at: Timestamp) -> String {
+    format!("{}Z", at.strftime("%H:%M:%S"))
 }

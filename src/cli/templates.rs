@@ -31,7 +31,7 @@ Examples:
 Examples:
   vestibule templates export templates
   vestibule templates export templates letter.txt letter.html")]
-    Export(Export),
+    Export(ExportTemplates),
     /// Check whether a folder can be used; otherwise report the file and the line
     #[command(after_help = "\
 Examples:
@@ -41,7 +41,7 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportTemplates {
     /// The folder; created if it does not exist
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
@@ -73,7 +73,7 @@ const COLUMNS: &[Column<File>] = &[
 pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
     match command {
         Command::List => {
-            let files: Vec<_> = templates::built_in()
+            let files: Vec<_> = templates::built_in_files()
                 .map(|(file, text)| File {
                     file,
                     octets: text.len(),
@@ -82,13 +82,14 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
             out.list(&files, None, COLUMNS)
         }
         Command::Export(export) => {
-            let unknown = |name: &&String| !templates::built_in().any(|(file, _)| file == **name);
+            let unknown =
+                |name: &&String| !templates::built_in_files().any(|(file, _)| file == **name);
             if let Some(name) = export.names.iter().find(unknown) {
                 return Err(Failure::NotFound(format!(
                     "there is no built-in file {name}; see vestibule templates list"
                 )));
             }
-            for (file, text) in templates::built_in() {
+            for (file, text) in templates::built_in_files() {
                 if export.names.is_empty() || export.names.iter().any(|name| name == file) {
                     write(&export.folder, file, text, out)?;
                 }

@@ -24,7 +24,7 @@ impl SmtpTls {
     ///
     /// # Errors
     /// A file that cannot be read or is not PEM, and a key that does not match the certificate.
-    pub fn certified_key(&self) -> Result<CertifiedKey, CertificateError> {
+    pub fn load_certified_key(&self) -> Result<CertifiedKey, CertificateError> {
         let chain = read_chain(&self.certificate).map_err(CertificateError::Certificate)?;
         let key = read_key(&self.key).map_err(CertificateError::Key)?;
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|cause| {

@@ -179,7 +179,7 @@ impl<'d> Section<'d> {
     }
 
     /// A required entry; `example` is shown if it is absent.
-    pub fn required(&self, key: &'static str, example: &str) -> Option<Entry<'d>> {
+    pub fn require(&self, key: &'static str, example: &str) -> Option<Entry<'d>> {
         let entry = self.entry(key);
         if entry.is_none() {
             self.refuse_key(key, format_args!("is missing; write {key} = {example}"));
@@ -259,7 +259,7 @@ impl<'d> Section<'d> {
     }
 
     /// The tables below this one, by the names that the operator chose, in the file's order.
-    pub fn named(mut self, example: &str) -> Vec<(&'d str, Section<'d>)> {
+    pub fn subsections(mut self, example: &str) -> Vec<(&'d str, Section<'d>)> {
         let mut sections = Vec::new();
         // The table is taken, because names are not keys that could be unknown.
         for (name, value) in self.table.take().into_iter().flatten() {

@@ -107,7 +107,7 @@ impl Etc {
     }
 
     /// The configuration in a comparable form.
-    fn shown(&self, text: &str) -> String {
+    fn render(&self, text: &str) -> String {
         match Config::parse_with(&self.here(text), &self.file(), self.secrets()) {
             Ok(config) => format!("{config:#?}"),
             Err(mistakes) => panic!("the documented configuration has mistakes:\n{mistakes}"),
@@ -134,15 +134,15 @@ fn the_file_as_it_stands_is_a_configuration() {
 fn each_documented_default_is_the_default() {
     let etc = Etc::new();
     assert_eq!(
-        etc.shown(&text(&[Line::Active], None)),
-        etc.shown(&text(&[Line::Active, Line::Default], None))
+        etc.render(&text(&[Line::Active], None)),
+        etc.render(&text(&[Line::Active, Line::Default], None))
     );
-    let everything = etc.shown(&text(&EVERYTHING, None));
+    let everything = etc.render(&text(&EVERYTHING, None));
     let mut defaults = 0;
     for (place, (kind, line)) in lines().into_iter().enumerate() {
         if matches!(kind, Line::Default | Line::ExampleOfDefault) {
             defaults += 1;
-            let without = etc.shown(&text(&EVERYTHING, Some(place)));
+            let without = etc.render(&text(&EVERYTHING, Some(place)));
             assert_eq!(without, everything, "line {}: {line}", place + 1);
         }
     }

@@ -41,8 +41,9 @@ pub use destination::{
 };
 pub use mistake::{ConfigErrors, Mistake};
 pub use secret::{Secret, Secrets};
-pub use sections::name_of_this_machine;
+pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;
+pub(crate) use server_url::{is_private, parse_http, parse_public};
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};
 
 /// All settings, which take effect at a restart or a reload.

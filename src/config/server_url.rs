@@ -64,7 +64,7 @@ impl SmtpUrl {
 }
 
 /// Parses an HTTP URL for people or programs.
-pub(super) fn parse_http(text: &str) -> Result<Url, String> {
+pub(crate) fn parse_http(text: &str) -> Result<Url, String> {
     let url =
         parse_url(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -78,7 +78,7 @@ pub(super) fn parse_http(text: &str) -> Result<Url, String> {
 }
 
 /// Parses the public URL of the pages, without a trailing slash.
-pub(super) fn parse_public(text: &str) -> Result<String, String> {
+pub(crate) fn parse_public(text: &str) -> Result<String, String> {
     let url = parse_http(text)?;
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err(format!(
@@ -119,7 +119,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// True if the URL itself names an address that is not on the Internet, to which nothing is delivered.
-pub(super) fn is_private(url: &Url) -> bool {
+pub(crate) fn is_private(url: &Url) -> bool {
     is_loopback(url)
         || match url.host() {
             Some(Host::Ipv4(ip)) => is_private_address(ip.into()),

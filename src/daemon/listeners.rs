@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 
-/// Bound before everything else, so that a port in use is reported at once.
+/// BoundAddresses before everything else, so that a port in use is reported at once.
 #[derive(Debug)]
 pub struct Listeners {
     pub smtp: Vec<TcpListener>,
@@ -23,7 +23,7 @@ pub struct Listeners {
 
 /// The actual addresses of the listeners, as in the ready file.
 #[derive(Debug, Clone, Serialize)]
-pub struct Bound {
+pub struct BoundAddresses {
     pub smtp: Vec<SocketAddr>,
     pub http: SocketAddr,
     pub admin: SocketAddr,
@@ -67,8 +67,8 @@ impl Listeners {
 
     /// # Errors
     /// Errors of the operating system.
-    pub fn bound(&self) -> std::io::Result<Bound> {
-        Ok(Bound {
+    pub fn bound_addresses(&self) -> std::io::Result<BoundAddresses> {
+        Ok(BoundAddresses {
             smtp: self
                 .smtp
                 .iter()

@@ -10,7 +10,7 @@ mod operator_log;
 mod signals;
 mod systemd;
 
-pub use listeners::{Bound, Listeners};
+pub use listeners::{BoundAddresses, Listeners};
 pub use lock::Lock;
 pub use signals::{Signal, Signals};
 
@@ -54,7 +54,7 @@ pub struct Daemon {
     config: watch::Sender<Arc<Config>>,
     smtp_settings: watch::Sender<Arc<smtp::ServerSettings>>,
     checker: watch::Sender<Option<Checker>>,
-    bound: Bound,
+    bound: BoundAddresses,
     store: Store,
     /// Tasks that accept input; they are stopped first.
     intake: Stage,
@@ -88,7 +88,7 @@ impl Daemon {
     /// # Errors
     /// A database that cannot be opened, a certificate that cannot be read, a bad template.
     pub async fn start(mut config: Config, listeners: Listeners) -> anyhow::Result<Self> {
-        let bound = listeners.bound()?;
+        let bound = listeners.bound_addresses()?;
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
         let lock = Lock::take(&config.data_dir)?;
@@ -231,7 +231,7 @@ impl Daemon {
     }
 
     #[must_use]
-    pub fn bound(&self) -> &Bound {
+    pub fn bound_addresses(&self) -> &BoundAddresses {
         &self.bound
     }
 
@@ -292,7 +292,7 @@ pub async fn serve(
     let listeners = Listeners::open(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
     if let Some(file) = ready_file {
-        write_ready_file(file, daemon.bound())?;
+        write_ready_file(file, daemon.bound_addresses())?;
     }
     let _watchdog = systemd::ready();
     loop {
@@ -312,7 +312,7 @@ pub async fn serve(
             Signal::Reload => {
                 systemd::reloading();
                 reload(&daemon, &reloading);
-                systemd::reloaded();
+                systemd::notify_reloaded();
             }
         }
     }
@@ -339,7 +339,7 @@ fn reload(daemon: &Daemon, reloading: &Reloading) {
 }
 
 /// Replaces port 0 in a public URL by the actual port of the listener.
-fn settle_port(config: &mut Config, bound: &Bound) {
+fn settle_port(config: &mut Config, bound: &BoundAddresses) {
     if let Some(host) = config.http.public_url.strip_suffix(":0") {
         config.http.public_url = format!("{host}:{}", bound.http.port());
     }
@@ -399,7 +399,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The file is complete under its final name, so that its readers never see a part of it.
-fn write_ready_file(file: &Path, bound: &Bound) -> anyhow::Result<()> {
+fn write_ready_file(file: &Path, bound: &BoundAddresses) -> anyhow::Result<()> {
     let draft = file.with_extension("new");
     std::fs::write(&draft, serde_json::to_vec(bound)?)
         .and_then(|()| std::fs::rename(&draft, file))

@@ -25,6 +25,6 @@ pub fn reloading() {
     let _ = now.map(|now| sd_notify::notify(&[NotifyState::Reloading, now]));
 }
 
-pub fn reloaded() {
+pub fn notify_reloaded() {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 }

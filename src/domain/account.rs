@@ -88,6 +88,9 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub refused_at: Option<Timestamp>,
+    /// Verification mails that were sent since the person last did something. After three, mail that does not
+    /// pass DMARC causes no more.
+    pub unanswered_mails: u32,
     /// Automatic mail of this account is accepted as if a person had written it.
     pub takes_automatic: bool,
     /// Tag of the language that the person chose for our mail.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::bulk::{Tally, bulk};
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
 use crate::domain::{Actor, DomainPattern, PortalName, Timestamp};
-use crate::store::{Revision, StoppedAccounts, Store, StoreError};
+use crate::store::{Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
 
 /// Maximum retries of a change that conflicts with another change.
 const MOST_CONFLICTS: u32 = 5;
@@ -93,6 +94,10 @@ pub struct SettingsChanged {
     /// Accounts that the deny list stops from now on and did not stop before; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stops: Option<StoppedAccounts>,
+    /// Active accounts that the new settings would not let in, after a change that leaves some of them out.
+    /// They keep their access until they are blocked. Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<UnlistedAccounts>,
     /// Warnings about the new settings that the old ones did not have.
     pub warnings: Vec<String>,
 }
@@ -108,6 +113,24 @@ pub async fn find_stopped_accounts(
 ) -> Result<Option<StoppedAccounts>, StoreError> {
     let stops = store.stopped_accounts(before, after, MOST_STOPPED).await?;
     Ok((stops.accounts > 0).then_some(stops))
+}
+
+/// The active accounts that a change leaves off every list; `None` if it leaves out none.
+pub async fn find_unlisted_accounts(
+    store: &Store,
+    before: &AccessSettings,
+    after: &AccessSettings,
+) -> Result<Option<UnlistedAccounts>, StoreError> {
+    let unlisted = store.unlisted_accounts(before, after, MOST_STOPPED).await?;
+    Ok((unlisted.accounts > 0).then_some(unlisted))
+}
+
+/// Blocks all active accounts that the current settings would not let in. Returns their number.
+pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64, StoreError> {
+    let ids = store.unlisted_account_ids().await?;
+    let now = Timestamp::now();
+    let outcomes = bulk(ids, |id| store.block_customer(id, by.clone(), now)).await?;
+    Ok(Tally::of(&outcomes, |_| true).done as u64)
 }
 
 /// Revisions before one, or all, newest first; and whether there are more.
@@ -177,6 +200,7 @@ pub async fn change_settings<E: From<StoreError>>(
         let changes = base.settings.changes_to(&settings);
         let warnings = settings.warnings_beside(&base.settings);
         let stops = find_stopped_accounts(store, &base.settings, &settings).await?;
+        let unlisted = find_unlisted_accounts(store, &base.settings, &settings).await?;
         let revision = if terms.dry_run || changes.is_empty() {
             base.number
         } else {
@@ -195,6 +219,7 @@ pub async fn change_settings<E: From<StoreError>>(
             revision,
             changes,
             stops,
+            unlisted,
             warnings: warnings.iter().map(ToString::to_string).collect(),
         };
         return Ok((done, warnings));

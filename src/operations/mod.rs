@@ -18,8 +18,8 @@ mod stats;
 mod try_address;
 
 pub use access::{
-    AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, change_settings,
-    compare_revisions, list_revisions,
+    AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
+    change_settings, compare_revisions, list_revisions,
 };
 pub use bulk::{MOST_AT_ONCE, Outcomes, Tally};
 pub use customers::{

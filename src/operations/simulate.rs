@@ -4,10 +4,10 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::find_stopped_accounts;
+use super::access::{find_stopped_accounts, find_unlisted_accounts};
 use crate::access::{AccessSettings, Change, Warning};
 use crate::domain::Timestamp;
-use crate::store::{Simulated, StoppedAccounts, Store, StoreError, WhatIf};
+use crate::store::{Simulated, StoppedAccounts, Store, StoreError, UnlistedAccounts, WhatIf};
 
 /// Period whose messages a preview decides again.
 pub const PREVIEW_PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -42,6 +42,8 @@ pub struct Preview {
     pub warnings: Vec<Warning>,
     /// Accounts that the deny list would stop.
     pub stops: Option<StoppedAccounts>,
+    /// Active accounts that the draft would not let in.
+    pub unlisted: Option<UnlistedAccounts>,
     pub simulated: Simulated,
 }
 
@@ -66,6 +68,7 @@ pub async fn preview(
         changes: before.changes_to(draft),
         warnings: draft.warnings_beside(before),
         stops: find_stopped_accounts(store, before, draft).await?,
+        unlisted: find_unlisted_accounts(store, before, draft).await?,
         simulated: store.simulate(what, |_, _| {}).await?,
     })
 }

@@ -103,7 +103,7 @@ impl Zone {
 
 /// A date and time in the format of a language. A format without `{zone}`, as version 0.1 had it, names UTC
 /// itself and is in UTC.
-pub(super) fn written(
+pub(super) fn format_date(
     texts: &Texts,
     language: &Language,
     zone: &Zone,
@@ -143,7 +143,7 @@ mod tests {
         let language = Language::of(LanguageTag::parse(language).expect("a tag"));
         let zone = Zone(TimeZone::get(zone).expect("a zone"));
         let instant = instant.parse().expect("an instant");
-        written(&texts, &language, &zone, instant).expect("a date")
+        format_date(&texts, &language, &zone, instant).expect("a date")
     }
 
     #[test]

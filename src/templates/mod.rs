@@ -12,7 +12,7 @@ mod texts;
 
 pub use dates::{Moment, Zone};
 pub use language::Language;
-pub use texts::Fault;
+pub use texts::TextsFault;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -46,6 +46,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("home.html", include_str!("../web/templates/home.html")),
     ("signup.html", include_str!("../web/templates/signup.html")),
     ("verify.html", include_str!("../web/templates/verify.html")),
+    ("not_me.html", include_str!("../web/templates/not_me.html")),
     ("proved.html", include_str!("../web/templates/proved.html")),
     (
         "refused.html",
@@ -166,7 +167,7 @@ pub enum TemplatesError {
     #[error("{file}: {cause}; take the built-in file as a pattern")]
     Template { file: String, cause: Error },
     #[error("{file}: {fault}")]
-    Texts { file: String, fault: Fault },
+    Texts { file: String, fault: TextsFault },
     #[error("{template}: {cause:#}")]
     Render { template: String, cause: Error },
 }
@@ -213,7 +214,7 @@ impl Templates {
                 let instant: Timestamp = instant.parse().map_err(|cause: jiff::Error| {
                     Error::new(ErrorKind::InvalidOperation, cause.to_string())
                 })?;
-                dates::written(&of_date, &language_of(state), &Zone::of(state), instant)
+                dates::format_date(&of_date, &language_of(state), &Zone::of(state), instant)
             },
         );
         filters::add(&mut environment);
@@ -299,7 +300,7 @@ impl Templates {
 }
 
 /// Every built-in file by the name under which an operator's folder replaces it.
-pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn built_in_files() -> impl Iterator<Item = (&'static str, &'static str)> {
     texts::BUILT_IN
         .iter()
         .map(|(_, name, text)| (*name, *text))
@@ -385,8 +386,8 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
     let mut filled = String::with_capacity(text.len());
     for piece in texts::pieces(text) {
         match piece {
-            texts::Piece::Plain(plain) => filled.push_str(plain),
-            texts::Piece::Placeholder(name) => {
+            texts::TextPiece::Plain(plain) => filled.push_str(plain),
+            texts::TextPiece::Placeholder(name) => {
                 // A template of version 0.1 does not pass values that texts require since then.
                 let value: Value = match state.lookup(name) {
                     Some(value) if !arguments.has(name) => value,

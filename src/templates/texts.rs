@@ -43,7 +43,7 @@ const IN_EVERY_MAIL: [&str; 3] = ["address", "domain", "word"];
 
 /// Mistakes of a file of texts.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum TextsFault {
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
     #[error("{0} is not a text in quotes")]
@@ -83,7 +83,7 @@ pub(super) struct Texts {
 
 /// A part of a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(super) enum TextPiece<'a> {
     Plain(&'a str),
     Placeholder(&'a str),
 }
@@ -107,7 +107,10 @@ impl Texts {
         for (language, sources) in files {
             let mut table = Table::new();
             for (file, source) in sources {
-                read(&source, &mut table).map_err(|fault| TemplatesError::Texts { file, fault })?;
+                let mut own = Table::new();
+                read(&source, &mut own).map_err(|fault| TemplatesError::Texts { file, fault })?;
+                keep_own_subject(&mut own);
+                table.extend(own);
             }
             languages.insert(language, table);
         }
@@ -174,7 +177,7 @@ fn language(tag: &str, file: &str) -> Result<Language, TemplatesError> {
         .map(Language::of)
         .map_err(|_| TemplatesError::Texts {
             file: file.to_owned(),
-            fault: Fault::Language(tag.to_owned()),
+            fault: TextsFault::Language(tag.to_owned()),
         })
 }
 
@@ -198,8 +201,18 @@ fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, TemplatesErr
     Ok(found)
 }
 
+/// A file of version 0.1 has one subject for all verification mail, which stays the subject of all.
+fn keep_own_subject(own: &mut Table) {
+    const MESSAGE: &str = "letter.subject.message";
+    if !own.contains_key(MESSAGE)
+        && let Some(subject) = own.get("letter.subject.verification").cloned()
+    {
+        own.insert(MESSAGE.to_owned(), subject);
+    }
+}
+
 /// Reads a file into `into` and replaces existing texts.
-fn read(source: &str, into: &mut Table) -> Result<(), Fault> {
+fn read(source: &str, into: &mut Table) -> Result<(), TextsFault> {
     let root: toml::Table = toml::from_str(source)?;
     let mut open: Vec<(String, toml::Value)> = root.into_iter().collect();
     while let Some((name, value)) = open.pop() {
@@ -212,24 +225,24 @@ fn read(source: &str, into: &mut Table) -> Result<(), Fault> {
                     .into_iter()
                     .map(|(key, value)| (format!("{name}.{key}"), value)),
             ),
-            _ => return Err(Fault::NotAText(name)),
+            _ => return Err(TextsFault::NotAText(name)),
         }
     }
     Ok(())
 }
 
-fn check(table: &Table, english: &Table) -> Result<(), Fault> {
+fn check(table: &Table, english: &Table) -> Result<(), TextsFault> {
     for (name, text) in table {
         let pattern = english
             .get(name)
             .or_else(|| english.get(&english_form(name)?))
-            .ok_or_else(|| Fault::Unknown(name.clone()))?;
+            .ok_or_else(|| TextsFault::Unknown(name.clone()))?;
         let mut known = placeholders(pattern);
         if name.starts_with("letter.") {
             known.extend(IN_EVERY_MAIL);
         }
         if let Some(other) = placeholders(text).difference(&known).next() {
-            return Err(Fault::Placeholder {
+            return Err(TextsFault::Placeholder {
                 text: name.clone(),
                 placeholder: (*other).to_owned(),
                 known: known.into_iter().collect::<Vec<_>>().join(", "),
@@ -238,7 +251,7 @@ fn check(table: &Table, english: &Table) -> Result<(), Fault> {
     }
     match table.get(DIRECTION).map(String::as_str) {
         None | Some("ltr" | "rtl") => Ok(()),
-        Some(other) => Err(Fault::Direction(other.to_owned())),
+        Some(other) => Err(TextsFault::Direction(other.to_owned())),
     }
 }
 
@@ -251,14 +264,14 @@ fn english_form(name: &str) -> Option<String> {
 fn placeholders(text: &str) -> BTreeSet<&str> {
     pieces(text)
         .filter_map(|piece| match piece {
-            Piece::Placeholder(name) => Some(name),
-            Piece::Plain(_) => None,
+            TextPiece::Placeholder(name) => Some(name),
+            TextPiece::Plain(_) => None,
         })
         .collect()
 }
 
 /// Splits a text at its placeholders. A `{` without its `}` is an ordinary character.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = TextPiece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -268,13 +281,13 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
             && let Some((name, after)) = inner.split_once('}')
         {
             rest = after;
-            return Some(Piece::Placeholder(name));
+            return Some(TextPiece::Placeholder(name));
         }
         let first = rest.chars().next().map_or(0, char::len_utf8);
         let end = rest[first..].find('{').map_or(rest.len(), |at| at + first);
         let (plain, after) = rest.split_at(end);
         rest = after;
-        Some(Piece::Plain(plain))
+        Some(TextPiece::Plain(plain))
     })
 }
 
@@ -284,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_at_its_placeholders() {
-        use Piece::{Placeholder, Plain};
+        use TextPiece::{Placeholder, Plain};
         for (text, expected) in [
             ("", vec![]),
             ("a {b} c", vec![Plain("a "), Placeholder("b"), Plain(" c")]),

@@ -101,6 +101,7 @@ pub fn compose(
     let outline = Outline {
         id: verification_mail.id,
         kind: kind_name(verification_mail.kind),
+        subject: subject(verification_mail),
         why: why(verification_mail),
         address: &verification_mail.address,
         portal: verification_mail.portal.as_ref(),
@@ -129,6 +130,7 @@ pub(super) fn compose_notice(
     let outline = Outline {
         id: notice.id,
         kind: "not_taken",
+        subject: "not_taken",
         why: match (notice.reason, has_contact) {
             (Reason::ExternalAccountsDisabled, true) => "externals_not_taken_contact",
             (Reason::ExternalAccountsDisabled, false) => "externals_not_taken_nobody",
@@ -151,8 +153,10 @@ pub(super) fn compose_notice(
 /// Content of a mail.
 struct Outline<'a> {
     id: MailId,
-    /// The last part of `verification_mail.subject.…`.
+    /// For templates of version 0.1, the last part of the name of the subject.
     kind: &'static str,
+    /// The last part of `letter.subject.…`.
+    subject: &'static str,
     /// The name of the text that explains why the mail is sent.
     why: &'static str,
     address: &'a EmailAddress,
@@ -212,6 +216,7 @@ fn write(
         address => format!("…@{domain}"),
         word => templates.text(language, REPLY_WORD).unwrap_or_default(),
         kind => outline.kind,
+        subject => outline.subject,
         why => outline.why,
         contact => contact(config, outline.portal).unwrap_or_default(),
         link => link,
@@ -305,7 +310,15 @@ fn wrapped(text: &str) -> String {
     out
 }
 
-/// The last part of `verification_mail.subject.…`.
+/// The last part of `letter.subject.…`. A mail about a message says so, because one that only asks to confirm
+/// an address looks like phishing.
+fn subject(verification_mail: &VerificationMail) -> &'static str {
+    match (verification_mail.kind, verification_mail.cause) {
+        (MailKind::Verification, MailCause::Mail) => "message",
+        (kind, _) => kind_name(kind),
+    }
+}
+
 fn kind_name(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Verification => "verification",

@@ -9,6 +9,7 @@ mod mail_content;
 mod mta;
 mod postfix;
 mod proof;
+mod proxy;
 mod recipes;
 mod routing;
 #[path = "../support/mod.rs"]

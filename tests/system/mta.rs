@@ -144,6 +144,42 @@ fn postfix_carries_mail_to_the_gate() {
     carries(postfix.smtp, &harness);
 }
 
+/// The usual installation: the portal's domain is in `mydestination`, with the machine's own users.
+#[test]
+fn postfix_with_the_portals_domain_in_mydestination_takes_its_mail() {
+    let harness = Harness::start(STANDARD);
+    let folder = Folder::new();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    let transport = folder.path().join("transport");
+    let port = harness.smtp.port().to_string();
+    let table = shipped("postfix/transport", &[("2525", &port)]);
+    fs::write(&transport, table).expect("a table");
+    let transport = format!("texthash:{}", transport.display());
+    let domain = "mydestination = corp.example\n";
+    let before = format!(
+        "{domain}transport_maps = {transport}\nlocal_recipient_maps = proxy:unix:passwd.byname\n"
+    );
+    let refusing = Postfix::start(&["x@other.example"], &before);
+    let output = Command::new("swaks")
+        .args(["--server", &refusing.smtp.to_string(), "--timeout", "5m"])
+        .args(["--from", "bob@partner.example"])
+        .args(["--to", "it-help@corp.example"])
+        .output()
+        .expect("swaks is missing: tests/run installs it");
+    let transcript = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        transcript.contains("User unknown in local recipient table"),
+        "{transcript}"
+    );
+    drop(refusing);
+    let main = shipped(
+        "postfix/main.cf",
+        &[("hash:/etc/postfix/transport", &transport)],
+    );
+    let postfix = Postfix::start(&["x@other.example"], &format!("{domain}{main}"));
+    carries(postfix.smtp, &harness);
+}
+
 #[test]
 fn exim_carries_mail_to_the_gate() {
     let harness = Harness::start(STANDARD);

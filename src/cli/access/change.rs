@@ -3,7 +3,8 @@
 use crate::access::{AccessSettings, Warning};
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::output::{Output, note};
+use crate::cli::output::{Output, counted, note};
+use crate::domain::EmailAddress;
 use crate::operations::{ChangeTerms, SettingsChanged, change_settings};
 
 /// Changes the current settings.
@@ -35,19 +36,34 @@ fn tell(
         revision,
         changes,
         stops,
+        unlisted,
         ..
     } = changed;
     for change in changes {
         out.line(change)?;
     }
     if let Some(stops) = stops {
-        let addresses: Vec<_> = stops.addresses.iter().map(ToString::to_string).collect();
-        let listed = addresses.join(", ");
-        out.line(match (stops.accounts, addresses.len() as u64) {
-            (1, _) => format!("stops 1 account: {listed}"),
-            (all, some) if some < all => format!("stops {all} accounts: {listed} and others"),
-            (all, _) => format!("stops {all} accounts: {listed}"),
-        })?;
+        out.line(format_args!(
+            "stops {}: {}",
+            counted(stops.accounts, "account"),
+            list_first(&stops.addresses, stops.accounts)
+        ))?;
+    }
+    if let Some(unlisted) = unlisted {
+        let whose = match (unlisted.accounts, dry_run) {
+            (1, false) => "is off the lists and keeps its access",
+            (1, true) => "would be off the lists and keep its access",
+            (_, false) => "are off the lists and keep their access",
+            (_, true) => "would be off the lists and keep their access",
+        };
+        out.line(format_args!(
+            "{} {whose}: {}",
+            counted(unlisted.accounts, "active account"),
+            list_first(&unlisted.addresses, unlisted.accounts)
+        ))?;
+        if !dry_run {
+            out.line("to block what is off the lists: vestibule customers block --unlisted")?;
+        }
     }
     out.line(match (changes.is_empty(), dry_run) {
         (true, _) => format!("nothing changes; revision {revision} stays in force"),
@@ -55,6 +71,21 @@ fn tell(
         (false, false) => format!("revision {revision} is in force"),
     })?;
     warn(warnings, out)
+}
+
+/// Lists some of `all` accounts.
+fn list_first(addresses: &[EmailAddress], all: u64) -> String {
+    const MOST: usize = 20;
+    let some: Vec<_> = addresses
+        .iter()
+        .take(MOST)
+        .map(ToString::to_string)
+        .collect();
+    let more = all.saturating_sub(some.len() as u64);
+    match more {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
 }
 
 /// Prints warnings to standard error, after the output that they concern.

@@ -40,14 +40,14 @@ pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Outpu
         &rows,
         &[
             Column::new("setting", Layout::Whole, |row| row.key.as_str().to_owned()),
-            Column::new("value", Layout::Whole, |row| {
+            Column::new("value", Layout::Wrapped, |row| {
                 if row.value.is_empty() {
                     "(empty)".to_owned()
                 } else {
                     row.value.clone()
                 }
             }),
-            Column::new("from", Layout::Whole, |row| {
+            Column::optional(1, "from", Layout::Whole, |row| {
                 match row.source {
                     Source::Default => "default",
                     Source::Site => "site",
@@ -92,10 +92,10 @@ pub async fn history(context: &Context, limit: u32, out: &mut Output) -> Outcome
         None,
         &[
             Column::new("revision", Layout::Number, |step| step.revision.to_string()),
-            Column::new("at", Layout::Whole, |step| time(step.at)),
+            Column::new("at", Layout::Time, |step| time(step.at)),
             Column::new("by", Layout::Whole, |step| step.by.clone()),
             Column::new("from", Layout::Whole, |step| step.origin.clone()),
-            Column::new("changes", Layout::Text, |step| {
+            Column::new("changes", Layout::Wrapped, |step| {
                 let changes: Vec<_> = step.changes.iter().map(ToString::to_string).collect();
                 changes.join("; ")
             }),

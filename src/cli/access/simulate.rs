@@ -4,7 +4,7 @@ use super::change::warn;
 use crate::access::AccessSettings;
 use crate::cli::context::Context;
 use crate::cli::failure::Outcome;
-use crate::cli::output::{Column, Layout, Output, or_dash, progress_first, time};
+use crate::cli::output::{Column, Layout, Output, counted, or_dash, progress_first, time};
 use crate::domain::{PortalName, Timestamp};
 use crate::operations::Simulation;
 use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
@@ -13,7 +13,7 @@ const DOMAINS: &[Column<DomainShift>] = &[
     Column::new("domain", Layout::Whole, |row: &DomainShift| {
         row.domain.clone()
     }),
-    Column::new("portal", Layout::Whole, |row: &DomainShift| {
+    Column::optional(3, "portal", Layout::Whole, |row: &DomainShift| {
         row.portal.to_string()
     }),
     Column::new("would go", Layout::Whole, |row: &DomainShift| {
@@ -22,7 +22,7 @@ const DOMAINS: &[Column<DomainShift>] = &[
     Column::new("messages", Layout::Number, |row: &DomainShift| {
         row.messages.to_string()
     }),
-    Column::new("people", Layout::Number, |row: &DomainShift| {
+    Column::optional(2, "people", Layout::Number, |row: &DomainShift| {
         row.people.to_string()
     }),
     Column::new("reason then", Layout::Whole, |row: &DomainShift| {
@@ -31,13 +31,11 @@ const DOMAINS: &[Column<DomainShift>] = &[
 ];
 
 const EXAMPLES: &[Column<Example>] = &[
-    Column::new("ledger", Layout::Whole, |row: &Example| {
-        row.ledger.to_string()
-    }),
-    Column::new("received", Layout::Whole, |row: &Example| {
+    Column::new("ledger", Layout::Id, |row: &Example| row.ledger.to_string()),
+    Column::new("received", Layout::Time, |row: &Example| {
         time(row.received_at)
     }),
-    Column::new("portal", Layout::Whole, |row: &Example| {
+    Column::optional(1, "portal", Layout::Whole, |row: &Example| {
         row.portal.to_string()
     }),
     Column::new("would go", Layout::Whole, |row: &Example| {
@@ -144,13 +142,5 @@ fn sentence(shift: &ShiftCount) -> String {
         format!("{who} would stay {}, as another kind of customer", shift.to)
     } else {
         format!("{who} would change from {} to {}", shift.from, shift.to)
-    }
-}
-
-fn counted(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
     }
 }

@@ -21,7 +21,7 @@ const RENEW: &str = "renew it; the service takes it up with: systemctl reload ve
 pub(super) fn finding(config: &Config) -> Option<Finding> {
     let tls = config.smtp.tls.as_ref()?;
     let check = "smtp.tls";
-    let key = match tls.certified_key() {
+    let key = match tls.load_certified_key() {
         Ok(key) => key,
         Err(cause) => return Some(Finding::problem(check, cause.to_string(), RENEW)),
     };

@@ -63,7 +63,8 @@ fn found<'f>(findings: &'f [Finding], check: &str) -> &'f Finding {
 #[test]
 fn a_usable_configuration_has_no_other_findings() {
     let trial = Trial::new();
-    let config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+    let mut config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+    config.access.site.external.verify = true;
     let findings = of(&config, OFFLINE);
     assert!(
         findings.iter().all(|finding| finding.state == State::Ok),
@@ -321,4 +322,40 @@ fn unintended_settings_that_work_are_warnings() {
         assert_eq!(found(&findings, check).state, State::Warning);
     }
     assert!(!has_problem(&findings));
+}
+
+#[test]
+fn an_open_gate_and_a_closed_one_are_warnings() {
+    for (access, expected) in [
+        ("", Some("everybody may write to it")),
+        (
+            "external.restrict_domains = true",
+            Some("nobody new may write to it"),
+        ),
+        (
+            "external.allow_portal_only_accounts = false",
+            Some("nobody new may write to it"),
+        ),
+        ("external.verify = true", None),
+        (
+            "external.restrict_domains = true\nexternal.allowed_domains = [\"partner.example\"]",
+            None,
+        ),
+        (
+            "external.allow_portal_only_accounts = false\ninternal.approved_domains = [\"corp.example\"]",
+            None,
+        ),
+    ] {
+        let trial = Trial::new();
+        let mut config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
+        config.access = toml::from_str(access).expect(access);
+        let findings = gate::findings(&config);
+        assert_eq!(
+            findings.first().map(|finding| finding.state),
+            expected.map(|_| State::Warning)
+        );
+        if let Some(expected) = expected {
+            assert!(findings[0].detail.contains(expected), "{findings:?}");
+        }
+    }
 }

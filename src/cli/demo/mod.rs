@@ -4,6 +4,8 @@
 //! mail is written to a file because there is no mail server to send it to, the link is opened over HTTP, and
 //! the help desk is a Maildir.
 
+mod tour;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,13 +19,14 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Listeners, Signals};
 use crate::domain::LedgerId;
 use crate::store::LedgerEntry;
+use tour::Tour;
 
 /// The whole thing on loopback, with sample mail, in a temporary folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vestibule demo          look around, press the link, Ctrl-C ends it
-  vestibule demo --once   presses the link itself, shows the release, and exits")]
+  vestibule demo          prints a tour of five steps; Ctrl-C ends it
+  vestibule demo --once   opens the link itself, shows the release, and exits")]
 pub struct Args {
     /// Open the link, show the release, and exit
     #[arg(long)]
@@ -79,7 +82,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn set() -> anyhow::Result<Self> {
+    fn create() -> anyhow::Result<Self> {
         let name = format!("vestibule-demo-{}", LedgerId::new());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder)
@@ -101,41 +104,41 @@ impl Drop for Scene {
 }
 
 /// Verdict on one sample.
-struct Decided {
+struct SampleVerdict {
     what: &'static str,
     entry: LedgerEntry,
 }
 
-const DECIDED: [Column<Decided>; 4] = [
-    Column::new("message", Layout::Whole, |row: &Decided| {
+const VERDICT_COLUMNS: [Column<SampleVerdict>; 4] = [
+    Column::new("message", Layout::Whole, |row: &SampleVerdict| {
         row.what.to_owned()
     }),
-    Column::new("sender", Layout::Whole, |row: &Decided| {
+    Column::new("sender", Layout::Whole, |row: &SampleVerdict| {
         row.entry.facts.sender.addr_spec().unwrap_or("-").to_owned()
     }),
-    Column::new("verdict", Layout::Word, |row: &Decided| {
+    Column::new("verdict", Layout::Word, |row: &SampleVerdict| {
         row.entry.verdict.to_string()
     }),
-    Column::new("reason", Layout::Whole, |row: &Decided| {
+    Column::new("reason", Layout::Whole, |row: &SampleVerdict| {
         row.entry.reason.to_string()
     }),
 ];
 
 /// A delivered message.
-struct Delivered {
+struct DeliveredMessage {
     subject: String,
     account: String,
     verified: String,
 }
 
-const DELIVERED: [Column<Delivered>; 3] = [
-    Column::new("subject", Layout::Whole, |row: &Delivered| {
+const DELIVERED_COLUMNS: [Column<DeliveredMessage>; 3] = [
+    Column::new("subject", Layout::Whole, |row: &DeliveredMessage| {
         row.subject.clone()
     }),
-    Column::new("account", Layout::Whole, |row: &Delivered| {
+    Column::new("account", Layout::Whole, |row: &DeliveredMessage| {
         row.account.clone()
     }),
-    Column::new("verified", Layout::Whole, |row: &Delivered| {
+    Column::new("verified", Layout::Whole, |row: &DeliveredMessage| {
         row.verified.clone()
     }),
 ];
@@ -144,13 +147,13 @@ const DELIVERED: [Column<Delivered>; 3] = [
 pub async fn run(args: Args, out: &mut Output) -> Outcome {
     // From here on a signal ends the demo regularly, with its folder removed.
     let mut signals = Signals::new()?;
-    let scene = Scene::set()?;
+    let scene = Scene::create()?;
     let config = scene.configuration()?;
     let listeners = Listeners::bind(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
     let once = args.once;
-    let shown = tokio::select! {
-        shown = show(args, &scene, &daemon, out) => shown,
+    let outcome = tokio::select! {
+        outcome = show(args, &scene, &daemon, out) => outcome,
         _ = signals.next() => if once {
             Err(anyhow!("ended by a signal before all was shown").into())
         } else {
@@ -158,12 +161,12 @@ pub async fn run(args: Args, out: &mut Output) -> Outcome {
         },
     };
     daemon.drain().await;
-    shown
+    outcome
 }
 
 /// Without `--once` it runs until a signal, so that the result can be looked at.
 async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
-    let smtp = daemon.bound().smtp[0];
+    let smtp = daemon.bound_addresses().smtp[0];
     out.line(format_args!("Vestibule listens for mail at {smtp}."))?;
     out.line("Approved domain: corp.example. Customers may write from partner.example.\n")?;
 
@@ -172,53 +175,42 @@ async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> R
         let ledger = send(daemon, from, message).await?;
         let entry = daemon.store().ledger_entry(ledger).await?;
         let entry = entry.with_context(|| format!("{ledger} is not in the ledger"))?;
-        rows.push(Decided { what, entry });
+        rows.push(SampleVerdict { what, entry });
     }
-    out.table(&rows, &DECIDED, true)?;
+    out.table(&rows, &VERDICT_COLUMNS, true)?;
 
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
-    out.line("\nann@corp.example was sent one verification mail, with this link:")?;
-    out.line(format_args!("\n  {link}\n"))?;
-    out.line("Two requests wait for her button. The customer's is with the help desk already.")?;
+    out.line("\nann@corp.example was sent one verification mail; her two requests wait for her.")?;
+    out.line("The customer's request is with the help desk already.")?;
     out.flush()?;
 
     let help_desk = scene.folder.join("desk/new");
     if args.once {
         press(&link).await?;
         let all = wait_for("all three requests at the help desk", || {
-            delivered(&help_desk).filter(|rows| rows.len() == 3)
+            read_delivered(&help_desk).filter(|rows| rows.len() == 3)
         })
         .await?;
         out.line("\nThe button behind the link was pressed. At the help desk now:\n")?;
-        out.table(&all, &DELIVERED, true)?;
+        out.table(&all, &DELIVERED_COLUMNS, true)?;
         return Ok(());
     }
-    let config = scene.folder.join("vestibule.toml");
-    let config = config.display();
-    out.line("\nOpen it, press the button, and see what arrives here:")?;
-    out.line(format_args!("\n  {}\n", help_desk.display()))?;
-    out.line("Look around, in another terminal:\n")?;
-    out.line(format_args!(
-        "  vestibule --config {config} explain ann@corp.example"
-    ))?;
-    out.line(format_args!("  vestibule --config {config} requests list"))?;
-    out.line(format_args!(
-        "  swaks --server {smtp} --to it-help@corp.example --from you@corp.example"
-    ))?;
-    out.line(format_args!(
-        "\nPages: http://{}/ for everyone, http://{}/ for operators.",
-        daemon.bound().http,
-        daemon.bound().admin
-    ))?;
-    out.line("Ctrl-C ends the demo and removes its folder.")?;
-    out.flush()?;
+    let password = tour::add_operator(daemon).await?;
+    let tour = Tour {
+        daemon,
+        config: &scene.folder.join("vestibule.toml"),
+        help_desk: &help_desk,
+        link: &link,
+        password: &password,
+    };
+    tour.print(out)?;
     std::future::pending().await
 }
 
 /// Sends one message as an MTA would, and reads the ledger id from the answer.
 async fn send(daemon: &Daemon, from: &str, message: &[u8]) -> anyhow::Result<LedgerId> {
-    let smtp = daemon.bound().smtp[0];
+    let smtp = daemon.bound_addresses().smtp[0];
     let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.ip().to_string())
         .port(smtp.port())
         .build();
@@ -281,7 +273,7 @@ async fn press(link: &str) -> anyhow::Result<()> {
 }
 
 /// Messages in the Maildir.
-fn delivered(new: &Path) -> Option<Vec<Delivered>> {
+fn read_delivered(new: &Path) -> Option<Vec<DeliveredMessage>> {
     let mut rows = Vec::new();
     for entry in std::fs::read_dir(new).ok()? {
         let raw = std::fs::read(entry.ok()?.path()).ok()?;
@@ -290,7 +282,7 @@ fn delivered(new: &Path) -> Option<Vec<Delivered>> {
             let value = message.header_raw(name).unwrap_or_default();
             value.trim().to_owned()
         };
-        rows.push(Delivered {
+        rows.push(DeliveredMessage {
             subject: message.subject().unwrap_or_default().to_owned(),
             account: field("X-Vestibule-Account"),
             verified: field("X-Vestibule-Verified"),

@@ -1,58 +1,132 @@
-//! The questions of `init` and their default answers.
-
-use std::path::PathBuf;
+//! The answers of `init`, with their defaults.
 
 use lettre::message::Mailbox as Author;
 
-use super::{Domain, DomainPattern, EmailAddress};
-use crate::config::{SmtpUrl, name_of_this_machine};
-use crate::domain::PortalName;
+use crate::config::{name_of_this_machine, time_zone};
+use crate::domain::{Domain, DomainPattern, EmailAddress, LanguageTag, PortalName};
 
 /// All answers, validated as the configuration validates them.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub hostname: Domain,
+    pub data_dir: String,
+    /// `None`: the domain of people's addresses.
+    pub organisation: Option<String>,
+    pub language: LanguageTag,
+    /// A name of the IANA database.
+    pub time_zone: String,
+    pub contact: Option<String>,
+    pub public_url: String,
     pub portal: PortalName,
     pub title: String,
     /// `None`: `help@` the domain.
     pub address: Option<EmailAddress>,
-    pub hand_over: HandOver,
+    pub destination: DestinationType,
+    /// The server, folder, URL or program; `None` until it is asked.
+    pub destination_place: Option<String>,
+    /// The recipient at an SMTP destination; `None`: the address that the mail was sent to.
+    pub recipient: Option<EmailAddress>,
     /// `None`: `no-reply@` the domain of the portal.
     pub from: Option<EmailAddress>,
     pub outgoing: String,
     pub approved: Vec<DomainPattern>,
+    pub others: Others,
+    pub allowed: Vec<DomainPattern>,
+    pub authserv_id: Option<String>,
     /// True if mail that fails DMARC is dropped.
     pub enforce: bool,
 }
 
-/// The destination of requests.
-#[derive(Debug, Clone)]
-pub(super) enum HandOver {
-    Smtp(String),
-    Maildir(PathBuf),
+/// The type of the destination of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DestinationType {
+    Smtp,
+    Maildir,
+    Webhook,
+    Command,
 }
 
-/// One question; the default may depend on earlier answers.
-pub(super) struct Question {
-    pub text: &'static str,
-    pub default: fn(&Answers) -> String,
-    pub take: fn(&mut Answers, &str) -> Result<(), String>,
+impl DestinationType {
+    pub const ALL: [Self; 4] = [Self::Smtp, Self::Maildir, Self::Webhook, Self::Command];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Maildir => "maildir",
+            Self::Webhook => "webhook",
+            Self::Command => "command",
+        }
+    }
+
+    /// A place of this type, as the default of the question and as an example.
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp://127.0.0.1:2526",
+            Self::Maildir => "/var/lib/vestibule/helpdesk",
+            Self::Webhook => "https://desk.corp.example/hooks/mail",
+            Self::Command => "/usr/local/bin/open-ticket",
+        }
+    }
+}
+
+/// People outside the approved domains who may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    Nobody,
+    /// Only domains and addresses on the allow list.
+    Listed,
+    /// Everyone who verifies the address.
+    Verified,
+    Everyone,
+}
+
+impl Others {
+    pub const ALL: [Self; 4] = [Self::Nobody, Self::Listed, Self::Verified, Self::Everyone];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Listed => "listed",
+            Self::Verified => "verified",
+            Self::Everyone => "everyone",
+        }
+    }
 }
 
 impl Default for Answers {
     fn default() -> Self {
         Self {
             hostname: name_of_this_machine(),
+            data_dir: "/var/lib/vestibule".to_owned(),
+            organisation: None,
+            language: LanguageTag::default(),
+            time_zone: zone_of_this_machine(),
+            contact: None,
+            public_url: "http://127.0.0.1:8080".to_owned(),
             portal: PortalName::parse("help").unwrap_or_else(|_| unreachable!("a name")),
             title: "Help Desk".to_owned(),
             address: None,
-            hand_over: HandOver::Smtp("smtp://127.0.0.1:2526".to_owned()),
+            destination: DestinationType::Smtp,
+            destination_place: None,
+            recipient: None,
             from: None,
             outgoing: "smtp://127.0.0.1:25".to_owned(),
             approved: Vec::new(),
+            others: Others::Nobody,
+            allowed: Vec::new(),
+            authserv_id: None,
             enforce: false,
         }
     }
+}
+
+/// The name of this machine's time zone; a zone without a name counts as UTC.
+fn zone_of_this_machine() -> String {
+    let zone = jiff::tz::TimeZone::try_system().ok();
+    let name = zone.as_ref().and_then(|zone| zone.iana_name());
+    name.filter(|name| time_zone(name).is_ok())
+        .unwrap_or("UTC")
+        .to_owned()
 }
 
 impl Answers {
@@ -64,6 +138,10 @@ impl Answers {
         }
     }
 
+    pub fn organisation(&self) -> String {
+        self.organisation.clone().unwrap_or_else(|| self.domain())
+    }
+
     pub fn address(&self) -> String {
         match &self.address {
             Some(address) => address.to_string(),
@@ -71,7 +149,13 @@ impl Answers {
         }
     }
 
-    fn author_address(&self) -> String {
+    pub fn destination_place(&self) -> &str {
+        let example = self.destination.example();
+        self.destination_place.as_deref().unwrap_or(example)
+    }
+
+    /// Address of the author of verification mail.
+    pub fn from(&self) -> String {
         match (&self.from, &self.address) {
             (Some(from), _) => from.to_string(),
             (None, Some(portal)) => format!("no-reply@{}", portal.domain()),
@@ -81,115 +165,27 @@ impl Answers {
 
     /// The author of verification mail, with the portal's title as the name.
     pub fn author(&self) -> String {
-        let address = self.author_address();
+        let address = self.from();
         match address.parse() {
             Ok(address) => Author::new(Some(self.title.clone()), address).to_string(),
             Err(_) => address,
         }
     }
+
+    /// Approved domains as text.
+    pub fn format_approved(&self) -> String {
+        list_or_none(&self.approved)
+    }
+
+    pub fn format_allowed(&self) -> String {
+        list_or_none(&self.allowed)
+    }
 }
 
-pub(super) const QUESTIONS: [Question; 9] = [
-    Question {
-        text: "Name of this machine, for SMTP",
-        default: |answers| answers.hostname.to_string(),
-        take: |answers, text| {
-            answers.hostname = Domain::parse(text).map_err(|cause| cause.to_string())?;
-            Ok(())
-        },
-    },
-    Question {
-        text: "Short name of the first portal",
-        default: |answers| answers.portal.to_string(),
-        take: |answers, text| {
-            answers.portal = PortalName::parse(text).map_err(|cause| cause.to_string())?;
-            Ok(())
-        },
-    },
-    Question {
-        text: "Its title, as people see it",
-        default: |answers| answers.title.clone(),
-        take: |answers, text| {
-            if text.contains(char::is_control) {
-                return Err("a title is one line of text".to_owned());
-            }
-            text.clone_into(&mut answers.title);
-            Ok(())
-        },
-    },
-    Question {
-        text: "Its email address",
-        default: Answers::address,
-        take: |answers, text| {
-            answers.address = Some(address(text)?);
-            Ok(())
-        },
-    },
-    Question {
-        text: "Where its requests go, smtp://HOST:PORT or the path of a Maildir",
-        default: |answers| match &answers.hand_over {
-            HandOver::Smtp(url) => url.clone(),
-            HandOver::Maildir(path) => path.display().to_string(),
-        },
-        take: |answers, text| {
-            answers.hand_over = if text.starts_with('/') {
-                HandOver::Maildir(text.into())
-            } else {
-                HandOver::Smtp(smtp_url(text)?)
-            };
-            Ok(())
-        },
-    },
-    Question {
-        text: "Address that verification mail comes from",
-        default: Answers::author_address,
-        take: |answers, text| {
-            answers.from = Some(address(text)?);
-            Ok(())
-        },
-    },
-    Question {
-        text: "Server that sends verification mail",
-        default: |answers| answers.outgoing.clone(),
-        take: |answers, text| {
-            answers.outgoing = smtp_url(text)?;
-            Ok(())
-        },
-    },
-    Question {
-        text: "Domains of your own people, with commas between, or none",
-        default: |_| "none".to_owned(),
-        take: |answers, text| {
-            answers.approved = match text {
-                "none" => Vec::new(),
-                text => text
-                    .split(',')
-                    .map(|pattern| DomainPattern::parse(pattern).map_err(|cause| cause.to_string()))
-                    .collect::<Result<_, _>>()?,
-            };
-            Ok(())
-        },
-    },
-    Question {
-        text: "Mail that fails its domain's DMARC policy may be forged: enforce the policy and drop \
-               it, or report it only",
-        default: |answers| if answers.enforce { "enforce" } else { "report" }.to_owned(),
-        take: |answers, text| {
-            answers.enforce = match text {
-                "enforce" => true,
-                "report" => false,
-                _ => return Err("answer enforce or report".to_owned()),
-            };
-            Ok(())
-        },
-    },
-];
-
-fn address(text: &str) -> Result<EmailAddress, String> {
-    EmailAddress::parse(text).map_err(|cause| cause.to_string())
-}
-
-fn smtp_url(text: &str) -> Result<String, String> {
-    SmtpUrl::parse(text)?;
-    Ok(text.to_owned())
+fn list_or_none(patterns: &[DomainPattern]) -> String {
+    if patterns.is_empty() {
+        return "none".to_owned();
+    }
+    let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+    patterns.join(", ")
 }

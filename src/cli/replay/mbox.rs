@@ -67,7 +67,7 @@ impl<R: BufRead> Messages<R> {
                 empty_line = Some(self.line.clone());
                 continue;
             }
-            message.extend_from_slice(unquoted(&self.line));
+            message.extend_from_slice(unquote(&self.line));
             if message.len() as u64 > MOST_OCTETS {
                 return Err(too_large());
             }
@@ -114,7 +114,7 @@ fn is_empty(line: &[u8]) -> bool {
     matches!(line, b"\n" | b"\r\n")
 }
 
-fn unquoted(line: &[u8]) -> &[u8] {
+fn unquote(line: &[u8]) -> &[u8] {
     let marks = line.iter().take_while(|&&byte| byte == b'>').count();
     if marks > 0 && line[marks..].starts_with(b"From ") {
         &line[1..]

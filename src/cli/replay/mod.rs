@@ -22,8 +22,8 @@ use crate::domain::PortalName;
 use context::Ground;
 use decide::{Judge, Row};
 use expect::Expectations;
-use source::{Broken, Message, Piece};
-use tally::Tally;
+use source::{Broken, MboxPart, ReplayMessage};
+use tally::ReplayTally;
 
 /// Name of a file of expectations beside the messages.
 const BESIDE: &str = "expected.jsonl";
@@ -93,11 +93,11 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         note(format_args!("decided by {}", ground.origin));
     }
     let bar = out.progress(files.iter().map(|file| file.octets).sum());
-    let mut tally = Tally::new(expected.as_ref(), bar);
+    let mut tally = ReplayTally::new(expected.as_ref(), bar);
     for Broken { name, cause } in broken {
-        tally.broken(&name, &cause, out)?;
+        tally.count_broken(&name, &cause, out)?;
     }
-    pipeline::ordered(
+    pipeline::run_in_order(
         source::pieces(files),
         |piece| decided(piece, &judge),
         |results| tally.take(results, out),
@@ -121,17 +121,17 @@ struct Decided {
     octets: u64,
 }
 
-fn decided(piece: Piece, judge: &Judge) -> Decided {
+fn decided(piece: MboxPart, judge: &Judge) -> Decided {
     let octets = piece.octets();
-    let decide = |message: Message| match message {
+    let decide = |message: ReplayMessage| match message {
         Ok((name, raw)) => judge
             .decide(name.clone(), &raw)
             .map_err(|failure| (name, failure)),
         Err(Broken { name, cause }) => Err((name, cause.into())),
     };
     let results = match piece {
-        Piece::Messages(messages) => messages.into_iter().map(decide).collect(),
-        Piece::Files(files) => files
+        MboxPart::Messages(messages) => messages.into_iter().map(decide).collect(),
+        MboxPart::Files(files) => files
             .iter()
             .flat_map(source::messages)
             .map(decide)

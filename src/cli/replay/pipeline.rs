@@ -10,7 +10,7 @@ const AHEAD: usize = 8;
 
 /// Applies `work` to every piece on as many threads as there are cores, and passes the results to `take` in
 /// the order of the pieces. Ends early if `take` fails.
-pub fn ordered<P, R, E>(
+pub fn run_in_order<P, R, E>(
     pieces: impl Iterator<Item = P> + Send,
     work: impl Fn(P) -> R + Sync,
     mut take: impl FnMut(R) -> Result<(), E>,
@@ -86,7 +86,7 @@ mod tests {
             (0..(1000 - piece) * 50).fold(piece, |sum, step| std::hint::black_box(sum ^ step));
             piece
         };
-        ordered(0..1000, slow_first, |piece| {
+        run_in_order(0..1000, slow_first, |piece| {
             taken.push(piece);
             Ok::<_, ()>(())
         })
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_failure_ends_it() {
         let mut taken = 0;
-        let outcome = ordered(
+        let outcome = run_in_order(
             0..,
             |piece: u64| piece,
             |_| {

@@ -6,7 +6,7 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
 
 use super::decide::Judge;
-use super::source::{self, Broken, Piece, Source};
+use super::source::{self, Broken, MboxPart, Source};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::output::{Output, note};
 use crate::domain::{PortalName, ReversePath};
@@ -37,8 +37,8 @@ pub async fn run(
     }
     for piece in source::pieces(files) {
         let messages = match piece {
-            Piece::Messages(messages) => messages,
-            Piece::Files(files) => files.iter().flat_map(source::messages).collect(),
+            MboxPart::Messages(messages) => messages,
+            MboxPart::Files(files) => files.iter().flat_map(source::messages).collect(),
         };
         for message in messages {
             match message {

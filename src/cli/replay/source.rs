@@ -23,14 +23,14 @@ pub struct Source {
 }
 
 /// Work for one thread at a time; all pieces are about equally large.
-pub enum Piece {
+pub enum MboxPart {
     Files(Vec<Source>),
     /// Messages of an mbox that is too large to be read at once.
-    Messages(Vec<Message>),
+    Messages(Vec<ReplayMessage>),
 }
 
 /// A message with its name, or the error of reading it or the rest of its file.
-pub type Message = Result<(String, Vec<u8>), Broken>;
+pub type ReplayMessage = Result<(String, Vec<u8>), Broken>;
 
 /// A file that could not be read.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Broken {
     }
 }
 
-impl Piece {
+impl MboxPart {
     /// Size of its files or messages in octets, for the progress bar.
     pub fn octets(&self) -> u64 {
         match self {
@@ -148,7 +148,7 @@ fn is_named_like_something_else(path: &Path) -> bool {
 }
 
 /// Groups the files into pieces; large mbox files are split here, lazily.
-pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = Piece> {
+pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = MboxPart> {
     let mut files = files.into_iter().peekable();
     let mut splitting: Option<(String, usize, mbox::Messages<BufReader<File>>)> = None;
     std::iter::from_fn(move || {
@@ -174,14 +174,14 @@ pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = Piece> {
                     Ok(None) => {}
                     Err(error) => {
                         let broken = Broken::at(&file.path, error);
-                        return Some(Piece::Messages(vec![Err(broken)]));
+                        return Some(MboxPart::Messages(vec![Err(broken)]));
                     }
                 }
             }
             octets += file.octets;
             piece.push(file);
         }
-        (!piece.is_empty()).then_some(Piece::Files(piece))
+        (!piece.is_empty()).then_some(MboxPart::Files(piece))
     })
 }
 
@@ -199,7 +199,7 @@ fn next_messages(
     name: &str,
     count: &mut usize,
     messages: &mut mbox::Messages<BufReader<File>>,
-) -> Option<Piece> {
+) -> Option<MboxPart> {
     let mut piece = Vec::new();
     let mut octets = 0;
     while octets < OCTETS {
@@ -207,7 +207,7 @@ fn next_messages(
             break;
         };
         *count += 1;
-        let name = numbered(name, *count);
+        let name = number_name(name, *count);
         piece.push(match message {
             Ok(raw) => {
                 octets += raw.len() as u64;
@@ -216,16 +216,16 @@ fn next_messages(
             Err(cause) => Err(Broken { name, cause }),
         });
     }
-    (!piece.is_empty()).then_some(Piece::Messages(piece))
+    (!piece.is_empty()).then_some(MboxPart::Messages(piece))
 }
 
 /// The name of a message within an mbox.
-fn numbered(name: &str, count: usize) -> String {
+fn number_name(name: &str, count: usize) -> String {
     format!("{name}#{count}")
 }
 
 /// The messages of a file: none if it is not mail, one, or those of an mbox.
-pub fn messages(source: &Source) -> Vec<Message> {
+pub fn messages(source: &Source) -> Vec<ReplayMessage> {
     match read(source) {
         Ok(messages) => messages.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(Broken::at(&source.path, error))],
@@ -244,7 +244,7 @@ fn read(source: &Source) -> io::Result<Vec<(String, Vec<u8>)>> {
             return Ok(found
                 .into_iter()
                 .enumerate()
-                .map(|(place, raw)| (numbered(&source.name, place + 1), raw))
+                .map(|(place, raw)| (number_name(&source.name, place + 1), raw))
                 .collect());
         }
     } else if !source.certain && !begins_with_field(&raw) {

@@ -14,7 +14,7 @@ use crate::cli::output::{Output, note};
 use crate::domain::Verdict;
 use crate::observe::Escaped;
 
-pub struct Tally<'a> {
+pub struct ReplayTally<'a> {
     expected: Option<&'a Expectations>,
     bar: ProgressBar,
     counts: BTreeMap<(&'static str, u8, &'static str), u64>,
@@ -35,7 +35,7 @@ struct Differing<'a> {
     differs: Vec<Difference>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> ReplayTally<'a> {
     pub fn new(expected: Option<&'a Expectations>, bar: ProgressBar) -> Self {
         Self {
             missing: expected.into_iter().flat_map(Expectations::files).collect(),
@@ -53,7 +53,7 @@ impl<'a> Tally<'a> {
         for result in decided.results {
             match result {
                 Ok(row) => self.row(&row, out)?,
-                Err((name, cause)) => self.broken(&name, &cause, out)?,
+                Err((name, cause)) => self.count_broken(&name, &cause, out)?,
             }
         }
         self.bar.inc(decided.octets);
@@ -64,7 +64,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Reports an unreadable file or message. The others continue.
-    pub fn broken(&mut self, name: &str, cause: &impl Display, out: &mut Output) -> Outcome {
+    pub fn count_broken(&mut self, name: &str, cause: &impl Display, out: &mut Output) -> Outcome {
         self.broken += 1;
         out.flush()?;
         self.bar

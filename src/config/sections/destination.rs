@@ -41,7 +41,7 @@ pub(super) struct Known {
 
 pub(super) fn read_all(section: Section<'_>) -> Known {
     let mut known = Known::default();
-    for (name, section) in section.named("[destination.NAME] and its keys below it") {
+    for (name, section) in section.subsections("[destination.NAME] and its keys below it") {
         let name = DestinationName::parse(name)
             .map_err(|cause| section.refuse(cause))
             .ok();
@@ -59,7 +59,7 @@ pub(super) fn read_all(section: Section<'_>) -> Known {
 
 fn read(mut section: Section<'_>) -> Option<Destination> {
     let Some((word, kind)) = section
-        .required("type", "\"smtp\" (or maildir, webhook, command)")
+        .require("type", "\"smtp\" (or maildir, webhook, command)")
         .and_then(|entry| entry.choice(&TYPES.map(|(word, kind)| (word, (word, kind)))))
     else {
         section.is_given_up();
@@ -77,7 +77,7 @@ fn read(mut section: Section<'_>) -> Option<Destination> {
 /// `[outgoing]`: a server with the keys of a destination of that type, or a folder.
 pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
     let Some(is_smtp) = section
-        .required("type", "\"smtp\" (or file)")
+        .require("type", "\"smtp\" (or file)")
         .and_then(|entry| entry.choice(&[("smtp", true), ("file", false)]))
     else {
         section.is_given_up();
@@ -89,14 +89,14 @@ pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
     }
     section.is_of_kind("outgoing file");
     section
-        .required("dir", "\"/var/lib/vestibule/outgoing\"")?
+        .require("dir", "\"/var/lib/vestibule/outgoing\"")?
         .path()
         .map(Outgoing::File)
 }
 
 fn server(section: &Section<'_>) -> Option<SmtpServer> {
     let url = section
-        .required("url", "\"smtp://127.0.0.1:25\"")
+        .require("url", "\"smtp://127.0.0.1:25\"")
         .and_then(|entry| entry.parse(SmtpUrl::parse));
     let tls_verify = section.switch("tls_verify", true);
     let username = section.entry("username");
@@ -189,7 +189,7 @@ fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
 
 fn maildir(section: &Section<'_>) -> Option<MaildirDestination> {
     let path = section
-        .required("path", "\"/var/mail/helpdesk\"")
+        .require("path", "\"/var/mail/helpdesk\"")
         .and_then(|entry| entry.path());
     let group = section.switch("group", false);
     let retry = retry::read(section);
@@ -235,7 +235,7 @@ fn webhook(section: &Section<'_>) -> Option<WebhookDestination> {
 
 fn command(section: &Section<'_>) -> Option<CommandDestination> {
     let program = section
-        .required("program", "\"/usr/local/bin/open-ticket\"")
+        .require("program", "\"/usr/local/bin/open-ticket\"")
         .and_then(|entry| {
             let written = entry.some_text()?;
             if !written.contains('/') {

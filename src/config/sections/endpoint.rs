@@ -15,7 +15,7 @@ use crate::config::{Endpoint, HttpCredentials, Secret};
 /// `None` if the URL is missing or invalid, which is reported.
 pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
     let allow_private = section.switch("allow_private", false);
-    let url = section.required("url", example).and_then(|entry| {
+    let url = section.require("url", example).and_then(|entry| {
         let url = entry.parse(parse_http)?;
         if is_private(&url) && !allow_private {
             entry.refuse(format_args!(

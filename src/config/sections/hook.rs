@@ -15,7 +15,7 @@ pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationNa
     let mut names = BTreeSet::new();
     let mut hooks = Vec::new();
     for section in root.sections("hook") {
-        let name = section.required("name", "\"directory\"").and_then(|entry| {
+        let name = section.require("name", "\"directory\"").and_then(|entry| {
             let name = entry.parse(DestinationName::parse)?;
             if canary::owns(&name) {
                 entry.refuse("is the name of our own canary; choose another name");
@@ -29,7 +29,7 @@ pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationNa
             Some(name)
         });
         let events = section
-            .required("events", "[\"account.*\", \"request.*\"]")
+            .require("events", "[\"account.*\", \"request.*\"]")
             .and_then(|entry| {
                 let events = entry.list(EventPattern::parse)?;
                 if entry.array().is_some_and(|items| items.is_empty()) {

@@ -17,9 +17,9 @@ const MOST_HEADER: u64 = 4 * MIB;
 
 /// Addresses in use, by key; port 0 is a different port each time.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<SocketAddr, &'static str>);
+pub(super) struct UsedAddresses(BTreeMap<SocketAddr, &'static str>);
 
-impl Taken {
+impl UsedAddresses {
     fn take(&mut self, text: &str, key: &'static str) -> Result<SocketAddr, String> {
         let address = text.parse().map_err(|_| {
             format!("{text:?} is not an address with a port; write 127.0.0.1:2525 or [::1]:2525")
@@ -41,7 +41,7 @@ impl Taken {
     }
 }
 
-pub(super) fn smtp(section: &Section<'_>, taken: &mut Taken) -> Smtp {
+pub(super) fn smtp(section: &Section<'_>, taken: &mut UsedAddresses) -> Smtp {
     let listen = if let Some(entry) = section.entry("listen") {
         if entry.array().is_some_and(|items| items.is_empty()) {
             entry.refuse("is empty; nothing could be received");
@@ -144,7 +144,7 @@ fn tls(section: &Section<'_>) -> Option<SmtpTls> {
         required,
     };
     if section.document().secrets != Secrets::Leave {
-        match tls.certified_key() {
+        match tls.load_certified_key() {
             Ok(_) => {}
             Err(CertificateError::Certificate(what)) => certificate.refuse(what),
             Err(CertificateError::Key(what)) => key.refuse(what),
@@ -153,7 +153,7 @@ fn tls(section: &Section<'_>) -> Option<SmtpTls> {
     Some(tls)
 }
 
-pub(super) fn http(section: &Section<'_>, taken: &mut Taken) -> Http {
+pub(super) fn http(section: &Section<'_>, taken: &mut UsedAddresses) -> Http {
     let mut listener = |key: &'static str, label, port| {
         let standard = SocketAddr::from(([127, 0, 0, 1], port));
         if let Some(entry) = section.entry(key) {

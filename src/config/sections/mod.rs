@@ -11,6 +11,8 @@ mod retry;
 mod site;
 mod verification;
 
+pub(crate) use site::time_zone;
+
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -37,7 +39,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
         .and_then(|entry| entry.path())
         .unwrap_or_else(|| "/var/lib/vestibule".into());
 
-    let mut taken = listeners::Taken::default();
+    let mut taken = listeners::UsedAddresses::default();
     let smtp_section = root.section("smtp");
     let mut smtp = listeners::smtp(&smtp_section, &mut taken);
     let http = listeners::http(&root.section("http"), &mut taken);
@@ -212,7 +214,7 @@ fn log(section: &Section<'_>) -> Log {
 }
 
 /// RFC 8601 2.2: a dot-atom or a word; without spaces, values can be compared as text.
-fn authserv_id(text: &str) -> Result<String, String> {
+pub(crate) fn authserv_id(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ';') {
         return Err(format!(
             "{text:?} is not an authserv-id; copy the word at the start of your MTA's \

@@ -53,7 +53,7 @@ pub(super) fn read_all<'d>(
         root.refuse("there is no portal; write [[portal]] with name, addresses and destination");
     }
     for mut section in sections {
-        let name = section.required("name", "\"it\"").and_then(|entry| {
+        let name = section.require("name", "\"it\"").and_then(|entry| {
             let name = entry.parse(PortalName::parse)?;
             if name.as_str() == canary::NAME {
                 entry.refuse("is the name of our own canary; choose another name");
@@ -103,7 +103,7 @@ fn read(
         |name| format!("portal {:?}", name.as_str()),
     );
     let addresses = section
-        .required("addresses", "[\"help@corp.example\"]")
+        .require("addresses", "[\"help@corp.example\"]")
         .and_then(|entry| {
             if entry.array().is_some_and(|items| items.is_empty()) {
                 entry.refuse("is empty; no mail could come in");
@@ -111,7 +111,7 @@ fn read(
             entry.list(|text| mailboxes.take(text, &owner))
         });
     let destination = section
-        .required("destination", "\"helpdesk\"")
+        .require("destination", "\"helpdesk\"")
         .and_then(|entry| {
             let name = entry.parse(DestinationName::parse)?;
             if !destinations.contains(&name) {

@@ -72,7 +72,7 @@ pub(super) fn read<'d>(
 }
 
 /// A name of the IANA time zone database.
-fn time_zone(text: &str) -> Result<TimeZone, String> {
+pub(crate) fn time_zone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|_| {
         format!(
             "{text:?} is not a time zone; write a name of the IANA database, as in \

@@ -21,7 +21,7 @@ const FROM: &str = "\"IT Help <no-reply@corp.example>\"";
 
 pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<Verification> {
     let from = section
-        .required("from", FROM)
+        .require("from", FROM)
         .and_then(|entry| entry.parse(|text| author(text, mailboxes)));
     let mut address = |key: &'static str, detail: usize| {
         section.entry(key).and_then(|entry| {

@@ -25,13 +25,18 @@ pub(crate) struct AccountRow {
     refused_authenticated: bool,
     /// The account was owed the one mail that a quiet address still gets.
     quiet_mailed: bool,
+    /// Verification mails since the person last did something.
+    unanswered_mails: u32,
     /// Stands only for requests that an operator released; decided about as if it did not exist.
     pub(crate) is_placeholder: bool,
 }
 
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
      verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
-     placeholder = 1 AND status = 'pending'";
+     placeholder = 1 AND status = 'pending', unanswered_mails";
+
+/// Maximum mails to a person who does nothing about them.
+const MOST_UNANSWERED: u32 = 3;
 
 impl AccountRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -47,6 +52,7 @@ impl AccountRow {
             refused_authenticated: row.get(8)?,
             quiet_mailed: row.get(9)?,
             is_placeholder: row.get(10)?,
+            unanswered_mails: row.get(11)?,
         })
     }
 
@@ -97,6 +103,22 @@ impl AccountRow {
         self.undeliverable
             || self.status == Status::Blocked
             || self.quiet_until.is_some_and(|until| until > now)
+    }
+
+    /// True if the account has got as many mails as one gets who does nothing about them.
+    pub(crate) fn has_ignored_mails(&self) -> bool {
+        self.unanswered_mails >= MOST_UNANSWERED
+    }
+
+    /// Records that the person did something, or wrote: mail to the account starts anew.
+    pub(crate) fn reset_unanswered_mails(&self, tx: &Tx) -> Result<(), StoreError> {
+        if self.unanswered_mails > 0 {
+            tx.run(
+                "UPDATE account SET unanswered_mails = 0 WHERE n = ?",
+                &[&self.n],
+            )?;
+        }
+        Ok(())
     }
 
     /// Records that an operator allows mail to the account again.

@@ -41,7 +41,7 @@ pub enum Added {
 }
 
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
-     a.groups, a.undeliverable, a.takes_automatic, a.created_at, a.created_by, a.key,
+     a.groups, a.undeliverable, a.unanswered_mails, a.takes_automatic, a.created_at, a.created_by, a.key,
      a.quiet_until, a.refused_at, a.language,
      a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
@@ -63,6 +63,7 @@ fn shown(row: &Row) -> Result<Account, StoreError> {
         held: row.get("held")?,
         let_in_by: row.get::<_, Json<_>>("let_in_by")?.0,
         undeliverable: row.get("undeliverable")?,
+        unanswered_mails: row.get("unanswered_mails")?,
         quiet_until: time("quiet_until")?,
         refused_at: time("refused_at")?,
         takes_automatic: row.get("takes_automatic")?,

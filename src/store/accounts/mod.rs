@@ -7,4 +7,5 @@ pub(super) mod languages;
 pub(super) mod not_me;
 pub(super) mod replies;
 pub(super) mod taken_back;
+pub(super) mod unlisted;
 pub(super) mod verification;

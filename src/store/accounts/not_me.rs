@@ -88,6 +88,7 @@ impl Work<'_> {
         )?;
         tx.run(
             "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
+                     unanswered_mails = 0,
                      refused_authenticated = EXISTS (
                          SELECT 1 FROM request
                          WHERE account = ?1 AND state = 'held' AND authenticated = 1

@@ -152,7 +152,7 @@ impl Work<'_> {
         };
         tx.run(
             "UPDATE account SET quiet_until = NULL, refused_at = NULL,
-                     refused_authenticated = 0, quiet_mailed = 0
+                     refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
                  WHERE n = ?",
             &[&account.n],
         )?;

@@ -277,7 +277,7 @@ impl Work<'_> {
         let created_at: Millis = tx.one(
             "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
                      undeliverable = 0, quiet_until = NULL, refused_at = NULL,
-                     refused_authenticated = 0, quiet_mailed = 0
+                     refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
                  WHERE n = ?1 RETURNING created_at",
             &[&account.n, &proof.name(), &now],
         )?;
@@ -326,13 +326,15 @@ impl Work<'_> {
                 released.push((offer.request.id, offer.request.portal));
             }
         }
-        // The person has decided, or an operator for them: from now on no link restores anything, and an
-        // operator can release the others.
-        tx.run(
-            "UPDATE request SET restorable_until = NULL
+        // The person has decided: from now on no link restores anything, and an operator can release the
+        // others. An operator's verification decides nothing about what the person refused.
+        if !matches!(proof, Proof::Operator(_)) {
+            tx.run(
+                "UPDATE request SET restorable_until = NULL
                  WHERE account = ? AND state = 'discarded'",
-            &[&account.n],
-        )?;
+                &[&account.n],
+            )?;
+        }
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
         self.wakeups
             .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));

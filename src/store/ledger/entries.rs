@@ -240,7 +240,48 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
     Ok(events)
 }
 
+/// Finds ids that begin or end with a part of one, at most `most`. The beginning is found by the index; the
+/// end, by reading the index.
+fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, StoreError> {
+    const DIGITS: usize = 26;
+    let missing = DIGITS.saturating_sub(part.len());
+    let bound = |digit: &str| format!("{part}{}", digit.repeat(missing)).parse::<LedgerId>();
+    let mut found = Vec::new();
+    if let (Ok(first), Ok(last)) = (bound("0"), bound("Z")) {
+        found = tx.all::<LedgerId>(
+            "SELECT id FROM ledger WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+            &[&first, &last, &most],
+        )?;
+    }
+    // Each character has five bits; the octets that the part has whole are compared by the database.
+    if let Ok(end) = format!("{}{part}", "0".repeat(missing)).parse::<LedgerId>() {
+        let octets = part.len() * 5 / 8;
+        let ends = tx.all::<LedgerId>(
+            "SELECT id FROM ledger WHERE substr(id, -?1) = substr(?2, -?1)",
+            &[&octets, &end],
+        )?;
+        for id in ends {
+            if id.to_string().ends_with(part) && !found.contains(&id) {
+                found.push(id);
+            }
+        }
+    }
+    found.truncate(most);
+    Ok(found)
+}
+
 impl Store {
+    /// Finds the entries whose id begins or ends with a part of one, in capitals; at most `most`.
+    pub async fn entries_with_id_part(
+        &self,
+        part: &str,
+        most: usize,
+    ) -> Result<Vec<LedgerId>, StoreError> {
+        let part = part.to_owned();
+        self.read_long(move |tx| ids_with_part(tx, &part, most))
+            .await
+    }
+
     pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
         self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], shown))
             .await

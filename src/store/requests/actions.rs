@@ -158,7 +158,7 @@ impl Work<'_> {
         if let Some(until) = self.is_the_persons_until(n, now)? {
             return Err(StoreError::NotAllowed(format!(
                 "request {id} was discarded by the person (\"This was not me\"); until {} only they \
-                 can take that back, by their link",
+                 can take that back, by their link (customers resend sends a new one)",
                 until.timestamp()
             )));
         }

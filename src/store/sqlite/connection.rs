@@ -38,6 +38,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0023-actors.sql")),
     M::up(include_str!("schema/0024-notices.sql")),
     M::up(include_str!("schema/0025-placeholders.sql")),
+    M::up(include_str!("schema/0026-unanswered-mail.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

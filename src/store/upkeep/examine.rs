@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use crate::access::AccessSettings;
 use crate::domain::{DestinationName, Timestamp};
 use crate::store::StoreError;
+use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -97,4 +99,17 @@ pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
     let tx: &Tx = &SqliteSession::reading(database)?;
     let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
     tx.exists(sql, &[])
+}
+
+/// The access settings in force; `None` if there is no database, or no revision in it. Blocks.
+///
+/// # Errors
+/// Not a Vestibule database, or one that cannot be read.
+pub fn access_settings_of(database: &Path) -> Result<Option<AccessSettings>, StoreError> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    let tx: &Tx = &SqliteSession::reading(database)?;
+    let revision = settings_cache::newest(tx)?;
+    Ok((revision.number > 0).then(|| (*revision.settings).clone()))
 }

@@ -76,6 +76,7 @@ fn settle(
     match outcome {
         MailOutcome::Sent if is_owed => {
             end(tx, n, "sent", None, now)?;
+            count_unanswered(tx, account)?;
             NewEvent::named("verification.sent")
                 .account(account)
                 .record(tx, &Actor::Daemon, now)?;
@@ -88,6 +89,7 @@ fn settle(
             put_back(tx, n, account, (*at).into(), cause, now)?;
         }
         MailOutcome::Unknown { at, cause } if holds => {
+            count_unanswered(tx, account)?;
             put_back(tx, n, account, (*at).into(), cause, now)?;
         }
         MailOutcome::Refused { cause } if holds => {
@@ -97,6 +99,15 @@ fn settle(
         _ => return Ok(Settled::ClaimLost),
     }
     Ok(Settled::Recorded)
+}
+
+/// Counts a mail that the person may have received.
+fn count_unanswered(tx: &Tx, account: i64) -> Result<(), StoreError> {
+    tx.run(
+        "UPDATE account SET unanswered_mails = unanswered_mails + 1 WHERE n = ?",
+        &[&account],
+    )?;
+    Ok(())
 }
 
 fn put_back(

@@ -154,7 +154,25 @@ pub(crate) struct Occasion<'a> {
     pub(crate) place: Place,
 }
 
-/// Owes a mail, unless one is on its way or the address may get none. Returns true if one has become due.
+impl Occasion<'_> {
+    /// True if the person asked for the mail, wrote the message that causes it, or an operator asked: the
+    /// mails before it do not count any more.
+    fn starts_anew(&self) -> bool {
+        match self.cause {
+            MailCause::Mail => {
+                self.kind == MailKind::Verification && self.place.lane == Lane::Authenticated
+            }
+            MailCause::SignUp
+            | MailCause::Resend
+            | MailCause::Operator
+            | MailCause::Reply
+            | MailCause::TakeBack => true,
+        }
+    }
+}
+
+/// Owes a mail, unless one is on its way, the address may get none, or the person did nothing about several.
+/// Returns true if one has become due.
 pub(crate) fn owe(
     tx: &Tx,
     account: &AccountRow,
@@ -169,6 +187,11 @@ pub(crate) fn owe(
     } else {
         return Ok(false);
     };
+    if occasion.starts_anew() {
+        account.reset_unanswered_mails(tx)?;
+    } else if account.has_ignored_mails() {
+        return Ok(false);
+    }
     let outstanding: Option<(i64, Lane, bool)> = tx.maybe(
         "SELECT n, lane, state = 'waiting' FROM letter WHERE account = ? AND due_at IS NOT NULL",
         &[&account.n],

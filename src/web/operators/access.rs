@@ -22,7 +22,7 @@ use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::PortalName;
-use crate::operations::{ChangeTerms, change_settings, list_revisions};
+use crate::operations::{ChangeTerms, block_unlisted, change_settings, list_revisions};
 use crate::store::{Revision, StoreError};
 use crate::web::page::Page;
 
@@ -121,6 +121,9 @@ pub(super) async fn submit(
     let saved = change_settings(app.store(), &terms, |_| Ok(draft.clone()));
     match saved.await {
         Ok(_) => {
+            if sent.one("block_unlisted").is_some() {
+                block_unlisted(app.store(), &terms.by).await?;
+            }
             let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
             Ok(Redirect::to(&format!("/access?done=saved{portal}")).into_response())
         }

@@ -25,6 +25,7 @@ impl AppState {
             changes,
             warnings,
             stops,
+            unlisted,
             simulated,
         } = preview(self.store(), before, draft, domain, MOST).await?;
         Ok(context! {
@@ -33,6 +34,10 @@ impl AppState {
             stops => stops.map(|stops| context! {
                 accounts => stops.accounts,
                 addresses => stops.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }),
+            unlisted => unlisted.map(|unlisted| context! {
+                accounts => unlisted.accounts,
+                addresses => unlisted.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }),
             ..effect(&simulated)
         })

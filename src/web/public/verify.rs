@@ -39,6 +39,8 @@ pub(super) struct Answer {
 #[serde(rename_all = "kebab-case")]
 enum Action {
     Confirm,
+    /// Asks whether it was really somebody else.
+    AskNotMe,
     NotMe,
     TakeBack,
     /// Shows the page in another language and stores the choice for mail.
@@ -94,6 +96,7 @@ pub(super) async fn submit(
     let (token, link) = app.look(&token, client).await?;
     let page = match answer.action {
         Action::Confirm => app.confirm(&token, link, &answer).await?,
+        Action::AskNotMe => app.ask_not_me(&token, link).await?,
         Action::NotMe => app.refuse(&token).await?,
         Action::TakeBack => app.take_back(&token).await?,
         Action::Language => return app.speak(&token, answer.lang.as_deref()).await,
@@ -178,6 +181,18 @@ impl AppState {
             Proved::Expired => expired(token),
             Proved::Unknown => return Err(PageError::InvalidLink),
         })
+    }
+
+    /// Asks once more before everything is discarded. Only an open link has something to discard; an
+    /// objection to a completed verification is recorded at once.
+    async fn ask_not_me(&self, token: &Token, link: Link) -> Result<Page, PageError> {
+        match link {
+            Link::Open {
+                address, requests, ..
+            } => Ok(ask_not_me(&address, requests.len())),
+            Link::Proved { .. } => self.refuse(token).await,
+            link => shown(&self.config(), token, link, false),
+        }
     }
 
     async fn refuse(&self, token: &Token) -> Result<Page, PageError> {
@@ -335,6 +350,14 @@ fn proved<'a>(
         address => address.to_string(),
         onward => onward,
     })
+}
+
+/// The question whether it was really somebody else, with the number of messages that wait.
+pub(super) fn ask_not_me(address: &EmailAddress, number: usize) -> Page {
+    Page::new(
+        "not_me.html",
+        context! { address => address.to_string(), number => number },
+    )
 }
 
 /// The recorded refusal: its end, and how to withdraw it.

@@ -52,6 +52,54 @@ fn settings_are_shown_changed_and_compared() {
 }
 
 #[test]
+fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
+    let harness = Harness::new();
+    let opened = harness.run(&["access", "set", "external.restrict_domains=false"]);
+    assert_eq!(opened.status, 0, "{}", opened.err);
+    assert!(!opened.out.contains("keep"), "{}", opened.out);
+    for from in [
+        "eve@spam.example",
+        "bob@partner.example",
+        "mallory@else.example",
+    ] {
+        harness.receive(from, "");
+    }
+    let dry = harness.run(&[
+        "access",
+        "set",
+        "external.restrict_domains=true",
+        "--dry-run",
+    ]);
+    assert!(
+        dry.out.contains("2 active accounts would be off the lists"),
+        "{}",
+        dry.out
+    );
+    let closed = harness.run(&["access", "set", "external.restrict_domains=true"]);
+    for part in [
+        "2 active accounts are off the lists and keep their access: eve@spam.example, \
+         mallory@else.example\n",
+        "vestibule customers block --unlisted\n",
+    ] {
+        assert!(closed.out.contains(part), "{part}: {}", closed.out);
+    }
+    let listed = harness.run(&["customers", "block", "--unlisted", "--dry-run", "--json"]);
+    assert_eq!(listed.objects().len(), 2);
+    let blocked = harness.run(&["customers", "block", "--unlisted"]);
+    assert_eq!(blocked.out, "2 accounts blocked\n", "{}", blocked.err);
+    let shown = harness.run(&["customers", "list", "--status", "blocked", "--json"]);
+    let addresses: Vec<_> = shown
+        .objects()
+        .iter()
+        .map(|account| account["address"].clone())
+        .collect();
+    assert_eq!(addresses, ["eve@spam.example", "mallory@else.example"]);
+    // A change that leaves nobody out says nothing.
+    let allowed = harness.run(&["access", "allow", "else.example"]);
+    assert!(!allowed.out.contains("off the lists"), "{}", allowed.out);
+}
+
+#[test]
 fn a_change_without_effect_makes_no_revision() {
     let harness = Harness::new();
     for arguments in [

@@ -7,6 +7,7 @@ mod data_protection;
 mod explain;
 mod harness;
 mod help;
+mod narrow;
 mod operators;
 mod replay;
 mod requests;

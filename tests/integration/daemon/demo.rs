@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::support::client::http;
 use crate::support::harness::Folder;
 
 /// The demo, with its folder in this one.
@@ -61,4 +62,54 @@ fn a_signal_ends_it_and_removes_its_folder() {
         assert_eq!(status.code(), Some(0), "{signal}");
         assert_eq!(leftovers(&folder), 0, "{signal}");
     }
+}
+
+/// A newcomer pastes what the tour prints, line by line.
+#[test]
+fn the_tour_can_be_pasted_and_its_operator_can_log_in() {
+    let folder = Folder::new();
+    let mut child = demo(&folder, &[]).spawn().expect("it runs");
+    let output = child.stdout.take().expect("a pipe");
+    let mut lines = Vec::new();
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let is_last = line.starts_with("Ctrl-C ends");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    let tour = lines.join("\n");
+    for step in 1..=5 {
+        assert!(tour.contains(&format!("\n{step}. ")), "{tour}");
+    }
+    let program = env!("CARGO_BIN_EXE_vestibule");
+    let commands: Vec<&str> = lines
+        .iter()
+        .map(|line| line.trim())
+        .filter(|line| line.starts_with(program))
+        .collect();
+    assert_eq!(commands.len(), 3, "{tour}");
+    for command in &commands[..2] {
+        let output = Command::new("sh").arg("-c").arg(command).output();
+        let output = output.expect("a shell");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{command}: {said}");
+        assert!(said.contains("elsewhere.example"), "{command}: {said}");
+    }
+    let password = lines
+        .iter()
+        .find_map(|line| line.trim().strip_prefix("name demo, password "))
+        .expect(&tour);
+    let place = lines
+        .iter()
+        .filter_map(|line| line.trim().strip_prefix("http://")?.strip_suffix('/'))
+        .next()
+        .expect(&tour);
+    let admin = place.parse().expect("an address");
+    let fields = [("name", "demo"), ("password", password)];
+    let (status, page) = http(admin, "POST", "/login", &fields);
+    assert_eq!(status, 303, "{page}");
+    let stopped = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(stopped.expect("kill runs").success());
+    assert!(child.wait().expect("an end").success());
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vestibule::config::MailLimits;
 use vestibule::domain::{Actor, Proof, Status};
+use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Added, Choice, ClaimedMail, MailCause, MailKind, MailOutcome, Store};
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
@@ -55,6 +56,40 @@ async fn an_address_gets_one_mail_an_hour_and_three_a_day() {
         }
     }
     assert_eq!(sent, [0, 60, 120]);
+}
+
+/// Sends one message a day, from day 4 on with what `act` does first, and returns the days on which mail was
+/// sent.
+async fn days_with_mail(authenticated_on: Option<u64>, resend_on: Option<u64>) -> Vec<u64> {
+    let harness = Harness::open().await;
+    let mut days = Vec::new();
+    for day in 0..10 {
+        let now = at(Duration::from_hours(24 * day));
+        let mut message = mail("ann@corp.example", &format!("{day}@x"), now);
+        if authenticated_on == Some(day) {
+            message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+        }
+        if resend_on == Some(day) {
+            let ann = address("ann@corp.example");
+            let renewed = harness.store.renew_link(ann, MailCause::Resend, now);
+            renewed.await.expect("renewed");
+        }
+        harness.accept(message).await;
+        if let Some((verification_mail, _)) = harness.verification_mail(now).await {
+            let outcome = MailOutcome::Sent;
+            let settled = harness.store.settle_mail(&verification_mail, outcome, now);
+            settled.await.expect("settled");
+            days.push(day);
+        }
+    }
+    days
+}
+
+#[tokio::test]
+async fn a_person_who_does_nothing_gets_three_mails_until_they_ask_or_write() {
+    assert_eq!(days_with_mail(None, None).await, [0, 1, 2]);
+    assert_eq!(days_with_mail(None, Some(5)).await, [0, 1, 2, 5, 6, 7]);
+    assert_eq!(days_with_mail(Some(6), None).await, [0, 1, 2, 6, 7, 8]);
 }
 
 /// Anyone can write as `ann+anything`, and all of it is delivered to Ann.

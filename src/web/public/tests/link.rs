@@ -112,6 +112,34 @@ async fn this_was_not_me_discards_everything_and_stays_said() {
 }
 
 #[tokio::test]
+async fn this_was_not_me_asks_once_more_with_the_number_of_messages() {
+    let harness = Harness::open().await;
+    let first = harness.mail("ann@corp.example", "one").await;
+    harness.mail("ann@corp.example", "two").await;
+    let link = harness.link().await;
+    let page = harness.get(&link).await.body;
+    assert!(page.contains(r#"value="ask-not-me""#), "{page}");
+    assert!(page.contains("Confirm and send"), "{page}");
+    let asked = harness.post(&link, "action=ask-not-me").await;
+    assert_eq!(asked.status, StatusCode::OK);
+    for part in [
+        "Waiting messages that will be discarded: 2.",
+        r#"value="not-me""#,
+        "ann@corp.example",
+    ] {
+        assert!(asked.body.contains(part), "{part}: {}", asked.body);
+    }
+    let held = first.request.expect("held");
+    assert_eq!(harness.state(held).await, "held");
+    let refused = harness.post(&link, "action=not-me").await.body;
+    assert_eq!(harness.state(held).await, "discarded");
+    assert!(
+        refused.contains("nobody can release what you refused"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "forged").await;

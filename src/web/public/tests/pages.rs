@@ -122,6 +122,7 @@ fn pages() -> Vec<(String, Page)> {
             "verify-taken-back".to_owned(),
             verify::waiting(&config, &ann, (&held, &[]), true),
         ),
+        ("not-me".to_owned(), verify::ask_not_me(&ann, 2)),
         (
             "refused".to_owned(),
             verify::refused(&ann, Some(soon), Some(soon), false),

@@ -1,0 +1,157 @@
+//! In: the answers. Out: the documented configuration with them.
+
+use url::Url;
+
+use super::answers::{Answers, DestinationType, Others};
+use crate::config::is_private;
+
+const DOCUMENTED: &str = include_str!("../../../config/vestibule.toml");
+
+/// The documented configuration, some lines of which are replaced. Each occurs exactly once.
+struct Document(String);
+
+impl Document {
+    fn replace(&mut self, line: &str, by: &str) {
+        debug_assert_eq!(self.0.matches(line).count(), 1, "{line}");
+        self.0 = self.0.replacen(line, by, 1);
+    }
+
+    /// Replaces a line with a key and a value.
+    fn set(&mut self, line: &str, key: &str, value: &impl ToString) {
+        self.replace(&format!("{line}\n"), &format!("{key} = {}\n", quote(value)));
+    }
+
+    fn set_list(&mut self, line: &str, key: &str, values: &[impl ToString]) {
+        let values: Vec<_> = values.iter().map(quote).collect();
+        self.replace(
+            &format!("{line}\n"),
+            &format!("{key} = [{}]\n", values.join(", ")),
+        );
+    }
+}
+
+/// Renders the configuration.
+pub(super) fn render(answers: &Answers) -> String {
+    let mut text = Document(DOCUMENTED.to_owned());
+    text.set(
+        "hostname = \"gate.corp.example\"",
+        "hostname",
+        &answers.hostname,
+    );
+    text.set(
+        "#data_dir = \"/var/lib/vestibule\"",
+        "data_dir",
+        &answers.data_dir,
+    );
+    text.set("#   name = \"Corp Help\"", "name", &answers.organisation());
+    text.set(
+        "#   time_zone = \"Europe/Berlin\"",
+        "time_zone",
+        &answers.time_zone,
+    );
+    text.set("#language = \"en\"", "language", &answers.language);
+    if let Some(contact) = &answers.contact {
+        text.set("#   contact = \"+1 555 0100\"", "contact", contact);
+    }
+    text.set(
+        "#public_url = \"http://127.0.0.1:8080\"",
+        "public_url",
+        &answers.public_url,
+    );
+    text.replace(
+        "\nname = \"it\"\n",
+        &format!("\nname = {}\n", quote(&answers.portal)),
+    );
+    text.set("title = \"IT Help\"", "title", &answers.title);
+    text.set_list(
+        "addresses = [\"it-help@corp.example\"]",
+        "addresses",
+        &[answers.address()],
+    );
+    set_destination(&mut text, answers);
+    text.set(
+        "\nfrom = \"IT Help <no-reply@corp.example>\"",
+        "\nfrom",
+        &answers.author(),
+    );
+    text.replace(
+        "type = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"\n",
+        &format!("type = \"smtp\"\nurl = {}\n", quote(&answers.outgoing)),
+    );
+    if let Some(id) = &answers.authserv_id {
+        text.set("#authserv_id = \"\"", "authserv_id", id);
+    }
+    let mode = if answers.enforce { "enforce" } else { "report" };
+    text.set("#mode = \"report\"", "mode", &mode);
+    set_access(&mut text, answers);
+    text.0
+}
+
+fn set_destination(text: &mut Document, answers: &Answers) {
+    let place = answers.destination_place();
+    if answers.destination == DestinationType::Smtp {
+        text.set("url = \"smtp://127.0.0.1:2526\"", "url", &place);
+        if let Some(recipient) = &answers.recipient {
+            text.set(
+                "#   recipient = \"queue@desk.internal\"",
+                "recipient",
+                recipient,
+            );
+        }
+        return;
+    }
+    let mut keys = format!("type = {}\n", quote(&answers.destination.as_str()));
+    keys += &match answers.destination {
+        DestinationType::Smtp | DestinationType::Webhook => format!("url = {}\n", quote(&place)),
+        DestinationType::Maildir => format!("path = {}\n", quote(&place)),
+        DestinationType::Command => format!("program = {}\n", quote(&place)),
+    };
+    // A webhook at an address of the own network is refused unless this is set.
+    if answers.destination == DestinationType::Webhook
+        && Url::parse(place).is_ok_and(|url| is_private(&url))
+    {
+        keys += "allow_private = true\n";
+    }
+    let (before, section) = text
+        .0
+        .split_once("[destination.helpdesk]\n")
+        .unwrap_or((&text.0, ""));
+    let (_, after) = section.split_once("# A Maildir;").unwrap_or(("", section));
+    text.0 = format!("{before}[destination.helpdesk]\n{keys}\n# A Maildir;{after}");
+}
+
+fn set_access(text: &mut Document, answers: &Answers) {
+    if !answers.approved.is_empty() {
+        text.set_list(
+            "#internal.approved_domains = []",
+            "internal.approved_domains",
+            &answers.approved,
+        );
+    }
+    match answers.others {
+        Others::Nobody => text.replace(
+            "#external.allow_portal_only_accounts = true\n",
+            "external.allow_portal_only_accounts = false\n",
+        ),
+        Others::Listed => {
+            text.replace(
+                "#external.restrict_domains = false\n",
+                "external.restrict_domains = true\n",
+            );
+            text.set_list(
+                "#external.allowed_domains = []",
+                "external.allowed_domains",
+                &answers.allowed,
+            );
+        }
+        Others::Verified => {
+            text.replace("#external.verify = false\n", "external.verify = true\n");
+        }
+        Others::Everyone => {}
+    }
+}
+
+/// Quotes a TOML string.
+fn quote(text: &impl ToString) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}

@@ -1,0 +1,518 @@
+//! Aligned columns within a width.
+//!
+//! In: cells, already escaped, and the layout of each column. Out: lines. Without a width everything is whole.
+//! Where a row is wider than the width, ids and times become short first, then optional columns are left out,
+//! then texts are cut, and last the widest values. A heading is cut with its column and never broken.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::Layout;
+
+/// Blank columns between two columns.
+const GAP: usize = 2;
+
+/// A text is not cut below this while there are optional columns to be left out.
+const COMFORTABLE_TEXT: usize = 20;
+
+/// A text is not cut below this while there are other values to be cut.
+const SHORTEST_TEXT: usize = 8;
+
+/// Narrower than this, a wrapped column continues below its row.
+const NARROWEST_WRAP: usize = 24;
+
+/// Indentation of a wrapped column below its row.
+const INDENT: usize = 6;
+
+/// Characters of a shortened id: its random end, which tells ids of the same time apart.
+const SHORT_ID: usize = 8;
+
+/// Layout of one column for the renderer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ColumnLayout {
+    pub title: &'static str,
+    pub layout: Layout,
+    /// The columns with the highest number are left out first; those with 0 never.
+    pub optional: u8,
+}
+
+/// A rendered table.
+pub(super) struct Rendered {
+    pub lines: Vec<TableLine>,
+    /// Titles of the columns that were left out.
+    pub left_out: Vec<&'static str>,
+}
+
+/// A line of cells; the last one may continue a wrapped cell.
+pub(super) struct TableLine {
+    pub cells: Vec<Cell>,
+}
+
+/// Padded text of a column.
+pub(super) struct Cell {
+    pub before: usize,
+    pub text: String,
+    pub after: usize,
+    pub layout: Layout,
+}
+
+/// Renders rows. `now_year` is the year whose times are shortened without it.
+pub(super) fn render(
+    columns: &[ColumnLayout],
+    header: bool,
+    rows: &[Vec<String>],
+    width: Option<usize>,
+    now_year: &str,
+) -> Rendered {
+    let mut table = Fitting {
+        columns: columns.to_vec(),
+        header,
+        rows: rows.to_vec(),
+        left_out: Vec::new(),
+    };
+    let mut widths = table.widths();
+    let mut wraps_below = false;
+    if let Some(width) = width {
+        if total(&widths) > width {
+            table.shorten(now_year);
+            widths = table.widths();
+        }
+        (widths, wraps_below) = table.fit(widths, width);
+    }
+    let mut lines = Vec::new();
+    if header {
+        let titles: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| column.title.to_uppercase())
+            .collect();
+        lines.push(line(&table.columns, &titles, &widths));
+    }
+    for row in &table.rows {
+        lines.extend(lines_of(&table.columns, row, &widths, wraps_below, width));
+    }
+    Rendered {
+        lines,
+        left_out: table.left_out,
+    }
+}
+
+/// A table on its way to a width.
+struct Fitting {
+    columns: Vec<ColumnLayout>,
+    header: bool,
+    rows: Vec<Vec<String>>,
+    left_out: Vec<&'static str>,
+}
+
+impl Fitting {
+    /// The widest value of each column, its title included.
+    fn widths(&self) -> Vec<usize> {
+        let widest = |place: usize, column: &ColumnLayout| {
+            let title = if self.header { column.title.width() } else { 0 };
+            let cells = self.rows.iter().map(|row| row[place].width());
+            cells.max().unwrap_or(0).max(title)
+        };
+        self.columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| widest(place, column))
+            .collect()
+    }
+
+    /// Shortens ids and times.
+    fn shorten(&mut self, now_year: &str) {
+        for row in &mut self.rows {
+            for (cell, column) in row.iter_mut().zip(&self.columns) {
+                match column.layout {
+                    Layout::Id => *cell = short_id(cell).to_owned(),
+                    Layout::Time => *cell = short_time(cell, now_year),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Leaves out columns and narrows others until the rows fit. The second value is true if wrapped cells
+    /// continue below their rows.
+    fn fit(&mut self, mut widths: Vec<usize>, width: usize) -> (Vec<usize>, bool) {
+        loop {
+            let rigid = self.rigid_width(&widths);
+            if rigid <= width {
+                break;
+            }
+            let last = (0..self.columns.len())
+                .filter(|place| self.columns[*place].optional > 0)
+                .max_by_key(|place| (self.columns[*place].optional, *place));
+            let Some(place) = last else { break };
+            self.left_out.push(self.columns.remove(place).title);
+            widths.remove(place);
+            for row in &mut self.rows {
+                row.remove(place);
+            }
+        }
+        let wraps = self
+            .columns
+            .iter()
+            .position(|column| column.layout == Layout::Wrapped);
+        if total(&widths) <= width {
+            return (widths, false);
+        }
+        if let Some(place) = wraps {
+            let others = total(&widths) - widths[place];
+            let room = width.saturating_sub(others);
+            if room >= NARROWEST_WRAP {
+                widths[place] = room;
+                return (widths, false);
+            }
+            widths[place] = 0;
+            narrow(&self.columns, &mut widths, width);
+            return (widths, true);
+        }
+        narrow(&self.columns, &mut widths, width);
+        (widths, false)
+    }
+
+    /// Width of the rows with each text as short as it may be, and without what continues below.
+    fn rigid_width(&self, widths: &[usize]) -> usize {
+        let least = self
+            .columns
+            .iter()
+            .zip(widths)
+            .map(|(column, width)| match column.layout {
+                Layout::Text => (*width).min(COMFORTABLE_TEXT),
+                Layout::Wrapped => 0,
+                _ => *width,
+            });
+        let least: Vec<usize> = least.collect();
+        total(&least)
+    }
+}
+
+/// Narrows texts first, and then the widest column again and again.
+fn narrow(columns: &[ColumnLayout], widths: &mut [usize], width: usize) {
+    for (place, column) in columns.iter().enumerate().rev() {
+        let over = total(widths).saturating_sub(width);
+        if column.layout == Layout::Text && over > 0 {
+            let least = widths[place].min(SHORTEST_TEXT);
+            widths[place] = widths[place].saturating_sub(over).max(least);
+        }
+    }
+    while total(widths) > width {
+        let Some(widest) = widths.iter_mut().max() else {
+            return;
+        };
+        if *widest <= 1 {
+            return;
+        }
+        *widest -= 1;
+    }
+}
+
+/// Width of a row.
+fn total(widths: &[usize]) -> usize {
+    let columns = widths.iter().filter(|width| **width > 0).count();
+    widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1)
+}
+
+fn lines_of(
+    columns: &[ColumnLayout],
+    row: &[String],
+    widths: &[usize],
+    wraps_below: bool,
+    width: Option<usize>,
+) -> Vec<TableLine> {
+    let wrapped = columns
+        .iter()
+        .position(|column| column.layout == Layout::Wrapped)
+        .filter(|place| wraps_below || row[*place].width() > widths[*place]);
+    let Some(place) = wrapped else {
+        return vec![line(columns, row, widths)];
+    };
+    let mut first = row.to_vec();
+    let mut lines = Vec::new();
+    if wraps_below {
+        let room = width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(1);
+        first[place].clear();
+        lines.push(line(columns, &first, widths));
+        let rest = wrap(&row[place], room);
+        lines.extend(
+            rest.into_iter()
+                .filter(|text| !text.is_empty())
+                .map(|text| TableLine {
+                    cells: vec![Cell {
+                        before: INDENT,
+                        text,
+                        after: 0,
+                        layout: Layout::Wrapped,
+                    }],
+                }),
+        );
+        return lines;
+    }
+    let mut parts = wrap(&row[place], widths[place]).into_iter();
+    first[place] = parts.next().unwrap_or_default();
+    lines.push(line(columns, &first, widths));
+    for part in parts {
+        let mut next = vec![String::new(); row.len()];
+        next[place] = part;
+        lines.push(line(columns, &next, widths));
+    }
+    lines
+}
+
+fn line(columns: &[ColumnLayout], row: &[String], widths: &[usize]) -> TableLine {
+    let shown = columns.iter().zip(row).zip(widths);
+    let cells = shown
+        // A column without any value takes no place.
+        .filter(|(_, width)| **width > 0)
+        .map(|((column, text), width)| {
+            let text = cut(text, *width);
+            let missing = width.saturating_sub(text.width());
+            let (before, after) = match column.layout {
+                Layout::Number => (missing, 0),
+                _ => (0, missing),
+            };
+            Cell {
+                before,
+                text,
+                after: after + GAP,
+                layout: column.layout,
+            }
+        });
+    TableLine {
+        cells: cells.collect(),
+    }
+}
+
+/// The last characters of an id; other texts as they are.
+pub(super) fn short_id(text: &str) -> &str {
+    let is_id = text.len() == 26 && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    if is_id {
+        &text[text.len() - SHORT_ID..]
+    } else {
+        text
+    }
+}
+
+/// `2026-11-28T21:44:07Z` as `11-28 21:44Z`; as `2025-11-28` if it is of another year. Other texts as they are.
+pub(super) fn short_time(text: &str, now_year: &str) -> String {
+    let is_time = text.len() == 20 && text.is_ascii() && text.ends_with('Z');
+    if !is_time {
+        return text.to_owned();
+    }
+    if text.starts_with(now_year) {
+        format!("{} {}Z", &text[5..10], &text[11..16])
+    } else {
+        text[..10].to_owned()
+    }
+}
+
+/// Cuts a text to a width in columns, with an ellipsis.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        // One column for the ellipsis.
+        if used + wide + 1 > width {
+            break;
+        }
+        used += wide;
+        kept.push(c);
+    }
+    kept.truncate(kept.trim_end().len());
+    if width > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Breaks a text at spaces; a word that is wider than the line, anywhere.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let wide = word.width();
+        if used > 0 && used + 1 + wide > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        if used > 0 {
+            push(&mut lines, " ");
+            used += 1;
+        }
+        for c in word.chars() {
+            let wide = c.width().unwrap_or(0);
+            if used > 0 && used + wide > width {
+                lines.push(String::new());
+                used = 0;
+            }
+            push(&mut lines, c.encode_utf8(&mut [0; 4]));
+            used += wide;
+        }
+    }
+    lines
+}
+
+fn push(lines: &mut [String], text: &str) {
+    if let Some(last) = lines.last_mut() {
+        last.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [ColumnLayout; 6] = [
+        ColumnLayout {
+            title: "id",
+            layout: Layout::Id,
+            optional: 0,
+        },
+        ColumnLayout {
+            title: "received",
+            layout: Layout::Time,
+            optional: 0,
+        },
+        ColumnLayout {
+            title: "portal",
+            layout: Layout::Whole,
+            optional: 2,
+        },
+        ColumnLayout {
+            title: "account",
+            layout: Layout::Whole,
+            optional: 0,
+        },
+        ColumnLayout {
+            title: "size",
+            layout: Layout::Number,
+            optional: 1,
+        },
+        ColumnLayout {
+            title: "subject",
+            layout: Layout::Text,
+            optional: 0,
+        },
+    ];
+
+    fn rows(account: &str, subject: &str) -> Vec<Vec<String>> {
+        let row = [
+            "01KB4Z7Q8N0VXB7T3WKE5M2R6C",
+            "2026-11-28T21:44:07Z",
+            "it",
+            account,
+            "1.2 KiB",
+            subject,
+        ];
+        vec![row.map(ToOwned::to_owned).to_vec()]
+    }
+
+    fn text(rendered: &Rendered) -> Vec<String> {
+        let line = |line: &TableLine| {
+            let cells = line.cells.iter().map(|cell| {
+                let (before, after) = (" ".repeat(cell.before), " ".repeat(cell.after));
+                format!("{before}{}{after}", cell.text)
+            });
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        rendered.lines.iter().map(line).collect()
+    }
+
+    fn render_at(account: &str, subject: &str, width: usize) -> (Vec<String>, Vec<&'static str>) {
+        let rows = rows(account, subject);
+        let rendered = render(&COLUMNS, true, &rows, Some(width), "2026");
+        for line in text(&rendered) {
+            assert!(line.width() <= width, "{width}: {line}");
+        }
+        (text(&rendered), rendered.left_out)
+    }
+
+    #[test]
+    fn what_fits_stays_whole() {
+        let (lines, left_out) = render_at("ann@corp.example", "The printer", 120);
+        assert_eq!(
+            lines[1],
+            "01KB4Z7Q8N0VXB7T3WKE5M2R6C  2026-11-28T21:44:07Z  it      ann@corp.example  1.2 KiB  \
+             The printer"
+        );
+        assert!(left_out.is_empty());
+    }
+
+    #[test]
+    fn ids_and_times_become_short_before_a_column_is_left_out_and_that_before_a_text_is_cut() {
+        let (lines, left_out) = render_at("ann@corp.example", "The printer", 80);
+        assert_eq!(
+            lines[1],
+            "KE5M2R6C  11-28 21:44Z  it      ann@corp.example  1.2 KiB  The printer"
+        );
+        assert!(left_out.is_empty());
+        let subject = "The printer on the third floor is on fire again";
+        let (lines, left_out) = render_at("a.person.with.a.long.name@corp.example", subject, 80);
+        assert_eq!(
+            lines[1],
+            "KE5M2R6C  11-28 21:44Z  a.person.with.a.long.name@corp.example  The printer on…"
+        );
+        assert_eq!(left_out, ["portal", "size"]);
+    }
+
+    #[test]
+    fn no_width_breaks_a_line_or_a_heading() {
+        for width in 30..120 {
+            for account in ["ann@corp.example", &"x".repeat(200)] {
+                let (lines, _) = render_at(account, "漢字の件名 and more", width);
+                assert_eq!(lines.len(), 2, "{width}: {lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn evidence_is_wrapped_beside_or_below_its_row() {
+        let columns = [
+            ColumnLayout {
+                title: "",
+                layout: Layout::Whole,
+                optional: 0,
+            },
+            ColumnLayout {
+                title: "",
+                layout: Layout::Wrapped,
+                optional: 0,
+            },
+        ];
+        let evidence = "one two three four five six seven eight nine ten";
+        let render_at = |first: &str, width| {
+            let rows = [vec![first.to_owned(), evidence.to_owned()]];
+            text(&render(&columns, false, &rows, Some(width), "2026"))
+        };
+        assert_eq!(
+            render_at("rule", 32),
+            [
+                "rule  one two three four five six",
+                "      seven eight nine ten"
+            ]
+        );
+        assert_eq!(
+            render_at("a rule with a long title", 32),
+            [
+                "a rule with a long title",
+                "      one two three four five",
+                "      six seven eight nine ten"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_and_ids_of_other_forms_stay() {
+        assert_eq!(short_time("2025-01-02T03:04:05Z", "2026"), "2025-01-02");
+        assert_eq!(short_time("-", "2026"), "-");
+        assert_eq!(short_id("-"), "-");
+        assert_eq!(cut("abc", 2), "a…");
+        assert_eq!(cut("漢字", 3), "漢…");
+    }
+}

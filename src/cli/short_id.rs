@@ -1,0 +1,92 @@
+//! Ids as people give them: whole, or the beginning or the end of one, as narrow lists show it.
+
+use std::str::FromStr;
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::domain::{LedgerId, RequestId};
+
+/// Fewer characters would match too many ids.
+const SHORTEST: usize = 4;
+
+/// Length of a whole id.
+const WHOLE: usize = 26;
+
+/// Candidates that an error lists.
+const MOST_LISTED: usize = 10;
+
+/// The id of a request or a ledger entry, or its beginning or end.
+#[derive(Debug, Clone)]
+pub struct ShortId(String);
+
+impl FromStr for ShortId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_part = text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+        if is_part && (SHORTEST..=WHOLE).contains(&text.len()) {
+            return Ok(Self(text.to_ascii_uppercase()));
+        }
+        Err(format!(
+            "not an id; write its {WHOLE} letters and digits, or at least {SHORTEST} from its beginning or end"
+        ))
+    }
+}
+
+impl ShortId {
+    /// Finds the only ledger entry with this id. `what` names it in errors.
+    ///
+    /// # Errors
+    /// None has it (status 3), or several (status 2); the error lists them.
+    pub async fn find(&self, context: &Context, what: &str) -> Result<LedgerId, Failure> {
+        if let Ok(id) = self.0.parse() {
+            return Ok(id);
+        }
+        let mut found = context
+            .store
+            .entries_with_id_part(&self.0, MOST_LISTED + 1)
+            .await?;
+        match (found.pop(), found.len()) {
+            (None, _) => Err(Failure::not_found(what, &self.0)),
+            (Some(id), 0) => Ok(id),
+            (Some(last), _) => {
+                found.push(last);
+                let more = if found.len() > MOST_LISTED {
+                    " and others"
+                } else {
+                    ""
+                };
+                let listed = found.iter().take(MOST_LISTED).map(ToString::to_string);
+                Err(Failure::Usage(format!(
+                    "{} is a part of several ids: {}{more}; write more of it",
+                    self.0,
+                    listed.collect::<Vec<_>>().join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The same for a request, whose id is that of its ledger entry.
+    pub async fn find_request(&self, context: &Context) -> Result<RequestId, Failure> {
+        let id = self.find(context, "request").await?;
+        Ok(RequestId::from_bytes(id.to_bytes()))
+    }
+
+    /// Finds each of several requests.
+    pub async fn find_requests(context: &Context, ids: &[Self]) -> Result<Vec<RequestId>, Failure> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(id.find_request(context).await?);
+        }
+        Ok(found)
+    }
+
+    /// Finds each of several ledger entries.
+    pub async fn find_entries(context: &Context, ids: &[Self]) -> Result<Vec<LedgerId>, Failure> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(id.find(context, "ledger entry").await?);
+        }
+        Ok(found)
+    }
+}

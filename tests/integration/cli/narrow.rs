@@ -1,0 +1,173 @@
+//! Output at 80 columns: nothing is wider, ids are short and accepted, subjects get what is left.
+
+use std::process::{Command, Stdio};
+
+use super::harness::{Harness, Ran, run};
+
+const SENDERS: [&str; 3] = [
+    "a.person.with.a.long.name@corp.example",
+    "bob@partner.example",
+    "eve@elsewhere.example",
+];
+
+/// An installation with held, accepted and dropped messages, and long subjects.
+fn installation() -> Harness {
+    let harness = Harness::new();
+    for from in SENDERS {
+        let subject =
+            "The printer on the third floor is on fire again and nobody comes to put it out";
+        harness.receive(from, &format!("Subject: {subject}\r\n"));
+    }
+    harness
+}
+
+fn run_at(harness: &Harness, columns: &str, arguments: &[&str]) -> Ran {
+    let config = harness.path("vestibule.toml").display().to_string();
+    let environment = [("VESTIBULE_CONFIG", config.as_str()), ("COLUMNS", columns)];
+    run(arguments, &environment)
+}
+
+const COMMANDS: &[&[&str]] = &[
+    &["requests", "list"],
+    &["dropped", "list"],
+    &["dropped", "domains"],
+    &["customers", "list"],
+    &["customers", "show", SENDERS[0]],
+    &["explain", SENDERS[0]],
+    &["explain", SENDERS[2]],
+    &["deliveries", "list"],
+    &["operators", "list"],
+    &["access", "show"],
+    &["access", "history"],
+    &["stats"],
+    &["access", "test", SENDERS[0]],
+];
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let harness = installation();
+    for columns in [80, 100, 132] {
+        for command in COMMANDS {
+            let ran = run_at(&harness, &columns.to_string(), command);
+            assert_eq!(ran.status, 0, "{command:?}: {}", ran.err);
+            for line in ran.out.lines() {
+                let width = line.chars().count();
+                assert!(
+                    width <= columns,
+                    "{command:?} at {columns}: {width}: {line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_has_one_line_for_each_row_and_the_subject_gets_the_rest() {
+    let harness = installation();
+    let ran = run_at(&harness, "80", &["requests", "list"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", ran.out);
+    assert!(lines[0].starts_with("ID        RECEIVED"), "{}", ran.out);
+    assert!(lines[0].ends_with("SUBJECT"), "{}", ran.out);
+    // The address is whole, and something of the subject is there.
+    let long = lines.iter().find(|line| line.contains(SENDERS[0]));
+    assert!(
+        long.is_some_and(|line| line.contains("  The ")),
+        "{}",
+        ran.out
+    );
+    let bob = lines.iter().find(|line| line.contains(SENDERS[1]));
+    assert!(bob.is_some_and(|line| line.contains('…')), "{}", ran.out);
+}
+
+#[test]
+fn a_short_id_is_accepted_wherever_an_id_is() {
+    let harness = installation();
+    let listed = harness.run(&["requests", "list", "--json"]).objects();
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    let (begin, end) = (&id[..24], &id[18..]);
+    for part in [begin, end, &end.to_lowercase(), &id] {
+        let shown = harness.run(&["requests", "show", part, "--json"]);
+        assert_eq!(shown.objects()[0]["id"], listed[0]["id"], "{part}");
+        let explained = harness.run(&["explain", part, "--json"]);
+        assert_eq!(
+            explained.objects()[0]["ledger"],
+            listed[0]["ledger"],
+            "{part}"
+        );
+    }
+    let dropped = harness.run(&["dropped", "list", "--json"]).objects();
+    let ledger = dropped[0]["ledger"].as_str().expect("an id");
+    let raw = harness.run(&["dropped", "raw", &ledger[18..]]);
+    assert!(raw.out.contains("eve@elsewhere.example"), "{}", raw.err);
+    let released = harness.run(&["requests", "release", end]);
+    assert!(released.status <= 1, "{}", released.err);
+    assert!(!released.err.contains("there is no"), "{}", released.err);
+}
+
+#[test]
+fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
+    let harness = installation();
+    let listed = harness.run(&["requests", "list", "--json"]).objects();
+    let ids: Vec<&str> = listed
+        .iter()
+        .map(|row| row["id"].as_str().expect("an id"))
+        .collect();
+    // All were made within this year, so that their first letters are the same.
+    let ambiguous = harness.run(&["requests", "show", &ids[0][..4]]);
+    assert_eq!(ambiguous.status, 2, "{}", ambiguous.err);
+    for id in &ids {
+        assert!(ambiguous.err.contains(id), "{}", ambiguous.err);
+    }
+    for (part, status) in [("ZZZZZZZZ", 3), ("abc", 2), ("not-an-id", 2)] {
+        let ran = harness.run(&["requests", "show", part]);
+        assert_eq!(ran.status, status, "{part}: {}", ran.err);
+    }
+}
+
+/// What a terminal of that width shows. `script` (bsdutils, which every Debian has) makes the terminal.
+fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_vestibule");
+    let output = Command::new("script")
+        .arg("-qec")
+        .arg(format!("stty cols {columns}; exec {program} {arguments}"))
+        .arg("/dev/null")
+        .env_remove("COLUMNS")
+        .env("TERM", "xterm")
+        .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("script runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+/// The text without the codes of its colours (ECMA-48 8.3.117).
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
+#[test]
+fn the_width_is_that_of_the_terminal() {
+    let harness = installation();
+    for columns in [60, 80] {
+        let text = in_a_terminal(&harness, columns, "requests list");
+        assert!(text.contains("\x1b["), "a terminal has colours: {text}");
+        let plain = without_colours(&text);
+        let lines: Vec<&str> = plain
+            .lines()
+            .filter(|line| !line.starts_with("left out"))
+            .collect();
+        assert_eq!(lines.len(), 3, "{plain}");
+        for line in lines {
+            assert!(line.chars().count() <= usize::from(columns), "{line}");
+        }
+    }
+}

@@ -95,10 +95,7 @@ fn is_let_in(scopes: &[Effective], address: &EmailAddress) -> bool {
     })
 }
 
-fn each_active(
-    tx: &Tx,
-    mut visit: impl FnMut(AccountId, EmailAddress),
-) -> Result<(), StoreError> {
+fn each_active(tx: &Tx, mut visit: impl FnMut(AccountId, EmailAddress)) -> Result<(), StoreError> {
     let sql = "SELECT id, address FROM account INDEXED BY account_status
          WHERE status = 'active' AND forgotten_at IS NULL ORDER BY key";
     tx.query(sql, &[], &mut |row| {

@@ -285,7 +285,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
         .build()
         .expect("a runtime");
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let settings = config::Authentication {
+    let settings = config::AuthenticationConfig {
         mode: Enforcement::Enforce,
         authserv_id: None,
         resolvers: vec![nobody.local_addr().expect("an address")],

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::context::{Context, Global};
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use super::recover::{RecoverySelection, recover as take_up};
 use super::requests::{age, ago};
@@ -249,7 +249,7 @@ pub struct Simulate {
     limit: u32,
 }
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
         Command::Show(whose) => show::show(&context, whose.portal, out).await,
@@ -258,7 +258,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
             change(&context, set.how.dry_run, out, |settings| {
                 settings
                     .with(portal.as_ref(), &set.assignments)
-                    .map_err(|error| Failure::Usage(error.to_string()))
+                    .map_err(|error| CommandError::Usage(error.to_string()))
             })
             .await
         }
@@ -281,7 +281,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                     settings.without_domains(portal.as_ref(), &domains.patterns);
                 match unknown.as_slice() {
                     [] => Ok(settings),
-                    unknown => Err(Failure::NotFound(format!(
+                    unknown => Err(CommandError::NotFound(format!(
                         "no list has {}; see vestibule access show",
                         list(unknown)
                     ))),
@@ -320,7 +320,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn add(context: &Context, key: Key, domains: PatternArgs, out: &mut Output) -> Outcome {
+async fn add(context: &Context, key: Key, domains: PatternArgs, out: &mut Output) -> CommandResult {
     let portal = context.portal(domains.whose.portal)?;
     change(context, domains.how.dry_run, out, |settings| {
         Ok(settings.with_domains(portal.as_ref(), key, &domains.patterns))

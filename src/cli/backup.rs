@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::check::machine::rounded;
+use super::check::machine::round_down;
 use super::context::Global;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
 use crate::store::{self, Violation};
 
@@ -37,17 +37,17 @@ struct Copied<'a> {
     violations: &'a [Violation],
 }
 
-pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     let database = global.config()?.database();
     if !database.exists() {
-        return Err(Failure::not_found("database", database.display()));
+        return Err(CommandError::not_found("database", database.display()));
     }
     let folder = match args.file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     if !folder.is_dir() {
-        return Err(Failure::Failed(anyhow::anyhow!(
+        return Err(CommandError::Failed(anyhow::anyhow!(
             "there is no folder {0}; make one that nobody else reads: install -d -m 0700 {0}",
             folder.display()
         )));
@@ -71,7 +71,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
     } else {
         out.line(format_args!(
             "{file}: {}, {} of the ledger, examined",
-            rounded(found.octets),
+            round_down(found.octets),
             match found.entries {
                 1 => "1 entry".to_owned(),
                 entries => format!("{entries} entries"),
@@ -87,5 +87,5 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
          vestibule doctor",
         found.violations.len()
     ));
-    Err(Failure::Said)
+    Err(CommandError::Said)
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::output::wrap;
 use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
 use crate::store::has_verified_accounts;
@@ -102,8 +103,8 @@ pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErro
         format!(
             "{}: {}, {}",
             path.display(),
-            counted(config.portals.len(), "portal"),
-            counted(config.destinations.len(), "destination")
+            count_of(config.portals.len(), "portal"),
+            count_of(config.destinations.len(), "destination")
         ),
     )];
     findings.extend(of(&config, args));
@@ -215,11 +216,17 @@ fn settings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Prints the findings for a person, one line each with its remedy below, or as JSON, one object a line.
+/// Prints the findings for a person, one line each with its remedy below, wrapped at a width if there is one;
+/// or as JSON, one object a line.
 ///
 /// # Errors
 /// Errors of the output.
-pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Result<()> {
+pub fn show(
+    findings: &[Finding],
+    json: bool,
+    width: Option<usize>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     if json {
         for finding in findings {
             serde_json::to_writer(&mut *out, finding)?;
@@ -227,11 +234,16 @@ pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Resul
         }
         return Ok(());
     }
-    let width = findings
-        .iter()
-        .map(|finding| finding.check.chars().count())
-        .max()
-        .unwrap_or(0);
+    let checks = findings.iter().map(|finding| finding.check.chars().count());
+    let column = checks.max().unwrap_or(0);
+    let indent = STATE_WIDTH + 2 + column + 2;
+    let room = width
+        .map(|width| width.saturating_sub(indent))
+        .filter(|room| *room >= NARROWEST_DETAIL);
+    let lines = |text: &str, room: Option<usize>| match room {
+        Some(room) => wrap(text, room),
+        None => vec![text.to_owned()],
+    };
     for finding in findings {
         let Finding {
             check,
@@ -239,13 +251,31 @@ pub fn show(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Resul
             detail,
             remedy,
         } = finding;
-        writeln!(out, "{state:<7}  {check:<width$}  {detail}")?;
-        if let Some(remedy) = remedy {
-            writeln!(out, "{:7}  {:width$}  → {remedy}", "", "")?;
+        for (place, line) in lines(detail, room).iter().enumerate() {
+            if place == 0 {
+                writeln!(out, "{state:<STATE_WIDTH$}  {check:<column$}  {line}")?;
+            } else {
+                writeln!(out, "{:indent$}{line}", "")?;
+            }
+        }
+        let remedy = remedy.as_deref().unwrap_or_default();
+        if remedy.is_empty() {
+            continue;
+        }
+        let room = room.map(|room| room.saturating_sub(2));
+        for (place, line) in lines(remedy, room).iter().enumerate() {
+            let arrow = if place == 0 { "→ " } else { "  " };
+            writeln!(out, "{:indent$}{arrow}{line}", "")?;
         }
     }
     Ok(())
 }
+
+/// Columns of the longest state.
+const STATE_WIDTH: usize = 7;
+
+/// Details are not wrapped into a narrower column than this.
+const NARROWEST_DETAIL: usize = 24;
 
 /// True if there is a problem, so that the exit status is 1.
 #[must_use]
@@ -265,7 +295,7 @@ impl fmt::Display for State {
     }
 }
 
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(super) fn count_of(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::check::machine::rounded;
+use super::check::machine::round_down;
 use super::context::Global;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::daemon::Lock;
 use crate::store;
@@ -30,11 +30,11 @@ struct Done {
     octets: u64,
 }
 
-pub fn run(global: &Global, out: &mut Output) -> Outcome {
+pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
     let database = config.database();
     if !database.exists() {
-        return Err(Failure::not_found("database", database.display()));
+        return Err(CommandError::not_found("database", database.display()));
     }
     let _lock = Lock::take(&config.data_dir)?;
     let done = store::compact(&database)?;
@@ -47,7 +47,7 @@ pub fn run(global: &Global, out: &mut Output) -> Outcome {
     out.line(format_args!(
         "{}: {} before, {} now",
         database.display(),
-        rounded(done.before),
-        rounded(done.after)
+        round_down(done.before),
+        round_down(done.after)
     ))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::failure::Outcome;
+use super::failure::CommandResult;
 use super::output::Output;
 
 #[derive(Debug, Args)]
@@ -29,13 +29,13 @@ pub struct Man {
     dir: Option<PathBuf>,
 }
 
-pub fn completions(args: &Completions, mut tree: Command, out: &mut Output) -> Outcome {
+pub fn completions(args: &Completions, mut tree: Command, out: &mut Output) -> CommandResult {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut tree, "vestibule", &mut script);
     out.raw(&script)
 }
 
-pub fn man(args: &Man, tree: Command, out: &mut Output) -> Outcome {
+pub fn man(args: &Man, tree: Command, out: &mut Output) -> CommandResult {
     if let Some(folder) = &args.dir {
         std::fs::create_dir_all(folder)?;
         clap_mangen::generate_to(tree, folder)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::config::{Config, Destination};
 use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp};
 use crate::store::Store;
@@ -35,17 +35,17 @@ pub struct Context {
 
 impl Global {
     /// The configuration without its secrets, which the operator may not be allowed to read.
-    pub fn config(&self) -> Result<Config, Failure> {
+    pub fn config(&self) -> Result<Config, CommandError> {
         Ok(Config::load_without_secrets(self.config.as_deref())?)
     }
 
     /// Opens the database of this configuration, the same one as the daemon's. Only the daemon creates it:
     /// otherwise it would belong to the user of the first command.
-    pub async fn open(&self) -> Result<Context, Failure> {
+    pub async fn open(&self) -> Result<Context, CommandError> {
         let config = self.config()?;
         let path = config.database();
         if path.try_exists().is_ok_and(|there| !there) {
-            return Err(Failure::Failed(anyhow::anyhow!(
+            return Err(CommandError::Failed(anyhow::anyhow!(
                 "there is no database at {} yet; start vestibule serve once",
                 path.display()
             )));
@@ -60,7 +60,7 @@ impl Global {
 
 impl Context {
     /// A destination of the configuration; an unknown name is a usage error.
-    pub fn destination(&self, name: &DestinationName) -> Result<&Destination, Failure> {
+    pub fn destination(&self, name: &DestinationName) -> Result<&Destination, CommandError> {
         self.config.destinations.get(name).ok_or_else(|| {
             let known: Vec<_> = self
                 .config
@@ -68,7 +68,7 @@ impl Context {
                 .keys()
                 .map(DestinationName::as_str)
                 .collect();
-            Failure::Usage(format!(
+            CommandError::Usage(format!(
                 "there is no destination {name}; the destinations are {}",
                 known.join(", ")
             ))
@@ -76,7 +76,7 @@ impl Context {
     }
 
     /// The portal that an option names.
-    pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Failure> {
+    pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, CommandError> {
         match name {
             Some(name) if self.config.portal(&name).is_none() => {
                 let known: Vec<_> = self
@@ -85,7 +85,7 @@ impl Context {
                     .iter()
                     .map(|portal| portal.name.as_str())
                     .collect();
-                Err(Failure::Usage(format!(
+                Err(CommandError::Usage(format!(
                     "there is no portal {name}; the portals are {}",
                     known.join(", ")
                 )))

@@ -6,8 +6,8 @@ mod forget;
 use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, counted, or_dash, time};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, count_of, or_dash, time};
 use super::paging::Paging;
 use super::requests;
 use super::value_parser::word;
@@ -126,25 +126,25 @@ pub struct AddCustomer {
     portal: Option<PortalName>,
 }
 
-const COLUMNS: &[Column<Account>] = &[
-    Column::new("address", Layout::Whole, |account| {
+const COLUMNS: &[TableColumn<Account>] = &[
+    TableColumn::new("address", Layout::Whole, |account| {
         account.address.to_string()
     }),
-    Column::new("kind", Layout::Word, |account| account.kind.to_string()),
-    Column::new("status", Layout::Word, |account| account.status.to_string()),
-    Column::new("held", Layout::Number, |account| account.held.to_string()),
-    Column::optional(1, "verified by", Layout::Text, |account| {
+    TableColumn::new("kind", Layout::Word, |account| account.kind.to_string()),
+    TableColumn::new("status", Layout::Word, |account| account.status.to_string()),
+    TableColumn::new("held", Layout::Number, |account| account.held.to_string()),
+    TableColumn::optional(1, "verified by", Layout::Text, |account| {
         or_dash(account.verified_by.as_ref())
     }),
-    Column::optional(2, "created", Layout::Time, |account| {
+    TableColumn::optional(2, "created", Layout::Time, |account| {
         time(account.created_at)
     }),
-    Column::optional(3, "by", Layout::Whole, |account| {
+    TableColumn::optional(3, "by", Layout::Whole, |account| {
         account.created_by.to_string()
     }),
 ];
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
         Command::List(list) => {
@@ -202,17 +202,21 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 
 impl AccountArg {
     /// Finds the account with this address or id.
-    async fn find(&self, context: &Context) -> Result<Account, Failure> {
+    async fn find(&self, context: &Context) -> Result<Account, CommandError> {
         if self.account.parse::<AccountId>().is_err() {
             EmailAddress::parse_stored(&self.account)
-                .map_err(|cause| Failure::Usage(format!("{:?}: {cause}", self.account)))?;
+                .map_err(|cause| CommandError::Usage(format!("{:?}: {cause}", self.account)))?;
         }
         let found = find_customer(&context.store, &self.account).await?;
-        found.ok_or_else(|| Failure::not_found("account", &self.account))
+        found.ok_or_else(|| CommandError::not_found("account", &self.account))
     }
 
     /// Applies the action; returns the account in its new state.
-    async fn act(&self, context: &Context, action: CustomerAction) -> Result<Account, Failure> {
+    async fn act(
+        &self,
+        context: &Context,
+        action: CustomerAction,
+    ) -> Result<Account, CommandError> {
         let account = self.find(context).await?;
         let done = act_on_customer(&context.store, action, &account, actor()).await?;
         Ok(done.account)
@@ -220,13 +224,13 @@ impl AccountArg {
 }
 
 /// Blocks or lists the active accounts that the access settings would not let in.
-async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> Outcome {
+async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> CommandResult {
     if !dry_run {
         let blocked = operations::block_unlisted(&context.store, &actor()).await?;
         return if out.is_json() {
             out.object(&serde_json::json!({ "blocked": blocked }))
         } else {
-            out.line(format_args!("{} blocked", counted(blocked, "account")))
+            out.line(format_args!("{} blocked", count_of(blocked, "account")))
         };
     }
     let mut accounts = Vec::new();
@@ -236,7 +240,7 @@ async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> O
     out.list(&accounts, None, COLUMNS)
 }
 
-async fn show(context: &Context, account: &Account, out: &mut Output) -> Outcome {
+async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(account);
     }
@@ -286,7 +290,7 @@ fn describe_unanswered(mails: u32) -> String {
 }
 
 /// Prints an account for people.
-pub fn describe(account: &Account, out: &mut Output) -> Outcome {
+pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
     let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
     out.fields(&[
         ("address", Some(account.address.to_string())),
@@ -342,7 +346,7 @@ pub fn describe(account: &Account, out: &mut Output) -> Outcome {
     ])
 }
 
-async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Outcome {
+async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> CommandResult {
     let portal = context.portal(add.portal.clone())?;
     let AddCustomer { address, .. } = &add;
     let added = add_customer(
@@ -353,7 +357,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Outco
         actor(),
     );
     let Some(added) = added.await? else {
-        return Err(Failure::Failed(anyhow::anyhow!(
+        return Err(CommandError::Failed(anyhow::anyhow!(
             "{address} {NOT_A_CUSTOMER}"
         )));
     };
@@ -377,7 +381,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Outco
             &format!("had an account already, {}", account.status),
             out,
         ),
-        Added::NotAllowed(decision) => Err(Failure::Failed(anyhow::anyhow!(
+        Added::NotAllowed(decision) => Err(CommandError::Failed(anyhow::anyhow!(
             "the access settings do not allow {address} ({}, rule {}{}); see vestibule access test {address}",
             decision.reason,
             decision.rule,
@@ -389,9 +393,9 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Outco
     }
 }
 
-async fn verify(context: &Context, account: &Account, out: &mut Output) -> Outcome {
+async fn verify(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
     if account.status == Status::Blocked {
-        return Err(Failure::Failed(anyhow::anyhow!(
+        return Err(CommandError::Failed(anyhow::anyhow!(
             "{} is {}; vestibule customers unblock {} first",
             account.address,
             account.status,
@@ -410,7 +414,7 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Outco
 }
 
 /// Prints the action, or the account in its new state.
-fn tell(account: &Account, what: &str, out: &mut Output) -> Outcome {
+fn tell(account: &Account, what: &str, out: &mut Output) -> CommandResult {
     if out.is_json() {
         out.object(account)
     } else {

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn};
 use crate::domain::DestinationName;
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 
@@ -45,22 +45,22 @@ pub struct QueueArg {
     destination: DestinationName,
 }
 
-const COLUMNS: &[Column<QueueStatus>] = &[
-    Column::new("destination", Layout::Whole, |queue| {
+const COLUMNS: &[TableColumn<QueueStatus>] = &[
+    TableColumn::new("destination", Layout::Whole, |queue| {
         queue.destination.to_string()
     }),
-    Column::optional(1, "type", Layout::Whole, |queue| queue.kind.to_owned()),
-    Column::new("state", Layout::Word, |queue| queue.state.to_owned()),
-    Column::new("waiting", Layout::Number, |queue| queue.waiting.to_string()),
-    Column::new("failed", Layout::Number, |queue| queue.failed.to_string()),
-    Column::new("for", Layout::Wrapped, |queue| {
+    TableColumn::optional(1, "type", Layout::Whole, |queue| queue.kind.to_owned()),
+    TableColumn::new("state", Layout::Word, |queue| queue.state.to_owned()),
+    TableColumn::new("waiting", Layout::Number, |queue| queue.waiting.to_string()),
+    TableColumn::new("failed", Layout::Number, |queue| queue.failed.to_string()),
+    TableColumn::new("for", Layout::Wrapped, |queue| {
         let portals = queue.portals.iter().map(ToString::to_string);
         let events = queue.events.iter().map(ToString::to_string);
         portals.chain(events).collect::<Vec<_>>().join(", ")
     }),
 ];
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
         Command::List => {
@@ -74,7 +74,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 }
 
 /// Refuses a name that the configuration does not have.
-fn check(context: &Context, name: &DestinationName) -> Outcome {
+fn check(context: &Context, name: &DestinationName) -> CommandResult {
     let destinations = context.config.destinations.keys();
     let hooks = context.config.hooks.iter().map(|hook| &hook.name);
     let known: Vec<_> = destinations.chain(hooks).collect();
@@ -82,13 +82,18 @@ fn check(context: &Context, name: &DestinationName) -> Outcome {
         return Ok(());
     }
     let known: Vec<_> = known.into_iter().map(DestinationName::as_str).collect();
-    Err(Failure::NotFound(format!(
+    Err(CommandError::NotFound(format!(
         "there is no destination or hook {name}; there are {}",
         known.join(", ")
     )))
 }
 
-async fn pause(context: &Context, which: QueueArg, paused: bool, out: &mut Output) -> Outcome {
+async fn pause(
+    context: &Context,
+    which: QueueArg,
+    paused: bool,
+    out: &mut Output,
+) -> CommandResult {
     let QueueArg { destination: name } = which;
     check(context, &name)?;
     let Context { store, config } = context;
@@ -96,14 +101,14 @@ async fn pause(context: &Context, which: QueueArg, paused: bool, out: &mut Outpu
     tell(context, &name, out).await
 }
 
-async fn retry(context: &Context, which: QueueArg, out: &mut Output) -> Outcome {
+async fn retry(context: &Context, which: QueueArg, out: &mut Output) -> CommandResult {
     let QueueArg { destination: name } = which;
     check(context, &name)?;
     retry_queue(&context.store, &context.config, &name, actor()).await?;
     tell(context, &name, out).await
 }
 
-async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> Outcome {
+async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> CommandResult {
     let queue = find_queue(&context.store, &context.config, name).await?;
     if out.is_json() {
         return out.object(&queue);

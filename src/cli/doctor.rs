@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::check::machine::rounded;
-use super::check::{self, Finding, counted};
+use super::check::machine::round_down;
+use super::check::{self, Finding, count_of};
 use super::context::Global;
-use super::failure::Outcome;
+use super::failure::CommandResult;
 use super::output::Output;
 use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
@@ -36,7 +36,7 @@ const SKEW: Duration = Duration::from_mins(5);
 
 const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
 
-pub fn run(args: &Args, global: &Global, out: &mut Output) -> Outcome {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     let offline = args.offline;
     let mut findings = check::run(check::Args { offline }, global.config.as_deref())?;
     let config = global.config()?;
@@ -81,8 +81,8 @@ fn file(database: &Path, found: &Examination) -> Finding {
     }
     let detail = format!(
         "{shown} is whole: {}, {} of it unused, schema {}",
-        rounded(found.octets),
-        rounded(found.unused_octets),
+        round_down(found.octets),
+        round_down(found.unused_octets),
         found.schema
     );
     if found.schema < found.known_schema {
@@ -121,7 +121,7 @@ fn ledger(found: &Examination) -> Vec<Finding> {
             format!(
                 "it should be that {}, and is not in {}, such as {}",
                 violation.invariant,
-                counted(places, "place"),
+                count_of(places, "place"),
                 violation.place
             ),
             "a fault of vestibule, or a change by other hands: make a backup and report it",

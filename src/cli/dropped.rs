@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::context::{Context, Global};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, or_dash, time};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
 use super::requests::{age, ago};
@@ -104,21 +104,21 @@ pub struct ListDropped {
     paging: Paging,
 }
 
-const COLUMNS: &[Column<DroppedMessage>] = &[
-    Column::new("ledger", Layout::Id, |dropped| dropped.ledger.to_string()),
-    Column::new("received", Layout::Time, |dropped| {
+const COLUMNS: &[TableColumn<DroppedMessage>] = &[
+    TableColumn::new("ledger", Layout::Id, |dropped| dropped.ledger.to_string()),
+    TableColumn::new("received", Layout::Time, |dropped| {
         time(dropped.received_at)
     }),
-    Column::optional(2, "portal", Layout::Whole, |dropped| {
+    TableColumn::optional(2, "portal", Layout::Whole, |dropped| {
         or_dash(dropped.portal.as_ref())
     }),
-    Column::new("reason", Layout::Whole, |dropped| {
+    TableColumn::new("reason", Layout::Whole, |dropped| {
         dropped.reason.to_string()
     }),
-    Column::new("sender", Layout::Whole, |dropped| {
+    TableColumn::new("sender", Layout::Whole, |dropped| {
         or_dash(dropped.sender.as_ref())
     }),
-    Column::optional(1, "recoverable", Layout::Whole, |dropped| {
+    TableColumn::optional(1, "recoverable", Layout::Whole, |dropped| {
         match (dropped.request, dropped.recoverable) {
             (Some(_), _) => "released",
             (None, true) => "yes",
@@ -126,27 +126,27 @@ const COLUMNS: &[Column<DroppedMessage>] = &[
         }
         .to_owned()
     }),
-    Column::new("subject", Layout::Text, |dropped| {
+    TableColumn::new("subject", Layout::Text, |dropped| {
         or_dash(dropped.subject.as_ref())
     }),
 ];
 
-const DOMAINS: &[Column<DroppedDomain>] = &[
-    Column::new("domain", Layout::Whole, |row: &DroppedDomain| {
+const DOMAINS: &[TableColumn<DroppedDomain>] = &[
+    TableColumn::new("domain", Layout::Whole, |row: &DroppedDomain| {
         row.domain.clone()
     }),
-    Column::new("messages", Layout::Number, |row: &DroppedDomain| {
+    TableColumn::new("messages", Layout::Number, |row: &DroppedDomain| {
         row.messages.to_string()
     }),
-    Column::new("people", Layout::Number, |row: &DroppedDomain| {
+    TableColumn::new("people", Layout::Number, |row: &DroppedDomain| {
         row.people.to_string()
     }),
-    Column::new("nearest that may", Layout::Whole, |row: &DroppedDomain| {
+    TableColumn::new("nearest that may", Layout::Whole, |row: &DroppedDomain| {
         or_dash(row.nearest.as_ref())
     }),
 ];
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
         Command::List(list) => {
@@ -186,7 +186,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
                 ),
             };
             match recover(&context, which, out).await? {
-                0 => Err(Failure::Said),
+                0 => Err(CommandError::Said),
                 _ => Ok(()),
             }
         }
@@ -197,16 +197,16 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn raw(context: &Context, ledger: LedgerId, out: &mut Output) -> Outcome {
+async fn raw(context: &Context, ledger: LedgerId, out: &mut Output) -> CommandResult {
     let entry = context.store.ledger_entry(ledger).await?;
-    let entry = entry.ok_or_else(|| Failure::not_found("ledger entry", ledger))?;
+    let entry = entry.ok_or_else(|| CommandError::not_found("ledger entry", ledger))?;
     if entry.verdict != Verdict::Dropped {
-        return Err(Failure::Failed(anyhow::anyhow!(
+        return Err(CommandError::Failed(anyhow::anyhow!(
             "{ledger} was not dropped; see vestibule requests raw"
         )));
     }
     let raw = context.store.raw(ledger).await?.ok_or_else(|| {
-        Failure::NotFound(format!("the content of {ledger} is not kept any more"))
+        CommandError::NotFound(format!("the content of {ledger} is not kept any more"))
     })?;
     out.raw(&raw)
 }

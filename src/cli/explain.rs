@@ -2,8 +2,8 @@
 
 use super::context::{Context, Global};
 use super::customers::describe;
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, or_dash, size, time};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use crate::access::RuleResult;
@@ -28,7 +28,7 @@ pub struct Args {
 /// Maximum verification mail of an account that is listed, newest first: that of a week at three a day.
 const MAILS_SHOWN: usize = 20;
 
-pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     let what = args.what.trim();
     if let Some(entry) = find_entry(&context.store, what).await? {
@@ -53,7 +53,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
         return show(&explanation, out);
     }
     let Ok(address) = EmailAddress::parse(what) else {
-        return Err(Failure::NotFound(format!(
+        return Err(CommandError::NotFound(format!(
             "the ledger has no entry, request or Message-ID {what:?}; \
              it may have come to another portal's server, or not at all"
         )));
@@ -62,10 +62,13 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
 }
 
 /// The entry whose id begins or ends so; `None` if there is none.
-async fn find_by_part(context: &Context, id: &ShortId) -> Result<Option<LedgerEntry>, Failure> {
+async fn find_by_part(
+    context: &Context,
+    id: &ShortId,
+) -> Result<Option<LedgerEntry>, CommandError> {
     match id.find(context, "ledger entry").await {
         Ok(id) => Ok(context.store.ledger_entry(id).await?),
-        Err(Failure::NotFound(_)) => Ok(None),
+        Err(CommandError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -74,7 +77,7 @@ async fn by_message_id(
     context: &Context,
     text: &str,
     paging: Paging,
-) -> Result<Listed<LedgerEntry>, Failure> {
+) -> Result<Listed<LedgerEntry>, CommandError> {
     Ok(context
         .store
         .ledger(LedgerFilter {
@@ -90,7 +93,7 @@ async fn by_address(
     address: &EmailAddress,
     paging: Paging,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let account = context.store.customer(address).await?;
     let listed = context
         .store
@@ -101,7 +104,7 @@ async fn by_address(
         })
         .await?;
     if account.is_none() && listed.rows.is_empty() {
-        return Err(Failure::NotFound(format!(
+        return Err(CommandError::NotFound(format!(
             "there is no account {address}, and nothing came from it; \
              vestibule access test {address} tells what would become of its mail"
         )));
@@ -129,7 +132,7 @@ async fn by_address(
 }
 
 /// Prints several entries: an explanation each for programs, a table for people.
-async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) -> Outcome {
+async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) -> CommandResult {
     if out.is_json() {
         let mut rows = Vec::with_capacity(listed.rows.len());
         for entry in listed.rows {
@@ -141,16 +144,16 @@ async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) 
         &listed.rows,
         listed.next.as_deref(),
         &[
-            Column::new("ledger", Layout::Id, |entry: &LedgerEntry| {
+            TableColumn::new("ledger", Layout::Id, |entry: &LedgerEntry| {
                 entry.ledger.to_string()
             }),
-            Column::new("received", Layout::Time, |entry| time(entry.received_at)),
-            Column::optional(1, "portal", Layout::Whole, |entry| {
+            TableColumn::new("received", Layout::Time, |entry| time(entry.received_at)),
+            TableColumn::optional(1, "portal", Layout::Whole, |entry| {
                 or_dash(entry.portal.as_ref())
             }),
-            Column::new("verdict", Layout::Word, |entry| entry.verdict.to_string()),
-            Column::new("reason", Layout::Whole, |entry| entry.reason.to_string()),
-            Column::new("subject", Layout::Text, |entry| {
+            TableColumn::new("verdict", Layout::Word, |entry| entry.verdict.to_string()),
+            TableColumn::new("reason", Layout::Whole, |entry| entry.reason.to_string()),
+            TableColumn::new("subject", Layout::Text, |entry| {
                 or_dash(entry.facts.subject.as_ref())
             }),
         ],
@@ -158,7 +161,7 @@ async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) 
     out.hint("why: vestibule explain LEDGER")
 }
 
-fn show(explanation: &Explanation, out: &mut Output) -> Outcome {
+fn show(explanation: &Explanation, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(explanation);
     }
@@ -297,17 +300,17 @@ fn outstanding(verification_mail: &SentMail) -> String {
     }
 }
 
-const VERIFICATION_MAILS: &[Column<SentMail>] = &[
-    Column::new("letter", Layout::Whole, |verification_mail| {
+const VERIFICATION_MAILS: &[TableColumn<SentMail>] = &[
+    TableColumn::new("letter", Layout::Whole, |verification_mail| {
         verification_mail.kind.to_owned()
     }),
-    Column::new("asked for", Layout::Time, |verification_mail| {
+    TableColumn::new("asked for", Layout::Time, |verification_mail| {
         time(verification_mail.created_at)
     }),
-    Column::new("state", Layout::Word, |verification_mail| {
+    TableColumn::new("state", Layout::Word, |verification_mail| {
         verification_mail.state.clone()
     }),
-    Column::new("at", Layout::Time, |verification_mail| {
+    TableColumn::new("at", Layout::Time, |verification_mail| {
         or_dash(
             verification_mail
                 .settled_at
@@ -316,30 +319,30 @@ const VERIFICATION_MAILS: &[Column<SentMail>] = &[
                 .as_ref(),
         )
     }),
-    Column::optional(1, "attempts", Layout::Number, |verification_mail| {
+    TableColumn::optional(1, "attempts", Layout::Number, |verification_mail| {
         verification_mail.attempts.to_string()
     }),
-    Column::new("last error", Layout::Wrapped, |verification_mail| {
+    TableColumn::new("last error", Layout::Wrapped, |verification_mail| {
         or_dash(verification_mail.last_error.as_ref())
     }),
 ];
 
-const RULES: &[Column<RuleResult>] = &[
-    Column::new("", Layout::Whole, |rule| {
+const RULES: &[TableColumn<RuleResult>] = &[
+    TableColumn::new("", Layout::Whole, |rule| {
         if rule.matched { "✓" } else { "·" }.to_owned()
     }),
-    Column::new("rule", Layout::Number, |rule| rule.rule.to_string()),
-    Column::new("asks", Layout::Whole, |rule| rule.title.to_owned()),
-    Column::new("evidence", Layout::Wrapped, |rule| {
+    TableColumn::new("rule", Layout::Number, |rule| rule.rule.to_string()),
+    TableColumn::new("asks", Layout::Whole, |rule| rule.title.to_owned()),
+    TableColumn::new("evidence", Layout::Wrapped, |rule| {
         rule.evidence.clone().unwrap_or_default()
     }),
 ];
 
-const EVENTS: &[Column<Event>] = &[
-    Column::new("at", Layout::Time, |event| time(event.at)),
-    Column::new("event", Layout::Whole, |event| event.event.clone()),
-    Column::optional(1, "by", Layout::Whole, |event| event.actor.clone()),
-    Column::new("detail", Layout::Wrapped, |event| {
+const EVENTS: &[TableColumn<Event>] = &[
+    TableColumn::new("at", Layout::Time, |event| time(event.at)),
+    TableColumn::new("event", Layout::Whole, |event| event.event.clone()),
+    TableColumn::optional(1, "by", Layout::Whole, |event| event.actor.clone()),
+    TableColumn::new("detail", Layout::Wrapped, |event| {
         event.detail.clone().unwrap_or_default()
     }),
 ];

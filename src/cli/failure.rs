@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// Ways in which a command can fail.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CommandError {
     /// Status 1.
     #[error("{0:#}")]
     Failed(anyhow::Error),
@@ -26,11 +26,11 @@ pub enum Failure {
 }
 
 /// Result of every command.
-pub type Outcome = Result<(), Failure>;
+pub type CommandResult = Result<(), CommandError>;
 
-impl Failure {
+impl CommandError {
     /// # Examples
-    /// `Failure::not_found("request", "01J…")`
+    /// `CommandError::not_found("request", "01J…")`
     pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("there is no {what} {name}"))
     }
@@ -54,7 +54,7 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
@@ -63,13 +63,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<ConfigErrors> for Failure {
+impl From<ConfigErrors> for CommandError {
     fn from(errors: ConfigErrors) -> Self {
         Self::Usage(errors.to_string())
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             Self::Unread
@@ -79,7 +79,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
         Self::Failed(error)
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use crate::config::{Config, Secrets};
 use answers::Answers;
 use first_operator::FirstOperator;
@@ -62,14 +62,14 @@ pub fn run(
     config: Option<&Path>,
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> Outcome {
+) -> CommandResult {
     let path = match &args.output {
         Some(path) => path.clone(),
         None => Config::path(config),
     };
     // Reported before the questions, not after them.
     if path.exists() && !args.force {
-        return Err(Failure::Failed(anyhow!(
+        return Err(CommandError::Failed(anyhow!(
             "{} is there already; name another file with --output, or overwrite it with --force",
             path.display()
         )));
@@ -77,7 +77,7 @@ pub fn run(
     let answers = if args.yes {
         answer_all(&args.given, |answers, question, default| {
             (question.take)(answers, &default).map_err(|cause| {
-                Failure::Usage(format!("--{} {default}: {cause}", question.option))
+                CommandError::Usage(format!("--{} {default}: {cause}", question.option))
             })
         })?
     } else {
@@ -107,7 +107,7 @@ pub fn run(
     describe_next_steps(&path, &config, output)
 }
 
-fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> Outcome {
+fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> CommandResult {
     let internal = &config.access.site.internal;
     if internal.approved_domains.is_empty()
         && !config.access.site.external.allow_portal_only_accounts
@@ -131,7 +131,7 @@ fn ask(
     default: &str,
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> Outcome {
+) -> CommandResult {
     if !question.explanation.is_empty() {
         writeln!(output, "\n{}", question.explanation)?;
     }
@@ -151,10 +151,10 @@ fn ask(
 }
 
 /// Reads one line; the end of the input is an error.
-fn read_line(input: &mut impl BufRead) -> Result<String, Failure> {
+fn read_line(input: &mut impl BufRead) -> Result<String, CommandError> {
     let mut line = String::new();
     if input.read_line(&mut line)? == 0 {
-        return Err(Failure::Failed(anyhow!(
+        return Err(CommandError::Failed(anyhow!(
             "the answers ended before the questions; to take the defaults use --yes"
         )));
     }

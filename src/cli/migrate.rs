@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::context::Global;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::daemon::Lock;
 use crate::store;
@@ -29,11 +29,11 @@ struct Migrated {
     schema: usize,
 }
 
-pub fn run(global: &Global, out: &mut Output) -> Outcome {
+pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
     let database = config.database();
     if !database.exists() {
-        return Err(Failure::not_found("database", database.display()));
+        return Err(CommandError::not_found("database", database.display()));
     }
     let _lock = Lock::take(&config.data_dir)?;
     let (before, now) = store::migrate(&database)?;

@@ -40,7 +40,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use context::Global;
-use failure::{Failure, Outcome};
+use failure::{CommandError, CommandResult};
 use output::Output;
 
 /// The front door of a help desk's mailbox
@@ -137,7 +137,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
+fn dispatch(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     match command {
         Command::Demo(args) => wait_on_threads(demo::run(args, out)),
         Command::Serve(args) => wait_on_threads(serve::run(&args, global)),
@@ -167,32 +167,33 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> Outcome {
 }
 
 /// Prints the findings; a problem is a failure.
-fn report(findings: &[check::Finding], out: &mut Output) -> Outcome {
-    check::show(findings, out.is_json(), out.sink())?;
+fn report(findings: &[check::Finding], out: &mut Output) -> CommandResult {
+    let (json, width) = (out.is_json(), out.width());
+    check::show(findings, json, width, out.sink())?;
     if check::has_problem(findings) {
-        return Err(Failure::Said);
+        return Err(CommandError::Said);
     }
     Ok(())
 }
 
 /// Runs a command on this thread.
-fn wait(command: impl Future<Output = Outcome>) -> Outcome {
+fn wait(command: impl Future<Output = CommandResult>) -> CommandResult {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::from)?
+        .map_err(CommandError::from)?
         .block_on(command)
 }
 
 /// Runs the daemon with one thread fewer than there are cores. The remaining core is for the committing
 /// thread: with a thread for every core they would compete, and cause needless wakeups.
-fn wait_on_threads(daemon: impl Future<Output = Outcome>) -> Outcome {
+fn wait_on_threads(daemon: impl Future<Output = CommandResult>) -> CommandResult {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.saturating_sub(1).max(1))
         .enable_all()
         .build()
-        .map_err(Failure::from)?
+        .map_err(CommandError::from)?
         .block_on(daemon)
 }
 

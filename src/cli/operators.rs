@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
 use super::context::{Global, actor};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, note, or_dash, time};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, note, or_dash, time};
 use super::requests::age;
 use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp};
@@ -128,35 +128,35 @@ pub struct AddOperator {
     role: Role,
 }
 
-const COLUMNS: &[Column<Operator>] = &[
-    Column::new("name", Layout::Whole, |operator| operator.name.to_string()),
-    Column::new("role", Layout::Word, |operator| operator.role.to_string()),
-    Column::new("sessions", Layout::Number, |operator| {
+const COLUMNS: &[TableColumn<Operator>] = &[
+    TableColumn::new("name", Layout::Whole, |operator| operator.name.to_string()),
+    TableColumn::new("role", Layout::Word, |operator| operator.role.to_string()),
+    TableColumn::new("sessions", Layout::Number, |operator| {
         operator.sessions.to_string()
     }),
-    Column::new("tokens", Layout::Number, |operator| {
+    TableColumn::new("tokens", Layout::Number, |operator| {
         operator.tokens.to_string()
     }),
-    Column::new("created", Layout::Time, |operator| {
+    TableColumn::new("created", Layout::Time, |operator| {
         time(operator.created_at)
     }),
-    Column::optional(2, "by", Layout::Text, |operator| {
+    TableColumn::optional(2, "by", Layout::Text, |operator| {
         operator.created_by.clone()
     }),
 ];
 
-const TOKENS: &[Column<IssuedToken>] = &[
-    Column::new("id", Layout::Whole, |token| token.id.clone()),
-    Column::new("operator", Layout::Whole, |token| {
+const TOKENS: &[TableColumn<IssuedToken>] = &[
+    TableColumn::new("id", Layout::Whole, |token| token.id.clone()),
+    TableColumn::new("operator", Layout::Whole, |token| {
         token.operator.to_string()
     }),
-    Column::new("role", Layout::Word, |token| token.role.to_string()),
-    Column::optional(1, "created", Layout::Time, |token| time(token.created_at)),
-    Column::new("expires", Layout::Time, |token| time(token.expires_at)),
-    Column::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
+    TableColumn::new("role", Layout::Word, |token| token.role.to_string()),
+    TableColumn::optional(1, "created", Layout::Time, |token| time(token.created_at)),
+    TableColumn::new("expires", Layout::Time, |token| time(token.expires_at)),
+    TableColumn::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
 ];
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let store = global.open().await?.store;
     let now = Timestamp::now();
     match command {
@@ -197,11 +197,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> Outcome {
+async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResult {
     let (name, role) = (wanted.who.name, wanted.role);
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{name} is {}, and a token cannot be more; leave out --role {role}",
             operator.role
         )));
@@ -227,38 +227,39 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> Outcome {
     Ok(())
 }
 
-fn hash(password: &Password) -> Result<crate::domain::PasswordHash, Failure> {
+fn hash(password: &Password) -> Result<crate::domain::PasswordHash, CommandError> {
     Ok(password.hash().map_err(anyhow::Error::from)?)
 }
 
 impl PasswordArgs {
-    fn read(&self) -> Result<Password, Failure> {
+    fn read(&self) -> Result<Password, CommandError> {
         let text = match &self.password_file {
             Some(file) => first_line_of(file)?,
             None if std::io::stdin().is_terminal() => ask(&self.who.name)?,
             None => first_line(&mut std::io::stdin().lock())?,
         };
-        Password::new(&text).map_err(|error| Failure::Usage(error.to_string()))
+        Password::new(&text).map_err(|error| CommandError::Usage(error.to_string()))
     }
 }
 
 /// Longer than any password; a wrong file may be longer.
 const MOST_READ: u64 = 64 * 1024;
 
-pub(super) fn first_line_of(file: &Path) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| Failure::Usage(format!("{}: {error}", file.display()));
+pub(super) fn first_line_of(file: &Path) -> Result<String, CommandError> {
+    let unreadable =
+        |error: std::io::Error| CommandError::Usage(format!("{}: {error}", file.display()));
     let opened = std::fs::File::open(file).map_err(unreadable)?;
     first_line(&mut std::io::BufReader::new(opened))
 }
 
-fn first_line(from: &mut dyn BufRead) -> Result<String, Failure> {
+fn first_line(from: &mut dyn BufRead) -> Result<String, CommandError> {
     let mut line = String::new();
     from.take(MOST_READ).read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Asks twice, without echo.
-fn ask(name: &OperatorName) -> Result<String, Failure> {
+fn ask(name: &OperatorName) -> Result<String, CommandError> {
     let silence = Silence::new();
     if silence.is_none() {
         note("the terminal cannot be silenced: what you type will be seen");
@@ -268,11 +269,11 @@ fn ask(name: &OperatorName) -> Result<String, Failure> {
     if once == twice {
         Ok(once)
     } else {
-        Err(Failure::Usage("the two are not the same".to_owned()))
+        Err(CommandError::Usage("the two are not the same".to_owned()))
     }
 }
 
-fn prompt(text: &str) -> Result<String, Failure> {
+fn prompt(text: &str) -> Result<String, CommandError> {
     let mut err = std::io::stderr().lock();
     write!(err, "{text}")?;
     err.flush()?;

@@ -11,7 +11,7 @@ use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::observe::Escaped;
 use table::ColumnLayout;
 
@@ -35,7 +35,7 @@ pub enum Layout {
 }
 
 /// One column of a list: its title, its layout and its value for a row.
-pub struct Column<T> {
+pub struct TableColumn<T> {
     pub title: &'static str,
     pub layout: Layout,
     pub cell: fn(&T) -> String,
@@ -44,7 +44,7 @@ pub struct Column<T> {
     pub optional: u8,
 }
 
-impl<T> Column<T> {
+impl<T> TableColumn<T> {
     pub const fn new(title: &'static str, layout: Layout, cell: fn(&T) -> String) -> Self {
         Self {
             title,
@@ -111,20 +111,20 @@ impl Output {
     }
 
     /// Prints one JSON object on one line.
-    pub fn object(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn object(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         serde_json::to_writer(&mut self.sink, value).map_err(std::io::Error::from)?;
         self.sink.write_all(b"\n")?;
         Ok(())
     }
 
     /// Prints a line for people.
-    pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+    pub fn line(&mut self, text: impl Display) -> Result<(), CommandError> {
         writeln!(self.sink, "{text}")?;
         Ok(())
     }
 
     /// Prints the heading of a group of lines.
-    pub fn heading(&mut self, text: &str) -> Result<(), Failure> {
+    pub fn heading(&mut self, text: &str) -> Result<(), CommandError> {
         if self.colour {
             writeln!(self.sink, "\x1b[1m{}\x1b[0m", Escaped(text))?;
         } else {
@@ -134,12 +134,12 @@ impl Output {
     }
 
     /// Writes octets unchanged: a raw message.
-    pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
         self.sink.write_all(bytes)?;
         Ok(())
     }
 
-    pub fn flush(&mut self) -> Result<(), Failure> {
+    pub fn flush(&mut self) -> Result<(), CommandError> {
         Ok(self.sink.flush()?)
     }
 
@@ -149,8 +149,8 @@ impl Output {
         &mut self,
         rows: &[T],
         next: Option<&str>,
-        columns: &[Column<T>],
-    ) -> Result<(), Failure> {
+        columns: &[TableColumn<T>],
+    ) -> Result<(), CommandError> {
         if self.json {
             for (place, row) in rows.iter().enumerate() {
                 match next {
@@ -180,9 +180,9 @@ impl Output {
     pub fn table<T>(
         &mut self,
         rows: &[T],
-        columns: &[Column<T>],
+        columns: &[TableColumn<T>],
         header: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let layouts: Vec<_> = columns
             .iter()
             .map(|column| ColumnLayout {
@@ -194,7 +194,7 @@ impl Output {
         let cells: Vec<Vec<String>> = rows
             .iter()
             .map(|row| {
-                let cell = |column: &Column<T>| Escaped(&(column.cell)(row)).to_string();
+                let cell = |column: &TableColumn<T>| Escaped(&(column.cell)(row)).to_string();
                 columns.iter().map(cell).collect()
             })
             .collect();
@@ -234,7 +234,7 @@ impl Output {
     }
 
     /// Prints names and values, one a line. Names without a value are omitted.
-    pub fn fields(&mut self, fields: &[(&str, Option<String>)]) -> Result<(), Failure> {
+    pub fn fields(&mut self, fields: &[(&str, Option<String>)]) -> Result<(), CommandError> {
         let width = fields
             .iter()
             .filter(|(_, value)| value.is_some())
@@ -265,7 +265,7 @@ impl Output {
     }
 
     /// Prints a hint at a possible next step, for people at a terminal.
-    pub fn hint(&mut self, text: impl Display) -> Result<(), Failure> {
+    pub fn hint(&mut self, text: impl Display) -> Result<(), CommandError> {
         if self.terminal && !self.json {
             self.flush()?;
             note(text);
@@ -377,6 +377,11 @@ pub fn cut(text: &str, width: usize) -> String {
     table::cut(text, width)
 }
 
+/// A text in lines of at most that number of columns.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    table::wrap(text, width)
+}
+
 /// The end of an id, which commands accept as well.
 pub fn short_id(id: &impl Display) -> String {
     table::short_id(&id.to_string()).to_owned()
@@ -393,7 +398,7 @@ pub fn or_dash<T: Display>(value: Option<&T>) -> String {
 }
 
 /// A number of things for people: `1 account`, `2 accounts`.
-pub fn counted(number: u64, what: &str) -> String {
+pub fn count_of(number: u64, what: &str) -> String {
     if number == 1 {
         format!("1 {what}")
     } else {

@@ -1,8 +1,8 @@
 //! Recovery of dropped messages: `dropped recover` and `access allow --recover`.
 
 use super::context::{Context, actor};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, note, or_dash};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId};
 use crate::operations::{
     Outcomes, RecoveryOutcome, list_recoverable, recover_many, release_many_dropped,
@@ -17,20 +17,20 @@ pub enum RecoverySelection {
     All,
 }
 
-const COLUMNS: &[Column<RecoveryOutcome>] = &[
-    Column::new("ledger", Layout::Id, |row: &RecoveryOutcome| {
+const COLUMNS: &[TableColumn<RecoveryOutcome>] = &[
+    TableColumn::new("ledger", Layout::Id, |row: &RecoveryOutcome| {
         row.ledger.to_string()
     }),
-    Column::new("verdict", Layout::Word, |row: &RecoveryOutcome| {
+    TableColumn::new("verdict", Layout::Word, |row: &RecoveryOutcome| {
         row.verdict.to_string()
     }),
-    Column::new("reason", Layout::Whole, |row: &RecoveryOutcome| {
+    TableColumn::new("reason", Layout::Whole, |row: &RecoveryOutcome| {
         row.reason.to_string()
     }),
-    Column::new("request", Layout::Id, |row: &RecoveryOutcome| {
+    TableColumn::new("request", Layout::Id, |row: &RecoveryOutcome| {
         or_dash(row.request.as_ref())
     }),
-    Column::new(
+    TableColumn::new(
         "what became of it",
         Layout::Wrapped,
         RecoveryOutcome::outcome,
@@ -43,7 +43,7 @@ pub async fn recover(
     context: &Context,
     which: RecoverySelection,
     out: &mut Output,
-) -> Result<usize, Failure> {
+) -> Result<usize, CommandError> {
     let entries = match which {
         RecoverySelection::Entries(entries) => entries,
         RecoverySelection::All => list_recoverable(&context.store, None, usize::MAX).await?,
@@ -67,7 +67,7 @@ pub async fn force(
     entries: Vec<LedgerId>,
     named: Option<&EmailAddress>,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let Context { store, config } = context;
     let outcomes = release_many_dropped(store, config, entries, named, &actor()).await?;
     print(outcomes, out).map(drop)
@@ -77,7 +77,7 @@ pub async fn force(
 fn print(
     outcomes: Outcomes<LedgerId, RecoveryOutcome>,
     out: &mut Output,
-) -> Result<usize, Failure> {
+) -> Result<usize, CommandError> {
     let all = outcomes.len();
     let mut rows = Vec::with_capacity(all);
     let mut failure = None;
@@ -92,7 +92,7 @@ fn print(
                 | StoreError::DamagedRow(_)),
             ) => {
                 note(format_args!("error: {error}"));
-                failure = failure.or(Some(Failure::Said));
+                failure = failure.or(Some(CommandError::Said));
             }
             Err(error) => failure = Some(error.into()),
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::context::{Context, Global, actor};
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, note, or_dash, size, time};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, note, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use super::value_parser::word;
@@ -119,20 +119,20 @@ pub struct RetryArgs {
 }
 
 /// Columns of lists of requests.
-pub const COLUMNS: &[Column<Request>] = &[
-    Column::new("id", Layout::Id, |request| request.id.to_string()),
-    Column::optional(1, "received", Layout::Time, |request| {
+pub const COLUMNS: &[TableColumn<Request>] = &[
+    TableColumn::new("id", Layout::Id, |request| request.id.to_string()),
+    TableColumn::optional(1, "received", Layout::Time, |request| {
         time(request.received_at)
     }),
-    Column::optional(2, "portal", Layout::Whole, |request| {
+    TableColumn::optional(2, "portal", Layout::Whole, |request| {
         request.portal.to_string()
     }),
-    Column::new("state", Layout::Word, state),
-    Column::new("account", Layout::Whole, |request| {
+    TableColumn::new("state", Layout::Word, state),
+    TableColumn::new("account", Layout::Whole, |request| {
         request.account.to_string()
     }),
-    Column::optional(3, "size", Layout::Number, |request| size(request.size)),
-    Column::new("subject", Layout::Text, |request| {
+    TableColumn::optional(3, "size", Layout::Number, |request| size(request.size)),
+    TableColumn::new("subject", Layout::Text, |request| {
         or_dash(request.subject.as_ref())
     }),
 ];
@@ -158,7 +158,7 @@ pub fn ago(age: Duration) -> Timestamp {
     Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 
-pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
         Command::List(list) => {
@@ -204,7 +204,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
         Command::Raw(which) => {
             let request = which.find(&context).await?;
             let raw = context.store.raw(request.ledger).await?.ok_or_else(|| {
-                Failure::NotFound(format!(
+                CommandError::NotFound(format!(
                     "the message of request {} is not kept any more",
                     request.id
                 ))
@@ -215,16 +215,16 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Outcome
 }
 
 impl RequestArg {
-    async fn find(&self, context: &Context) -> Result<Request, Failure> {
+    async fn find(&self, context: &Context) -> Result<Request, CommandError> {
         let id = self.request.find_request(context).await?;
         let request = context.store.request(id).await?;
-        request.ok_or_else(|| Failure::not_found("request", id))
+        request.ok_or_else(|| CommandError::not_found("request", id))
     }
 }
 
 impl RetryArgs {
     /// All requests that match the filters, oldest first, so that the order of release is kept.
-    async fn all(&self, context: &Context) -> Result<Vec<RequestId>, Failure> {
+    async fn all(&self, context: &Context) -> Result<Vec<RequestId>, CommandError> {
         let portal = context.portal(self.portal.clone())?;
         if let Some(name) = &self.destination {
             context.destination(name)?;
@@ -254,7 +254,7 @@ async fn act(
     action: RequestAction,
     requests: Vec<RequestId>,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let outcomes = act_on_requests(&context.store, action, requests, &actor()).await?;
     let is_one = outcomes.len() == 1;
     let mut worst = None;
@@ -266,14 +266,14 @@ async fn act(
             Err(error) => {
                 out.flush()?;
                 note(format_args!("error: {id}: {error}"));
-                worst = Some(Failure::Said);
+                worst = Some(CommandError::Said);
             }
         }
     }
     worst.map_or(Ok(()), Err)
 }
 
-fn show(request: &Request, out: &mut Output) -> Outcome {
+fn show(request: &Request, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(request);
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::context::Global;
-use super::failure::Outcome;
+use super::failure::CommandResult;
 use crate::config::Config;
 use crate::daemon::{self, Reloading};
 use crate::observe;
@@ -24,7 +24,7 @@ pub struct Args {
     ready_file: Option<PathBuf>,
 }
 
-pub async fn run(args: &Args, global: &Global) -> Outcome {
+pub async fn run(args: &Args, global: &Global) -> CommandResult {
     let config = Config::load(global.config.as_deref())?;
     let reloading = Reloading {
         file: Config::path(global.config.as_deref()),

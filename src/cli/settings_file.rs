@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::access::AccessSettings;
 use crate::config::{Config, Secrets};
 
@@ -11,10 +11,10 @@ use crate::config::{Config, Secrets};
 ///
 /// # Errors
 /// A file that cannot be read, or has an invalid setting; with its place.
-pub fn read(file: &Path) -> Result<AccessSettings, Failure> {
+pub fn read(file: &Path) -> Result<AccessSettings, CommandError> {
     let text = std::fs::read_to_string(file).map_err(|cause| match cause.kind() {
-        ErrorKind::NotFound => Failure::not_found("file", file.display()),
-        _ => Failure::Usage(format!("{}: {cause}", file.display())),
+        ErrorKind::NotFound => CommandError::not_found("file", file.display()),
+        _ => CommandError::Usage(format!("{}: {cause}", file.display())),
     })?;
     let is_configuration = text
         .parse::<toml::Table>()
@@ -23,7 +23,7 @@ pub fn read(file: &Path) -> Result<AccessSettings, Failure> {
         return Ok(Config::parse_with(&text, file, Secrets::Leave)?.access);
     }
     toml::from_str(&text).map_err(|error| {
-        Failure::Usage(format!(
+        CommandError::Usage(format!(
             "{}: {}",
             file.display(),
             error.to_string().trim_end()

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::domain::{LedgerId, RequestId};
 
 /// Fewer characters would match too many ids.
@@ -38,7 +38,7 @@ impl ShortId {
     ///
     /// # Errors
     /// None has it (status 3), or several (status 2); the error lists them.
-    pub async fn find(&self, context: &Context, what: &str) -> Result<LedgerId, Failure> {
+    pub async fn find(&self, context: &Context, what: &str) -> Result<LedgerId, CommandError> {
         if let Ok(id) = self.0.parse() {
             return Ok(id);
         }
@@ -47,7 +47,7 @@ impl ShortId {
             .entries_with_id_part(&self.0, MOST_LISTED + 1)
             .await?;
         match (found.pop(), found.len()) {
-            (None, _) => Err(Failure::not_found(what, &self.0)),
+            (None, _) => Err(CommandError::not_found(what, &self.0)),
             (Some(id), 0) => Ok(id),
             (Some(last), _) => {
                 found.push(last);
@@ -57,7 +57,7 @@ impl ShortId {
                     ""
                 };
                 let listed = found.iter().take(MOST_LISTED).map(ToString::to_string);
-                Err(Failure::Usage(format!(
+                Err(CommandError::Usage(format!(
                     "{} is a part of several ids: {}{more}; write more of it",
                     self.0,
                     listed.collect::<Vec<_>>().join(", ")
@@ -67,13 +67,16 @@ impl ShortId {
     }
 
     /// The same for a request, whose id is that of its ledger entry.
-    pub async fn find_request(&self, context: &Context) -> Result<RequestId, Failure> {
+    pub async fn find_request(&self, context: &Context) -> Result<RequestId, CommandError> {
         let id = self.find(context, "request").await?;
         Ok(RequestId::from_bytes(id.to_bytes()))
     }
 
     /// Finds each of several requests.
-    pub async fn find_requests(context: &Context, ids: &[Self]) -> Result<Vec<RequestId>, Failure> {
+    pub async fn find_requests(
+        context: &Context,
+        ids: &[Self],
+    ) -> Result<Vec<RequestId>, CommandError> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             found.push(id.find_request(context).await?);
@@ -82,7 +85,10 @@ impl ShortId {
     }
 
     /// Finds each of several ledger entries.
-    pub async fn find_entries(context: &Context, ids: &[Self]) -> Result<Vec<LedgerId>, Failure> {
+    pub async fn find_entries(
+        context: &Context,
+        ids: &[Self],
+    ) -> Result<Vec<LedgerId>, CommandError> {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             found.push(id.find(context, "ledger entry").await?);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::context::Global;
-use super::failure::Outcome;
-use super::output::{Column, Layout, Output, note, or_dash, time};
+use super::failure::CommandResult;
+use super::output::{Layout, Output, TableColumn, note, or_dash, time};
 use super::requests::{age, ago};
 use crate::domain::PortalName;
 use crate::operations::count_messages;
@@ -61,36 +61,36 @@ impl<T> Share<T> {
     }
 }
 
-const ENTRIES: &[Column<Share<EntryCount>>] = &[
-    Column::new("portal", Layout::Whole, |share| {
+const ENTRIES: &[TableColumn<Share<EntryCount>>] = &[
+    TableColumn::new("portal", Layout::Whole, |share| {
         or_dash(share.count.portal.as_ref())
     }),
-    Column::new("verdict", Layout::Word, |share| {
+    TableColumn::new("verdict", Layout::Word, |share| {
         share.count.verdict.to_string()
     }),
-    Column::new("reason", Layout::Whole, |share| {
+    TableColumn::new("reason", Layout::Whole, |share| {
         share.count.reason.to_string()
     }),
-    Column::new("messages", Layout::Number, |share| share.number.to_string()),
-    Column::new("", Layout::Text, Share::bar),
+    TableColumn::new("messages", Layout::Number, |share| share.number.to_string()),
+    TableColumn::new("", Layout::Text, Share::bar),
 ];
 
-const REQUESTS: &[Column<Share<RequestCount>>] = &[
-    Column::new("portal", Layout::Whole, |share| {
+const REQUESTS: &[TableColumn<Share<RequestCount>>] = &[
+    TableColumn::new("portal", Layout::Whole, |share| {
         share.count.portal.to_string()
     }),
-    Column::new("state", Layout::Word, |share| share.count.state.to_string()),
-    Column::new("requests", Layout::Number, |share| share.number.to_string()),
-    Column::new("", Layout::Text, Share::bar),
+    TableColumn::new("state", Layout::Word, |share| share.count.state.to_string()),
+    TableColumn::new("requests", Layout::Number, |share| share.number.to_string()),
+    TableColumn::new("", Layout::Text, Share::bar),
 ];
 
-const HELD: &[Column<HeldDomain>] = &[
-    Column::new("domain", Layout::Whole, |held| held.domain.clone()),
-    Column::new("messages", Layout::Number, |held| held.messages.to_string()),
-    Column::new("people", Layout::Number, |held| held.people.to_string()),
+const HELD: &[TableColumn<HeldDomain>] = &[
+    TableColumn::new("domain", Layout::Whole, |held| held.domain.clone()),
+    TableColumn::new("messages", Layout::Number, |held| held.messages.to_string()),
+    TableColumn::new("people", Layout::Number, |held| held.people.to_string()),
 ];
 
-pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     let portal = context.portal(args.portal)?;
     let since = ago(args.since);

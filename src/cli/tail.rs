@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::context::Global;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::{Output, cut, or_dash, short_id, time};
 use super::value_parser::word;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict};
@@ -68,7 +68,7 @@ struct Decision<'a> {
     subject: Option<&'a str>,
 }
 
-pub async fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     let redact = context.config.log.redact;
     let filter = LedgerFilter {
@@ -130,7 +130,7 @@ impl Seen {
 
 /// Entries after those already seen, newest first. Matching entries may be rare, so all new entries are read
 /// and then filtered, instead of searching all old ones.
-async fn since(store: &Store, seen: &Seen) -> Result<Vec<LedgerEntry>, Failure> {
+async fn since(store: &Store, seen: &Seen) -> Result<Vec<LedgerEntry>, CommandError> {
     let mut new = Vec::new();
     let mut cursor = None;
     loop {
@@ -167,7 +167,7 @@ fn lets_through(filter: &LedgerFilter, entry: &LedgerEntry) -> bool {
 
 /// Prints the oldest first, and flushes even if the output is a pipe. Subjects are as private as the log
 /// keeps addresses.
-fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> Outcome {
+fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResult {
     for entry in entries.iter().rev() {
         let subject = entry.facts.subject.as_deref().filter(|_| !redact);
         if out.is_json() {

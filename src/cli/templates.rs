@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Global;
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output, note};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn, note};
 use crate::templates::{self, Templates};
 
 #[derive(Debug, Subcommand)]
@@ -63,14 +63,14 @@ struct File {
     octets: usize,
 }
 
-const COLUMNS: &[Column<File>] = &[
-    Column::new("file", Layout::Whole, |file: &File| file.file.to_owned()),
-    Column::new("octets", Layout::Number, |file: &File| {
+const COLUMNS: &[TableColumn<File>] = &[
+    TableColumn::new("file", Layout::Whole, |file: &File| file.file.to_owned()),
+    TableColumn::new("octets", Layout::Number, |file: &File| {
         file.octets.to_string()
     }),
 ];
 
-pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
+pub fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     match command {
         Command::List => {
             let files: Vec<_> = templates::built_in_files()
@@ -85,7 +85,7 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
             let unknown =
                 |name: &&String| !templates::built_in_files().any(|(file, _)| file == **name);
             if let Some(name) = export.names.iter().find(unknown) {
-                return Err(Failure::NotFound(format!(
+                return Err(CommandError::NotFound(format!(
                     "there is no built-in file {name}; see vestibule templates list"
                 )));
             }
@@ -112,10 +112,11 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> Outcome {
 }
 
 /// Never overwrites a file: an operator may have changed it.
-fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> Outcome {
+fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> CommandResult {
     let path = folder.join(file);
-    let place =
-        |cause: std::io::Error| Failure::Failed(anyhow::anyhow!("{}: {cause}", path.display()));
+    let place = |cause: std::io::Error| {
+        CommandError::Failed(anyhow::anyhow!("{}: {cause}", path.display()))
+    };
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(place)?;
     }

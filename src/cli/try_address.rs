@@ -1,7 +1,7 @@
 //! `access test`: the verdict on ordinary mail from an address.
 
 use super::context::Context;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::access::{AccessSettings, explain};
 use crate::domain::{Account, EmailAddress, PortalName};
@@ -15,7 +15,7 @@ pub async fn run(
     portal: Option<PortalName>,
     draft: Option<AccessSettings>,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let settings = match draft {
         Some(draft) => draft,
         None => (*context.store.access().await?.settings).clone(),
@@ -46,7 +46,7 @@ fn one(
     portal: &PortalName,
     address: &EmailAddress,
     out: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let asked = input_for(&context.config, settings, account, address, portal);
     let (tested, decision) = decide_address(&asked, account, address, portal);
     if out.is_json() {

@@ -1,6 +1,6 @@
 //! The TOML text as sections and entries with their places.
 //!
-//! A reader asks a [`Section`] for its keys. A value of the wrong type, or an impossible one, is reported and
+//! A reader asks a [`TomlSection`] for its keys. A value of the wrong type, or an impossible one, is reported and
 //! taken as absent, so that reading goes on and all mistakes are found in one pass. A section that goes out
 //! of scope reports the keys that were not asked for: a key that is read is a known key.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::entry::Entry;
+use super::entry::TomlEntry;
 use super::mistake::Mistake;
 use super::secret::Secrets;
 
@@ -34,7 +34,7 @@ pub(super) struct Document<'d> {
 
 /// Place of a mistake.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct KeyPlace {
     /// The whole key, as in `smtp.tls.key`.
     pub label: String,
     /// Octets from the start of the text.
@@ -42,9 +42,9 @@ pub(super) struct Place {
 }
 
 /// A table of the file, or an absent one.
-pub(super) struct Section<'d> {
+pub(super) struct TomlSection<'d> {
     document: &'d Document<'d>,
-    pub place: Place,
+    pub place: KeyPlace,
     /// The label without the names that an operator chose. For a section with a type: its name and the type,
     /// separated by a space.
     kind: String,
@@ -67,15 +67,15 @@ impl<'d> Document<'d> {
         }
     }
 
-    pub fn root(&'d self, table: &'d DeTable<'d>) -> Section<'d> {
-        let place = Place {
+    pub fn root(&'d self, table: &'d DeTable<'d>) -> TomlSection<'d> {
+        let place = KeyPlace {
             label: String::new(),
             at: 0,
         };
-        Section::new(self, place, String::new(), Some(table))
+        TomlSection::new(self, place, String::new(), Some(table))
     }
 
-    pub fn refuse(&self, place: &Place, what: impl Display) {
+    pub fn refuse(&self, place: &KeyPlace, what: impl Display) {
         self.mistakes.borrow_mut().push(Mistake {
             file: self.file.to_owned(),
             line: Some(self.line(place.at)),
@@ -86,7 +86,7 @@ impl<'d> Document<'d> {
 
     /// Text that is not TOML has a place but no key.
     pub fn refuse_text(&self, at: usize, what: &str) {
-        let place = Place {
+        let place = KeyPlace {
             label: String::new(),
             at,
         };
@@ -118,10 +118,10 @@ impl<'d> Document<'d> {
     }
 }
 
-impl<'d> Section<'d> {
+impl<'d> TomlSection<'d> {
     fn new(
         document: &'d Document<'d>,
-        place: Place,
+        place: KeyPlace,
         kind: String,
         table: Option<&'d DeTable<'d>>,
     ) -> Self {
@@ -164,22 +164,22 @@ impl<'d> Section<'d> {
         join(&self.place.label, key)
     }
 
-    pub fn entry(&self, key: &'static str) -> Option<Entry<'d>> {
+    pub fn entry(&self, key: &'static str) -> Option<TomlEntry<'d>> {
         let mut asked = self.asked.borrow_mut();
         if !asked.contains(&key) {
             asked.push(key);
         }
         drop(asked);
         let (key, value) = self.table?.get_key_value(key)?;
-        let place = Place {
+        let place = KeyPlace {
             label: self.label(key.get_ref()),
             at: key.span().start,
         };
-        Some(Entry::new(self.document, place, value.get_ref()))
+        Some(TomlEntry::new(self.document, place, value.get_ref()))
     }
 
     /// A required entry; `example` is shown if it is absent.
-    pub fn require(&self, key: &'static str, example: &str) -> Option<Entry<'d>> {
+    pub fn require(&self, key: &'static str, example: &str) -> Option<TomlEntry<'d>> {
         let entry = self.entry(key);
         if entry.is_none() {
             self.refuse_key(key, format_args!("is missing; write {key} = {example}"));
@@ -193,7 +193,7 @@ impl<'d> Section<'d> {
             .table
             .and_then(|table| table.get_key_value(key))
             .map_or(self.place.at, |(key, _)| key.span().start);
-        let place = Place {
+        let place = KeyPlace {
             label: self.label(key),
             at,
         };
@@ -215,21 +215,21 @@ impl<'d> Section<'d> {
     }
 
     /// The table with this key; an absent one reads as an empty one.
-    pub fn section(&self, key: &'static str) -> Section<'d> {
+    pub fn section(&self, key: &'static str) -> TomlSection<'d> {
         let entry = self.entry(key);
         let place = entry.as_ref().map_or_else(
-            || Place {
+            || KeyPlace {
                 label: self.label(key),
                 at: self.place.at,
             },
             |entry| entry.place.clone(),
         );
         let table = entry.and_then(|entry| entry.table());
-        Section::new(self.document, place, join(&self.kind, key), table)
+        TomlSection::new(self.document, place, join(&self.kind, key), table)
     }
 
     /// The tables of `[[key]]`.
-    pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
+    pub fn sections(&self, key: &'static str) -> Vec<TomlSection<'d>> {
         let Some(entry) = self.entry(key) else {
             return Vec::new();
         };
@@ -239,12 +239,12 @@ impl<'d> Section<'d> {
         };
         let mut sections = Vec::new();
         for item in items {
-            let place = Place {
+            let place = KeyPlace {
                 label: entry.place.label.clone(),
                 at: item.span().start,
             };
             match item.get_ref() {
-                DeValue::Table(table) => sections.push(Section::new(
+                DeValue::Table(table) => sections.push(TomlSection::new(
                     self.document,
                     place,
                     join(&self.kind, key),
@@ -259,19 +259,19 @@ impl<'d> Section<'d> {
     }
 
     /// The tables below this one, by the names that the operator chose, in the file's order.
-    pub fn subsections(mut self, example: &str) -> Vec<(&'d str, Section<'d>)> {
+    pub fn subsections(mut self, example: &str) -> Vec<(&'d str, TomlSection<'d>)> {
         let mut sections = Vec::new();
         // The table is taken, because names are not keys that could be unknown.
         for (name, value) in self.table.take().into_iter().flatten() {
             let name = name.get_ref().as_ref();
-            let place = Place {
+            let place = KeyPlace {
                 label: self.label(&as_key(name)),
                 at: value.span().start,
             };
             match value.get_ref() {
                 DeValue::Table(table) => sections.push((
                     name,
-                    Section::new(self.document, place, self.kind.clone(), Some(table)),
+                    TomlSection::new(self.document, place, self.kind.clone(), Some(table)),
                 )),
                 _ => self
                     .document
@@ -310,7 +310,7 @@ impl<'d> Section<'d> {
     }
 }
 
-impl Drop for Section<'_> {
+impl Drop for TomlSection<'_> {
     fn drop(&mut self) {
         let asked = self.asked.borrow();
         #[cfg(test)]
@@ -328,7 +328,7 @@ impl Drop for Section<'_> {
                     .insert(join(&self.kind, name));
                 continue;
             }
-            let place = Place {
+            let place = KeyPlace {
                 label: self.label(name),
                 at: key.span().start,
             };

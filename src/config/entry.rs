@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::document::{Document, Place, join};
+use super::document::{Document, KeyPlace, join};
 use super::units::{parse_size, parse_time};
 
 /// A key with its value.
-pub(super) struct Entry<'d> {
+pub(super) struct TomlEntry<'d> {
     document: &'d Document<'d>,
-    pub place: Place,
+    pub place: KeyPlace,
     value: &'d DeValue<'d>,
 }
 
-impl<'d> Entry<'d> {
-    pub fn new(document: &'d Document<'d>, place: Place, value: &'d DeValue<'d>) -> Self {
+impl<'d> TomlEntry<'d> {
+    pub fn new(document: &'d Document<'d>, place: KeyPlace, value: &'d DeValue<'d>) -> Self {
         Self {
             document,
             place,
@@ -174,7 +174,7 @@ impl<'d> Entry<'d> {
         };
         let mut good = Vec::new();
         for item in items {
-            let place = Place {
+            let place = KeyPlace {
                 label: self.place.label.clone(),
                 at: item.span().start,
             };
@@ -190,7 +190,7 @@ impl<'d> Entry<'d> {
         };
         let mut texts = BTreeMap::new();
         for (name, value) in table {
-            let place = Place {
+            let place = KeyPlace {
                 label: join(&self.place.label, name.get_ref()),
                 at: name.span().start,
             };

@@ -53,7 +53,7 @@ pub struct Config {
     pub hostname: Domain,
     pub data_dir: PathBuf,
     pub site: Site,
-    pub smtp: Smtp,
+    pub smtp: SmtpConfig,
     pub http: Http,
     /// At least one.
     pub portals: Vec<Portal>,
@@ -61,10 +61,10 @@ pub struct Config {
     pub hooks: Vec<Hook>,
     pub verification: Verification,
     pub outgoing: Outgoing,
-    pub authentication: Authentication,
-    pub mail: Mail,
+    pub authentication: AuthenticationConfig,
+    pub mail: MailConfig,
     pub quota: Quota,
-    pub dropped: Dropped,
+    pub dropped: DroppedConfig,
     pub retention: Retention,
     pub log: Log,
     /// `None`: no canary is sent.
@@ -89,7 +89,7 @@ pub struct Site {
 }
 
 #[derive(Debug, Clone)]
-pub struct Smtp {
+pub struct SmtpConfig {
     pub listen: Vec<SocketAddr>,
     pub trusted_peers: Vec<IpNet>,
     /// In octets.
@@ -191,7 +191,7 @@ pub enum Outgoing {
 }
 
 #[derive(Debug, Clone)]
-pub struct Authentication {
+pub struct AuthenticationConfig {
     pub mode: Enforcement,
     /// The name of the MTA whose results are trusted. `None`: we check ourselves.
     pub authserv_id: Option<String>,
@@ -205,7 +205,7 @@ pub struct Authentication {
 
 /// Statements of our own MTA about a message, besides authentication.
 #[derive(Debug, Clone)]
-pub struct Mail {
+pub struct MailConfig {
     /// Fields that mark spam.
     pub spam: Arc<[SpamMark]>,
 }
@@ -219,7 +219,7 @@ pub struct Quota {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Dropped {
+pub struct DroppedConfig {
     pub keep_content: Duration,
     /// Maximum octets of all content; beyond it, content is deleted early.
     pub max_content: u64,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::document::Section;
-use super::entry::Entry;
+use super::document::TomlSection;
+use super::entry::TomlEntry;
 
 /// A secret is a line; a larger file is the wrong one.
 const LONGEST: usize = 64 * 1024;
@@ -107,7 +107,7 @@ impl Secrets {
     }
 }
 
-impl Section<'_> {
+impl TomlSection<'_> {
     /// The secret that one of the two keys names. `None` if there is none, or if it cannot be read, which is
     /// reported.
     pub fn secret(&self, keys: Keys) -> Option<Secret> {
@@ -134,7 +134,7 @@ impl Section<'_> {
     /// instead. `entry` is the place of a mistake.
     pub fn secret_at(
         &self,
-        entry: &Entry<'_>,
+        entry: &TomlEntry<'_>,
         place: &str,
         credential: Option<&str>,
     ) -> Option<Secret> {

@@ -76,7 +76,7 @@ impl Checker {
     /// # Errors
     /// No DNS servers are configured and the system has none, either.
     pub fn new(
-        settings: &config::Authentication,
+        settings: &config::AuthenticationConfig,
         trusted_peers: &[IpNet],
         hostname: &Domain,
     ) -> Result<Self, CheckerError> {

@@ -134,7 +134,10 @@ pub const PAGES: &[Page] = &[
         "{other}",
         "Nothing was passed on",
     )
-    .after(&[Press("button[value=not-me]")]),
+    .after(&[
+        Press("button[value=ask-not-me]"),
+        Press("button[value=not-me]"),
+    ]),
     page(
         Public,
         "verify-done",

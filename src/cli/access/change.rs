@@ -2,8 +2,8 @@
 
 use crate::access::{AccessSettings, Warning};
 use crate::cli::context::{Context, actor};
-use crate::cli::failure::{Failure, Outcome};
-use crate::cli::output::{Output, counted, note};
+use crate::cli::failure::{CommandError, CommandResult};
+use crate::cli::output::{Output, count_of, note};
 use crate::domain::EmailAddress;
 use crate::operations::{ChangeTerms, SettingsChanged, change_settings};
 
@@ -12,8 +12,8 @@ pub async fn change(
     context: &Context,
     dry_run: bool,
     out: &mut Output,
-    how: impl Fn(&AccessSettings) -> Result<AccessSettings, Failure>,
-) -> Outcome {
+    how: impl Fn(&AccessSettings) -> Result<AccessSettings, CommandError>,
+) -> CommandResult {
     let terms = ChangeTerms {
         by: actor(),
         dry_run,
@@ -28,7 +28,7 @@ fn tell(
     warnings: &[Warning],
     dry_run: bool,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     if out.is_json() {
         return out.object(changed);
     }
@@ -45,7 +45,7 @@ fn tell(
     if let Some(stops) = stops {
         out.line(format_args!(
             "stops {}: {}",
-            counted(stops.accounts, "account"),
+            count_of(stops.accounts, "account"),
             list_first(&stops.addresses, stops.accounts)
         ))?;
     }
@@ -58,7 +58,7 @@ fn tell(
         };
         out.line(format_args!(
             "{} {whose}: {}",
-            counted(unlisted.accounts, "active account"),
+            count_of(unlisted.accounts, "active account"),
             list_first(&unlisted.addresses, unlisted.accounts)
         ))?;
         if !dry_run {
@@ -89,7 +89,7 @@ fn list_first(addresses: &[EmailAddress], all: u64) -> String {
 }
 
 /// Prints warnings to standard error, after the output that they concern.
-pub fn warn(warnings: &[Warning], out: &mut Output) -> Outcome {
+pub fn warn(warnings: &[Warning], out: &mut Output) -> CommandResult {
     out.flush()?;
     for warning in warnings {
         note(format_args!("warning: {warning}"));

@@ -3,8 +3,8 @@
 use super::change::warn;
 use crate::access::{AccessSettings, Key, Source};
 use crate::cli::context::Context;
-use crate::cli::failure::{Failure, Outcome};
-use crate::cli::output::{Column, Layout, Output, note, time};
+use crate::cli::failure::{CommandError, CommandResult};
+use crate::cli::output::{Layout, Output, TableColumn, note, time};
 use crate::domain::PortalName;
 use crate::operations::{AccessView, compare_revisions, list_revisions};
 use crate::store::Revision;
@@ -16,7 +16,11 @@ struct Setting {
     source: Source,
 }
 
-pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Output) -> Outcome {
+pub async fn show(
+    context: &Context,
+    portal: Option<PortalName>,
+    out: &mut Output,
+) -> CommandResult {
     let portal = context.portal(portal)?;
     let revision = context.store.access().await?;
     let settings = &revision.settings;
@@ -39,15 +43,15 @@ pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Outpu
     out.table(
         &rows,
         &[
-            Column::new("setting", Layout::Whole, |row| row.key.as_str().to_owned()),
-            Column::new("value", Layout::Wrapped, |row| {
+            TableColumn::new("setting", Layout::Whole, |row| row.key.as_str().to_owned()),
+            TableColumn::new("value", Layout::Wrapped, |row| {
                 if row.value.is_empty() {
                     "(empty)".to_owned()
                 } else {
                     row.value.clone()
                 }
             }),
-            Column::optional(1, "from", Layout::Whole, |row| {
+            TableColumn::optional(1, "from", Layout::Whole, |row| {
                 match row.source {
                     Source::Default => "default",
                     Source::Site => "site",
@@ -84,18 +88,18 @@ pub async fn show(context: &Context, portal: Option<PortalName>, out: &mut Outpu
     warn(&warnings, out)
 }
 
-pub async fn history(context: &Context, limit: u32, out: &mut Output) -> Outcome {
+pub async fn history(context: &Context, limit: u32, out: &mut Output) -> CommandResult {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (steps, _) = list_revisions(&context.store, limit, None).await?;
     out.list(
         &steps,
         None,
         &[
-            Column::new("revision", Layout::Number, |step| step.revision.to_string()),
-            Column::new("at", Layout::Time, |step| time(step.at)),
-            Column::new("by", Layout::Whole, |step| step.by.clone()),
-            Column::new("from", Layout::Whole, |step| step.origin.clone()),
-            Column::new("changes", Layout::Wrapped, |step| {
+            TableColumn::new("revision", Layout::Number, |step| step.revision.to_string()),
+            TableColumn::new("at", Layout::Time, |step| time(step.at)),
+            TableColumn::new("by", Layout::Whole, |step| step.by.clone()),
+            TableColumn::new("from", Layout::Whole, |step| step.origin.clone()),
+            TableColumn::new("changes", Layout::Wrapped, |step| {
                 let changes: Vec<_> = step.changes.iter().map(ToString::to_string).collect();
                 changes.join("; ")
             }),
@@ -103,7 +107,12 @@ pub async fn history(context: &Context, limit: u32, out: &mut Output) -> Outcome
     )
 }
 
-pub async fn diff(context: &Context, from: u64, to: Option<u64>, out: &mut Output) -> Outcome {
+pub async fn diff(
+    context: &Context,
+    from: u64,
+    to: Option<u64>,
+    out: &mut Output,
+) -> CommandResult {
     let from = find(context, from).await?;
     let to = match to {
         Some(number) => find(context, number).await?,
@@ -127,7 +136,7 @@ pub async fn diff(context: &Context, from: u64, to: Option<u64>, out: &mut Outpu
 }
 
 /// The settings as TOML, for `apply` and as a copy.
-pub async fn export(context: &Context, revision: Option<u64>, out: &mut Output) -> Outcome {
+pub async fn export(context: &Context, revision: Option<u64>, out: &mut Output) -> CommandResult {
     let revision = match revision {
         Some(number) => find(context, number).await?,
         None => context.store.access().await?,
@@ -145,9 +154,9 @@ pub async fn export(context: &Context, revision: Option<u64>, out: &mut Output) 
     ))
 }
 
-async fn find(context: &Context, number: u64) -> Result<Revision, Failure> {
+async fn find(context: &Context, number: u64) -> Result<Revision, CommandError> {
     context.store.revision(number).await?.ok_or_else(|| {
-        Failure::NotFound(format!(
+        CommandError::NotFound(format!(
             "there is no revision {number}; see vestibule access history"
         ))
     })

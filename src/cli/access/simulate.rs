@@ -3,48 +3,48 @@
 use super::change::warn;
 use crate::access::AccessSettings;
 use crate::cli::context::Context;
-use crate::cli::failure::Outcome;
-use crate::cli::output::{Column, Layout, Output, counted, or_dash, progress_first, time};
+use crate::cli::failure::CommandResult;
+use crate::cli::output::{Layout, Output, TableColumn, count_of, or_dash, progress_first, time};
 use crate::domain::{PortalName, Timestamp};
 use crate::operations::Simulation;
 use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
-const DOMAINS: &[Column<DomainShift>] = &[
-    Column::new("domain", Layout::Whole, |row: &DomainShift| {
+const DOMAINS: &[TableColumn<DomainShift>] = &[
+    TableColumn::new("domain", Layout::Whole, |row: &DomainShift| {
         row.domain.clone()
     }),
-    Column::optional(3, "portal", Layout::Whole, |row: &DomainShift| {
+    TableColumn::optional(3, "portal", Layout::Whole, |row: &DomainShift| {
         row.portal.to_string()
     }),
-    Column::new("would go", Layout::Whole, |row: &DomainShift| {
+    TableColumn::new("would go", Layout::Whole, |row: &DomainShift| {
         row.shift().to_string()
     }),
-    Column::new("messages", Layout::Number, |row: &DomainShift| {
+    TableColumn::new("messages", Layout::Number, |row: &DomainShift| {
         row.messages.to_string()
     }),
-    Column::optional(2, "people", Layout::Number, |row: &DomainShift| {
+    TableColumn::optional(2, "people", Layout::Number, |row: &DomainShift| {
         row.people.to_string()
     }),
-    Column::new("reason then", Layout::Whole, |row: &DomainShift| {
+    TableColumn::new("reason then", Layout::Whole, |row: &DomainShift| {
         row.after.reason.to_string()
     }),
 ];
 
-const EXAMPLES: &[Column<Example>] = &[
-    Column::new("ledger", Layout::Id, |row: &Example| row.ledger.to_string()),
-    Column::new("received", Layout::Time, |row: &Example| {
+const EXAMPLES: &[TableColumn<Example>] = &[
+    TableColumn::new("ledger", Layout::Id, |row: &Example| row.ledger.to_string()),
+    TableColumn::new("received", Layout::Time, |row: &Example| {
         time(row.received_at)
     }),
-    Column::optional(1, "portal", Layout::Whole, |row: &Example| {
+    TableColumn::optional(1, "portal", Layout::Whole, |row: &Example| {
         row.portal.to_string()
     }),
-    Column::new("would go", Layout::Whole, |row: &Example| {
+    TableColumn::new("would go", Layout::Whole, |row: &Example| {
         row.shift().to_string()
     }),
-    Column::new("sender", Layout::Whole, |row: &Example| {
+    TableColumn::new("sender", Layout::Whole, |row: &Example| {
         or_dash(row.sender.as_ref())
     }),
-    Column::new("subject", Layout::Text, |row: &Example| {
+    TableColumn::new("subject", Layout::Text, |row: &Example| {
         or_dash(row.subject.as_ref())
     }),
 ];
@@ -56,7 +56,7 @@ pub async fn run(
     since: Timestamp,
     most: usize,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let current = context.store.access().await?.settings;
     let changes = current.changes_to(&draft);
     let warnings = draft.warnings_beside(&current);
@@ -94,10 +94,10 @@ pub async fn run(
     warn(&warnings, out)
 }
 
-fn tell(simulated: &Simulated, out: &mut Output) -> Outcome {
+fn tell(simulated: &Simulated, out: &mut Output) -> CommandResult {
     out.line(format_args!(
         "\n{} since {}",
-        counted(simulated.messages, "message"),
+        count_of(simulated.messages, "message"),
         time(simulated.since)
     ))?;
     if simulated.shifts.is_empty() {
@@ -112,7 +112,7 @@ fn tell(simulated: &Simulated, out: &mut Output) -> Outcome {
         simulated.domains.iter().map(|row| &row.domain).collect();
     let more = simulated.domains_changed.saturating_sub(told.len() as u64);
     if more > 0 {
-        out.line(format_args!("and {} more", counted(more, "domain")))?;
+        out.line(format_args!("and {} more", count_of(more, "domain")))?;
     }
     out.line("")?;
     out.table(&simulated.examples, EXAMPLES, true)?;
@@ -122,7 +122,7 @@ fn tell(simulated: &Simulated, out: &mut Output) -> Outcome {
     if more > 0 {
         out.line(format_args!(
             "and {} more; see them with --limit",
-            counted(more, "message")
+            count_of(more, "message")
         ))?;
     }
     Ok(())
@@ -131,7 +131,7 @@ fn tell(simulated: &Simulated, out: &mut Output) -> Outcome {
 fn sentence(shift: &ShiftCount) -> String {
     let who = format!(
         "{} of {}",
-        counted(shift.messages, "message"),
+        count_of(shift.messages, "message"),
         if shift.people == 1 {
             "1 person".to_owned()
         } else {

@@ -56,7 +56,7 @@ pub(super) fn database(config: &Config) -> Finding {
         ),
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let detail = format!("{shown} is writable, {} free", rounded(free));
+            let detail = format!("{shown} is writable, {} free", round_down(free));
             room(check, detail, free, config.smtp.max_message_size)
         }
     }
@@ -101,7 +101,7 @@ fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
 }
 
 /// Rounds to the largest unit whose number is at least one.
-pub(in crate::cli) fn rounded(octets: u64) -> String {
+pub(in crate::cli) fn round_down(octets: u64) -> String {
     let unit = (0..4)
         .map(|power| 1_u64 << (10 * power))
         .rfind(|unit| octets >= *unit)

@@ -286,7 +286,7 @@ fn the_table_is_aligned_and_json_is_one_object_a_line() {
     ];
     let shown = |json| {
         let mut out = Vec::new();
-        show(&findings, json, &mut out).expect("memory");
+        show(&findings, json, None, &mut out).expect("memory");
         String::from_utf8(out).expect("text")
     };
     assert_eq!(
@@ -357,5 +357,21 @@ fn an_open_gate_and_a_closed_one_are_warnings() {
         if let Some(expected) = expected {
             assert!(findings[0].detail.contains(expected), "{findings:?}");
         }
+    }
+}
+
+#[test]
+fn details_and_remedies_are_wrapped_at_the_width_of_the_terminal() {
+    let finding = Finding::warning(
+        "http.public_url",
+        "links in mail begin with http://127.0.0.1:8080, which is this machine only",
+        "set http.public_url to the https:// address under which people reach the pages",
+    );
+    let mut out = Vec::new();
+    show(&[finding], false, Some(60), &mut out).expect("memory");
+    let text = String::from_utf8(out).expect("text");
+    assert_eq!(text.lines().count(), 6, "{text}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 60, "{line}");
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::Output;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{LedgerFilter, Listed, Page, RequestFilter, StoreError};
@@ -63,11 +63,11 @@ Not in here: what a help desk was given, which is the help desk's to tell; the s
 /// More verification mail than anyone was ever sent.
 const VERIFICATION_MAILS: usize = 1_000_000;
 
-pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
+pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
     let Args { address, to } = args;
     let store = &context.store;
     if store.holdings(address.clone()).await?.is_nothing() {
-        return Err(Failure::not_found("message or account of", &address));
+        return Err(CommandError::not_found("message or account of", &address));
     }
     let account = store.customer(&address).await?;
     let requests = all(async |page| {

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use serde::Serialize;
 
 use crate::cli::context::{Context, actor};
-use crate::cli::failure::{Failure, Outcome};
+use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, note};
 use crate::config::Hook;
 use crate::domain::EmailAddress;
@@ -47,11 +47,11 @@ struct Done<'a> {
     done: &'a Forgotten,
 }
 
-pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
+pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
     let address = args.address;
     let before = context.store.holdings(address.clone()).await?;
     if before.is_nothing() {
-        return Err(Failure::not_found("message or account of", &address));
+        return Err(CommandError::not_found("message or account of", &address));
     }
     if !args.yes {
         describe(&address, &before, &context.config.hooks, out)?;
@@ -82,7 +82,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> Outcome {
         "the octets may still stand in free pages or in the write-ahead log, which somebody reads all the \
          time; vestibule compact, while the service is stopped, rewrites all of it",
     );
-    Err(Failure::Said)
+    Err(CommandError::Said)
 }
 
 fn describe(
@@ -90,7 +90,7 @@ fn describe(
     before: &Holdings,
     hooks: &[Hook],
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let waiting = before.held + before.released;
     out.line(format_args!("{address} is to be forgotten:"))?;
@@ -106,14 +106,14 @@ fn describe(
             some(before.verification_mails, "removed, with their links"),
         ),
         ("  ledger", some(before.entries, "put under a pseudonym")),
-        ("  delivered", delivered(before)),
-        ("  told", told(before, hooks)),
+        ("  delivered", describe_deliveries(before)),
+        ("  told", describe_hooks(before, hooks)),
     ])?;
     out.flush()
 }
 
 /// Copies that are outside this installation.
-fn delivered(before: &Holdings) -> Option<String> {
+fn describe_deliveries(before: &Holdings) -> Option<String> {
     let by_portal: Vec<_> = before
         .delivered
         .iter()
@@ -128,7 +128,7 @@ fn delivered(before: &Holdings) -> Option<String> {
 }
 
 /// Systems that may know the account and are not told of its deletion.
-fn told(before: &Holdings, hooks: &[Hook]) -> Option<String> {
+fn describe_hooks(before: &Holdings, hooks: &[Hook]) -> Option<String> {
     let names: Vec<_> = hooks.iter().map(|hook| hook.name.as_str()).collect();
     (before.account && !names.is_empty()).then(|| {
         format!(
@@ -139,10 +139,10 @@ fn told(before: &Holdings, hooks: &[Hook]) -> Option<String> {
 }
 
 /// Asks for confirmation of an action that cannot be undone.
-fn ask(address: &EmailAddress) -> Outcome {
+fn ask(address: &EmailAddress) -> CommandResult {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::Usage(
+        return Err(CommandError::Usage(
             "there is nobody to ask; to forget without being asked add --yes".to_owned(),
         ));
     }
@@ -153,7 +153,7 @@ fn ask(address: &EmailAddress) -> Outcome {
         Ok(())
     } else {
         note("nothing was done");
-        Err(Failure::Said)
+        Err(CommandError::Said)
     }
 }
 
@@ -163,7 +163,7 @@ fn tell(
     done: &Forgotten,
     hooks: &[Hook],
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     out.line(format_args!("{address} is forgotten"))?;
     out.fields(&[
         ("entries", Some(done.entries.to_string())),
@@ -174,8 +174,8 @@ fn tell(
         ),
         ("contents", Some(before.contents.to_string())),
         ("letters", Some(before.verification_mails.to_string())),
-        ("delivered", delivered(before)),
-        ("told", told(before, hooks)),
+        ("delivered", describe_deliveries(before)),
+        ("told", describe_hooks(before, hooks)),
         (
             "elsewhere",
             Some("backups and the log of before still have it".to_owned()),

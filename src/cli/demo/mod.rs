@@ -13,8 +13,8 @@ use anyhow::{Context, anyhow, bail};
 use lettre::address::Envelope;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
-use super::failure::{Failure, Outcome};
-use super::output::{Column, Layout, Output};
+use super::failure::{CommandError, CommandResult};
+use super::output::{Layout, Output, TableColumn};
 use crate::config::Config;
 use crate::daemon::{Daemon, Listeners, Signals};
 use crate::domain::LedgerId;
@@ -109,17 +109,17 @@ struct SampleVerdict {
     entry: LedgerEntry,
 }
 
-const VERDICT_COLUMNS: [Column<SampleVerdict>; 4] = [
-    Column::new("message", Layout::Whole, |row: &SampleVerdict| {
+const VERDICT_COLUMNS: [TableColumn<SampleVerdict>; 4] = [
+    TableColumn::new("message", Layout::Whole, |row: &SampleVerdict| {
         row.what.to_owned()
     }),
-    Column::new("sender", Layout::Whole, |row: &SampleVerdict| {
+    TableColumn::new("sender", Layout::Whole, |row: &SampleVerdict| {
         row.entry.facts.sender.addr_spec().unwrap_or("-").to_owned()
     }),
-    Column::new("verdict", Layout::Word, |row: &SampleVerdict| {
+    TableColumn::new("verdict", Layout::Word, |row: &SampleVerdict| {
         row.entry.verdict.to_string()
     }),
-    Column::new("reason", Layout::Whole, |row: &SampleVerdict| {
+    TableColumn::new("reason", Layout::Whole, |row: &SampleVerdict| {
         row.entry.reason.to_string()
     }),
 ];
@@ -131,20 +131,20 @@ struct DeliveredMessage {
     verified: String,
 }
 
-const DELIVERED_COLUMNS: [Column<DeliveredMessage>; 3] = [
-    Column::new("subject", Layout::Whole, |row: &DeliveredMessage| {
+const DELIVERED_COLUMNS: [TableColumn<DeliveredMessage>; 3] = [
+    TableColumn::new("subject", Layout::Whole, |row: &DeliveredMessage| {
         row.subject.clone()
     }),
-    Column::new("account", Layout::Whole, |row: &DeliveredMessage| {
+    TableColumn::new("account", Layout::Whole, |row: &DeliveredMessage| {
         row.account.clone()
     }),
-    Column::new("verified", Layout::Whole, |row: &DeliveredMessage| {
+    TableColumn::new("verified", Layout::Whole, |row: &DeliveredMessage| {
         row.verified.clone()
     }),
 ];
 
 /// Runs the demo. Every deviation is a failure, so the demo is a test of the installation, too.
-pub async fn run(args: Args, out: &mut Output) -> Outcome {
+pub async fn run(args: Args, out: &mut Output) -> CommandResult {
     // From here on a signal ends the demo regularly, with its folder removed.
     let mut signals = Signals::new()?;
     let scene = Scene::create()?;
@@ -165,7 +165,12 @@ pub async fn run(args: Args, out: &mut Output) -> Outcome {
 }
 
 /// Without `--once` it runs until a signal, so that the result can be looked at.
-async fn show(args: Args, scene: &Scene, daemon: &Daemon, out: &mut Output) -> Result<(), Failure> {
+async fn show(
+    args: Args,
+    scene: &Scene,
+    daemon: &Daemon,
+    out: &mut Output,
+) -> Result<(), CommandError> {
     let smtp = daemon.bound_addresses().smtp[0];
     out.line(format_args!("Vestibule listens for mail at {smtp}."))?;
     out.line("Approved domain: corp.example. Customers may write from partner.example.\n")?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::cli::failure::Outcome;
+use crate::cli::failure::CommandResult;
 use crate::cli::output::Output;
 use crate::daemon::Daemon;
 use crate::domain::{Actor, Interface, OperatorName, Password, Role, Token};
@@ -38,7 +38,7 @@ pub(super) struct Tour<'a> {
 }
 
 impl Tour<'_> {
-    pub fn print(&self, out: &mut Output) -> Outcome {
+    pub fn print(&self, out: &mut Output) -> CommandResult {
         let bound = self.daemon.bound_addresses();
         let program = this_program()?;
         let config = quote(&self.config.display().to_string());

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::service;
 use crate::cli::context::actor;
-use crate::cli::failure::Failure;
+use crate::cli::failure::CommandError;
 use crate::cli::operators::{Silence, first_line_of};
 use crate::config::Config;
 use crate::domain::{OperatorName, Password, Role};
@@ -38,7 +38,7 @@ impl FirstOperator {
         interactive: bool,
         input: &mut impl BufRead,
         output: &mut impl Write,
-    ) -> Result<Option<(OperatorName, Password)>, Failure> {
+    ) -> Result<Option<(OperatorName, Password)>, CommandError> {
         let name = match &self.operator {
             Some(name) => name.clone(),
             None if !interactive => return Ok(None),
@@ -50,11 +50,11 @@ impl FirstOperator {
         if let Some(file) = &self.operator_password_file {
             let text = first_line_of(file)?;
             let password =
-                Password::new(&text).map_err(|cause| Failure::Usage(cause.to_string()))?;
+                Password::new(&text).map_err(|cause| CommandError::Usage(cause.to_string()))?;
             return Ok(Some((name, password)));
         }
         if !interactive {
-            return Err(Failure::Usage(
+            return Err(CommandError::Usage(
                 "--operator without questions needs --operator-password-file".to_owned(),
             ));
         }
@@ -66,7 +66,7 @@ impl FirstOperator {
 fn ask_name(
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> Result<Option<OperatorName>, Failure> {
+) -> Result<Option<OperatorName>, CommandError> {
     loop {
         write!(
             output,
@@ -89,14 +89,14 @@ fn ask_password(
     name: &OperatorName,
     input: &mut impl BufRead,
     output: &mut impl Write,
-) -> Result<Password, Failure> {
+) -> Result<Password, CommandError> {
     writeln!(
         output,
         "A password has at least {} characters, of any kind; several words are best.",
         Password::SHORTEST
     )?;
     let _silence = std::io::stdin().is_terminal().then(Silence::new);
-    let mut ask = |text: &str| -> Result<String, Failure> {
+    let mut ask = |text: &str| -> Result<String, CommandError> {
         write!(output, "{text}")?;
         output.flush()?;
         let line = super::read_line(input)?;
@@ -124,7 +124,7 @@ pub(super) async fn add(
     config: &Config,
     path: &Path,
     (name, password): (OperatorName, Password),
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let later = || {
         format!(
             "make the operator after the first start: vestibule operators add {name} --role admin \
@@ -135,7 +135,7 @@ pub(super) async fn add(
     let is_usable = service::create_data_folder(&config.data_dir)
         .with_context(|| format!("{} was not made; {}", config.data_dir.display(), later()))?;
     if !is_usable {
-        return Err(Failure::Failed(anyhow::anyhow!(
+        return Err(CommandError::Failed(anyhow::anyhow!(
             "there is no user vestibule yet, to whom the database would belong; {}",
             later()
         )));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgMatches, Command};
 
 use super::answers::{Answers, DestinationType, Others};
-use crate::cli::failure::Failure;
+use crate::cli::failure::CommandError;
 use crate::config::{SmtpUrl, authserv_id, parse_http, parse_public, time_zone};
 use crate::domain::{
     BUILT_IN_LANGUAGES, Domain, DomainPattern, EmailAddress, LanguageTag, PortalName,
@@ -79,11 +79,11 @@ impl clap::Args for GivenAnswers {
 /// A given answer that is invalid or has no question, and errors of `ask`.
 pub(super) fn answer_all(
     given: &GivenAnswers,
-    mut ask: impl FnMut(&mut Answers, &InitQuestion, String) -> Result<(), Failure>,
-) -> Result<Answers, Failure> {
+    mut ask: impl FnMut(&mut Answers, &InitQuestion, String) -> Result<(), CommandError>,
+) -> Result<Answers, CommandError> {
     let mut answers = Answers::default();
     for question in QUESTIONS {
-        let wrong = |cause: &str| Failure::Usage(format!("--{}: {cause}", question.option));
+        let wrong = |cause: &str| CommandError::Usage(format!("--{}: {cause}", question.option));
         match ((question.default)(&answers), given.get(question)) {
             (Ok(_), Some(answer)) => {
                 (question.take)(&mut answers, answer).map_err(|cause| wrong(&cause))?;

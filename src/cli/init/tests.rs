@@ -4,7 +4,7 @@ use super::*;
 use crate::access::Enforcement;
 use crate::config::{Destination, Outgoing};
 
-fn init(args: &Args, answers: &str) -> (Outcome, String) {
+fn init(args: &Args, answers: &str) -> (CommandResult, String) {
     let mut output = Vec::new();
     let result = run(
         args,
@@ -199,7 +199,7 @@ fn an_option_that_is_wrong_or_has_no_question_is_named() {
         let failure = init(&with_options(&path, options), "")
             .0
             .expect_err(refusal);
-        assert!(matches!(&failure, Failure::Usage(_)), "{failure:?}");
+        assert!(matches!(&failure, CommandError::Usage(_)), "{failure:?}");
         assert!(failure.to_string().starts_with(refusal), "{failure}");
         assert!(!path.exists());
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access::AccessSettings;
 use crate::cli::context::Global;
-use crate::cli::failure::Failure;
+use crate::cli::failure::CommandError;
 use crate::cli::settings_file;
 use crate::config::{Config, Secrets};
 use crate::domain::Timestamp;
@@ -58,7 +58,7 @@ impl Ground {
         global: &Global,
         messages: &[PathBuf],
         access: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let draft = access.map(settings_file::read).transpose()?;
         let (config, database, origin) = match find(global, messages) {
             Found::InUse(file) => {

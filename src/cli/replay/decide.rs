@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::context::Ground;
 use crate::access::{Effective, Question, Standing, decide, sender_for};
-use crate::cli::failure::Failure;
+use crate::cli::failure::CommandError;
 use crate::cli::try_address;
 use crate::domain::{
     Account, Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
@@ -18,7 +18,7 @@ use crate::mail::{self, Identity, RecordedEnvelope, read_recorded};
 
 /// Result for one message, as `--json` prints it.
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub struct ReplayRow {
     pub file: String,
     pub portal: PortalName,
     pub from: Option<String>,
@@ -69,7 +69,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// Errors of the database only.
-    pub fn decide(&self, file: String, raw: &[u8]) -> Result<Row, Failure> {
+    pub fn decide(&self, file: String, raw: &[u8]) -> Result<ReplayRow, CommandError> {
         let recorded = read_recorded(raw);
         let (portal, address) = self.portal_of(&recorded);
         let envelope = Envelope {
@@ -98,7 +98,7 @@ impl<'a> Judge<'a> {
             standing: &standing,
             settings: &self.settings[&portal],
         });
-        Ok(Row {
+        Ok(ReplayRow {
             file,
             from: sender.addr_spec().map(ToOwned::to_owned),
             class: facts.class(),
@@ -135,7 +135,7 @@ impl<'a> Judge<'a> {
         (portal.name.clone(), address.unwrap_or_default())
     }
 
-    fn account(&self, address: &EmailAddress) -> Result<Option<Account>, Failure> {
+    fn account(&self, address: &EmailAddress) -> Result<Option<Account>, CommandError> {
         let Some(store) = &self.ground.store else {
             return Ok(None);
         };

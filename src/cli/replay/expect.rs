@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::decide::Row;
-use crate::cli::failure::Failure;
+use super::decide::ReplayRow;
+use crate::cli::failure::CommandError;
 
 /// The expectations of a file.
 pub struct Expectations(HashMap<String, Map<String, Value>>);
@@ -14,12 +14,12 @@ pub struct Expectations(HashMap<String, Map<String, Value>>);
 impl Expectations {
     /// # Errors
     /// A file that cannot be read, or has a line without a `file`; with its place.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
+    pub fn read(path: &Path) -> Result<Self, CommandError> {
         let wrong = |line: usize, what: &dyn std::fmt::Display| {
-            Failure::Usage(format!("{}:{line}: {what}", path.display()))
+            CommandError::Usage(format!("{}:{line}: {what}", path.display()))
         };
         let text = std::fs::read_to_string(path)
-            .map_err(|cause| Failure::Usage(format!("{}: {cause}", path.display())))?;
+            .map_err(|cause| CommandError::Usage(format!("{}: {cause}", path.display())))?;
         let mut expected = HashMap::new();
         for (place, line) in text.lines().enumerate() {
             if line.trim().is_empty() {
@@ -50,7 +50,7 @@ impl Expectations {
 
     /// Differences: the field, the expected value, the actual value. `None` if there is no expectation for
     /// this message. Fields that a row does not have are remarks.
-    pub fn differences(&self, row: &Row) -> Option<Vec<Difference>> {
+    pub fn differences(&self, row: &ReplayRow) -> Option<Vec<Difference>> {
         let expected = self.0.get(&row.file)?;
         let Ok(Value::Object(found)) = serde_json::to_value(row) else {
             return Some(Vec::new());

@@ -16,11 +16,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::context::Global;
-use super::failure::{Failure, Outcome};
+use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
 use crate::domain::PortalName;
 use context::Ground;
-use decide::{Judge, Row};
+use decide::{Judge, ReplayRow};
 use expect::Expectations;
 use source::{Broken, MboxPart, ReplayMessage};
 use tally::ReplayTally;
@@ -56,13 +56,13 @@ pub struct Args {
     send: Option<String>,
 }
 
-pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
+pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     // If one of several is missing, it is reported among the results of the others.
     let is_missing = |path: &PathBuf| path.try_exists().is_ok_and(|there| !there);
     if let Some(missing) = args.messages.first()
         && args.messages.iter().all(is_missing)
     {
-        return Err(Failure::NotFound(format!(
+        return Err(CommandError::NotFound(format!(
             "there is no file or folder {}",
             missing.display()
         )));
@@ -77,7 +77,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     if let Some(name) = &args.portal
         && ground.config.portal(name).is_none()
     {
-        return Err(Failure::Usage(format!("there is no portal {name}")));
+        return Err(CommandError::Usage(format!("there is no portal {name}")));
     }
     let expected = match &args.expect {
         None => None,
@@ -99,17 +99,17 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> Outcome {
     }
     pipeline::run_in_order(
         source::pieces(files),
-        |piece| decided(piece, &judge),
+        |piece| decide_part(piece, &judge),
         |results| tally.take(results, out),
     )?;
     tally.finish(out)
 }
 
 /// `expected.jsonl` in the one folder that was given.
-fn beside(messages: &[PathBuf]) -> Result<PathBuf, Failure> {
+fn beside(messages: &[PathBuf]) -> Result<PathBuf, CommandError> {
     match messages {
         [folder] if folder.is_dir() => Ok(folder.join(BESIDE)),
-        _ => Err(Failure::Usage(
+        _ => Err(CommandError::Usage(
             "--expect without a file needs one folder, which has it as expected.jsonl".to_owned(),
         )),
     }
@@ -117,11 +117,11 @@ fn beside(messages: &[PathBuf]) -> Result<PathBuf, Failure> {
 
 /// Result of a piece: one for each of its messages, and its size in octets.
 struct Decided {
-    results: Vec<Result<Row, (String, Failure)>>,
+    results: Vec<Result<ReplayRow, (String, CommandError)>>,
     octets: u64,
 }
 
-fn decided(piece: MboxPart, judge: &Judge) -> Decided {
+fn decide_part(piece: MboxPart, judge: &Judge) -> Decided {
     let octets = piece.octets();
     let decide = |message: ReplayMessage| match message {
         Ok((name, raw)) => judge

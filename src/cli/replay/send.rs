@@ -6,8 +6,8 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
 
 use super::decide::Judge;
-use super::source::{self, Broken, MboxPart, Source};
-use crate::cli::failure::{Failure, Outcome};
+use super::source::{self, Broken, MailSource, MboxPart};
+use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, note};
 use crate::domain::{PortalName, ReversePath};
 use crate::mail::{RecordedEnvelope, read_recorded};
@@ -26,10 +26,10 @@ struct Sent {
 pub async fn run(
     server: &str,
     judge: &Judge<'_>,
-    files: Vec<Source>,
+    files: Vec<MailSource>,
     broken: Vec<Broken>,
     out: &mut Output,
-) -> Outcome {
+) -> CommandResult {
     let transport = connect(server)?;
     let mut failed = !broken.is_empty();
     for Broken { name, cause } in broken {
@@ -55,15 +55,19 @@ pub async fn run(
             }
         }
     }
-    if failed { Err(Failure::Said) } else { Ok(()) }
+    if failed {
+        Err(CommandError::Said)
+    } else {
+        Ok(())
+    }
 }
 
-fn connect(server: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
+fn connect(server: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, CommandError> {
     let place = server
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let Some((host, port)) = place else {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{server:?} is no server; write HOST:PORT, as in 127.0.0.1:2525"
         )));
     };
@@ -135,7 +139,7 @@ fn with_crlf(raw: &[u8]) -> Vec<u8> {
     text
 }
 
-fn show(sent: &Sent, out: &mut Output) -> Outcome {
+fn show(sent: &Sent, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(sent);
     }

@@ -13,7 +13,7 @@ use super::mbox;
 
 /// A file with one message, or an mbox.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct MailSource {
     /// The path below the given folder.
     pub name: String,
     pub path: PathBuf,
@@ -24,7 +24,7 @@ pub struct Source {
 
 /// Work for one thread at a time; all pieces are about equally large.
 pub enum MboxPart {
-    Files(Vec<Source>),
+    Files(Vec<MailSource>),
     /// Messages of an mbox that is too large to be read at once.
     Messages(Vec<ReplayMessage>),
 }
@@ -70,7 +70,7 @@ const OCTETS: u64 = 1 << 20;
 const AT_ONCE: u64 = 4 << 20;
 
 /// All files below the given paths, sorted within each folder, and the errors of listing them.
-pub fn files(given: &[PathBuf]) -> (Vec<Source>, Vec<Broken>) {
+pub fn files(given: &[PathBuf]) -> (Vec<MailSource>, Vec<Broken>) {
     let mut found = Vec::new();
     let mut broken = Vec::new();
     for path in given {
@@ -79,7 +79,7 @@ pub fn files(given: &[PathBuf]) -> (Vec<Source>, Vec<Broken>) {
             Ok(about) if about.is_dir() => {
                 walk(path, Path::new(""), false, &mut found, &mut broken);
             }
-            Ok(about) => found.push(Source {
+            Ok(about) => found.push(MailSource {
                 name: path
                     .file_name()
                     .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -96,7 +96,7 @@ fn walk(
     folder: &Path,
     below: &Path,
     holds_mail: bool,
-    found: &mut Vec<Source>,
+    found: &mut Vec<MailSource>,
     broken: &mut Vec<Broken>,
 ) {
     let entries = match std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
@@ -125,7 +125,7 @@ fn walk(
                 walk(&path, &name_here, below_maildir, found, broken);
             }
             Ok(_) if name.to_string_lossy().starts_with('.') => {}
-            Ok(about) if about.is_file() => found.push(Source {
+            Ok(about) if about.is_file() => found.push(MailSource {
                 name: name_here.to_string_lossy().into_owned(),
                 certain: holds_mail || !is_named_like_something_else(&path),
                 path,
@@ -148,7 +148,7 @@ fn is_named_like_something_else(path: &Path) -> bool {
 }
 
 /// Groups the files into pieces; large mbox files are split here, lazily.
-pub fn pieces(files: Vec<Source>) -> impl Iterator<Item = MboxPart> {
+pub fn pieces(files: Vec<MailSource>) -> impl Iterator<Item = MboxPart> {
     let mut files = files.into_iter().peekable();
     let mut splitting: Option<(String, usize, mbox::Messages<BufReader<File>>)> = None;
     std::iter::from_fn(move || {
@@ -225,14 +225,14 @@ fn number_name(name: &str, count: usize) -> String {
 }
 
 /// The messages of a file: none if it is not mail, one, or those of an mbox.
-pub fn messages(source: &Source) -> Vec<ReplayMessage> {
+pub fn messages(source: &MailSource) -> Vec<ReplayMessage> {
     match read(source) {
         Ok(messages) => messages.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(Broken::at(&source.path, error))],
     }
 }
 
-fn read(source: &Source) -> io::Result<Vec<(String, Vec<u8>)>> {
+fn read(source: &MailSource) -> io::Result<Vec<(String, Vec<u8>)>> {
     if source.octets > mbox::MOST_OCTETS {
         return Err(mbox::too_large());
     }

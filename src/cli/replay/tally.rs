@@ -7,10 +7,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Decided;
-use super::decide::Row;
+use super::decide::ReplayRow;
 use super::expect::{Difference, Expectations};
-use crate::cli::failure::{Failure, Outcome};
-use crate::cli::output::{Output, note};
+use crate::cli::failure::{CommandError, CommandResult};
+use crate::cli::output::{Output, cut, note};
 use crate::domain::Verdict;
 use crate::observe::Escaped;
 
@@ -30,7 +30,7 @@ pub struct ReplayTally<'a> {
 #[derive(Serialize)]
 struct Differing<'a> {
     #[serde(flatten)]
-    row: &'a Row,
+    row: &'a ReplayRow,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differs: Vec<Difference>,
 }
@@ -49,7 +49,7 @@ impl<'a> ReplayTally<'a> {
         }
     }
 
-    pub fn take(&mut self, decided: Decided, out: &mut Output) -> Outcome {
+    pub fn take(&mut self, decided: Decided, out: &mut Output) -> CommandResult {
         for result in decided.results {
             match result {
                 Ok(row) => self.row(&row, out)?,
@@ -64,7 +64,12 @@ impl<'a> ReplayTally<'a> {
     }
 
     /// Reports an unreadable file or message. The others continue.
-    pub fn count_broken(&mut self, name: &str, cause: &impl Display, out: &mut Output) -> Outcome {
+    pub fn count_broken(
+        &mut self,
+        name: &str,
+        cause: &impl Display,
+        out: &mut Output,
+    ) -> CommandResult {
         self.broken += 1;
         out.flush()?;
         self.bar
@@ -72,7 +77,7 @@ impl<'a> ReplayTally<'a> {
         Ok(())
     }
 
-    fn row(&mut self, row: &Row, out: &mut Output) -> Outcome {
+    fn row(&mut self, row: &ReplayRow, out: &mut Output) -> CommandResult {
         self.messages += 1;
         let verdict = row.verdict.as_str();
         *self
@@ -106,7 +111,7 @@ impl<'a> ReplayTally<'a> {
         Ok(())
     }
 
-    pub fn finish(self, out: &mut Output) -> Outcome {
+    pub fn finish(self, out: &mut Output) -> CommandResult {
         self.bar.finish_and_clear();
         out.flush()?;
         for file in &self.missing {
@@ -122,12 +127,12 @@ impl<'a> ReplayTally<'a> {
             note("no message was found");
         }
         if self.broken > 0 || self.differing > 0 || !self.missing.is_empty() {
-            return Err(Failure::Said);
+            return Err(CommandError::Said);
         }
         Ok(())
     }
 
-    fn summary(&self, out: &mut Output) -> Outcome {
+    fn summary(&self, out: &mut Output) -> CommandResult {
         if let Some(expected) = self.expected {
             out.line(format_args!(
                 "{} of {} messages differ from what was expected{}",
@@ -159,7 +164,7 @@ impl<'a> ReplayTally<'a> {
 }
 
 /// Prints a row for people, in columns of fixed width, so that it can be printed at once.
-fn show(row: &Row, out: &mut Output) -> Outcome {
+fn show(row: &ReplayRow, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(row);
     }
@@ -169,10 +174,20 @@ fn show(row: &Row, out: &mut Output) -> Outcome {
         Verdict::Held => out.word("held", 8),
         Verdict::Dropped => out.word("dropped", 8),
     };
-    out.line(format_args!(
-        "{verdict}  {:<26}  {:<32}  {}",
-        row.reason,
-        Escaped(from).to_string(),
-        Escaped(&row.file)
-    ))
+    let (from, file) = (Escaped(from).to_string(), Escaped(&row.file).to_string());
+    let Some(width) = out.width().filter(|width| *width < WIDE) else {
+        return out.line(format_args!(
+            "{verdict}  {:<26}  {from:<32}  {file}",
+            row.reason
+        ));
+    };
+    // The verdict may contain the codes of its colour, which have no width.
+    let rest = cut(
+        &format!("{:<26}  {file}", row.reason),
+        width.saturating_sub(10),
+    );
+    out.line(format_args!("{verdict}  {rest}"))
 }
+
+/// On narrower terminals the sender is left out.
+const WIDE: usize = 110;

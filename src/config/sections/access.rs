@@ -1,15 +1,15 @@
 //! `[access]` and `[portal.access]`: the first revision of the access settings.
 
 use crate::access::{Key, Overrides, Settings, Value};
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 
-pub(super) fn site(section: &Section<'_>) -> Settings {
+pub(super) fn site(section: &TomlSection<'_>) -> Settings {
     let mut settings = Settings::default();
     each(section, |key, value| key.put(&mut settings, value));
     settings
 }
 
-pub(super) fn overrides(mut section: Section<'_>) -> Overrides {
+pub(super) fn overrides(mut section: TomlSection<'_>) -> Overrides {
     section.is_of_kind("access");
     let mut own = Overrides::default();
     each(&section, |key, value| {
@@ -18,7 +18,7 @@ pub(super) fn overrides(mut section: Section<'_>) -> Overrides {
     own
 }
 
-fn each(section: &Section<'_>, mut put: impl FnMut(Key, Value)) {
+fn each(section: &TomlSection<'_>, mut put: impl FnMut(Key, Value)) {
     let internal = section.section("internal");
     let external = section.section("external");
     for key in Key::ALL {

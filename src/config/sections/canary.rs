@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::units::SECOND;
 use crate::config::{Canary, Destination, MaildirDestination, Portal, Retry};
 use crate::domain::canary;
 
 /// `None` without an interval.
-pub(super) fn read(section: &Section<'_>, data_dir: &Path) -> Option<Canary> {
+pub(super) fn read(section: &TomlSection<'_>, data_dir: &Path) -> Option<Canary> {
     let interval = section.entry("interval").and_then(|entry| entry.time());
     let timeout = section.time("patience", 30 * SECOND);
     let portal = Portal {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{endpoint, retry};
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::secret::PASSWORD;
 use crate::config::server_url::SmtpUrl;
 use crate::config::units::MINUTE;
@@ -39,7 +39,7 @@ pub(super) struct Known {
     pub destinations: BTreeMap<DestinationName, Destination>,
 }
 
-pub(super) fn read_all(section: Section<'_>) -> Known {
+pub(super) fn read_all(section: TomlSection<'_>) -> Known {
     let mut known = Known::default();
     for (name, section) in section.subsections("[destination.NAME] and its keys below it") {
         let name = DestinationName::parse(name)
@@ -57,7 +57,7 @@ pub(super) fn read_all(section: Section<'_>) -> Known {
     known
 }
 
-fn read(mut section: Section<'_>) -> Option<Destination> {
+fn read(mut section: TomlSection<'_>) -> Option<Destination> {
     let Some((word, kind)) = section
         .require("type", "\"smtp\" (or maildir, webhook, command)")
         .and_then(|entry| entry.choice(&TYPES.map(|(word, kind)| (word, (word, kind)))))
@@ -75,7 +75,7 @@ fn read(mut section: Section<'_>) -> Option<Destination> {
 }
 
 /// `[outgoing]`: a server with the keys of a destination of that type, or a folder.
-pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
+pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
     let Some(is_smtp) = section
         .require("type", "\"smtp\" (or file)")
         .and_then(|entry| entry.choice(&[("smtp", true), ("file", false)]))
@@ -94,7 +94,7 @@ pub(super) fn outgoing(mut section: Section<'_>) -> Option<Outgoing> {
         .map(Outgoing::File)
 }
 
-fn server(section: &Section<'_>) -> Option<SmtpServer> {
+fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
     let url = section
         .require("url", "\"smtp://127.0.0.1:25\"")
         .and_then(|entry| entry.parse(SmtpUrl::parse));
@@ -132,7 +132,7 @@ fn server(section: &Section<'_>) -> Option<SmtpServer> {
     })
 }
 
-fn smtp(section: &Section<'_>) -> Option<SmtpDestination> {
+fn smtp(section: &TomlSection<'_>) -> Option<SmtpDestination> {
     let server = server(section);
     let recipient = section
         .entry("recipient")
@@ -187,7 +187,7 @@ fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
     )
 }
 
-fn maildir(section: &Section<'_>) -> Option<MaildirDestination> {
+fn maildir(section: &TomlSection<'_>) -> Option<MaildirDestination> {
     let path = section
         .require("path", "\"/var/mail/helpdesk\"")
         .and_then(|entry| entry.path());
@@ -200,7 +200,7 @@ fn maildir(section: &Section<'_>) -> Option<MaildirDestination> {
     })
 }
 
-fn webhook(section: &Section<'_>) -> Option<WebhookDestination> {
+fn webhook(section: &TomlSection<'_>) -> Option<WebhookDestination> {
     let endpoint = endpoint::read(section, "\"https://desk.corp.example/hooks/mail\"");
     let format = section
         .entry("format")
@@ -233,7 +233,7 @@ fn webhook(section: &Section<'_>) -> Option<WebhookDestination> {
     })
 }
 
-fn command(section: &Section<'_>) -> Option<CommandDestination> {
+fn command(section: &TomlSection<'_>) -> Option<CommandDestination> {
     let program = section
         .require("program", "\"/usr/local/bin/open-ticket\"")
         .and_then(|entry| {

@@ -6,14 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::secret::{BEARER, PASSWORD, WEBHOOK_SECRET};
 use crate::config::server_url::{is_private, parse_http};
 use crate::config::units::SECOND;
 use crate::config::{Endpoint, HttpCredentials, Secret};
 
 /// `None` if the URL is missing or invalid, which is reported.
-pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
+pub(super) fn read(section: &TomlSection<'_>, example: &str) -> Option<Endpoint> {
     let allow_private = section.switch("allow_private", false);
     let url = section.require("url", example).and_then(|entry| {
         let url = entry.parse(parse_http)?;
@@ -58,7 +58,7 @@ pub(super) fn read(section: &Section<'_>, example: &str) -> Option<Endpoint> {
 }
 
 /// A token, or a user and a password; not both, since there is only one `Authorization`.
-fn credentials(section: &Section<'_>) -> Option<HttpCredentials> {
+fn credentials(section: &TomlSection<'_>) -> Option<HttpCredentials> {
     let bearer = section.secret(BEARER);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);
@@ -90,7 +90,7 @@ fn credentials(section: &Section<'_>) -> Option<HttpCredentials> {
 
 /// Fields whose values are read from files or credentials.
 fn secret_headers(
-    section: &Section<'_>,
+    section: &TomlSection<'_>,
     headers: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Secret> {
     let mut secrets = BTreeMap::new();
@@ -115,7 +115,7 @@ fn secret_headers(
 }
 
 /// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is removed.
-fn signing_key(section: &Section<'_>, secret: &Secret) -> Option<Secret> {
+fn signing_key(section: &TomlSection<'_>, secret: &Secret) -> Option<Secret> {
     let text = secret.expose_secret();
     // The secret was not read.
     if text.is_empty() {

@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use super::{endpoint, retry};
 use crate::config::Hook;
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::domain::{DestinationName, EventPattern, canary};
 
 /// The calls of one account are made one after the other, so a higher concurrency has no use.
 const MOST_AT_ONCE: usize = 100;
 
 /// Names must differ from those of destinations, since either can be paused by its name.
-pub(super) fn read_all(root: &Section<'_>, destinations: &BTreeSet<DestinationName>) -> Vec<Hook> {
+pub(super) fn read_all(
+    root: &TomlSection<'_>,
+    destinations: &BTreeSet<DestinationName>,
+) -> Vec<Hook> {
     let mut names = BTreeSet::new();
     let mut hooks = Vec::new();
     for section in root.sections("hook") {

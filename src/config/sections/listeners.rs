@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::network;
 use crate::config::certificate::CertificateError;
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::secret::Secrets;
 use crate::config::server_url::parse_public;
 use crate::config::units::{KIB, MIB, MINUTE, show_size};
-use crate::config::{Http, Smtp, SmtpTls};
+use crate::config::{Http, SmtpConfig, SmtpTls};
 
 /// Bounds of `smtp.max_header_size`. Long lists of recipients and chains of ARC seals take tens of KiB.
 const LEAST_HEADER: u64 = 16 * KIB;
@@ -41,7 +41,7 @@ impl UsedAddresses {
     }
 }
 
-pub(super) fn smtp(section: &Section<'_>, taken: &mut UsedAddresses) -> Smtp {
+pub(super) fn smtp(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> SmtpConfig {
     let listen = if let Some(entry) = section.entry("listen") {
         if entry.array().is_some_and(|items| items.is_empty()) {
             entry.refuse("is empty; nothing could be received");
@@ -97,7 +97,7 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut UsedAddresses) -> Smtp {
             ),
         );
     }
-    Smtp {
+    SmtpConfig {
         listen,
         trusted_peers,
         max_message_size,
@@ -112,7 +112,7 @@ pub(super) fn smtp(section: &Section<'_>, taken: &mut UsedAddresses) -> Smtp {
     }
 }
 
-fn tls(section: &Section<'_>) -> Option<SmtpTls> {
+fn tls(section: &TomlSection<'_>) -> Option<SmtpTls> {
     let certificate = section.entry("certificate");
     let key = section.entry("key");
     let required = section.switch("required", false);
@@ -153,7 +153,7 @@ fn tls(section: &Section<'_>) -> Option<SmtpTls> {
     Some(tls)
 }
 
-pub(super) fn http(section: &Section<'_>, taken: &mut UsedAddresses) -> Http {
+pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http {
     let mut listener = |key: &'static str, label, port| {
         let standard = SocketAddr::from(([127, 0, 0, 1], port));
         if let Some(entry) = section.entry(key) {

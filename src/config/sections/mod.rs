@@ -17,15 +17,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::document::Section;
+use super::document::TomlSection;
 use super::units::{DAY, MIB, SECOND, show_size};
-use super::{Authentication, Config, Dropped, Log, LogFormat, Mail, Outgoing, Quota, Retention};
+use super::{
+    AuthenticationConfig, Config, DroppedConfig, Log, LogFormat, MailConfig, Outgoing, Quota,
+    Retention,
+};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;
 
 /// Reads the whole file. `None` if a value without a default could not be read, which is reported.
-pub(super) fn read(root: &Section<'_>) -> Option<Config> {
+pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     let hostname = match root.entry("hostname") {
         Some(entry) => entry.parse(|text| {
             Domain::parse(text).map_err(|cause| {
@@ -72,7 +75,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
     let quota = quota(&root.section("quota"), smtp.max_message_size);
 
     let section = root.section("authentication");
-    let authentication = Authentication {
+    let authentication = AuthenticationConfig {
         mode: section
             .entry("mode")
             .and_then(|entry| {
@@ -96,7 +99,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
             .and_then(|entry| entry.list(arc_sealer))
             .unwrap_or_default(),
     };
-    let mail = Mail {
+    let mail = MailConfig {
         spam: root
             .section("mail")
             .entry("spam")
@@ -105,7 +108,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Config> {
             .into(),
     };
     let section = root.section("dropped");
-    let dropped = Dropped {
+    let dropped = DroppedConfig {
         keep_content: section.time("keep_content", 7 * DAY),
         max_content: section.size("max_content", 1 << 30),
     };
@@ -162,7 +165,7 @@ pub fn name_of_this_machine() -> Domain {
         .unwrap_or_else(|| unreachable!("localhost is a domain"))
 }
 
-fn outgoing(root: &Section<'_>) -> Option<Outgoing> {
+fn outgoing(root: &TomlSection<'_>) -> Option<Outgoing> {
     let section = root.section("outgoing");
     if !section.is_there() {
         section.refuse(
@@ -174,7 +177,7 @@ fn outgoing(root: &Section<'_>) -> Option<Outgoing> {
     destination::outgoing(section)
 }
 
-fn quota(section: &Section<'_>, max_message_size: u64) -> Quota {
+fn quota(section: &TomlSection<'_>, max_message_size: u64) -> Quota {
     let requests = section.number("requests", 50, 1..=1_000_000);
     let bytes = section.size("bytes", 100 * MIB);
     if bytes < max_message_size {
@@ -191,7 +194,7 @@ fn quota(section: &Section<'_>, max_message_size: u64) -> Quota {
     Quota { requests, bytes }
 }
 
-fn log(section: &Section<'_>) -> Log {
+fn log(section: &TomlSection<'_>) -> Log {
     Log {
         format: section
             .entry("format")
@@ -218,7 +221,7 @@ pub(crate) fn authserv_id(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ';') {
         return Err(format!(
             "{text:?} is not an authserv-id; copy the word at the start of your MTA's \
-             Authentication-Results field"
+             AuthenticationConfig-Results field"
         ));
     }
     Ok(text.to_owned())

@@ -7,8 +7,8 @@ use super::site::{Languages, optional_text};
 use super::verification::author;
 use crate::access::Overrides;
 use crate::config::Portal;
-use crate::config::document::{Section, nearest};
-use crate::config::entry::Entry;
+use crate::config::document::{TomlSection, nearest};
+use crate::config::entry::TomlEntry;
 use crate::config::server_url::parse_http;
 use crate::domain::{DestinationName, EmailAddress, PortalName, canary};
 
@@ -39,7 +39,7 @@ impl Mailboxes {
 }
 
 pub(super) fn read_all<'d>(
-    root: &Section<'d>,
+    root: &TomlSection<'d>,
     destinations: &BTreeSet<DestinationName>,
     languages: &mut Languages<'d>,
 ) -> (Vec<Portal>, BTreeMap<PortalName, Overrides>, Mailboxes) {
@@ -47,7 +47,7 @@ pub(super) fn read_all<'d>(
     let mut overrides = BTreeMap::new();
     let mut mailboxes = Mailboxes::default();
     let mut names = BTreeSet::new();
-    let mut authors: Vec<(Entry<'d>, Option<usize>)> = Vec::new();
+    let mut authors: Vec<(TomlEntry<'d>, Option<usize>)> = Vec::new();
     let sections = root.sections("portal");
     if sections.is_empty() && root.entry("portal").is_none() {
         root.refuse("there is no portal; write [[portal]] with name, addresses and destination");
@@ -93,7 +93,7 @@ pub(super) fn read_all<'d>(
 }
 
 fn read(
-    section: &Section<'_>,
+    section: &TomlSection<'_>,
     name: Option<PortalName>,
     destinations: &BTreeSet<DestinationName>,
     mailboxes: &mut Mailboxes,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::{Retry, parse_time};
 
 /// Maximum number of delays; a longer list has no use.
 const MOST: usize = 50;
 
-pub(super) fn read(section: &Section<'_>) -> Retry {
+pub(super) fn read(section: &TomlSection<'_>) -> Retry {
     let default = Retry::default();
     let waits = section
         .entry("retry")

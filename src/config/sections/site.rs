@@ -5,18 +5,18 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use crate::config::document::Section;
-use crate::config::entry::Entry;
+use crate::config::document::TomlSection;
+use crate::config::entry::TomlEntry;
 use crate::config::{Portal, Site};
 use crate::domain::{BUILT_IN_LANGUAGES, LanguageTag};
 
 /// Languages that the file names. They are checked once the folder of the operator's own templates is known.
 #[derive(Default)]
-pub(super) struct Languages<'d>(Vec<(Entry<'d>, LanguageTag)>);
+pub(super) struct Languages<'d>(Vec<(TomlEntry<'d>, LanguageTag)>);
 
 impl<'d> Languages<'d> {
     /// The key `language` of a section.
-    pub fn read(&mut self, section: &Section<'d>) -> Option<LanguageTag> {
+    pub fn read(&mut self, section: &TomlSection<'d>) -> Option<LanguageTag> {
         let entry = section.entry("language")?;
         let tag = entry.parse_unless_empty(LanguageTag::parse)?;
         self.0.push((entry, tag.clone()));
@@ -41,7 +41,7 @@ impl<'d> Languages<'d> {
 }
 
 /// An optional text; an empty one counts as absent.
-pub(super) fn optional_text(section: &Section<'_>, key: &'static str) -> Option<String> {
+pub(super) fn optional_text(section: &TomlSection<'_>, key: &'static str) -> Option<String> {
     section
         .entry(key)
         .and_then(|entry| entry.parse_unless_empty(|text| Ok::<_, Infallible>(text.to_owned())))
@@ -49,7 +49,7 @@ pub(super) fn optional_text(section: &Section<'_>, key: &'static str) -> Option<
 
 /// Reads the section, and copies its contact to the portals without their own.
 pub(super) fn read<'d>(
-    section: &Section<'d>,
+    section: &TomlSection<'d>,
     languages: &mut Languages<'d>,
     portals: &mut [Portal],
 ) -> Site {

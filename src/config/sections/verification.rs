@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use lettre::message::Mailbox as Author;
 
 use super::portal::Mailboxes;
-use crate::config::document::Section;
+use crate::config::document::TomlSection;
 use crate::config::units::{DAY, show_time};
 use crate::config::{MailLimits, Verification};
 use crate::domain::{AddressDelimiters, EmailAddress};
@@ -19,7 +19,7 @@ const MAIL_ID: usize = 26;
 
 const FROM: &str = "\"IT Help <no-reply@corp.example>\"";
 
-pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<Verification> {
+pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Option<Verification> {
     let from = section
         .require("from", FROM)
         .and_then(|entry| entry.parse(|text| author(text, mailboxes)));
@@ -79,7 +79,7 @@ pub(super) fn read(section: &Section<'_>, mailboxes: &mut Mailboxes) -> Option<V
     })
 }
 
-fn limits(section: &Section<'_>, delimiters: AddressDelimiters) -> MailLimits {
+fn limits(section: &TomlSection<'_>, delimiters: AddressDelimiters) -> MailLimits {
     let most = 1..=1_000_000;
     let total_hour = section.number("total_hour", 500, most.clone());
     let fifth = |of: u32| (of / 5).max(1);

@@ -145,7 +145,7 @@ impl Harness {
 
 /// A checker that uses this DNS server.
 pub fn checker(resolver: SocketAddr, timeout: Duration) -> Checker {
-    let settings = config::Authentication {
+    let settings = config::AuthenticationConfig {
         mode: Enforcement::Enforce,
         authserv_id: None,
         resolvers: vec![resolver],

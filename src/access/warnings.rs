@@ -8,6 +8,8 @@ use crate::domain::{Domain, DomainPattern, public_suffix};
 pub enum Warning {
     #[error("{0} is a mailbox provider: anyone with a mailbox there would become internal")]
     MailboxProvider(DomainPattern),
+    #[error("{0} is a mailbox provider: anyone with a mailbox there can become a customer")]
+    AllowedMailboxProvider(DomainPattern),
     #[error("{narrow} is already covered by {wide}")]
     Covered {
         narrow: DomainPattern,
@@ -103,6 +105,12 @@ impl Settings {
                 warnings.push(Warning::MailboxProvider(pattern.clone()));
             }
         }
+        for pattern in allowed {
+            let is_domain = !matches!(pattern, DomainPattern::Address(_));
+            if is_domain && MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
+                warnings.push(Warning::AllowedMailboxProvider(pattern.clone()));
+            }
+        }
         for list in [approved, allowed, denied] {
             for (place, narrow) in list.iter().enumerate() {
                 let wide = list.iter().enumerate().find(|(other, wide)| {
@@ -181,6 +189,7 @@ mod tests {
             settings.warnings(),
             [
                 Warning::MailboxProvider(pattern("gmail.com")),
+                Warning::AllowedMailboxProvider(pattern("gmail.com")),
                 Warning::Covered {
                     narrow: pattern("a.corp.com"),
                     wide: pattern("*.corp.com"),

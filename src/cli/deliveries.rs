@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn};
+use super::output::{Layout, Output, TableColumn, or_dash, time};
 use crate::domain::DestinationName;
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 
@@ -50,9 +50,20 @@ const COLUMNS: &[TableColumn<QueueStatus>] = &[
         queue.destination.to_string()
     }),
     TableColumn::optional(1, "type", Layout::Whole, |queue| queue.kind.to_owned()),
-    TableColumn::new("state", Layout::Word, |queue| queue.state.to_owned()),
+    TableColumn::new("state", Layout::Word, |queue| {
+        queue.state.as_str().to_owned()
+    }),
     TableColumn::new("waiting", Layout::Number, |queue| queue.waiting.to_string()),
     TableColumn::new("failed", Layout::Number, |queue| queue.failed.to_string()),
+    TableColumn::optional(2, "oldest", Layout::Whole, |queue| {
+        queue.oldest_waiting.map_or_else(|| "-".to_owned(), time)
+    }),
+    TableColumn::optional(3, "next try", Layout::Whole, |queue| {
+        queue.next_try_at.map_or_else(|| "-".to_owned(), time)
+    }),
+    TableColumn::new("last error", Layout::Wrapped, |queue| {
+        or_dash(queue.last_error.as_ref())
+    }),
     TableColumn::new("for", Layout::Wrapped, |queue| {
         let portals = queue.portals.iter().map(ToString::to_string);
         let events = queue.events.iter().map(ToString::to_string);
@@ -115,6 +126,8 @@ async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> Co
     }
     out.line(format_args!(
         "{} is {}; {} waiting",
-        queue.destination, queue.state, queue.waiting
+        queue.destination,
+        queue.state.as_str(),
+        queue.waiting
     ))
 }

@@ -4,6 +4,7 @@
 //! [`crate::store`] as the daemon, whether it runs or not; none of them writes a log.
 
 mod access;
+mod audit;
 mod backup;
 pub mod check;
 mod compact;
@@ -103,6 +104,7 @@ enum Command {
     #[command(subcommand)]
     Templates(templates::Command),
     /// Count messages and requests
+    Audit(audit::AuditArgs),
     Stats(stats::Args),
     Backup(backup::Args),
     Compact(compact::Args),
@@ -156,6 +158,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> CommandResul
         Command::Operators(command) => wait(operators::run(command, global, out)),
         Command::Tail(args) => wait(tail::run(args, global, out)),
         Command::Templates(command) => templates::run(command, global, out),
+        Command::Audit(args) => wait(audit::run(args, global, out)),
         Command::Stats(args) => wait(stats::run(args, global, out)),
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Compact(_) => compact::run(global, out),
@@ -195,6 +198,23 @@ fn wait_on_threads(daemon: impl Future<Output = CommandResult>) -> CommandResult
         .build()
         .map_err(CommandError::from)?
         .block_on(daemon)
+}
+
+/// Every command with its subcommand, for a comparison with the pages and the API.
+#[cfg(test)]
+pub fn command_paths() -> Vec<String> {
+    let cli = Cli::command();
+    let mut paths = Vec::new();
+    for command in cli.get_subcommands() {
+        let name = command.get_name();
+        if command.has_subcommands() {
+            let subcommands = command.get_subcommands();
+            paths.extend(subcommands.map(|sub| format!("{name} {}", sub.get_name())));
+        } else {
+            paths.push(name.to_owned());
+        }
+    }
+    paths
 }
 
 #[cfg(test)]

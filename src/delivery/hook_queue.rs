@@ -65,6 +65,10 @@ impl Queue for HookQueue {
     type Claim = HookCall;
     type Settlement = Settlement;
 
+    fn name(&self) -> Option<&DestinationName> {
+        Some(&self.name)
+    }
+
     fn store(&self) -> &Store {
         &self.store
     }

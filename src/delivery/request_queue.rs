@@ -131,6 +131,10 @@ impl Queue for RequestQueue {
     type Claim = Delivery;
     type Settlement = Settlement;
 
+    fn name(&self) -> Option<&DestinationName> {
+        Some(&self.name)
+    }
+
     fn store(&self) -> &Store {
         &self.links.store
     }

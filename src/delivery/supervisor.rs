@@ -14,7 +14,7 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::breaker::{Breakers, Place};
 use crate::outbound::worker::Worker;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -58,6 +58,7 @@ pub async fn run(
                 workers.spawn(Worker::run(desk, breaker, generation.clone()));
             }
         }
+        forget_states(&store, &breakers).await;
         tokio::select! {
             () = shutdown.cancelled() => {}
             changed = config.changed() => if changed.is_err() {
@@ -69,6 +70,21 @@ pub async fn run(
     workers.close();
     // Dropping the runtime cancels whatever is still running.
     let _ = tokio::time::timeout(DRAIN, workers.wait()).await;
+}
+
+/// Removes the record of destinations that are not down any more: the daemon or their settings are new.
+async fn forget_states(store: &Store, breakers: &Breakers) {
+    let forget = async {
+        for down in store.down_destinations().await? {
+            if !breakers.is_down(&down.name) {
+                store.record_up(down.name).await?;
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = forget.await {
+        events::fault("delivery", &error);
+    }
 }
 
 /// Subscribes the hooks of this configuration to future events, and removes the pending calls of other hooks.

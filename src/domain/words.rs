@@ -89,7 +89,6 @@ impl Vocabulary {
                 ("bounce", "Delivery report"),
             ],
             Destination => &[
-                ("running", "Running"),
                 ("up", "Up"),
                 ("retrying", "Retrying"),
                 ("down", "Down"),
@@ -198,6 +197,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("access.changed", "Access settings changed"),
     ("destination.paused", "Destination paused"),
     ("destination.resumed", "Destination resumed"),
+    ("destination.retried", "Destination tried at once"),
     ("destination.down", "Destination down"),
     ("destination.up", "Destination up"),
     ("operator.added", "Operator added"),

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::requests::{RequestAction, act_on_requests, matching_requests};
 use crate::config::Config;
 use crate::domain::{Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp};
-use crate::store::{RequestCount, RequestFilter, Store, StoreError};
+use crate::store::{DownDestination, RequestCount, RequestFilter, Store, StoreError, WaitingWork};
 
 /// A destination, or a hook, and its queue.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -20,28 +20,124 @@ pub struct QueueStatus {
     /// Events that a hook is told; empty for a destination.
     #[schema(value_type = Vec<String>)]
     pub events: Vec<EventPattern>,
-    /// `running` or `paused`.
-    pub state: &'static str,
+    /// `up`, `retrying`, `down` or `paused`.
+    pub state: QueueState,
     pub waiting: u64,
     pub failed: u64,
+    /// Time since which the oldest waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub oldest_waiting: Option<Timestamp>,
+    /// Time of the next attempt, unless it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub next_try_at: Option<Timestamp>,
+    /// Time since which it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub down_since: Option<Timestamp>,
+    /// Error of the last attempt, while it is down or something waits for the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub last_error: Option<String>,
 }
 
-/// All queues: the destinations by name, then the hooks.
+/// State of a destination or hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = DestinationState)]
+pub enum QueueState {
+    Up,
+    /// An attempt failed, and is made again later.
+    Retrying,
+    /// Every attempt fails; one is made from time to time.
+    Down,
+    /// An operator paused it.
+    Paused,
+}
+
+impl QueueState {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Retrying => "retrying",
+            Self::Down => "down",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl QueueStatus {
+    /// Adds what waits and whether it is down. Not called before the portals of the queue are known.
+    fn with_state(
+        self,
+        work: WaitingWork,
+        down: Option<&DownDestination>,
+        is_paused: bool,
+    ) -> Self {
+        let state = match (is_paused, down, &work.last_error) {
+            (true, ..) => QueueState::Paused,
+            (false, Some(_), _) => QueueState::Down,
+            (false, None, Some(_)) => QueueState::Retrying,
+            (false, None, None) => QueueState::Up,
+        };
+        let next = down.map(|down| down.next_try_at).or(work.next_attempt_at);
+        Self {
+            state,
+            oldest_waiting: work.oldest,
+            next_try_at: next.filter(|_| !is_paused),
+            down_since: down.map(|down| down.since),
+            last_error: down.map(|down| down.last_error.clone()).or(work.last_error),
+            ..self
+        }
+    }
+}
+
+/// Type of the queue of a hook.
+const HOOK: &str = "hook";
+
+/// All queues, the destinations by name, then the hooks, with the numbers of what waits and failed.
 pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStatus>, StoreError> {
-    let paused = store.paused_destinations().await?;
+    let mut queues = list_queue_states(store, config).await?;
     let counts = store.request_counts().await?;
+    for queue in queues.iter_mut().filter(|queue| queue.kind != HOOK) {
+        let count = |state| -> u64 {
+            let here = |count: &&RequestCount| {
+                count.state == state && queue.portals.contains(&count.portal)
+            };
+            counts.iter().filter(here).map(|count| count.requests).sum()
+        };
+        (queue.waiting, queue.failed) =
+            (count(RequestState::Released), count(RequestState::Failed));
+    }
+    Ok(queues)
+}
+
+/// The same, without counting requests, which takes time where many wait: their numbers are 0.
+pub async fn list_queue_states(
+    store: &Store,
+    config: &Config,
+) -> Result<Vec<QueueStatus>, StoreError> {
+    let paused = store.paused_destinations().await?;
+    let down = store.down_destinations().await?;
     let empty = |name: &DestinationName, kind| QueueStatus {
         destination: name.clone(),
         kind,
         portals: Vec::new(),
         events: Vec::new(),
-        state: if paused.contains(name) {
-            "paused"
-        } else {
-            "running"
-        },
+        state: QueueState::Up,
         waiting: 0,
         failed: 0,
+        oldest_waiting: None,
+        next_try_at: None,
+        down_since: None,
+        last_error: None,
+    };
+    let state = |queue: QueueStatus, work| {
+        let down = down.iter().find(|down| down.name == queue.destination);
+        let is_paused = paused.contains(&queue.destination);
+        queue.with_state(work, down, is_paused)
     };
     let mut queues = Vec::new();
     for (name, destination) in &config.destinations {
@@ -51,26 +147,29 @@ pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStat
             .filter(|portal| portal.destination == *name)
             .map(|portal| portal.name.clone())
             .collect();
-        let count = |state| -> u64 {
-            let here = |count: &&RequestCount| {
-                count.state == state && queue.portals.contains(&count.portal)
-            };
-            counts.iter().filter(here).map(|count| count.requests).sum()
-        };
-        (queue.waiting, queue.failed) =
-            (count(RequestState::Released), count(RequestState::Failed));
-        queues.push(queue);
+        let work = store.waiting_requests(queue.portals.clone()).await?;
+        queues.push(state(queue, work));
     }
     for hook in &config.hooks {
         let count = store.hook_count(hook.name.clone()).await?;
-        queues.push(QueueStatus {
+        let queue = QueueStatus {
             events: hook.events.clone(),
             waiting: count.waiting,
             failed: count.failed,
-            ..empty(&hook.name, "hook")
-        });
+            ..empty(&hook.name, HOOK)
+        };
+        let work = store.waiting_calls(hook.name.clone()).await?;
+        queues.push(state(queue, work));
     }
     Ok(queues)
+}
+
+/// Destinations and hooks of the configuration that are down.
+pub async fn list_down(store: &Store, config: &Config) -> Result<Vec<DownDestination>, StoreError> {
+    let mut down = store.down_destinations().await?;
+    let paused = store.paused_destinations().await?;
+    down.retain(|down| kind_of_queue(config, &down.name).is_ok() && !paused.contains(&down.name));
+    Ok(down)
 }
 
 /// One queue.
@@ -127,7 +226,8 @@ pub async fn set_paused(
     store.pause_destination(name.clone(), paused, by, now).await
 }
 
-/// Retries at once all that failed for a destination or hook, and all that waits for its next attempt.
+/// Retries at once all that failed for a destination or hook, and all that waits for its next attempt. A
+/// destination that is down is tried at once, too.
 ///
 /// # Errors
 /// `NotFound` if the configuration has none of that name.
@@ -139,8 +239,10 @@ pub async fn retry_queue(
 ) -> Result<(), StoreError> {
     if let QueueKind::Hook = kind_of_queue(config, name)? {
         let now = Timestamp::now();
-        store.retry_hook_calls(name.clone(), by, now).await?;
-        return Ok(());
+        store
+            .retry_hook_calls(name.clone(), by.clone(), now)
+            .await?;
+        return store.close_breaker(name.clone(), by, now).await;
     }
     let mut ids = Vec::new();
     for portal in config
@@ -159,5 +261,7 @@ pub async fn retry_queue(
     }
     ids.sort_unstable();
     act_on_requests(store, RequestAction::Retry, ids, &by).await?;
-    Ok(())
+    store
+        .close_breaker(name.clone(), by, Timestamp::now())
+        .await
 }

@@ -12,6 +12,7 @@ mod dropped;
 mod explain;
 mod operators;
 mod person;
+mod person_data;
 mod requests;
 mod simulate;
 mod stats;
@@ -26,7 +27,10 @@ pub use customers::{
     CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     forget_customer, warning_about,
 };
-pub use deliveries::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
+pub use deliveries::{
+    QueueState, QueueStatus, find_queue, list_down, list_queue_states, list_queues, retry_queue,
+    set_paused,
+};
 pub use dropped::{
     DroppedMessage, RecoveryOutcome, is_recoverable, list_recoverable, recover, recover_many,
     recover_matching, release_dropped, release_many_dropped,
@@ -37,6 +41,7 @@ pub use operators::{
     find_operator, make_token, record_failed_login, remove_operator, start_session,
 };
 pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
+pub use person_data::{PersonData, collect_person_data};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
 pub use stats::{Stats, count_messages};

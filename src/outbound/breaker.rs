@@ -87,22 +87,60 @@ impl Breaker {
     }
 }
 
+/// What operators are told of a destination that is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownState {
+    /// Time of the next trial.
+    pub next_try_at: Timestamp,
+    /// Cause of the last failure.
+    pub last_error: String,
+}
+
+/// State of a destination, with the last failure of it.
+#[derive(Debug, Default)]
+struct State {
+    breaker: Breaker,
+    last_error: String,
+}
+
 /// One breaker, shared by all workers of one place: the current one, and an old one that finishes its
 /// attempts after a reload.
 #[derive(Debug, Clone, Default)]
-pub struct SharedBreaker(Arc<Mutex<Breaker>>);
+pub struct SharedBreaker(Arc<Mutex<State>>);
 
 impl SharedBreaker {
     pub fn capacity(&self, concurrency: usize, under_way: usize, now: Timestamp) -> Capacity {
-        self.lock().capacity(concurrency, under_way, now)
+        self.lock().breaker.capacity(concurrency, under_way, now)
     }
 
     pub fn note(&self, attempt: &Attempt, now: Timestamp) {
-        let mut breaker = self.lock();
-        *breaker = breaker.after(attempt, now);
+        let mut state = self.lock();
+        state.breaker = state.breaker.after(attempt, now);
+        if let Attempt::Retry(cause) = attempt
+            && cause.scope == Scope::Destination
+        {
+            state.last_error.clone_from(&cause.text);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Breaker> {
+    /// None while the destination is not down.
+    pub fn down_state(&self) -> Option<DownState> {
+        let state = self.lock();
+        match state.breaker {
+            Breaker::Up { .. } => None,
+            Breaker::Down { probe_at, .. } => Some(DownState {
+                next_try_at: probe_at,
+                last_error: state.last_error.clone(),
+            }),
+        }
+    }
+
+    /// Closes the breaker: an operator wants to try at once.
+    pub fn close(&self) {
+        self.lock().breaker = Breaker::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,6 +166,12 @@ impl Breakers {
         };
         self.0.insert(name.clone(), (place, breaker.clone()));
         breaker
+    }
+
+    /// True if the destination of that name is down.
+    pub fn is_down(&self, name: &DestinationName) -> bool {
+        let found = self.0.get(name);
+        found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
     }
 }
 

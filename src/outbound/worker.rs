@@ -21,11 +21,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{Capacity, SharedBreaker};
+use super::breaker::{Capacity, DownState, SharedBreaker};
 use super::{Attempt, Cause};
-use crate::domain::Timestamp;
+use crate::domain::{DestinationName, Timestamp};
 use crate::observe::{catch_panic, events};
-use crate::store::{Changes, ClaimNumber, NextWork, Settled, Store, StoreError, Topic, Turn};
+use crate::store::{
+    Changes, ClaimNumber, DownDestination, NextWork, Settled, Store, StoreError, Topic, Turn,
+};
 
 /// Time by which a lease is longer than an attempt, besides [`RUN_TIME`].
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -52,6 +54,11 @@ pub trait Queue: Send + Sync + 'static {
     type Claim: Send + Sync + 'static;
     /// The record of an outcome.
     type Settlement: Clone + Send + Sync + 'static;
+
+    /// Name by which operators know the place; its state is recorded under it.
+    fn name(&self) -> Option<&DestinationName> {
+        None
+    }
 
     fn store(&self) -> &Store;
 
@@ -138,6 +145,8 @@ pub struct Worker<Q: Queue> {
     /// Outcomes of runs that are still under way.
     early: mpsc::UnboundedSender<Vec<Outcome<Q>>>,
     actions: Changes,
+    /// The state of the destination as operators see it.
+    recorded: Option<DownState>,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -157,10 +166,12 @@ impl<Q: Queue> Worker<Q> {
             setback: Timestamp::MIN,
             under_way: JoinSet::new(),
             early,
+            recorded: None,
         };
         let mut is_rested = true;
         let mut free_since: Option<Instant> = None;
         while !stop.is_cancelled() {
+            worker.follow_state().await;
             let now = Timestamp::now();
             let (capacity, _) = worker.capacity(now);
             let is_few = capacity * 4 < worker.queue.concurrency() && !worker.under_way.is_empty();
@@ -220,6 +231,49 @@ impl<Q: Queue> Worker<Q> {
         let now = Timestamp::now();
         worker.turn(0, now).await;
         worker.queue.close_idle().await;
+    }
+
+    /// Records for operators that the destination is down or up again, and closes the breaker if an operator
+    /// did: then the record is gone.
+    async fn follow_state(&mut self) {
+        let state = self.breaker.down_state();
+        let Some(name) = self.queue.name().cloned() else {
+            return;
+        };
+        let store = self.queue.store();
+        let done = match (&state, &self.recorded) {
+            (None, None) => return,
+            (Some(state), Some(recorded)) if state == recorded => match store.is_down(name).await {
+                Ok(true) => return,
+                Ok(false) => {
+                    self.breaker.close();
+                    self.recorded = None;
+                    self.next = None;
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            (
+                Some(DownState {
+                    next_try_at,
+                    last_error,
+                }),
+                _,
+            ) => {
+                let down = DownDestination {
+                    name,
+                    since: Timestamp::now(),
+                    next_try_at: *next_try_at,
+                    last_error: last_error.clone(),
+                };
+                store.record_down(down).await
+            }
+            (None, Some(_)) => store.record_up(name).await,
+        };
+        match done {
+            Ok(()) => self.recorded = state,
+            Err(error) => events::fault("outbound", &error),
+        }
     }
 
     /// Number of runs that may start, and the time at which there may be more.

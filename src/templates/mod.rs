@@ -138,6 +138,26 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/deliveries.html"),
     ),
     (
+        "operators/operators.html",
+        include_str!("../web/operators/templates/operators.html"),
+    ),
+    (
+        "operators/account.html",
+        include_str!("../web/operators/templates/account.html"),
+    ),
+    (
+        "operators/mail.html",
+        include_str!("../web/operators/templates/mail.html"),
+    ),
+    (
+        "operators/hook.html",
+        include_str!("../web/operators/templates/hook.html"),
+    ),
+    (
+        "operators/forgotten.html",
+        include_str!("../web/operators/templates/forgotten.html"),
+    ),
+    (
         "operators/audit.html",
         include_str!("../web/operators/templates/audit.html"),
     ),

@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::Output;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::{LedgerFilter, Listed, Page, RequestFilter, StoreError};
+use crate::operations::collect_person_data;
 
 /// Write all data about a person into a folder
 ///
@@ -60,36 +60,12 @@ messages/       the messages themselves, as far as they are kept, by the id in l
 Not in here: what a help desk was given, which is the help desk's to tell; the service's log; backups.
 ";
 
-/// More verification mail than anyone was ever sent.
-const VERIFICATION_MAILS: usize = 1_000_000;
-
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
     let Args { address, to } = args;
     let store = &context.store;
-    if store.holdings(address.clone()).await?.is_nothing() {
+    let Some(data) = collect_person_data(store, &address).await? else {
         return Err(CommandError::not_found("message or account of", &address));
-    }
-    let account = store.customer(&address).await?;
-    let requests = all(async |page| {
-        let filter = RequestFilter {
-            account: Some(address.clone()),
-            page,
-            ..RequestFilter::default()
-        };
-        store.requests(filter).await
-    })
-    .await?;
-    let entries = all(async |page| {
-        let filter = LedgerFilter {
-            sender: Some(address.clone()),
-            page,
-            ..LedgerFilter::default()
-        };
-        store.ledger(filter).await
-    })
-    .await?;
-    let verification_mails = store.mail_to(&address, VERIFICATION_MAILS).await?;
-    let events = store.events_about(address.clone()).await?;
+    };
 
     let folder = to.unwrap_or_else(|| {
         let day = Timestamp::now().strftime("%F");
@@ -98,13 +74,13 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     make(&folder)?;
     make(&folder.join("messages"))?;
     write(&folder.join("README.txt"), README.as_bytes())?;
-    write_json(&folder.join("account.json"), &account)?;
-    write_json(&folder.join("requests.json"), &requests)?;
-    write_json(&folder.join("ledger.json"), &entries)?;
-    write_json(&folder.join("letters.json"), &verification_mails)?;
-    write_json(&folder.join("events.json"), &events)?;
+    write_json(&folder.join("account.json"), &data.account)?;
+    write_json(&folder.join("requests.json"), &data.requests)?;
+    write_json(&folder.join("ledger.json"), &data.ledger)?;
+    write_json(&folder.join("letters.json"), &data.verification_mails)?;
+    write_json(&folder.join("events.json"), &data.events)?;
     let mut messages = 0;
-    for entry in &entries {
+    for entry in &data.ledger {
         if let Some(raw) = store.raw(entry.ledger).await? {
             let name = format!("messages/{}.eml", entry.ledger);
             write(&folder.join(name), &raw)?;
@@ -113,10 +89,10 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     }
     let written = Written {
         folder,
-        requests: requests.len(),
-        entries: entries.len(),
-        verification_mails: verification_mails.len(),
-        events: events.len(),
+        requests: data.requests.len(),
+        entries: data.ledger.len(),
+        verification_mails: data.verification_mails.len(),
+        events: data.events.len(),
         messages,
     };
     if out.is_json() {
@@ -131,23 +107,6 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         written.events,
         written.messages
     ))
-}
-
-/// Reads all pages of a list.
-async fn all<T>(
-    mut part: impl AsyncFnMut(Page) -> Result<Listed<T>, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    let mut rows = Vec::new();
-    let mut after = None;
-    loop {
-        let page = Page { limit: 500, after };
-        let listed = part(page).await?;
-        rows.extend(listed.rows);
-        after = listed.next;
-        if after.is_none() {
-            return Ok(rows);
-        }
-    }
 }
 
 /// Creates a folder that only its owner can read, because it holds personal mail.

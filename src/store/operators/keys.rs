@@ -37,7 +37,7 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::Token => "token",
@@ -314,12 +314,39 @@ impl Store {
     }
 
     /// Actions of operators, newest first.
-    pub async fn audit(&self, page: Page) -> Result<Listed<AuditEntry>, StoreError> {
-        self.read(move |tx| audit(tx, &page)).await
+    pub async fn audit(
+        &self,
+        filter: impl Into<AuditFilter>,
+    ) -> Result<Listed<AuditEntry>, StoreError> {
+        let filter = filter.into();
+        self.read(move |tx| audit(tx, &filter)).await
     }
 }
 
-pub(crate) fn audit(tx: &Tx, page: &Page) -> Result<Listed<AuditEntry>, StoreError> {
+/// The actions to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Name of the operator, or of the system user at the command line.
+    pub operator: Option<String>,
+    /// Name of the event, such as `request.released`.
+    pub event: Option<String>,
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    pub page: Page,
+}
+
+impl From<Page> for AuditFilter {
+    fn from(page: Page) -> Self {
+        Self {
+            page,
+            ..Self::default()
+        }
+    }
+}
+
+pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
+    let page = &filter.page;
     let after: i64 = match &page.after {
         None => i64::MAX,
         Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
@@ -330,10 +357,22 @@ pub(crate) fn audit(tx: &Tx, page: &Page) -> Result<Listed<AuditEntry>, StoreErr
     let rows_wanted = page.rows() + 1;
     let mut wanted = Conditions::new();
     wanted.ask("e.n < :after", ":after", Some(&after));
+    let actor = filter
+        .operator
+        .as_ref()
+        .map(|name| Actor::operator(name, Interface::Page).to_string());
+    let (since, until) = (
+        filter.since.map(Millis::from),
+        filter.until.map(Millis::from),
+    );
+    wanted.ask("e.actor = :actor", ":actor", actor.as_ref());
+    wanted.ask("e.name = :event", ":event", filter.event.as_ref());
+    wanted.ask("e.at >= :since", ":since", since.as_ref());
+    wanted.ask("e.at < :until", ":until", until.as_ref());
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
         "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
-         FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+         FROM event AS e INDEXED BY event_operator LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}
          ORDER BY e.n DESC LIMIT :limit",

@@ -5,11 +5,11 @@ use std::fmt::Write;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::n_of;
+use crate::store::operators::keys::{KeyKind, n_of};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};
 
-/// A token as shown in lists.
+/// A token or a session as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IssuedToken {
     /// Prefix of its hash; not a secret.
@@ -43,14 +43,32 @@ impl Store {
         of: Option<OperatorName>,
         now: Timestamp,
     ) -> Result<Vec<IssuedToken>, StoreError> {
+        self.keys(KeyKind::Token, of, now).await
+    }
+
+    /// Unexpired sessions of an operator on the pages, newest first.
+    pub async fn sessions(
+        &self,
+        of: OperatorName,
+        now: Timestamp,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
+        self.keys(KeyKind::Session, Some(of), now).await
+    }
+
+    async fn keys(
+        &self,
+        kind: KeyKind,
+        of: Option<OperatorName>,
+        now: Timestamp,
+    ) -> Result<Vec<IssuedToken>, StoreError> {
         self.read(move |tx| {
             tx.all_with(
                 "SELECT lower(hex(substr(k.hash, 1, 5))), o.name, k.role, k.note, k.created_at,
                      k.expires_at
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
-                 WHERE k.kind = 'token' AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
+                 WHERE k.kind = ?3 AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
-                &[&Millis::from(now), &of],
+                &[&Millis::from(now), &of, &kind.as_str()],
                 |row| {
                     Ok(IssuedToken {
                         id: row.get(0)?,
@@ -78,10 +96,10 @@ impl Store {
         .await
     }
 
-    /// Ends one token of an operator.
+    /// Ends one token or session of an operator.
     ///
     /// # Errors
-    /// `NotFound`: the operator, or a token of theirs with this id.
+    /// `NotFound`: the operator, or a token or session of theirs with this id.
     pub async fn end_token(
         &self,
         name: OperatorName,
@@ -93,7 +111,7 @@ impl Store {
             let n = n_of(work.tx, &name)?;
             let ended = work.tx.run(
                 "DELETE FROM operator_key
-                 WHERE operator = ? AND kind = 'token' AND lower(hex(substr(hash, 1, 5))) = ?",
+                 WHERE operator = ? AND lower(hex(substr(hash, 1, 5))) = ?",
                 &[&n, &id.to_lowercase()],
             )?;
             if ended == 0 {

@@ -3,6 +3,7 @@
 pub(super) mod actions;
 pub(super) mod content;
 pub(super) mod deliveries;
+pub(super) mod destinations;
 pub(super) mod link_key;
 pub(super) mod offers;
 pub(super) mod runs;

@@ -39,6 +39,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0024-notices.sql")),
     M::up(include_str!("schema/0025-placeholders.sql")),
     M::up(include_str!("schema/0026-unanswered-mail.sql")),
+    M::up(include_str!("schema/0027-destinations.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -6,8 +6,11 @@ use std::cell::RefCell;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use crate::access::AccessSettings;
-use crate::domain::{Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict};
+use crate::domain::{
+    DestinationName, Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict,
+};
 use crate::store::accounts::customers;
+use crate::store::audit::hook_calls;
 use crate::store::claims::leases;
 use crate::store::intake::copies;
 use crate::store::ledger::counts;
@@ -16,10 +19,12 @@ use crate::store::ledger::dropped_content;
 use crate::store::ledger::lists;
 use crate::store::ledger::simulate;
 use crate::store::operators::keys;
+use crate::store::requests::destinations;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Session, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
+use crate::store::verification::correspondence;
 use crate::store::verification::lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf};
@@ -196,7 +201,21 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         }
     }
     for after in [None, Some("7")] {
-        check("audit", session, |c| keys::audit(c, &page(after)));
+        check("queued mail", session, |c| {
+            correspondence::queued_mail(c, &page(None))
+        });
+        let hook = DestinationName::parse("directory").expect("a name");
+        check("failed calls", session, |c| {
+            hook_calls::failed_calls(c, &hook, &page(None))
+        });
+        let portals = [PortalName::parse("it").expect("a name")];
+        check("waiting requests", session, |c| {
+            destinations::waiting_requests(c, &portals)
+        });
+        check("waiting calls", session, |c| {
+            destinations::waiting_calls(c, &hook)
+        });
+        check("audit", session, |c| keys::audit(c, &page(after).into()));
     }
     check("dropped domains", session, |c| {
         dropped::domains(c, Millis(0), 20)

@@ -325,6 +325,14 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
         "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
         &[&now],
     )?;
+    tx.run(
+        "UPDATE down_destination SET since = ?1 WHERE since > ?1",
+        &[&now],
+    )?;
+    tx.run(
+        "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
+        &[&now],
+    )?;
     Ok(())
 }
 
@@ -344,6 +352,8 @@ mod tests {
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
         ("paused_destination.at", "`repair_small_tables`"),
+        ("down_destination.since", "`repair_small_tables`"),
+        ("down_destination.next_try_at", "`repair_small_tables`"),
     ];
 
     #[test]

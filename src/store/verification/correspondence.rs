@@ -2,11 +2,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{EmailAddress, PortalName, Timestamp};
+use crate::domain::{AccountId, EmailAddress, PortalName, Timestamp};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::verification_mail::MailKind;
-use crate::store::{Store, StoreError};
+use crate::store::{Listed, Page, Store, StoreError};
 
 /// One verification mail and its state.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -61,5 +61,53 @@ impl Store {
     ) -> Result<Vec<SentMail>, StoreError> {
         let key = address.key();
         self.read(move |tx| mail_to(tx, &key, limit)).await
+    }
+}
+
+/// Verification mail that waits to be sent.
+#[derive(Debug, Clone)]
+pub struct QueuedMail {
+    pub account: AccountId,
+    pub address: EmailAddress,
+    pub mail: SentMail,
+}
+
+/// Mail that waits, in the order in which it is due.
+pub(crate) fn queued_mail(tx: &Tx, page: &Page) -> Result<Listed<QueuedMail>, StoreError> {
+    let (due, n) = match &page.after {
+        None => (i64::MIN, i64::MIN),
+        Some(cursor) => cursor
+            .split_once('-')
+            .and_then(|(due, n)| Some((due.parse().ok()?, n.parse().ok()?)))
+            .ok_or_else(|| StoreError::NotFound {
+                what: "cursor",
+                name: cursor.clone(),
+            })?,
+    };
+    let limit = page.rows();
+    let rows = tx.all_with(
+        "SELECT l.n, a.id, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
+             l.attempts, l.last_error
+         FROM letter AS l INDEXED BY letter_due JOIN account AS a ON a.n = l.account
+         WHERE l.due_at IS NOT NULL AND (l.due_at, l.n) > (?1, ?2)
+         ORDER BY l.due_at, l.n LIMIT ?3",
+        &[&due, &n, &(limit + 1)],
+        |row| {
+            let (due, n): (i64, i64) = (row.get("due_at")?, row.get("n")?);
+            let mail = QueuedMail {
+                account: row.get("id")?,
+                address: row.get("address")?,
+                mail: SentMail::from_row(row)?,
+            };
+            Ok((mail, format!("{due}-{n}")))
+        },
+    )?;
+    Ok(Listed::cut(rows, limit))
+}
+
+impl Store {
+    /// Mail that waits to be sent, in the order in which it is due.
+    pub async fn queued_mail(&self, page: Page) -> Result<Listed<QueuedMail>, StoreError> {
+        self.read(move |tx| queued_mail(tx, &page)).await
     }
 }

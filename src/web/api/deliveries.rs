@@ -5,7 +5,7 @@ use super::output::{Json, Part};
 use super::problem::Problem;
 use super::route::{Call, Serve};
 use crate::domain::DestinationName;
-use crate::operations::{QueueStatus, find_queue, list_queues, set_paused};
+use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 
 pub(super) async fn list(call: Call, (): ()) -> Result<Part<QueueStatus>, Problem> {
     let queues = list_queues(&call.app.store, &call.app.config()).await?;
@@ -19,4 +19,14 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<QueueS
         set_paused(store, &config, &name, paused, call.holder.actor()).await?;
         Ok(Json(find_queue(store, &config, &name).await?))
     }
+}
+
+/// Tries at once all that waits for the destination in the path, and all that failed.
+pub(super) async fn retry(
+    call: Call,
+    At(name): At<DestinationName>,
+) -> Result<Json<QueueStatus>, Problem> {
+    let (config, store) = (call.app.config(), &call.app.store);
+    retry_queue(store, &config, &name, call.holder.actor()).await?;
+    Ok(Json(find_queue(store, &config, &name).await?))
 }

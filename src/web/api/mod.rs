@@ -295,11 +295,26 @@ fn routes() -> Vec<Route> {
             deliveries::pause(false),
         )
         .called("resumeDelivery", "Go on with a paused destination"),
+        Route::post("/deliveries/{destination}/retry", Admin, deliveries::retry)
+            .called(
+                "retryDelivery",
+                "Try at once all that waits for a destination, and all that failed",
+            )
+            .explained("A destination that is down is tried at once, too."),
         Route::get("/stats", Viewer, stats::show)
             .called("countMessages", "Count messages and requests"),
         Route::get("/audit", Viewer, stats::audit)
             .called("listAudit", "List what operators did, newest first"),
     ]
+}
+
+/// Every route with its method, for a comparison with the pages and the command line.
+#[cfg(test)]
+pub(super) fn route_names() -> Vec<String> {
+    let routes = routes().into_iter();
+    routes
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect()
 }
 
 /// The outermost layer: turns error statuses without a body into problems and sets the common response

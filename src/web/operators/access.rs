@@ -19,6 +19,8 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::message::to_be_saved;
+use super::simulate::warning_lines;
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::PortalName;
@@ -86,7 +88,11 @@ pub(super) async fn submit(
     if revision.number != base {
         return app.turn_back(&operator, typed, overtaken(&revision)).await;
     }
-    let draft = match form::draft(&sent, &revision.settings, portal.as_ref()) {
+    let drafted = match sent.one("file") {
+        Some(_) => app.settings_of_file(&sent),
+        None => form::draft(&sent, &revision.settings, portal.as_ref()),
+    };
+    let draft = match drafted {
         Ok(draft) => draft,
         Err(fault) => return app.turn_back(&operator, typed, fault).await,
     };
@@ -172,7 +178,31 @@ impl<'a> View<'a> {
     }
 }
 
+/// The settings of the site and of all portals as a file, to be saved.
+pub(super) async fn export(State(app): State<Arc<AppState>>) -> Result<Response, Error> {
+    let settings = app.store().access().await?.settings;
+    let text = toml::to_string(&settings);
+    let text = text.map_err(|error| StoreError::Other(error.to_string()))?;
+    Ok(to_be_saved(text.into_bytes(), "access.toml"))
+}
+
 impl AppState {
+    /// Parses the settings of a file, as the export writes it.
+    fn settings_of_file(&self, sent: &Fields) -> Result<AccessSettings, String> {
+        let text = sent.exactly("file").unwrap_or_default();
+        let draft: AccessSettings =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let config = self.config();
+        match draft
+            .portals
+            .keys()
+            .find(|name| config.portal(name).is_none())
+        {
+            Some(name) => Err(format!("There is no portal {name}.")),
+            None => Ok(draft),
+        }
+    }
+
     /// The portal that a form or a query names.
     fn portal(&self, fields: &Fields) -> Result<Option<PortalName>, Error> {
         let portal = fields.read("portal", |name| PortalName::parse(name).ok())?;
@@ -226,7 +256,7 @@ impl AppState {
                 by => view.revision.by.as_str(),
                 s => view.values,
                 overrides => overrides(settings),
-                warnings => warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                warnings => warning_lines(&warnings),
                 unchanged => view.unchanged,
                 fault => view.fault,
                 done => view.done,

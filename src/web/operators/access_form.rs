@@ -53,6 +53,7 @@ pub(super) fn confirmed(sent: &Fields) -> Vec<Value> {
     names
         .filter_map(|name| Some((name, sent.exactly(name)?)))
         .chain(sent.all("inherit").map(|name| ("inherit", name)))
+        .chain(sent.exactly("file").map(|text| ("file", text)))
         .map(|(name, value)| context! { name => name, value => value })
         .collect()
 }

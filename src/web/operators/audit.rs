@@ -1,24 +1,77 @@
-//! `/audit`: operators' actions, newest first, from the command line as well as from these pages.
+//! `/audit`: operators' actions, newest first, from the command line, the API and these pages; filtered by
+//! who, what and when.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
+use jiff::civil::Date;
 use minijinja::context;
 
 use super::auth::CurrentOperator;
 use super::error::Error;
-use super::form_fields::QueryFields;
+use super::form_fields::{Fields, QueryFields};
 use super::{AppState, when};
+use crate::domain::Timestamp;
+use crate::store::{AuditFilter, Page as Part};
 use crate::web::display::one_line;
 use crate::web::page::Page;
+
+/// Events that the filter offers.
+const EVENTS: &[&str] = &[
+    "access.changed",
+    "account.added",
+    "account.blocked",
+    "account.forgotten",
+    "account.unblocked",
+    "account.verified",
+    "destination.paused",
+    "destination.resumed",
+    "destination.retried",
+    "hook.retried",
+    "operator.added",
+    "operator.logged_in",
+    "operator.login_failed",
+    "operator.password_changed",
+    "operator.removed",
+    "operator.revoked",
+    "operator.token_ended",
+    "operator.token_made",
+    "request.discarded",
+    "request.recovered",
+    "request.released",
+    "verification.requested",
+];
+
+/// Reads the filter; days are those of the site's time zone, and both are included.
+pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {
+    let zone = app.config().site.time_zone.clone();
+    let day = |name, days: i64| -> Result<Option<Timestamp>, Error> {
+        let parse = |text: &str| {
+            let day: Date = text.parse().ok()?;
+            let day = day.checked_add(jiff::Span::new().days(days)).ok()?;
+            Some(day.to_zoned(zone.clone()).ok()?.timestamp())
+        };
+        query.read(name, parse)
+    };
+    Ok(AuditFilter {
+        operator: query.one("operator").map(str::to_owned),
+        event: query.one("event").map(str::to_owned),
+        since: day("since", 0)?,
+        until: day("until", 1)?,
+        page,
+    })
+}
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
 ) -> Result<Page, Error> {
-    let listed = app.store().audit(asked.page()).await?;
+    let listed = app
+        .store()
+        .audit(filter(&app, &asked, asked.page())?)
+        .await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
@@ -36,6 +89,15 @@ pub(super) async fn list(
         .collect();
     Ok(operator.page(
         "operators/audit.html",
-        context! { rows => rows, next_page => asked.next("/audit", listed.next.as_deref()) },
+        context! {
+        rows => rows,
+        events => EVENTS.to_vec(),
+        operator => asked.one("operator"),
+        event => asked.one("event"),
+        since => asked.one("since"),
+        until => asked.one("until"),
+        next_page => asked.older("/audit", listed.next.as_deref()),
+        newer_page => asked.newer("/audit"),
+        csv => asked.whole("/audit.csv") },
     ))
 }

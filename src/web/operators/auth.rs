@@ -23,7 +23,10 @@ use url::form_urlencoded;
 
 use super::error::Error;
 use super::{AppState, MOST_BODY};
-use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token, TokenHash};
+use crate::domain::{
+    Actor, DestinationName, Interface, OperatorName, Role, Timestamp, Token, TokenHash,
+};
+use crate::operations::list_down;
 use crate::store::KeyKind;
 use crate::web::page::Page;
 
@@ -96,6 +99,8 @@ pub(super) struct CurrentOperator {
     /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
     /// computed from it.
     pub csrf: String,
+    /// Destinations and hooks that are down, for the banner of every page.
+    pub down: Vec<DestinationName>,
 }
 
 impl CurrentOperator {
@@ -112,6 +117,7 @@ impl CurrentOperator {
                     name => self.name.as_str(),
                     role => self.role.as_str(),
                     csrf => self.csrf.as_str(),
+                    down => self.down.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     acts => self.role >= Role::Agent,
                     sets => self.role >= Role::Admin,
                 },
@@ -147,7 +153,9 @@ impl Guard {
             .map_err(IntoResponse::into_response)?
         else {
             return Err(if self.reads {
-                Redirect::to("/login").into_response()
+                let to = request.uri().path_and_query();
+                let to = to.map_or("/", |to| to.as_str());
+                Redirect::to(&login_address(to)).into_response()
             } else {
                 Error::NoSession.into_response()
             });
@@ -155,6 +163,10 @@ impl Guard {
         if operator.role < least {
             return Err(Error::Role(least).into_response());
         }
+        let mut operator = operator;
+        let down = list_down(self.app.store(), &self.app.config()).await;
+        let down = down.map_err(|error| Error::from(error).into_response())?;
+        operator.down = down.into_iter().map(|down| down.name).collect();
         let mut request = if self.reads {
             request
         } else {
@@ -165,6 +177,15 @@ impl Guard {
         request.extensions_mut().insert(operator);
         Ok(request)
     }
+}
+
+/// The address of the login that leads on to `to`, a path of these pages with its query.
+fn login_address(to: &str) -> String {
+    if to == "/" {
+        return "/login".to_owned();
+    }
+    let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
+    format!("/login?to={to}")
 }
 
 async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOperator>, Error> {
@@ -181,6 +202,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
         role,
         key: hash,
         csrf: csrf(&key),
+        down: Vec::new(),
     }))
 }
 

@@ -12,13 +12,15 @@ use url::form_urlencoded;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::message::to_be_saved;
 use super::{AppState, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{
-    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
+    CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, collect_person_data,
+    find_customer, forget_customer, warning_about,
 };
-use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter};
+use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter, StoreError};
 use crate::web::page::Page;
 
 /// Maximum events of an account that are shown.
@@ -38,22 +40,14 @@ async fn render(
     asked: &Fields,
     fault: Option<String>,
 ) -> Result<Page, Error> {
-    let listed = app
-        .store()
-        .customers(CustomerFilter {
-            kind: asked.read("kind", Kind::from_name)?,
-            status: asked.read("status", Status::from_name)?,
-            domain: asked.one("domain").map(ToOwned::to_owned),
-            search: asked.one("search").map(ToOwned::to_owned),
-            undeliverable: asked.read("undeliverable", |word| word.parse().ok())? == Some(true),
-            page: asked.page(),
-        })
-        .await?;
+    let listed = app.store().customers(filter(asked, asked.page())?).await?;
     Ok(operator.page(
         "operators/customers.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.next("/customers", listed.next.as_deref()),
+            next_page => asked.older("/customers", listed.next.as_deref()),
+            newer_page => asked.newer("/customers"),
+            csv => asked.whole("/customers.csv"),
             kinds => Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
             statuses => Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
             kind => asked.one("kind"),
@@ -65,6 +59,18 @@ async fn render(
             fault => fault,
         },
     ))
+}
+
+/// Reads the filter of the list.
+pub(super) fn filter(asked: &Fields, page: Part) -> Result<CustomerFilter, Error> {
+    Ok(CustomerFilter {
+        kind: asked.read("kind", Kind::from_name)?,
+        status: asked.read("status", Status::from_name)?,
+        domain: asked.one("domain").map(ToOwned::to_owned),
+        search: asked.one("search").map(ToOwned::to_owned),
+        undeliverable: asked.read("undeliverable", |word| word.parse().ok())? == Some(true),
+        page,
+    })
 }
 
 /// Portals as choices of a select field.
@@ -204,4 +210,54 @@ pub(super) async fn act(
         "/customers/{}?done={done}",
         account.id
     )))
+}
+
+/// All data about the person, as one JSON file to be saved. The messages themselves are saved one by one.
+pub(super) async fn export(
+    State(app): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let account = find(&app, &id).await?;
+    let data = collect_person_data(app.store(), &account.address).await?;
+    let data = data.ok_or(Error::NotFound("customer"))?;
+    let json = serde_json::to_vec_pretty(&data);
+    let json = json.map_err(|error| StoreError::Other(error.to_string()))?;
+    Ok(to_be_saved(json, &format!("{}.json", account.id)))
+}
+
+/// Erases the person's data, if the address was typed again. It cannot be undone.
+pub(super) async fn forget(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    Path(id): Path<String>,
+    FormFields(sent): FormFields,
+) -> Result<Page, Error> {
+    let account = find(&app, &id).await?;
+    let typed = sent.one("address").unwrap_or_default();
+    if !typed.eq_ignore_ascii_case(&account.address.to_string()) {
+        return Err(Error::NotAllowed(
+            "The address that was typed is not that of this customer; nothing was changed"
+                .to_owned(),
+        ));
+    }
+    let domain_too = sent.one("domain").is_some();
+    let by = operator.actor();
+    let done = forget_customer(
+        app.store(),
+        account.address.clone(),
+        domain_too,
+        by,
+        |_, _| {},
+    );
+    let done = done.await?;
+    Ok(operator.page(
+        "operators/forgotten.html",
+        context! {
+            address => account.address.to_string(),
+            entries => done.entries,
+            discarded => done.discarded,
+            pseudonym => done.pseudonym.to_string(),
+            overwritten => done.overwritten,
+        },
+    ))
 }

@@ -1,19 +1,20 @@
-//! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
+//! `/deliveries`: destinations and hooks with their state and queues; pausing, resuming and trying again.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Redirect;
-use minijinja::context;
+use minijinja::{Value, context};
 
-use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
+use super::{AppState, when};
 use crate::domain::{DestinationName, RequestState};
-use crate::operations::set_paused;
-use crate::store::Bounded;
+use crate::operations::{QueueState, QueueStatus, list_queue_states, retry_queue, set_paused};
+use crate::store::{Backlog, Bounded};
+use crate::web::display::one_line;
 use crate::web::page::Page;
 
 pub(super) async fn list(
@@ -21,50 +22,9 @@ pub(super) async fn list(
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
 ) -> Result<Page, Error> {
-    let config = app.config();
-    let paused = app.store().paused_destinations().await?;
+    let queues = list_queue_states(app.store(), &app.config()).await?;
     let backlog = app.store().backlog().await?;
-    let mut rows: Vec<_> = config
-        .destinations
-        .iter()
-        .map(|(name, destination)| {
-            let portals: Vec<_> = config
-                .portals
-                .iter()
-                .filter(|portal| portal.destination == *name)
-                .map(|portal| &portal.name)
-                .collect();
-            let count = |state| -> Option<String> {
-                let found = backlog.iter().find(|backlog| backlog.state == state)?;
-                let of_these = found
-                    .by_portal
-                    .iter()
-                    .filter(|(portal, _)| portals.contains(&portal));
-                let number = of_these.map(|(_, requests)| requests).sum();
-                let more = found.requests.more;
-                Some(Bounded { number, more }.to_string())
-            };
-            context! {
-                name => name.as_str(),
-                kind => destination.kind(),
-                portals => portals.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                paused => paused.contains(name),
-                waiting => count(RequestState::Released),
-                failed => count(RequestState::Failed),
-            }
-        })
-        .collect();
-    for hook in &config.hooks {
-        let count = app.store().hook_count(hook.name.clone()).await?;
-        rows.push(context! {
-            name => hook.name.as_str(),
-            kind => "hook",
-            portals => hook.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            paused => paused.contains(&hook.name),
-            waiting => count.waiting,
-            failed => count.failed,
-        });
-    }
+    let rows: Vec<_> = queues.iter().map(|queue| row(queue, &backlog)).collect();
     Ok(operator.page(
         "operators/deliveries.html",
         context! { rows => rows, done => asked.one("done") },
@@ -79,13 +39,48 @@ pub(super) async fn act(
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
         .ok_or(Error::NotFound("destination"))?;
-    let paused = match sent.one("action") {
-        Some("pause") => true,
-        Some("resume") => false,
+    let (store, config, by) = (app.store(), app.config(), operator.actor());
+    let done = match sent.one("action") {
+        Some("pause") => {
+            set_paused(store, &config, &name, true, by).await?;
+            "paused"
+        }
+        Some("resume") => {
+            set_paused(store, &config, &name, false, by).await?;
+            "resumed"
+        }
+        Some("retry") => {
+            retry_queue(store, &config, &name, by).await?;
+            "retried"
+        }
         _ => return Err(Error::Malformed("There is no such action.".to_owned())),
     };
-    let (config, by) = (app.config(), operator.actor());
-    set_paused(app.store(), &config, &name, paused, by).await?;
-    let done = if paused { "paused" } else { "resumed" };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))
+}
+
+fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
+    // Requests are counted up to a bound.
+    let count = |state| -> Option<String> {
+        let found = backlog.iter().find(|backlog| backlog.state == state)?;
+        let portals = found.by_portal.iter();
+        let here = portals.filter(|(portal, _)| queue.portals.contains(portal));
+        let number = here.map(|(_, requests)| requests).sum();
+        let more = found.requests.more;
+        Some(Bounded { number, more }.to_string()).filter(|_| !queue.portals.is_empty())
+    };
+    let portals = queue.portals.iter().map(ToString::to_string);
+    let events = queue.events.iter().map(ToString::to_string);
+    context! {
+        name => queue.destination.as_str(),
+        kind => queue.kind,
+        portals => portals.chain(events).collect::<Vec<_>>(),
+        state => queue.state.as_str(),
+        paused => queue.state == QueueState::Paused,
+        down_since => queue.down_since.map(when),
+        waiting => count(RequestState::Released).unwrap_or_else(|| queue.waiting.to_string()),
+        failed => count(RequestState::Failed).unwrap_or_else(|| queue.failed.to_string()),
+        oldest => queue.oldest_waiting.map(when),
+        next_try_at => queue.next_try_at.map(when),
+        last_error => queue.last_error.as_deref().map(one_line),
+    }
 }

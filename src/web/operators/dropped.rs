@@ -68,7 +68,12 @@ pub(super) async fn list(
                     ..messages::row(entry)
                 })
                 .collect::<Vec<_>>(),
-            next_page => asked.next("/dropped", listed.next.as_deref()),
+            next_page => asked.older("/dropped", listed.next.as_deref()),
+            newer_page => asked.newer("/dropped"),
+            csv => asked.whole("/dropped.csv"),
+            any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
+            selected => asked.one("select") == Some("page"),
+            select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
             domains => domains,
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             portals => portals(&app.config()),

@@ -12,6 +12,15 @@ use crate::store::Page;
 /// Rows on one page.
 const ROWS: usize = 50;
 
+/// Field of the cursors of the pages before this one, oldest first.
+const BACK: &str = "back";
+
+/// Maximum pages that "Newer" leads back through; before them it leads to the first page.
+const MOST_BACK: usize = 40;
+
+/// Fields that belong to one page of a list or to one visit, and not to its filter.
+const PAGE_FIELDS: &[&str] = &["after", BACK, "select", "done", "count", "failed"];
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
@@ -69,18 +78,60 @@ impl Fields {
         }
     }
 
-    /// The address of the next page: the same query with another cursor.
-    pub fn next(&self, path: &str, cursor: Option<&str>) -> Option<String> {
+    /// The address of the page of older rows: the same query with another cursor, which keeps the way back.
+    pub fn older(&self, path: &str, cursor: Option<&str>) -> Option<String> {
         let cursor = cursor?;
+        let mut back: Vec<_> = self.all(BACK).collect();
+        back.extend(self.one("after"));
+        let kept = back.len().saturating_sub(MOST_BACK);
+        Some(self.address(path, &back[kept..], Some(cursor)))
+    }
+
+    /// The address of the page of newer rows; None on the first page.
+    pub fn newer(&self, path: &str) -> Option<String> {
+        self.one("after")?;
+        let back: Vec<_> = self.all(BACK).collect();
+        Some(match back.split_last() {
+            Some((cursor, back)) => self.address(path, back, Some(cursor)),
+            None => self.address(path, &[], None),
+        })
+    }
+
+    /// The address of this page with its rows selected, or not.
+    pub fn with_selection(&self, path: &str, is_selected: bool) -> String {
+        let back: Vec<_> = self.all(BACK).collect();
+        let address = self.address(path, &back, self.one("after"));
+        match (is_selected, address.contains('?')) {
+            (false, _) => address,
+            (true, true) => format!("{address}&select=page"),
+            (true, false) => format!("{address}?select=page"),
+        }
+    }
+
+    /// The address of the same list from its beginning, at another path.
+    pub fn whole(&self, path: &str) -> String {
+        self.address(path, &[], None)
+    }
+
+    fn address(&self, path: &str, back: &[&str], after: Option<&str>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.0 {
-            if !matches!(name.as_str(), "after" | "done" | "count" | "failed") && !value.is_empty()
-            {
+            if !PAGE_FIELDS.contains(&name.as_str()) && !value.is_empty() {
                 query.append_pair(name, value);
             }
         }
-        query.append_pair("after", cursor);
-        Some(format!("{path}?{}", query.finish()))
+        for cursor in back {
+            query.append_pair(BACK, cursor);
+        }
+        if let Some(cursor) = after {
+            query.append_pair("after", cursor);
+        }
+        let query = query.finish();
+        if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        }
     }
 }
 

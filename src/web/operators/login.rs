@@ -15,7 +15,7 @@ use super::AppState;
 use super::auth::{COOKIE_NAME, CurrentOperator};
 use super::error::Error;
 use super::failed_login::LoginFailure;
-use super::form_fields::FormFields;
+use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::domain::{OperatorName, Password, PasswordHash};
 use crate::operations::{end_session, start_session};
 use crate::web::page::Page;
@@ -24,8 +24,19 @@ use crate::web::rate_limit::{self, Peer};
 /// Lifetime of a session: a working day.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
 
-pub(super) async fn show() -> Page {
-    form("", None)
+pub(super) async fn show(QueryFields(query): QueryFields) -> Page {
+    form("", destination(&query), None)
+}
+
+/// The page to go on to: a path of this site, and nothing else, since anyone can write such a link.
+fn destination(fields: &Fields) -> &str {
+    let is_path = |to: &&str| {
+        let rest = to.strip_prefix('/');
+        rest.is_some_and(|rest| !rest.starts_with(['/', '\\']))
+            && to.bytes().all(|byte| byte.is_ascii_graphic())
+            && !to.contains('\\')
+    };
+    fields.one("to").filter(is_path).unwrap_or("/")
 }
 
 pub(super) async fn submit(
@@ -35,6 +46,7 @@ pub(super) async fn submit(
     FormFields(fields): FormFields,
 ) -> Result<Response, Error> {
     let name = fields.one("name").unwrap_or_default();
+    let to = destination(&fields);
     let peer = peer.map(|Extension(peer)| peer);
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
     if !app.logins.take(client) {
@@ -44,7 +56,7 @@ pub(super) async fn submit(
                 .await;
         }
         let later = "Too many attempts. Wait a minute and try again.";
-        return Ok(form(name, Some(later))
+        return Ok(form(name, to, Some(later))
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .into_response());
     }
@@ -62,7 +74,7 @@ pub(super) async fn submit(
             None => LoginFailure::UnknownName,
         };
         app.login_failed(client, known, failure).await;
-        return Ok(form(name, Some("The name or the password is wrong."))
+        return Ok(form(name, to, Some("The name or the password is wrong."))
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response());
     };
@@ -72,7 +84,7 @@ pub(super) async fn submit(
         .get("x-forwarded-proto")
         .is_some_and(|proto| proto == "https");
     let seconds = SESSION.as_secs();
-    Ok(with_cookie(&token.reveal(), seconds, secure, "/"))
+    Ok(with_cookie(&token.reveal(), seconds, secure, to))
 }
 
 pub(super) async fn logout(
@@ -93,9 +105,25 @@ impl AppState {
         Ok(found.map(|_| name))
     }
 
+    /// Hashes a new password, with the same bounds as the check of one.
+    pub(super) async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
+        let busy = |cause: &dyn std::fmt::Display| {
+            Error::Store(crate::store::StoreError::Busy(cause.to_string()))
+        };
+        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
+        let hash = tokio::task::spawn_blocking(move || password.hash()).await;
+        drop(slot);
+        hash.map_err(|error| busy(&error))?
+            .map_err(|error| Error::Store(crate::store::StoreError::Other(error.to_string())))
+    }
+
     /// Checks an operator's password. Hashing takes time and memory, so it runs on a blocking thread and with
     /// bounded concurrency.
-    async fn recognise(&self, name: &OperatorName, password: Password) -> Result<bool, Error> {
+    pub(super) async fn recognise(
+        &self,
+        name: &OperatorName,
+        password: Password,
+    ) -> Result<bool, Error> {
         let found = self.store().password_of(name.clone()).await?;
         let busy = |cause: &dyn std::fmt::Display| {
             Error::Store(crate::store::StoreError::Busy(cause.to_string()))
@@ -130,9 +158,9 @@ fn with_cookie(value: &str, seconds: i64, secure: bool, to: &str) -> Response {
     response
 }
 
-fn form(name: &str, fault: Option<&str>) -> Page {
+fn form(name: &str, to: &str, fault: Option<&str>) -> Page {
     Page::new(
         "operators/login.html",
-        context! { name => name, fault => fault },
+        context! { name => name, to => to, fault => fault },
     )
 }

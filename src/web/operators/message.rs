@@ -397,7 +397,7 @@ fn file_name(name: &str) -> String {
 
 /// An answer that a browser saves and never opens in place. The name follows RFC 6266, with RFC 8187 for what
 /// is not ASCII.
-fn to_be_saved(octets: Vec<u8>, name: &str) -> Response {
+pub(super) fn to_be_saved(octets: Vec<u8>, name: &str) -> Response {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii() { c } else { '_' })

@@ -52,7 +52,9 @@ pub(super) async fn find(
         "operators/messages.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.next("/messages", listed.next.as_deref()),
+            next_page => asked.older("/messages", listed.next.as_deref()),
+            newer_page => asked.newer("/messages"),
+            csv => asked.whole("/messages.csv"),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             portals => portals(&app.config()),

@@ -8,17 +8,22 @@ mod allow;
 mod audit;
 mod auth;
 mod authentication_badge;
+mod csv;
 mod customers;
 mod deliveries;
 mod dropped;
 mod error;
 mod failed_login;
 mod form_fields;
+mod hooks;
 mod login;
+mod mail;
 mod message;
 mod message_html;
 mod messages;
+mod operator_accounts;
 mod overview;
+mod own_account;
 mod plot;
 mod requests;
 mod simulate;
@@ -141,13 +146,19 @@ fn routes() -> Vec<Route> {
         Route::get("/", Session(Viewer), overview::show),
         Route::get("/access", Session(Viewer), access::show),
         Route::post("/access", Session(Admin), access::submit),
+        Route::get("/access/export", Session(Viewer), access::export),
         Route::get("/customers", Session(Viewer), customers::list),
+        Route::get("/customers.csv", Session(Viewer), csv::customers),
         Route::post("/customers", Session(Agent), customers::add),
         Route::get("/customers/{id}", Session(Viewer), customers::show),
         Route::post("/customers/{id}", Session(Agent), customers::act),
+        Route::get("/customers/{id}/export", Session(Admin), customers::export),
+        Route::post("/customers/{id}/forget", Session(Admin), customers::forget),
         Route::get("/requests", Session(Viewer), requests::list),
+        Route::get("/requests.csv", Session(Viewer), csv::requests),
         Route::post("/requests", Session(Agent), requests::act),
         Route::get("/messages", Session(Viewer), messages::find),
+        Route::get("/messages.csv", Session(Viewer), csv::messages),
         Route::get("/messages/{id}", Session(Viewer), message::show),
         Route::post("/messages/{id}", Session(Agent), message::act),
         Route::get("/messages/{id}/html", Session(Viewer), message_html::show),
@@ -158,12 +169,20 @@ fn routes() -> Vec<Route> {
         ),
         Route::get("/messages/{id}/raw", Session(Viewer), message::raw),
         Route::get("/dropped", Session(Viewer), dropped::list),
+        Route::get("/dropped.csv", Session(Viewer), csv::dropped),
         Route::post("/dropped", Session(Agent), dropped::recover),
         Route::get("/dropped/allow", Session(Admin), allow::show),
         Route::post("/dropped/allow", Session(Admin), allow::submit),
         Route::get("/deliveries", Session(Viewer), deliveries::list),
         Route::post("/deliveries", Session(Admin), deliveries::act),
+        Route::get("/hooks/{name}", Session(Viewer), hooks::show),
+        Route::get("/mail", Session(Viewer), mail::list),
+        Route::get("/account", Session(Viewer), own_account::show),
+        Route::post("/account", Session(Viewer), own_account::act),
+        Route::get("/operators", Session(Admin), operator_accounts::list),
+        Route::post("/operators", Session(Admin), operator_accounts::act),
         Route::get("/audit", Session(Viewer), audit::list),
+        Route::get("/audit.csv", Session(Viewer), csv::audit),
     ]
 }
 

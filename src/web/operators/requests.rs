@@ -18,7 +18,7 @@ use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
 use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests};
-use crate::store::{Page as Part, Request, RequestFilter};
+use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
 /// A choice of the filter by age.
@@ -49,7 +49,7 @@ const AGES: [Age; 6] = [
 ];
 
 /// Reads the filter of the list from a form or a query.
-fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error> {
+pub(super) fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error> {
     let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
     let then = age.map(|age| {
         Timestamp::now()
@@ -85,6 +85,7 @@ pub(super) async fn list(
         .store()
         .recent_requests(filter(&asked, asked.page())?)
         .await?;
+    let is_selected = asked.one("select") == Some("page");
     let states: Vec<_> = RequestState::ALL
         .iter()
         .map(|state| state.as_str())
@@ -97,7 +98,9 @@ pub(super) async fn list(
         "operators/requests.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.next("/requests", listed.next.as_deref()),
+            next_page => asked.older("/requests", listed.next.as_deref()),
+            newer_page => asked.newer("/requests"),
+            csv => asked.whole("/requests.csv"),
             states => states,
             portals => portals(&app.config()),
             ages => ages,
@@ -105,13 +108,58 @@ pub(super) async fn list(
             portal => asked.one("portal"),
             account => asked.one("account"),
             age => asked.one("age"),
-            most => MOST_AT_ONCE,
+            matching => matching(&app, &asked, &listed).await?,
+            can => possible_actions(&asked, &listed)?,
+            selected => is_selected,
+            select => asked.with_selection("/requests", !is_selected),
             done => asked.one("done"),
             count => asked.one("count"),
             failed => asked.one("failed"),
         },
     );
     Ok(page.into_response())
+}
+
+/// Number of requests that match the filter, as far as one bulk action can reach; None if all are shown.
+async fn matching(
+    app: &AppState,
+    asked: &Fields,
+    shown: &Listed<Request>,
+) -> Result<Option<String>, Error> {
+    if shown.next.is_none() && asked.one("after").is_none() {
+        return Ok(None);
+    }
+    let page = Part {
+        limit: MOST_AT_ONCE,
+        after: None,
+    };
+    let all = app.store().recent_requests(filter(asked, page)?).await?;
+    let number = all.rows.len();
+    Ok(Some(match all.next {
+        Some(_) => format!("the newest {number}"),
+        None => format!("all {number}"),
+    }))
+}
+
+/// Actions that are possible for a request of the list.
+fn possible_actions(asked: &Fields, shown: &Listed<Request>) -> Result<Value, Error> {
+    let state = asked.read("state", RequestState::from_name)?;
+    let has_more = shown.next.is_some() || asked.one("after").is_some();
+    let can = |action: RequestAction| match state {
+        Some(state) => action.applies_to(state),
+        None => has_more || shown.rows.iter().any(|row| action.applies_to(row.state)),
+    };
+    let (release, discard, retry) = (
+        can(RequestAction::Release),
+        can(RequestAction::Discard),
+        can(RequestAction::Retry),
+    );
+    Ok(context! {
+        release => release,
+        discard => discard,
+        retry => retry,
+        any => release || discard || retry,
+    })
 }
 
 pub(super) fn row(request: &Request) -> Value {

@@ -4,11 +4,23 @@
 use minijinja::{Value, context};
 
 use super::{AppState, when};
-use crate::access::{AccessSettings, Outcome, Shift};
+use crate::access::{AccessSettings, Outcome, Shift, Warning};
 use crate::domain::{Kind, Vocabulary};
 use crate::operations::{Preview, preview};
 use crate::store::{Simulated, StoreError};
 use crate::web::display::one_line;
+
+/// Warnings for a page. Those about unknown top-level domains, which a site with internal names has for many
+/// of its domains, are one line that opens.
+pub(super) fn warning_lines(warnings: &[Warning]) -> Value {
+    let (unknown, others): (Vec<_>, Vec<_>) = warnings
+        .iter()
+        .partition(|warning| matches!(warning, Warning::UnknownTopLevel(_)));
+    let lines = |warnings: Vec<&Warning>| -> Vec<String> {
+        warnings.into_iter().map(ToString::to_string).collect()
+    };
+    context! { lines => lines(others), unknown => lines(unknown) }
+}
 
 /// Maximum domains and messages that are listed one by one.
 const MOST: usize = 20;
@@ -30,7 +42,7 @@ impl AppState {
         } = preview(self.store(), before, draft, domain, MOST).await?;
         Ok(context! {
             changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            warnings => warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            warnings => warning_lines(&warnings),
             stops => stops.map(|stops| context! {
                 accounts => stops.accounts,
                 addresses => stops.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
+use vestibule::operations::{QueueState, find_queue, retry_queue};
 
 use super::harness::{Harness, PATIENCE, all, until, until_within};
 use super::help_desk::HelpDesk;
@@ -341,5 +342,43 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
             == 1
     })
     .await;
+    workers.drain().await;
+}
+
+/// What operators see of a destination that is down, and what "Try all now" and `deliveries retry` do.
+#[tokio::test]
+async fn a_destination_that_is_down_looks_down_and_is_tried_at_once_when_an_operator_asks() {
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    help_desk.is_busy(true);
+    let harness = Harness::open(&help_desk.destination()).await;
+    let workers = harness.start();
+    harness.mail("shop", 1).await;
+    let config = harness.config().borrow().clone();
+    let name = DestinationName::parse("shop").expect("a name");
+    let queue = async || {
+        let found = find_queue(&harness.store, &config, &name).await;
+        found.expect("a queue")
+    };
+    until("down", async || queue().await.state == QueueState::Down).await;
+    let down = queue().await;
+    assert!(down.last_error.is_some_and(|error| error.contains("429")));
+    assert!(down.next_try_at.is_some_and(|at| at > Timestamp::now()));
+    assert!(down.oldest_waiting.is_some() && down.down_since.is_some());
+    assert_eq!((down.waiting, down.failed), (1, 0));
+
+    help_desk.is_busy(false);
+    let by = Actor::operator("root", Interface::CommandLine);
+    let retried = retry_queue(&harness.store, &config, &name, by).await;
+    retried.expect("recorded");
+    // Without that it would be the time that the destination asked for.
+    until_within(Duration::from_secs(60), "delivered", async || {
+        !harness
+            .in_state("shop", RequestState::Delivered)
+            .await
+            .is_empty()
+    })
+    .await;
+    let up = queue().await;
+    assert_eq!((up.state, up.last_error), (QueueState::Up, None));
     workers.drain().await;
 }

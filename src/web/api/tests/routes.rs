@@ -253,11 +253,7 @@ async fn a_destination_is_paused_and_goes_on() {
     let admin = token(&harness, Role::Admin).await;
     let listed = object(&get(&harness, &admin, "/deliveries").await, StatusCode::OK);
     let name = listed["items"][0]["destination"].as_str().expect("a name");
-    for (act, state) in [
-        ("pause", "paused"),
-        ("pause", "paused"),
-        ("resume", "running"),
-    ] {
+    for (act, state) in [("pause", "paused"), ("pause", "paused"), ("resume", "up")] {
         let path = format!("/deliveries/{name}/{act}");
         let answer = object(
             &post(&harness, &admin, &path, Value::Null).await,

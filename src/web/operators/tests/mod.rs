@@ -1,9 +1,12 @@
 //! The operators' pages against a real database: authentication, and the effect of each page.
 
 mod access;
+mod accounts;
 mod auth;
+mod lists;
 mod messages;
 mod pages;
+mod parity;
 mod requests;
 
 use std::sync::Arc;

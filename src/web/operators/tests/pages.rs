@@ -5,6 +5,7 @@ use axum::http::header::LOCATION;
 use super::super::routes;
 use super::*;
 use crate::domain::{EmailAddress, Status};
+use crate::web::operators::auth::RequiredRole;
 
 const HOSTILE: &str = "<script>alert(1)</script> \u{202e}gnp.exe";
 
@@ -27,7 +28,12 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
             } else {
                 held.ledger.to_string()
             };
-            if route.path.ends_with("/{place}") {
+            if route.path.ends_with("/{place}") || route.path.ends_with("{name}") {
+                continue;
+            }
+            if role == Role::Viewer
+                && matches!(route.required, RequiredRole::Session(least) if least > role)
+            {
                 continue;
             }
             let mut path = route.path.replace("{id}", &id);
@@ -39,7 +45,10 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
             }
             let answer = harness.get(&session, &path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
-            if path.ends_with("/raw") || path.ends_with("/html") {
+            if ["/raw", "/html", "/export", ".csv"]
+                .iter()
+                .any(|end| path.ends_with(end))
+            {
                 continue;
             }
             assert!(answer.body.contains("<h1>"), "{path}");
@@ -49,7 +58,8 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
             // The logout is the only form that a viewer gets.
             let forms = answer.body.matches("method=\"post\"").count();
             if role == Role::Viewer
-                && !["/login", "/access", "/requests", "/dropped"].contains(&path.as_str())
+                && !["/login", "/access", "/account", "/requests", "/dropped"]
+                    .contains(&path.as_str())
             {
                 assert_eq!(forms, 1, "{path}");
             }

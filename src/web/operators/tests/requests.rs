@@ -55,7 +55,7 @@ async fn requests_are_released_and_discarded_in_bulk() {
         ]
     );
     let audit = harness.get(&session, "/audit").await;
-    assert_eq!(audit.body.matches("request.released").count(), 2);
+    assert_eq!(audit.body.matches("title=\"request.released\"").count(), 2);
     assert!(audit.body.contains("the-agent"));
 }
 

@@ -1,0 +1,55 @@
+//! `audit`: what operators did, at the command line, on the pages and through the API.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::context::Global;
+use super::failure::CommandResult;
+use super::output::{Layout, Output, TableColumn, or_dash, time};
+use super::paging::Paging;
+use super::requests::{age, ago};
+use crate::store::{AuditEntry, AuditFilter};
+
+/// List what operators did, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vestibule audit
+  vestibule audit --operator ann --since 7d
+  vestibule audit --event request.released --json")]
+pub struct AuditArgs {
+    /// Only actions of this operator, or of this system user at the command line
+    #[arg(long, value_name = "NAME")]
+    operator: Option<String>,
+    /// Only this event, such as request.released
+    #[arg(long, value_name = "EVENT")]
+    event: Option<String>,
+    /// Only actions since then, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    since: Option<Duration>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+const COLUMNS: &[TableColumn<AuditEntry>] = &[
+    TableColumn::new("at", Layout::Whole, |row| time(row.at)),
+    TableColumn::new("operator", Layout::Whole, |row| row.actor.clone()),
+    TableColumn::new("from", Layout::Whole, |row| or_dash(row.origin.as_ref())),
+    TableColumn::new("event", Layout::Whole, |row| row.event.clone()),
+    TableColumn::new("account", Layout::Text, |row| or_dash(row.account.as_ref())),
+    TableColumn::new("detail", Layout::Text, |row| or_dash(row.detail.as_ref())),
+];
+
+pub async fn run(args: AuditArgs, global: &Global, out: &mut Output) -> CommandResult {
+    let context = global.open().await?;
+    let filter = AuditFilter {
+        operator: args.operator,
+        event: args.event,
+        since: args.since.map(ago),
+        until: None,
+        page: args.paging.page(),
+    };
+    let listed = context.store.audit(filter).await?;
+    out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
+}

@@ -1,0 +1,189 @@
+//! The state of destinations and hooks, for operators: which are down, and what waits for each.
+//!
+//! The workers record when their breaker opens and closes, so that other processes can tell. An operator who
+//! wants to try at once removes the row and wakes the workers, whose breaker closes when they find it gone.
+
+use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
+use crate::store::audit::events::NewEvent;
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
+use crate::store::{Store, StoreError, Topic};
+
+/// Rows at either end of a queue that are examined for the oldest and for the last error.
+const MOST_EXAMINED: u32 = 500;
+
+/// A destination or hook that is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownDestination {
+    pub name: DestinationName,
+    pub since: Timestamp,
+    /// Time of the next trial.
+    pub next_try_at: Timestamp,
+    pub last_error: String,
+}
+
+/// What waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WaitingWork {
+    /// Time since which the oldest request or call waits.
+    pub oldest: Option<Timestamp>,
+    /// Time of the next attempt.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Error of an attempt whose request or call waits for the next one.
+    pub last_error: Option<String>,
+}
+
+impl WaitingWork {
+    fn add(&mut self, other: Self) {
+        let earlier = |a: Option<Timestamp>, b| [a, b].into_iter().flatten().min();
+        self.oldest = earlier(self.oldest, other.oldest);
+        self.next_attempt_at = earlier(self.next_attempt_at, other.next_attempt_at);
+        self.last_error = self.last_error.take().or(other.last_error);
+    }
+
+    fn add_row(&mut self, row: &Row) -> Result<(), StoreError> {
+        let due: Millis = row.get("due_at")?;
+        let since: Millis = row.get("released_at")?;
+        self.add(Self {
+            oldest: Some(since.timestamp()),
+            next_attempt_at: Some(due.timestamp()),
+            last_error: row.get("last_error")?,
+        });
+        Ok(())
+    }
+}
+
+/// The heads of the queues of a portal, from both ends of the order in which they are due.
+const REQUESTS: [&str; 2] = [
+    "SELECT due_at, released_at, last_error FROM request INDEXED BY request_due
+     WHERE state = 'released' AND portal = ?1 AND due_at > 0 ORDER BY due_at LIMIT ?2",
+    "SELECT due_at, released_at, last_error FROM request INDEXED BY request_due
+     WHERE state = 'released' AND portal = ?1 AND due_at > 0 ORDER BY due_at DESC LIMIT ?2",
+];
+
+/// The same of a hook.
+const CALLS: [&str; 2] = [
+    "SELECT due_at, released_at, last_error FROM hook_call INDEXED BY hook_call_due
+     WHERE hook = ?1 AND due_at > 0 ORDER BY due_at LIMIT ?2",
+    "SELECT due_at, released_at, last_error FROM hook_call INDEXED BY hook_call_due
+     WHERE hook = ?1 AND due_at > 0 ORDER BY due_at DESC LIMIT ?2",
+];
+
+fn examine(tx: &Tx, statements: [&str; 2], place: &str) -> Result<WaitingWork, StoreError> {
+    let mut work = WaitingWork::default();
+    for sql in statements {
+        tx.each(sql, &[&place, &MOST_EXAMINED], |row| work.add_row(row))?;
+    }
+    Ok(work)
+}
+
+pub(crate) fn waiting_requests(tx: &Tx, portals: &[PortalName]) -> Result<WaitingWork, StoreError> {
+    let mut work = WaitingWork::default();
+    for portal in portals {
+        work.add(examine(tx, REQUESTS, portal.as_str())?);
+    }
+    Ok(work)
+}
+
+pub(crate) fn waiting_calls(tx: &Tx, hook: &DestinationName) -> Result<WaitingWork, StoreError> {
+    examine(tx, CALLS, hook.as_str())
+}
+
+impl Store {
+    /// What waits for the destination of these portals.
+    pub async fn waiting_requests(
+        &self,
+        portals: Vec<PortalName>,
+    ) -> Result<WaitingWork, StoreError> {
+        self.read(move |tx| waiting_requests(tx, &portals)).await
+    }
+
+    /// What waits for a hook.
+    pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork, StoreError> {
+        self.read(move |tx| waiting_calls(tx, &hook)).await
+    }
+
+    /// Destinations and hooks that are down, by name.
+    pub async fn down_destinations(&self) -> Result<Vec<DownDestination>, StoreError> {
+        self.read(|tx| {
+            tx.all_with(
+                "SELECT destination, since, next_try_at, last_error FROM down_destination
+                 ORDER BY destination",
+                &[],
+                |row| {
+                    Ok(DownDestination {
+                        name: row.get(0)?,
+                        since: row.get::<_, Millis>(1)?.timestamp(),
+                        next_try_at: row.get::<_, Millis>(2)?.timestamp(),
+                        last_error: row.get(3)?,
+                    })
+                },
+            )
+        })
+        .await
+    }
+
+    /// True while the destination is recorded as down.
+    pub async fn is_down(&self, name: DestinationName) -> Result<bool, StoreError> {
+        self.read(move |tx| {
+            tx.exists(
+                "SELECT 1 FROM down_destination WHERE destination = ?",
+                &[&name],
+            )
+        })
+        .await
+    }
+
+    /// Records that a destination is down, or that another trial failed.
+    pub async fn record_down(&self, down: DownDestination) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.tx.run(
+                "INSERT INTO down_destination (destination, since, next_try_at, last_error)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (destination) DO UPDATE
+                 SET next_try_at = excluded.next_try_at, last_error = excluded.last_error",
+                &[
+                    &down.name,
+                    &Millis::from(down.since),
+                    &Millis::from(down.next_try_at),
+                    &down.last_error,
+                ],
+            )?;
+            work.wakeups.add(Topic::OperatorActions);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that a destination works again.
+    pub async fn record_up(&self, name: DestinationName) -> Result<(), StoreError> {
+        self.write(move |work| forget(work.tx, &name)).await
+    }
+
+    /// Closes the breaker of a destination or hook for an operator, and wakes its worker.
+    pub async fn close_breaker(
+        &self,
+        name: DestinationName,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            forget(work.tx, &name)?;
+            work.wakeups.add(Topic::Requests);
+            work.wakeups.add(Topic::Calls);
+            work.wakeups.add(Topic::OperatorActions);
+            NewEvent::named("destination.retried")
+                .detail(name.as_str())
+                .record(work.tx, &by, now.into())
+        })
+        .await
+    }
+}
+
+fn forget(tx: &Tx, name: &DestinationName) -> Result<(), StoreError> {
+    tx.run(
+        "DELETE FROM down_destination WHERE destination = ?",
+        &[name],
+    )?;
+    Ok(())
+}

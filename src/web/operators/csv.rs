@@ -1,0 +1,208 @@
+//! Lists as CSV (RFC 4180), with the filters of their pages, to be saved.
+//!
+//! A spreadsheet runs a cell that begins as a formula, and much in these lists was written by strangers: such
+//! a cell gets an apostrophe in front, which spreadsheets do not show.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+use super::error::Error;
+use super::form_fields::{Fields, QueryFields};
+use super::{AppState, audit, customers, requests};
+use crate::domain::{EmailAddress, PortalName, Reason, Verdict};
+use crate::operations::bare_message_id;
+use crate::store::{LedgerEntry, LedgerFilter, Page};
+
+/// Maximum rows of one file.
+const MOST_ROWS: usize = 10_000;
+
+/// The first page with all rows of a file.
+fn whole() -> Page {
+    Page {
+        limit: MOST_ROWS,
+        after: None,
+    }
+}
+
+pub(super) async fn requests(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = requests::filter(&query, whole())?;
+    let rows = app.store().requests(filter).await?.rows;
+    let lines = rows.iter().map(|request| {
+        vec![
+            request.id.to_string(),
+            request.received_at.to_string(),
+            request.state.to_string(),
+            request.portal.to_string(),
+            request.account.to_string(),
+            request.subject.clone().unwrap_or_default(),
+            request.attempts.to_string(),
+            request.last_error.clone().unwrap_or_default(),
+        ]
+    });
+    let head = "id,received,state,portal,account,subject,attempts,last_error";
+    Ok(file("requests", head, lines))
+}
+
+pub(super) async fn messages(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let search = query.one("search").unwrap_or_default();
+    let sender = EmailAddress::parse(search).ok();
+    let filter = LedgerFilter {
+        message_id: Some(bare_message_id(search).to_owned())
+            .filter(|id| !id.is_empty() && sender.is_none()),
+        sender,
+        verdict: query.read("verdict", Verdict::from_name)?,
+        ..ledger_filter(&query)?
+    };
+    let rows = app.store().ledger(filter).await?.rows;
+    Ok(entries("messages", &rows))
+}
+
+pub(super) async fn dropped(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = LedgerFilter {
+        verdict: Some(Verdict::Dropped),
+        sender: query.read("sender", |text| EmailAddress::parse(text).ok())?,
+        ..ledger_filter(&query)?
+    };
+    let rows = app.store().ledger(filter).await?.rows;
+    Ok(entries("dropped", &rows))
+}
+
+fn ledger_filter(query: &Fields) -> Result<LedgerFilter, Error> {
+    Ok(LedgerFilter {
+        reason: query.read("reason", Reason::from_name)?,
+        portal: query.read("portal", |name| PortalName::parse(name).ok())?,
+        page: whole(),
+        ..LedgerFilter::default()
+    })
+}
+
+fn entries(name: &str, rows: &[LedgerEntry]) -> Response {
+    let lines = rows.iter().map(|entry| {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        vec![
+            entry.ledger.to_string(),
+            entry.received_at.to_string(),
+            entry.verdict.to_string(),
+            entry.reason.to_string(),
+            text(entry.portal.as_ref().map(ToString::to_string)),
+            text(entry.sender.as_ref().map(ToString::to_string)),
+            text(entry.facts.subject.clone()),
+        ]
+    });
+    let head = "ledger,received,verdict,reason,portal,sender,subject";
+    file(name, head, lines)
+}
+
+pub(super) async fn customers(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = customers::filter(&query, whole())?;
+    let rows = app.store().customers(filter).await?.rows;
+    let lines = rows.iter().map(|account| {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        vec![
+            account.address.to_string(),
+            account.kind.to_string(),
+            account.status.to_string(),
+            account.groups.join(";"),
+            text(account.verified_at.map(|at| at.to_string())),
+            text(account.verified_by.clone()),
+            account.held.to_string(),
+            account.created_at.to_string(),
+        ]
+    });
+    let head = "address,kind,status,groups,verified_at,verified_by,held,created";
+    Ok(file("customers", head, lines))
+}
+
+pub(super) async fn audit(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = audit::filter(&app, &query, whole())?;
+    let rows = app.store().audit(filter).await?.rows;
+    let lines = rows.iter().map(|row| {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        vec![
+            row.at.to_string(),
+            row.actor.clone(),
+            text(row.origin.clone()),
+            row.event.clone(),
+            text(row.ledger.map(|id| id.to_string())),
+            text(row.account.as_ref().map(ToString::to_string)),
+            text(row.detail.clone()),
+        ]
+    });
+    Ok(file(
+        "audit",
+        "at,operator,from,event,ledger,account,detail",
+        lines,
+    ))
+}
+
+fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Response {
+    let mut text = format!("{head}\r\n");
+    for line in lines {
+        let cells: Vec<_> = line.iter().map(|value| cell(value)).collect();
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/csv; charset=utf-8"),
+    );
+    let disposition = format!("attachment; filename=\"{name}.csv\"");
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        headers.insert(CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+/// A cell, quoted where it has to be.
+fn cell(value: &str) -> String {
+    let guard = match value.trim_start().chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r') => "'",
+        _ => "",
+    };
+    if value.contains(['"', ',', '\r', '\n']) || !guard.is_empty() {
+        format!("\"{guard}{}\"", value.replace('"', "\"\""))
+    } else {
+        value.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_one_cell_and_never_a_formula() {
+        for (value, written) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("a \"b\"", "\"a \"\"b\"\"\""),
+            ("a\r\nb", "\"a\r\nb\""),
+            ("=1+1", "\"'=1+1\""),
+            (" @SUM(A1)", "\"' @SUM(A1)\""),
+            ("-1", "\"'-1\""),
+        ] {
+            assert_eq!(cell(value), written);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `/operators`: who may use these pages and the API. For admins.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::context;
+
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::{AppState, when};
+use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp};
+use crate::operations::{add_operator, change_password, end_all_keys, end_token, remove_operator};
+use crate::web::page::Page;
+
+pub(super) async fn list(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(query): QueryFields,
+) -> Result<Page, Error> {
+    render(&app, &operator, query.one("done"), None).await
+}
+
+async fn render(
+    app: &AppState,
+    operator: &CurrentOperator,
+    done: Option<&str>,
+    fault: Option<String>,
+) -> Result<Page, Error> {
+    let now = Timestamp::now();
+    let operators = app.store().operators(now).await?;
+    let tokens = app.store().tokens(None, now).await?;
+    let rows: Vec<_> = operators
+        .iter()
+        .map(|row| {
+            context! {
+                name => row.name.as_str(),
+                role => row.role.as_str(),
+                sessions => row.sessions,
+                tokens => row.tokens,
+                created_at => when(row.created_at),
+                created_by => row.created_by.as_str(),
+                is_me => row.name == operator.name,
+            }
+        })
+        .collect();
+    let tokens: Vec<_> = tokens
+        .iter()
+        .map(|token| {
+            context! {
+                id => token.id.as_str(),
+                operator => token.operator.as_str(),
+                role => token.role.as_str(),
+                note => token.note.as_deref(),
+                created_at => when(token.created_at),
+                expires_at => when(token.expires_at),
+            }
+        })
+        .collect();
+    Ok(operator.page(
+        "operators/operators.html",
+        context! {
+            rows => rows,
+            tokens => tokens,
+            roles => Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
+            done => done,
+            fault => fault,
+        },
+    ))
+}
+
+pub(super) async fn act(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(form): FormFields,
+) -> Result<Response, Error> {
+    let (store, by) = (app.store(), operator.actor());
+    let name = form.one("name").unwrap_or_default();
+    let name = match OperatorName::parse(name) {
+        Ok(name) => name,
+        Err(error) => return refuse(&app, &operator, format!("{name:?}: {error}.")).await,
+    };
+    let is_me = name == operator.name;
+    let done = match form.one("action") {
+        Some("add") => {
+            let role = form.read("role", Role::from_name)?.unwrap_or(Role::Viewer);
+            let password = match app.new_password(&form).await? {
+                Ok(password) => password,
+                Err(fault) => return refuse(&app, &operator, fault).await,
+            };
+            add_operator(store, name, role, password, by).await?;
+            "added"
+        }
+        Some("password") => {
+            let password = match app.new_password(&form).await? {
+                Ok(password) => password,
+                Err(fault) => return refuse(&app, &operator, fault).await,
+            };
+            change_password(store, name, password, by).await?;
+            "password"
+        }
+        Some("remove") if is_me => {
+            let fault = "You cannot remove yourself; another admin can.".to_owned();
+            return refuse(&app, &operator, fault).await;
+        }
+        Some("remove") => {
+            remove_operator(store, name, by).await?;
+            "removed"
+        }
+        Some("revoke") => {
+            end_all_keys(store, name, by).await?;
+            "revoked"
+        }
+        Some("end") => {
+            let id = form.one("key").unwrap_or_default().to_owned();
+            end_token(store, name, id, by).await?;
+            "ended"
+        }
+        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+    };
+    Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
+}
+
+async fn refuse(
+    app: &AppState,
+    operator: &CurrentOperator,
+    fault: String,
+) -> Result<Response, Error> {
+    let page = render(app, operator, None, Some(fault)).await?;
+    let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(page.with_status(status).into_response())
+}
+
+impl AppState {
+    /// Reads and hashes the new password of a form. The inner error is for the operator.
+    pub(super) async fn new_password(
+        &self,
+        form: &Fields,
+    ) -> Result<Result<PasswordHash, String>, Error> {
+        match Password::new(form.exactly("password").unwrap_or_default()) {
+            Ok(password) => Ok(Ok(self.hash(password).await?)),
+            Err(error) => Ok(Err(format!("{error}."))),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `/account`: an operator's own password, sessions and API tokens.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::SignedDuration;
+use minijinja::{Value, context};
+
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{FormFields, QueryFields};
+use super::{AppState, when};
+use crate::domain::{Password, Role, Timestamp};
+use crate::operations::{NewToken, TokenRequest, change_password, end_token, make_token};
+use crate::store::IssuedToken;
+use crate::web::display::one_line;
+use crate::web::page::Page;
+
+/// Lifetimes that the form offers, in days.
+const LIFETIMES: [i64; 4] = [7, 30, 90, 365];
+
+pub(super) async fn show(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(query): QueryFields,
+) -> Result<Page, Error> {
+    let notice = context! { done => query.one("done") };
+    render(&app, &operator, notice).await
+}
+
+async fn render(app: &AppState, operator: &CurrentOperator, notice: Value) -> Result<Page, Error> {
+    let now = Timestamp::now();
+    let sessions = app.store().sessions(operator.name.clone(), now).await?;
+    let tokens = app.store().tokens(Some(operator.name.clone()), now).await?;
+    let own = IssuedToken::id_of(&operator.key);
+    let row = |key: &IssuedToken| {
+        context! {
+            id => key.id.as_str(),
+            role => key.role.as_str(),
+            note => key.note.as_deref(),
+            created_at => when(key.created_at),
+            expires_at => when(key.expires_at),
+            is_this => key.id == own,
+        }
+    };
+    let roles = Role::ALL.iter().filter(|role| **role <= operator.role);
+    let page = operator.page(
+        "operators/account.html",
+        context! {
+            sessions => sessions.iter().map(row).collect::<Vec<_>>(),
+            tokens => tokens.iter().map(row).collect::<Vec<_>>(),
+            roles => roles.map(|role| role.as_str()).collect::<Vec<_>>(),
+            lifetimes => LIFETIMES.to_vec(),
+            done => (),
+            fault => (),
+            token => (),
+            made => (),
+        },
+    );
+    Ok(page.with(notice))
+}
+
+pub(super) async fn act(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(form): FormFields,
+) -> Result<Response, Error> {
+    let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
+    match form.one("action") {
+        Some("password") => {
+            let presented = form.exactly("current").and_then(Password::for_comparison);
+            let is_right = match presented {
+                Some(password) => app.recognise(&name, password).await?,
+                None => false,
+            };
+            if !is_right {
+                let fault = "The current password is wrong.".to_owned();
+                return refuse(&app, &operator, fault).await;
+            }
+            let password = match app.new_password(&form).await? {
+                Ok(password) => password,
+                Err(fault) => return refuse(&app, &operator, fault).await,
+            };
+            change_password(store, name, password, by).await?;
+            // All sessions have ended, this one, too.
+            Ok(Redirect::to("/login").into_response())
+        }
+        Some("token") => {
+            let days = form.read("days", |text| text.parse().ok())?.unwrap_or(90);
+            if !LIFETIMES.contains(&days) {
+                return Err(Error::Malformed("days cannot be that.".to_owned()));
+            }
+            let request = TokenRequest {
+                operator: name,
+                role: form.read("role", Role::from_name)?.unwrap_or(Role::Viewer),
+                lifetime: SignedDuration::from_hours(24 * days),
+                note: form
+                    .one("purpose")
+                    .map(one_line)
+                    .filter(|note| !note.is_empty()),
+            };
+            let NewToken { issued, token } = make_token(store, request, by).await?;
+            let notice = context! { token => token, made => issued.id };
+            Ok(render(&app, &operator, notice).await?.into_response())
+        }
+        Some("end") => {
+            let id = form.one("key").unwrap_or_default().to_owned();
+            end_token(store, name, id, by).await?;
+            Ok(Redirect::to("/account?done=ended").into_response())
+        }
+        _ => Err(Error::Malformed("There is no such action.".to_owned())),
+    }
+}
+
+async fn refuse(
+    app: &AppState,
+    operator: &CurrentOperator,
+    fault: String,
+) -> Result<Response, Error> {
+    let page = render(app, operator, context! { fault => fault }).await?;
+    Ok(page
+        .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        .into_response())
+}

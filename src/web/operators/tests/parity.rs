@@ -1,0 +1,403 @@
+//! What operators can do is the same on the pages, through the API and at the command line, or the table says
+//! why not.
+
+use std::collections::BTreeSet;
+
+use crate::cli::command_paths;
+use crate::web::api;
+use crate::web::operators::routes;
+
+/// What can be done; then the page, the route of the API and the command that do it, or `-` and the reason
+/// why there is none.
+const TABLE: &[[&str; 4]] = &[
+    ["see the figures", "GET /", "GET /stats", "stats"],
+    [
+        "see the settings",
+        "GET /access",
+        "GET /access",
+        "access show",
+    ],
+    [
+        "see the revisions",
+        "GET /access",
+        "GET /access/history",
+        "access history",
+    ],
+    [
+        "compare revisions",
+        "- each revision lists its changes",
+        "GET /access/diff",
+        "access diff",
+    ],
+    [
+        "try an address",
+        "- the message page tells why",
+        "GET /access/test",
+        "access test",
+    ],
+    [
+        "simulate a draft",
+        "POST /access",
+        "POST /access/simulate",
+        "access simulate",
+    ],
+    [
+        "change settings",
+        "POST /access",
+        "POST /access/set",
+        "access set",
+    ],
+    [
+        "approve domains",
+        "POST /access",
+        "POST /access/approve",
+        "access approve",
+    ],
+    [
+        "allow domains",
+        "POST /dropped/allow",
+        "POST /access/allow",
+        "access allow",
+    ],
+    [
+        "preview allowing",
+        "GET /dropped/allow",
+        "POST /access/allow",
+        "access allow",
+    ],
+    [
+        "deny senders",
+        "POST /messages/{id}",
+        "POST /access/deny",
+        "access deny",
+    ],
+    [
+        "remove patterns",
+        "POST /access",
+        "POST /access/remove",
+        "access remove",
+    ],
+    [
+        "save the settings",
+        "GET /access/export",
+        "GET /access",
+        "access export",
+    ],
+    [
+        "apply a file",
+        "POST /access",
+        "- a script sets values",
+        "access apply",
+    ],
+    [
+        "list customers",
+        "GET /customers",
+        "GET /customers",
+        "customers list",
+    ],
+    [
+        "list customers as CSV",
+        "GET /customers.csv",
+        "GET /customers",
+        "customers list",
+    ],
+    [
+        "show a customer",
+        "GET /customers/{id}",
+        "GET /customers/{customer}",
+        "customers show",
+    ],
+    [
+        "add a customer",
+        "POST /customers",
+        "POST /customers",
+        "customers add",
+    ],
+    [
+        "verify",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/verify",
+        "customers verify",
+    ],
+    [
+        "block",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/block",
+        "customers block",
+    ],
+    [
+        "unblock",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/unblock",
+        "customers unblock",
+    ],
+    [
+        "resend the link",
+        "POST /customers/{id}",
+        "POST /customers/{customer}/resend",
+        "customers resend",
+    ],
+    [
+        "export a person",
+        "GET /customers/{id}/export",
+        "- a person asks a person",
+        "customers export",
+    ],
+    [
+        "forget a person",
+        "POST /customers/{id}/forget",
+        "- a person asks a person",
+        "customers forget",
+    ],
+    [
+        "list requests",
+        "GET /requests",
+        "GET /requests",
+        "requests list",
+    ],
+    [
+        "list requests as CSV",
+        "GET /requests.csv",
+        "GET /requests",
+        "requests list",
+    ],
+    [
+        "show a request",
+        "GET /messages/{id}",
+        "GET /requests/{request}",
+        "requests show",
+    ],
+    [
+        "save a request",
+        "GET /messages/{id}/raw",
+        "GET /requests/{request}/raw",
+        "requests raw",
+    ],
+    [
+        "release one",
+        "POST /messages/{id}",
+        "POST /requests/{request}/release",
+        "requests release",
+    ],
+    [
+        "discard one",
+        "POST /messages/{id}",
+        "POST /requests/{request}/discard",
+        "requests discard",
+    ],
+    [
+        "retry one",
+        "POST /messages/{id}",
+        "POST /requests/{request}/retry",
+        "requests retry",
+    ],
+    [
+        "release many",
+        "POST /requests",
+        "POST /requests/release",
+        "requests release",
+    ],
+    [
+        "discard many",
+        "POST /requests",
+        "POST /requests/discard",
+        "requests discard",
+    ],
+    [
+        "retry many",
+        "POST /requests",
+        "POST /requests/retry",
+        "requests retry",
+    ],
+    ["list messages", "GET /messages", "GET /ledger", "tail"],
+    [
+        "list messages as CSV",
+        "GET /messages.csv",
+        "GET /ledger",
+        "tail",
+    ],
+    [
+        "explain a message",
+        "GET /messages/{id}",
+        "GET /ledger/{ledger}",
+        "explain",
+    ],
+    [
+        "find what to explain",
+        "GET /messages",
+        "GET /explain",
+        "explain",
+    ],
+    [
+        "read its HTML",
+        "GET /messages/{id}/html",
+        "GET /ledger/{ledger}/raw",
+        "dropped raw",
+    ],
+    [
+        "save an attachment",
+        "GET /messages/{id}/attachments/{place}",
+        "GET /ledger/{ledger}/raw",
+        "dropped raw",
+    ],
+    [
+        "list dropped",
+        "GET /dropped",
+        "GET /dropped",
+        "dropped list",
+    ],
+    [
+        "list dropped as CSV",
+        "GET /dropped.csv",
+        "GET /dropped",
+        "dropped list",
+    ],
+    [
+        "rank domains",
+        "GET /dropped",
+        "GET /dropped/domains",
+        "dropped domains",
+    ],
+    [
+        "recover one",
+        "POST /messages/{id}",
+        "POST /dropped/{ledger}/recover",
+        "dropped recover",
+    ],
+    [
+        "recover many",
+        "POST /dropped",
+        "POST /dropped/recover",
+        "dropped recover",
+    ],
+    [
+        "list destinations",
+        "GET /deliveries",
+        "GET /deliveries",
+        "deliveries list",
+    ],
+    [
+        "pause",
+        "POST /deliveries",
+        "POST /deliveries/{destination}/pause",
+        "deliveries pause",
+    ],
+    [
+        "resume",
+        "POST /deliveries",
+        "POST /deliveries/{destination}/resume",
+        "deliveries resume",
+    ],
+    [
+        "try all now",
+        "POST /deliveries",
+        "POST /deliveries/{destination}/retry",
+        "deliveries retry",
+    ],
+    [
+        "see failed calls",
+        "GET /hooks/{name}",
+        "- the log has them",
+        "deliveries list",
+    ],
+    [
+        "see waiting mail",
+        "GET /mail",
+        "- a person reads it",
+        "customers show",
+    ],
+    ["read the audit", "GET /audit", "GET /audit", "audit"],
+    ["save the audit", "GET /audit.csv", "GET /audit", "audit"],
+    [
+        "list operators",
+        "GET /operators",
+        "- people make credentials",
+        "operators list",
+    ],
+    [
+        "add an operator",
+        "POST /operators",
+        "- people make credentials",
+        "operators add",
+    ],
+    [
+        "remove an operator",
+        "POST /operators",
+        "- people make credentials",
+        "operators remove",
+    ],
+    [
+        "set a password",
+        "POST /operators",
+        "- people make credentials",
+        "operators password",
+    ],
+    [
+        "end all keys",
+        "POST /operators",
+        "- people make credentials",
+        "operators revoke",
+    ],
+    [
+        "list own keys",
+        "GET /account",
+        "- people make credentials",
+        "operators tokens",
+    ],
+    [
+        "make a token",
+        "POST /account",
+        "- people make credentials",
+        "operators token",
+    ],
+];
+
+/// Routes and commands that are not about mail and people: entering, assets, and the machine.
+const OTHERS: &[&str] = &[
+    "GET /assets/{name}",
+    "GET /login",
+    "POST /login",
+    "POST /logout",
+    "GET /openapi.json",
+];
+
+/// Commands for whoever runs the machine.
+const OF_THE_MACHINE: &[&str] = &[
+    "backup",
+    "check",
+    "compact",
+    "completions",
+    "demo",
+    "doctor",
+    "init",
+    "man",
+    "migrate",
+    "replay",
+    "serve",
+    "templates check",
+    "templates export",
+    "templates list",
+];
+
+#[test]
+fn pages_api_and_command_line_can_do_the_same() {
+    let pages: Vec<_> = routes()
+        .into_iter()
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    for (column, there) in [(1, pages), (2, api::route_names()), (3, command_paths())] {
+        let named: BTreeSet<&str> = TABLE.iter().map(|row| row[column]).collect();
+        for name in &named {
+            let is_there = there.iter().any(|own| own == name);
+            assert!(is_there || name.starts_with("- "), "there is no {name}");
+        }
+        let missing: Vec<_> = there
+            .iter()
+            .map(String::as_str)
+            .filter(|own| {
+                !named.contains(own) && !OTHERS.contains(own) && !OF_THE_MACHINE.contains(own)
+            })
+            .collect();
+        assert!(missing.is_empty(), "the table lacks {missing:?}");
+    }
+}

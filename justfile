@@ -26,6 +26,10 @@ screens:
     SCREENSHOTS=docs/screens cargo test --test browser look
     pngquant --force --ext .png --strip --speed 1 64 docs/screens/*.png
 
+# What a release consists of, in target/release-files: archive, Debian package, image, SBOM and checksums.
+release:
+    packaging/release
+
 # Review changed snapshots.
 review:
     cargo insta review

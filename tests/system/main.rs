@@ -11,6 +11,7 @@ mod postfix;
 mod proof;
 mod proxy;
 mod recipes;
+mod release;
 mod routing;
 #[path = "../support/mod.rs"]
 mod support;

@@ -99,4 +99,24 @@ fn dovecot_shows_a_verified_request() {
         said.contains("* 2 EXISTS") && said.contains("* SEARCH 1\r\n"),
         "{said}"
     );
+
+    // FreeScout asks for what is unread, GLPI moves what it took to an archive, Zammad and Znuny delete it.
+    let said = imap(
+        home,
+        "a CREATE Archive\r\nb SELECT INBOX\r\nc UID SEARCH UNSEEN\r\nd UID MOVE 1 Archive\r\n\
+         e UID STORE 2 +FLAGS (\\Deleted)\r\nf EXPUNGE\r\ng STATUS Archive (MESSAGES)\r\nh LOGOUT\r\n",
+    );
+    for part in ["* SEARCH 2\r\n", "d OK", "f OK", "(MESSAGES 1)"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    let last = ask(&harness, "carol@corp.example", "mouse");
+    delivered(&harness, &last);
+    let said = imap(home, "a SELECT INBOX\r\nb FETCH 1 (BODY[])\r\nc LOGOUT\r\n");
+    for part in [
+        "* 1 EXISTS",
+        "Subject: About mouse",
+        "X-Vestibule-Verified: link ",
+    ] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod django_helpdesk;
 mod dovecot;
+mod hosted;
 mod posts;
 mod roundup;
 mod rt;

@@ -216,3 +216,24 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
     ]);
     assert!(requests.contains(r#""state":"delivered""#), "{requests}");
 }
+
+/// `examples/compose`, started by podman-compose in a network of its own.
+#[test]
+fn what_the_compose_file_describes_releases_a_request() {
+    let folder = crate::support::harness::Folder::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tools = root.join("target/compose/bin");
+    let postfix = root.join("target/container/postfix.tar");
+    for path in [&tools, &postfix] {
+        assert!(path.exists(), "tests/run makes {}", path.display());
+    }
+    let path = std::env::var("PATH").expect("PATH");
+    must(
+        Command::new(root.join("packaging/test-compose"))
+            .arg(stripped(folder.path()))
+            .arg(BASE)
+            .arg(postfix)
+            .env("PATH", format!("{}:{path}", tools.display()))
+            .env("TMPDIR", folder.path()),
+    );
+}

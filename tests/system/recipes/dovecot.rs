@@ -104,9 +104,16 @@ fn dovecot_shows_a_verified_request() {
     let said = imap(
         home,
         "a CREATE Archive\r\nb SELECT INBOX\r\nc UID SEARCH UNSEEN\r\nd UID MOVE 1 Archive\r\n\
-         e UID STORE 2 +FLAGS (\\Deleted)\r\nf EXPUNGE\r\ng STATUS Archive (MESSAGES)\r\nh LOGOUT\r\n",
+         e UID STORE 2 +FLAGS (\\Deleted)\r\nf LOGOUT\r\n",
     );
-    for part in ["* SEARCH 2\r\n", "d OK", "f OK", "(MESSAGES 1)"] {
+    for part in ["* SEARCH 2\r\n", "d OK", "e OK"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    let said = imap(
+        home,
+        "a SELECT INBOX\r\nb EXPUNGE\r\nc STATUS Archive (MESSAGES)\r\nd LOGOUT\r\n",
+    );
+    for part in ["* 1 EXPUNGE", "(MESSAGES 1)"] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
     let last = ask(&harness, "carol@corp.example", "mouse");

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 
-/// BoundAddresses before everything else, so that a port in use is reported at once.
+/// Bound before everything else, so that a port in use is reported at once.
 #[derive(Debug)]
 pub struct Listeners {
     pub smtp: Vec<TcpListener>,

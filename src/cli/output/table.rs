@@ -493,8 +493,8 @@ mod tests {
         assert_eq!(
             render_at("rule", 32),
             [
-                "rule  one two three four five six",
-                "      seven eight nine ten"
+                "rule  one two three four five",
+                "      six seven eight nine ten"
             ]
         );
         assert_eq!(

@@ -221,7 +221,7 @@ pub(crate) fn authserv_id(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ';') {
         return Err(format!(
             "{text:?} is not an authserv-id; copy the word at the start of your MTA's \
-             AuthenticationConfig-Results field"
+             Authentication-Results field"
         ));
     }
     Ok(text.to_owned())

@@ -67,7 +67,7 @@ fn a_list_has_one_line_for_each_row_and_the_subject_gets_the_rest() {
     let ran = run_at(&harness, "80", &["requests", "list"]);
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines.len(), 3, "{}", ran.out);
-    assert!(lines[0].starts_with("ID        RECEIVED"), "{}", ran.out);
+    assert!(lines[0].starts_with("ID        STATE"), "{}", ran.out);
     assert!(lines[0].ends_with("SUBJECT"), "{}", ran.out);
     // The address is whole, and something of the subject is there.
     let long = lines.iter().find(|line| line.contains(SENDERS[0]));

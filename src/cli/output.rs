@@ -244,21 +244,18 @@ impl Output {
         for (name, value) in fields {
             let Some(value) = value else { continue };
             let value = Escaped(value).to_string();
-            match colour_of(&value).filter(|_| self.colour) {
-                Some(colour) => {
-                    writeln!(self.sink, "{name:width$}  {}", Painted(colour, value))?;
-                }
-                None => {
-                    let room = self.width.map(|all| all.saturating_sub(width + 2));
-                    let parts = match room {
-                        Some(room) if room >= NARROWEST_VALUE => table::wrap(&value, room),
-                        _ => vec![value],
-                    };
-                    for (place, part) in parts.iter().enumerate() {
-                        let name = if place == 0 { name } else { "" };
-                        writeln!(self.sink, "{name:width$}  {part}")?;
-                    }
-                }
+            if let Some(colour) = colour_of(&value).filter(|_| self.colour) {
+                writeln!(self.sink, "{name:width$}  {}", Painted(colour, value))?;
+                continue;
+            }
+            let room = self.width.map(|all| all.saturating_sub(width + 2));
+            let parts = match room {
+                Some(room) if room >= NARROWEST_VALUE => table::wrap(&value, room),
+                _ => vec![value],
+            };
+            for (place, part) in parts.iter().enumerate() {
+                let name = if place == 0 { name } else { "" };
+                writeln!(self.sink, "{name:width$}  {part}")?;
             }
         }
         Ok(())

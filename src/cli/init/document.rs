@@ -100,12 +100,13 @@ fn set_destination(text: &mut Document, answers: &Answers) {
         }
         return;
     }
-    let mut keys = format!("type = {}\n", quote(&answers.destination.as_str()));
-    keys += &match answers.destination {
-        DestinationType::Smtp | DestinationType::Webhook => format!("url = {}\n", quote(&place)),
-        DestinationType::Maildir => format!("path = {}\n", quote(&place)),
-        DestinationType::Command => format!("program = {}\n", quote(&place)),
+    let key = match answers.destination {
+        DestinationType::Smtp | DestinationType::Webhook => "url",
+        DestinationType::Maildir => "path",
+        DestinationType::Command => "program",
     };
+    let kind = answers.destination.as_str();
+    let mut keys = format!("type = {}\n{key} = {}\n", quote(&kind), quote(&place));
     // A webhook at an address of the own network is refused unless this is set.
     if answers.destination == DestinationType::Webhook
         && Url::parse(place).is_ok_and(|url| is_private(&url))
